@@ -1,0 +1,1 @@
+//! Benchmarks and load generators of Ashlar, with the peers they compare against.

@@ -1,0 +1,2 @@
+//! The ashlar command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Ashlar client SDK for rollups.

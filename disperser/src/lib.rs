@@ -1,0 +1,1 @@
+//! The Ashlar disperser: accept, encode, batch, prove, distribute, aggregate, certify.

@@ -1,0 +1,1 @@
+//! QUIC endpoints with pinned identities and request framing for Ashlar.

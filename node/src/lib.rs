@@ -1,0 +1,1 @@
+//! The Ashlar storage node: validate, store, sync, sign, serve, expire.

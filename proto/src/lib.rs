@@ -1,0 +1,1 @@
+//! Headers, digests, parameters, certificates and wire messages of Ashlar, without IO.

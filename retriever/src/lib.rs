@@ -1,0 +1,1 @@
+//! The Ashlar retriever: check certificates, fetch slices, decode, compare with the commitments.

@@ -1,0 +1,1 @@
+//! Operator tables, quorums and chunk assignment of Ashlar.
