@@ -1,0 +1,35 @@
+# Ashlar. `make help` says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+ASHLAR := $(TARGET)/release/ashlar
+
+.PHONY: help deps deps-lint build demo test test-long lint fmt
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+deps: ## check what a build needs; on Debian install it, when root or with passwordless sudo
+	@scripts/deps.sh
+
+deps-lint:
+	@scripts/deps.sh lint
+
+build: deps ## the `ashlar` binary, in target/release
+	cargo build --release --locked --workspace
+
+demo: build ## the whole path on this machine: post, certify, kill operators, rebuild, compare
+	$(ASHLAR) demo
+
+test: deps-lint ## everything that CI runs
+	@scripts/test.sh
+
+test-long: deps-lint ## the same, and the long tests (200 payloads, …)
+	@scripts/test.sh long
+
+lint: deps-lint ## formatting, clippy, documentation, licences
+	@scripts/test.sh lint
+
+fmt: ## format all sources
+	cargo fmt --all

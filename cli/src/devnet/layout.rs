@@ -1,0 +1,101 @@
+//! The folder of a devnet: which files are in it and how they are named.
+//!
+//! ```text
+//! DIR/devnet.json            what runs where; read by `put`, `get`, … in the same folder
+//! DIR/operators.toml         the operator table
+//! DIR/lock                   held while a devnet runs here
+//! DIR/node-<i>/              node.toml, bls.json, network.json, password, data/, log
+//! DIR/disperser/             disperser.toml, network.json, password, data/, log
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{CliError, CliResult, Exit};
+use crate::files::{self, Access};
+
+/// Where a devnet lives when nobody says otherwise.
+pub const DEFAULT_DIR: &str = ".ashlar/devnet";
+
+/// What `devnet.json` holds. All paths are absolute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DevnetFile {
+    /// The process that watches over the others.
+    pub pid: u32,
+    /// The disperser's HTTP address.
+    pub disperser_url: String,
+    /// The operator table.
+    pub table: PathBuf,
+    /// The operators, in the order in which they were made (their index in the table is another: there they are sorted
+    /// by id).
+    pub nodes: Vec<NodeEntry>,
+    /// The disperser.
+    pub disperser: DisperserEntry,
+}
+
+/// One operator of a devnet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeEntry {
+    /// Which one, from 0.
+    pub index: u32,
+    /// Its id in the operator table.
+    pub operator_id: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its QUIC address.
+    pub quic: String,
+    /// Its HTTP address, for health, status and metrics.
+    pub http: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Its stake in each quorum, decimal.
+    pub stakes: Vec<String>,
+}
+
+/// The disperser of a devnet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DisperserEntry {
+    /// Its process.
+    pub pid: u32,
+    /// Its folder.
+    pub dir: PathBuf,
+}
+
+impl DevnetFile {
+    /// The file in a devnet's folder.
+    pub fn path(dir: &Path) -> PathBuf {
+        dir.join("devnet.json")
+    }
+
+    /// Reads `DIR/devnet.json`; `None` when there is none.
+    ///
+    /// # Errors
+    /// It is there but not readable as a devnet file.
+    pub fn read(dir: &Path) -> CliResult<Option<DevnetFile>> {
+        let path = Self::path(dir);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = files::read_text(&path, 1 << 20)?;
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            CliError::new(Exit::Usage, "devnet.file", format!("{} is not a devnet file", path.display()))
+                .because(error.to_string())
+                .next("remove the folder and start the devnet again, or name --disperser and --table yourself")
+        })
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, dir: &Path) -> CliResult {
+        let text = serde_json::to_vec_pretty(self).map_err(|error| {
+            CliError::new(Exit::Failure, "devnet.file", "could not write devnet.json").because(error.to_string())
+        })?;
+        files::write_atomically(&Self::path(dir), &text, Access::Everyone)
+    }
+}

@@ -1,0 +1,163 @@
+//! One error type for all commands: what failed, why, what to do next, and the exit code.
+//!
+//! Libraries below report typed errors with a stable code and who has to act ([`Coded`]). A command adds what it was
+//! doing and what the person can do about it. Nothing here matches on the text of an error.
+
+use std::error::Error as StdError;
+
+use ashlar_crypto::{Blame, Coded};
+use serde_json::json;
+
+/// What the process exits with. The numbers are part of the interface and are printed by `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Something failed that no other number describes.
+    Failure = 1,
+    /// The command line, a configuration file or an environment variable is wrong.
+    Usage = 2,
+    /// A certificate, a signature or bytes from the network did not verify.
+    Refused = 3,
+    /// The blob is not known, or the service cannot be reached.
+    Unavailable = 4,
+    /// A deadline passed first.
+    Timeout = 5,
+}
+
+/// An error for the person (or the script) in front of the terminal.
+#[derive(Debug)]
+pub struct CliError {
+    /// The exit code of the process.
+    pub exit: Exit,
+    /// Stable, dotted: `certificate.threshold`. Scripts match on this.
+    pub code: String,
+    /// Who has to act, where a lower layer knew.
+    pub blame: Option<Blame>,
+    /// What this command was doing.
+    pub what: String,
+    /// Why it failed: the chain of causes, outermost first.
+    pub why: Vec<String>,
+    /// What to do next.
+    pub next: Option<String>,
+}
+
+/// The result of every command.
+pub type CliResult<T = ()> = Result<T, CliError>;
+
+impl CliError {
+    /// An error of the command itself, without a cause below it.
+    pub fn new(exit: Exit, code: &str, what: impl Into<String>) -> Self {
+        CliError {
+            exit,
+            code: code.to_owned(),
+            blame: None,
+            what: what.into(),
+            why: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// A typed error of a library, with what the command was doing when it came.
+    pub fn coded<E: Coded + StdError>(exit: Exit, what: impl Into<String>, error: &E) -> Self {
+        CliError {
+            exit,
+            code: error.code().to_owned(),
+            blame: Some(error.blame()),
+            what: what.into(),
+            why: chain(error),
+            next: None,
+        }
+    }
+
+    /// A file or a socket of this machine failed.
+    pub fn io(what: impl Into<String>, error: &std::io::Error) -> Self {
+        let exit = match error.kind() {
+            std::io::ErrorKind::NotFound => Exit::Unavailable,
+            _ => Exit::Failure,
+        };
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => "io.not_found",
+            std::io::ErrorKind::PermissionDenied => "io.permission",
+            std::io::ErrorKind::StorageFull => "io.full",
+            _ => "io.failed",
+        };
+        CliError { exit, code: code.to_owned(), blame: None, what: what.into(), why: chain(error), next: None }
+    }
+
+    /// The command line or a file the person wrote is wrong.
+    pub fn usage(what: impl Into<String>) -> Self {
+        CliError::new(Exit::Usage, "usage", what)
+    }
+
+    /// Adds a cause.
+    #[must_use]
+    pub fn because(mut self, why: impl Into<String>) -> Self {
+        self.why.push(why.into());
+        self
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// Writes the error to standard error: three short lines, or one JSON object.
+    pub fn print(&self, json: bool) {
+        if json {
+            eprintln!("{}", self.to_json());
+            return;
+        }
+        eprintln!("error: {} [{}]", self.what, self.code);
+        for why in &self.why {
+            eprintln!("  why:  {why}");
+        }
+        if let Some(next) = &self.next {
+            eprintln!("  next: {next}");
+        }
+    }
+
+    /// The error as the JSON object that `--json` prints.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({
+            "error": {
+                "code": self.code,
+                "exit": self.exit as u8,
+                "blame": self.blame.map(|blame| match blame {
+                    Blame::Caller => "caller",
+                    Blame::Peer => "peer",
+                    Blame::Us => "us",
+                }),
+                "what": self.what,
+                "why": self.why,
+                "next": self.next,
+            }
+        })
+    }
+}
+
+impl std::fmt::Display for CliError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} [{}]", self.what, self.code)?;
+        for why in &self.why {
+            write!(f, ": {why}")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for CliError {}
+
+/// An error and its sources, each once: many error types repeat their source in their own text.
+fn chain(error: &dyn StdError) -> Vec<String> {
+    let mut causes: Vec<String> = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !causes.iter().any(|earlier| earlier.contains(&text)) {
+            causes.push(text);
+        }
+        source = cause.source();
+    }
+    causes
+}

@@ -1,0 +1,157 @@
+//! Files of this machine: whole or not at all, secrets readable by their owner only.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::error::{CliError, CliResult, Exit};
+
+/// Who may read a file that we write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// 0600: keys and passwords.
+    Owner,
+    /// 0644: everything else.
+    Everyone,
+}
+
+/// Writes `bytes` beside `path` under a temporary name, syncs, and renames: a reader sees the old file, the new file or
+/// no file, never a part of it.
+///
+/// # Errors
+/// The folder cannot be written; nothing is left behind.
+pub fn write_atomically(path: &Path, bytes: &[u8], access: Access) -> CliResult {
+    let what = || format!("could not write {}", path.display());
+    let folder = parent(path);
+    let name = path
+        .file_name()
+        .ok_or_else(|| CliError::usage(format!("{} names no file", path.display())))?;
+    let mut temporary_name = std::ffi::OsString::from(".");
+    temporary_name.push(name);
+    temporary_name.push(format!(".{}.part", std::process::id()));
+    let temporary = folder.join(temporary_name);
+
+    let result = (|| {
+        let mode = match access {
+            Access::Owner => 0o600,
+            Access::Everyone => 0o644,
+        };
+        // A left-over of a process with our id that was killed: it is nobody's.
+        match std::fs::remove_file(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        // The rename itself must survive a power cut as well.
+        File::open(&folder)?.sync_all()
+    })();
+    if let Err(error) = result {
+        let _ = std::fs::remove_file(&temporary);
+        return Err(CliError::io(what(), &error));
+    }
+    Ok(())
+}
+
+/// The folder of a path, `.` for a bare name.
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Creates a folder and those above it.
+///
+/// # Errors
+/// It cannot be created.
+pub fn create_folder(path: &Path) -> CliResult {
+    std::fs::create_dir_all(path).map_err(|error| CliError::io(format!("could not create {}", path.display()), &error))
+}
+
+/// Reads a file whole, refusing more than `limit` bytes before reading them.
+///
+/// # Errors
+/// It is not there, cannot be read, or is too large.
+pub fn read(path: &Path, limit: u64) -> CliResult<Vec<u8>> {
+    let what = || format!("could not read {}", path.display());
+    let file = File::open(path).map_err(|error| CliError::io(what(), &error))?;
+    read_limited(file, limit, &path.display().to_string())
+}
+
+/// Reads a UTF-8 file.
+///
+/// # Errors
+/// As [`read`], or it is not text.
+pub fn read_text(path: &Path, limit: u64) -> CliResult<String> {
+    String::from_utf8(read(path, limit)?)
+        .map_err(|_| CliError::new(Exit::Usage, "io.not_text", format!("{} is not a text file", path.display())))
+}
+
+/// Reads `source` to its end, at most `limit` bytes.
+///
+/// # Errors
+/// It fails, or has more than `limit` bytes.
+pub fn read_limited(source: impl Read, limit: u64, name: &str) -> CliResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| CliError::io(format!("could not read {name}"), &error))?;
+    if bytes.len() as u64 > limit {
+        return Err(CliError::new(Exit::Usage, "io.too_large", format!("{name} is too large"))
+            .because(format!("the limit is {}", crate::ui::bytes(limit))));
+    }
+    Ok(bytes)
+}
+
+/// A password from a file (its first line) or, at a terminal, from a prompt. Never from an argument: other users of the
+/// machine can read those.
+///
+/// # Errors
+/// No file is given and nobody sits at a terminal; the file is missing or empty; a new password was typed differently
+/// the second time.
+pub fn password(file: Option<&Path>, prompt: &str, new: bool) -> CliResult<Zeroizing<String>> {
+    if let Some(path) = file {
+        let text = Zeroizing::new(read_text(path, 4096)?);
+        let line = text.lines().next().unwrap_or_default();
+        if line.is_empty() {
+            return Err(CliError::new(Exit::Usage, "keys.password_empty", format!("{} is empty", path.display()))
+                .next("write the password into its first line"));
+        }
+        return Ok(Zeroizing::new(line.to_owned()));
+    }
+    let ask = |prompt: &str| {
+        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
+            CliError::new(Exit::Usage, "keys.password_missing", "no password was given")
+                .because(error.to_string())
+                .next("run it in a terminal, or name a file with --password-file")
+        })
+    };
+    let first = ask(&format!("{prompt}: "))?;
+    if first.is_empty() {
+        return Err(CliError::new(Exit::Usage, "keys.password_empty", "the password is empty"));
+    }
+    if new && *ask("Once more: ")? != *first {
+        return Err(CliError::new(Exit::Usage, "keys.password_mismatch", "the two passwords differ"));
+    }
+    Ok(first)
+}
+
+/// Fresh random bytes from the operating system.
+///
+/// # Errors
+/// The operating system has none to give.
+pub fn random<const N: usize>() -> CliResult<[u8; N]> {
+    let mut bytes = [0u8; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        CliError::new(Exit::Failure, "os.random", "the operating system gave no random bytes")
+            .because(error.to_string())
+    })?;
+    Ok(bytes)
+}

@@ -1,0 +1,146 @@
+//! The `ashlar` command: devnet, put, get, cert, node, disperser, keys, operators, demo.
+//!
+//! One file for each command group holds its options and what it does. Data goes to standard output, everything else
+//! to standard error; `--json` makes both machine-readable. Exit codes are those of [`error::Exit`].
+
+pub mod cert;
+pub mod context;
+pub mod daemon;
+pub mod demo;
+pub mod devnet;
+pub mod disperser;
+pub mod error;
+pub mod files;
+pub mod get;
+pub mod keys;
+pub mod node;
+pub mod operators;
+pub mod put;
+pub mod reference;
+pub mod ui;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+
+use crate::error::{CliError, CliResult, Exit};
+use crate::ui::Ui;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  it failed
+  2  the command line or a configuration file is wrong
+  3  a certificate, a signature or bytes from the network did not verify
+  4  the blob is not known, a file is not there, or a service cannot be reached
+  5  a deadline passed first
+
+Examples:
+  ashlar demo                                    see all of it work on this machine, in a minute
+  ashlar devnet                                  8 operators and a disperser, until Ctrl-C
+  ashlar put block.bin --cert block.cert         in another terminal, same folder
+  ashlar get --cert block.cert -o copy.bin --from operators";
+
+/// Ashlar, a data availability layer: post a blob, get a certificate signed by restaked operators, rebuild the blob from
+/// any third of them.
+#[derive(Debug, Parser)]
+#[command(name = "ashlar", version, about, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    /// Print data as JSON on standard output, and errors as one JSON object on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// Say more on standard error: -v what happens, -vv details, -vvv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Say nothing but data and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The command groups.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start operators and a disperser on this machine, for development
+    Devnet(devnet::DevnetArgs),
+    /// Post a file and wait for its certificate
+    Put(put::PutArgs),
+    /// Rebuild a file from its certificate
+    Get(get::GetArgs),
+    /// Look at a certificate, or check it
+    Cert(cert::CertArgs),
+    /// Set up and run a storage node
+    Node(node::NodeArgs),
+    /// Set up and run a disperser
+    Disperser(disperser::DisperserArgs),
+    /// Make keys and look at them
+    Keys(keys::KeysArgs),
+    /// Look at the operator table
+    Operators(operators::OperatorsArgs),
+    /// Prove it on this machine: post a file, kill operators, rebuild it from the rest
+    Demo(demo::DemoArgs),
+}
+
+/// The whole command line as clap knows it; the reference in `docs/cli.md` is written from it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the command line, runs the command, prints its error, returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let ui = Ui { json: cli.json, quiet: cli.quiet };
+    match run(cli, ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.print(ui.json);
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+/// Help and version go to standard output with 0, a wrong command line to standard error with 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if error.use_stderr() && json {
+        let text = error.render().to_string();
+        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        CliError::usage(first).next("ashlar --help").print(true);
+    } else if error.print().is_err() {
+        return ExitCode::from(Exit::Failure as u8);
+    }
+    ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { 0 })
+}
+
+fn run(cli: Cli, ui: Ui) -> CliResult {
+    // Daemons log what they do; the other commands speak for themselves and log only what goes wrong.
+    let daemon = matches!(
+        cli.command,
+        Command::Node(node::NodeArgs { command: node::NodeCommand::Run(_) })
+            | Command::Disperser(disperser::DisperserArgs { command: disperser::DisperserCommand::Run(_) })
+    );
+    daemon::start_logging(&cli, daemon);
+    // The tables of who may serve what are data; a build that breaks them must not start anything.
+    ashlar_proto::check_table().map_err(|error| {
+        CliError::coded(Exit::Failure, "the protocol's parameter table is inconsistent in this build", &error)
+    })?;
+    match cli.command {
+        Command::Devnet(args) => daemon::block_on(devnet::run(ui, args)),
+        Command::Put(args) => daemon::block_on(put::run(ui, args)),
+        Command::Get(args) => daemon::block_on(get::run(ui, args)),
+        Command::Cert(args) => cert::run(ui, args),
+        Command::Node(args) => node::run(ui, args),
+        Command::Disperser(args) => disperser::run(ui, args),
+        Command::Keys(args) => keys::run(ui, args),
+        Command::Operators(args) => operators::run(ui, args),
+        Command::Demo(args) => daemon::block_on(demo::run(ui, args)),
+    }
+}

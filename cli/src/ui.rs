@@ -1,0 +1,136 @@
+//! What a command says and where: data on standard output, everything else on standard error.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::error::{CliError, CliResult};
+
+/// How the person wants to be spoken to: the global options.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ui {
+    /// Data as JSON, errors as one JSON object.
+    pub json: bool,
+    /// Only data and errors.
+    pub quiet: bool,
+}
+
+impl Ui {
+    /// A line for the person, on standard error; silent with `--quiet` or `--json`.
+    pub fn note(&self, line: impl AsRef<str>) {
+        if !self.quiet && !self.json {
+            eprintln!("{}", line.as_ref());
+        }
+    }
+
+    /// A line that matters even with `--quiet`. With `--json` it becomes an object with the key `warning`.
+    pub fn warn(&self, line: impl AsRef<str>) {
+        if self.json {
+            eprintln!("{}", serde_json::json!({ "warning": line.as_ref() }));
+        } else {
+            eprintln!("warning: {}", line.as_ref());
+        }
+    }
+
+    /// The result of a command: `text` for people, `value` for scripts, on standard output.
+    ///
+    /// # Errors
+    /// Standard output is closed or full.
+    pub fn data<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> CliResult {
+        let mut line = if self.json {
+            serde_json::to_string(value).map_err(|error| {
+                CliError::new(crate::error::Exit::Failure, "output.json", "could not print the result")
+                    .because(error.to_string())
+            })?
+        } else {
+            text()
+        };
+        if !line.ends_with('\n') {
+            line.push('\n');
+        }
+        write_stdout(line.as_bytes())
+    }
+
+    /// A progress line on a terminal; nothing at all where nobody watches.
+    pub fn progress(&self, total: u64, message: &str) -> ProgressBar {
+        let watched = std::io::stderr().is_terminal() && !self.quiet && !self.json;
+        let bar = ProgressBar::with_draw_target(
+            Some(total),
+            if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        );
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg:38} [{bar:30}] {elapsed}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(message.to_owned());
+        if watched {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        bar
+    }
+}
+
+/// Writes to standard output; a reader that went away (`| head`) is no error worth a message.
+pub fn write_stdout(bytes: &[u8]) -> CliResult {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(CliError::io("could not write to standard output", &error)),
+    }
+}
+
+/// `1234567` as `1.18 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match UNITS.get(unit) {
+        Some(name) if unit == 0 => format!("{count} {name}"),
+        Some(name) => format!("{value:.2} {name}"),
+        None => count.to_string(),
+    }
+}
+
+/// Milliseconds as a person reads them: `850 ms`, `2.41 s`, `3 min 05 s`.
+pub fn millis(ms: u64) -> String {
+    match ms {
+        0..=999 => format!("{ms} ms"),
+        1000..=59_999 => format!("{:.2} s", ms as f64 / 1000.0),
+        _ => format!("{} min {:02} s", ms / 60_000, ms / 1000 % 60),
+    }
+}
+
+/// Columns aligned by their widest cell; the first row is the head. Cells are right-aligned where `right` says so.
+pub fn table(rows: &[Vec<String>], right: &[bool]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths.get(column).copied().unwrap_or(0);
+            let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+            if column > 0 {
+                line.push_str("  ");
+            }
+            if right.get(column).copied().unwrap_or(false) {
+                line.push_str(&pad);
+                line.push_str(cell);
+            } else {
+                line.push_str(cell);
+                line.push_str(&pad);
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}

@@ -1,0 +1,259 @@
+//! The house rules that a compiler does not check: which crate may know which, which rooms have no IO and no clock, where
+//! `unsafe` may live, how long a file may be.
+//!
+//! Nothing is compiled or fetched: the manifests and the sources are read as they are.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+const CRATES: [&str; 10] =
+    ["crypto", "proto", "stake", "net", "node", "disperser", "retriever", "client", "cli", "bench"];
+
+/// What each crate may import of the others: only what lies below it.
+fn allowed(name: &str) -> &'static [&'static str] {
+    match name {
+        "crypto" => &[],
+        "proto" => &["crypto"],
+        "stake" => &["crypto", "proto"],
+        "net" => &["crypto", "proto", "stake"],
+        // The three services stand side by side and never import each other.
+        "node" | "disperser" | "retriever" => &["crypto", "proto", "stake", "net"],
+        "client" => &["crypto", "proto", "stake", "net", "retriever"],
+        "cli" | "bench" => &["crypto", "proto", "stake", "net", "node", "disperser", "retriever", "client"],
+        other => panic!("a new crate {other}: say here what it may import"),
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn manifest(name: &str) -> toml::Table {
+    let path = root().join(name).join("Cargo.toml");
+    std::fs::read_to_string(&path).unwrap().parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every dependency table of a manifest: normal, dev, build, and those of a `[target.…]`.
+fn dependencies(manifest: &toml::Table, dev: bool) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut tables: Vec<&toml::Table> = vec![manifest];
+    if let Some(targets) = manifest.get("target").and_then(toml::Value::as_table) {
+        tables.extend(targets.values().filter_map(toml::Value::as_table));
+    }
+    for table in tables {
+        for key in ["dependencies", "build-dependencies", "dev-dependencies"] {
+            if key == "dev-dependencies" && !dev {
+                continue;
+            }
+            if let Some(section) = table.get(key).and_then(toml::Value::as_table) {
+                for (name, value) in section {
+                    let package = value.get("package").and_then(toml::Value::as_str).unwrap_or(name);
+                    found.insert(package.to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+fn own(dependencies: &BTreeSet<String>) -> BTreeSet<String> {
+    dependencies.iter().filter_map(|name| name.strip_prefix("ashlar-")).map(str::to_owned).collect()
+}
+
+/// All `.rs` files of a crate's `src`.
+fn sources(name: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![root().join(name).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    assert!(!files.is_empty(), "{name} has no sources");
+    files.sort();
+    files
+}
+
+/// A test module in a file of its own: `tests.rs`, `foo_tests.rs`, anything under `tests/`.
+fn is_test(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_string_lossy();
+    name == "tests.rs"
+        || name.ends_with("_tests.rs")
+        || path.components().any(|part| part.as_os_str() == "tests")
+}
+
+/// A source without its comments and string literals, so that a rule speaks of code and not of prose about it.
+fn code_of(path: &Path) -> String {
+    strip(&std::fs::read_to_string(path).unwrap())
+}
+
+fn strip(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let bytes: Vec<char> = text.chars().collect();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        if rest.starts_with(&['/', '/']) {
+            while at < bytes.len() && bytes[at] != '\n' {
+                at += 1;
+            }
+        } else if rest.starts_with(&['/', '*']) {
+            at += 2;
+            while at < bytes.len() && !bytes[at..].starts_with(&['*', '/']) {
+                at += 1;
+            }
+            at += 2;
+        } else if bytes[at] == '"' {
+            at += 1;
+            while at < bytes.len() && bytes[at] != '"' {
+                at += if bytes[at] == '\\' { 2 } else { 1 };
+            }
+            at += 1;
+        } else if bytes[at] == '\'' && rest.len() > 2 && (rest[1] == '\\' || rest[2] == '\'') {
+            // A character literal, '"' above all; a lifetime has no closing quote there.
+            at += 1;
+            while at < bytes.len() && bytes[at] != '\'' {
+                at += if bytes[at] == '\\' { 2 } else { 1 };
+            }
+            at += 1;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
+        }
+    }
+    out
+}
+
+#[test]
+fn crates_import_only_what_lies_below_them() {
+    let mut wrong = Vec::new();
+    for name in CRATES {
+        let may: BTreeSet<String> = allowed(name).iter().map(|&name| name.to_owned()).collect();
+        for import in own(&dependencies(&manifest(name), true)).difference(&may) {
+            wrong.push(format!("{name} imports {import}"));
+        }
+    }
+    assert!(wrong.is_empty(), "arrows run downwards only: {wrong:?}");
+}
+
+#[test]
+fn every_crate_of_the_workspace_is_judged() {
+    let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let members: BTreeSet<&str> =
+        workspace["workspace"]["members"].as_array().unwrap().iter().map(|member| member.as_str().unwrap()).collect();
+    assert_eq!(members, CRATES.into_iter().collect::<BTreeSet<_>>());
+    for name in CRATES {
+        assert_eq!(manifest(name)["package"]["name"].as_str().unwrap(), format!("ashlar-{name}"));
+    }
+}
+
+#[test]
+fn versions_are_named_in_one_place() {
+    for name in CRATES {
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let manifest = manifest(name);
+            let Some(table) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
+            for (dependency, value) in table {
+                assert_eq!(
+                    value.get("workspace").and_then(toml::Value::as_bool),
+                    Some(true),
+                    "{name} names a version of {dependency}; that belongs into the workspace's Cargo.toml"
+                );
+            }
+        }
+    }
+}
+
+/// The packages on which the design rests, and where each of them does its work: in normal dependencies (not only in
+/// tests), and named by the sources.
+#[test]
+fn the_packages_of_the_design_do_real_work() {
+    let expected: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("crypto", ["ark-bls12-381", "ark-ec", "ark-ff", "ark-poly", "ark-poly-commit", "blst", "sha2", "rayon"].as_slice()),
+        ("proto", ["alloy-primitives", "alloy-sol-types", "prost"].as_slice()),
+        ("net", ["quinn", "rustls", "prost"].as_slice()),
+        ("node", ["rocksdb", "axum", "tokio"].as_slice()),
+        ("disperser", ["axum", "utoipa", "tokio"].as_slice()),
+        ("client", ["reqwest", "tokio"].as_slice()),
+        ("cli", ["clap", "tokio"].as_slice()),
+    ]);
+    for (name, packages) in expected {
+        let normal = dependencies(&manifest(name), false);
+        let code: String = sources(name).iter().filter(|path| !is_test(path)).map(|path| code_of(path)).collect();
+        for package in packages {
+            assert!(normal.contains(*package), "{name} does not depend on {package}");
+            let path = format!("{}::", package.replace('-', "_"));
+            assert!(code.contains(&path), "{name} depends on {package} and never uses it");
+        }
+    }
+}
+
+/// crypto and proto compute: bytes in, bytes out. What they do depends on nothing but their arguments.
+#[test]
+fn crypto_and_proto_have_no_io_and_no_clock() {
+    let forbidden =
+        ["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant", "tokio", "getrandom", "OsRng"];
+    for name in ["crypto", "proto"] {
+        for path in sources(name).iter().filter(|path| !is_test(path)) {
+            let code = code_of(path);
+            for word in forbidden {
+                assert!(!code.contains(word), "{} uses {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn stake_has_no_network() {
+    for path in sources("stake").iter().filter(|path| !is_test(path)) {
+        let code = code_of(path);
+        for word in ["std::net", "tokio::net", "quinn", "reqwest"] {
+            assert!(!code.contains(word), "{} uses {word}", path.display());
+        }
+    }
+}
+
+/// `unsafe` lives in one room, the kernels of crypto; a file there that opens the door says so with an `allow`.
+#[test]
+fn unsafe_stays_in_its_room() {
+    for name in CRATES {
+        for path in sources(name) {
+            let room = root().join("crypto/src/kernel");
+            let code = code_of(&path);
+            let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            if words.into_iter().any(|word| word == "unsafe") {
+                assert!(path.starts_with(&room), "{} has unsafe code", path.display());
+            }
+        }
+    }
+    let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("deny"));
+    for name in CRATES {
+        assert_eq!(manifest(name)["lints"]["workspace"].as_bool(), Some(true), "{name} opts out of the lints");
+    }
+}
+
+#[test]
+fn files_stay_readable_in_one_sitting() {
+    const LIMIT: usize = 800;
+    for name in CRATES {
+        for path in sources(name).iter().filter(|path| !is_test(path)) {
+            let lines = std::fs::read_to_string(path).unwrap().lines().count();
+            assert!(lines <= LIMIT, "{} has {lines} lines; split it before {LIMIT}", path.display());
+        }
+    }
+}
+
+/// The lint must be able to fail: the stripper keeps code and drops prose.
+#[test]
+fn the_stripper_knows_code_from_prose() {
+    let stripped = strip("let a = \"unsafe // x\"; // unsafe\n/* unsafe */ let b: &'static str = c('\"'); unsafe {}");
+    assert_eq!(stripped.matches("unsafe").count(), 1);
+    assert!(stripped.contains("&'static str"));
+}
