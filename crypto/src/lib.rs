@@ -40,15 +40,16 @@ pub mod rows;
 pub mod setup;
 
 pub use batch::{
-    AggregatedRow, ChunkColumn, ChunkError, RowChallenge, find_bad_chunks, prove_chunks, verify_chunks,
+    AggregatedRow, ChunkColumn, ChunkError, RowChallenge, find_bad_chunks, prove_chunks,
+    verify_chunks,
 };
 pub use blame::{Blame, Coded};
 pub use code::{Code, CodeError, RecoverError, Slices, recover};
 pub use field::{FieldError, Scalar};
 pub use hash::Hash;
 pub use kzg::{
-    Claim, ClaimError, Commitment, CommitmentBytes, KzgError, Opening, PointError, Proof, ProofBytes,
-    check_commitments, commit_rows, open_element, verify_opening,
+    Claim, ClaimError, Commitment, CommitmentBytes, KzgError, Opening, PointError, Proof,
+    ProofBytes, check_commitments, commit_rows, open_element, verify_opening,
 };
 pub use payload::{Encoding, PayloadError, rows_for};
 pub use rows::Rows;

@@ -1,0 +1,105 @@
+//! Scalars of BLS12-381 and their canonical encoding: 32 bytes, big-endian, below the group order r.
+
+use ark_ff::{BigInt, MontConfig, PrimeField};
+use thiserror::Error;
+
+pub use ark_bls12_381::Fr as Scalar;
+
+use crate::{BYTES_PER_ELEMENT, Blame, Coded};
+
+/// Why 32 bytes are not a scalar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum FieldError {
+    /// The number is not below the group order r; its canonical encoding is another one.
+    #[error("not a canonical scalar: the number is not below the group order")]
+    NonCanonical,
+}
+
+impl Coded for FieldError {
+    fn code(&self) -> &'static str {
+        "field.non_canonical"
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+}
+
+/// The group order r as little-endian 64-bit limbs.
+const MODULUS: [u64; 4] = <ark_bls12_381::FrConfig as MontConfig<4>>::MODULUS.0;
+
+/// Little-endian limbs of 32 big-endian bytes.
+pub(crate) fn limbs(bytes: &[u8; BYTES_PER_ELEMENT]) -> [u64; 4] {
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut limbs = [0; 4];
+    for (limb, word) in limbs.iter_mut().rev().zip(words) {
+        *limb = u64::from_be_bytes(*word);
+    }
+    limbs
+}
+
+fn is_canonical(limbs: &[u64; 4]) -> bool {
+    limbs.iter().rev().lt(MODULUS.iter().rev())
+}
+
+/// Reads a scalar.
+///
+/// # Errors
+///
+/// [`FieldError::NonCanonical`] if the number is not below r.
+pub fn scalar_from_be(bytes: &[u8; BYTES_PER_ELEMENT]) -> Result<Scalar, FieldError> {
+    Scalar::from_bigint(BigInt(limbs(bytes))).ok_or(FieldError::NonCanonical)
+}
+
+/// Writes a scalar.
+pub fn scalar_to_be(scalar: &Scalar) -> [u8; BYTES_PER_ELEMENT] {
+    limbs_to_be(&scalar.into_bigint().0)
+}
+
+fn limbs_to_be(limbs: &[u64; 4]) -> [u8; BYTES_PER_ELEMENT] {
+    let mut bytes = [0; BYTES_PER_ELEMENT];
+    for (word, limb) in bytes
+        .as_chunks_mut::<8>()
+        .0
+        .iter_mut()
+        .zip(limbs.iter().rev())
+    {
+        *word = limb.to_be_bytes();
+    }
+    bytes
+}
+
+/// Index of the first 32-byte element of `bytes` that is not below r; `None` if all are canonical. Bytes behind the
+/// last whole element are not looked at.
+pub fn first_non_canonical(bytes: &[u8]) -> Option<usize> {
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .position(|element| !is_canonical(&limbs(element)))
+}
+
+/// Takes canonical bytes as they are for the limbs of a Montgomery representation: the element v is read as v·R⁻¹.
+///
+/// Everything that is linear over the field (FFTs, weighted sums) may work on such elements and write them back with
+/// [`raw_to_be`]; the factor cancels, and a conversion of one multiplication an element, in both directions, is saved.
+/// Whatever is not linear needs [`from_raw`] first.
+///
+/// The caller has checked that the bytes are canonical.
+pub(crate) fn raw_from_be(bytes: &[u8; BYTES_PER_ELEMENT]) -> Scalar {
+    Scalar::new_unchecked(BigInt(limbs(bytes)))
+}
+
+/// The inverse of [`raw_from_be`].
+pub(crate) fn raw_to_be(raw: &Scalar) -> [u8; BYTES_PER_ELEMENT] {
+    limbs_to_be(&raw.0.0)
+}
+
+/// The scalar behind an element in raw form.
+pub(crate) fn from_raw(raw: &Scalar) -> Scalar {
+    // The limbs of `raw` are the number itself, and multiplying by R² and reducing is what `new` does.
+    Scalar::new(raw.0)
+}
+
+#[cfg(test)]
+mod tests;

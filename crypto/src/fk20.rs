@@ -1,0 +1,5 @@
+//! FK20.
+
+/// tables
+#[derive(Default)]
+pub(crate) struct Fk20Tables;

@@ -1,0 +1,126 @@
+//! Scalar-field FFTs without bit-reversal passes.
+//!
+//! Rows come in bit-reversed order and extensions leave in it. A decimation-in-time inverse takes bit-reversed input to
+//! ordered coefficients, a decimation-in-frequency forward transform takes those to bit-reversed output, so no
+//! permutation is ever done.
+
+use std::sync::OnceLock;
+
+use ark_ff::{FftField, Field, One};
+use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
+
+use crate::ELEMENTS_PER_ROW;
+use crate::field::Scalar;
+
+/// Largest transform, as a power of two: 4096 × the largest blow-up.
+pub(crate) const MAX_LOG: u32 = 18;
+
+/// `index` with its lowest `bits` bits reversed.
+pub(crate) fn bit_reverse(index: usize, bits: u32) -> usize {
+    if bits == 0 {
+        0
+    } else {
+        index.reverse_bits() >> (usize::BITS - bits)
+    }
+}
+
+/// The primitive root of unity of this order, a power of two up to 2³²; one for any other number.
+pub(crate) fn root_of_unity(order: usize) -> Scalar {
+    Scalar::get_root_of_unity(order as u64).unwrap_or(Scalar::one())
+}
+
+/// The powers of a root of unity of order 2^log: 2^(log−1) of them, forward and inverse, in order.
+pub(crate) struct Twiddles {
+    pub(crate) forward: Vec<Scalar>,
+    pub(crate) inverse: Vec<Scalar>,
+    pub(crate) size_inverse: Scalar,
+}
+
+/// Twiddle factors of one size, made once.
+pub(crate) fn twiddles(log: u32) -> &'static Twiddles {
+    static TABLES: [OnceLock<Twiddles>; MAX_LOG as usize + 1] =
+        [const { OnceLock::new() }; MAX_LOG as usize + 1];
+    let log = log.min(MAX_LOG);
+    TABLES[log as usize].get_or_init(|| {
+        let size = 1usize << log;
+        let root = root_of_unity(size);
+        let inverse_root = root.inverse().unwrap_or(Scalar::one());
+        let half = (size / 2).max(1);
+        let powers = |base: Scalar| {
+            std::iter::successors(Some(Scalar::one()), |p| Some(*p * base))
+                .take(half)
+                .collect()
+        };
+        let size_inverse = Radix2EvaluationDomain::<Scalar>::new(size)
+            .map_or(Scalar::one(), |domain| domain.size_inv());
+        Twiddles {
+            forward: powers(root),
+            inverse: powers(inverse_root),
+            size_inverse,
+        }
+    })
+}
+
+/// Decimation in frequency: ordered input, bit-reversed output.
+pub(crate) fn fft(values: &mut [Scalar]) {
+    let log = values.len().trailing_zeros();
+    let roots = &twiddles(log).forward;
+    let mut half = values.len() / 2;
+    let mut stride = 1;
+    while half > 0 {
+        for block in values.chunks_exact_mut(2 * half) {
+            let (low, high) = block.split_at_mut(half);
+            for ((a, b), root) in low.iter_mut().zip(high).zip(roots.iter().step_by(stride)) {
+                let difference = *a - *b;
+                *a += *b;
+                *b = difference * root;
+            }
+        }
+        half /= 2;
+        stride *= 2;
+    }
+}
+
+/// Decimation in time: bit-reversed input, ordered output, not yet divided by the size.
+pub(crate) fn inverse_fft_unscaled(values: &mut [Scalar]) {
+    let log = values.len().trailing_zeros();
+    let roots = &twiddles(log).inverse;
+    let mut half = 1;
+    let mut stride = values.len() / 2;
+    while half < values.len() {
+        for block in values.chunks_exact_mut(2 * half) {
+            let (low, high) = block.split_at_mut(half);
+            for ((a, b), root) in low
+                .iter_mut()
+                .zip(high)
+                .zip(roots.iter().step_by(stride.max(1)))
+            {
+                let product = *b * root;
+                *b = *a - product;
+                *a += product;
+            }
+        }
+        half *= 2;
+        stride /= 2;
+    }
+}
+
+/// What the coefficients are multiplied with before the transform that gives block 1, 2, … of an extension: the powers
+/// of the block's coset shift ω^bit_reverse(block), ω of order 4096 × blowup, each divided by 4096 on behalf of the
+/// unscaled inverse transform before.
+pub(crate) fn block_shifts(blowup: usize) -> &'static [Vec<Scalar>] {
+    static TABLES: [OnceLock<Vec<Vec<Scalar>>>; 8] = [const { OnceLock::new() }; 8];
+    let log = blowup.trailing_zeros().min(7);
+    TABLES[log as usize].get_or_init(|| {
+        let root = root_of_unity(ELEMENTS_PER_ROW << log);
+        let scale = twiddles(ELEMENTS_PER_ROW.trailing_zeros()).size_inverse;
+        (1..1usize << log)
+            .map(|block| {
+                let shift = root.pow([bit_reverse(block, log) as u64]);
+                std::iter::successors(Some(scale), |p| Some(*p * shift))
+                    .take(ELEMENTS_PER_ROW)
+                    .collect()
+            })
+            .collect()
+    })
+}

@@ -1,0 +1,67 @@
+//! The kernel for every CPU: arkworks' field types, our transforms and multi-scalar multiplications.
+
+use super::{FixedBases, Integer, Kernel, fft, g1_fft, msm};
+use crate::curve::G1Affine;
+use crate::field::{Scalar, raw_from_be, raw_to_be};
+use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
+
+pub(super) struct Portable;
+
+impl Kernel for Portable {
+    fn name(&self) -> &'static str {
+        "portable"
+    }
+
+    fn fft(&self, values: &mut [Scalar]) {
+        fft::fft(values);
+    }
+
+    fn inverse_fft(&self, values: &mut [Scalar]) {
+        fft::inverse_fft_unscaled(values);
+        let scale = fft::twiddles(values.len().trailing_zeros()).size_inverse;
+        for value in values {
+            *value *= scale;
+        }
+    }
+
+    fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]) {
+        // Raw form all the way: the transforms are linear.
+        let mut coefficients: Vec<Scalar> = row.as_chunks().0.iter().map(raw_from_be).collect();
+        fft::inverse_fft_unscaled(&mut coefficients);
+        let mut values = vec![Scalar::default(); ELEMENTS_PER_ROW];
+        for (block, shifts) in parity
+            .chunks_exact_mut(BYTES_PER_ROW)
+            .zip(fft::block_shifts(blowup))
+        {
+            for ((value, coefficient), shift) in values.iter_mut().zip(&coefficients).zip(shifts) {
+                *value = *coefficient * shift;
+            }
+            fft::fft(&mut values);
+            for (bytes, value) in block.as_chunks_mut().0.iter_mut().zip(&values) {
+                *bytes = raw_to_be(value);
+            }
+        }
+    }
+
+    fn add_scaled(&self, sums: &mut [Scalar], weight: &Scalar, elements: &[u8]) {
+        for (sum, element) in sums.iter_mut().zip(elements.as_chunks().0) {
+            *sum += raw_from_be(element) * weight;
+        }
+    }
+
+    fn msm_fixed(&self, bases: &FixedBases, scalars: &[Integer]) -> G1Affine {
+        bases.msm(scalars)
+    }
+
+    fn msm(&self, points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
+        msm::msm(points, scalars)
+    }
+
+    fn g1_fft(&self, points: &[G1Affine], size: usize) -> Vec<G1Affine> {
+        g1_fft::fft(points, size)
+    }
+
+    fn g1_inverse_fft(&self, points: Vec<G1Affine>) -> Vec<G1Affine> {
+        g1_fft::inverse_fft(points)
+    }
+}

@@ -1,0 +1,182 @@
+//! KZG commitments to rows, the bulk check of commitments that somebody else claims, and openings of single elements.
+
+mod claims;
+mod opening;
+
+use std::fmt;
+
+use rayon::prelude::*;
+use thiserror::Error;
+
+use crate::curve::{self, G1Affine};
+use crate::field::limbs;
+use crate::hex_bytes::impl_hex_bytes;
+use crate::kernel;
+use crate::{Blame, Coded, Rows, Setup};
+
+pub use claims::{Claim, ClaimError, check_commitments};
+pub use opening::{
+    KzgError, Opening, element_point, open_at, open_element, verify_at, verify_opening,
+};
+
+/// Bytes of a compressed G1 point.
+pub const POINT_BYTES: usize = 48;
+
+/// A commitment as it came: 48 bytes that nobody has looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CommitmentBytes(pub [u8; POINT_BYTES]);
+impl_hex_bytes!(CommitmentBytes, POINT_BYTES);
+
+/// A proof as it came: 48 bytes that nobody has looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProofBytes(pub [u8; POINT_BYTES]);
+impl_hex_bytes!(ProofBytes, POINT_BYTES);
+
+/// Why 48 bytes are not a point of the group G1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PointError {
+    /// Wrong flag bits, a coordinate that is not below the field modulus, or an infinity with other bits set.
+    #[error("not a canonical encoding of a compressed G1 point")]
+    Encoding,
+    /// No point of the curve has this coordinate.
+    #[error("the point is not on the curve")]
+    NotOnCurve,
+    /// A point of the curve, but outside the subgroup of prime order.
+    #[error("the point is on the curve but not in the subgroup of prime order")]
+    NotInSubgroup,
+}
+
+impl Coded for PointError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Encoding => "point.encoding",
+            Self::NotOnCurve => "point.not_on_curve",
+            Self::NotInSubgroup => "point.not_in_subgroup",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Peer
+    }
+}
+
+macro_rules! checked_point {
+    ($(#[$doc:meta])* $name:ident, $bytes:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq)]
+        pub struct $name {
+            point: G1Affine,
+            bytes: $bytes,
+        }
+
+        impl $name {
+            /// The encoding, 48 bytes.
+            pub fn to_bytes(&self) -> $bytes {
+                self.bytes
+            }
+
+            /// The point. Only for this crate: the arithmetic library is no part of the public API.
+            pub(crate) fn point(&self) -> &G1Affine {
+                &self.point
+            }
+
+            #[allow(dead_code)]
+            pub(crate) fn from_point(point: G1Affine) -> Self {
+                Self { point, bytes: $bytes(curve::compress(&point)) }
+            }
+        }
+
+        impl TryFrom<$bytes> for $name {
+            type Error = PointError;
+
+            fn try_from(bytes: $bytes) -> Result<Self, PointError> {
+                curve::decompress(&bytes.0).map(|point| Self { point, bytes })
+            }
+        }
+
+        impl From<$name> for $bytes {
+            fn from(checked: $name) -> Self {
+                checked.bytes
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.bytes)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.bytes.fmt(f)
+            }
+        }
+    };
+}
+
+checked_point! {
+    /// A commitment that is a point of the group, in its one canonical encoding. Whether it commits to the row in
+    /// question is another matter: [`check_commitments`] and [`crate::verify_chunks`] tell.
+    Commitment, CommitmentBytes
+}
+checked_point! {
+    /// A proof that is a point of the group, in its one canonical encoding. Whether it proves anything is another
+    /// matter.
+    Proof, ProofBytes
+}
+
+/// Decodes many commitments on all threads of the current rayon pool.
+///
+/// # Errors
+///
+/// The index of a bad one, and what is wrong with it.
+pub fn decode_commitments(
+    bytes: &[CommitmentBytes],
+) -> Result<Vec<Commitment>, (usize, PointError)> {
+    let decoded: Vec<_> = bytes
+        .par_iter()
+        .map(|bytes| Commitment::try_from(*bytes))
+        .collect();
+    decoded
+        .into_iter()
+        .enumerate()
+        .map(|(index, one)| one.map_err(|error| (index, error)))
+        .collect()
+}
+
+/// Decodes many proofs on all threads of the current rayon pool.
+///
+/// # Errors
+///
+/// The index of a bad one, and what is wrong with it.
+pub fn decode_proofs(bytes: &[ProofBytes]) -> Result<Vec<Proof>, (usize, PointError)> {
+    let decoded: Vec<_> = bytes
+        .par_iter()
+        .map(|bytes| Proof::try_from(*bytes))
+        .collect();
+    decoded
+        .into_iter()
+        .enumerate()
+        .map(|(index, one)| one.map_err(|error| (index, error)))
+        .collect()
+}
+
+/// Commits to every row; the commitments are those of EIP-4844. Runs on all threads of the current rayon pool, about
+/// 30 ms of one thread a row.
+pub fn commit_rows(setup: &Setup, rows: &Rows) -> Vec<Commitment> {
+    let points: Vec<_> = rows
+        .as_bytes()
+        .par_chunks_exact(crate::BYTES_PER_ROW)
+        .map(|row| commit_row(setup, row))
+        .collect();
+    points.into_iter().map(Commitment::from_point).collect()
+}
+
+/// Commitment to one row of canonical elements.
+pub(crate) fn commit_row(setup: &Setup, row: &[u8]) -> G1Affine {
+    let scalars: Vec<_> = row.as_chunks().0.iter().map(limbs).collect();
+    kernel::active().msm_fixed(setup.lagrange_bases(), &scalars)
+}
+
+#[cfg(test)]
+mod tests;
