@@ -1,0 +1,297 @@
+//! What can be wrong with a table, with an assignment, and with where tables come from.
+
+use std::path::PathBuf;
+
+use ashlar_crypto::bls::BlsError;
+use ashlar_crypto::identity::IdentityError;
+use ashlar_crypto::{Blame, Coded};
+use ashlar_proto::table::EntryError;
+use ashlar_proto::{OperatorId, QuorumId, TableRoot};
+use thiserror::Error;
+
+/// Why a set of operators and dispersers is no table.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TableError {
+    /// Nobody in it.
+    #[error("an operator table needs at least one operator")]
+    NoOperators,
+    /// More than an index can count.
+    #[error("an operator table has at most {max} operators, not {got}")]
+    TooManyOperators {
+        /// Operators given.
+        got: usize,
+        /// Operators that fit.
+        max: usize,
+    },
+    /// An entry breaks a rule of its own.
+    #[error("operator {operator}: {source}")]
+    Entry {
+        /// The operator, as the entry names it.
+        operator: OperatorId,
+        /// The rule.
+        source: EntryError,
+    },
+    /// An operator without stake would be in no quorum and yet in the aggregate key.
+    #[error("operator {operator} has no stake in any quorum")]
+    NoStake {
+        /// The operator.
+        operator: OperatorId,
+    },
+    /// The BLS key is no key.
+    #[error("operator {operator}: BLS public key: {source}")]
+    BlsKey {
+        /// The operator.
+        operator: OperatorId,
+        /// What is wrong with the bytes.
+        source: BlsError,
+    },
+    /// The operator did not show that it holds its BLS key.
+    #[error("operator {operator}: proof of possession: {source}")]
+    Possession {
+        /// The operator.
+        operator: OperatorId,
+        /// What is wrong with the proof.
+        source: BlsError,
+    },
+    /// The network key of an operator or a disperser could be used by anybody.
+    #[error("{who}: network key: {source}")]
+    NetworkKey {
+        /// `operator 0x…` or `disperser 7`.
+        who: String,
+        /// What is wrong with it.
+        source: IdentityError,
+    },
+    /// The same BLS key twice.
+    #[error("operator {operator} is in the table twice")]
+    DuplicateOperator {
+        /// The operator.
+        operator: OperatorId,
+    },
+    /// Two operators with one TLS identity could not be told apart.
+    #[error("operators {first} and {second} have the same network key")]
+    DuplicateNetworkKey {
+        /// The operator that comes first in the table.
+        first: OperatorId,
+        /// The other one.
+        second: OperatorId,
+    },
+    /// The same number twice.
+    #[error("disperser {id} is in the table twice")]
+    DuplicateDisperser {
+        /// Its number.
+        id: u32,
+    },
+    /// Two dispersers with one TLS identity could not be told apart.
+    #[error("dispersers {first} and {second} have the same network key")]
+    DuplicateDisperserKey {
+        /// The lower number.
+        first: u32,
+        /// The higher number.
+        second: u32,
+    },
+    /// The stakes of a quorum do not add up in 256 bits.
+    #[error("the stakes in quorum {quorum} add up to more than 2^256 - 1")]
+    TotalOverflow {
+        /// The quorum.
+        quorum: QuorumId,
+    },
+    /// All keys together are the point at infinity; with proven keys that takes intent.
+    #[error("the operators' BLS keys cancel each other out")]
+    NoAggregateKey,
+}
+
+impl Coded for TableError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoOperators => "table.no_operators",
+            Self::TooManyOperators { .. } => "table.too_many_operators",
+            Self::Entry { source, .. } => source.code(),
+            Self::NoStake { .. } => "table.no_stake",
+            Self::BlsKey { .. } => "table.bls_key",
+            Self::Possession { .. } => "table.possession",
+            Self::NetworkKey { .. } => "table.network_key",
+            Self::DuplicateOperator { .. } => "table.duplicate_operator",
+            Self::DuplicateNetworkKey { .. } => "table.duplicate_network_key",
+            Self::DuplicateDisperser { .. } => "table.duplicate_disperser",
+            Self::DuplicateDisperserKey { .. } => "table.duplicate_disperser_key",
+            Self::TotalOverflow { .. } => "table.total_overflow",
+            Self::NoAggregateKey => "table.no_aggregate_key",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+}
+
+/// Why chunks cannot be assigned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AssignmentError {
+    /// No quorum was named.
+    #[error("chunks are assigned in at least one quorum, none was named")]
+    NoQuorums,
+    /// Nobody has stake in the quorum.
+    #[error("nobody has stake in quorum {quorum}")]
+    UnknownQuorum {
+        /// The quorum.
+        quorum: QuorumId,
+    },
+    /// More operators than the protocol version's code has room for.
+    #[error("quorum {quorum} has {got} operators, protocol version {version} allows {max}")]
+    TooManyOperators {
+        /// The quorum.
+        quorum: QuorumId,
+        /// The protocol version.
+        version: u16,
+        /// Operators with stake in the quorum.
+        got: usize,
+        /// Operators that the version allows.
+        max: u32,
+    },
+    /// The protocol version leaves no chunks to share out; `ashlar_proto::params::check_table` refuses such a version.
+    #[error("protocol version {version} is not usable: {chunks} chunks, up to {max_operators} operators")]
+    Version {
+        /// The protocol version.
+        version: u16,
+        /// Its number of chunks.
+        chunks: u32,
+        /// Its number of operators.
+        max_operators: u32,
+    },
+}
+
+impl Coded for AssignmentError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoQuorums => "assignment.no_quorums",
+            Self::UnknownQuorum { .. } => "assignment.unknown_quorum",
+            Self::TooManyOperators { .. } => "assignment.too_many_operators",
+            Self::Version { .. } => "assignment.version",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::NoQuorums | Self::UnknownQuorum { .. } => Blame::Caller,
+            Self::TooManyOperators { .. } | Self::Version { .. } => Blame::Us,
+        }
+    }
+}
+
+/// Why a stake source has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StakeError {
+    /// The file could not be read or written.
+    #[error("cannot {action} the operator table file {path}: {reason}")]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// The file is larger than any table.
+    #[error("the operator table file {path} has {got} bytes, at most {max} are read")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        got: u64,
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// Not TOML or JSON, an unknown key, a missing key, or a value of another shape.
+    #[error("the operator table file {path} is not valid {format}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// `TOML` or `JSON`.
+        format: &'static str,
+        /// What the parser says, with the line.
+        reason: String,
+    },
+    /// The file is well-formed and holds no table.
+    #[error("the operator table file {path} holds no table; it needs at least one [[tables]] with its block")]
+    NoTables {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Two tables of one block.
+    #[error("the operator table file {path} has two tables of block {block}")]
+    DuplicateBlock {
+        /// The file.
+        path: PathBuf,
+        /// The block.
+        block: u64,
+    },
+    /// A table is refused.
+    #[error("the operator table file {path}, table of block {block}: {source}")]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// The block.
+        block: u64,
+        /// Why.
+        source: TableError,
+    },
+    /// A stated operator id is not that of the key beside it.
+    #[error(
+        "the operator table file {path}, table of block {block}: operator id {got} is not that of its BLS key, {expected}; leave it out or correct it"
+    )]
+    OperatorId {
+        /// The file.
+        path: PathBuf,
+        /// The block.
+        block: u64,
+        /// As written.
+        got: OperatorId,
+        /// As derived from the key.
+        expected: OperatorId,
+    },
+    /// The file changed the table of a block that is in use: what was signed under the old one would no longer verify.
+    #[error(
+        "the operator table file {path} changed the table of block {block} from {old} to {new}; add a table with a higher block instead"
+    )]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
+        /// The block.
+        block: u64,
+        /// Root in use.
+        old: TableRoot,
+        /// Root in the file now.
+        new: TableRoot,
+    },
+    /// There is no table of that block.
+    #[error("there is no operator table of block {block}; the newest is of block {head}")]
+    UnknownBlock {
+        /// The block asked for.
+        block: u64,
+        /// The newest block there is.
+        head: u64,
+    },
+}
+
+impl Coded for StakeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "stake.io",
+            Self::TooLarge { .. } => "stake.too_large",
+            Self::Malformed { .. } => "stake.malformed",
+            Self::NoTables { .. } => "stake.no_tables",
+            Self::DuplicateBlock { .. } => "stake.duplicate_block",
+            Self::Table { source, .. } => source.code(),
+            Self::OperatorId { .. } => "table.operator_id",
+            Self::Rewritten { .. } => "stake.rewritten",
+            Self::UnknownBlock { .. } => "stake.unknown_block",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::UnknownBlock { .. } => Blame::Caller,
+            _ => Blame::Us,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Where tables come from.
+
+use std::sync::Arc;
+
+use ashlar_proto::TableRoot;
+
+use crate::{OperatorTable, StakeError};
+
+/// A source of operator tables: a file, the restaking ledger, Ethereum.
+///
+/// The table of a block never changes once it was given out: certificates are checked against it.
+pub trait StakeSource: Send + Sync {
+    /// The newest block that has a table; new batches refer to it.
+    ///
+    /// # Errors
+    ///
+    /// [`StakeError`] if the source cannot be read at all.
+    fn head(&self) -> Result<u64, StakeError>;
+
+    /// The table of exactly this reference block.
+    ///
+    /// # Errors
+    ///
+    /// [`StakeError::UnknownBlock`] if there is none.
+    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError>;
+
+    /// What happened after `cursor`, oldest first: 0 for everything, later the cursor of the last event seen.
+    ///
+    /// # Errors
+    ///
+    /// [`StakeError`] if the source cannot be read at all.
+    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError>;
+
+    /// Whether the source still follows what it reads. An error means that it answers from what it read last, and why:
+    /// a process that sees one works on, and reports that it is degraded.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the newest state could not be taken over.
+    fn health(&self) -> Result<(), StakeError> {
+        Ok(())
+    }
+}
+
+/// Something that happened in a stake source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StakeEvent {
+    /// Position in the stream: rises strictly.
+    pub cursor: u64,
+    /// What it was.
+    pub kind: StakeEventKind,
+}
+
+/// The kinds of [`StakeEvent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StakeEventKind {
+    /// From this block on another table holds.
+    Table {
+        /// The table's block.
+        block: u64,
+        /// The table's root.
+        root: TableRoot,
+    },
+}

@@ -1,0 +1,270 @@
+//! The table of operators at one reference block.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ashlar_crypto::bls::{PublicKey, SignatureBytes, aggregate_public_keys};
+use ashlar_crypto::hash::Hash;
+use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_crypto::merkle::MerkleTree;
+use ashlar_proto::table::{
+    DisperserEntry, OperatorEntry, TableHeader, TableView, dispersers_tree, operators_tree,
+};
+use ashlar_proto::{OperatorId, QuorumId, Stake, TableRoot};
+
+use crate::{PossessionCache, Registration, TableError};
+
+/// Most operators in one table, over all quorums: the bitmap of a certificate counts them in this many bits at most.
+const MAX_OPERATORS: usize = 1 << 16;
+
+/// The operators and dispersers at one reference block: sorted by id, keys decoded, with the trees behind the root.
+///
+/// About 700 bytes an operator. Made once a block and shared.
+#[derive(Clone, Debug)]
+pub struct OperatorTable {
+    header: TableHeader,
+    root: TableRoot,
+    operators: Vec<OperatorEntry>,
+    public_keys: Vec<PublicKey>,
+    proofs: Vec<Option<SignatureBytes>>,
+    tree: MerkleTree,
+    aggregate_key: PublicKey,
+    by_network_key: HashMap<NetworkPublicKey, u32>,
+    dispersers: Vec<DisperserEntry>,
+}
+
+impl OperatorTable {
+    /// The table of operators whose possession of their BLS keys was checked by whoever supplies them (a contract that
+    /// checks it at registration). Where that is not so, [`OperatorTable::register`] is the right function: with one
+    /// unproven key in the table, its owner may sign in everybody's name.
+    ///
+    /// The order of the entries does not matter.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] names the operator or disperser that breaks a rule.
+    pub fn new(
+        reference_block: u64,
+        operators: Vec<OperatorEntry>,
+        dispersers: Vec<DisperserEntry>,
+    ) -> Result<Self, TableError> {
+        Self::build(reference_block, operators.into_iter().map(|entry| (entry, None)).collect(), dispersers)
+    }
+
+    /// The table of operators that each bring their proof of possession; every proof is checked.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] names the operator or disperser that breaks a rule.
+    pub fn register(
+        reference_block: u64,
+        registrations: Vec<Registration>,
+        dispersers: Vec<DisperserEntry>,
+    ) -> Result<Self, TableError> {
+        Self::register_cached(reference_block, registrations, dispersers, &mut PossessionCache::default())
+    }
+
+    /// [`OperatorTable::register`] with a memory of proofs checked before.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] names the operator or disperser that breaks a rule.
+    pub fn register_cached(
+        reference_block: u64,
+        registrations: Vec<Registration>,
+        dispersers: Vec<DisperserEntry>,
+        cache: &mut PossessionCache,
+    ) -> Result<Self, TableError> {
+        check_count(registrations.len())?;
+        for registration in &registrations {
+            cache.verify(registration)?;
+        }
+        let operators = registrations.into_iter().map(|r| (r.entry, Some(r.proof_of_possession))).collect();
+        Self::build(reference_block, operators, dispersers)
+    }
+
+    fn build(
+        reference_block: u64,
+        mut entries: Vec<(OperatorEntry, Option<SignatureBytes>)>,
+        mut dispersers: Vec<DisperserEntry>,
+    ) -> Result<Self, TableError> {
+        check_count(entries.len())?;
+        entries.sort_by_key(|(entry, _)| entry.operator_id);
+        let (operators, proofs): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
+        let public_keys = operators.iter().map(check_operator).collect::<Result<Vec<_>, _>>()?;
+        let by_network_key = index_operators(&operators)?;
+        dispersers.sort_by_key(|disperser| disperser.id);
+        check_dispersers(&dispersers)?;
+
+        let aggregate_key = aggregate_public_keys(&public_keys).ok_or(TableError::NoAggregateKey)?;
+        let tree = operators_tree(&operators);
+        let header = TableHeader {
+            reference_block,
+            operators: operators.len() as u32, // at most MAX_OPERATORS
+            operators_root: tree.root(),
+            dispersers_root: dispersers_tree(&dispersers).root(),
+            aggregate_key: aggregate_key.to_bytes(),
+            totals: totals(&operators)?,
+        };
+        let root = header.root();
+        Ok(Self {
+            header,
+            root,
+            operators,
+            public_keys,
+            proofs,
+            tree,
+            aggregate_key,
+            by_network_key,
+            dispersers,
+        })
+    }
+
+    /// The block at which this is the state.
+    pub fn reference_block(&self) -> u64 {
+        self.header.reference_block
+    }
+
+    /// All operators, by rising id; an operator's index in every bitmap and assignment is its place here.
+    pub fn operators(&self) -> &[OperatorEntry] {
+        &self.operators
+    }
+
+    /// Index of the operator with this id.
+    pub fn find(&self, id: &OperatorId) -> Option<u32> {
+        self.operators.binary_search_by(|entry| entry.operator_id.cmp(id)).ok().map(|index| index as u32)
+    }
+
+    /// Index of the operator with this TLS identity.
+    pub fn find_network_key(&self, key: &NetworkPublicKey) -> Option<u32> {
+        self.by_network_key.get(key).copied()
+    }
+
+    /// All registered dispersers, by rising number.
+    pub fn dispersers(&self) -> &[DisperserEntry] {
+        &self.dispersers
+    }
+
+    /// The disperser with this number.
+    pub fn disperser(&self, id: u32) -> Option<&DisperserEntry> {
+        self.dispersers.binary_search_by_key(&id, |disperser| disperser.id).ok().and_then(|at| self.dispersers.get(at))
+    }
+
+    /// The disperser with this TLS identity.
+    pub fn disperser_by_key(&self, key: &NetworkPublicKey) -> Option<&DisperserEntry> {
+        self.dispersers.iter().find(|disperser| disperser.network_key == *key)
+    }
+
+    /// All quorums in which anybody has stake, rising.
+    pub fn quorums(&self) -> impl Iterator<Item = QuorumId> + '_ {
+        self.header.totals.iter().map(|&(quorum, _)| quorum)
+    }
+
+    /// Total stake of a quorum; `None` if nobody has stake in it.
+    pub fn total(&self, quorum: QuorumId) -> Option<Stake> {
+        self.header.total(quorum)
+    }
+
+    /// The proof of possession that an operator registered with; `None` past the end, or if the table was made without.
+    pub fn proof_of_possession(&self, index: u32) -> Option<&SignatureBytes> {
+        self.proofs.get(index as usize)?.as_ref()
+    }
+
+    /// An operator's entry and its audit path to the header's `operators_root`.
+    pub fn witness(&self, index: u32) -> Option<(OperatorEntry, Vec<Hash>)> {
+        let entry = self.operators.get(index as usize)?.clone();
+        Some((entry, self.tree.path(index as usize)?))
+    }
+}
+
+impl TableView for OperatorTable {
+    fn header(&self) -> &TableHeader {
+        &self.header
+    }
+
+    fn root(&self) -> TableRoot {
+        self.root
+    }
+
+    fn operator(&self, index: u32) -> Option<&OperatorEntry> {
+        self.operators.get(index as usize)
+    }
+
+    fn public_key(&self, index: u32) -> Option<&PublicKey> {
+        self.public_keys.get(index as usize)
+    }
+
+    fn aggregate_key(&self) -> &PublicKey {
+        &self.aggregate_key
+    }
+}
+
+fn check_count(operators: usize) -> Result<(), TableError> {
+    match operators {
+        0 => Err(TableError::NoOperators),
+        got if got > MAX_OPERATORS => Err(TableError::TooManyOperators { got, max: MAX_OPERATORS }),
+        _ => Ok(()),
+    }
+}
+
+/// The rules of one entry; gives its key, decoded.
+fn check_operator(entry: &OperatorEntry) -> Result<PublicKey, TableError> {
+    let operator = entry.operator_id;
+    entry.validate().map_err(|source| TableError::Entry { operator, source })?;
+    if entry.stakes.is_empty() {
+        return Err(TableError::NoStake { operator });
+    }
+    entry
+        .network_key
+        .check_strength()
+        .map_err(|source| TableError::NetworkKey { who: format!("operator {operator}"), source })?;
+    PublicKey::from_bytes(&entry.bls_public_key).map_err(|source| TableError::BlsKey { operator, source })
+}
+
+/// Operators by network key; refuses an operator or a network key that is there twice. The operators are sorted.
+fn index_operators(operators: &[OperatorEntry]) -> Result<HashMap<NetworkPublicKey, u32>, TableError> {
+    let mut by_network_key: HashMap<NetworkPublicKey, u32> = HashMap::with_capacity(operators.len());
+    let mut previous: Option<OperatorId> = None;
+    for (index, entry) in operators.iter().enumerate() {
+        let operator = entry.operator_id;
+        if previous == Some(operator) {
+            return Err(TableError::DuplicateOperator { operator });
+        }
+        previous = Some(operator);
+        if let Some(other) = by_network_key.insert(entry.network_key, index as u32) {
+            let first = operators.get(other as usize).map_or(operator, |entry| entry.operator_id);
+            return Err(TableError::DuplicateNetworkKey { first, second: operator });
+        }
+    }
+    Ok(by_network_key)
+}
+
+/// Refuses weak keys, and numbers or keys that are there twice. The dispersers are sorted.
+fn check_dispersers(dispersers: &[DisperserEntry]) -> Result<(), TableError> {
+    let mut by_key: HashMap<NetworkPublicKey, u32> = HashMap::with_capacity(dispersers.len());
+    let mut previous = None;
+    for &DisperserEntry { id, network_key, .. } in dispersers {
+        network_key
+            .check_strength()
+            .map_err(|source| TableError::NetworkKey { who: format!("disperser {id}"), source })?;
+        if previous == Some(id) {
+            return Err(TableError::DuplicateDisperser { id });
+        }
+        previous = Some(id);
+        if let Some(first) = by_key.insert(network_key, id) {
+            return Err(TableError::DuplicateDisperserKey { first, second: id });
+        }
+    }
+    Ok(())
+}
+
+fn totals(operators: &[OperatorEntry]) -> Result<Vec<(QuorumId, Stake)>, TableError> {
+    let mut totals: BTreeMap<QuorumId, Stake> = BTreeMap::new();
+    for &(quorum, stake) in operators.iter().flat_map(|entry| &entry.stakes) {
+        let total = totals.entry(quorum).or_default();
+        *total = total.checked_add(stake).ok_or(TableError::TotalOverflow { quorum })?;
+    }
+    Ok(totals.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests;
