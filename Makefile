@@ -5,7 +5,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ASHLAR := $(TARGET)/release/ashlar
 
-.PHONY: help deps deps-lint build demo test test-long lint fmt
+.PHONY: help deps deps-lint build demo test test-long lint fmt docs-cli
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,3 +33,6 @@ lint: deps-lint ## formatting, clippy, documentation, licences
 
 fmt: ## format all sources
 	cargo fmt --all
+
+docs-cli: deps ## write docs/cli.md from the commands' own help
+	ASHLAR_BLESS=1 cargo test --release --locked -p ashlar-cli --test cli_reference

@@ -14,7 +14,7 @@ use crate::error::{CliError, CliResult, Exit};
 #[derive(Clone, Debug, Default, Args)]
 pub struct DisperserOption {
     /// The disperser's HTTP address [default: that of the devnet in .ashlar/devnet]
-    #[arg(long, value_name = "URL", env = "ASHLAR_DISPERSER")]
+    #[arg(long, value_name = "URL", env = "ASHLAR_DISPERSER", hide_env_values = true)]
     pub disperser: Option<String>,
 }
 
@@ -22,7 +22,7 @@ pub struct DisperserOption {
 #[derive(Clone, Debug, Default, Args)]
 pub struct TableOption {
     /// The operator table, TOML or JSON [default: that of the devnet in .ashlar/devnet]
-    #[arg(long, value_name = "FILE", env = "ASHLAR_TABLE")]
+    #[arg(long, value_name = "FILE", env = "ASHLAR_TABLE", hide_env_values = true)]
     pub table: Option<PathBuf>,
 }
 

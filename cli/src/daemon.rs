@@ -12,7 +12,7 @@ use crate::Cli;
 use crate::error::{CliError, CliResult, Exit};
 
 /// How long a graceful stop may take before the process ends anyway.
-pub const STOP_DEADLINE: Duration = Duration::from_secs(15);
+pub const STOP_DEADLINE: Duration = Duration::from_secs(40);
 
 /// Logs to standard error. `ASHLAR_LOG` (the syntax of `RUST_LOG`: `info,ashlar_node=debug`) wins over `-v` and `-q`.
 pub(crate) fn start_logging(cli: &Cli, daemon: bool) {
@@ -120,4 +120,9 @@ pub async fn stop_within_deadline(name: &str, end: impl Future<Output = ()>) -> 
             .because(format!("{} seconds passed", STOP_DEADLINE.as_secs()))
             .next("nothing that was signed or accepted is lost; start it again")
     })
+}
+
+/// Chooses the TLS implementation of this process: ring, for HTTP as for QUIC. Once; later calls change nothing.
+pub fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }

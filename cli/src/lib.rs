@@ -12,6 +12,7 @@ pub mod disperser;
 pub mod error;
 pub mod files;
 pub mod get;
+pub mod http;
 pub mod keys;
 pub mod node;
 pub mod operators;

@@ -1,0 +1,266 @@
+//! `ashlar keys`: make keystores and look at them.
+
+use std::path::{Path, PathBuf};
+
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::keystore::{self, Cost, KeyKind};
+use ashlar_proto::{OperatorId, operator_id};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::error::{CliError, CliResult, Exit};
+use crate::files::{self, Access};
+use crate::ui::Ui;
+
+/// No keystore is larger.
+pub const KEYSTORE_LIMIT: u64 = 64 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  ashlar keys new bls --out bls.json                 asks twice for a new password
+  ashlar keys new network --out network.json --password-file password
+  ashlar keys show bls.json                          public key and operator id; needs no password
+  ashlar keys show bls.json --possession             also the proof that a registration needs; asks for the password
+
+A keystore is an EIP-2335 file, readable by its owner only. Passwords come from a prompt or a file, never from an
+argument: other users of the machine can read those.";
+
+/// Options of `ashlar keys`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct KeysArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// The commands of `ashlar keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a key and write its keystore
+    New(NewArgs),
+    /// Show what a keystore holds, without its secret
+    Show(ShowArgs),
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Kind {
+    /// Signs for batches: an operator's BLS12-381 key
+    Bls,
+    /// Proves who one is on the network: the ed25519 key of an operator or a disperser
+    Network,
+}
+
+/// Options of `ashlar keys new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// What the key is for
+    pub kind: Kind,
+    /// Where to write the keystore; an existing file is never overwritten
+    #[arg(short, long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// A file whose first line is the password [default: ask]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Guessing the password costs milliseconds and not a second: for tests, never for a key that guards something
+    #[arg(long)]
+    pub light: bool,
+}
+
+/// Options of `ashlar keys show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The keystore
+    pub file: PathBuf,
+    /// Also sign the proof of possession of a BLS key; this opens the keystore
+    #[arg(long)]
+    pub possession: bool,
+    /// A file whose first line is the password [default: ask]
+    #[arg(long, value_name = "FILE", requires = "possession")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// What `keys` prints about a key.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyInfo {
+    /// What it is for.
+    pub kind: KeyKind,
+    /// Its keystore.
+    pub file: PathBuf,
+    /// The public key, hex.
+    pub public_key: String,
+    /// The operator that this BLS key makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_id: Option<OperatorId>,
+    /// Proof of possession of a BLS key, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof_of_possession: Option<String>,
+}
+
+impl KeyInfo {
+    fn text(&self) -> String {
+        let mut lines = vec![
+            format!("kind                 {}", self.kind),
+            format!("file                 {}", self.file.display()),
+            format!("public key           {}", self.public_key),
+        ];
+        lines.extend(self.operator_id.iter().map(|id| format!("operator id          {id}")));
+        lines.extend(self.proof_of_possession.iter().map(|proof| format!("proof of possession  {proof}")));
+        lines.join("\n")
+    }
+}
+
+/// Runs `ashlar keys`.
+///
+/// # Errors
+/// See the commands.
+pub fn run(ui: Ui, args: KeysArgs) -> CliResult {
+    match args.command {
+        KeysCommand::New(args) => new(ui, &args),
+        KeysCommand::Show(args) => show(ui, &args),
+    }
+}
+
+fn new(ui: Ui, args: &NewArgs) -> CliResult {
+    refuse_existing(&args.out)?;
+    let password = files::password(args.password_file.as_deref(), "Password for the new key", true)?;
+    let cost = if args.light { Cost::Light } else { Cost::Standard };
+    let info = match args.kind {
+        Kind::Bls => new_bls(&args.out, &password, cost)?.1,
+        Kind::Network => new_network(&args.out, &password, cost)?.1,
+    };
+    ui.data(&info, || info.text())
+}
+
+fn show(ui: Ui, args: &ShowArgs) -> CliResult {
+    let text = files::read_text(&args.file, KEYSTORE_LIMIT)?;
+    let failed = |error: &keystore::KeystoreError| {
+        CliError::coded(Exit::Usage, format!("{} is no keystore of ours", args.file.display()), error)
+    };
+    let summary = keystore::inspect(&text).map_err(|error| failed(&error))?;
+    let mut info = KeyInfo {
+        kind: summary.kind,
+        file: args.file.clone(),
+        public_key: format!("0x{}", hex::encode(&summary.public)),
+        operator_id: None,
+        proof_of_possession: None,
+    };
+    if summary.kind == KeyKind::Bls
+        && let Ok(bytes) = <[u8; 96]>::try_from(summary.public.as_slice())
+    {
+        info.operator_id = Some(operator_id(&ashlar_crypto::bls::PublicKeyBytes(bytes)));
+    }
+    if args.possession {
+        if summary.kind != KeyKind::Bls {
+            return Err(CliError::usage(format!("{} is no BLS key", args.file.display()))
+                .because("only BLS keys have a proof of possession"));
+        }
+        let password = files::password(args.password_file.as_deref(), "Password", false)?;
+        let key = open_bls(&args.file, &password)?;
+        info.proof_of_possession = Some(possession(&key));
+    }
+    ui.data(&info, || info.text())
+}
+
+/// Keys are never overwritten: the old one may guard stake.
+///
+/// # Errors
+/// There is something at `path`.
+pub fn refuse_existing(path: &Path) -> CliResult {
+    if path.exists() {
+        return Err(CliError::usage(format!("{} exists already", path.display()))
+            .because("a keystore is never overwritten")
+            .next("choose another name, or move the old file away"));
+    }
+    Ok(())
+}
+
+/// The proof of possession of a BLS key, as the operator table spells it.
+pub fn possession(key: &SecretKey) -> String {
+    format!("0x{}", hex::encode(key.prove_possession().to_bytes().0))
+}
+
+/// Makes an operator's BLS key and writes its keystore.
+///
+/// # Errors
+/// No randomness, or the file cannot be written.
+pub fn new_bls(path: &Path, password: &str, cost: Cost) -> CliResult<(SecretKey, KeyInfo)> {
+    let ikm = Zeroizing::new(files::random::<32>()?);
+    let key = SecretKey::from_ikm(&ikm);
+    let public = key.public_key().to_bytes();
+    write_keystore(path, KeyKind::Bls, &key.to_bytes(), &public.0, password, cost)?;
+    let info = KeyInfo {
+        kind: KeyKind::Bls,
+        file: path.to_path_buf(),
+        public_key: format!("0x{}", hex::encode(public.0)),
+        operator_id: Some(operator_id(&public)),
+        proof_of_possession: Some(possession(&key)),
+    };
+    Ok((key, info))
+}
+
+/// Makes a network key and writes its keystore.
+///
+/// # Errors
+/// No randomness, or the file cannot be written.
+pub fn new_network(path: &Path, password: &str, cost: Cost) -> CliResult<(NetworkKey, KeyInfo)> {
+    let seed = Zeroizing::new(files::random::<32>()?);
+    let key = NetworkKey::from_seed(*seed);
+    write_keystore(path, KeyKind::Network, key.seed(), &key.public().0, password, cost)?;
+    let info = KeyInfo {
+        kind: KeyKind::Network,
+        file: path.to_path_buf(),
+        public_key: key.public().to_string(),
+        operator_id: None,
+        proof_of_possession: None,
+    };
+    Ok((key, info))
+}
+
+fn write_keystore(
+    path: &Path,
+    kind: KeyKind,
+    secret: &[u8; 32],
+    public: &[u8],
+    password: &str,
+    cost: Cost,
+) -> CliResult {
+    let json =
+        keystore::encrypt(kind, secret, public, password, files::random()?, files::random()?, files::random()?, cost);
+    files::write_atomically(path, json.as_bytes(), Access::Owner)
+}
+
+/// Opens a keystore of the kind that is expected here.
+fn open(path: &Path, password: &str, expected: KeyKind) -> CliResult<Zeroizing<[u8; 32]>> {
+    let text = files::read_text(path, KEYSTORE_LIMIT)?;
+    let (kind, secret) = keystore::decrypt(&text, password).map_err(|error| {
+        CliError::coded(Exit::Usage, format!("could not open the keystore {}", path.display()), &error)
+            .next("check the password and that the file is the one you mean: ashlar keys show FILE")
+    })?;
+    if kind != expected {
+        return Err(CliError::new(Exit::Usage, "keys.kind", format!("{} holds a {kind} key", path.display()))
+            .because(format!("a {expected} key is needed here")));
+    }
+    Ok(secret)
+}
+
+/// Opens an operator's BLS key.
+///
+/// # Errors
+/// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
+pub fn open_bls(path: &Path, password: &str) -> CliResult<SecretKey> {
+    let secret = open(path, password, KeyKind::Bls)?;
+    SecretKey::from_bytes(&secret)
+        .map_err(|error| CliError::coded(Exit::Usage, format!("{} holds no BLS key", path.display()), &error))
+}
+
+/// Opens a network key.
+///
+/// # Errors
+/// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
+pub fn open_network(path: &Path, password: &str) -> CliResult<NetworkKey> {
+    Ok(NetworkKey::from_seed(*open(path, password, KeyKind::Network)?))
+}

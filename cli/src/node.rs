@@ -1,0 +1,267 @@
+//! `ashlar node`: set up a storage node, run it, ask how it is.
+
+use std::path::{Path, PathBuf};
+
+use ashlar_crypto::keystore::Cost;
+use ashlar_node::{Node, NodeConfig, NodeKeys};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::context::{devnet_here, open_table};
+use crate::daemon::{self, Stop};
+use crate::error::{CliError, CliResult, Exit};
+use crate::files::{self, Access};
+use crate::keys::{self, KeyInfo};
+use crate::ui::Ui;
+
+/// The configuration's name in a node's folder.
+const CONFIG: &str = "node.toml";
+
+const EXAMPLES: &str = "\
+Examples:
+  ashlar node init --dir /var/lib/ashlar --address node1.example.com:7400 --table operators.toml
+  ashlar node run --config /var/lib/ashlar/node.toml
+  ashlar node status --http http://127.0.0.1:7480
+  ashlar node status --operator 3                    operator 3 of the devnet in this folder
+
+`init` makes keys, writes a commented configuration, and prints what the operator table needs to know.";
+
+/// Options of `ashlar node`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct NodeArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: NodeCommand,
+}
+
+/// The commands of `ashlar node`.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Make keys and a configuration, and print the entry for the operator table
+    Init(InitArgs),
+    /// Run a node until SIGTERM or Ctrl-C; a second signal ends it at once
+    Run(RunArgs),
+    /// Show how a running node is
+    Status(StatusArgs),
+}
+
+/// Options of `ashlar node init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The node's folder; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The address that the operator table will give for this node
+    #[arg(long, value_name = "HOST:PORT")]
+    pub address: String,
+    /// Where to listen for dispersers and readers, UDP [default: all addresses, the port of --address]
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Where to listen for the operator's own HTTP, TCP
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7480")]
+    pub http: std::net::SocketAddr,
+    /// The operator table that the node will follow
+    #[arg(long, value_name = "FILE", env = "ASHLAR_TABLE", hide_env_values = true)]
+    pub table: PathBuf,
+    /// A file whose first line is the password for the keys [default: ask]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Options of `ashlar node run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+    /// A file whose first line is the password [default: that of the configuration, else ask]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Stop when standard input closes: for programs that start a node
+    #[arg(long)]
+    pub exit_with_parent: bool,
+}
+
+/// Options of `ashlar node status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The node's own HTTP address
+    #[arg(long, value_name = "URL", conflicts_with = "operator")]
+    pub http: Option<String>,
+    /// Which operator of the devnet in this folder
+    #[arg(long, value_name = "NUMBER")]
+    pub operator: Option<u32>,
+}
+
+/// What a devnet sets; everything else keeps its default.
+#[derive(Debug)]
+pub struct Settings {
+    /// UDP address.
+    pub quic: String,
+    /// TCP address.
+    pub http: String,
+    /// The operator table.
+    pub table: PathBuf,
+}
+
+/// Runs `ashlar node`.
+///
+/// # Errors
+/// See the commands.
+pub fn run(ui: Ui, args: NodeArgs) -> CliResult {
+    match args.command {
+        NodeCommand::Init(args) => init(ui, &args),
+        NodeCommand::Run(args) => daemon::block_on(run_node(ui, args)),
+        NodeCommand::Status(args) => daemon::block_on(status(ui, args)),
+    }
+}
+
+/// Writes `DIR/node.toml` of a devnet's operator.
+///
+/// # Errors
+/// An address is none, or the folder cannot be written.
+pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
+    let mut config = NodeConfig::default();
+    config.listen.quic = address(&settings.quic)?;
+    config.listen.http = address(&settings.http)?;
+    config.paths.operators.clone_from(&settings.table);
+    // Many nodes share one machine here: small buffers, and no long good-byes.
+    config.store.write_buffer_bytes = 64 << 20;
+    config.store.min_free_bytes = 256 << 20;
+    config.tasks.shutdown_secs = 5;
+    files::write_atomically(&dir.join(CONFIG), config.to_toml().as_bytes(), Access::Everyone)
+}
+
+fn address(text: &str) -> CliResult<std::net::SocketAddr> {
+    text.parse().map_err(|_| CliError::usage(format!("{text} is not an address")).next("write it as 127.0.0.1:7400"))
+}
+
+/// What an operator hands in to be put on the table.
+#[derive(Debug, Serialize)]
+struct InitOut {
+    config: PathBuf,
+    operator_id: String,
+    bls_public_key: String,
+    proof_of_possession: String,
+    network_key: String,
+    address: String,
+}
+
+fn init(ui: Ui, args: &InitArgs) -> CliResult {
+    let port: u16 = match args.address.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
+        Some((host, Ok(port))) if !host.is_empty() && port != 0 => port,
+        _ => {
+            return Err(CliError::usage(format!("{} is not host:port", args.address))
+                .next("give the address by which others reach this node: --address node1.example.com:7400"));
+        }
+    };
+    files::create_folder(&args.dir)?;
+    let config_path = args.dir.join(CONFIG);
+    let (bls_path, network_path) = (args.dir.join("bls.json"), args.dir.join("network.json"));
+    for path in [&config_path, &bls_path, &network_path] {
+        keys::refuse_existing(path)?;
+    }
+    let table = std::path::absolute(&args.table)
+        .map_err(|error| CliError::io(format!("could not use {}", args.table.display()), &error))?;
+    let password = files::password(args.password_file.as_deref(), "Password for the node's new keys", true)?;
+    let (_, bls): (_, KeyInfo) = keys::new_bls(&bls_path, &password, Cost::Standard)?;
+    let (_, network) = keys::new_network(&network_path, &password, Cost::Standard)?;
+
+    let mut config = NodeConfig::default();
+    config.listen.quic = args.listen.unwrap_or_else(|| ([0, 0, 0, 0], port).into());
+    config.listen.http = args.http;
+    config.paths.operators = table;
+    if let Some(path) = &args.password_file {
+        config.paths.password_file = std::path::absolute(path)
+            .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))?;
+    }
+    files::write_atomically(&config_path, config.to_toml().as_bytes(), Access::Everyone)?;
+
+    let out = InitOut {
+        config: config_path,
+        operator_id: bls.operator_id.map(|id| id.to_string()).unwrap_or_default(),
+        bls_public_key: bls.public_key,
+        proof_of_possession: bls.proof_of_possession.unwrap_or_default(),
+        network_key: network.public_key,
+        address: args.address.clone(),
+    };
+    ui.note(format!("wrote {}, {} and {}", out.config.display(), bls_path.display(), network_path.display()));
+    ui.note("hand this in for the operator table, with your stake in each quorum (here: 0):");
+    ui.data(&out, || {
+        format!(
+            "[[tables.operators]]\noperator_id = \"{}\"\nbls_public_key = \"{}\"\nproof_of_possession = \"{}\"\n\
+             network_key = \"{}\"\naddress = \"{}\"\nstakes = {{ 0 = \"1\" }}\n",
+            out.operator_id, out.bls_public_key, out.proof_of_possession, out.network_key, out.address
+        )
+    })
+}
+
+async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
+    let mut stop = Stop::listen(args.exit_with_parent)?;
+    let config = NodeConfig::load(&args.config).map_err(|error| {
+        CliError::coded(Exit::Usage, format!("could not use the configuration {}", args.config.display()), &error)
+            .next("ashlar node init writes one that works")
+    })?;
+    let password_file = args.password_file.clone().or_else(|| {
+        let configured = config.paths.password_file.clone();
+        configured.exists().then_some(configured)
+    });
+    let password = files::password(password_file.as_deref(), "Password of the node's keys", false)?;
+    let keys = NodeKeys {
+        bls: keys::open_bls(&config.paths.bls_key, &password)?,
+        network: keys::open_network(&config.paths.network_key, &password)?,
+    };
+    drop(password);
+    let stake = open_table(&config.paths.operators)?;
+    let node = Node::start(config, keys, stake)
+        .await
+        .map_err(|error| CliError::coded(Exit::Failure, "the node could not start", &error))?;
+    let (quic, http) = (node.quic_addr(), node.http_addr());
+    ui.data(&serde_json::json!({ "event": "running", "quic": quic, "http": http }), || {
+        format!("node runs: QUIC {quic}, HTTP {http}")
+    })?;
+    stop.asked().await;
+    daemon::stop_within_deadline("node", node.shutdown()).await
+}
+
+async fn status(ui: Ui, args: StatusArgs) -> CliResult {
+    let base = match (&args.http, args.operator, devnet_here()?) {
+        (Some(url), _, _) => url.trim_end_matches('/').to_owned(),
+        (None, Some(index), Some(devnet)) => match devnet.nodes.iter().find(|node| node.index == index) {
+            Some(node) => node.http.clone(),
+            None => return Err(CliError::usage(format!("the devnet here has no operator {index}"))),
+        },
+        (None, None, _) => "http://127.0.0.1:7480".to_owned(),
+        (None, Some(_), None) => {
+            return Err(CliError::usage("there is no devnet in this folder")
+                .next("name the node's own address: --http http://127.0.0.1:7480"));
+        }
+    };
+    let value = crate::http::get_json(&format!("{base}/v1/status"), "the node").await?;
+    ui.data(&value, || outline(&value, 0))
+}
+
+/// A JSON object as indented `key: value` lines.
+pub fn outline(value: &Value, depth: usize) -> String {
+    let pad = "  ".repeat(depth);
+    let scalar = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| match value {
+                Value::Object(_) => format!("{pad}{key}:\n{}", outline(value, depth + 1)),
+                Value::Array(items) if items.iter().any(Value::is_object) => {
+                    let lines: String = items.iter().map(|item| outline(item, depth + 1)).collect();
+                    format!("{pad}{key}:\n{lines}")
+                }
+                other => format!("{pad}{key}: {}\n", scalar(other)),
+            })
+            .collect(),
+        other => format!("{pad}{}\n", scalar(other)),
+    }
+}

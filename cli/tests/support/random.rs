@@ -1,0 +1,57 @@
+//! Reproducible random bytes: a seed printed by the test gives the same bytes again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// SplitMix64.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    /// A seed from `ASHLAR_SEED`, or from the clock; printed, so that a failure can be repeated.
+    pub fn from_env(test: &str) -> Random {
+        let seed = match std::env::var("ASHLAR_SEED") {
+            Ok(text) => text.parse().expect("ASHLAR_SEED is a number"),
+            Err(_) => u64::try_from(
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() % (1 << 60),
+            )
+            .unwrap(),
+        };
+        println!("{test}: ASHLAR_SEED={seed}");
+        Random(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(len + 8);
+        while bytes.len() < len {
+            bytes.extend_from_slice(&self.next().to_le_bytes());
+        }
+        bytes.truncate(len);
+        bytes
+    }
+}
+
+/// Bytes that depend on nothing but their number and the seed.
+pub fn payload(seed: u64, len: usize) -> Vec<u8> {
+    Random::new(seed).bytes(len)
+}
+
+/// A name not used before in this process.
+pub fn name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
