@@ -16,8 +16,8 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::ui::{self, Ui};
 
-/// No certificate is larger: the portable form with all operators' witnesses stays well below.
-pub const CERTIFICATE_LIMIT: u64 = 4 << 20;
+/// No certificate is larger, not even a portable one with everybody's witness.
+pub const CERTIFICATE_LIMIT: u64 = ashlar_proto::certificate::MAX_CERTIFICATE_BYTES as u64;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -244,7 +244,7 @@ pub fn read(path: &Path) -> CliResult<(Certificate, u64)> {
 
 /// What a verifier insists on.
 pub fn policy(quorums: &[QuorumId]) -> CertificatePolicy {
-    CertificatePolicy { required_quorums: quorums.to_vec(), ..CertificatePolicy::default() }
+    CertificatePolicy::requiring(quorums)
 }
 
 /// The operator table that a certificate refers to.
@@ -285,7 +285,7 @@ pub fn view(certificate: &Certificate, bytes: u64) -> CertificateView {
     let hash = |hash: &[u8; 32]| format!("0x{}", hex::encode(hash));
     let (form, attestation) = match &certificate.attestation {
         Attestation::Compact { signers } => {
-            ("compact", AttestationView::Compact { signers: signers.ones().collect() })
+            ("compact", AttestationView::Compact { signers: signers.iter().collect() })
         }
         Attestation::Portable { table_header, non_signers } => (
             "portable",
@@ -335,7 +335,7 @@ pub fn verified_view(verified: &VerifiedCertificate) -> VerifiedView {
                 percent: percent(signed.signed, signed.total),
             })
             .collect(),
-        signers: verified.signers(),
+        signers: verified.signer_count(),
     }
 }
 

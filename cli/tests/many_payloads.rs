@@ -53,7 +53,7 @@ fn send(count: usize, at_a_time: usize, test: &str) {
         let (job, certificate) = &certificates[index];
         let (size, seed) = jobs[*job];
         let report = devnet.get_expecting(certificate, "operators", &payload(seed, size));
-        assert_eq!(report["source"], "operators");
+        assert_eq!(report["via"], "operators");
     });
     println!(
         "{test}: {count} payloads, {total} bytes; certified in {:.1} s, rebuilt from operators in {:.1} s",

@@ -19,7 +19,7 @@ fn payloads_come_back_byte_for_byte() {
         for from in ["relay", "operators", "auto"] {
             let report = devnet.get_expecting(&certificate, from, &bytes);
             let expected = if from == "operators" { "operators" } else { "relay" };
-            assert_eq!(report["source"], expected, "{report}");
+            assert_eq!(report["via"], expected, "{report}");
             assert_eq!(report["skipped"].as_array().map(Vec::len), Some(0), "{report}");
         }
     }
