@@ -1,0 +1,258 @@
+//! Protocol versions: data in one table, checked at start-up and by a test, and the limits of sizes.
+
+use std::sync::LazyLock;
+
+use ashlar_crypto::{Blame, Coded, code::Code};
+
+/// One protocol version: the code, how many operators it serves, the thresholds and the times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProtocolVersion {
+    /// Its number in headers, from 1.
+    pub id: u16,
+    /// Erasure code: blowup and number of chunks.
+    pub code: Code,
+    /// Most operators in one quorum (n). Rounding up gives each of them at most one chunk too much, hence a bound.
+    pub max_operators: u32,
+    /// Share of each quorum's stake, in percent, that has to sign.
+    pub confirmation_percent: u32,
+    /// Share of each quorum's stake, in percent, that may sign and then withhold without any blob being lost.
+    pub safety_percent: u32,
+    /// How long operators store and serve, in seconds.
+    pub retention_secs: u64,
+    /// The first part of the retention, in seconds, in which custody may be challenged.
+    pub challenge_secs: u64,
+}
+
+const DAY: u64 = 24 * 60 * 60;
+
+impl ProtocolVersion {
+    /// Checks everything that makes a version safe to use.
+    ///
+    /// Reconstruction needs stake of at least `r = c / ((c - n) * blowup)`; the safety inequality
+    /// `confirmation - safety >= r` says that what signed, less what may lie, is enough to rebuild.
+    ///
+    /// # Errors
+    /// The first rule that is broken, with its numbers.
+    pub fn check(&self) -> Result<(), ParamError> {
+        let id = self.id;
+        if id == 0 {
+            return Err(ParamError::ZeroId);
+        }
+        let (chunks, blowup) = (u64::from(self.code.chunks()), u64::from(self.code.blowup()));
+        let operators = u64::from(self.max_operators);
+        if operators == 0 || operators >= chunks {
+            return Err(ParamError::Operators { id, got: self.max_operators, chunks: self.code.chunks() });
+        }
+        if self.confirmation_percent > 100 || self.safety_percent >= self.confirmation_percent {
+            return Err(ParamError::Thresholds {
+                id,
+                confirmation: self.confirmation_percent,
+                safety: self.safety_percent,
+            });
+        }
+        let margin = u64::from(self.confirmation_percent - self.safety_percent);
+        let (left, right) = (blowup * (chunks - operators) * margin, 100 * chunks);
+        if left < right {
+            return Err(ParamError::Unsafe { id, left, right });
+        }
+        if self.challenge_secs == 0 || self.challenge_secs >= self.retention_secs {
+            return Err(ParamError::Times {
+                id,
+                challenge_secs: self.challenge_secs,
+                retention_secs: self.retention_secs,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reconstruction threshold as a fraction of a quorum's stake: `c / ((c - n) * blowup)`, numerator and denominator.
+    pub fn reconstruction(&self) -> (u64, u64) {
+        let (chunks, blowup) = (u64::from(self.code.chunks()), u64::from(self.code.blowup()));
+        (chunks, chunks.saturating_sub(u64::from(self.max_operators)) * blowup)
+    }
+}
+
+/// The version used where nothing else is said.
+pub const DEFAULT_VERSION: u16 = 1;
+
+/// Blowup, chunks, operators, confirmation and safety threshold of each version (DESIGN section 2).
+const TABLE: [(u16, u32, u32, u32, u32, u32); 3] = [
+    (1, 8, 512, 128, 55, 33),
+    (2, 8, 4096, 1024, 55, 33),
+    (3, 4, 2048, 256, 67, 33),
+];
+
+/// All protocol versions, by rising number. A row that is no valid code is left out here and reported by
+/// [`check_table`].
+pub static VERSIONS: LazyLock<Vec<ProtocolVersion>> = LazyLock::new(|| {
+    TABLE
+        .iter()
+        .filter_map(|&(id, blowup, chunks, max_operators, confirmation_percent, safety_percent)| {
+            Some(ProtocolVersion {
+                id,
+                code: Code::new(blowup, chunks).ok()?,
+                max_operators,
+                confirmation_percent,
+                safety_percent,
+                retention_secs: 14 * DAY,
+                challenge_secs: 9 * DAY,
+            })
+        })
+        .collect()
+});
+
+/// The version with this number.
+///
+/// # Errors
+/// There is none.
+pub fn version(id: u16) -> Result<&'static ProtocolVersion, UnknownVersion> {
+    VERSIONS.iter().find(|v| v.id == id).ok_or(UnknownVersion { got: id })
+}
+
+/// Checks the table of versions. Every process calls it first: no process runs with an unsafe version in it.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_table() -> Result<(), ParamError> {
+    if VERSIONS.len() != TABLE.len() {
+        return Err(ParamError::BadCode);
+    }
+    check_versions(&VERSIONS)
+}
+
+pub(crate) fn check_versions(versions: &[ProtocolVersion]) -> Result<(), ParamError> {
+    if let Some((a, b)) = versions.iter().zip(versions.iter().skip(1)).find(|(a, b)| a.id >= b.id) {
+        return Err(ParamError::Order { first: a.id, second: b.id });
+    }
+    versions.iter().try_for_each(ProtocolVersion::check)
+}
+
+/// A version number that is not in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("protocol version {got} is unknown here; known are 1 (default), 2 (large networks) and 3 (lean)")]
+pub struct UnknownVersion {
+    /// The number asked for.
+    pub got: u16,
+}
+
+impl Coded for UnknownVersion {
+    fn code(&self) -> &'static str {
+        "version.unknown"
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Caller
+    }
+}
+
+/// A protocol version that must not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParamError {
+    /// Number 0 is no version.
+    #[error("version 0 is reserved")]
+    ZeroId,
+    /// A row of the table names a code that does not exist.
+    #[error("a version names an erasure code that does not exist")]
+    BadCode,
+    /// Versions must rise strictly, so that a number names one version.
+    #[error("version {second} follows version {first}")]
+    Order {
+        /// Number of the earlier row.
+        first: u16,
+        /// Number of the row behind it.
+        second: u16,
+    },
+    /// There must be at least one operator and more chunks than operators.
+    #[error("version {id}: {got} operators, expected 1 to {chunks} - 1")]
+    Operators {
+        /// Version.
+        id: u16,
+        /// Its operators.
+        got: u32,
+        /// Its chunks.
+        chunks: u32,
+    },
+    /// Needs `0 <= safety < confirmation <= 100`.
+    #[error("version {id}: confirmation {confirmation} %, safety {safety} %, expected safety < confirmation <= 100")]
+    Thresholds {
+        /// Version.
+        id: u16,
+        /// Its confirmation threshold.
+        confirmation: u32,
+        /// Its safety threshold.
+        safety: u32,
+    },
+    /// The safety inequality: what signed, less what may lie, would not suffice to rebuild a blob.
+    #[error("version {id} is unsafe: blowup * (c - n) * (confirmation - safety) = {left}, needs at least 100 * c = {right}")]
+    Unsafe {
+        /// Version.
+        id: u16,
+        /// Left side.
+        left: u64,
+        /// Right side.
+        right: u64,
+    },
+    /// Challenges have to end before the data may go.
+    #[error("version {id}: challenges for {challenge_secs} s, retention {retention_secs} s, expected 0 < challenges < retention")]
+    Times {
+        /// Version.
+        id: u16,
+        /// Challenge period, seconds.
+        challenge_secs: u64,
+        /// Retention, seconds.
+        retention_secs: u64,
+    },
+}
+
+impl Coded for ParamError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::ZeroId => "params.zero_id",
+            Self::BadCode => "params.code",
+            Self::Order { .. } => "params.order",
+            Self::Operators { .. } => "params.operators",
+            Self::Thresholds { .. } => "params.thresholds",
+            Self::Unsafe { .. } => "params.unsafe",
+            Self::Times { .. } => "params.times",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Us
+    }
+}
+
+/// Most payload bytes that any configuration can allow: 128 MiB.
+pub const HARD_MAX_PAYLOAD: u64 = 128 << 20;
+/// Most rows of a batch that any configuration can allow: 4096, that is 512 MiB.
+pub const HARD_MAX_BATCH_ROWS: u32 = 4096;
+/// Most quorums of a blob.
+pub const MAX_QUORUMS: usize = 16;
+/// Most operators in a table.
+pub const MAX_TABLE_OPERATORS: u32 = 4096;
+
+/// Size limits that a process applies. The defaults are the network's; a configuration can move them
+/// within the hard limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most payload bytes of a blob. Default 16 MiB.
+    pub max_payload: u64,
+    /// Most rows of a batch. Default 1024, that is 128 MiB of rows.
+    pub max_batch_rows: u32,
+    /// Most blobs of a batch. Default 1024.
+    pub max_batch_blobs: u32,
+}
+
+impl Limits {
+    /// The network's limits.
+    pub const DEFAULT: Self = Self { max_payload: 16 << 20, max_batch_rows: 1024, max_batch_blobs: 1024 };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests;
