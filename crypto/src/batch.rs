@@ -1,10 +1,18 @@
 //! The aggregated proof of a batch (DESIGN section 5): one KZG multi-proof a chunk, for all rows together.
 
+use std::collections::HashSet;
+
+use ark_ff::{Field, One, Zero};
+use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::field::Scalar;
+use crate::field::{Scalar, first_non_canonical, from_raw};
 use crate::hash::{Hash, hash_to_scalar};
-use crate::{Blame, Code, Coded, Commitment, Proof, ProofBytes, Rows, Setup};
+use crate::multiproof::{self, WeightedProof, WeightedValues, random_weights};
+use crate::{
+    BYTES_PER_ELEMENT, Blame, Code, Coded, Commitment, ELEMENTS_PER_ROW, Proof, ProofBytes, Rows,
+    Setup, curve, fk20, kernel,
+};
 
 /// γ, the challenge that combines the rows of a batch into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +25,7 @@ impl RowChallenge {
     }
 }
 
-/// Σ γ^i row_i over the rows of a batch, built as the rows pass by.
+/// f_γ = Σ γ^i row_i over the rows of a batch, built as the rows pass by; 128 KiB, however tall the batch is.
 #[derive(Clone)]
 pub struct AggregatedRow {
     challenge: Scalar,
@@ -29,25 +37,43 @@ pub struct AggregatedRow {
 impl AggregatedRow {
     /// The empty sum.
     pub fn new(challenge: RowChallenge) -> Self {
-        use ark_ff::{One, Zero};
         Self {
             challenge: challenge.0,
             next: Scalar::one(),
             rows: 0,
-            sums: vec![Scalar::zero(); crate::ELEMENTS_PER_ROW],
+            sums: vec![Scalar::zero(); ELEMENTS_PER_ROW],
         }
     }
 
-    /// Adds the next rows of the batch, in batch order.
+    /// Adds the next rows of the batch, in batch order. Runs on all threads of the current rayon pool.
     pub fn absorb(&mut self, rows: &Rows) {
-        let _ = (rows, self.challenge, self.next);
-        unimplemented!("in the next commit")
+        let weights =
+            std::iter::successors(Some(self.next), |weight| Some(*weight * self.challenge));
+        add_weighted_rows(
+            &mut self.sums,
+            &rows.iter().zip(weights).collect::<Vec<_>>(),
+        );
+        self.next *= self.challenge.pow([rows.count() as u64]);
+        self.rows += rows.count();
     }
 
     /// Rows absorbed so far.
     pub fn rows(&self) -> usize {
         self.rows
     }
+}
+
+/// `sums += Σ weight · row`, the sums in raw form; parallel over the elements.
+pub(crate) fn add_weighted_rows(sums: &mut [Scalar], rows: &[(&[u8], Scalar)]) {
+    const BLOCK: usize = 256;
+    sums.par_chunks_mut(BLOCK)
+        .enumerate()
+        .for_each(|(block, sums)| {
+            let start = block * BLOCK * BYTES_PER_ELEMENT;
+            for (row, weight) in rows {
+                kernel::active().add_scaled(sums, weight, row.get(start..).unwrap_or_default());
+            }
+        });
 }
 
 /// One column of a batch with its proof: what a node stores of chunk `index`.
@@ -134,13 +160,36 @@ impl Coded for ChunkError {
     }
 }
 
-/// All chunk proofs of the batch.
-pub fn prove_chunks(setup: &Setup, code: Code, row: &AggregatedRow) -> Vec<ProofBytes> {
-    let _ = (setup, code, row, &row.sums);
-    unimplemented!("in the next commit")
+/// A well-formed column: the weighted sum of its cells is all that the equation needs.
+struct Combined<'a> {
+    index: u32,
+    /// Σ γ^i v_i, in raw form.
+    values: Vec<Scalar>,
+    proof: &'a Proof,
 }
 
-/// Checks chunks with ONE pairing check.
+/// Proves all chunks of a batch: proof j belongs to chunk j. FK20, on all threads of the current rayon pool; the time
+/// does not depend on the number of rows. The first call for a cell length makes tables (see [`Setup::prepare`]).
+pub fn prove_chunks(setup: &Setup, code: Code, row: &AggregatedRow) -> Vec<ProofBytes> {
+    let mut coefficients: Vec<_> = row.sums.iter().map(from_raw).collect();
+    kernel::active().inverse_fft(&mut coefficients);
+    let proofs = fk20::prove(setup, code, &coefficients);
+    proofs
+        .par_iter()
+        .map(|proof| ProofBytes(curve::compress(proof)))
+        .collect()
+}
+
+/// Checks that every column is what the commitments commit to, with ONE pairing check for all of them.
+///
+/// `commitments` are those of all rows of the batch, in order. `seed` is fresh randomness from the operating system:
+/// whoever made the proofs must not have known it. Runs on all threads of the current rayon pool. No columns at all
+/// are fine.
+///
+/// # Errors
+///
+/// [`ChunkError`] names the first check that failed; [`ChunkError::ProofMismatch`] does not tell which of the columns
+/// is wrong, [`find_bad_chunks`] does.
 pub fn verify_chunks(
     setup: &Setup,
     code: Code,
@@ -149,11 +198,36 @@ pub fn verify_chunks(
     columns: &[ChunkColumn<'_>],
     seed: [u8; 32],
 ) -> Result<(), ChunkError> {
-    let _ = (setup, code, challenge, commitments, columns, seed);
-    unimplemented!("in the next commit")
+    if commitments.is_empty() {
+        return Err(ChunkError::NoRows);
+    }
+    let mut seen = HashSet::with_capacity(columns.len());
+    for column in columns {
+        check_shape(code, commitments.len(), column)?;
+        if !seen.insert(column.index) {
+            return Err(ChunkError::DuplicateIndex {
+                index: column.index,
+            });
+        }
+    }
+    let powers = powers(challenge.0, commitments.len());
+    let combined: Vec<_> = columns
+        .par_iter()
+        .map(|column| combine(code, &powers, column))
+        .collect();
+    let combined = combined.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let combined: Vec<_> = combined.iter().collect();
+    if holds(setup, code, &powers, commitments, &combined, &seed) {
+        Ok(())
+    } else {
+        Err(ChunkError::ProofMismatch)
+    }
 }
 
-/// The indices of the chunks that fail, ascending.
+/// The indices of the columns that [`verify_chunks`] alone would refuse, ascending: all of the malformed ones, and by
+/// bisection those whose proof does not fit. With good columns only, it costs as much as [`verify_chunks`].
+///
+/// Without commitments every column is bad. A column that comes twice is judged twice.
 pub fn find_bad_chunks(
     setup: &Setup,
     code: Code,
@@ -162,6 +236,155 @@ pub fn find_bad_chunks(
     columns: &[ChunkColumn<'_>],
     seed: [u8; 32],
 ) -> Vec<u32> {
-    let _ = (setup, code, challenge, commitments, columns, seed);
-    unimplemented!("in the next commit")
+    let powers = powers(challenge.0, commitments.len());
+    let judged: Vec<_> = columns
+        .par_iter()
+        .map(|column| {
+            let well_formed =
+                !commitments.is_empty() && check_shape(code, commitments.len(), column).is_ok();
+            well_formed
+                .then(|| combine(code, &powers, column).ok())
+                .flatten()
+                .ok_or(column.index)
+        })
+        .collect();
+    let (mut good, mut bad) = (Vec::with_capacity(columns.len()), Vec::new());
+    for one in &judged {
+        match one {
+            Ok(combined) => good.push(combined),
+            Err(index) => bad.push(*index),
+        }
+    }
+    let check = |part: &[&Combined<'_>]| holds(setup, code, &powers, commitments, part, &seed);
+    // Parts that are known to be wrong; a part not yet judged is judged before it is pushed.
+    let mut wrong = if check(&good) {
+        Vec::new()
+    } else {
+        vec![&good[..]]
+    };
+    while let Some(part) = wrong.pop() {
+        let (left, right) = part.split_at(part.len() / 2);
+        if let ([], [one]) = (left, right) {
+            bad.push(one.index);
+            continue;
+        }
+        let left_holds = check(left);
+        if !left_holds {
+            wrong.push(left);
+        }
+        // If the left half is right, the fault is in the right one.
+        if left_holds || !check(right) {
+            wrong.push(right);
+        }
+    }
+    bad.sort_unstable();
+    bad.dedup();
+    bad
 }
+
+fn check_shape(code: Code, rows: usize, column: &ChunkColumn<'_>) -> Result<(), ChunkError> {
+    let index = column.index;
+    if index >= code.chunks() {
+        return Err(ChunkError::IndexOutOfRange {
+            index,
+            chunks: code.chunks(),
+        });
+    }
+    let cell = code.cell_bytes();
+    if let Some((piece, bytes)) = column
+        .pieces
+        .iter()
+        .enumerate()
+        .find(|(_, piece)| !piece.len().is_multiple_of(cell))
+    {
+        return Err(ChunkError::PieceLength {
+            index,
+            piece,
+            got: bytes.len(),
+        });
+    }
+    let got = column.pieces.iter().map(|piece| piece.len()).sum();
+    let expected = rows * cell;
+    if got != expected {
+        return Err(ChunkError::Length {
+            index,
+            expected,
+            got,
+        });
+    }
+    Ok(())
+}
+
+/// Σ γ^i v_i of a column of the right shape.
+fn combine<'a>(
+    code: Code,
+    powers: &[Scalar],
+    column: &'a ChunkColumn<'_>,
+) -> Result<Combined<'a>, ChunkError> {
+    let index = column.index;
+    let mut values = vec![Scalar::zero(); code.cell_len()];
+    let mut powers = powers.iter();
+    for (piece, bytes) in column.pieces.iter().enumerate() {
+        if let Some(element) = first_non_canonical(bytes) {
+            return Err(ChunkError::NonCanonical {
+                index,
+                piece,
+                element,
+            });
+        }
+        for (cell, power) in bytes.chunks_exact(code.cell_bytes()).zip(&mut powers) {
+            kernel::active().add_scaled(&mut values, power, cell);
+        }
+    }
+    Ok(Combined {
+        index,
+        values,
+        proof: &column.proof,
+    })
+}
+
+/// 1, γ, γ², …
+fn powers(challenge: Scalar, count: usize) -> Vec<Scalar> {
+    std::iter::successors(Some(Scalar::one()), |power| Some(*power * challenge))
+        .take(count)
+        .collect()
+}
+
+fn holds(
+    setup: &Setup,
+    code: Code,
+    powers: &[Scalar],
+    commitments: &[Commitment],
+    columns: &[&Combined<'_>],
+    seed: &[u8; 32],
+) -> bool {
+    if columns.is_empty() {
+        return true;
+    }
+    let weights = random_weights("ashlar/chunk-weights/1", seed, columns.len());
+    let total: Scalar = weights.iter().sum();
+    let points: Vec<_> = commitments
+        .iter()
+        .map(|commitment| *commitment.point())
+        .collect();
+    let commitment_weights: Vec<_> = powers.iter().map(|power| *power * total).collect();
+    let (mut values, mut proofs) = (
+        Vec::with_capacity(columns.len()),
+        Vec::with_capacity(columns.len()),
+    );
+    for (column, weight) in columns.iter().zip(weights) {
+        values.push(WeightedValues {
+            index: column.index,
+            values: column.values.iter().map(|value| *value * weight).collect(),
+        });
+        proofs.push(WeightedProof {
+            index: column.index,
+            proof: column.proof.point(),
+            weight,
+        });
+    }
+    multiproof::check(setup, code, &points, &commitment_weights, values, &proofs)
+}
+
+#[cfg(test)]
+mod tests;

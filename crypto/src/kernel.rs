@@ -53,7 +53,7 @@ pub(crate) trait Kernel: Send + Sync {
     /// the rest up to `size` is zero.
     fn g1_fft(&self, points: &[G1Affine], size: usize) -> Vec<G1Affine>;
 
-    /// The inverse of [`Kernel::g1_fft`].
+    /// The inverse of [`Kernel::g1_fft`] over all points, without the division by their number.
     fn g1_inverse_fft(&self, points: Vec<G1Affine>) -> Vec<G1Affine>;
 }
 

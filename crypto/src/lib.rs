@@ -24,6 +24,9 @@ mod curve;
 mod fk20;
 mod kernel;
 mod multiproof;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
 
 pub mod batch;
 pub mod bls;
@@ -33,6 +36,7 @@ pub mod field;
 pub mod hash;
 pub mod hex_bytes;
 pub mod identity;
+pub mod keystore;
 pub mod kzg;
 pub mod merkle;
 pub mod payload;
@@ -46,11 +50,13 @@ pub use batch::{
 pub use blame::{Blame, Coded};
 pub use code::{Code, CodeError, RecoverError, Slices, recover};
 pub use field::{FieldError, Scalar};
-pub use hash::Hash;
+pub use hash::{Hash, hash_to_scalar, sha256};
+pub use identity::{NetworkKey, NetworkPublicKey};
 pub use kzg::{
     Claim, ClaimError, Commitment, CommitmentBytes, KzgError, Opening, PointError, Proof,
     ProofBytes, check_commitments, commit_rows, open_element, verify_opening,
 };
+pub use merkle::{MerkleError, MerkleTree, leaf_hash, verify_path, verify_range};
 pub use payload::{Encoding, PayloadError, rows_for};
 pub use rows::Rows;
 pub use setup::{Setup, SetupError};

@@ -1,8 +1,16 @@
 //! Recovery of rows from any sufficient set of cells.
 
+use std::collections::HashSet;
+
+use ark_ff::{Field, One, Zero};
+use ark_poly::univariate::DensePolynomial;
+use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::{Blame, Code, Coded, Rows};
+use crate::field::{Scalar, first_non_canonical, raw_from_be, raw_to_be};
+use crate::kernel;
+use crate::multiproof::coset_shift;
+use crate::{BYTES_PER_ROW, Blame, Code, Coded, ELEMENTS_PER_ROW, Rows};
 
 /// Why slices do not give the rows back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -75,8 +83,373 @@ impl Coded for RecoverError {
     }
 }
 
-/// Rebuilds the rows of a blob from slices: (index, bytes), any `code.needed()` different ones.
+/// Rebuilds the rows of a blob with `rows` rows from slices: pairs of an index and its bytes, any `code.needed()`
+/// different ones. Of more than enough, the systematic ones are preferred, because they are the rows themselves, and
+/// the rest is not looked into. Runs on all threads of the current rayon pool.
+///
+/// Whether the slices are those that somebody committed to is not checked here: wrong slices give wrong rows. Compare
+/// the commitments of the result.
+///
+/// # Errors
+///
+/// [`RecoverError`] names the slice that is malformed, or how many are missing.
 pub fn recover(code: Code, rows: usize, slices: &[(u32, &[u8])]) -> Result<Rows, RecoverError> {
-    let _ = (code, rows, slices);
-    unimplemented!("in the next commit")
+    let used = select(code, rows, slices)?;
+    let plan = Plan::new(
+        code,
+        &used.iter().map(|(index, _)| *index).collect::<Vec<_>>(),
+    );
+    let mut bytes = vec![0; rows * BYTES_PER_ROW];
+    let cell = code.cell_bytes();
+    bytes
+        .par_chunks_exact_mut(BYTES_PER_ROW)
+        .enumerate()
+        .for_each(|(at, row)| {
+            let cells = used
+                .iter()
+                .map(|(_, slice)| slice.get(at * cell..(at + 1) * cell).unwrap_or_default());
+            plan.recover_row(&cells.collect::<Vec<_>>(), row);
+        });
+    Ok(Rows::from_canonical(bytes))
 }
+
+/// The slices to work with, exactly `needed` of them, systematic ones first.
+fn select<'a>(
+    code: Code,
+    rows: usize,
+    slices: &[(u32, &'a [u8])],
+) -> Result<Vec<(u32, &'a [u8])>, RecoverError> {
+    if rows == 0 {
+        return Err(RecoverError::NoRows);
+    }
+    let expected = rows.saturating_mul(code.cell_bytes());
+    let mut seen = HashSet::with_capacity(slices.len());
+    for (index, slice) in slices {
+        let index = *index;
+        if index >= code.chunks() {
+            return Err(RecoverError::IndexOutOfRange {
+                index,
+                chunks: code.chunks(),
+            });
+        }
+        if !seen.insert(index) {
+            return Err(RecoverError::DuplicateIndex { index });
+        }
+        if slice.len() != expected {
+            return Err(RecoverError::Length {
+                index,
+                expected,
+                got: slice.len(),
+            });
+        }
+    }
+    let needed = code.needed();
+    if slices.len() < needed as usize {
+        return Err(RecoverError::TooFew {
+            needed,
+            got: slices.len(),
+        });
+    }
+    let mut used = slices.to_vec();
+    used.sort_unstable_by_key(|(index, _)| *index);
+    used.truncate(needed as usize);
+    let bad = used
+        .par_iter()
+        .find_map_first(|(index, slice)| Some((*index, first_non_canonical(slice)?)));
+    match bad {
+        Some((index, element)) => Err(RecoverError::NonCanonical { index, element }),
+        None => Ok(used),
+    }
+}
+
+/// What depends only on which cells are known, made once for all rows.
+///
+/// A cell on the coset with X^l = z determines f modulo X^l − z: l numbers, the values at z of l polynomials f_r of
+/// degree below m = 4096 / l, where f(X) = Σ X^r f_r(X^l). So recovery is l interpolations of size m, all through the
+/// same m points, which are c-th roots of unity.
+struct Plan {
+    code: Code,
+    /// Indices of the known cells, as many as are needed, ascending.
+    known: Vec<u32>,
+    /// h^−i of each known coset, cell by cell.
+    unshift: Vec<Scalar>,
+    /// A, m + 1 coefficients.
+    vanishing: Vec<Scalar>,
+    /// 1 / A'(z_k) for each known cell.
+    weights: Vec<Scalar>,
+    method: Method,
+}
+
+enum Method {
+    /// All systematic cells are there.
+    Copy,
+    /// Each missing systematic cell as a weighted sum of the known ones: m multiplications an element, best when few
+    /// are missing.
+    Direct(Vec<MissingCell>),
+    /// All coefficients at once, by FFTs.
+    Transform(Transform),
+}
+
+struct MissingCell {
+    index: u32,
+    /// One Lagrange coefficient for each known cell.
+    weights: Vec<Scalar>,
+    /// h^i of its coset.
+    shift: Vec<Scalar>,
+}
+
+/// With A(Y) = Π (Y − z_k) and u_k = f(z_k) / A'(z_k): f is the polynomial part of A(Y) · Σ_i s_i Y^(−1−i), where
+/// s_i = Σ_k u_k z_k^i. The s_i are one transform of size c, the product with A is one of size 2m.
+struct Transform {
+    /// c / A'(z_k) for each known cell; c, because the inverse transform divides by it.
+    weights: Vec<Scalar>,
+    /// Transform of A_1 … A_m, of size 2m.
+    vanishing: Vec<Scalar>,
+}
+
+impl Plan {
+    /// `known` are exactly `needed` different indices, ascending.
+    fn new(code: Code, known: &[u32]) -> Self {
+        let cell_len = code.cell_len();
+        let needed = code.needed();
+        let missing: Vec<_> = (0..needed)
+            .filter(|index| known.binary_search(index).is_err())
+            .collect();
+        let mut plan = Self {
+            code,
+            known: known.to_vec(),
+            unshift: Vec::new(),
+            vanishing: Vec::new(),
+            weights: Vec::new(),
+            method: Method::Copy,
+        };
+        if missing.is_empty() {
+            return plan;
+        }
+        for index in known {
+            let unshift = coset_shift(code, *index).inverse().unwrap_or(Scalar::one());
+            plan.unshift.extend(powers(unshift, cell_len));
+        }
+
+        let points: Vec<_> = known
+            .iter()
+            .map(|index| coset_point(code, *index))
+            .collect();
+        plan.vanishing = vanishing(&points);
+        let derivative: Vec<_> = plan
+            .vanishing
+            .iter()
+            .zip(0u64..)
+            .skip(1)
+            .map(|(coefficient, i)| *coefficient * Scalar::from(i))
+            .collect();
+        let derivative = plan.on_domain(&derivative);
+        plan.weights = known
+            .iter()
+            .map(|index| derivative[*index as usize])
+            .collect();
+        ark_ff::batch_inversion(&mut plan.weights);
+
+        let (m, chunks) = (needed as usize, code.chunks() as usize);
+        let butterflies = |size: usize| size / 2 * size.trailing_zeros() as usize;
+        let direct = missing.len() * ELEMENTS_PER_ROW;
+        let transform = cell_len * (butterflies(chunks) + 2 * butterflies(2 * m))
+            + butterflies(ELEMENTS_PER_ROW);
+        plan.method = if direct <= transform {
+            Method::Direct(plan.direct(&missing, &points))
+        } else {
+            Method::Transform(plan.transform())
+        };
+        plan
+    }
+
+    /// Values on all c-th roots of unity, bit-reversed like the cells.
+    fn on_domain(&self, coefficients: &[Scalar]) -> Vec<Scalar> {
+        let mut values = coefficients.to_vec();
+        values.resize(self.code.chunks() as usize, Scalar::zero());
+        kernel::active().fft(&mut values);
+        values
+    }
+
+    fn direct(&self, missing: &[u32], points: &[Scalar]) -> Vec<MissingCell> {
+        let values = self.on_domain(&self.vanishing);
+        let cell = |index: &u32| {
+            let point = coset_point(self.code, *index);
+            let mut lagrange: Vec<_> = points.iter().map(|known| point - known).collect();
+            ark_ff::batch_inversion(&mut lagrange);
+            for (lagrange, weight) in lagrange.iter_mut().zip(&self.weights) {
+                *lagrange *= *weight * values[*index as usize];
+            }
+            let shift = powers(coset_shift(self.code, *index), self.code.cell_len()).collect();
+            MissingCell {
+                index: *index,
+                weights: lagrange,
+                shift,
+            }
+        };
+        missing.iter().map(cell).collect()
+    }
+
+    fn transform(&self) -> Transform {
+        let scale = Scalar::from(u64::from(self.code.chunks()));
+        let weights = self.weights.iter().map(|weight| *weight * scale).collect();
+        let mut vanishing = self.vanishing.get(1..).unwrap_or_default().to_vec();
+        vanishing.resize(2 * self.code.needed() as usize, Scalar::zero());
+        kernel::active().fft(&mut vanishing);
+        Transform { weights, vanishing }
+    }
+
+    /// `cells` are the known cells of one row, canonical, in the plan's order; `row` gets all of it.
+    fn recover_row(&self, cells: &[&[u8]], row: &mut [u8]) {
+        let cell_bytes = self.code.cell_bytes();
+        let systematic = self
+            .known
+            .iter()
+            .zip(cells)
+            .take_while(|(index, _)| **index < self.code.needed());
+        for (index, cell) in systematic {
+            let start = *index as usize * cell_bytes;
+            if let Some(to) = row.get_mut(start..start + cell_bytes) {
+                to.copy_from_slice(cell);
+            }
+        }
+        match &self.method {
+            Method::Copy => {}
+            Method::Direct(missing) => {
+                let remainders = self.remainders(cells);
+                for cell in missing {
+                    let start = cell.index as usize * cell_bytes;
+                    if let Some(to) = row.get_mut(start..start + cell_bytes) {
+                        self.missing_cell(cell, &remainders, to);
+                    }
+                }
+            }
+            Method::Transform(transform) => {
+                self.transform_row(transform, self.remainders(cells), row)
+            }
+        }
+    }
+
+    /// f modulo X^l − z of every known cell: l coefficients each, in raw form.
+    fn remainders(&self, cells: &[&[u8]]) -> Vec<Scalar> {
+        let kernel = kernel::active();
+        let cell_len = self.code.cell_len();
+        let mut remainders: Vec<_> = cells
+            .iter()
+            .flat_map(|cell| cell.as_chunks().0)
+            .map(raw_from_be)
+            .collect();
+        for remainder in remainders.chunks_exact_mut(cell_len) {
+            kernel.inverse_fft(remainder);
+        }
+        for (remainder, unshift) in remainders.iter_mut().zip(&self.unshift) {
+            *remainder *= unshift;
+        }
+        remainders
+    }
+
+    fn missing_cell(&self, cell: &MissingCell, remainders: &[Scalar], to: &mut [u8]) {
+        let cell_len = self.code.cell_len();
+        let mut values = vec![Scalar::zero(); cell_len];
+        for (remainder, weight) in remainders.chunks_exact(cell_len).zip(&cell.weights) {
+            for (value, coefficient) in values.iter_mut().zip(remainder) {
+                *value += *coefficient * weight;
+            }
+        }
+        for (value, shift) in values.iter_mut().zip(&cell.shift) {
+            *value *= shift;
+        }
+        kernel::active().fft(&mut values);
+        write(&values, to);
+    }
+
+    fn transform_row(&self, transform: &Transform, remainders: Vec<Scalar>, row: &mut [u8]) {
+        let kernel = kernel::active();
+        let (cell_len, m, chunks) = (
+            self.code.cell_len(),
+            self.code.needed() as usize,
+            self.code.chunks() as usize,
+        );
+        let mut coefficients = vec![Scalar::zero(); ELEMENTS_PER_ROW];
+        let mut sums = vec![Scalar::zero(); chunks];
+        let mut product = vec![Scalar::zero(); 2 * m];
+        for residue in 0..cell_len {
+            sums.fill(Scalar::zero());
+            let values = remainders.iter().skip(residue).step_by(cell_len);
+            for ((index, weight), value) in self.known.iter().zip(&transform.weights).zip(values) {
+                sums[*index as usize] = *value * weight;
+            }
+            kernel.inverse_fft(&mut sums);
+            // s_i is at −i; the product wants s_(m−1) … s_0.
+            product.fill(Scalar::zero());
+            for (at, to) in product.iter_mut().take(m).enumerate() {
+                *to = sums[(chunks + at + 1 - m) % chunks];
+            }
+            kernel.fft(&mut product);
+            for (value, vanishing) in product.iter_mut().zip(&transform.vanishing) {
+                *value *= vanishing;
+            }
+            kernel.inverse_fft(&mut product);
+            let found = product.iter().skip(m - 1).take(m);
+            for (to, coefficient) in coefficients
+                .iter_mut()
+                .skip(residue)
+                .step_by(cell_len)
+                .zip(found)
+            {
+                *to = *coefficient;
+            }
+        }
+        kernel.fft(&mut coefficients);
+        write(&coefficients, row);
+    }
+}
+
+fn write(values: &[Scalar], to: &mut [u8]) {
+    for (bytes, value) in to.as_chunks_mut().0.iter_mut().zip(values) {
+        *bytes = raw_to_be(value);
+    }
+}
+
+fn powers(base: Scalar, count: usize) -> impl Iterator<Item = Scalar> {
+    std::iter::successors(Some(Scalar::one()), move |power| Some(*power * base)).take(count)
+}
+
+/// z = h^l of a coset.
+fn coset_point(code: Code, index: u32) -> Scalar {
+    coset_shift(code, index).pow([code.cell_len() as u64])
+}
+
+/// Coefficients of Π (Y − point), by a tree of products.
+fn vanishing(points: &[Scalar]) -> Vec<Scalar> {
+    const NAIVE: usize = 32;
+    if points.len() <= NAIVE {
+        let mut product = vec![Scalar::one()];
+        for point in points {
+            product.push(Scalar::zero());
+            for i in (0..product.len()).rev() {
+                let below = if i > 0 {
+                    product[i - 1]
+                } else {
+                    Scalar::zero()
+                };
+                product[i] = below - product[i] * point;
+            }
+        }
+        return product;
+    }
+    let (left, right) = points.split_at(points.len() / 2);
+    let (left, right) = (
+        DensePolynomial {
+            coeffs: vanishing(left),
+        },
+        DensePolynomial {
+            coeffs: vanishing(right),
+        },
+    );
+    // By FFT.
+    (&left * &right).coeffs
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,349 @@
-//! Multi-scalar multiplication.
+//! Multi-scalar multiplication by buckets (Pippenger), with signed digits and batched affine additions.
+//!
+//! Over bases that never change, every base's multiples by 2^(width·w) are precomputed, so all windows share one set
+//! of buckets and nothing is doubled.
+
+use ark_bls12_381::G1Projective;
+use ark_ec::{AdditiveGroup, CurveGroup};
+use ark_ff::Zero;
+use rayon::prelude::*;
+
 use super::Integer;
+use super::batch_affine::{self, Point, Scratch};
 use crate::curve::G1Affine;
 
-pub(crate) struct FixedBases;
-impl FixedBases {
-    pub(crate) fn new(_points: &[G1Affine]) -> Self {
-        unimplemented!("in the next commit")
-    }
-    pub(crate) fn msm(&self, _scalars: &[Integer]) -> G1Affine {
-        unimplemented!("in the next commit")
+/// Bits of a scalar.
+const SCALAR_BITS: usize = 255;
+/// Points gathered at a time: large enough to share an inversion well, small enough for the cache.
+const GROUP: usize = 8192;
+/// Buckets summed up in one run; the runs of all bucket sets go in parallel through batched additions.
+const RUN: usize = 32;
+/// Below this many points a multi-scalar multiplication stays on its thread.
+const PARALLEL: usize = 4096;
+
+/// Windows of `width` bits that hold a number of `bits` bits in signed digits.
+const fn windows(bits: usize, width: usize) -> usize {
+    // One more bit for the last carry.
+    (bits + 1).div_ceil(width)
+}
+
+/// Calls `each(window, digit)` for every non-zero signed digit, |digit| ≤ 2^(width−1).
+fn digits(scalar: &Integer, width: usize, windows: usize, mut each: impl FnMut(usize, i32)) {
+    let mask = (1u64 << width) - 1;
+    let half = 1i32 << (width - 1);
+    let mut carry = 0;
+    for window in 0..windows {
+        let bit = window * width;
+        let (limb, shift) = (bit / 64, bit % 64);
+        let low = scalar.get(limb).map_or(0, |l| l >> shift);
+        let high = if shift + width > 64 {
+            scalar.get(limb + 1).map_or(0, |l| l << (64 - shift))
+        } else {
+            0
+        };
+        let mut digit = ((low | high) & mask) as i32 + carry;
+        carry = i32::from(digit > half);
+        digit -= carry << width;
+        if digit != 0 {
+            each(window, digit);
+        }
     }
 }
-pub(crate) fn msm(_points: &[G1Affine], _scalars: &[Integer]) -> G1Affine {
-    unimplemented!("in the next commit")
+
+/// Points to add into buckets, sorted by bucket.
+struct Entries {
+    /// End of each bucket's entries.
+    ends: Vec<u32>,
+    /// Position of a point, times two, plus one if its negative is meant.
+    points: Vec<u32>,
+}
+
+impl Entries {
+    /// Runs `visit` twice, once to count and once to place; it reports (bucket, position, negative).
+    fn new(buckets: usize, visit: impl Fn(&mut dyn FnMut(usize, usize, bool))) -> Self {
+        let mut ends = vec![0u32; buckets + 1];
+        visit(&mut |bucket, _, _| ends[bucket + 1] += 1);
+        let mut total = 0;
+        for end in &mut ends {
+            total += *end;
+            *end = total;
+        }
+        let mut points = vec![0u32; total as usize];
+        // `ends[b]` is the start of bucket b now and moves to its end.
+        visit(&mut |bucket, position, negative| {
+            let at = &mut ends[bucket];
+            points[*at as usize] = (position as u32) << 1 | u32::from(negative);
+            *at += 1;
+        });
+        ends.pop();
+        Self { ends, points }
+    }
+
+    /// The sum of each bucket; `source` gives the points by position.
+    fn sums(&self, source: &[Point]) -> Vec<Point> {
+        let mut sums = vec![Point::INFINITY; self.ends.len()];
+        let mut work = Work::default();
+        let (mut start, mut first) = (0, 0);
+        for (bucket, end) in self.ends.iter().enumerate() {
+            let full = *end as usize - start >= GROUP || bucket + 1 == self.ends.len();
+            if full {
+                work.load(
+                    source,
+                    &self.points[start..*end as usize],
+                    start,
+                    &self.ends[first..=bucket],
+                );
+                work.reduce(&mut sums[first..=bucket]);
+                (start, first) = (*end as usize, bucket + 1);
+            }
+        }
+        sums
+    }
+}
+
+/// A group of neighbouring buckets on its way to one point a bucket.
+#[derive(Default)]
+struct Work {
+    points: Vec<Point>,
+    lengths: Vec<u32>,
+    next: Vec<Point>,
+    at: Vec<u32>,
+    others: Vec<Point>,
+    scratch: Scratch,
+}
+
+impl Work {
+    fn load(&mut self, source: &[Point], entries: &[u32], start: usize, ends: &[u32]) {
+        self.points.clear();
+        self.points.extend(entries.iter().map(|entry| {
+            let point = source[(entry >> 1) as usize];
+            if entry & 1 == 1 {
+                point.negated()
+            } else {
+                point
+            }
+        }));
+        let mut previous = start as u32;
+        self.lengths.clear();
+        self.lengths.extend(
+            ends.iter()
+                .map(|end| end - std::mem::replace(&mut previous, *end)),
+        );
+    }
+
+    /// Adds neighbours pairwise until every bucket has at most one point.
+    fn reduce(&mut self, sums: &mut [Point]) {
+        while self.lengths.iter().any(|length| *length > 1) {
+            self.next.clear();
+            self.at.clear();
+            self.others.clear();
+            let mut rest = &self.points[..];
+            for length in &mut self.lengths {
+                let (bucket, behind) = rest.split_at(*length as usize);
+                rest = behind;
+                for pair in bucket.chunks(2) {
+                    if let [_, other] = pair {
+                        self.at.push(self.next.len() as u32);
+                        self.others.push(*other);
+                    }
+                    self.next.push(pair[0]);
+                }
+                *length = length.div_ceil(2);
+            }
+            batch_affine::add_at(&mut self.next, &self.at, &self.others, &mut self.scratch);
+            std::mem::swap(&mut self.points, &mut self.next);
+        }
+        let mut points = self.points.iter();
+        for (sum, length) in sums.iter_mut().zip(&self.lengths) {
+            if *length == 1
+                && let Some(point) = points.next()
+            {
+                *sum = *point;
+            }
+        }
+    }
+}
+
+/// For each set of `per_set` buckets (weights 1, 2, …): the weighted sum.
+fn weighted_sums(buckets: &[Point], per_set: usize) -> Vec<G1Projective> {
+    let run = per_set.min(RUN);
+    let runs = buckets.len() / run;
+    let mut totals = vec![Point::INFINITY; runs];
+    let mut running = vec![Point::INFINITY; runs];
+    let mut column = vec![Point::INFINITY; runs];
+    let mut scratch = Scratch::default();
+    for weight in (0..run).rev() {
+        for (to, bucket) in column.iter_mut().zip(buckets.chunks_exact(run)) {
+            *to = bucket[weight];
+        }
+        batch_affine::add(&mut running, &column, &mut scratch);
+        batch_affine::add(&mut totals, &running, &mut scratch);
+    }
+    let per_set = per_set / run;
+    totals
+        .chunks_exact(per_set)
+        .zip(running.chunks_exact(per_set))
+        .map(|(totals, sums)| {
+            // Run s holds the weights s·run + 1, …: its buckets' plain sum counts s·run times more.
+            let mut shifted = G1Projective::zero();
+            let mut suffix = G1Projective::zero();
+            for sum in sums.iter().skip(1).rev() {
+                suffix += sum.to_affine();
+                shifted += suffix;
+            }
+            for _ in 0..run.trailing_zeros() {
+                shifted.double_in_place();
+            }
+            totals
+                .iter()
+                .fold(shifted, |acc, total| acc + total.to_affine())
+        })
+        .collect()
+}
+
+/// Bases with their precomputed multiples.
+pub(crate) struct FixedBases {
+    /// Bases in each group; a multiplication is over one group.
+    group: usize,
+    width: usize,
+    windows: usize,
+    /// Group by group, window by window: base · 2^(width·window).
+    table: Vec<Point>,
+}
+
+impl FixedBases {
+    /// One group of bases. 20 × 96 bytes a base for 4096 of them, and 255 doublings a base of time.
+    pub(crate) fn new(bases: &[G1Affine]) -> Self {
+        Self::grouped(bases, bases.len())
+    }
+
+    /// Several groups of `group` bases each, one behind the other; [`FixedBases::msm_groups`] is what they are for.
+    pub(crate) fn grouped(bases: &[G1Affine], group: usize) -> Self {
+        let group = group.max(1);
+        let groups = bases.len() / group;
+        // Additions into buckets, and two additions a bucket to sum them up.
+        let cost = |width: &usize| windows(SCALAR_BITS, *width) * group + 2 * (1 << (width - 1));
+        let width = (3..=13).min_by_key(cost).unwrap_or(8);
+        let windows = windows(SCALAR_BITS, width);
+        let mut table = vec![Point::INFINITY; windows * groups * group];
+        table
+            .par_chunks_exact_mut(windows * group)
+            .zip(bases.par_chunks_exact(group))
+            .for_each(|(table, bases)| {
+                // The windows of one base depend on each other, the bases do not: split by bases.
+                let mut current: Vec<_> = bases.iter().map(Point::from).collect();
+                for (window, row) in table.chunks_exact_mut(group).enumerate() {
+                    if window > 0 {
+                        current.par_chunks_mut(512).for_each(|part| {
+                            batch_affine::double(part, width, &mut Scratch::default())
+                        });
+                    }
+                    row.copy_from_slice(&current);
+                }
+            });
+        Self {
+            group,
+            width,
+            windows,
+            table,
+        }
+    }
+
+    /// `Σ scalars[i] · bases[i]` over the first group.
+    pub(crate) fn msm(&self, scalars: &[Integer]) -> G1Affine {
+        let sums = self.sums(0, &scalars[..scalars.len().min(self.group)], self.group);
+        sums.first()
+            .map_or_else(G1Affine::default, |sum| sum.into_affine())
+    }
+
+    /// One multiplication a group: `scalars` has as many entries as there are bases.
+    pub(crate) fn msm_groups(&self, scalars: &[Integer]) -> Vec<G1Projective> {
+        // Enough groups together that their additions fill a batch.
+        let together = (4096 / self.group).clamp(1, 128);
+        scalars
+            .par_chunks(together * self.group)
+            .enumerate()
+            .flat_map_iter(|(part, scalars)| self.sums(part * together, scalars, self.group))
+            .collect()
+    }
+
+    fn sums(&self, first_group: usize, scalars: &[Integer], group: usize) -> Vec<G1Projective> {
+        let per_set = 1 << (self.width - 1);
+        let sets = scalars.len().div_ceil(group);
+        let table = &self.table[first_group * self.windows * group..];
+        let entries = Entries::new(sets * per_set, |report| {
+            for (set, scalars) in scalars.chunks(group).enumerate() {
+                for (index, scalar) in scalars.iter().enumerate() {
+                    digits(scalar, self.width, self.windows, |window, digit| {
+                        let bucket = set * per_set + digit.unsigned_abs() as usize - 1;
+                        report(
+                            bucket,
+                            (set * self.windows + window) * group + index,
+                            digit < 0,
+                        );
+                    });
+                }
+            }
+        });
+        weighted_sums(&entries.sums(table), per_set)
+    }
+}
+
+/// `Σ scalars[i] · points[i]` over any points, as far as the shorter of the two goes.
+pub(crate) fn msm(points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
+    let len = points.len().min(scalars.len());
+    let (points, scalars) = (&points[..len], &scalars[..len]);
+    let part = points
+        .len()
+        .div_ceil(rayon::current_num_threads())
+        .max(PARALLEL);
+    points
+        .par_chunks(part)
+        .zip(scalars.par_chunks(part))
+        .map(|(points, scalars)| msm_part(points, scalars))
+        .reduce(G1Projective::zero, |a, b| a + b)
+        .into_affine()
+}
+
+fn msm_part(points: &[G1Affine], scalars: &[Integer]) -> G1Projective {
+    let bits = scalars.iter().map(bit_length).max().unwrap_or(0);
+    if bits == 0 {
+        return G1Projective::zero();
+    }
+    let cost = |width: &usize| windows(bits, *width) * (points.len() + 2 * (1 << (width - 1)));
+    let width = (2..=14).min_by_key(cost).unwrap_or(8);
+    let windows = windows(bits, width);
+    let per_set = 1 << (width - 1);
+    let points: Vec<_> = points.iter().map(Point::from).collect();
+    let entries = Entries::new(windows * per_set, |report| {
+        for (index, scalar) in scalars.iter().enumerate() {
+            digits(scalar, width, windows, |window, digit| {
+                report(
+                    window * per_set + digit.unsigned_abs() as usize - 1,
+                    index,
+                    digit < 0,
+                );
+            });
+        }
+    });
+    let sums = weighted_sums(&entries.sums(&points), per_set);
+    sums.iter()
+        .rev()
+        .fold(G1Projective::zero(), |mut acc, sum| {
+            for _ in 0..width {
+                acc.double_in_place();
+            }
+            acc + sum
+        })
+}
+
+fn bit_length(scalar: &Integer) -> usize {
+    scalar
+        .iter()
+        .enumerate()
+        .rev()
+        .find(|(_, limb)| **limb != 0)
+        .map_or(0, |(at, limb)| {
+            at * 64 + (u64::BITS - limb.leading_zeros()) as usize
+        })
 }

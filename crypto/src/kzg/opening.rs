@@ -1,10 +1,23 @@
 //! Openings at single points, built on `ark-poly-commit`'s KZG10.
 
+use std::borrow::Cow;
+
+use ark_bls12_381::Bls12_381;
+use ark_ff::Field;
+use ark_poly::univariate::DensePolynomial;
+use ark_poly::{DenseUVPolynomial, Polynomial};
+use ark_poly_commit::PCCommitmentState;
+use ark_poly_commit::kzg10::{
+    Commitment as LibraryCommitment, KZG10, Powers, Proof as LibraryProof, Randomness,
+};
 use thiserror::Error;
 
-use super::{Commitment, PointError, ProofBytes};
-use crate::field::Scalar;
-use crate::{Blame, Coded, ELEMENTS_PER_ROW, Setup};
+use super::{Commitment, PointError, Proof, ProofBytes};
+use crate::field::{
+    Scalar, first_non_canonical, from_raw, raw_from_be, scalar_from_be, scalar_to_be,
+};
+use crate::kernel::{self, bit_reverse, root_of_unity};
+use crate::{BYTES_PER_ROW, Blame, Coded, ELEMENTS_PER_ROW, Setup, curve};
 
 /// A claim about one element of a row, with its proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,39 +92,73 @@ impl Coded for KzgError {
     }
 }
 
-/// z of an element.
-pub fn element_point(index: u32) -> Result<Scalar, KzgError> {
-    let _ = index;
-    unimplemented!("in the next commit")
+type Scheme = KZG10<Bls12_381, DensePolynomial<Scalar>>;
+
+/// The point z at which element `index` of a row is the value of the row's polynomial: the 4096th root of unity with the
+/// bit-reversed exponent, big-endian. The EVM's precompile 0x0A gets it.
+///
+/// # Errors
+///
+/// [`KzgError::Index`] from 4096 on.
+pub fn element_point(index: u32) -> Result<[u8; 32], KzgError> {
+    point_of(index).map(|point| scalar_to_be(&point))
 }
 
-/// Opens element `index` of a row.
+fn point_of(index: u32) -> Result<Scalar, KzgError> {
+    if index as usize >= ELEMENTS_PER_ROW {
+        return Err(KzgError::Index { index });
+    }
+    let exponent = bit_reverse(index as usize, ELEMENTS_PER_ROW.trailing_zeros());
+    Ok(root_of_unity(ELEMENTS_PER_ROW).pow([exponent as u64]))
+}
+
+/// Opens element `index` of a row of 131072 bytes: a proof that the commitment's row has this element there.
+///
+/// # Errors
+///
+/// [`KzgError::RowLength`], [`KzgError::NonCanonicalElement`], [`KzgError::Index`].
 pub fn open_element(setup: &Setup, row: &[u8], index: u32) -> Result<Opening, KzgError> {
-    let _ = (setup, row, index);
-    unimplemented!("in the next commit")
+    let (y, proof) = open(setup, row, point_of(index)?)?;
+    Ok(Opening { index, y, proof })
 }
 
-/// Checks an opening.
+/// Checks an opening of one element, as the EVM's precompile 0x0A does.
+///
+/// # Errors
+///
+/// [`KzgError::Index`], [`KzgError::NonCanonicalScalar`], [`KzgError::Proof`], [`KzgError::Mismatch`].
 pub fn verify_opening(
     setup: &Setup,
     commitment: &Commitment,
     opening: &Opening,
 ) -> Result<(), KzgError> {
-    let _ = (setup, commitment, opening);
-    unimplemented!("in the next commit")
+    verify(
+        setup,
+        commitment,
+        point_of(opening.index)?,
+        &opening.y,
+        &opening.proof,
+    )
 }
 
-/// Opens at any point: (y, proof).
+/// Opens the row's polynomial at any point z: the value y there, and its proof. Numbers are big-endian.
+///
+/// # Errors
+///
+/// [`KzgError::RowLength`], [`KzgError::NonCanonicalElement`], [`KzgError::NonCanonicalScalar`].
 pub fn open_at(
     setup: &Setup,
     row: &[u8],
     z: &[u8; 32],
 ) -> Result<([u8; 32], ProofBytes), KzgError> {
-    let _ = (setup, row, z);
-    unimplemented!("in the next commit")
+    open(setup, row, read("point", z)?)
 }
 
-/// Checks an opening at any point.
+/// Checks an opening at any point z. Numbers are big-endian.
+///
+/// # Errors
+///
+/// [`KzgError::NonCanonicalScalar`], [`KzgError::Proof`], [`KzgError::Mismatch`].
 pub fn verify_at(
     setup: &Setup,
     commitment: &Commitment,
@@ -119,6 +166,64 @@ pub fn verify_at(
     y: &[u8; 32],
     proof: &ProofBytes,
 ) -> Result<(), KzgError> {
-    let _ = (setup, commitment, z, y, proof);
-    unimplemented!("in the next commit")
+    verify(setup, commitment, read("point", z)?, y, proof)
 }
+
+fn read(what: &'static str, bytes: &[u8; 32]) -> Result<Scalar, KzgError> {
+    scalar_from_be(bytes).map_err(|_| KzgError::NonCanonicalScalar { what })
+}
+
+fn open(setup: &Setup, row: &[u8], z: Scalar) -> Result<([u8; 32], ProofBytes), KzgError> {
+    if row.len() != BYTES_PER_ROW {
+        return Err(KzgError::RowLength { got: row.len() });
+    }
+    if let Some(index) = first_non_canonical(row) {
+        return Err(KzgError::NonCanonicalElement { index });
+    }
+    let polynomial = DensePolynomial::from_coefficients_vec(coefficients(row));
+    let powers = Powers {
+        powers_of_g: Cow::Borrowed(setup.monomial()),
+        powers_of_gamma_g: Cow::Borrowed(&[]),
+    };
+    let proof = Scheme::open(&powers, &polynomial, z, &Randomness::empty())
+        .map_err(|error| KzgError::Library(error.to_string()))?;
+    Ok((
+        scalar_to_be(&polynomial.evaluate(&z)),
+        ProofBytes(curve::compress(&proof.w)),
+    ))
+}
+
+/// Coefficients of the polynomial of a row of canonical elements.
+pub(crate) fn coefficients(row: &[u8]) -> Vec<Scalar> {
+    let mut coefficients: Vec<_> = row
+        .as_chunks()
+        .0
+        .iter()
+        .map(|element| from_raw(&raw_from_be(element)))
+        .collect();
+    kernel::active().inverse_fft(&mut coefficients);
+    coefficients
+}
+
+fn verify(
+    setup: &Setup,
+    commitment: &Commitment,
+    z: Scalar,
+    y: &[u8; 32],
+    proof: &ProofBytes,
+) -> Result<(), KzgError> {
+    let y = read("value", y)?;
+    let proof = LibraryProof {
+        w: *Proof::try_from(*proof)?.point(),
+        random_v: None,
+    };
+    let commitment = LibraryCommitment(*commitment.point());
+    match Scheme::check(setup.verifier_key(), &commitment, z, y, &proof) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(KzgError::Mismatch),
+        Err(error) => Err(KzgError::Library(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
