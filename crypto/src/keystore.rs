@@ -225,8 +225,14 @@ struct CipherParams {
 
 /// A derivation whose parameters are within bounds.
 enum Kdf {
-    Scrypt { params: scrypt::Params, salt: Vec<u8> },
-    Pbkdf2 { rounds: u32, salt: Vec<u8> },
+    Scrypt {
+        params: scrypt::Params,
+        salt: Vec<u8>,
+    },
+    Pbkdf2 {
+        rounds: u32,
+        salt: Vec<u8>,
+    },
 }
 
 /// Encrypts a secret key.
@@ -243,7 +249,10 @@ pub fn encrypt(
     uuid: [u8; 16],
     cost: Cost,
 ) -> String {
-    let kdf = Kdf::Scrypt { params: scrypt_params(cost), salt: salt.to_vec() };
+    let kdf = Kdf::Scrypt {
+        params: scrypt_params(cost),
+        salt: salt.to_vec(),
+    };
     let derived = derive(&kdf, &normalize_password(password));
     let mut message = *secret;
     apply_cipher(&derived, &iv, &mut message);
@@ -280,19 +289,32 @@ pub fn encrypt(
 /// # Errors
 ///
 /// [`KeystoreError`]; [`KeystoreError::WrongPassword`] is the one that another password may cure.
-pub fn decrypt(json: &str, password: &str) -> Result<(KeyKind, Zeroizing<[u8; 32]>), KeystoreError> {
+pub fn decrypt(
+    json: &str,
+    password: &str,
+) -> Result<(KeyKind, Zeroizing<[u8; 32]>), KeystoreError> {
     // First everything that costs nothing, then the derivation, which takes a second.
     let document = parse(json)?;
-    let Crypto { kdf, checksum: stated, cipher } = &document.crypto;
+    let Crypto {
+        kdf,
+        checksum: stated,
+        cipher,
+    } = &document.crypto;
     let kdf = Kdf::parse(kdf)?;
     expect_function("checksum", &stated.function, "sha256")?;
     let stated: [u8; 32] = fixed_hex("checksum.message", &stated.message, "32 bytes")?;
     expect_function("cipher", &cipher.function, "aes-128-ctr")?;
-    let iv: [u8; 16] = fixed_hex("cipher.params.iv", &params::<CipherParams>(cipher)?.iv, "16 bytes")?;
+    let iv: [u8; 16] = fixed_hex(
+        "cipher.params.iv",
+        &params::<CipherParams>(cipher)?.iv,
+        "16 bytes",
+    )?;
     let message: [u8; 32] = fixed_hex("cipher.message", &cipher.message, "32 bytes")?;
     let public = decode_hex("pubkey", &document.pubkey)?;
     if password.len() > MAX_PASSWORD_LEN {
-        return Err(KeystoreError::PasswordTooLong { got: password.len() });
+        return Err(KeystoreError::PasswordTooLong {
+            got: password.len(),
+        });
     }
 
     let derived = derive(&kdf, &normalize_password(password));
@@ -331,9 +353,13 @@ fn parse(json: &str) -> Result<Document, KeystoreError> {
         return Err(KeystoreError::TooLarge { got: json.len() });
     }
     let document: Document =
-        serde_json::from_str(json).map_err(|error| KeystoreError::Malformed { reason: error.to_string() })?;
+        serde_json::from_str(json).map_err(|error| KeystoreError::Malformed {
+            reason: error.to_string(),
+        })?;
     if document.version != 4 {
-        return Err(KeystoreError::Version { got: document.version });
+        return Err(KeystoreError::Version {
+            got: document.version,
+        });
     }
     Ok(document)
 }
@@ -354,7 +380,11 @@ impl Kdf {
     fn parse_scrypt(params: &ScryptParams) -> Result<Self, KeystoreError> {
         let &ScryptParams { dklen, n, r, p, .. } = params;
         check_derived_len(dklen)?;
-        let parameter = |name, got, expected| KeystoreError::Parameter { name, got, expected };
+        let parameter = |name, got, expected| KeystoreError::Parameter {
+            name,
+            got,
+            expected,
+        };
         if !n.is_power_of_two() || n < 2 {
             return Err(parameter("kdf.params.n", n, "a power of two from 2 on"));
         }
@@ -363,56 +393,87 @@ impl Kdf {
             return Err(parameter("kdf.params.n", n, "at most 2^24"));
         }
         if !(1..=64).contains(&r) || 128 * n * r > MAX_SCRYPT_BYTES {
-            return Err(parameter("kdf.params.r", r, "1 to 64, with 128·n·r at most 512 MiB"));
+            return Err(parameter(
+                "kdf.params.r",
+                r,
+                "1 to 64, with 128·n·r at most 512 MiB",
+            ));
         }
         if !(1..=64).contains(&p) || n * r * p > MAX_SCRYPT_WORK {
-            return Err(parameter("kdf.params.p", p, "1 to 64, with n·r·p at most 2^24"));
+            return Err(parameter(
+                "kdf.params.p",
+                p,
+                "1 to 64, with n·r·p at most 2^24",
+            ));
         }
         let salt = salt(&params.salt)?;
-        // What is left to refuse is RFC 7914's n < 2^(128·r/8).
+        // Within these bounds the library refuses nothing more.
         let params = scrypt::Params::new(n.trailing_zeros() as u8, r as u32, p as u32)
-            .map_err(|_| parameter("kdf.params.n", n, "less than 2^(16·r)"))?;
+            .map_err(|_| parameter("kdf.params.n", n, "parameters of RFC 7914"))?;
         Ok(Self::Scrypt { params, salt })
     }
 
     fn parse_pbkdf2(params: &Pbkdf2Params) -> Result<Self, KeystoreError> {
         check_derived_len(params.dklen)?;
         expect_function("prf", &params.prf, "hmac-sha256")?;
-        let rounds = u32::try_from(params.c).ok().filter(|c| (1..=MAX_PBKDF2_ROUNDS).contains(c));
+        let rounds = u32::try_from(params.c)
+            .ok()
+            .filter(|c| (1..=MAX_PBKDF2_ROUNDS).contains(c));
         let rounds = rounds.ok_or(KeystoreError::Parameter {
             name: "kdf.params.c",
             got: params.c,
             expected: "1 to 10485760",
         })?;
-        Ok(Self::Pbkdf2 { rounds, salt: salt(&params.salt)? })
+        Ok(Self::Pbkdf2 {
+            rounds,
+            salt: salt(&params.salt)?,
+        })
     }
 }
 
 fn params<P: for<'de> Deserialize<'de>>(module: &Module) -> Result<P, KeystoreError> {
-    P::deserialize(&module.params).map_err(|error| KeystoreError::Malformed { reason: error.to_string() })
+    P::deserialize(&module.params).map_err(|error| KeystoreError::Malformed {
+        reason: error.to_string(),
+    })
 }
 
 fn check_derived_len(dklen: u64) -> Result<(), KeystoreError> {
     if dklen == DERIVED_LEN as u64 {
         return Ok(());
     }
-    Err(KeystoreError::Parameter { name: "kdf.params.dklen", got: dklen, expected: "32" })
+    Err(KeystoreError::Parameter {
+        name: "kdf.params.dklen",
+        got: dklen,
+        expected: "32",
+    })
 }
 
 fn salt(text: &str) -> Result<Vec<u8>, KeystoreError> {
     let salt = decode_hex("kdf.params.salt", text)?;
     if salt.len() > MAX_SALT_LEN {
         let got = salt.len() as u64;
-        return Err(KeystoreError::Parameter { name: "length of kdf.params.salt", got, expected: "at most 128 bytes" });
+        return Err(KeystoreError::Parameter {
+            name: "length of kdf.params.salt",
+            got,
+            expected: "at most 128 bytes",
+        });
     }
     Ok(salt)
 }
 
-fn expect_function(module: &'static str, got: &str, expected: &'static str) -> Result<(), KeystoreError> {
+fn expect_function(
+    module: &'static str,
+    got: &str,
+    expected: &'static str,
+) -> Result<(), KeystoreError> {
     if got == expected {
         return Ok(());
     }
-    Err(KeystoreError::Function { module, got: got.to_owned(), expected })
+    Err(KeystoreError::Function {
+        module,
+        got: got.to_owned(),
+        expected,
+    })
 }
 
 /// Hex as the standard writes it, without `0x`; with it, as some tools do, it is read too.
@@ -427,7 +488,11 @@ fn fixed_hex<const N: usize>(
 ) -> Result<[u8; N], KeystoreError> {
     let bytes = decode_hex(name, text)?;
     let got = bytes.len() as u64;
-    bytes.try_into().map_err(|_| KeystoreError::Parameter { name, got, expected })
+    bytes.try_into().map_err(|_| KeystoreError::Parameter {
+        name,
+        got,
+        expected,
+    })
 }
 
 /// The password's bytes as EIP-2335 wants them: normalized to NFKD, then without control characters (C0, C1, delete),
@@ -450,7 +515,8 @@ fn derive(kdf: &Kdf, password: &str) -> Zeroizing<[u8; DERIVED_LEN]> {
     let password = password.as_bytes();
     match kdf {
         Kdf::Scrypt { params, salt } => {
-            scrypt::scrypt(password, salt, params, &mut derived[..]).expect("32 bytes are a valid output length");
+            scrypt::scrypt(password, salt, params, &mut derived[..])
+                .expect("32 bytes are a valid output length");
         }
         Kdf::Pbkdf2 { rounds, salt } => {
             pbkdf2::pbkdf2::<hmac::Hmac<Sha256>>(password, salt, *rounds, &mut derived[..])
@@ -472,7 +538,9 @@ fn apply_cipher(derived: &[u8; DERIVED_LEN], iv: &[u8; 16], message: &mut [u8; 3
 
 /// Compares without stopping at the first difference, so that the time says nothing about where it is.
 fn constant_time_eq(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| std::hint::black_box(difference | (a ^ b)));
+    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| {
+        std::hint::black_box(difference | (a ^ b))
+    });
     difference == 0
 }
 
@@ -480,17 +548,28 @@ fn constant_time_eq(a: &[u8; 32], b: &[u8; 32]) -> bool {
 fn check_public_key(kind: KeyKind, secret: &[u8; 32], public: &[u8]) -> Result<(), KeystoreError> {
     let belongs = match kind {
         KeyKind::Bls => {
-            let key = bls::SecretKey::from_bytes(secret).map_err(|_| KeystoreError::NotAKey { kind })?;
-            public.is_empty() || public == key.public_key().to_bytes().0 || public == bls_key_in_g1(secret)
+            let key =
+                bls::SecretKey::from_bytes(secret).map_err(|_| KeystoreError::NotAKey { kind })?;
+            public.is_empty()
+                || public == key.public_key().to_bytes().0
+                || public == bls_key_in_g1(secret)
         }
-        KeyKind::Network => public.is_empty() || public == NetworkKey::from_seed(*secret).public().0,
+        KeyKind::Network => {
+            public.is_empty() || public == NetworkKey::from_seed(*secret).public().0
+        }
     };
-    if belongs { Ok(()) } else { Err(KeystoreError::PublicKeyMismatch) }
+    if belongs {
+        Ok(())
+    } else {
+        Err(KeystoreError::PublicKeyMismatch)
+    }
 }
 
 /// The 48-byte public key that Ethereum's validators use, which is what the `pubkey` of other tools' files holds.
 fn bls_key_in_g1(secret: &[u8; 32]) -> Vec<u8> {
-    blst::min_pk::SecretKey::from_bytes(secret).map(|key| key.sk_to_pk().to_bytes().to_vec()).unwrap_or_default()
+    blst::min_pk::SecretKey::from_bytes(secret)
+        .map(|key| key.sk_to_pk().to_bytes().to_vec())
+        .unwrap_or_default()
 }
 
 /// RFC 9562 text of a version 4 (random) UUID made of these bytes.

@@ -68,7 +68,8 @@ impl Assignment {
                 let max = version.max_operators;
                 return Err(AssignmentError::TooManyOperators { quorum, version: version.id, got, max });
             }
-            for (all, new) in held.iter_mut().zip(assign_quorum(&held, &shares, chunks)) {
+            let assigned = assign_quorum(&held, &shares, chunks);
+            for (all, new) in held.iter_mut().zip(assigned) {
                 all.extend(new);
             }
         }

@@ -9,12 +9,12 @@ use ashlar_crypto::merkle::MerkleTree;
 use ashlar_proto::table::{
     DisperserEntry, OperatorEntry, TableHeader, TableView, dispersers_tree, operators_tree,
 };
-use ashlar_proto::{OperatorId, QuorumId, Stake, TableRoot};
+use ashlar_proto::{MAX_TABLE_OPERATORS, OperatorId, QuorumId, Stake, TableRoot};
 
 use crate::{PossessionCache, Registration, TableError};
 
-/// Most operators in one table, over all quorums: the bitmap of a certificate counts them in this many bits at most.
-const MAX_OPERATORS: usize = 1 << 16;
+/// Most operators in one table, over all quorums: what a certificate's bitmap has room for.
+const MAX_OPERATORS: usize = MAX_TABLE_OPERATORS as usize;
 
 /// The operators and dispersers at one reference block: sorted by id, keys decoded, with the trees behind the root.
 ///
