@@ -1,1 +1,58 @@
 //! The Ashlar retriever: check certificates, fetch slices, decode, compare with the commitments.
+//!
+//! [`Retriever::fetch`] takes a [`VerifiedCertificate`](ashlar_proto::VerifiedCertificate), whose type is the proof
+//! that the certificate was checked (`ashlar_proto::verify_certificate` or `verify_portable`), and returns the payload
+//! with a [`Report`]. Every byte from the network is untrusted; whatever relays and operators send, what is returned
+//! matches the certified commitments, or there is an error that says who is to blame.
+//!
+//! Three paths, each with its own modules:
+//!
+//! 1. **Relay** ([`relay`]): one HTTP GET. The payload's rows are committed to anew and compared ([`verify`]).
+//! 2. **Operators** ([`plan`], [`network`]): slices, each run checked against the blob's Merkle root, just enough of them
+//!    to decode; then the same comparison. [`plan`] decides whom to ask for what and when, without IO, clock or RNG.
+//! 3. **Audit**, when slices that fit their root do not match the commitments (the disperser encoded wrongly, with the
+//!    help of operators): whole chunk columns with their KZG proofs, of which the good ones decode.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use ashlar_proto::{Certificate, CertificatePolicy, verify_certificate};
+//! # use ashlar_retriever::{Network, Retriever, RetrieverConfig, Source};
+//! # use ashlar_stake::StakeSource;
+//! # async fn example(
+//! #     stake: Arc<dyn StakeSource>, network: Arc<dyn Network>, bytes: &[u8],
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! let cert = Certificate::from_bytes(bytes)?;
+//! let table = stake.table_at(cert.batch_header.reference_block)?;
+//! let cert = verify_certificate(&cert, table.as_ref(), &CertificatePolicy::default())?;
+//!
+//! let retriever = Retriever::new(RetrieverConfig::default(), stake, network)?;
+//! let found = retriever.fetch(&cert, Source::Operators).await?;
+//! println!("{} bytes", found.payload.len());
+//! for skipped in &found.report.skipped {
+//!     println!("skipped {}: {} ({})", skipped.address, skipped.reason, skipped.code);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod audit;
+mod config;
+mod error;
+mod fault;
+mod fetch;
+mod gather;
+pub mod http;
+pub mod network;
+pub mod plan;
+pub mod relay;
+mod report;
+mod slices;
+pub mod verify;
+
+pub use config::{RetrieverConfig, Source};
+pub use error::{RetrieveError, RetrieveErrorKind};
+pub use fault::Fault;
+pub use fetch::{Retrieved, Retriever};
+pub use network::Network;
+pub use relay::RelayError;
+pub use report::{AuditReport, OperatorReport, Report, Skipped, Stages, Via};

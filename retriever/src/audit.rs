@@ -1,0 +1,317 @@
+//! The audit path's request: whole chunk columns of a batch, each checked against the batch digest, the slices' Merkle
+//! roots and its KZG proof.
+//!
+//! The Merkle check of **every** blob's slice comes before the KZG check, and both are needed: the row challenge γ is
+//! derived from the digest, so whoever serves a column knows it, and could trade a wrong cell of one row for a wrong
+//! cell of another under the same sum. What is under a chunk root was fixed before γ was known.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
+use ashlar_crypto::{
+    ChunkColumn, Code, Commitment, CommitmentBytes, Hash, Proof, RowChallenge, Setup,
+    find_bad_chunks, leaf_hash, verify_chunks,
+};
+use ashlar_proto::wire::{BulkView, Chunks, GetChunks, Request, Response};
+use ashlar_proto::{
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, OperatorEntry, Runs, commitments_root,
+};
+use bytes::Bytes;
+
+use crate::fault::Fault;
+use crate::gather::Outcome;
+use crate::network::Network;
+use crate::plan::Ask;
+use crate::slices::{check_runs, internal};
+
+/// The parts of a batch that are the same in every answer, once they have been checked.
+struct Frame {
+    blob_headers: Vec<BlobHeader>,
+    commitment_bytes: Vec<u8>,
+    commitments: Vec<Commitment>,
+    /// Where our blob is.
+    place: usize,
+}
+
+/// What a check needs, shared by all requests of an audit.
+pub(crate) struct AuditTask {
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) key: BlobKey,
+    pub(crate) digest: BatchDigest,
+    pub(crate) header: BatchHeader,
+    pub(crate) code: Code,
+    frame: Mutex<Option<Arc<Frame>>>,
+}
+
+/// Columns that hold, as our blob's slices, and indices of those that do not.
+type Checked = (Vec<(u32, Bytes)>, Vec<u32>, Option<Fault>);
+
+impl AuditTask {
+    pub(crate) fn new(
+        network: Arc<dyn Network>,
+        key: BlobKey,
+        header: BatchHeader,
+        code: Code,
+    ) -> Self {
+        Self {
+            network,
+            key,
+            digest: header.digest(),
+            header,
+            code,
+            frame: Mutex::new(None),
+        }
+    }
+
+    /// Bytes of one column.
+    pub(crate) fn column_bytes(&self) -> u64 {
+        u64::from(self.header.rows) * self.code.cell_bytes() as u64
+    }
+
+    /// Asks one operator and checks its answer.
+    pub(crate) async fn run(self: Arc<Self>, operator: OperatorEntry, ask: Ask) -> Outcome<Bytes> {
+        let indices = match Runs::from_indices(&ask.indices) {
+            Ok(indices) => indices,
+            Err(error) => return Outcome::failed(internal(&error), 0),
+        };
+        let request = Request::GetChunks(GetChunks {
+            batch_digest: self.digest,
+            indices: indices.clone(),
+        });
+        let max_bulk =
+            u64::from(self.header.rows) * 48 + self.column_bytes() * ask.indices.len() as u64;
+        let answer = self
+            .network
+            .ask(&operator, request, max_bulk, ask.timeout)
+            .await;
+        let (response, bulk) = match answer {
+            Ok(answer) => answer,
+            Err(fault) => return Outcome::failed(fault, 0),
+        };
+        let bytes = bulk.len() as u64;
+        let seed = match seed() {
+            Ok(seed) => seed,
+            Err(fault) => return Outcome::failed(fault, bytes),
+        };
+        let checked =
+            tokio::task::spawn_blocking(move || self.check(response, bulk, &indices, seed)).await;
+        match checked {
+            Ok(Ok((items, bad, fault))) => Outcome {
+                items,
+                bad,
+                bytes,
+                fault,
+            },
+            Ok(Err(fault)) => Outcome::failed(fault, bytes),
+            Err(error) => Outcome::failed(internal(&error), bytes),
+        }
+    }
+
+    fn check(
+        &self,
+        response: Response,
+        bulk: Bytes,
+        asked: &Runs,
+        seed: [u8; 32],
+    ) -> Result<Checked, Fault> {
+        let chunks = match response {
+            Response::Chunks(chunks) => chunks,
+            Response::Error(error) => {
+                return Err(Fault::refused(&error.code, error.blame, &error.message));
+            }
+            _ => return Err(Fault::UnexpectedAnswer { asked: "GetChunks" }),
+        };
+        if chunks.batch_header != self.header {
+            return Err(Fault::Other {
+                what: "batch header",
+            });
+        }
+        if !chunks.runs.is_subset_of(asked) {
+            return Err(Fault::OtherIndices);
+        }
+        // Before the layout is used: it is computed from these headers.
+        let known = self.known_frame();
+        match &known {
+            Some(frame) if frame.blob_headers == chunks.blob_headers => {}
+            Some(_) => {
+                return Err(Fault::Other {
+                    what: "list of blob headers",
+                });
+            }
+            None => self
+                .header
+                .check_blobs(&chunks.blob_headers)
+                .map_err(|_| Fault::Other {
+                    what: "list of blob headers",
+                })?,
+        }
+        let got = bulk.len() as u64;
+        let layout = chunks.layout().map_err(|error| malformed(&error))?;
+        let expected = layout.len();
+        let view = layout
+            .view(bulk)
+            .map_err(|_| Fault::Length { got, expected })?;
+        let frame = self.frame(known, &chunks, &view)?;
+        self.check_merkle(&chunks, &view)?;
+        self.check_proofs(&frame, &chunks, &view, asked, seed)
+    }
+
+    fn known_frame(&self) -> Option<Arc<Frame>> {
+        let frame = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        frame.clone()
+    }
+
+    /// The checked headers and commitments: those known, or those of this answer once they have been checked.
+    fn frame(
+        &self,
+        known: Option<Arc<Frame>>,
+        chunks: &Chunks,
+        view: &BulkView,
+    ) -> Result<Arc<Frame>, Fault> {
+        let other = Fault::Other {
+            what: "list of commitments",
+        };
+        if let Some(frame) = known {
+            return if frame.commitment_bytes == view.commitments() {
+                Ok(frame)
+            } else {
+                Err(other)
+            };
+        }
+        let place = chunks
+            .blob_headers
+            .iter()
+            .position(|header| header.blob_key() == self.key)
+            .ok_or(Fault::Other {
+                what: "list of blob headers",
+            })?;
+        let commitments: Vec<CommitmentBytes> = view
+            .commitments()
+            .as_chunks::<48>()
+            .0
+            .iter()
+            .map(|bytes| CommitmentBytes(*bytes))
+            .collect();
+        let mut rest = commitments.as_slice();
+        for header in &chunks.blob_headers {
+            let (own, behind) = rest
+                .split_at_checked(header.rows as usize)
+                .unwrap_or((rest, &[]));
+            rest = behind;
+            if commitments_root(own) != header.commitments_root {
+                return Err(other);
+            }
+        }
+        let frame = Arc::new(Frame {
+            blob_headers: chunks.blob_headers.clone(),
+            commitment_bytes: view.commitments().to_vec(),
+            // They are the certified ones; that they are no points is the disperser's doing, and nothing can be audited.
+            commitments: decode_commitments(&commitments).map_err(|(row, error)| {
+                Fault::Malformed {
+                    code: "operator.commitment_point",
+                    reason: format!("the certified commitment of row {row} of the batch: {error}"),
+                }
+            })?,
+            place,
+        });
+        let mut slot = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(slot.get_or_insert(frame).clone())
+    }
+
+    fn check_merkle(&self, chunks: &Chunks, view: &BulkView) -> Result<(), Fault> {
+        for (blob, (header, proofs)) in chunks
+            .blob_headers
+            .iter()
+            .zip(&chunks.slice_proofs)
+            .enumerate()
+        {
+            let hashes: Vec<Hash> = view
+                .blob(blob)
+                .unwrap_or_default()
+                .into_iter()
+                .map(leaf_hash)
+                .collect();
+            check_runs(header, self.code, &chunks.runs, &hashes, proofs)?;
+        }
+        if chunks.slice_proofs.len() == chunks.blob_headers.len() {
+            Ok(())
+        } else {
+            Err(Fault::Malformed {
+                code: "operator.proof_count",
+                reason: format!(
+                    "Merkle proofs for {} of {} blobs",
+                    chunks.slice_proofs.len(),
+                    chunks.blob_headers.len()
+                ),
+            })
+        }
+    }
+
+    fn check_proofs(
+        &self,
+        frame: &Frame,
+        chunks: &Chunks,
+        view: &BulkView,
+        asked: &Runs,
+        seed: [u8; 32],
+    ) -> Result<Checked, Fault> {
+        let indices: Vec<u32> = chunks.runs.iter().collect();
+        let proofs: Vec<Proof> =
+            decode_proofs(&chunks.chunk_proofs).map_err(|(place, _)| Fault::ProofPoint {
+                index: indices.get(place).copied().unwrap_or(u32::MAX),
+            })?;
+        let columns: Vec<ChunkColumn<'_>> = indices
+            .iter()
+            .zip(proofs)
+            .enumerate()
+            .map(|(place, (&index, proof))| ChunkColumn {
+                index,
+                pieces: view.column(place).unwrap_or_default(),
+                proof,
+            })
+            .collect();
+        let setup = Setup::ethereum();
+        let challenge = RowChallenge::new(self.digest.as_bytes());
+        let commitments = &frame.commitments;
+        let bad = match verify_chunks(setup, self.code, challenge, commitments, &columns, seed) {
+            Ok(()) => Vec::new(),
+            Err(_) => find_bad_chunks(setup, self.code, challenge, commitments, &columns, seed),
+        };
+        let items = indices
+            .iter()
+            .enumerate()
+            .filter(|(_, index)| !bad.contains(index))
+            .filter_map(|(place, &index)| {
+                // Copied out, so that the rest of the column can go.
+                let slice = view.slice(frame.place, place)?;
+                Some((index, Bytes::copy_from_slice(slice)))
+            })
+            .collect();
+        let missing = asked.count() - indices.len();
+        let fault = match bad.first() {
+            Some(&first) => Some(Fault::ChunkProof {
+                first,
+                count: bad.len(),
+            }),
+            None => (missing > 0).then_some(Fault::NotHeld {
+                missing,
+                asked: asked.count(),
+            }),
+        };
+        Ok((items, bad, fault))
+    }
+}
+
+fn malformed(error: &(impl ashlar_crypto::Coded + std::fmt::Display)) -> Fault {
+    Fault::Malformed {
+        code: error.code(),
+        reason: error.to_string(),
+    }
+}
+
+/// The weights of the batched check have to be unpredictable to whoever made the columns.
+fn seed() -> Result<[u8; 32], Fault> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| internal(&error))?;
+    Ok(seed)
+}

@@ -1,0 +1,172 @@
+//! Why a fetch failed, and why an operator was given up.
+
+use ashlar_crypto::{Blame, Coded, PayloadError};
+use ashlar_proto::TableRoot;
+use ashlar_stake::{AssignmentError, StakeError};
+use thiserror::Error;
+
+use crate::relay::RelayError;
+use crate::report::Report;
+use crate::verify::VerifyError;
+
+/// A fetch that failed: why, and the story so far.
+#[derive(Clone, Debug, Error)]
+#[error("{kind}")]
+pub struct RetrieveError {
+    /// Why.
+    pub kind: RetrieveErrorKind,
+    /// Who was asked for what, and whom it gave up.
+    pub report: Box<Report>,
+}
+
+impl Coded for RetrieveError {
+    fn code(&self) -> &'static str {
+        self.kind.code()
+    }
+
+    fn blame(&self) -> Blame {
+        self.kind.blame()
+    }
+}
+
+/// Why a fetch failed.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum RetrieveErrorKind {
+    /// The blob is larger than this retriever is configured for.
+    #[error("the payload has {got} bytes, this retriever takes at most {max}")]
+    TooLarge {
+        /// Bytes of the payload.
+        got: u64,
+        /// Most.
+        max: u64,
+    },
+    /// The source asked for is not configured: no relay, or no operator table and network.
+    #[error("no {wanted} is configured to fetch from")]
+    NoSource {
+        /// `relay`, or `operator network`.
+        wanted: &'static str,
+    },
+    /// The operator table of the batch's block cannot be had.
+    #[error("the operator table of block {block} cannot be had: {reason}")]
+    Table {
+        /// The block.
+        block: u64,
+        /// Code of the stake source's error.
+        code: &'static str,
+        /// Whom the stake source blames.
+        blame: Blame,
+        /// What it says.
+        reason: String,
+    },
+    /// The operator table is another one than the certificate was checked against.
+    #[error("the operator table has root {got}, the certificate was checked against {expected}")]
+    WrongTable {
+        /// Root of the table at hand.
+        got: TableRoot,
+        /// Root of the certificate.
+        expected: TableRoot,
+    },
+    /// No assignment follows from the table.
+    #[error("the operators' chunks cannot be computed: {0}")]
+    Assignment(AssignmentError),
+    /// Only a relay was to be asked and none delivered; the last one's reason.
+    #[error("no relay delivered the payload; the last one: {0}")]
+    Relay(RelayError),
+    /// The operators that could be reached hold too few slices.
+    #[error(
+        "{good} of {needed} slices were received and at most {reachable} could be: too few operators deliver"
+    )]
+    TooFewSlices {
+        /// Distinct good slices received.
+        good: u32,
+        /// Distinct slices needed.
+        needed: u32,
+        /// Distinct slices that could be had at most.
+        reachable: u32,
+    },
+    /// Time is up.
+    #[error("{stage}: not done after {after_ms} ms ({good} of {needed} pieces)")]
+    Deadline {
+        /// What was going on: `waiting for memory`, `operator table`, `slices`, `audit`.
+        stage: &'static str,
+        /// Milliseconds since the start.
+        after_ms: u64,
+        /// Pieces there were.
+        good: u32,
+        /// Pieces needed.
+        needed: u32,
+    },
+    /// The disperser encoded the blob wrongly: what operators hold fits the certified roots, and is not what was
+    /// committed to. Too few chunks with a valid proof are left to rebuild the blob.
+    #[error(
+        "the disperser encoded the blob wrongly ({cause}); of the chunks audited {good} are good and {bad} bad, {needed} good ones are needed{}",
+        if *.conclusive { ", which cannot be had any more" } else { "; operators that did not answer may hold more" }
+    )]
+    EncodedWrongly {
+        /// What was wrong with the slices.
+        cause: VerifyError,
+        /// Chunks whose proof holds.
+        good: u32,
+        /// Chunks whose proof does not hold.
+        bad: u32,
+        /// Chunks needed.
+        needed: u32,
+        /// Whether the blob is lost for certain: the chunks not found bad are too few, whoever comes back.
+        conclusive: bool,
+    },
+    /// The certified rows are no payload in their header's encoding: whoever posted the blob committed to other padding.
+    #[error("the rows are those committed to, and hold no payload: {0}")]
+    Payload(PayloadError),
+    /// A bug, or a broken machine.
+    #[error("internal error: {reason}")]
+    Internal {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl RetrieveErrorKind {
+    pub(crate) fn table(block: u64, error: &StakeError) -> Self {
+        Self::Table {
+            block,
+            code: error.code(),
+            blame: error.blame(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl Coded for RetrieveErrorKind {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "retrieve.too_large",
+            Self::NoSource { .. } => "retrieve.no_source",
+            Self::Table { code, .. } => code,
+            Self::WrongTable { .. } => "retrieve.wrong_table",
+            Self::Assignment(error) => error.code(),
+            Self::Relay(error) => error.code(),
+            Self::TooFewSlices { .. } => "retrieve.too_few_slices",
+            Self::Deadline { .. } => "retrieve.deadline",
+            Self::EncodedWrongly { .. } => "retrieve.encoded_wrongly",
+            Self::Payload(_) => "retrieve.malformed_payload",
+            Self::Internal { .. } => "retrieve.internal",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::TooLarge { .. } | Self::NoSource { .. } | Self::WrongTable { .. } => {
+                Blame::Caller
+            }
+            Self::Table { blame, .. } => *blame,
+            Self::Assignment(error) => error.blame(),
+            Self::Relay(_)
+            | Self::TooFewSlices { .. }
+            | Self::Deadline { .. }
+            | Self::EncodedWrongly { .. }
+            | Self::Payload(_) => Blame::Peer,
+            Self::Internal { .. } => Blame::Us,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The thin shell around [`Plan`]: sends what it asks for, hands outcomes back, keeps the books for the report.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+
+use ashlar_crypto::Coded;
+use ashlar_proto::{Bitmap, OperatorEntry};
+use ashlar_stake::OperatorTable;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::fault::Fault;
+use crate::plan::{Ask, Plan, RequestId, State, Stop, StopReason, Verdict};
+use crate::report::{OperatorReport, Skipped, millis};
+
+/// What came of one request.
+pub(crate) struct Outcome<T> {
+    /// Indices delivered and found good, each with what is kept of it.
+    pub(crate) items: Vec<(u32, T)>,
+    /// Indices delivered whose KZG proof does not hold (audit path only).
+    pub(crate) bad: Vec<u32>,
+    /// Bulk bytes received.
+    pub(crate) bytes: u64,
+    /// What was wrong, if anything.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl<T> Outcome<T> {
+    pub(crate) fn failed(fault: Fault, bytes: u64) -> Self {
+        Self {
+            items: Vec::new(),
+            bad: Vec::new(),
+            bytes,
+            fault: Some(fault),
+        }
+    }
+}
+
+/// What a whole gathering brought.
+pub(crate) struct Gathered<T> {
+    /// One item for each distinct index.
+    pub(crate) items: BTreeMap<u32, T>,
+    /// Indices with a proof that does not hold, ascending.
+    pub(crate) bad: Vec<u32>,
+    /// How it ended; never `Working`.
+    pub(crate) state: State,
+    /// Chunk indices requested.
+    pub(crate) requested: u64,
+    /// Bulk bytes received.
+    pub(crate) bytes: u64,
+    /// Who was asked for what.
+    pub(crate) operators: Vec<OperatorReport>,
+    /// Who did not help.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+struct Running {
+    ask: Ask,
+    sent: Instant,
+    abort: AbortHandle,
+}
+
+/// The books.
+struct Ledger<'a> {
+    table: &'a OperatorTable,
+    signers: &'a Bitmap,
+    operators: BTreeMap<u32, (OperatorReport, Instant)>,
+    skipped: Vec<Skipped>,
+}
+
+impl Ledger<'_> {
+    fn asked(&mut self, ask: &Ask, entry: &OperatorEntry) {
+        let (report, _) = self.operators.entry(ask.operator).or_insert_with(|| {
+            let report = OperatorReport {
+                operator: entry.operator_id,
+                index: ask.operator,
+                address: entry.address.clone(),
+                signer: self.signers.contains(ask.operator),
+                requests: 0,
+                requested: 0,
+                good: 0,
+                bytes: 0,
+                ms: 0,
+            };
+            (report, Instant::now())
+        });
+        report.requests += 1;
+        report.requested += u32::try_from(ask.indices.len()).unwrap_or(u32::MAX);
+    }
+
+    fn answered(&mut self, operator: u32, good: usize, bytes: u64) {
+        if let Some((report, since)) = self.operators.get_mut(&operator) {
+            report.good += u32::try_from(good).unwrap_or(u32::MAX);
+            report.bytes += bytes;
+            report.ms = millis(since.elapsed());
+        }
+    }
+
+    /// One line for each operator and code: three timeouts are one reason.
+    fn skip(&mut self, operator: u32, fault: &Fault) {
+        let Some(entry) = self.table.operators().get(operator as usize) else {
+            return;
+        };
+        let code = fault.code();
+        if self
+            .skipped
+            .iter()
+            .any(|skipped| skipped.index == Some(operator) && skipped.code == code)
+        {
+            return;
+        }
+        tracing::debug!(operator, code, %fault, "operator skipped");
+        self.skipped.push(Skipped {
+            operator: Some(entry.operator_id),
+            index: Some(operator),
+            address: entry.address.clone(),
+            code: code.to_owned(),
+            blame: fault.blame(),
+            reason: fault.to_string(),
+        });
+    }
+}
+
+/// Runs `plan` to its end. `request` sends one request and checks the answer; it is dropped when the request is
+/// abandoned, and its time limit is enforced here. `start` is the plan's time zero.
+pub(crate) async fn gather<T, F, R>(
+    mut plan: Plan,
+    start: Instant,
+    table: &OperatorTable,
+    signers: &Bitmap,
+    request: R,
+) -> Gathered<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Outcome<T>> + Send + 'static,
+    R: Fn(OperatorEntry, Ask) -> F,
+{
+    let mut ledger = Ledger {
+        table,
+        signers,
+        operators: BTreeMap::new(),
+        skipped: Vec::new(),
+    };
+    let mut running: HashMap<RequestId, Running> = HashMap::new();
+    // Aborts everything still running when this future is dropped.
+    let mut tasks: JoinSet<(RequestId, Outcome<T>)> = JoinSet::new();
+    let mut ids: HashMap<tokio::task::Id, RequestId> = HashMap::new();
+    let mut items = BTreeMap::new();
+    let mut bad = Vec::new();
+    let mut bytes = 0;
+    let state = loop {
+        let step = plan.poll(start.elapsed());
+        for Stop {
+            request,
+            operator,
+            reason,
+        } in step.stops
+        {
+            let Some(stopped) = running.remove(&request) else {
+                continue;
+            };
+            stopped.abort.abort();
+            ids.remove(&stopped.abort.id());
+            let after_ms = millis(stopped.sent.elapsed());
+            match reason {
+                StopReason::Expired => ledger.skip(operator, &Fault::Timeout { after_ms }),
+                StopReason::Overtaken => ledger.skip(operator, &Fault::Slow { after_ms }),
+                StopReason::Unneeded | StopReason::Dropped => {}
+            }
+        }
+        for ask in step.asks {
+            // Holders come from this table: the entry exists.
+            let Some(entry) = table.operators().get(ask.operator as usize) else {
+                continue;
+            };
+            ledger.asked(&ask, entry);
+            let id = ask.request;
+            let work = request(entry.clone(), ask.clone());
+            let abort = tasks.spawn(async move { (id, work.await) });
+            ids.insert(abort.id(), id);
+            let sent = Instant::now();
+            running.insert(id, Running { ask, sent, abort });
+        }
+        let State::Working { wake_at } = step.state else {
+            break step.state;
+        };
+        let (id, outcome) = tokio::select! {
+            Some(joined) = tasks.join_next_with_id() => match joined {
+                Ok((task, finished)) => {
+                    ids.remove(&task);
+                    finished
+                }
+                Err(error) => match ids.remove(&error.id()) {
+                    Some(id) => (id, Outcome::failed(Fault::Internal { reason: error.to_string() }, 0)),
+                    None => continue, // one that was stopped
+                },
+            },
+            () = sleep_until(start + wake_at) => continue,
+        };
+        let Some(finished) = running.remove(&id) else {
+            continue;
+        };
+        let good: Vec<u32> = outcome.items.iter().map(|(index, _)| *index).collect();
+        let verdict = outcome
+            .fault
+            .as_ref()
+            .map_or(Verdict::Answered, Fault::verdict);
+        if !plan.settle(start.elapsed(), id, &good, verdict) {
+            continue;
+        }
+        bytes += outcome.bytes;
+        ledger.answered(finished.ask.operator, good.len(), outcome.bytes);
+        if let Some(fault) = &outcome.fault {
+            ledger.skip(finished.ask.operator, fault);
+        }
+        bad.extend(outcome.bad);
+        items.extend(outcome.items);
+    };
+    bad.sort_unstable();
+    bad.dedup();
+    Gathered {
+        items,
+        bad,
+        state,
+        requested: plan.requested(),
+        bytes,
+        operators: ledger
+            .operators
+            .into_values()
+            .map(|(report, _)| report)
+            .collect(),
+        skipped: ledger.skipped,
+    }
+}
