@@ -300,7 +300,7 @@ impl TableFile {
     ///
     /// # Errors
     ///
-    /// [`StakeError::Malformed`] if a value does not exist in the format (TOML has no block number from 2^63 on); `path` is for errors only.
+    /// [`StakeError::Malformed`] if the format's library cannot write a value; `path` is for errors only.
     pub fn to_text(&self, format: FileFormat, path: &Path) -> Result<String, StakeError> {
         let malformed =
             |reason: String| StakeError::Malformed { path: path.into(), format: format.name(), reason };

@@ -10,6 +10,9 @@ mod file;
 mod registration;
 mod source;
 mod table;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
 
 pub use assignment::Assignment;
 pub use error::{AssignmentError, StakeError, TableError};
