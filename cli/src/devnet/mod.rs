@@ -145,6 +145,19 @@ impl Plan {
         self.stakes.first().map_or(0, Vec::len)
     }
 
+    /// Which percentage of each quorum's stake these operators hold together, rounded down to two digits.
+    pub fn shares(&self, operators: &[usize]) -> Vec<f64> {
+        self.stakes
+            .iter()
+            .map(|stakes| {
+                let add = Stake::saturating_add;
+                let total = stakes.iter().copied().fold(Stake::ZERO, add);
+                let held = operators.iter().filter_map(|&index| stakes.get(index).copied()).fold(Stake::ZERO, add);
+                crate::cert::percent(held, total)
+            })
+            .collect()
+    }
+
     /// An operator's stake in each quorum.
     pub fn of_operator(&self, operator: usize) -> Vec<Stake> {
         self.stakes.iter().map(|list| list.get(operator).copied().unwrap_or_default()).collect()

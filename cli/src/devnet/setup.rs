@@ -136,7 +136,6 @@ fn make_disperser(dir: &Path, http: &str, table: &Path) -> CliResult<DisperserRe
     let (network, _) = keys::new_network(&dir.join("network.json"), &password, Cost::Light)?;
     crate::disperser::write_config(dir, &crate::disperser::Settings {
         http: http.to_owned(),
-        id: DISPERSER_ID,
         table: table.to_path_buf(),
     })?;
     Ok(DisperserRecord { id: DISPERSER_ID, network_key: network.public(), account: Account([0; 20]) })
