@@ -6,6 +6,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto/ashlar.proto");
     let files = protox::compile(["proto/ashlar.proto"], ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    prost_build::Config::new().bytes(["."]).out_dir(out).compile_fds(files)?;
+    prost_build::Config::new()
+        .bytes(["."])
+        .out_dir(out)
+        .compile_fds(files)?;
     Ok(())
 }

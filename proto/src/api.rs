@@ -5,7 +5,9 @@
 use ashlar_crypto::{Blame, Coded, payload::Encoding};
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchDigest, BlobId, BlobKey, QuorumId, Stake, certificate::QuorumSigned, wire::ErrorReply};
+use crate::{
+    BatchDigest, BlobId, BlobKey, QuorumId, Stake, certificate::QuorumSigned, wire::ErrorReply,
+};
 
 /// Media type of [`Problem`].
 pub const PROBLEM_TYPE: &str = "application/problem+json";
@@ -190,7 +192,12 @@ pub struct SignedQuorum {
 
 impl From<QuorumSigned> for SignedQuorum {
     fn from(q: QuorumSigned) -> Self {
-        Self { quorum: q.quorum, signed: q.signed, total: q.total, percent: q.percent() }
+        Self {
+            quorum: q.quorum,
+            signed: q.signed,
+            total: q.total,
+            percent: q.percent(),
+        }
     }
 }
 
@@ -276,7 +283,13 @@ impl Problem {
 
 impl From<Problem> for ErrorReply {
     fn from(p: Problem) -> Self {
-        Self { code: p.code, blame: p.blame, message: p.detail, got: p.got, expected: p.expected }
+        Self {
+            code: p.code,
+            blame: p.blame,
+            message: p.detail,
+            got: p.got,
+            expected: p.expected,
+        }
     }
 }
 
@@ -299,7 +312,8 @@ pub mod decimal {
     /// # Errors
     /// Anything else, and numbers of more than 256 bits.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Stake, D::Error> {
-        parse(&String::deserialize(from)?).ok_or_else(|| de::Error::custom("stake is not a decimal number below 2^256"))
+        parse(&String::deserialize(from)?)
+            .ok_or_else(|| de::Error::custom("stake is not a decimal number below 2^256"))
     }
 
     /// Decimal digits to a stake; `None` for anything else.

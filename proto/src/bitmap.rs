@@ -11,7 +11,10 @@ pub struct Bitmap {
 impl Bitmap {
     /// The empty set of indices below `len`.
     pub fn new(len: u32) -> Self {
-        Self { len, bytes: vec![0; (len as usize).div_ceil(8)] }
+        Self {
+            len,
+            bytes: vec![0; (len as usize).div_ceil(8)],
+        }
     }
 
     /// From its bytes; `None` if their number is not `ceil(len / 8)` or a bit behind the last index is set.
@@ -23,7 +26,10 @@ impl Bitmap {
         if used != 0 && bytes.last().is_some_and(|last| last >> used != 0) {
             return None;
         }
-        Some(Self { len, bytes: bytes.to_vec() })
+        Some(Self {
+            len,
+            bytes: bytes.to_vec(),
+        })
     }
 
     /// The set of these indices; `None` if one of them is `len` or more.
@@ -45,7 +51,11 @@ impl Bitmap {
 
     /// Whether the index is in the set.
     pub fn contains(&self, index: u32) -> bool {
-        index < self.len && self.bytes.get(index as usize / 8).is_some_and(|b| b >> (index % 8) & 1 == 1)
+        index < self.len
+            && self
+                .bytes
+                .get(index as usize / 8)
+                .is_some_and(|b| b >> (index % 8) & 1 == 1)
     }
 
     /// Number of indices that could be in the set.

@@ -15,10 +15,14 @@ use ashlar_crypto::{bls::SignatureBytes, hash::Hash};
 pub use codec::{FORMAT_VERSION, MAGIC, MAX_CERTIFICATE_BYTES, MAX_PATH};
 pub use error::{CertificateDecodeError, CertificateError, ConversionError};
 pub use verify::{
-    CertificatePolicy, QuorumSigned, VerifiedCertificate, verify_certificate, verify_portable,
+    CertificatePolicy, QuorumSigned, VerifiedCertificate, needed_stake, verify_certificate,
+    verify_portable,
 };
 
-use crate::{BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableHeader, TableRoot, TableView, table::operators_tree};
+use crate::{
+    BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableHeader, TableRoot, TableView,
+    table::operators_tree,
+};
 
 /// A certificate as it came: nothing in it is checked beyond its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,14 +81,24 @@ impl Certificate {
             return Ok(self.clone());
         };
         if table.root() != self.table_root {
-            return Err(ConversionError::TableRoot { got: table.root(), expected: self.table_root });
+            return Err(ConversionError::TableRoot {
+                got: table.root(),
+                expected: self.table_root,
+            });
         }
         let header = table.header();
         if signers.len() != header.operators {
-            return Err(ConversionError::BitmapLength { got: signers.len(), expected: header.operators });
+            return Err(ConversionError::BitmapLength {
+                got: signers.len(),
+                expected: header.operators,
+            });
         }
         let operators = (0..header.operators)
-            .map(|i| table.operator(i).ok_or(ConversionError::TableIncomplete { index: i }))
+            .map(|i| {
+                table
+                    .operator(i)
+                    .ok_or(ConversionError::TableIncomplete { index: i })
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let tree = operators_tree(operators.iter().copied());
         let non_signers = signers
@@ -93,11 +107,21 @@ impl Certificate {
                 let missing = ConversionError::TableIncomplete { index };
                 let entry = *operators.get(index as usize).ok_or(missing)?;
                 let path = tree.path(index as usize).ok_or(missing)?;
-                Ok(NonSigner { index, entry: entry.clone(), path })
+                Ok(NonSigner {
+                    index,
+                    entry: entry.clone(),
+                    path,
+                })
             })
             .collect::<Result<_, ConversionError>>()?;
-        let attestation = Attestation::Portable { table_header: header.clone(), non_signers };
-        Ok(Self { attestation, ..self.clone() })
+        let attestation = Attestation::Portable {
+            table_header: header.clone(),
+            non_signers,
+        };
+        Ok(Self {
+            attestation,
+            ..self.clone()
+        })
     }
 
     /// The same certificate for those who hold the table. A compact one comes back as it is.
@@ -105,7 +129,11 @@ impl Certificate {
     /// # Errors
     /// A non-signer's index is not one of the table.
     pub fn to_compact(&self) -> Result<Self, ConversionError> {
-        let Attestation::Portable { table_header, non_signers } = &self.attestation else {
+        let Attestation::Portable {
+            table_header,
+            non_signers,
+        } = &self.attestation
+        else {
             return Ok(self.clone());
         };
         let expected = table_header.operators;
@@ -113,7 +141,10 @@ impl Certificate {
             .ok_or(ConversionError::WitnessIndex { expected })?;
         let signers = Bitmap::from_indices(expected, missing.iter_missing())
             .ok_or(ConversionError::WitnessIndex { expected })?;
-        Ok(Self { attestation: Attestation::Compact { signers }, ..self.clone() })
+        Ok(Self {
+            attestation: Attestation::Compact { signers },
+            ..self.clone()
+        })
     }
 
     /// Whether a holder of only the table's root can check it.
@@ -125,9 +156,15 @@ impl Certificate {
     pub fn claimed_signers(&self) -> (u32, u32) {
         match &self.attestation {
             Attestation::Compact { signers } => (signers.count(), signers.len()),
-            Attestation::Portable { table_header, non_signers } => {
+            Attestation::Portable {
+                table_header,
+                non_signers,
+            } => {
                 let absent = u32::try_from(non_signers.len()).unwrap_or(u32::MAX);
-                (table_header.operators.saturating_sub(absent), table_header.operators)
+                (
+                    table_header.operators.saturating_sub(absent),
+                    table_header.operators,
+                )
             }
         }
     }

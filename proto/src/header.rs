@@ -13,8 +13,8 @@ use ashlar_crypto::{
 };
 
 use crate::{
-    Account, BatchDigest, BlobId, BlobKey, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, MAX_QUORUMS,
-    ProtocolVersion, UnknownVersion, version,
+    Account, BatchDigest, BlobId, BlobKey, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits,
+    MAX_QUORUMS, ProtocolVersion, UnknownVersion, version,
 };
 
 const BLOB_TAG: &[u8] = b"ashlar/blob/1";
@@ -119,7 +119,10 @@ impl BlobHeader {
     /// Bytes that are not the canonical encoding of a valid header.
     pub fn abi_decode(bytes: &[u8]) -> Result<Self, HeaderError> {
         if bytes.len() > MAX_BLOB_HEADER_BYTES {
-            return Err(HeaderError::Length { got: bytes.len(), expected: MAX_BLOB_HEADER_BYTES });
+            return Err(HeaderError::Length {
+                got: bytes.len(),
+                expected: MAX_BLOB_HEADER_BYTES,
+            });
         }
         let sol = sol::BlobHeader::abi_decode(bytes).map_err(|_| HeaderError::Abi)?;
         let header = Self {
@@ -159,11 +162,17 @@ impl BlobHeader {
         version(self.version)?;
         check_quorums(&self.quorums)?;
         if self.payload_len == 0 || self.payload_len > HARD_MAX_PAYLOAD {
-            return Err(HeaderError::PayloadLength { got: self.payload_len, max: HARD_MAX_PAYLOAD });
+            return Err(HeaderError::PayloadLength {
+                got: self.payload_len,
+                max: HARD_MAX_PAYLOAD,
+            });
         }
         let rows = rows_for(self.encoding, self.payload_len)?;
         if rows != self.rows {
-            return Err(HeaderError::Rows { got: self.rows, expected: rows });
+            return Err(HeaderError::Rows {
+                got: self.rows,
+                expected: rows,
+            });
         }
         Ok(())
     }
@@ -183,9 +192,16 @@ impl BlobHeader {
 /// The first rule that is broken.
 pub fn check_quorums(quorums: &[u8]) -> Result<(), HeaderError> {
     if quorums.is_empty() || quorums.len() > MAX_QUORUMS {
-        return Err(HeaderError::QuorumCount { got: quorums.len(), max: MAX_QUORUMS });
+        return Err(HeaderError::QuorumCount {
+            got: quorums.len(),
+            max: MAX_QUORUMS,
+        });
     }
-    match quorums.iter().zip(quorums.iter().skip(1)).find(|(a, b)| a >= b) {
+    match quorums
+        .iter()
+        .zip(quorums.iter().skip(1))
+        .find(|(a, b)| a >= b)
+    {
         Some((&first, &second)) => Err(HeaderError::QuorumOrder { first, second }),
         None => Ok(()),
     }
@@ -239,7 +255,10 @@ impl BatchHeader {
     /// Bytes that are not the canonical encoding of a valid header.
     pub fn abi_decode(bytes: &[u8]) -> Result<Self, HeaderError> {
         if bytes.len() != BATCH_HEADER_BYTES {
-            return Err(HeaderError::Length { got: bytes.len(), expected: BATCH_HEADER_BYTES });
+            return Err(HeaderError::Length {
+                got: bytes.len(),
+                expected: BATCH_HEADER_BYTES,
+            });
         }
         let sol = sol::BatchHeader::abi_decode(bytes).map_err(|_| HeaderError::Abi)?;
         let header = Self {
@@ -275,10 +294,16 @@ impl BatchHeader {
     pub fn validate(&self) -> Result<(), HeaderError> {
         version(self.version)?;
         if self.rows > HARD_MAX_BATCH_ROWS {
-            return Err(HeaderError::BatchRows { got: self.rows, max: HARD_MAX_BATCH_ROWS });
+            return Err(HeaderError::BatchRows {
+                got: self.rows,
+                max: HARD_MAX_BATCH_ROWS,
+            });
         }
         if self.blobs == 0 || self.blobs > self.rows {
-            return Err(HeaderError::BatchBlobs { got: self.blobs, rows: self.rows });
+            return Err(HeaderError::BatchBlobs {
+                got: self.blobs,
+                rows: self.rows,
+            });
         }
         Ok(())
     }
@@ -289,14 +314,23 @@ impl BatchHeader {
     /// The first thing that does not fit.
     pub fn check_blobs(&self, blobs: &[BlobHeader]) -> Result<(), HeaderError> {
         if blobs.len() != self.blobs as usize {
-            return Err(HeaderError::BlobCount { got: blobs.len(), expected: self.blobs });
+            return Err(HeaderError::BlobCount {
+                got: blobs.len(),
+                expected: self.blobs,
+            });
         }
         let rows: u64 = blobs.iter().map(|b| u64::from(b.rows)).sum();
         if rows != u64::from(self.rows) {
-            return Err(HeaderError::RowCount { got: rows, expected: self.rows });
+            return Err(HeaderError::RowCount {
+                got: rows,
+                expected: self.rows,
+            });
         }
         if let Some(blob) = blobs.iter().find(|b| b.version != self.version) {
-            return Err(HeaderError::MixedVersions { got: blob.version, expected: self.version });
+            return Err(HeaderError::MixedVersions {
+                got: blob.version,
+                expected: self.version,
+            });
         }
         if let Some(first) = blobs.first()
             && blobs.iter().any(|b| b.quorums != first.quorums)
@@ -318,7 +352,10 @@ impl Limits {
     /// The payload is empty or larger than allowed.
     pub fn check_payload(&self, payload_len: u64) -> Result<(), HeaderError> {
         if payload_len == 0 || payload_len > self.max_payload {
-            return Err(HeaderError::PayloadLength { got: payload_len, max: self.max_payload });
+            return Err(HeaderError::PayloadLength {
+                got: payload_len,
+                max: self.max_payload,
+            });
         }
         Ok(())
     }
@@ -329,10 +366,16 @@ impl Limits {
     /// More rows or blobs than allowed.
     pub fn check_batch(&self, batch: &BatchHeader) -> Result<(), HeaderError> {
         if batch.rows > self.max_batch_rows {
-            return Err(HeaderError::BatchRows { got: batch.rows, max: self.max_batch_rows });
+            return Err(HeaderError::BatchRows {
+                got: batch.rows,
+                max: self.max_batch_rows,
+            });
         }
         if batch.blobs > self.max_batch_blobs {
-            return Err(HeaderError::BatchBlobs { got: batch.blobs, rows: batch.rows });
+            return Err(HeaderError::BatchBlobs {
+                got: batch.blobs,
+                rows: batch.rows,
+            });
         }
         Ok(())
     }
@@ -453,7 +496,9 @@ pub enum HeaderError {
         max: u32,
     },
     /// No blob, more blobs than rows, or more than allowed.
-    #[error("batch of {got} blobs in {rows} rows: expected at least 1, and no more than rows or the limit")]
+    #[error(
+        "batch of {got} blobs in {rows} rows: expected at least 1, and no more than rows or the limit"
+    )]
     BatchBlobs {
         /// Blobs.
         got: u32,

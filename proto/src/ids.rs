@@ -36,8 +36,14 @@ impl Coded for IdError {
 }
 
 fn parse<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], IdError> {
-    let fail = |got: String| IdError { what, expected: 2 * N, got };
-    let digits = text.strip_prefix("0x").ok_or_else(|| fail("no 0x in front".into()))?;
+    let fail = |got: String| IdError {
+        what,
+        expected: 2 * N,
+        got,
+    };
+    let digits = text
+        .strip_prefix("0x")
+        .ok_or_else(|| fail("no 0x in front".into()))?;
     if digits.len() != 2 * N {
         return Err(fail(format!("{} digits", digits.len())));
     }

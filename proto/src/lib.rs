@@ -20,14 +20,17 @@ pub mod wire;
 
 pub use bitmap::Bitmap;
 pub use certificate::{
-    Attestation, Certificate, CertificateDecodeError, CertificateError, CertificatePolicy, NonSigner, QuorumSigned,
-    VerifiedCertificate, verify_certificate, verify_portable,
+    Attestation, Certificate, CertificateDecodeError, CertificateError, CertificatePolicy,
+    NonSigner, QuorumSigned, VerifiedCertificate, verify_certificate, verify_portable,
 };
 pub use header::{BatchHeader, BlobHeader, HeaderError, Submission, batch_tree, commitments_root};
-pub use ids::{Account, BatchDigest, BlobId, BlobKey, IdError, OperatorId, QuorumId, Stake, TableRoot};
+pub use ids::{
+    Account, BatchDigest, BlobId, BlobKey, IdError, OperatorId, QuorumId, Stake, TableRoot,
+};
 pub use params::{
-    DEFAULT_VERSION, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, MAX_QUORUMS, MAX_TABLE_OPERATORS, ParamError,
-    ProtocolVersion, UnknownVersion, VERSIONS, check_table, version,
+    DEFAULT_VERSION, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, MAX_QUORUMS,
+    MAX_TABLE_OPERATORS, ParamError, ProtocolVersion, UnknownVersion, VERSIONS, check_table,
+    version,
 };
 pub use runs::{Runs, RunsError};
 pub use table::{DisperserEntry, EntryError, OperatorEntry, TableHeader, TableView, operator_id};

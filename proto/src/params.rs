@@ -41,7 +41,11 @@ impl ProtocolVersion {
         let (chunks, blowup) = (u64::from(self.code.chunks()), u64::from(self.code.blowup()));
         let operators = u64::from(self.max_operators);
         if operators == 0 || operators >= chunks {
-            return Err(ParamError::Operators { id, got: self.max_operators, chunks: self.code.chunks() });
+            return Err(ParamError::Operators {
+                id,
+                got: self.max_operators,
+                chunks: self.code.chunks(),
+            });
         }
         if self.confirmation_percent > 100 || self.safety_percent >= self.confirmation_percent {
             return Err(ParamError::Thresholds {
@@ -68,7 +72,10 @@ impl ProtocolVersion {
     /// Reconstruction threshold as a fraction of a quorum's stake: `c / ((c - n) * blowup)`, numerator and denominator.
     pub fn reconstruction(&self) -> (u64, u64) {
         let (chunks, blowup) = (u64::from(self.code.chunks()), u64::from(self.code.blowup()));
-        (chunks, chunks.saturating_sub(u64::from(self.max_operators)) * blowup)
+        (
+            chunks,
+            chunks.saturating_sub(u64::from(self.max_operators)) * blowup,
+        )
     }
 }
 
@@ -87,17 +94,19 @@ const TABLE: [(u16, u32, u32, u32, u32, u32); 3] = [
 pub static VERSIONS: LazyLock<Vec<ProtocolVersion>> = LazyLock::new(|| {
     TABLE
         .iter()
-        .filter_map(|&(id, blowup, chunks, max_operators, confirmation_percent, safety_percent)| {
-            Some(ProtocolVersion {
-                id,
-                code: Code::new(blowup, chunks).ok()?,
-                max_operators,
-                confirmation_percent,
-                safety_percent,
-                retention_secs: 14 * DAY,
-                challenge_secs: 9 * DAY,
-            })
-        })
+        .filter_map(
+            |&(id, blowup, chunks, max_operators, confirmation_percent, safety_percent)| {
+                Some(ProtocolVersion {
+                    id,
+                    code: Code::new(blowup, chunks).ok()?,
+                    max_operators,
+                    confirmation_percent,
+                    safety_percent,
+                    retention_secs: 14 * DAY,
+                    challenge_secs: 9 * DAY,
+                })
+            },
+        )
         .collect()
 });
 
@@ -106,7 +115,10 @@ pub static VERSIONS: LazyLock<Vec<ProtocolVersion>> = LazyLock::new(|| {
 /// # Errors
 /// There is none.
 pub fn version(id: u16) -> Result<&'static ProtocolVersion, UnknownVersion> {
-    VERSIONS.iter().find(|v| v.id == id).ok_or(UnknownVersion { got: id })
+    VERSIONS
+        .iter()
+        .find(|v| v.id == id)
+        .ok_or(UnknownVersion { got: id })
 }
 
 /// Checks the table of versions. Every process calls it first: no process runs with an unsafe version in it.
@@ -121,15 +133,24 @@ pub fn check_table() -> Result<(), ParamError> {
 }
 
 pub(crate) fn check_versions(versions: &[ProtocolVersion]) -> Result<(), ParamError> {
-    if let Some((a, b)) = versions.iter().zip(versions.iter().skip(1)).find(|(a, b)| a.id >= b.id) {
-        return Err(ParamError::Order { first: a.id, second: b.id });
+    if let Some((a, b)) = versions
+        .iter()
+        .zip(versions.iter().skip(1))
+        .find(|(a, b)| a.id >= b.id)
+    {
+        return Err(ParamError::Order {
+            first: a.id,
+            second: b.id,
+        });
     }
     versions.iter().try_for_each(ProtocolVersion::check)
 }
 
 /// A version number that is not in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("protocol version {got} is unknown here; known are 1 (default), 2 (large networks) and 3 (lean)")]
+#[error(
+    "protocol version {got} is unknown here; known are 1 (default), 2 (large networks) and 3 (lean)"
+)]
 pub struct UnknownVersion {
     /// The number asked for.
     pub got: u16,
@@ -173,7 +194,9 @@ pub enum ParamError {
         chunks: u32,
     },
     /// Needs `0 <= safety < confirmation <= 100`.
-    #[error("version {id}: confirmation {confirmation} %, safety {safety} %, expected safety < confirmation <= 100")]
+    #[error(
+        "version {id}: confirmation {confirmation} %, safety {safety} %, expected safety < confirmation <= 100"
+    )]
     Thresholds {
         /// Version.
         id: u16,
@@ -183,7 +206,9 @@ pub enum ParamError {
         safety: u32,
     },
     /// The safety inequality: what signed, less what may lie, would not suffice to rebuild a blob.
-    #[error("version {id} is unsafe: blowup * (c - n) * (confirmation - safety) = {left}, needs at least 100 * c = {right}")]
+    #[error(
+        "version {id} is unsafe: blowup * (c - n) * (confirmation - safety) = {left}, needs at least 100 * c = {right}"
+    )]
     Unsafe {
         /// Version.
         id: u16,
@@ -193,7 +218,9 @@ pub enum ParamError {
         right: u64,
     },
     /// Challenges have to end before the data may go.
-    #[error("version {id}: challenges for {challenge_secs} s, retention {retention_secs} s, expected 0 < challenges < retention")]
+    #[error(
+        "version {id}: challenges for {challenge_secs} s, retention {retention_secs} s, expected 0 < challenges < retention"
+    )]
     Times {
         /// Version.
         id: u16,
@@ -245,7 +272,11 @@ pub struct Limits {
 
 impl Limits {
     /// The network's limits.
-    pub const DEFAULT: Self = Self { max_payload: 16 << 20, max_batch_rows: 1024, max_batch_blobs: 1024 };
+    pub const DEFAULT: Self = Self {
+        max_payload: 16 << 20,
+        max_batch_rows: 1024,
+        max_batch_blobs: 1024,
+    };
 }
 
 impl Default for Limits {

@@ -45,11 +45,16 @@ impl Runs {
         let mut runs: Vec<(u32, u32)> = Vec::new();
         for &index in indices {
             if index >= MAX_CHUNKS {
-                return Err(RunsError::Index { start: index, len: 1 });
+                return Err(RunsError::Index {
+                    start: index,
+                    len: 1,
+                });
             }
             match runs.last_mut() {
                 Some((start, len)) if *start + *len == index => *len += 1,
-                Some((start, len)) if *start + *len > index => return Err(RunsError::Order { start: index }),
+                Some((start, len)) if *start + *len > index => {
+                    return Err(RunsError::Order { start: index });
+                }
                 _ => runs.push((index, 1)),
             }
         }
@@ -68,7 +73,9 @@ impl Runs {
 
     /// The indices, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.0.iter().flat_map(|&(start, len)| start..start.saturating_add(len))
+        self.0
+            .iter()
+            .flat_map(|&(start, len)| start..start.saturating_add(len))
     }
 
     /// Whether an index is in the set.
@@ -90,7 +97,9 @@ impl Runs {
 
     /// The largest index.
     pub fn last(&self) -> u32 {
-        self.0.last().map_or(0, |&(start, len)| (start + len).saturating_sub(1))
+        self.0
+            .last()
+            .map_or(0, |&(start, len)| (start + len).saturating_sub(1))
     }
 
     /// Whether every index of `self` is in `other`.
@@ -121,7 +130,9 @@ pub enum RunsError {
         start: u32,
     },
     /// An index that no version has.
-    #[error("chunk indices {start} and {len} - 1 more: the largest possible index is {MAX_CHUNKS} - 1")]
+    #[error(
+        "chunk indices {start} and {len} - 1 more: the largest possible index is {MAX_CHUNKS} - 1"
+    )]
     Index {
         /// Start of the run.
         start: u32,

@@ -105,7 +105,10 @@ impl OperatorEntry {
     pub fn validate(&self) -> Result<(), EntryError> {
         let expected = operator_id(&self.bls_public_key);
         if self.operator_id != expected {
-            return Err(EntryError::Id { got: self.operator_id, expected });
+            return Err(EntryError::Id {
+                got: self.operator_id,
+                expected,
+            });
         }
         check_address(&self.address)?;
         check_stakes(&self.stakes)
@@ -113,7 +116,9 @@ impl OperatorEntry {
 }
 
 fn check_address(address: &str) -> Result<(), EntryError> {
-    let fail = || EntryError::Address { got: address.chars().take(MAX_ADDRESS_BYTES).collect() };
+    let fail = || EntryError::Address {
+        got: address.chars().take(MAX_ADDRESS_BYTES).collect(),
+    };
     if address.len() > MAX_ADDRESS_BYTES || !address.chars().all(|c| c.is_ascii_graphic()) {
         return Err(fail());
     }
@@ -129,10 +134,15 @@ fn check_address(address: &str) -> Result<(), EntryError> {
 /// # Errors
 /// The first rule that is broken.
 pub fn check_stakes(stakes: &[(QuorumId, Stake)]) -> Result<(), EntryError> {
-    if let Some(((first, _), (second, _))) =
-        stakes.iter().zip(stakes.iter().skip(1)).find(|((a, _), (b, _))| a >= b)
+    if let Some(((first, _), (second, _))) = stakes
+        .iter()
+        .zip(stakes.iter().skip(1))
+        .find(|((a, _), (b, _))| a >= b)
     {
-        return Err(EntryError::QuorumOrder { first: *first, second: *second });
+        return Err(EntryError::QuorumOrder {
+            first: *first,
+            second: *second,
+        });
     }
     match stakes.iter().find(|(_, stake)| stake.is_zero()) {
         Some(&(quorum, _)) => Err(EntryError::ZeroStake { quorum }),
@@ -283,7 +293,10 @@ fn lookup(stakes: &[(QuorumId, Stake)], quorum: QuorumId) -> Option<Stake> {
 }
 
 fn stakes_sol(stakes: &[(QuorumId, Stake)]) -> Vec<sol::QuorumStake> {
-    stakes.iter().map(|&(quorum, stake)| sol::QuorumStake { quorum, stake }).collect()
+    stakes
+        .iter()
+        .map(|&(quorum, stake)| sol::QuorumStake { quorum, stake })
+        .collect()
 }
 
 /// The 96 bytes of a compressed G2 point as three words.
@@ -313,7 +326,9 @@ pub enum EntryError {
         got: String,
     },
     /// Stakes not by strictly rising quorum.
-    #[error("stake of quorum {second} follows that of quorum {first}: quorums must rise, each named once")]
+    #[error(
+        "stake of quorum {second} follows that of quorum {first}: quorums must rise, each named once"
+    )]
     QuorumOrder {
         /// The earlier one.
         first: QuorumId,

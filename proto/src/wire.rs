@@ -20,12 +20,7 @@ mod error;
 mod layout;
 mod put;
 
-use ashlar_crypto::{
-    Blame, Coded,
-    bls::SignatureBytes,
-    hash::Hash,
-    kzg::ProofBytes,
-};
+use ashlar_crypto::{Blame, Coded, bls::SignatureBytes, hash::Hash, kzg::ProofBytes};
 
 pub use convert::cut_text;
 pub use error::WireError;
@@ -205,7 +200,13 @@ pub struct ErrorReply {
 impl ErrorReply {
     /// A refusal.
     pub fn new(code: &str, blame: Blame, message: impl std::fmt::Display) -> Self {
-        Self { code: code.to_owned(), blame, message: message.to_string(), got: None, expected: None }
+        Self {
+            code: code.to_owned(),
+            blame,
+            message: message.to_string(),
+            got: None,
+            expected: None,
+        }
     }
 
     /// From an error type.

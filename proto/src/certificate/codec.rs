@@ -32,8 +32,8 @@ use ashlar_crypto::{
 
 use super::{Attestation, Certificate, CertificateDecodeError as Error, NonSigner};
 use crate::{
-    Account, BatchHeader, Bitmap, BlobHeader, HeaderError, MAX_QUORUMS, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId,
-    QuorumId, Stake, TableHeader, TableRoot,
+    Account, BatchHeader, Bitmap, BlobHeader, HeaderError, MAX_QUORUMS, MAX_TABLE_OPERATORS,
+    OperatorEntry, OperatorId, QuorumId, Stake, TableHeader, TableRoot,
     table::{MAX_ADDRESS_BYTES, MAX_TABLE_QUORUMS},
 };
 
@@ -57,7 +57,11 @@ impl Certificate {
         let mut out = Vec::with_capacity(512);
         out.extend(MAGIC);
         out.push(FORMAT_VERSION);
-        out.push(if self.is_portable() { PORTABLE } else { COMPACT });
+        out.push(if self.is_portable() {
+            PORTABLE
+        } else {
+            COMPACT
+        });
         put_blob_header(&mut out, &self.blob_header);
         out.extend(self.blob_index.to_be_bytes());
         put_path(&mut out, &self.blob_path);
@@ -68,7 +72,10 @@ impl Certificate {
                 put_u16(&mut out, signers.len() as usize);
                 out.extend(signers.as_bytes());
             }
-            Attestation::Portable { table_header, non_signers } => {
+            Attestation::Portable {
+                table_header,
+                non_signers,
+            } => {
                 put_table_header(&mut out, table_header);
                 let count = put_u16(&mut out, non_signers.len());
                 for non_signer in non_signers.iter().take(count) {
@@ -108,26 +115,55 @@ impl Certificate {
         let table_root = TableRoot(input.array("table root")?);
         let attestation = if form == COMPACT {
             let operators = u32::from(input.u16("bitmap")?);
-            limit("operators", u64::from(operators), u64::from(MAX_TABLE_OPERATORS))?;
+            limit(
+                "operators",
+                u64::from(operators),
+                u64::from(MAX_TABLE_OPERATORS),
+            )?;
             let bits = input.take((operators as usize).div_ceil(8), "bitmap")?;
-            Attestation::Compact { signers: Bitmap::from_bytes(operators, bits).ok_or(Error::StrayBits)? }
+            Attestation::Compact {
+                signers: Bitmap::from_bytes(operators, bits).ok_or(Error::StrayBits)?,
+            }
         } else {
             let table_header = input.table_header()?;
             let count = usize::from(input.u16("non-signers")?);
-            limit("non-signers", count as u64, u64::from(table_header.operators))?;
-            let non_signers = (0..count).map(|_| input.non_signer()).collect::<Result<_, _>>()?;
-            Attestation::Portable { table_header, non_signers }
+            limit(
+                "non-signers",
+                count as u64,
+                u64::from(table_header.operators),
+            )?;
+            let non_signers = (0..count)
+                .map(|_| input.non_signer())
+                .collect::<Result<_, _>>()?;
+            Attestation::Portable {
+                table_header,
+                non_signers,
+            }
         };
         let signature = SignatureBytes(input.array::<SIGNATURE_LEN>("signature")?);
         if !input.rest.is_empty() {
-            return Err(Error::Trailing { got: input.rest.len() });
+            return Err(Error::Trailing {
+                got: input.rest.len(),
+            });
         }
-        Ok(Self { blob_header, blob_index, blob_path, batch_header, table_root, attestation, signature })
+        Ok(Self {
+            blob_header,
+            blob_index,
+            blob_path,
+            batch_header,
+            table_root,
+            attestation,
+            signature,
+        })
     }
 }
 
 fn limit(field: &'static str, got: u64, max: u64) -> Result<(), Error> {
-    if got > max { Err(Error::Limit { field, got, max }) } else { Ok(()) }
+    if got > max {
+        Err(Error::Limit { field, got, max })
+    } else {
+        Ok(())
+    }
 }
 
 /// Writes a count of two bytes and returns what was written.
@@ -208,13 +244,18 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], Error> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or(Error::Truncated { field })?;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(len)
+            .ok_or(Error::Truncated { field })?;
         self.rest = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
-        self.take(N, field)?.try_into().map_err(|_| Error::Truncated { field })
+        self.take(N, field)?
+            .try_into()
+            .map_err(|_| Error::Truncated { field })
     }
 
     fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
@@ -242,7 +283,14 @@ impl<'a> Input<'a> {
     fn stakes(&mut self, field: &'static str) -> Result<Vec<(QuorumId, Stake)>, Error> {
         let count = usize::from(self.u16(field)?);
         limit(field, count as u64, MAX_TABLE_QUORUMS as u64)?;
-        (0..count).map(|_| Ok((self.u8(field)?, Stake::from_be_bytes(self.array::<32>(field)?)))).collect()
+        (0..count)
+            .map(|_| {
+                Ok((
+                    self.u8(field)?,
+                    Stake::from_be_bytes(self.array::<32>(field)?),
+                ))
+            })
+            .collect()
     }
 
     fn blob_header(&mut self) -> Result<BlobHeader, Error> {
@@ -251,7 +299,8 @@ impl<'a> Input<'a> {
         let encoding = self.u8(FIELD)?;
         let header = BlobHeader {
             version,
-            encoding: Encoding::try_from(encoding).map_err(|_| HeaderError::Encoding { got: encoding })?,
+            encoding: Encoding::try_from(encoding)
+                .map_err(|_| HeaderError::Encoding { got: encoding })?,
             payload_len: self.u64(FIELD)?,
             rows: self.u32(FIELD)?,
             commitments_root: self.array(FIELD)?,
@@ -294,7 +343,11 @@ impl<'a> Input<'a> {
             aggregate_key: PublicKeyBytes(self.array::<PUBLIC_KEY_LEN>(FIELD)?),
             totals: self.stakes("stake totals")?,
         };
-        limit("operators", u64::from(header.operators), u64::from(MAX_TABLE_OPERATORS))?;
+        limit(
+            "operators",
+            u64::from(header.operators),
+            u64::from(MAX_TABLE_OPERATORS),
+        )?;
         Ok(header)
     }
 
@@ -306,9 +359,20 @@ impl<'a> Input<'a> {
         let network_key = NetworkPublicKey(self.array(FIELD)?);
         let len = usize::from(self.u16(FIELD)?);
         limit("address", len as u64, MAX_ADDRESS_BYTES as u64)?;
-        let address = String::from_utf8(self.take(len, FIELD)?.to_vec()).map_err(|_| Error::Text)?;
+        let address =
+            String::from_utf8(self.take(len, FIELD)?.to_vec()).map_err(|_| Error::Text)?;
         let stakes = self.stakes("non-signer's stakes")?;
         let path = self.path("non-signer's path")?;
-        Ok(NonSigner { index, entry: OperatorEntry { operator_id, bls_public_key, network_key, address, stakes }, path })
+        Ok(NonSigner {
+            index,
+            entry: OperatorEntry {
+                operator_id,
+                bls_public_key,
+                network_key,
+                address,
+                stakes,
+            },
+            path,
+        })
     }
 }

@@ -175,7 +175,9 @@ pub enum CertificateError {
         operators: u32,
     },
     /// Witnesses not in strictly rising order.
-    #[error("the non-signer with index {second} follows the one with index {first}: they must rise strictly")]
+    #[error(
+        "the non-signer with index {second} follows the one with index {first}: they must rise strictly"
+    )]
     WitnessOrder {
         /// The earlier one.
         first: u32,

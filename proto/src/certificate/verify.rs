@@ -10,8 +10,8 @@ use ashlar_crypto::{
 
 use super::{Attestation, Certificate, CertificateError as Error, NonSigner};
 use crate::{
-    BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, ProtocolVersion, QuorumId, Stake, TableHeader, TableRoot,
-    TableView, UnknownVersion, VERSIONS,
+    BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, ProtocolVersion, QuorumId, Stake,
+    TableHeader, TableRoot, TableView, UnknownVersion, VERSIONS,
 };
 
 /// What a reader asks of a certificate beyond the protocol's own rules.
@@ -28,14 +28,21 @@ pub struct CertificatePolicy {
 
 impl Default for CertificatePolicy {
     fn default() -> Self {
-        Self { required_quorums: vec![0], accepted_versions: None, min_confirmation_percent: 0 }
+        Self {
+            required_quorums: vec![0],
+            accepted_versions: None,
+            min_confirmation_percent: 0,
+        }
     }
 }
 
 impl CertificatePolicy {
     /// The default policy with other required quorums.
     pub fn requiring(quorums: impl Into<Vec<QuorumId>>) -> Self {
-        Self { required_quorums: quorums.into(), ..Self::default() }
+        Self {
+            required_quorums: quorums.into(),
+            ..Self::default()
+        }
     }
 }
 
@@ -153,11 +160,14 @@ pub fn verify_certificate(
         Attestation::Compact { signers } => {
             check_block(certificate, table.header())?;
             let attested = attest_compact(certificate, table, signers)?;
-            finish(certificate, checked, policy, table.header(), attested)
+            finish(certificate, checked, policy, attested)
         }
-        Attestation::Portable { table_header, non_signers } => {
+        Attestation::Portable {
+            table_header,
+            non_signers,
+        } => {
             let attested = attest_portable(certificate, table_header, non_signers)?;
-            finish(certificate, checked, policy, table_header, attested)
+            finish(certificate, checked, policy, attested)
         }
     }
 }
@@ -173,11 +183,15 @@ pub fn verify_portable(
 ) -> Result<VerifiedCertificate, Error> {
     let checked = check_headers(&VERSIONS, certificate, policy)?;
     check_root(certificate, table_root)?;
-    let Attestation::Portable { table_header, non_signers } = &certificate.attestation else {
+    let Attestation::Portable {
+        table_header,
+        non_signers,
+    } = &certificate.attestation
+    else {
         return Err(Error::NeedsTable);
     };
     let attested = attest_portable(certificate, table_header, non_signers)?;
-    finish(certificate, checked, policy, table_header, attested)
+    finish(certificate, checked, policy, attested)
 }
 
 /// What the headers alone say.
@@ -195,10 +209,17 @@ pub(super) fn check_headers(
     blob.validate().map_err(Error::BlobHeader)?;
     batch.validate().map_err(Error::BatchHeader)?;
     if blob.version != batch.version {
-        return Err(Error::VersionMismatch { blob: blob.version, batch: batch.version });
+        return Err(Error::VersionMismatch {
+            blob: blob.version,
+            batch: batch.version,
+        });
     }
     let got = blob.version;
-    if policy.accepted_versions.as_ref().is_some_and(|accepted| !accepted.contains(&got)) {
+    if policy
+        .accepted_versions
+        .as_ref()
+        .is_some_and(|accepted| !accepted.contains(&got))
+    {
         return Err(Error::VersionNotAccepted { got });
     }
     let version = versions
@@ -206,11 +227,21 @@ pub(super) fn check_headers(
         .find(|v| v.id == got)
         .ok_or(Error::BlobHeader(UnknownVersion { got }.into()))?;
     version.check().map_err(Error::UnsafeVersion)?;
-    if let Some(&quorum) = policy.required_quorums.iter().find(|q| !blob.quorums.contains(q)) {
-        return Err(Error::QuorumMissing { quorum, got: blob.quorums.clone() });
+    if let Some(&quorum) = policy
+        .required_quorums
+        .iter()
+        .find(|q| !blob.quorums.contains(q))
+    {
+        return Err(Error::QuorumMissing {
+            quorum,
+            got: blob.quorums.clone(),
+        });
     }
     if blob.rows > batch.rows {
-        return Err(Error::Rows { blob: blob.rows, batch: batch.rows });
+        return Err(Error::Rows {
+            blob: blob.rows,
+            batch: batch.rows,
+        });
     }
     let blob_key = blob.blob_key();
     verify_path(
@@ -226,7 +257,10 @@ pub(super) fn check_headers(
 
 fn check_root(certificate: &Certificate, expected: &TableRoot) -> Result<(), Error> {
     if certificate.table_root != *expected {
-        return Err(Error::TableRoot { got: certificate.table_root, expected: *expected });
+        return Err(Error::TableRoot {
+            got: certificate.table_root,
+            expected: *expected,
+        });
     }
     Ok(())
 }
@@ -234,7 +268,10 @@ fn check_root(certificate: &Certificate, expected: &TableRoot) -> Result<(), Err
 fn check_block(certificate: &Certificate, table: &TableHeader) -> Result<(), Error> {
     let got = certificate.batch_header.reference_block;
     if got != table.reference_block {
-        return Err(Error::ReferenceBlock { got, expected: table.reference_block });
+        return Err(Error::ReferenceBlock {
+            got,
+            expected: table.reference_block,
+        });
     }
     Ok(())
 }
@@ -246,28 +283,45 @@ struct Attested {
     signed: Vec<QuorumSigned>,
 }
 
-fn attest_compact(certificate: &Certificate, table: &impl TableView, signers: &Bitmap) -> Result<Attested, Error> {
+fn attest_compact(
+    certificate: &Certificate,
+    table: &impl TableView,
+    signers: &Bitmap,
+) -> Result<Attested, Error> {
     let header = table.header();
     if signers.len() != header.operators {
-        return Err(Error::BitmapLength { got: signers.len(), expected: header.operators });
+        return Err(Error::BitmapLength {
+            got: signers.len(),
+            expected: header.operators,
+        });
     }
     let count = signers.count();
     if count == 0 {
         return Err(Error::NoSigners);
     }
-    let key_at = |index| table.public_key(index).copied().ok_or(Error::TableInconsistent { index });
+    let key_at = |index| {
+        table
+            .public_key(index)
+            .copied()
+            .ok_or(Error::TableInconsistent { index })
+    };
     // Whichever is shorter: add up the signers or take the others away from the sum of all.
     let key = if count * 2 <= header.operators {
         let keys = signers.iter().map(key_at).collect::<Result<Vec<_>, _>>()?;
         aggregate_public_keys(&keys)
     } else {
-        let keys = signers.iter_missing().map(key_at).collect::<Result<Vec<_>, _>>()?;
+        let keys = signers
+            .iter_missing()
+            .map(key_at)
+            .collect::<Result<Vec<_>, _>>()?;
         subtract(table.aggregate_key(), &keys)
     }
     .ok_or(Error::AggregateIdentity)?;
     let mut signed = quorums(certificate, header)?;
     for index in signers.iter() {
-        let entry = table.operator(index).ok_or(Error::TableInconsistent { index })?;
+        let entry = table
+            .operator(index)
+            .ok_or(Error::TableInconsistent { index })?;
         for quorum in &mut signed {
             quorum.signed = quorum
                 .signed
@@ -276,7 +330,11 @@ fn attest_compact(certificate: &Certificate, table: &impl TableView, signers: &B
                 .ok_or(Error::TableInconsistent { index })?;
         }
     }
-    Ok(Attested { signers: signers.clone(), key, signed })
+    Ok(Attested {
+        signers: signers.clone(),
+        key,
+        signed,
+    })
 }
 
 fn attest_portable(
@@ -286,51 +344,83 @@ fn attest_portable(
 ) -> Result<Attested, Error> {
     let got = header.root();
     if got != certificate.table_root {
-        return Err(Error::TableHeader { got, expected: certificate.table_root });
+        return Err(Error::TableHeader {
+            got,
+            expected: certificate.table_root,
+        });
     }
     check_block(certificate, header)?;
     let operators = header.operators;
     if non_signers.len() > operators as usize {
-        return Err(Error::WitnessCount { got: non_signers.len(), operators });
+        return Err(Error::WitnessCount {
+            got: non_signers.len(),
+            operators,
+        });
     }
     if non_signers.len() == operators as usize {
         return Err(Error::NoSigners);
     }
     let mut absent = Bitmap::new(operators);
     let mut signed = quorums(certificate, header)?;
-    signed.iter_mut().for_each(|quorum| quorum.signed = quorum.total);
+    signed
+        .iter_mut()
+        .for_each(|quorum| quorum.signed = quorum.total);
     let mut keys = Vec::with_capacity(non_signers.len());
     let mut previous = None;
     for NonSigner { index, entry, path } in non_signers {
         let index = *index;
         if let Some(first) = previous.filter(|first| *first >= index) {
-            return Err(Error::WitnessOrder { first, second: index });
+            return Err(Error::WitnessOrder {
+                first,
+                second: index,
+            });
         }
         previous = Some(index);
         if !absent.insert(index) {
-            return Err(Error::WitnessIndex { got: index, operators });
+            return Err(Error::WitnessIndex {
+                got: index,
+                operators,
+            });
         }
-        verify_path(&header.operators_root, u64::from(operators), u64::from(index), entry.leaf(), path)
-            .map_err(|source| Error::WitnessPath { index, source })?;
-        entry.validate().map_err(|source| Error::WitnessEntry { index, source })?;
+        verify_path(
+            &header.operators_root,
+            u64::from(operators),
+            u64::from(index),
+            entry.leaf(),
+            path,
+        )
+        .map_err(|source| Error::WitnessPath { index, source })?;
+        entry
+            .validate()
+            .map_err(|source| Error::WitnessEntry { index, source })?;
         for quorum in &mut signed {
             quorum.signed = quorum
                 .signed
                 .checked_sub(entry.stake(quorum.quorum))
                 .ok_or(Error::TableInconsistent { index })?;
         }
-        let key = PublicKey::from_bytes(&entry.bls_public_key)
-            .map_err(|source| Error::PublicKey { which: "a non-signer's", source })?;
+        let key =
+            PublicKey::from_bytes(&entry.bls_public_key).map_err(|source| Error::PublicKey {
+                which: "a non-signer's",
+                source,
+            })?;
         keys.push(key);
     }
-    let aggregate = PublicKey::from_bytes(&header.aggregate_key)
-        .map_err(|source| Error::PublicKey { which: "the table's aggregate", source })?;
+    let aggregate =
+        PublicKey::from_bytes(&header.aggregate_key).map_err(|source| Error::PublicKey {
+            which: "the table's aggregate",
+            source,
+        })?;
     let key = subtract(&aggregate, &keys).ok_or(Error::AggregateIdentity)?;
     let mut signers = Bitmap::new(operators);
     absent.iter_missing().for_each(|index| {
         signers.insert(index);
     });
-    Ok(Attested { signers, key, signed })
+    Ok(Attested {
+        signers,
+        key,
+        signed,
+    })
 }
 
 /// The blob's quorums with their totals, nothing signed yet.
@@ -340,7 +430,11 @@ fn quorums(certificate: &Certificate, table: &TableHeader) -> Result<Vec<QuorumS
         .quorums
         .iter()
         .map(|&quorum| match table.total(quorum) {
-            Some(total) if !total.is_zero() => Ok(QuorumSigned { quorum, signed: Stake::ZERO, total }),
+            Some(total) if !total.is_zero() => Ok(QuorumSigned {
+                quorum,
+                signed: Stake::ZERO,
+                total,
+            }),
             _ => Err(Error::QuorumUnknown { quorum }),
         })
         .collect()
@@ -350,19 +444,36 @@ fn finish(
     certificate: &Certificate,
     checked: Checked,
     policy: &CertificatePolicy,
-    _table: &TableHeader,
     attested: Attested,
 ) -> Result<VerifiedCertificate, Error> {
-    let percent = checked.version.confirmation_percent.max(policy.min_confirmation_percent);
-    for &QuorumSigned { quorum, signed, total } in &attested.signed {
+    let percent = checked
+        .version
+        .confirmation_percent
+        .max(policy.min_confirmation_percent);
+    for &QuorumSigned {
+        quorum,
+        signed,
+        total,
+    } in &attested.signed
+    {
         let needed = needed_stake(total, percent);
         if signed < needed {
-            return Err(Error::Threshold { quorum, signed, total, needed, percent });
+            return Err(Error::Threshold {
+                quorum,
+                signed,
+                total,
+                needed,
+                percent,
+            });
         }
     }
     let batch_digest = certificate.batch_header.digest();
-    let signature = Signature::from_bytes(&certificate.signature).map_err(Error::SignatureMalformed)?;
-    attested.key.verify(batch_digest.as_bytes(), &signature).map_err(|_| Error::SignatureInvalid)?;
+    let signature =
+        Signature::from_bytes(&certificate.signature).map_err(Error::SignatureMalformed)?;
+    attested
+        .key
+        .verify(batch_digest.as_bytes(), &signature)
+        .map_err(|_| Error::SignatureInvalid)?;
     Ok(VerifiedCertificate {
         certificate: certificate.clone(),
         blob_key: checked.blob_key,

@@ -5,24 +5,49 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    Chunks, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch, Stored, WireError,
-    limits, pb,
+    Chunks, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch,
+    Stored, WireError, limits, pb,
 };
-use crate::{BatchDigest, BatchHeader, BlobHeader, BlobKey, HeaderError, Runs, RunsError, params::version, runs::MAX_RUNS};
+use crate::{
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, HeaderError, Runs, RunsError, params::version,
+    runs::MAX_RUNS,
+};
 
 pub(super) fn at_most(field: &'static str, got: usize, max: usize) -> Result<(), WireError> {
-    if got > max { Err(WireError::Limit { field, got: got as u64, max: max as u64 }) } else { Ok(()) }
+    if got > max {
+        Err(WireError::Limit {
+            field,
+            got: got as u64,
+            max: max as u64,
+        })
+    } else {
+        Ok(())
+    }
 }
 
-pub(super) fn array<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N], WireError> {
-    bytes.try_into().map_err(|_| WireError::Length { field, got: bytes.len(), expected: N })
+pub(super) fn array<const N: usize>(
+    field: &'static str,
+    bytes: &[u8],
+) -> Result<[u8; N], WireError> {
+    bytes.try_into().map_err(|_| WireError::Length {
+        field,
+        got: bytes.len(),
+        expected: N,
+    })
 }
 
 /// A list of fixed-width entries, one after another.
-pub(super) fn packed<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<Vec<[u8; N]>, WireError> {
+pub(super) fn packed<const N: usize>(
+    field: &'static str,
+    bytes: &[u8],
+) -> Result<Vec<[u8; N]>, WireError> {
     let (entries, rest) = bytes.as_chunks::<N>();
     if !rest.is_empty() {
-        return Err(WireError::Length { field, got: bytes.len(), expected: entries.len() * N });
+        return Err(WireError::Length {
+            field,
+            got: bytes.len(),
+            expected: entries.len() * N,
+        });
     }
     Ok(entries.to_vec())
 }
@@ -31,42 +56,70 @@ fn runs_from(list: Vec<pb::Run>) -> Result<Runs, WireError> {
     if list.len() > MAX_RUNS {
         return Err(RunsError::Count { got: list.len() }.into());
     }
-    Ok(Runs::new(list.into_iter().map(|r| (r.start, r.len)).collect())?)
+    Ok(Runs::new(
+        list.into_iter().map(|r| (r.start, r.len)).collect(),
+    )?)
 }
 
 fn runs_to(runs: &Runs) -> Vec<pb::Run> {
-    runs.as_slice().iter().map(|&(start, len)| pb::Run { start, len }).collect()
+    runs.as_slice()
+        .iter()
+        .map(|&(start, len)| pb::Run { start, len })
+        .collect()
 }
 
 fn blob_headers_from(list: &[Bytes]) -> Result<Vec<BlobHeader>, WireError> {
     at_most("blob headers", list.len(), limits::MAX_BLOBS)?;
-    Ok(list.iter().map(|bytes| BlobHeader::abi_decode(bytes)).collect::<Result<_, _>>()?)
+    Ok(list
+        .iter()
+        .map(|bytes| BlobHeader::abi_decode(bytes))
+        .collect::<Result<_, _>>()?)
 }
 
 fn blob_headers_to(list: &[BlobHeader]) -> Vec<Bytes> {
-    list.iter().map(|header| header.abi_encode().into()).collect()
+    list.iter()
+        .map(|header| header.abi_encode().into())
+        .collect()
 }
 
 /// Headers and runs that fit together: as many blobs and rows as the batch header says, all of its version, and no
 /// index that the version does not have. The batch root is left to the receiver: it costs hashing.
 fn check_batch(header: &BatchHeader, blobs: &[BlobHeader], runs: &Runs) -> Result<(), WireError> {
     if blobs.len() != header.blobs as usize {
-        return Err(HeaderError::BlobCount { got: blobs.len(), expected: header.blobs }.into());
+        return Err(HeaderError::BlobCount {
+            got: blobs.len(),
+            expected: header.blobs,
+        }
+        .into());
     }
     let rows: u64 = blobs.iter().map(|b| u64::from(b.rows)).sum();
     if rows != u64::from(header.rows) {
-        return Err(HeaderError::RowCount { got: rows, expected: header.rows }.into());
+        return Err(HeaderError::RowCount {
+            got: rows,
+            expected: header.rows,
+        }
+        .into());
     }
     if let Some(blob) = blobs.iter().find(|b| b.version != header.version) {
-        return Err(HeaderError::MixedVersions { got: blob.version, expected: header.version }.into());
+        return Err(HeaderError::MixedVersions {
+            got: blob.version,
+            expected: header.version,
+        }
+        .into());
     }
     check_indices(header.version, runs)
 }
 
 fn check_indices(version_id: u16, runs: &Runs) -> Result<(), WireError> {
-    let chunks = version(version_id).map_err(HeaderError::from)?.code.chunks();
+    let chunks = version(version_id)
+        .map_err(HeaderError::from)?
+        .code
+        .chunks();
     if runs.last() >= chunks {
-        return Err(WireError::ChunkIndex { got: runs.last(), chunks });
+        return Err(WireError::ChunkIndex {
+            got: runs.last(),
+            chunks,
+        });
     }
     Ok(())
 }
@@ -74,7 +127,11 @@ fn check_indices(version_id: u16, runs: &Runs) -> Result<(), WireError> {
 fn chunk_proofs_from(bytes: &[u8], runs: &Runs) -> Result<Vec<ProofBytes>, WireError> {
     let proofs: Vec<[u8; 48]> = packed("chunk proofs", bytes)?;
     if proofs.len() != runs.count() {
-        return Err(WireError::Count { field: "chunk proofs", got: proofs.len(), expected: runs.count() });
+        return Err(WireError::Count {
+            field: "chunk proofs",
+            got: proofs.len(),
+            expected: runs.count(),
+        });
     }
     Ok(proofs.into_iter().map(ProofBytes).collect())
 }
@@ -86,7 +143,11 @@ fn chunk_proofs_to(proofs: &[ProofBytes]) -> Bytes {
 fn range_proofs_from(message: &pb::SliceProofs, runs: &Runs) -> Result<Vec<Vec<Hash>>, WireError> {
     let expected = runs.as_slice().len();
     if message.runs.len() != expected {
-        return Err(WireError::Count { field: "range proofs", got: message.runs.len(), expected });
+        return Err(WireError::Count {
+            field: "range proofs",
+            got: message.runs.len(),
+            expected,
+        });
     }
     message
         .runs
@@ -99,7 +160,9 @@ fn range_proofs_from(message: &pb::SliceProofs, runs: &Runs) -> Result<Vec<Vec<H
 }
 
 fn range_proofs_to(proofs: &[Vec<Hash>]) -> pb::SliceProofs {
-    pb::SliceProofs { runs: proofs.iter().map(|proof| proof.concat().into()).collect() }
+    pb::SliceProofs {
+        runs: proofs.iter().map(|proof| proof.concat().into()).collect(),
+    }
 }
 
 fn slice_proofs_from(
@@ -108,9 +171,15 @@ fn slice_proofs_from(
     runs: &Runs,
 ) -> Result<Vec<Vec<Vec<Hash>>>, WireError> {
     if list.len() != blobs.len() {
-        return Err(WireError::Count { field: "slice proofs", got: list.len(), expected: blobs.len() });
+        return Err(WireError::Count {
+            field: "slice proofs",
+            got: list.len(),
+            expected: blobs.len(),
+        });
     }
-    list.iter().map(|proofs| range_proofs_from(proofs, runs)).collect()
+    list.iter()
+        .map(|proofs| range_proofs_from(proofs, runs))
+        .collect()
 }
 
 fn slice_proofs_to(list: &[Vec<Vec<Hash>>]) -> Vec<pb::SliceProofs> {
@@ -142,7 +211,9 @@ impl Request {
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, WireError> {
         let bytes = bytes.into();
         at_most("envelope", bytes.len(), limits::MAX_ENVELOPE)?;
-        pb::Request::decode(bytes).map_err(|_| WireError::Malformed)?.try_into()
+        pb::Request::decode(bytes)
+            .map_err(|_| WireError::Malformed)?
+            .try_into()
     }
 
     /// Its kind, for logs and metrics.
@@ -190,7 +261,9 @@ impl Response {
     /// The envelope's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let kind = match self {
-            Self::Stored(m) => pb::response::Kind::Stored(pb::Stored { signature: m.signature.0.to_vec().into() }),
+            Self::Stored(m) => pb::response::Kind::Stored(pb::Stored {
+                signature: m.signature.0.to_vec().into(),
+            }),
             Self::Slices(m) => pb::response::Kind::Slices(pb::Slices {
                 blob_header: m.blob_header.abi_encode().into(),
                 runs: runs_to(&m.runs),
@@ -220,7 +293,9 @@ impl Response {
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, WireError> {
         let bytes = bytes.into();
         at_most("envelope", bytes.len(), limits::MAX_ENVELOPE)?;
-        pb::Response::decode(bytes).map_err(|_| WireError::Malformed)?.try_into()
+        pb::Response::decode(bytes)
+            .map_err(|_| WireError::Malformed)?
+            .try_into()
     }
 
     /// Its kind, for logs and metrics.
@@ -252,15 +327,19 @@ impl TryFrom<pb::Response> for Response {
 
     fn try_from(message: pb::Response) -> Result<Self, WireError> {
         Ok(match message.kind.ok_or(WireError::UnknownKind)? {
-            pb::response::Kind::Stored(m) => {
-                Self::Stored(Stored { signature: SignatureBytes(array("signature", &m.signature)?) })
-            }
+            pb::response::Kind::Stored(m) => Self::Stored(Stored {
+                signature: SignatureBytes(array("signature", &m.signature)?),
+            }),
             pb::response::Kind::Slices(m) => {
                 let blob_header = BlobHeader::abi_decode(&m.blob_header)?;
                 let runs = runs_from(m.runs)?;
                 check_indices(blob_header.version, &runs)?;
                 let proofs = range_proofs_from(&m.proofs.unwrap_or_default(), &runs)?;
-                Self::Slices(Slices { blob_header, runs, proofs })
+                Self::Slices(Slices {
+                    blob_header,
+                    runs,
+                    proofs,
+                })
             }
             pb::response::Kind::Chunks(m) => {
                 let batch_header = BatchHeader::abi_decode(&m.batch_header)?;
@@ -269,7 +348,13 @@ impl TryFrom<pb::Response> for Response {
                 check_batch(&batch_header, &blob_headers, &runs)?;
                 let chunk_proofs = chunk_proofs_from(&m.chunk_proofs, &runs)?;
                 let slice_proofs = slice_proofs_from(&m.slice_proofs, &blob_headers, &runs)?;
-                Self::Chunks(Chunks { batch_header, blob_headers, runs, chunk_proofs, slice_proofs })
+                Self::Chunks(Chunks {
+                    batch_header,
+                    blob_headers,
+                    runs,
+                    chunk_proofs,
+                    slice_proofs,
+                })
             }
             pb::response::Kind::Pong(m) => Self::Pong(m.try_into()?),
             pb::response::Kind::Error(m) => Self::Error(m.try_into()?),
@@ -299,7 +384,13 @@ impl TryFrom<pb::StoreBatch> for StoreBatch {
         check_batch(&batch_header, &blob_headers, &runs)?;
         let chunk_proofs = chunk_proofs_from(&m.chunk_proofs, &runs)?;
         let slice_proofs = slice_proofs_from(&m.slice_proofs, &blob_headers, &runs)?;
-        Ok(Self { batch_header, blob_headers, runs, chunk_proofs, slice_proofs })
+        Ok(Self {
+            batch_header,
+            blob_headers,
+            runs,
+            chunk_proofs,
+            slice_proofs,
+        })
     }
 }
 
@@ -313,13 +404,24 @@ impl TryFrom<pb::Pong> for Pong {
             .versions
             .iter()
             .map(|v| {
-                u16::try_from(*v).map_err(|_| WireError::Value { field: "protocol version", got: u64::from(*v) })
+                u16::try_from(*v).map_err(|_| WireError::Value {
+                    field: "protocol version",
+                    got: u64::from(*v),
+                })
             })
             .collect::<Result<Vec<u16>, _>>()?;
-        if versions.iter().zip(versions.iter().skip(1)).any(|(a, b)| a >= b) {
+        if versions
+            .iter()
+            .zip(versions.iter().skip(1))
+            .any(|(a, b)| a >= b)
+        {
             return Err(WireError::VersionOrder);
         }
-        Ok(Self { nonce: m.nonce, software: cut_text(&m.software, limits::MAX_SHORT_TEXT), versions })
+        Ok(Self {
+            nonce: m.nonce,
+            software: cut_text(&m.software, limits::MAX_SHORT_TEXT),
+            versions,
+        })
     }
 }
 
@@ -343,7 +445,9 @@ impl From<&ErrorReply> for pb::Error {
             Blame::Peer => pb::Blame::Peer,
             Blame::Us => pb::Blame::Us,
         };
-        let short = |text: &Option<String>| cut_text(text.as_deref().unwrap_or_default(), limits::MAX_SHORT_TEXT);
+        let short = |text: &Option<String>| {
+            cut_text(text.as_deref().unwrap_or_default(), limits::MAX_SHORT_TEXT)
+        };
         Self {
             code: cut_text(&m.code, limits::MAX_CODE),
             blame: blame.into(),
@@ -360,13 +464,20 @@ impl TryFrom<pb::Error> for ErrorReply {
     fn try_from(m: pb::Error) -> Result<Self, WireError> {
         at_most("error code", m.code.len(), limits::MAX_CODE)?;
         at_most("error message", m.message.len(), limits::MAX_MESSAGE)?;
-        at_most("error numbers", m.got.len().max(m.expected.len()), limits::MAX_SHORT_TEXT)?;
+        at_most(
+            "error numbers",
+            m.got.len().max(m.expected.len()),
+            limits::MAX_SHORT_TEXT,
+        )?;
         let blame = match m.blame() {
             pb::Blame::Caller => Blame::Caller,
             pb::Blame::Peer => Blame::Peer,
             pb::Blame::Us => Blame::Us,
             pb::Blame::Unspecified => {
-                return Err(WireError::Value { field: "blame", got: u64::from(m.blame.unsigned_abs()) });
+                return Err(WireError::Value {
+                    field: "blame",
+                    got: u64::from(m.blame.unsigned_abs()),
+                });
             }
         };
         let plain = |text: String| cut_text(&text, text.len());

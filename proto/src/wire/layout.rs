@@ -40,7 +40,10 @@ impl Layout {
     ) -> Result<Self, WireError> {
         let code = version(version_id).map_err(HeaderError::from)?.code;
         let rows: usize = blobs.iter().map(|b| b.rows as usize).sum();
-        let slices: Vec<usize> = blobs.iter().map(|b| b.rows as usize * code.cell_bytes()).collect();
+        let slices: Vec<usize> = blobs
+            .iter()
+            .map(|b| b.rows as usize * code.cell_bytes())
+            .collect();
         let mut starts = Vec::with_capacity(slices.len() + 1);
         let mut at = 0;
         starts.push(at);
@@ -49,7 +52,11 @@ impl Layout {
             starts.push(at);
         }
         Ok(Self {
-            commitments: if with_commitments { rows * COMMITMENT_BYTES } else { 0 },
+            commitments: if with_commitments {
+                rows * COMMITMENT_BYTES
+            } else {
+                0
+            },
             slices,
             starts,
             indices: runs.count(),
@@ -107,7 +114,10 @@ impl Layout {
     /// It has another length.
     pub fn view(self, bulk: Bytes) -> Result<BulkView, WireError> {
         if bulk.len() as u64 != self.len() {
-            return Err(WireError::BulkLength { got: bulk.len() as u64, expected: self.len() });
+            return Err(WireError::BulkLength {
+                got: bulk.len() as u64,
+                expected: self.len(),
+            });
         }
         Ok(BulkView { layout: self, bulk })
     }
@@ -144,12 +154,16 @@ impl BulkView {
 
     /// The chunk at one place of the runs: its slices in batch order. `None` out of range.
     pub fn column(&self, place: usize) -> Option<Vec<&[u8]>> {
-        (0..self.layout.blobs()).map(|blob| self.slice(blob, place)).collect()
+        (0..self.layout.blobs())
+            .map(|blob| self.slice(blob, place))
+            .collect()
     }
 
     /// All slices of one blob, by ascending index. `None` out of range.
     pub fn blob(&self, blob: usize) -> Option<Vec<&[u8]>> {
-        (0..self.layout.indices()).map(|place| self.slice(blob, place)).collect()
+        (0..self.layout.indices())
+            .map(|place| self.slice(blob, place))
+            .collect()
     }
 }
 
@@ -159,7 +173,13 @@ impl StoreBatch {
     /// # Errors
     /// The version is unknown (not after decoding).
     pub fn layout(&self) -> Result<Layout, WireError> {
-        Layout::new(self.batch_header.version, &self.blob_headers, &self.runs, true, Order::ByBlob)
+        Layout::new(
+            self.batch_header.version,
+            &self.blob_headers,
+            &self.runs,
+            true,
+            Order::ByBlob,
+        )
     }
 }
 
@@ -185,6 +205,12 @@ impl Chunks {
     /// # Errors
     /// The version is unknown (not after decoding).
     pub fn layout(&self) -> Result<Layout, WireError> {
-        Layout::new(self.batch_header.version, &self.blob_headers, &self.runs, true, Order::ByIndex)
+        Layout::new(
+            self.batch_header.version,
+            &self.blob_headers,
+            &self.runs,
+            true,
+            Order::ByIndex,
+        )
     }
 }

@@ -1,11 +1,21 @@
 //! The protobuf body of `POST /v1/blobs`.
 
-use ashlar_crypto::{kzg::CommitmentBytes, payload::{Encoding, rows_for}};
+use ashlar_crypto::{
+    kzg::CommitmentBytes,
+    payload::{Encoding, rows_for},
+};
 use bytes::Bytes;
 use prost::Message;
 
-use super::{WireError, convert::{array, packed}, pb};
-use crate::{Account, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, HeaderError, header::check_quorums, params::version};
+use super::{
+    WireError,
+    convert::{array, packed},
+    pb,
+};
+use crate::{
+    Account, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, HeaderError, header::check_quorums,
+    params::version,
+};
 
 /// A payload on its way to a disperser, with or without the client's commitments.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +44,9 @@ impl PutBlob {
     pub fn max_len(payload_len: u64) -> u64 {
         // 31 payload bytes an element of 32 are the most rows a payload can fill.
         let rows = payload_len / (31 * 4096) + 2;
-        payload_len.saturating_add(rows.saturating_mul(48)).saturating_add(Self::MAX_OVERHEAD as u64)
+        payload_len
+            .saturating_add(rows.saturating_mul(48))
+            .saturating_add(Self::MAX_OVERHEAD as u64)
     }
 
     /// The message's bytes.
@@ -45,7 +57,12 @@ impl PutBlob {
             quorums: self.quorums.clone().into(),
             account: self.account.0.to_vec().into(),
             salt: self.salt,
-            commitments: self.commitments.iter().flat_map(|c| c.0).collect::<Vec<u8>>().into(),
+            commitments: self
+                .commitments
+                .iter()
+                .flat_map(|c| c.0)
+                .collect::<Vec<u8>>()
+                .into(),
             payload: self.payload.clone(),
         }
         .encode_to_vec()
@@ -58,25 +75,42 @@ impl PutBlob {
     /// large payload, or commitments of another number than the payload has rows.
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, WireError> {
         let m = pb::PutBlob::decode(bytes.into()).map_err(|_| WireError::Malformed)?;
-        let version_id = u16::try_from(m.version)
-            .map_err(|_| WireError::Value { field: "version", got: u64::from(m.version) })?;
+        let version_id = u16::try_from(m.version).map_err(|_| WireError::Value {
+            field: "version",
+            got: u64::from(m.version),
+        })?;
         version(version_id).map_err(HeaderError::from)?;
         let encoding = u8::try_from(m.encoding)
             .ok()
             .and_then(|e| Encoding::try_from(e).ok())
-            .ok_or(WireError::Value { field: "encoding", got: u64::from(m.encoding) })?;
+            .ok_or(WireError::Value {
+                field: "encoding",
+                got: u64::from(m.encoding),
+            })?;
         check_quorums(&m.quorums)?;
         let payload_len = m.payload.len() as u64;
         if payload_len == 0 || payload_len > HARD_MAX_PAYLOAD {
-            return Err(HeaderError::PayloadLength { got: payload_len, max: HARD_MAX_PAYLOAD }.into());
+            return Err(HeaderError::PayloadLength {
+                got: payload_len,
+                max: HARD_MAX_PAYLOAD,
+            }
+            .into());
         }
         let rows = rows_for(encoding, payload_len).map_err(HeaderError::from)?;
         if rows > HARD_MAX_BATCH_ROWS {
-            return Err(HeaderError::BatchRows { got: rows, max: HARD_MAX_BATCH_ROWS }.into());
+            return Err(HeaderError::BatchRows {
+                got: rows,
+                max: HARD_MAX_BATCH_ROWS,
+            }
+            .into());
         }
         let commitments: Vec<[u8; 48]> = packed("commitments", &m.commitments)?;
         if !commitments.is_empty() && commitments.len() != rows as usize {
-            return Err(WireError::Count { field: "commitments", got: commitments.len(), expected: rows as usize });
+            return Err(WireError::Count {
+                field: "commitments",
+                got: commitments.len(),
+                expected: rows as usize,
+            });
         }
         Ok(Self {
             version: version_id,

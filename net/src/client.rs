@@ -1,0 +1,452 @@
+//! The asking side: one endpoint, one connection a peer.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use ashlar_crypto::{NetworkKey, NetworkPublicKey};
+use ashlar_proto::wire::{Request, Response, WireError};
+use bytes::Bytes;
+use quinn::Connection;
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    NetError, NetLimits, Phase, Violation,
+    endpoint::{self, close},
+    frame::{Reader, SendError, Wait, lost, send_message},
+    tls,
+};
+
+/// Addresses of one host name that are tried.
+const MAX_ADDRESSES: usize = 4;
+
+/// Whom to talk to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// `host:port`.
+    pub address: String,
+    /// The key it has to prove.
+    pub network_key: NetworkPublicKey,
+}
+
+/// What a call may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOptions {
+    /// Longest time for everything, from now on.
+    pub deadline: Duration,
+    /// Longest bulk part of the answer, in bytes; the endpoint's `max_bulk` if that is less.
+    pub max_answer_bulk: u64,
+}
+
+/// A peer's answer, never a [`Response::Error`]: that one is a [`NetError::Remote`].
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The envelope, of the kind that belongs to the request.
+    pub response: Response,
+    /// The bulk part, as long as the envelope implies.
+    pub bulk: Bytes,
+}
+
+/// A client endpoint with a pool of connections. Cheap to clone; the last clone closes it.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    endpoint: quinn::Endpoint,
+    key: NetworkKey,
+    limits: NetLimits,
+    pool: Mutex<HashMap<Peer, Arc<Slot>>>,
+}
+
+/// A peer's place in the pool. Its lock is held while a connection is being made, so that a peer gets one.
+struct Slot {
+    state: tokio::sync::Mutex<State>,
+    used: Mutex<Instant>,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<Connection>,
+    /// The last attempt, if it failed, and when: those who waited for it share its error.
+    failed: Option<(Instant, NetError)>,
+}
+
+impl Slot {
+    fn new() -> Self {
+        Self {
+            state: tokio::sync::Mutex::default(),
+            used: Mutex::new(Instant::now()),
+        }
+    }
+
+    fn touch(&self) {
+        *guard(&self.used) = Instant::now();
+    }
+
+    fn last_used(&self) -> Instant {
+        *guard(&self.used)
+    }
+}
+
+/// Nothing here panics while it holds one of these locks, so poison means nothing.
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("key", &self.inner.key.public())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.endpoint.close(close::DONE.into(), b"");
+    }
+}
+
+impl Client {
+    /// Opens an endpoint on a free port. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// [`NetError::Bind`] if there is no socket to be had.
+    pub fn new(key: &NetworkKey, limits: NetLimits) -> Result<Self, NetError> {
+        tokio::runtime::Handle::try_current().map_err(|e| NetError::Bind {
+            address: "any".into(),
+            reason: e.to_string(),
+        })?;
+        let endpoint = endpoint::client(&limits)?;
+        let inner = Arc::new(Inner {
+            endpoint,
+            key: key.clone(),
+            limits,
+            pool: Mutex::default(),
+        });
+        tokio::spawn(tidy(Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// The key that peers see.
+    pub fn public_key(&self) -> NetworkPublicKey {
+        self.inner.key.public()
+    }
+
+    /// The endpoint's limits.
+    pub fn limits(&self) -> &NetLimits {
+        &self.inner.limits
+    }
+
+    /// Sends a request and waits for the answer. See [`call`](Self::call).
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn request(
+        &self,
+        to: &Peer,
+        request: Request,
+        bulk: Vec<Bytes>,
+        deadline: Duration,
+    ) -> Result<Answer, NetError> {
+        let options = CallOptions {
+            deadline,
+            max_answer_bulk: self.inner.limits.max_bulk,
+        };
+        self.call(to, &request, &bulk, options).await
+    }
+
+    /// Sends a request and waits for the answer, over the pooled connection if there is one. If that turns out to be
+    /// dead, a new one is tried once: every request of the protocol can be repeated.
+    ///
+    /// # Errors
+    /// What failed; see [`NetError`].
+    pub async fn call(
+        &self,
+        to: &Peer,
+        request: &Request,
+        bulk: &[Bytes],
+        options: CallOptions,
+    ) -> Result<Answer, NetError> {
+        let limits = &self.inner.limits;
+        let envelope = request.encode();
+        let too_large = |what, got, max| Err(NetError::TooLarge { what, got, max });
+        if envelope.len() > limits.max_envelope {
+            return too_large(
+                "envelope",
+                envelope.len() as u64,
+                limits.max_envelope as u64,
+            );
+        }
+        let got: u64 = bulk.iter().map(|part| part.len() as u64).sum();
+        if got > limits.max_bulk {
+            return too_large("bulk part", got, limits.max_bulk);
+        }
+        let wait = Wait {
+            total: Instant::now() + options.deadline,
+            stall: limits.stall_timeout,
+        };
+        let slot = self.inner.slot(to);
+        for last_try in [false, true] {
+            slot.touch();
+            let (connection, reused) = wait
+                .all(Phase::Connect, self.inner.connection(to, &slot))
+                .await??;
+            let received = connection.stats().udp_rx.datagrams;
+            let result = exchange(
+                &connection,
+                to,
+                request,
+                &envelope,
+                bulk,
+                options,
+                wait,
+                limits,
+            )
+            .await;
+            slot.touch();
+            match result {
+                Err(NetError::Unreachable { .. }) if reused && !last_try => continue,
+                Err(error @ NetError::Timeout { .. }) => {
+                    // Not a sign of life in all that time: the next caller had better connect anew.
+                    if connection.stats().udp_rx.datagrams == received {
+                        connection.close(close::DONE.into(), b"");
+                    }
+                    return Err(error);
+                }
+                result => return result,
+            }
+        }
+        Err(NetError::Closed)
+    }
+
+    /// Closes all connections and the endpoint. Requests under way fail.
+    pub async fn close(&self) {
+        self.inner.endpoint.close(close::DONE.into(), b"");
+        let _ = timeout(
+            self.inner.limits.stall_timeout,
+            self.inner.endpoint.wait_idle(),
+        )
+        .await;
+    }
+}
+
+impl Inner {
+    fn slot(&self, peer: &Peer) -> Arc<Slot> {
+        let mut pool = guard(&self.pool);
+        if let Some(slot) = pool.get(peer) {
+            return Arc::clone(slot);
+        }
+        // Full: whoever was not asked for longest has to go. A request over its connection keeps that alive.
+        while pool.len() >= self.limits.max_peers.max(1) {
+            let Some(oldest) = pool
+                .iter()
+                .min_by_key(|(_, slot)| slot.last_used())
+                .map(|(peer, _)| peer.clone())
+            else {
+                break;
+            };
+            pool.remove(&oldest);
+        }
+        let slot = Arc::new(Slot::new());
+        pool.insert(peer.clone(), Arc::clone(&slot));
+        slot
+    }
+
+    /// A live connection, and whether it was there before.
+    async fn connection(&self, peer: &Peer, slot: &Slot) -> Result<(Connection, bool), NetError> {
+        let asked = Instant::now();
+        let mut state = slot.state.lock().await;
+        if let Some(connection) = state
+            .connection
+            .as_ref()
+            .filter(|c| c.close_reason().is_none())
+        {
+            return Ok((connection.clone(), true));
+        }
+        if let Some((when, error)) = &state.failed
+            && *when > asked
+        {
+            return Err(error.clone());
+        }
+        state.connection = None;
+        let result = self.connect(peer).await;
+        match &result {
+            Ok(connection) => {
+                state.connection = Some(connection.clone());
+                state.failed = None;
+            }
+            Err(error) => state.failed = Some((Instant::now(), error.clone())),
+        }
+        result.map(|connection| (connection, false))
+    }
+
+    async fn connect(&self, peer: &Peer) -> Result<Connection, NetError> {
+        let limit = self.limits.connect_timeout;
+        let addresses = timeout(limit, resolve(&peer.address)).await;
+        let addresses = addresses.map_err(|_| NetError::timeout(Phase::Resolve, limit))??;
+        let mut last = None;
+        for address in addresses {
+            match timeout(limit, self.connect_to(peer, address)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => last = Some(error),
+                Err(_) => {
+                    last = Some(NetError::Unreachable {
+                        address: peer.address.clone(),
+                        reason: format!("no answer within {} ms", limit.as_millis()),
+                    });
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| NetError::Unreachable {
+            address: peer.address.clone(),
+            reason: "the host name has no address".into(),
+        }))
+    }
+
+    async fn connect_to(&self, peer: &Peer, address: SocketAddr) -> Result<Connection, NetError> {
+        let setup = |reason: String| NetError::Bind {
+            address: "any".into(),
+            reason,
+        };
+        let (tls, seen) =
+            tls::client_config(&self.key, peer.network_key).map_err(|e| setup(e.to_string()))?;
+        let config = endpoint::client_config(tls, &self.limits)?;
+        // The name is not sent; a syntactically valid one is required.
+        let connecting = match self
+            .endpoint
+            .connect_with(config, address, "ashlar.invalid")
+        {
+            Ok(connecting) => connecting,
+            Err(quinn::ConnectError::EndpointStopping) => return Err(NetError::Closed),
+            Err(error) => {
+                return Err(NetError::Unreachable {
+                    address: peer.address.clone(),
+                    reason: error.to_string(),
+                });
+            }
+        };
+        connecting.await.map_err(|error| match seen.get() {
+            Some(got) if *got != peer.network_key => NetError::WrongIdentity {
+                address: peer.address.clone(),
+                got: *got,
+                expected: peer.network_key,
+            },
+            _ => lost(&error, &peer.address),
+        })
+    }
+}
+
+async fn resolve(address: &str) -> Result<Vec<SocketAddr>, NetError> {
+    let malformed = |reason: &str| NetError::Address {
+        address: address.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let (host, port) = address
+        .rsplit_once(':')
+        .ok_or_else(|| malformed("there is no port"))?;
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return Err(malformed("host or port is missing"));
+    }
+    let found = tokio::net::lookup_host(address)
+        .await
+        .map_err(|e| NetError::Unreachable {
+            address: address.to_owned(),
+            reason: format!("the host name cannot be resolved: {e}"),
+        })?;
+    Ok(found.take(MAX_ADDRESSES).collect())
+}
+
+/// Closes what is not used, until the client is gone.
+async fn tidy(inner: Weak<Inner>) {
+    loop {
+        let Some(idle) = inner.upgrade().map(|inner| inner.limits.pool_idle) else {
+            return;
+        };
+        tokio::time::sleep((idle / 2).max(Duration::from_millis(10))).await;
+        let Some(inner) = inner.upgrade() else { return };
+        // A request holds a clone of its slot: only slots that nobody but the pool holds are idle.
+        guard(&inner.pool).retain(|_, slot| {
+            Arc::strong_count(slot) > 1 || slot.last_used().elapsed() < inner.limits.pool_idle
+        });
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // one step of `call`, taken out for its early returns
+async fn exchange(
+    connection: &Connection,
+    to: &Peer,
+    request: &Request,
+    envelope: &[u8],
+    bulk: &[Bytes],
+    options: CallOptions,
+    wait: Wait,
+    limits: &NetLimits,
+) -> Result<Answer, NetError> {
+    let opened = wait.step(Phase::OpenStream, connection.open_bi()).await?;
+    let (mut send, recv) = opened.map_err(|e| lost(&e, &to.address))?;
+    let reader = Reader::new(recv, wait, to.address.as_str().into());
+    let max_bulk = options.max_answer_bulk.min(limits.max_bulk);
+    let result = {
+        let sending = send_message(&mut send, envelope, bulk, wait, &to.address);
+        let reading = read_answer(reader, request, limits.max_envelope, max_bulk);
+        tokio::pin!(sending, reading);
+        // The answer may come before everything is sent: a refusal needs no bulk part.
+        tokio::select! {
+            biased;
+            answer = &mut reading => Err(answer),
+            sent = &mut sending => match sent {
+                Ok(()) | Err(SendError::Stopped) => Ok(reading.await),
+                Err(SendError::Failed(error)) => Err(Err(error)),
+            },
+        }
+    };
+    match result {
+        Ok(answer) => answer,
+        Err(answer) => {
+            // The rest will not come. After a complete message this does nothing.
+            let _ = send.reset(close::DONE.into());
+            answer
+        }
+    }
+}
+
+async fn read_answer(
+    mut reader: Reader,
+    request: &Request,
+    max_envelope: usize,
+    max_bulk: u64,
+) -> Result<Answer, NetError> {
+    let len = reader.envelope_len(max_envelope, true).await?;
+    let response = Response::decode(reader.exact(len, "envelope", Phase::Envelope).await?)?;
+    let expected = match (request, &response) {
+        (_, Response::Error(error)) => return Err(NetError::Remote(error.clone())),
+        (Request::StoreBatch(_), Response::Stored(_))
+        | (Request::GetSlices(_), Response::Slices(_))
+        | (Request::GetChunks(_), Response::Chunks(_))
+        | (Request::Ping(_), Response::Pong(_)) => response.bulk_len()?,
+        _ => {
+            return Err(Violation::WrongAnswer {
+                got: response.kind(),
+                expected: request.kind(),
+            }
+            .into());
+        }
+    };
+    let got = reader.bulk_len(max_bulk).await?;
+    if got != expected {
+        return Err(WireError::BulkLength { got, expected }.into());
+    }
+    let len = usize::try_from(got).map_err(|_| Violation::BulkTooLarge { got, max: max_bulk })?;
+    let bulk = reader.exact(len, "bulk part", Phase::Bulk).await?;
+    reader.end().await?;
+    Ok(Answer {
+        response,
+        bulk: bulk.into(),
+    })
+}

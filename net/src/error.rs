@@ -1,0 +1,262 @@
+//! What can go wrong between two processes, and whose turn it is then.
+
+use std::time::Duration;
+
+use ashlar_crypto::{Blame, Coded, NetworkPublicKey};
+use ashlar_proto::wire::{ErrorReply, WireError};
+
+/// What was being waited for when the time was up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The address of a host name.
+    Resolve,
+    /// A connection with the right peer behind it.
+    Connect,
+    /// Room for a new stream; the peer limits how many are open.
+    OpenStream,
+    /// The peer taking what is sent.
+    Send,
+    /// The beginning of the answer, or of the request.
+    Envelope,
+    /// More of the bulk part.
+    Bulk,
+    /// Memory for a bulk part, from the process's own budget.
+    Memory,
+    /// The handler's answer.
+    Handler,
+    /// Everything together.
+    Total,
+}
+
+impl Phase {
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolving the peer's host name",
+            Self::Connect => "connecting",
+            Self::OpenStream => "a free stream on the connection",
+            Self::Send => "the peer to take data",
+            Self::Envelope => "the peer's message to begin",
+            Self::Bulk => "more of the peer's bulk data",
+            Self::Memory => "free memory in the budget for bulk data",
+            Self::Handler => "the request to be handled",
+            Self::Total => "the whole request",
+        }
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.what())
+    }
+}
+
+/// A peer that does not keep to the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// The stream ended inside a message.
+    #[error("the stream ended inside the {0}")]
+    Truncated(&'static str),
+    /// The stream went on behind the message.
+    #[error("data follows the end of the message")]
+    Trailing,
+    /// An envelope above the limit.
+    #[error("envelope of {got} bytes, expected at most {max}")]
+    EnvelopeTooLarge {
+        /// Declared length.
+        got: u64,
+        /// Limit for this peer.
+        max: u64,
+    },
+    /// A bulk part above the limit.
+    #[error("bulk part of {got} bytes, expected at most {max}")]
+    BulkTooLarge {
+        /// Declared length.
+        got: u64,
+        /// Limit for this message.
+        max: u64,
+    },
+    /// An envelope that is refused.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The peer gave the stream up.
+    #[error("the peer reset the stream (code {0})")]
+    Reset(u64),
+    /// An answer of a kind that does not belong to the request.
+    #[error("the answer is of kind {got}, expected {expected}")]
+    WrongAnswer {
+        /// Kind of the answer.
+        got: &'static str,
+        /// Kind that belongs to the request.
+        expected: &'static str,
+    },
+    /// The peer speaks another protocol, or breaks QUIC or TLS.
+    #[error("the peer does not speak ashlar/1 over QUIC: {0}")]
+    Transport(String),
+    /// The peer's TLS key is no ed25519 raw public key.
+    #[error("the peer presents no ed25519 raw public key")]
+    NoIdentity,
+}
+
+impl Violation {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Truncated(_) => "net.truncated",
+            Self::Trailing => "net.trailing",
+            Self::EnvelopeTooLarge { .. } => "net.envelope_too_large",
+            Self::BulkTooLarge { .. } => "net.bulk_too_large",
+            Self::Wire(_) => "net.wire",
+            Self::Reset(_) => "net.reset",
+            Self::WrongAnswer { .. } => "net.wrong_answer",
+            Self::Transport(_) => "net.transport",
+            Self::NoIdentity => "net.no_identity",
+        }
+    }
+}
+
+/// A request that failed, or an endpoint that could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NetError {
+    /// Nobody answers at the address, or the connection broke.
+    #[error("{address} is unreachable: {reason}")]
+    Unreachable {
+        /// Address as configured.
+        address: String,
+        /// What was seen.
+        reason: String,
+    },
+    /// Somebody answers, with another key.
+    #[error(
+        "{address} has the identity {got}, expected {expected}: it is not the peer that was asked for"
+    )]
+    WrongIdentity {
+        /// Address as configured.
+        address: String,
+        /// The key it presented.
+        got: NetworkPublicKey,
+        /// The key it should have.
+        expected: NetworkPublicKey,
+    },
+    /// A deadline passed.
+    #[error("no progress within {} ms while waiting for {phase}", after.as_millis())]
+    Timeout {
+        /// What was waited for.
+        phase: Phase,
+        /// How long.
+        after: Duration,
+    },
+    /// The peer breaks the protocol.
+    #[error("the peer breaks the protocol: {0}")]
+    Violation(#[from] Violation),
+    /// The peer understood and refused.
+    #[error("the peer refuses: {0}")]
+    Remote(ErrorReply),
+    /// What is to be sent is above a limit.
+    #[error("{what} of {got} bytes to send, at most {max} are allowed")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// Its length.
+        got: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// An address that is none.
+    #[error("{address:?} is not an address of the form host:port: {reason}")]
+    Address {
+        /// As given.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The local socket or the TLS configuration cannot be had.
+    #[error("cannot open a QUIC endpoint on {address}: {reason}")]
+    Bind {
+        /// Local address.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// This endpoint was shut down.
+    #[error("the endpoint is shut down")]
+    Closed,
+}
+
+impl NetError {
+    /// Another attempt at the same peer may succeed.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Violation(v) => matches!(v, Violation::Truncated(_) | Violation::Reset(_)),
+            Self::Remote(e) => e.blame == Blame::Us,
+            _ => false,
+        }
+    }
+
+    /// The same, told to the peer that caused it: the peer is the caller there.
+    pub fn to_reply(&self) -> ErrorReply {
+        let blame = match self {
+            Self::Violation(_) => Blame::Caller,
+            Self::Timeout {
+                phase: Phase::Envelope | Phase::Bulk | Phase::Send,
+                ..
+            } => Blame::Caller,
+            _ => Blame::Us,
+        };
+        let reply = ErrorReply::new(self.code(), blame, self);
+        match self {
+            Self::Violation(
+                Violation::EnvelopeTooLarge { got, max } | Violation::BulkTooLarge { got, max },
+            ) => reply.with(got, format!("at most {max}")),
+            Self::Violation(Violation::Wire(WireError::BulkLength { got, expected })) => {
+                reply.with(got, expected)
+            }
+            _ => reply,
+        }
+    }
+
+    pub(crate) fn timeout(phase: Phase, after: Duration) -> Self {
+        Self::Timeout { phase, after }
+    }
+}
+
+impl From<WireError> for NetError {
+    fn from(error: WireError) -> Self {
+        Self::Violation(Violation::Wire(error))
+    }
+}
+
+impl Coded for NetError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "net.unreachable",
+            Self::WrongIdentity { .. } => "net.wrong_identity",
+            Self::Timeout { .. } => "net.timeout",
+            // The reason inside is more use to a program than the frame around it.
+            Self::Violation(Violation::Wire(e)) => e.code(),
+            Self::Violation(v) => v.name(),
+            Self::Remote(_) => "net.remote",
+            Self::TooLarge { .. } => "net.too_large",
+            Self::Address { .. } => "net.address",
+            Self::Bind { .. } => "net.bind",
+            Self::Closed => "net.closed",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Unreachable { .. } | Self::WrongIdentity { .. } | Self::Violation(_) => {
+                Blame::Peer
+            }
+            Self::Timeout {
+                phase: Phase::Memory,
+                ..
+            } => Blame::Us,
+            Self::Timeout { .. } => Blame::Peer,
+            // What the peer calls its caller is whoever asked us to send this.
+            Self::Remote(e) if e.blame == Blame::Caller => Blame::Caller,
+            Self::Remote(_) => Blame::Peer,
+            Self::TooLarge { .. } | Self::Address { .. } => Blame::Caller,
+            Self::Bind { .. } | Self::Closed => Blame::Us,
+        }
+    }
+}
