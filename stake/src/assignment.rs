@@ -50,9 +50,14 @@ impl Assignment {
         quorums: &[QuorumId],
     ) -> Result<Self, AssignmentError> {
         let chunks = version.code.chunks();
-        let shared = chunks.checked_sub(version.max_operators).filter(|&shared| shared > 0).ok_or(
-            AssignmentError::Version { version: version.id, chunks, max_operators: version.max_operators },
-        )?;
+        let shared = chunks
+            .checked_sub(version.max_operators)
+            .filter(|&shared| shared > 0)
+            .ok_or(AssignmentError::Version {
+                version: version.id,
+                chunks,
+                max_operators: version.max_operators,
+            })?;
         let quorums: BTreeSet<QuorumId> = quorums.iter().copied().collect();
         if quorums.is_empty() {
             return Err(AssignmentError::NoQuorums);
@@ -60,13 +65,23 @@ impl Assignment {
 
         let mut held: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); table.operators().len()];
         for quorum in quorums {
-            let total = table.total(quorum).ok_or(AssignmentError::UnknownQuorum { quorum })?;
-            let shares: Vec<u32> =
-                table.operators().iter().map(|entry| share(entry.stake(quorum), shared, total)).collect();
+            let total = table
+                .total(quorum)
+                .ok_or(AssignmentError::UnknownQuorum { quorum })?;
+            let shares: Vec<u32> = table
+                .operators()
+                .iter()
+                .map(|entry| share(entry.stake(quorum), shared, total))
+                .collect();
             let got = shares.iter().filter(|&&share| share > 0).count();
             if got > version.max_operators as usize {
                 let max = version.max_operators;
-                return Err(AssignmentError::TooManyOperators { quorum, version: version.id, got, max });
+                return Err(AssignmentError::TooManyOperators {
+                    quorum,
+                    version: version.id,
+                    got,
+                    max,
+                });
             }
             let assigned = assign_quorum(&held, &shares, chunks);
             for (all, new) in held.iter_mut().zip(assigned) {
@@ -75,7 +90,12 @@ impl Assignment {
         }
 
         let needed = version.code.needed() as usize;
-        Ok(Self::from_chunks(held.into_iter().map(|all| all.into_iter().take(needed).collect()).collect(), chunks))
+        Ok(Self::from_chunks(
+            held.into_iter()
+                .map(|all| all.into_iter().take(needed).collect())
+                .collect(),
+            chunks,
+        ))
     }
 
     fn from_chunks(by_operator: Vec<Vec<u32>>, chunks: u32) -> Self {
@@ -87,23 +107,36 @@ impl Assignment {
                 }
             }
         }
-        Self { chunks: by_operator, holders }
+        Self {
+            chunks: by_operator,
+            holders,
+        }
     }
 
     /// The chunks of the operator at this index of the table, rising; none for an operator outside the batch's quorums
     /// or past the end of the table.
     pub fn chunks(&self, operator: u32) -> &[u32] {
-        self.chunks.get(operator as usize).map_or(&[], Vec::as_slice)
+        self.chunks
+            .get(operator as usize)
+            .map_or(&[], Vec::as_slice)
     }
 
     /// The operators that hold this chunk, rising; often one, possibly none, one for each quorum at most.
     pub fn holders(&self, chunk: u32) -> impl Iterator<Item = u32> + '_ {
-        self.holders.get(chunk as usize).into_iter().flatten().copied()
+        self.holders
+            .get(chunk as usize)
+            .into_iter()
+            .flatten()
+            .copied()
     }
 
     /// Indices of the operators that hold anything, rising: those with stake in one of the quorums.
     pub fn operators(&self) -> impl Iterator<Item = u32> + '_ {
-        self.chunks.iter().enumerate().filter(|(_, held)| !held.is_empty()).map(|(operator, _)| operator as u32)
+        self.chunks
+            .iter()
+            .enumerate()
+            .filter(|(_, held)| !held.is_empty())
+            .map(|(operator, _)| operator as u32)
     }
 }
 
@@ -135,7 +168,9 @@ fn assign_quorum(held: &[BTreeSet<u32>], shares: &[u32], chunks: u32) -> Vec<Vec
         }
         assigned.push(indices);
     }
-    let mut free = (0..chunks).zip(given).filter_map(|(index, given)| (!given).then_some(index));
+    let mut free = (0..chunks)
+        .zip(given)
+        .filter_map(|(index, given)| (!given).then_some(index));
     for (indices, &share) in assigned.iter_mut().zip(shares) {
         let missing = (share as usize).saturating_sub(indices.len());
         indices.extend(free.by_ref().take(missing));

@@ -149,7 +149,9 @@ pub enum AssignmentError {
         max: u32,
     },
     /// The protocol version leaves no chunks to share out; `ashlar_proto::params::check_table` refuses such a version.
-    #[error("protocol version {version} is not usable: {chunks} chunks, up to {max_operators} operators")]
+    #[error(
+        "protocol version {version} is not usable: {chunks} chunks, up to {max_operators} operators"
+    )]
     Version {
         /// The protocol version.
         version: u16,
@@ -212,7 +214,9 @@ pub enum StakeError {
         reason: String,
     },
     /// The file is well-formed and holds no table.
-    #[error("the operator table file {path} holds no table; it needs at least one [[tables]] with its block")]
+    #[error(
+        "the operator table file {path} holds no table; it needs at least one [[tables]] with its block"
+    )]
     NoTables {
         /// The file.
         path: PathBuf,
@@ -233,7 +237,7 @@ pub enum StakeError {
         /// The block.
         block: u64,
         /// Why.
-        source: TableError,
+        source: Box<TableError>,
     },
     /// A stated operator id is not that of the key beside it.
     #[error(

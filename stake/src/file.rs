@@ -134,9 +134,13 @@ impl<'de> Deserialize<'de> for Stakes {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stakes, A::Error> {
                 let mut stakes = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    let quorum: QuorumId = parse_quorum(&key)
-                        .ok_or_else(|| A::Error::custom(format!("{key:?} is no quorum number (0 to 255)")))?;
-                    let stake = map.next_value::<StakeValue>()?.parse().map_err(A::Error::custom)?;
+                    let quorum: QuorumId = parse_quorum(&key).ok_or_else(|| {
+                        A::Error::custom(format!("{key:?} is no quorum number (0 to 255)"))
+                    })?;
+                    let stake = map
+                        .next_value::<StakeValue>()?
+                        .parse()
+                        .map_err(A::Error::custom)?;
                     if stakes.iter().any(|&(known, _)| known == quorum) {
                         return Err(A::Error::custom(format!("quorum {quorum} is named twice")));
                     }
@@ -153,11 +157,16 @@ impl<'de> Deserialize<'de> for Stakes {
 
 /// One spelling for each number, so that no quorum is named twice under two.
 fn parse_quorum(text: &str) -> Option<QuorumId> {
-    text.parse().ok().filter(|quorum: &QuorumId| quorum.to_string() == text)
+    text.parse()
+        .ok()
+        .filter(|quorum: &QuorumId| quorum.to_string() == text)
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a stake: decimal digits or 0x and hexadecimal ones in quotes, or an integer")]
+#[serde(
+    untagged,
+    expecting = "expected a stake: decimal digits or 0x and hexadecimal ones in quotes, or an integer"
+)]
 enum StakeValue {
     Integer(u64),
     Text(String),
@@ -168,7 +177,9 @@ impl StakeValue {
         match self {
             Self::Integer(value) => Ok(Stake::from(value)),
             Self::Text(text) => {
-                let (digits, radix) = text.strip_prefix("0x").map_or((text.as_str(), 10), |hex| (hex, 16));
+                let (digits, radix) = text
+                    .strip_prefix("0x")
+                    .map_or((text.as_str(), 10), |hex| (hex, 16));
                 Some(digits)
                     .filter(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix)))
                     .and_then(|digits| Stake::from_str_radix(digits, u64::from(radix)).ok())
@@ -196,7 +207,11 @@ impl From<&Registration> for OperatorRecord {
 
 impl From<&DisperserEntry> for DisperserRecord {
     fn from(entry: &DisperserEntry) -> Self {
-        Self { id: entry.id, network_key: entry.network_key, account: entry.account }
+        Self {
+            id: entry.id,
+            network_key: entry.network_key,
+            account: entry.account,
+        }
     }
 }
 
@@ -224,12 +239,19 @@ impl TableRecord {
             .zip(0..)
             .map(|(entry, index)| {
                 let proof_of_possession = *table.proof_of_possession(index)?;
-                Some(OperatorRecord::from(&Registration { entry: entry.clone(), proof_of_possession }))
+                Some(OperatorRecord::from(&Registration {
+                    entry: entry.clone(),
+                    proof_of_possession,
+                }))
             })
             .collect::<Option<_>>()?;
         Some(Self {
             block: table.header().reference_block,
-            dispersers: table.dispersers().iter().map(DisperserRecord::from).collect(),
+            dispersers: table
+                .dispersers()
+                .iter()
+                .map(DisperserRecord::from)
+                .collect(),
             operators,
         })
     }
@@ -239,10 +261,19 @@ impl TableRecord {
         for record in &self.operators {
             let expected = operator_id(&record.bls_public_key);
             if let Some(got) = record.operator_id.filter(|got| *got != expected) {
-                return Err(StakeError::OperatorId { path: path.into(), block: self.block, got, expected });
+                return Err(StakeError::OperatorId {
+                    path: path.into(),
+                    block: self.block,
+                    got,
+                    expected,
+                });
             }
         }
-        let registrations = self.operators.iter().map(OperatorRecord::registration).collect();
+        let registrations = self
+            .operators
+            .iter()
+            .map(OperatorRecord::registration)
+            .collect();
         let dispersers = self
             .dispersers
             .iter()
@@ -252,9 +283,13 @@ impl TableRecord {
                 account: record.account,
             })
             .collect();
-        OperatorTable::register_cached(self.block, registrations, dispersers, cache).map_err(|source| {
-            StakeError::Table { path: path.into(), block: self.block, source }
-        })
+        OperatorTable::register_cached(self.block, registrations, dispersers, cache).map_err(
+            |source| StakeError::Table {
+                path: path.into(),
+                block: self.block,
+                source: Box::new(source),
+            },
+        )
     }
 }
 
@@ -286,13 +321,22 @@ impl TableFile {
     pub fn from_text(text: &str, format: FileFormat, path: &Path) -> Result<Self, StakeError> {
         let got = text.len() as u64;
         if got > MAX_FILE_BYTES {
-            return Err(StakeError::TooLarge { path: path.into(), got, max: MAX_FILE_BYTES });
+            return Err(StakeError::TooLarge {
+                path: path.into(),
+                got,
+                max: MAX_FILE_BYTES,
+            });
         }
-        let malformed =
-            |reason: String| StakeError::Malformed { path: path.into(), format: format.name(), reason };
+        let malformed = |reason: String| StakeError::Malformed {
+            path: path.into(),
+            format: format.name(),
+            reason,
+        };
         match format {
             FileFormat::Toml => toml::from_str(text).map_err(|error| malformed(error.to_string())),
-            FileFormat::Json => serde_json::from_str(text).map_err(|error| malformed(error.to_string())),
+            FileFormat::Json => {
+                serde_json::from_str(text).map_err(|error| malformed(error.to_string()))
+            }
         }
     }
 
@@ -302,8 +346,11 @@ impl TableFile {
     ///
     /// [`StakeError::Malformed`] if the format's library cannot write a value; `path` is for errors only.
     pub fn to_text(&self, format: FileFormat, path: &Path) -> Result<String, StakeError> {
-        let malformed =
-            |reason: String| StakeError::Malformed { path: path.into(), format: format.name(), reason };
+        let malformed = |reason: String| StakeError::Malformed {
+            path: path.into(),
+            format: format.name(),
+            reason,
+        };
         match format {
             FileFormat::Toml => toml::to_string(self).map_err(|error| malformed(error.to_string())),
             FileFormat::Json => serde_json::to_string_pretty(self)
@@ -342,22 +389,40 @@ impl TableFile {
         }
         let mut blocks = BTreeSet::new();
         // Before any table is built: that costs nothing, building costs a pairing an operator.
-        if let Some(twice) = self.tables.iter().find(|record| !blocks.insert(record.block)) {
-            return Err(StakeError::DuplicateBlock { path: path.into(), block: twice.block });
+        if let Some(twice) = self
+            .tables
+            .iter()
+            .find(|record| !blocks.insert(record.block))
+        {
+            return Err(StakeError::DuplicateBlock {
+                path: path.into(),
+                block: twice.block,
+            });
         }
-        let mut tables =
-            self.tables.iter().map(|record| record.build(path, cache)).collect::<Result<Vec<_>, _>>()?;
+        let mut tables = self
+            .tables
+            .iter()
+            .map(|record| record.build(path, cache))
+            .collect::<Result<Vec<_>, _>>()?;
         tables.sort_by_key(OperatorTable::reference_block);
         Ok(tables)
     }
 
     fn registrations(&self) -> Vec<Registration> {
-        self.tables.iter().flat_map(|table| &table.operators).map(OperatorRecord::registration).collect()
+        self.tables
+            .iter()
+            .flat_map(|table| &table.operators)
+            .map(OperatorRecord::registration)
+            .collect()
     }
 }
 
 fn io_error(action: &'static str, path: &Path, error: &std::io::Error) -> StakeError {
-    StakeError::Io { action, path: path.into(), reason: error.to_string() }
+    StakeError::Io {
+        action,
+        path: path.into(),
+        reason: error.to_string(),
+    }
 }
 
 fn write_atomically(path: &Path, content: &[u8]) -> std::io::Result<()> {

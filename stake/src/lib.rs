@@ -17,8 +17,8 @@ mod testing;
 pub use assignment::Assignment;
 pub use error::{AssignmentError, StakeError, TableError};
 pub use file::{
-    DisperserRecord, FileFormat, FileStakeSource, MAX_FILE_BYTES, OperatorRecord, Stakes, TableFile,
-    TableRecord,
+    DisperserRecord, FileFormat, FileStakeSource, MAX_FILE_BYTES, OperatorRecord, Stakes,
+    TableFile, TableRecord,
 };
 pub use registration::{PossessionCache, Registration};
 pub use source::{StakeEvent, StakeEventKind, StakeSource};

@@ -45,7 +45,10 @@ impl Registration {
     ///
     /// [`TableError::Entry`], [`TableError::BlsKey`] or [`TableError::Possession`].
     pub fn verify(&self) -> Result<(), TableError> {
-        self.entry.validate().map_err(|source| TableError::Entry { operator: self.entry.operator_id, source })?;
+        self.entry.validate().map_err(|source| TableError::Entry {
+            operator: self.entry.operator_id,
+            source,
+        })?;
         self.verify_possession()
     }
 
@@ -72,10 +75,16 @@ impl PossessionCache {
     ///
     /// As [`Registration::verify`]. A failure is not remembered.
     pub fn verify(&mut self, registration: &Registration) -> Result<(), TableError> {
-        let known = (registration.entry.bls_public_key, registration.proof_of_possession);
+        let known = (
+            registration.entry.bls_public_key,
+            registration.proof_of_possession,
+        );
         if self.proven.contains(&known) {
             let operator = registration.entry.operator_id;
-            return registration.entry.validate().map_err(|source| TableError::Entry { operator, source });
+            return registration
+                .entry
+                .validate()
+                .map_err(|source| TableError::Entry { operator, source });
         }
         registration.verify()?;
         self.proven.insert(known);
@@ -84,8 +93,10 @@ impl PossessionCache {
 
     /// Forgets every proof but those of `registrations`, so that the cache is no larger than what is in use.
     pub fn retain<'a>(&mut self, registrations: impl IntoIterator<Item = &'a Registration>) {
-        let used: HashSet<_> =
-            registrations.into_iter().map(|r| (r.entry.bls_public_key, r.proof_of_possession)).collect();
+        let used: HashSet<_> = registrations
+            .into_iter()
+            .map(|r| (r.entry.bls_public_key, r.proof_of_possession))
+            .collect();
         self.proven.retain(|proof| used.contains(proof));
     }
 }

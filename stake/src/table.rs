@@ -47,7 +47,11 @@ impl OperatorTable {
         operators: Vec<OperatorEntry>,
         dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
-        Self::build(reference_block, operators.into_iter().map(|entry| (entry, None)).collect(), dispersers)
+        Self::build(
+            reference_block,
+            operators.into_iter().map(|entry| (entry, None)).collect(),
+            dispersers,
+        )
     }
 
     /// The table of operators that each bring their proof of possession; every proof is checked.
@@ -60,7 +64,12 @@ impl OperatorTable {
         registrations: Vec<Registration>,
         dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
-        Self::register_cached(reference_block, registrations, dispersers, &mut PossessionCache::default())
+        Self::register_cached(
+            reference_block,
+            registrations,
+            dispersers,
+            &mut PossessionCache::default(),
+        )
     }
 
     /// [`OperatorTable::register`] with a memory of proofs checked before.
@@ -78,7 +87,10 @@ impl OperatorTable {
         for registration in &registrations {
             cache.verify(registration)?;
         }
-        let operators = registrations.into_iter().map(|r| (r.entry, Some(r.proof_of_possession))).collect();
+        let operators = registrations
+            .into_iter()
+            .map(|r| (r.entry, Some(r.proof_of_possession)))
+            .collect();
         Self::build(reference_block, operators, dispersers)
     }
 
@@ -90,12 +102,16 @@ impl OperatorTable {
         check_count(entries.len())?;
         entries.sort_by_key(|(entry, _)| entry.operator_id);
         let (operators, proofs): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
-        let public_keys = operators.iter().map(check_operator).collect::<Result<Vec<_>, _>>()?;
+        let public_keys = operators
+            .iter()
+            .map(check_operator)
+            .collect::<Result<Vec<_>, _>>()?;
         let by_network_key = index_operators(&operators)?;
         dispersers.sort_by_key(|disperser| disperser.id);
         check_dispersers(&dispersers)?;
 
-        let aggregate_key = aggregate_public_keys(&public_keys).ok_or(TableError::NoAggregateKey)?;
+        let aggregate_key =
+            aggregate_public_keys(&public_keys).ok_or(TableError::NoAggregateKey)?;
         let tree = operators_tree(&operators);
         let header = TableHeader {
             reference_block,
@@ -131,7 +147,10 @@ impl OperatorTable {
 
     /// Index of the operator with this id.
     pub fn find(&self, id: &OperatorId) -> Option<u32> {
-        self.operators.binary_search_by(|entry| entry.operator_id.cmp(id)).ok().map(|index| index as u32)
+        self.operators
+            .binary_search_by(|entry| entry.operator_id.cmp(id))
+            .ok()
+            .map(|index| index as u32)
     }
 
     /// Index of the operator with this TLS identity.
@@ -146,12 +165,17 @@ impl OperatorTable {
 
     /// The disperser with this number.
     pub fn disperser(&self, id: u32) -> Option<&DisperserEntry> {
-        self.dispersers.binary_search_by_key(&id, |disperser| disperser.id).ok().and_then(|at| self.dispersers.get(at))
+        self.dispersers
+            .binary_search_by_key(&id, |disperser| disperser.id)
+            .ok()
+            .and_then(|at| self.dispersers.get(at))
     }
 
     /// The disperser with this TLS identity.
     pub fn disperser_by_key(&self, key: &NetworkPublicKey) -> Option<&DisperserEntry> {
-        self.dispersers.iter().find(|disperser| disperser.network_key == *key)
+        self.dispersers
+            .iter()
+            .find(|disperser| disperser.network_key == *key)
     }
 
     /// All quorums in which anybody has stake, rising.
@@ -201,7 +225,10 @@ impl TableView for OperatorTable {
 fn check_count(operators: usize) -> Result<(), TableError> {
     match operators {
         0 => Err(TableError::NoOperators),
-        got if got > MAX_OPERATORS => Err(TableError::TooManyOperators { got, max: MAX_OPERATORS }),
+        got if got > MAX_OPERATORS => Err(TableError::TooManyOperators {
+            got,
+            max: MAX_OPERATORS,
+        }),
         _ => Ok(()),
     }
 }
@@ -209,20 +236,29 @@ fn check_count(operators: usize) -> Result<(), TableError> {
 /// The rules of one entry; gives its key, decoded.
 fn check_operator(entry: &OperatorEntry) -> Result<PublicKey, TableError> {
     let operator = entry.operator_id;
-    entry.validate().map_err(|source| TableError::Entry { operator, source })?;
+    entry
+        .validate()
+        .map_err(|source| TableError::Entry { operator, source })?;
     if entry.stakes.is_empty() {
         return Err(TableError::NoStake { operator });
     }
     entry
         .network_key
         .check_strength()
-        .map_err(|source| TableError::NetworkKey { who: format!("operator {operator}"), source })?;
-    PublicKey::from_bytes(&entry.bls_public_key).map_err(|source| TableError::BlsKey { operator, source })
+        .map_err(|source| TableError::NetworkKey {
+            who: format!("operator {operator}"),
+            source,
+        })?;
+    PublicKey::from_bytes(&entry.bls_public_key)
+        .map_err(|source| TableError::BlsKey { operator, source })
 }
 
 /// Operators by network key; refuses an operator or a network key that is there twice. The operators are sorted.
-fn index_operators(operators: &[OperatorEntry]) -> Result<HashMap<NetworkPublicKey, u32>, TableError> {
-    let mut by_network_key: HashMap<NetworkPublicKey, u32> = HashMap::with_capacity(operators.len());
+fn index_operators(
+    operators: &[OperatorEntry],
+) -> Result<HashMap<NetworkPublicKey, u32>, TableError> {
+    let mut by_network_key: HashMap<NetworkPublicKey, u32> =
+        HashMap::with_capacity(operators.len());
     let mut previous: Option<OperatorId> = None;
     for (index, entry) in operators.iter().enumerate() {
         let operator = entry.operator_id;
@@ -231,8 +267,13 @@ fn index_operators(operators: &[OperatorEntry]) -> Result<HashMap<NetworkPublicK
         }
         previous = Some(operator);
         if let Some(other) = by_network_key.insert(entry.network_key, index as u32) {
-            let first = operators.get(other as usize).map_or(operator, |entry| entry.operator_id);
-            return Err(TableError::DuplicateNetworkKey { first, second: operator });
+            let first = operators
+                .get(other as usize)
+                .map_or(operator, |entry| entry.operator_id);
+            return Err(TableError::DuplicateNetworkKey {
+                first,
+                second: operator,
+            });
         }
     }
     Ok(by_network_key)
@@ -242,10 +283,16 @@ fn index_operators(operators: &[OperatorEntry]) -> Result<HashMap<NetworkPublicK
 fn check_dispersers(dispersers: &[DisperserEntry]) -> Result<(), TableError> {
     let mut by_key: HashMap<NetworkPublicKey, u32> = HashMap::with_capacity(dispersers.len());
     let mut previous = None;
-    for &DisperserEntry { id, network_key, .. } in dispersers {
+    for &DisperserEntry {
+        id, network_key, ..
+    } in dispersers
+    {
         network_key
             .check_strength()
-            .map_err(|source| TableError::NetworkKey { who: format!("disperser {id}"), source })?;
+            .map_err(|source| TableError::NetworkKey {
+                who: format!("disperser {id}"),
+                source,
+            })?;
         if previous == Some(id) {
             return Err(TableError::DuplicateDisperser { id });
         }
@@ -261,7 +308,9 @@ fn totals(operators: &[OperatorEntry]) -> Result<Vec<(QuorumId, Stake)>, TableEr
     let mut totals: BTreeMap<QuorumId, Stake> = BTreeMap::new();
     for &(quorum, stake) in operators.iter().flat_map(|entry| &entry.stakes) {
         let total = totals.entry(quorum).or_default();
-        *total = total.checked_add(stake).ok_or(TableError::TotalOverflow { quorum })?;
+        *total = total
+            .checked_add(stake)
+            .ok_or(TableError::TotalOverflow { quorum })?;
     }
     Ok(totals.into_iter().collect())
 }

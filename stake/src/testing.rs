@@ -30,8 +30,9 @@ pub(crate) fn network_key(index: usize) -> NetworkPublicKey {
 fn public_keys() -> &'static [(PublicKeyBytes, NetworkPublicKey)] {
     static KEYS_MADE: OnceLock<Vec<(PublicKeyBytes, NetworkPublicKey)>> = OnceLock::new();
     KEYS_MADE.get_or_init(|| {
-        let mut keys: Vec<_> =
-            (0..KEYS).map(|index| (bls_key(index).public_key().to_bytes(), network_key(index))).collect();
+        let mut keys: Vec<_> = (0..KEYS)
+            .map(|index| (bls_key(index).public_key().to_bytes(), network_key(index)))
+            .collect();
         keys.sort_by_key(|(bls, _)| operator_id(bls));
         keys
     })
@@ -45,7 +46,11 @@ pub(crate) fn entry(index: usize, stakes: &[(QuorumId, Stake)]) -> OperatorEntry
         bls_public_key,
         network_key,
         address: format!("node-{index}.example:7000"),
-        stakes: stakes.iter().filter(|(_, stake)| !stake.is_zero()).copied().collect(),
+        stakes: stakes
+            .iter()
+            .filter(|(_, stake)| !stake.is_zero())
+            .copied()
+            .collect(),
     }
 }
 
@@ -55,7 +60,11 @@ pub(crate) fn stake(value: u64) -> Stake {
 
 /// A table with these stakes in quorum 0.
 pub(crate) fn table_of(stakes: &[Stake]) -> OperatorTable {
-    let entries = stakes.iter().enumerate().map(|(index, &stake)| entry(index, &[(0, stake)])).collect();
+    let entries = stakes
+        .iter()
+        .enumerate()
+        .map(|(index, &stake)| entry(index, &[(0, stake)]))
+        .collect();
     OperatorTable::new(1, entries, Vec::new()).unwrap()
 }
 
@@ -69,6 +78,14 @@ pub(crate) fn disperser(id: u32) -> DisperserEntry {
 
 /// Registration number `index`, in the order of making, not of ids.
 pub(crate) fn registration(index: usize, stakes: &[(QuorumId, u64)]) -> Registration {
-    let stakes = stakes.iter().map(|&(quorum, value)| (quorum, stake(value))).collect();
-    Registration::new(&bls_key(index), network_key(index), format!("127.0.0.1:{}", 7000 + index), stakes)
+    let stakes = stakes
+        .iter()
+        .map(|&(quorum, value)| (quorum, stake(value)))
+        .collect();
+    Registration::new(
+        &bls_key(index),
+        network_key(index),
+        format!("127.0.0.1:{}", 7000 + index),
+        stakes,
+    )
 }

@@ -22,7 +22,10 @@ fn range(start: u32, end: u32) -> Vec<u32> {
 fn one_quorum_by_hand() {
     let assignment = Assignment::compute(&table_of(&[stake(1); 8]), v1(), &[0]).unwrap();
     for operator in 0..8 {
-        assert_eq!(assignment.chunks(operator), range(48 * operator, 48 * (operator + 1)));
+        assert_eq!(
+            assignment.chunks(operator),
+            range(48 * operator, 48 * (operator + 1))
+        );
     }
     assert_eq!(assignment.holders(47).collect::<Vec<_>>(), [0]);
     assert_eq!(assignment.holders(48).collect::<Vec<_>>(), [1]);
@@ -32,7 +35,8 @@ fn one_quorum_by_hand() {
     assert_eq!(assignment.operators().collect::<Vec<_>>(), range(0, 8));
 
     // 384 · (1, 2, 7) / 10 = 38.4, 76.8, 268.8, rounded up; the second and the third are cut to 64.
-    let assignment = Assignment::compute(&table_of(&[stake(1), stake(2), stake(7)]), v1(), &[0]).unwrap();
+    let assignment =
+        Assignment::compute(&table_of(&[stake(1), stake(2), stake(7)]), v1(), &[0]).unwrap();
     assert_eq!(assignment.chunks(0), range(0, 39));
     assert_eq!(assignment.chunks(1), range(39, 39 + 64));
     assert_eq!(assignment.chunks(2), range(39 + 77, 39 + 77 + 64));
@@ -50,13 +54,27 @@ fn two_quorums_by_hand() {
         .collect();
     let table = OperatorTable::new(1, entries, Vec::new()).unwrap();
     let assignment = Assignment::compute(&table, v1(), &[0, 1]).unwrap();
-    assert_eq!(assignment.chunks(0), range(0, 24), "needs only 12 of its 24 in quorum 1");
+    assert_eq!(
+        assignment.chunks(0),
+        range(0, 24),
+        "needs only 12 of its 24 in quorum 1"
+    );
     // Indices 12 to 23 are not used in quorum 1: operator 1 gets them as its further 12.
-    assert_eq!(assignment.chunks(1), [range(12, 24), range(24, 48)].concat());
+    assert_eq!(
+        assignment.chunks(1),
+        [range(12, 24), range(24, 48)].concat()
+    );
     for operator in 2..16 {
-        assert_eq!(assignment.chunks(operator), range(24 * operator, 24 * (operator + 1)));
+        assert_eq!(
+            assignment.chunks(operator),
+            range(24 * operator, 24 * (operator + 1))
+        );
     }
-    assert_eq!(assignment.holders(12).collect::<Vec<_>>(), [0, 1], "one holder in each quorum");
+    assert_eq!(
+        assignment.holders(12).collect::<Vec<_>>(),
+        [0, 1],
+        "one holder in each quorum"
+    );
 }
 
 #[test]
@@ -67,12 +85,19 @@ fn an_operator_alone_holds_just_enough() {
 
 #[test]
 fn stake_one_against_all_the_rest() {
-    for huge in [stake(u64::MAX), Stake::from(u128::MAX), Stake::MAX - stake(1)] {
+    for huge in [
+        stake(u64::MAX),
+        Stake::from(u128::MAX),
+        Stake::MAX - stake(1),
+    ] {
         let assignment = Assignment::compute(&table_of(&[stake(1), huge]), v1(), &[0]).unwrap();
         assert_eq!(assignment.chunks(0), [0], "who has stake has a chunk");
         assert_eq!(assignment.chunks(1), range(1, 65));
         let assignment = Assignment::compute(&table_of(&[huge, stake(1)]), v1(), &[0]).unwrap();
-        assert_eq!((assignment.chunks(0), assignment.chunks(1)), (&range(0, 64)[..], &[384][..]));
+        assert_eq!(
+            (assignment.chunks(0), assignment.chunks(1)),
+            (&range(0, 64)[..], &[384][..])
+        );
     }
 }
 
@@ -100,24 +125,56 @@ fn as_many_operators_as_a_version_allows() {
 fn refusals() {
     let table = table_of(&[stake(1), stake(2)]);
     let refusal = |version: &ProtocolVersion, quorums: &[u8]| {
-        Assignment::compute(&table, version, quorums).map(|_| ()).unwrap_err()
+        Assignment::compute(&table, version, quorums)
+            .map(|_| ())
+            .unwrap_err()
     };
     assert_eq!(refusal(v1(), &[]), AssignmentError::NoQuorums);
-    assert_eq!(refusal(v1(), &[0, 7]), AssignmentError::UnknownQuorum { quorum: 7 });
-    let one = ProtocolVersion { max_operators: 1, ..*v1() };
+    assert_eq!(
+        refusal(v1(), &[0, 7]),
+        AssignmentError::UnknownQuorum { quorum: 7 }
+    );
+    let one = ProtocolVersion {
+        max_operators: 1,
+        ..*v1()
+    };
     assert_eq!(
         refusal(&one, &[0]),
-        AssignmentError::TooManyOperators { quorum: 0, version: 1, got: 2, max: 1 }
+        AssignmentError::TooManyOperators {
+            quorum: 0,
+            version: 1,
+            got: 2,
+            max: 1
+        }
     );
     for max_operators in [512, 513, u32::MAX] {
-        let broken = ProtocolVersion { max_operators, ..*v1() };
-        assert_eq!(refusal(&broken, &[0]), AssignmentError::Version { version: 1, chunks: 512, max_operators });
+        let broken = ProtocolVersion {
+            max_operators,
+            ..*v1()
+        };
+        assert_eq!(
+            refusal(&broken, &[0]),
+            AssignmentError::Version {
+                version: 1,
+                chunks: 512,
+                max_operators
+            }
+        );
     }
     let codes = [
         AssignmentError::NoQuorums,
         AssignmentError::UnknownQuorum { quorum: 0 },
-        AssignmentError::TooManyOperators { quorum: 0, version: 0, got: 0, max: 0 },
-        AssignmentError::Version { version: 0, chunks: 0, max_operators: 0 },
+        AssignmentError::TooManyOperators {
+            quorum: 0,
+            version: 0,
+            got: 0,
+            max: 0,
+        },
+        AssignmentError::Version {
+            version: 0,
+            chunks: 0,
+            max_operators: 0,
+        },
     ]
     .map(|error| error.code());
     assert_eq!(
@@ -135,12 +192,20 @@ fn refusals() {
 #[test]
 fn operators_of_other_quorums_are_left_out() {
     let n = v1().max_operators as usize;
-    let entries = (0..2 * n).map(|index| entry(index, &[((index % 2) as u8, stake(1))])).collect();
+    let entries = (0..2 * n)
+        .map(|index| entry(index, &[((index % 2) as u8, stake(1))]))
+        .collect();
     let table = OperatorTable::new(1, entries, Vec::new()).unwrap();
     let assignment = Assignment::compute(&table, v1(), &[1]).unwrap();
     assert_eq!(assignment.operators().count(), n);
     assert!(assignment.operators().all(|operator| operator % 2 == 1));
-    assert_eq!(Assignment::compute(&table, v1(), &[0, 1]).unwrap().operators().count(), 2 * n);
+    assert_eq!(
+        Assignment::compute(&table, v1(), &[0, 1])
+            .unwrap()
+            .operators()
+            .count(),
+        2 * n
+    );
 }
 
 /// Stakes of all magnitudes, zero included. Sums of 1024 of them fit in 256 bits.
@@ -156,22 +221,26 @@ fn any_stake() -> impl Strategy<Value = Stake> {
 }
 
 /// Stakes of some operators in some quorums, such that each operator and each quorum has some.
-fn any_stakes(operators: std::ops::Range<usize>, quorums: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Vec<Stake>>> {
+fn any_stakes(
+    operators: std::ops::Range<usize>,
+    quorums: std::ops::Range<usize>,
+) -> impl Strategy<Value = Vec<Vec<Stake>>> {
     (operators, quorums).prop_flat_map(|(operators, quorums)| {
-        proptest::collection::vec(proptest::collection::vec(any_stake(), quorums), operators).prop_map(|mut stakes| {
-            let quorums = stakes[0].len();
-            for (index, row) in stakes.iter_mut().enumerate() {
-                if row.iter().all(Stake::is_zero) {
-                    row[index % quorums] = stake(1);
+        proptest::collection::vec(proptest::collection::vec(any_stake(), quorums), operators)
+            .prop_map(|mut stakes| {
+                let quorums = stakes[0].len();
+                for (index, row) in stakes.iter_mut().enumerate() {
+                    if row.iter().all(Stake::is_zero) {
+                        row[index % quorums] = stake(1);
+                    }
                 }
-            }
-            for quorum in 0..quorums {
-                if stakes.iter().all(|row| row[quorum].is_zero()) {
-                    stakes[0][quorum] = stake(1);
+                for quorum in 0..quorums {
+                    if stakes.iter().all(|row| row[quorum].is_zero()) {
+                        stakes[0][quorum] = stake(1);
+                    }
                 }
-            }
-            stakes
-        })
+                stakes
+            })
     })
 }
 
@@ -191,15 +260,24 @@ fn reaches_r(signed: U512, total: Stake, version: &ProtocolVersion) -> bool {
 }
 
 fn distinct(assignment: &Assignment, operators: &[u32]) -> usize {
-    operators.iter().flat_map(|&operator| assignment.chunks(operator)).collect::<HashSet<_>>().len()
+    operators
+        .iter()
+        .flat_map(|&operator| assignment.chunks(operator))
+        .collect::<HashSet<_>>()
+        .len()
 }
 
 fn stake_of(rows: &[Vec<Stake>], quorum: usize, operators: &[u32]) -> U512 {
-    operators.iter().map(|&operator| U512::from(rows[operator as usize][quorum])).fold(U512::ZERO, |a, b| a + b)
+    operators
+        .iter()
+        .map(|&operator| U512::from(rows[operator as usize][quorum]))
+        .fold(U512::ZERO, |a, b| a + b)
 }
 
 fn total_of(rows: &[Vec<Stake>], quorum: usize) -> Stake {
-    rows.iter().map(|row| row[quorum]).fold(Stake::ZERO, |a, b| a + b)
+    rows.iter()
+        .map(|row| row[quorum])
+        .fold(Stake::ZERO, |a, b| a + b)
 }
 
 proptest! {

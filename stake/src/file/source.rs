@@ -55,7 +55,11 @@ impl Fingerprint {
         let inode = std::os::unix::fs::MetadataExt::ino(metadata);
         #[cfg(not(unix))]
         let inode = 0;
-        Self { inode, len: metadata.len(), modified: metadata.modified().ok() }
+        Self {
+            inode,
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+        }
     }
 }
 
@@ -69,8 +73,15 @@ impl FileStakeSource {
         let path = path.into();
         let mut reader = Reader::default();
         let tables = reader.read(&path)?;
-        let state = State { tables, problem: None };
-        Ok(Self { path, state: RwLock::new(state), reader: Mutex::new(reader) })
+        let state = State {
+            tables,
+            problem: None,
+        };
+        Ok(Self {
+            path,
+            state: RwLock::new(state),
+            reader: Mutex::new(reader),
+        })
     }
 
     /// The file.
@@ -85,7 +96,8 @@ impl FileStakeSource {
     /// Why the file's present content was not taken over.
     pub fn reload(&self) -> Result<(), StakeError> {
         self.refresh();
-        self.read_state(|state| state.problem.clone()).map_or(Ok(()), Err)
+        self.read_state(|state| state.problem.clone())
+            .map_or(Ok(()), Err)
     }
 
     fn refresh(&self) {
@@ -95,7 +107,9 @@ impl FileStakeSource {
             // Somebody is at it; its result will be seen by the next question.
             Err(TryLockError::WouldBlock) => return,
         };
-        let now = fs::metadata(&self.path).ok().map(|metadata| Fingerprint::of(&metadata));
+        let now = fs::metadata(&self.path)
+            .ok()
+            .map(|metadata| Fingerprint::of(&metadata));
         if now.is_some() && now == reader.seen {
             return;
         }
@@ -105,7 +119,12 @@ impl FileStakeSource {
         });
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Ok(tables) => *state = State { tables, problem: None },
+            Ok(tables) => {
+                *state = State {
+                    tables,
+                    problem: None,
+                }
+            }
             Err(problem) => state.problem = Some(problem),
         }
     }
@@ -118,7 +137,8 @@ impl FileStakeSource {
 impl Reader {
     fn read(&mut self, path: &Path) -> Result<BTreeMap<u64, Arc<OperatorTable>>, StakeError> {
         self.seen = None;
-        let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+        let opened =
+            File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
         let (file, metadata) = opened.map_err(|error| io_error("read", path, &error))?;
         // From before reading: whatever is written during it will differ.
         let seen = Fingerprint::of(&metadata);
@@ -131,7 +151,10 @@ impl Reader {
         let file = file?;
         let tables = file.tables_cached(path, &mut self.cache)?;
         self.cache.retain(&file.registrations());
-        Ok(tables.into_iter().map(|table| (table.reference_block(), Arc::new(table))).collect())
+        Ok(tables
+            .into_iter()
+            .map(|table| (table.reference_block(), Arc::new(table)))
+            .collect())
     }
 }
 
@@ -143,7 +166,12 @@ fn unchanged_history(
 ) -> Result<(), StakeError> {
     for (&block, old) in old {
         if let Some(new) = new.get(&block).filter(|new| new.root() != old.root()) {
-            return Err(StakeError::Rewritten { path: path.into(), block, old: old.root(), new: new.root() });
+            return Err(StakeError::Rewritten {
+                path: path.into(),
+                block,
+                old: old.root(),
+                new: new.root(),
+            });
         }
     }
     Ok(())
@@ -153,16 +181,22 @@ impl StakeSource for FileStakeSource {
     fn head(&self) -> Result<u64, StakeError> {
         self.refresh();
         self.read_state(|state| state.tables.keys().next_back().copied())
-            .ok_or_else(|| StakeError::NoTables { path: self.path.clone() })
+            .ok_or_else(|| StakeError::NoTables {
+                path: self.path.clone(),
+            })
     }
 
     fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
         self.refresh();
         self.read_state(|state| {
-            state.tables.get(&block).cloned().ok_or_else(|| StakeError::UnknownBlock {
-                block,
-                head: state.tables.keys().next_back().copied().unwrap_or_default(),
-            })
+            state
+                .tables
+                .get(&block)
+                .cloned()
+                .ok_or_else(|| StakeError::UnknownBlock {
+                    block,
+                    head: state.tables.keys().next_back().copied().unwrap_or_default(),
+                })
         })
     }
 
@@ -175,7 +209,10 @@ impl StakeSource for FileStakeSource {
                 .range(cursor..)
                 .map(|(&block, table)| StakeEvent {
                     cursor: block.saturating_add(1),
-                    kind: StakeEventKind::Table { block, root: table.root() },
+                    kind: StakeEventKind::Table {
+                        block,
+                        root: table.root(),
+                    },
                 })
                 .collect()
         }))

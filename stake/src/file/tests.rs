@@ -15,7 +15,12 @@ fn sample() -> TableFile {
                 block: 20,
                 dispersers: vec![DisperserRecord::from(&disperser(1))],
                 operators: (0..3)
-                    .map(|index| OperatorRecord::from(&registration(index, &[(0, 100), (7, index as u64 + 1)])))
+                    .map(|index| {
+                        OperatorRecord::from(&registration(
+                            index,
+                            &[(0, 100), (7, index as u64 + 1)],
+                        ))
+                    })
                     .collect(),
             },
             TableRecord {
@@ -40,7 +45,10 @@ fn reason(text: &str, format: FileFormat) -> String {
     let error = parse(text, format).unwrap_err();
     assert_eq!(error.code(), "stake.malformed");
     let shown = error.to_string();
-    assert!(shown.contains("some/operators.toml") && shown.contains(format.name()), "{shown}");
+    assert!(
+        shown.contains("some/operators.toml") && shown.contains(format.name()),
+        "{shown}"
+    );
     match error {
         StakeError::Malformed { reason, .. } => reason,
         other => panic!("{other}"),
@@ -97,9 +105,16 @@ fn reads_what_a_person_writes() {
     assert_eq!(table.reference_block(), 5);
     assert_eq!(
         table.operators()[0].stakes,
-        [(0, stake(12)), (1, Stake::from(1u64) << 128), (3, stake(255))]
+        [
+            (0, stake(12)),
+            (1, Stake::from(1u64) << 128),
+            (3, stake(255))
+        ]
     );
-    assert_eq!(table.operators()[0].operator_id, registration.entry.operator_id);
+    assert_eq!(
+        table.operators()[0].operator_id,
+        registration.entry.operator_id
+    );
     assert_eq!(table.disperser(1).unwrap().account.0[19], 0xaa);
 }
 
@@ -107,13 +122,23 @@ fn reads_what_a_person_writes() {
 fn tables_come_by_rising_block_and_go_back_to_records() {
     let file = sample();
     let tables = file.tables(path()).unwrap();
-    assert_eq!(tables.iter().map(OperatorTable::reference_block).collect::<Vec<_>>(), [10, 20]);
-    let mut records: Vec<TableRecord> =
-        tables.iter().map(|table| TableRecord::from_table(table).unwrap()).collect();
+    assert_eq!(
+        tables
+            .iter()
+            .map(OperatorTable::reference_block)
+            .collect::<Vec<_>>(),
+        [10, 20]
+    );
+    let mut records: Vec<TableRecord> = tables
+        .iter()
+        .map(|table| TableRecord::from_table(table).unwrap())
+        .collect();
     records.reverse();
     let mut expected = file;
     for record in &mut expected.tables {
-        record.operators.sort_by_key(|operator| operator.operator_id);
+        record
+            .operators
+            .sort_by_key(|operator| operator.operator_id);
     }
     assert_eq!(records, expected.tables);
     let unproven = OperatorTable::new(1, vec![entry(0, &[(0, stake(1))])], Vec::new()).unwrap();
@@ -127,7 +152,12 @@ fn refuses_unknown_and_missing_keys_everywhere() {
         change(&mut value);
         reason(&value.to_string(), FileFormat::Json)
     };
-    for place in ["", "/tables/0", "/tables/0/dispersers/0", "/tables/0/operators/0"] {
+    for place in [
+        "",
+        "/tables/0",
+        "/tables/0/dispersers/0",
+        "/tables/0/operators/0",
+    ] {
         let why = json(&|value| {
             let object = value.pointer_mut(place).unwrap().as_object_mut().unwrap();
             object.insert("stakse".into(), 1.into());
@@ -143,7 +173,13 @@ fn refuses_unknown_and_missing_keys_everywhere() {
         ("/tables/0/operators/0", "stakes"),
     ] {
         let why = json(&|value| {
-            value.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+            value
+                .pointer_mut(place)
+                .unwrap()
+                .as_object_mut()
+                .unwrap()
+                .remove(key)
+                .unwrap();
         });
         assert!(why.contains(&format!("missing field `{key}`")), "{why}");
     }
@@ -158,7 +194,10 @@ fn refuses_stakes_that_are_none() {
         let mut value = serde_json::to_value(sample()).unwrap();
         value["tables"][0]["operators"][0]["stakes"] = serde_json::Value::Null;
         // By text, because a JSON value cannot hold a key twice.
-        reason(&value.to_string().replacen("null", stakes, 1), FileFormat::Json)
+        reason(
+            &value.to_string().replacen("null", stakes, 1),
+            FileFormat::Json,
+        )
     };
     let too_large = format!("{{\"0\":\"1{}\"}}", "0".repeat(78));
     for (stakes, expected) in [
@@ -184,12 +223,20 @@ fn refuses_stakes_that_are_none() {
 
 #[test]
 fn refuses_files_without_tables_and_blocks_twice() {
-    assert_eq!(TableFile::default().tables(path()).unwrap_err(), StakeError::NoTables { path: path().into() });
+    assert_eq!(
+        TableFile::default().tables(path()).unwrap_err(),
+        StakeError::NoTables {
+            path: path().into()
+        }
+    );
     let mut file = sample();
     file.tables[1].block = 20;
     assert_eq!(
         file.tables(path()).unwrap_err(),
-        StakeError::DuplicateBlock { path: path().into(), block: 20 }
+        StakeError::DuplicateBlock {
+            path: path().into(),
+            block: 20
+        }
     );
 }
 
@@ -199,20 +246,36 @@ fn refuses_wrong_ids_and_proofs() {
     let other = file.tables[0].operators[1].operator_id;
     file.tables[0].operators[0].operator_id = other;
     match file.tables(path()).unwrap_err() {
-        StakeError::OperatorId { block: 20, got, expected, .. } => {
+        StakeError::OperatorId {
+            block: 20,
+            got,
+            expected,
+            ..
+        } => {
             assert_eq!(Some(got), other);
             assert_eq!(expected, registration(0, &[(0, 1)]).entry.operator_id);
         }
         other => panic!("{other}"),
     }
     let mut file = sample();
-    file.tables[0].operators[0].proof_of_possession = file.tables[0].operators[1].proof_of_possession;
+    file.tables[0].operators[0].proof_of_possession =
+        file.tables[0].operators[1].proof_of_possession;
     let error = file.tables(path()).unwrap_err();
     assert_eq!(error.code(), "table.possession");
-    assert!(matches!(error, StakeError::Table { block: 20, source: TableError::Possession { .. }, .. }));
+    match error {
+        StakeError::Table {
+            block: 20, source, ..
+        } => {
+            assert!(matches!(*source, TableError::Possession { .. }), "{source}");
+        }
+        other => panic!("{other}"),
+    }
     let mut file = sample();
     file.tables[0].operators.clear();
-    assert_eq!(file.tables(path()).unwrap_err().code(), "table.no_operators");
+    assert_eq!(
+        file.tables(path()).unwrap_err().code(),
+        "table.no_operators"
+    );
 }
 
 #[test]
@@ -223,14 +286,21 @@ fn writes_and_reads() {
         sample().write(&path).unwrap();
         assert_eq!(TableFile::read(&path).unwrap(), sample());
         // Over an existing file too, and nothing else stays behind.
-        TableFile { tables: sample().tables.split_off(1) }.write(&path).unwrap();
+        TableFile {
+            tables: sample().tables.split_off(1),
+        }
+        .write(&path)
+        .unwrap();
         assert_eq!(TableFile::read(&path).unwrap().tables.len(), 1);
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(directory.path().join("operators.toml")).unwrap().permissions().mode();
+        let mode = fs::metadata(directory.path().join("operators.toml"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o600, 0o600);
         assert_eq!(mode & 0o111, 0);
     }
@@ -242,7 +312,11 @@ fn a_failed_write_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let nowhere = directory.path().join("missing/operators.toml");
     match sample().write(&nowhere).unwrap_err() {
-        StakeError::Io { action: "write", path, .. } => assert_eq!(path, nowhere),
+        StakeError::Io {
+            action: "write",
+            path,
+            ..
+        } => assert_eq!(path, nowhere),
         other => panic!("{other}"),
     }
     // A directory is in the way of the name: the temporary file must not stay.
@@ -257,7 +331,11 @@ fn refuses_unreadable_and_oversized_files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("operators.toml");
     match TableFile::read(&path).unwrap_err() {
-        StakeError::Io { action: "read", path: named, .. } => assert_eq!(named, path),
+        StakeError::Io {
+            action: "read",
+            path: named,
+            ..
+        } => assert_eq!(named, path),
         other => panic!("{other}"),
     }
     fs::write(&path, [0xff, 0xfe]).unwrap();
@@ -265,7 +343,11 @@ fn refuses_unreadable_and_oversized_files() {
     fs::write(&path, " ".repeat(MAX_FILE_BYTES as usize + 5)).unwrap();
     assert_eq!(
         TableFile::read(&path).unwrap_err(),
-        StakeError::TooLarge { path: path.clone(), got: MAX_FILE_BYTES + 1, max: MAX_FILE_BYTES }
+        StakeError::TooLarge {
+            path: path.clone(),
+            got: MAX_FILE_BYTES + 1,
+            max: MAX_FILE_BYTES
+        }
     );
 }
 
@@ -274,14 +356,43 @@ fn codes_are_stable() {
     let path = std::path::PathBuf::new();
     let (root, id) = (TableRoot([0; 32]), OperatorId([0; 32]));
     let errors = [
-        StakeError::Io { action: "read", path: path.clone(), reason: String::new() },
-        StakeError::TooLarge { path: path.clone(), got: 0, max: 0 },
-        StakeError::Malformed { path: path.clone(), format: "TOML", reason: String::new() },
+        StakeError::Io {
+            action: "read",
+            path: path.clone(),
+            reason: String::new(),
+        },
+        StakeError::TooLarge {
+            path: path.clone(),
+            got: 0,
+            max: 0,
+        },
+        StakeError::Malformed {
+            path: path.clone(),
+            format: "TOML",
+            reason: String::new(),
+        },
         StakeError::NoTables { path: path.clone() },
-        StakeError::DuplicateBlock { path: path.clone(), block: 0 },
-        StakeError::Table { path: path.clone(), block: 0, source: TableError::NoOperators },
-        StakeError::OperatorId { path: path.clone(), block: 0, got: id, expected: id },
-        StakeError::Rewritten { path, block: 0, old: root, new: root },
+        StakeError::DuplicateBlock {
+            path: path.clone(),
+            block: 0,
+        },
+        StakeError::Table {
+            path: path.clone(),
+            block: 0,
+            source: Box::new(TableError::NoOperators),
+        },
+        StakeError::OperatorId {
+            path: path.clone(),
+            block: 0,
+            got: id,
+            expected: id,
+        },
+        StakeError::Rewritten {
+            path,
+            block: 0,
+            old: root,
+            new: root,
+        },
         StakeError::UnknownBlock { block: 0, head: 0 },
     ];
     let (last, others) = errors.split_last().unwrap();

@@ -11,11 +11,15 @@ use super::*;
 use crate::testing::{bls_key, disperser, entry, network_key, registration, stake};
 
 fn entries(n: usize) -> Vec<OperatorEntry> {
-    (0..n).map(|index| entry(index, &[(0, stake(index as u64 + 1)), (3, stake(10))])).collect()
+    (0..n)
+        .map(|index| entry(index, &[(0, stake(index as u64 + 1)), (3, stake(10))]))
+        .collect()
 }
 
 fn refusal(operators: Vec<OperatorEntry>, dispersers: Vec<DisperserEntry>) -> TableError {
-    OperatorTable::new(1, operators, dispersers).map(|_| ()).unwrap_err()
+    OperatorTable::new(1, operators, dispersers)
+        .map(|_| ())
+        .unwrap_err()
 }
 
 /// An entry with other bytes for a key, and the id that belongs to them.
@@ -31,12 +35,19 @@ fn finds_everything() {
     let table = OperatorTable::new(77, entries(5), dispersers).unwrap();
     assert_eq!(table.reference_block(), 77);
     assert_eq!(table.operators().len(), 5);
-    assert!(table.operators().is_sorted_by_key(|entry| entry.operator_id));
+    assert!(
+        table
+            .operators()
+            .is_sorted_by_key(|entry| entry.operator_id)
+    );
     for (index, entry) in (0..).zip(table.operators()) {
         assert_eq!(table.find(&entry.operator_id), Some(index));
         assert_eq!(table.find_network_key(&entry.network_key), Some(index));
         assert_eq!(table.operator(index), Some(entry));
-        assert_eq!(table.public_key(index).unwrap().to_bytes(), entry.bls_public_key);
+        assert_eq!(
+            table.public_key(index).unwrap().to_bytes(),
+            entry.bls_public_key
+        );
         assert_eq!(table.proof_of_possession(index), None);
     }
     assert_eq!(table.operator(5), None);
@@ -44,12 +55,21 @@ fn finds_everything() {
     assert_eq!(table.find(&OperatorId([0; 32])), None);
     assert_eq!(table.find_network_key(&disperser(2).network_key), None);
     assert_eq!(table.quorums().collect::<Vec<_>>(), [0, 3]);
-    assert_eq!((table.total(0), table.total(3), table.total(1)), (Some(stake(15)), Some(stake(50)), None));
+    assert_eq!(
+        (table.total(0), table.total(3), table.total(1)),
+        (Some(stake(15)), Some(stake(50)), None)
+    );
     assert_eq!(table.dispersers(), [disperser(2), disperser(9)]);
     assert_eq!(table.disperser(9), Some(&disperser(9)));
     assert_eq!(table.disperser(3), None);
-    assert_eq!(table.disperser_by_key(&disperser(2).network_key), Some(&disperser(2)));
-    assert_eq!(table.disperser_by_key(&table.operators()[0].network_key), None);
+    assert_eq!(
+        table.disperser_by_key(&disperser(2).network_key),
+        Some(&disperser(2))
+    );
+    assert_eq!(
+        table.disperser_by_key(&table.operators()[0].network_key),
+        None
+    );
 }
 
 /// The header is what those who hold only the root check against: every part of it follows from the entries.
@@ -58,10 +78,18 @@ fn header_is_made_by_the_functions_of_proto() {
     let table = OperatorTable::new(77, entries(5), vec![disperser(1)]).unwrap();
     let header = table.header();
     assert_eq!(header.operators, 5);
-    assert_eq!(header.operators_root, operators_tree(table.operators()).root());
-    assert_eq!(header.dispersers_root, dispersers_tree(table.dispersers()).root());
+    assert_eq!(
+        header.operators_root,
+        operators_tree(table.operators()).root()
+    );
+    assert_eq!(
+        header.dispersers_root,
+        dispersers_tree(table.dispersers()).root()
+    );
     assert_eq!(header.aggregate_key, table.aggregate_key().to_bytes());
-    let keys: Vec<PublicKey> = (0..5).map(|index| *table.public_key(index).unwrap()).collect();
+    let keys: Vec<PublicKey> = (0..5)
+        .map(|index| *table.public_key(index).unwrap())
+        .collect();
     assert_eq!(Some(*table.aggregate_key()), aggregate_public_keys(&keys));
     assert_eq!(table.root(), header.root());
 }
@@ -71,7 +99,14 @@ fn witnesses_lead_to_the_root() {
     let table = OperatorTable::new(1, entries(6), Vec::new()).unwrap();
     for index in 0..6 {
         let (entry, path) = table.witness(index).unwrap();
-        verify_path(&table.header().operators_root, 6, u64::from(index), entry.leaf(), &path).unwrap();
+        verify_path(
+            &table.header().operators_root,
+            6,
+            u64::from(index),
+            entry.leaf(),
+            &path,
+        )
+        .unwrap();
     }
     assert_eq!(table.witness(6), None);
 }
@@ -80,7 +115,11 @@ fn witnesses_lead_to_the_root() {
 #[test]
 fn everything_is_in_the_root() {
     let base = || (entries(3), vec![disperser(1)]);
-    let root = |block, (operators, dispersers)| OperatorTable::new(block, operators, dispersers).unwrap().root();
+    let root = |block, (operators, dispersers)| {
+        OperatorTable::new(block, operators, dispersers)
+            .unwrap()
+            .root()
+    };
     let expected = root(1, base());
     assert_eq!(root(1, base()), expected);
     let mut roots = vec![expected, root(2, base())];
@@ -111,15 +150,28 @@ fn registers_with_proofs() {
     let table = OperatorTable::register(1, registrations.clone(), Vec::new()).unwrap();
     for registration in &registrations {
         let index = table.find(&registration.entry.operator_id).unwrap();
-        assert_eq!(table.proof_of_possession(index), Some(&registration.proof_of_possession));
+        assert_eq!(
+            table.proof_of_possession(index),
+            Some(&registration.proof_of_possession)
+        );
     }
-    let plain = registrations.iter().map(|registration| registration.entry.clone()).collect();
-    assert_eq!(OperatorTable::new(1, plain, Vec::new()).unwrap().root(), table.root());
+    let plain = registrations
+        .iter()
+        .map(|registration| registration.entry.clone())
+        .collect();
+    assert_eq!(
+        OperatorTable::new(1, plain, Vec::new()).unwrap().root(),
+        table.root()
+    );
 }
 
 #[test]
 fn refuses_missing_possession() {
-    let refusal = |registrations| OperatorTable::register(1, registrations, Vec::new()).map(|_| ()).unwrap_err();
+    let refusal = |registrations| {
+        OperatorTable::register(1, registrations, Vec::new())
+            .map(|_| ())
+            .unwrap_err()
+    };
     let (honest, other) = (registration(0, &[(0, 5)]), registration(1, &[(0, 5)]));
     let operator = other.entry.operator_id;
 
@@ -127,19 +179,40 @@ fn refuses_missing_possession() {
     borrowed.proof_of_possession = honest.proof_of_possession;
     assert_eq!(
         refusal(vec![honest.clone(), borrowed]),
-        TableError::Possession { operator, source: BlsError::Possession }
+        TableError::Possession {
+            operator,
+            source: BlsError::Possession
+        }
     );
     // A signature of the key's bytes as a message is something else than a proof.
     let mut signed = other.clone();
     signed.proof_of_possession = bls_key(1).sign(&other.entry.bls_public_key.0).to_bytes();
-    assert_eq!(refusal(vec![signed]), TableError::Possession { operator, source: BlsError::Possession });
+    assert_eq!(
+        refusal(vec![signed]),
+        TableError::Possession {
+            operator,
+            source: BlsError::Possession
+        }
+    );
     let mut garbage = other.clone();
     garbage.proof_of_possession.0 = [0xff; 48];
-    assert_eq!(refusal(vec![garbage]), TableError::Possession { operator, source: BlsError::Encoding });
+    assert_eq!(
+        refusal(vec![garbage]),
+        TableError::Possession {
+            operator,
+            source: BlsError::Encoding
+        }
+    );
     let mut infinity = other;
     infinity.proof_of_possession.0 = [0; 48];
     infinity.proof_of_possession.0[0] = 0xc0;
-    assert_eq!(refusal(vec![infinity]), TableError::Possession { operator, source: BlsError::Infinity });
+    assert_eq!(
+        refusal(vec![infinity]),
+        TableError::Possession {
+            operator,
+            source: BlsError::Infinity
+        }
+    );
     assert_eq!(refusal(Vec::new()), TableError::NoOperators);
 }
 
@@ -153,11 +226,17 @@ fn the_cache_believes_nothing_new() {
     let mut borrowed = second.clone();
     borrowed.proof_of_possession = first.proof_of_possession;
     for _ in 0..2 {
-        assert!(matches!(cache.verify(&borrowed), Err(TableError::Possession { .. })));
+        assert!(matches!(
+            cache.verify(&borrowed),
+            Err(TableError::Possession { .. })
+        ));
     }
     let mut changed = first.clone();
     changed.entry.stakes = vec![(0, stake(0))];
-    assert!(matches!(cache.verify(&changed), Err(TableError::Entry { .. })));
+    assert!(matches!(
+        cache.verify(&changed),
+        Err(TableError::Entry { .. })
+    ));
     cache.retain([&second]);
     cache.verify(&first).unwrap();
 }
@@ -168,7 +247,10 @@ fn refuses_no_or_too_many_operators() {
     let many = vec![entry(0, &[(0, stake(1))]); MAX_OPERATORS + 1];
     assert_eq!(
         refusal(many, Vec::new()),
-        TableError::TooManyOperators { got: MAX_OPERATORS + 1, max: MAX_OPERATORS }
+        TableError::TooManyOperators {
+            got: MAX_OPERATORS + 1,
+            max: MAX_OPERATORS
+        }
     );
 }
 
@@ -182,24 +264,45 @@ fn refuses_broken_entries() {
     let operator = entries(3)[1].operator_id;
     assert!(matches!(
         broken(&|entry| entry.operator_id.0[0] ^= 1),
-        TableError::Entry { source: EntryError::Id { .. }, .. }
+        TableError::Entry {
+            source: EntryError::Id { .. },
+            ..
+        }
     ));
     assert!(matches!(
         broken(&|entry| entry.address = "nowhere".into()),
-        TableError::Entry { source: EntryError::Address { .. }, .. }
+        TableError::Entry {
+            source: EntryError::Address { .. },
+            ..
+        }
     ));
     assert_eq!(
         broken(&|entry| entry.stakes[1].1 = stake(0)),
-        TableError::Entry { operator, source: EntryError::ZeroStake { quorum: 3 } }
+        TableError::Entry {
+            operator,
+            source: EntryError::ZeroStake { quorum: 3 }
+        }
     );
     assert_eq!(
         broken(&|entry| entry.stakes.reverse()),
-        TableError::Entry { operator, source: EntryError::QuorumOrder { first: 3, second: 0 } }
+        TableError::Entry {
+            operator,
+            source: EntryError::QuorumOrder {
+                first: 3,
+                second: 0
+            }
+        }
     );
-    assert_eq!(broken(&|entry| entry.stakes.clear()), TableError::NoStake { operator });
+    assert_eq!(
+        broken(&|entry| entry.stakes.clear()),
+        TableError::NoStake { operator }
+    );
     assert_eq!(
         broken(&|entry| entry.network_key.0 = [0; 32]),
-        TableError::NetworkKey { who: format!("operator {operator}"), source: IdentityError::WeakKey }
+        TableError::NetworkKey {
+            who: format!("operator {operator}"),
+            source: IdentityError::WeakKey
+        }
     );
 }
 
@@ -227,37 +330,60 @@ fn refuses_duplicates() {
     operators.push(again);
     assert_eq!(
         refusal(operators, Vec::new()),
-        TableError::DuplicateOperator { operator: entries(3)[2].operator_id }
+        TableError::DuplicateOperator {
+            operator: entries(3)[2].operator_id
+        }
     );
 
     let mut operators = entries(3);
     operators[2].network_key = operators[0].network_key;
     let (first, second) = (operators[0].operator_id, operators[2].operator_id);
-    assert_eq!(refusal(operators, Vec::new()), TableError::DuplicateNetworkKey { first, second });
+    assert_eq!(
+        refusal(operators, Vec::new()),
+        TableError::DuplicateNetworkKey { first, second }
+    );
 
     let mut again = disperser(1);
     again.network_key = network_key(903);
-    assert_eq!(refusal(entries(1), vec![disperser(1), again]), TableError::DuplicateDisperser { id: 1 });
+    assert_eq!(
+        refusal(entries(1), vec![disperser(1), again]),
+        TableError::DuplicateDisperser { id: 1 }
+    );
     let mut same_key = disperser(1);
     same_key.id = 5;
     assert_eq!(
         refusal(entries(1), vec![same_key, disperser(1)]),
-        TableError::DuplicateDisperserKey { first: 1, second: 5 }
+        TableError::DuplicateDisperserKey {
+            first: 1,
+            second: 5
+        }
     );
     let mut weak = disperser(1);
     weak.network_key.0 = [0; 32];
     assert_eq!(
         refusal(entries(1), vec![weak]),
-        TableError::NetworkKey { who: "disperser 1".into(), source: IdentityError::WeakKey }
+        TableError::NetworkKey {
+            who: "disperser 1".into(),
+            source: IdentityError::WeakKey
+        }
     );
 }
 
 #[test]
 fn refuses_totals_beyond_256_bits() {
     let operators = vec![entry(0, &[(4, Stake::MAX)]), entry(1, &[(4, stake(1))])];
-    assert_eq!(refusal(operators, Vec::new()), TableError::TotalOverflow { quorum: 4 });
-    let fits = vec![entry(0, &[(4, Stake::MAX - stake(1))]), entry(1, &[(4, stake(1))])];
-    assert_eq!(OperatorTable::new(1, fits, Vec::new()).unwrap().total(4), Some(Stake::MAX));
+    assert_eq!(
+        refusal(operators, Vec::new()),
+        TableError::TotalOverflow { quorum: 4 }
+    );
+    let fits = vec![
+        entry(0, &[(4, Stake::MAX - stake(1))]),
+        entry(1, &[(4, stake(1))]),
+    ];
+    assert_eq!(
+        OperatorTable::new(1, fits, Vec::new()).unwrap().total(4),
+        Some(Stake::MAX)
+    );
 }
 
 #[test]
@@ -266,7 +392,10 @@ fn refuses_keys_that_cancel_out() {
     let mut negative = honest.bls_public_key;
     negative.0[0] ^= 0x20;
     let opposite = with_key(entry(1, &[(0, stake(1))]), negative);
-    assert_eq!(refusal(vec![honest, opposite], Vec::new()), TableError::NoAggregateKey);
+    assert_eq!(
+        refusal(vec![honest, opposite], Vec::new()),
+        TableError::NoAggregateKey
+    );
 }
 
 #[test]
@@ -276,15 +405,33 @@ fn codes_are_stable() {
     let errors = [
         TableError::NoOperators,
         TableError::TooManyOperators { got: 0, max: 0 },
-        TableError::Entry { operator, source: EntryError::ZeroStake { quorum: 0 } },
+        TableError::Entry {
+            operator,
+            source: EntryError::ZeroStake { quorum: 0 },
+        },
         TableError::NoStake { operator },
-        TableError::BlsKey { operator, source: key },
-        TableError::Possession { operator, source: key },
-        TableError::NetworkKey { who: String::new(), source: network },
+        TableError::BlsKey {
+            operator,
+            source: key,
+        },
+        TableError::Possession {
+            operator,
+            source: key,
+        },
+        TableError::NetworkKey {
+            who: String::new(),
+            source: network,
+        },
         TableError::DuplicateOperator { operator },
-        TableError::DuplicateNetworkKey { first: operator, second: operator },
+        TableError::DuplicateNetworkKey {
+            first: operator,
+            second: operator,
+        },
         TableError::DuplicateDisperser { id: 0 },
-        TableError::DuplicateDisperserKey { first: 0, second: 0 },
+        TableError::DuplicateDisperserKey {
+            first: 0,
+            second: 0,
+        },
         TableError::TotalOverflow { quorum: 0 },
         TableError::NoAggregateKey,
     ];

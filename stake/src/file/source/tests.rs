@@ -23,7 +23,9 @@ fn record(block: u64, stakes: &[u64]) -> TableRecord {
 }
 
 fn file(records: &[TableRecord]) -> TableFile {
-    TableFile { tables: records.to_vec() }
+    TableFile {
+        tables: records.to_vec(),
+    }
 }
 
 fn source(records: &[TableRecord]) -> (TempDir, FileStakeSource) {
@@ -36,7 +38,15 @@ fn source(records: &[TableRecord]) -> (TempDir, FileStakeSource) {
 
 fn blocks(source: &FileStakeSource) -> Vec<u64> {
     let events = source.events_since(0).unwrap();
-    events.into_iter().map(|StakeEvent { kind: StakeEventKind::Table { block, .. }, .. }| block).collect()
+    events
+        .into_iter()
+        .map(
+            |StakeEvent {
+                 kind: StakeEventKind::Table { block, .. },
+                 ..
+             }| block,
+        )
+        .collect()
 }
 
 #[test]
@@ -63,11 +73,17 @@ fn events_are_the_tables_in_order() {
         .into_iter()
         .map(|block| StakeEvent {
             cursor: block + 1,
-            kind: StakeEventKind::Table { block, root: source.table_at(block).unwrap().root() },
+            kind: StakeEventKind::Table {
+                block,
+                root: source.table_at(block).unwrap().root(),
+            },
         })
         .collect();
     assert_eq!(events, expected);
-    assert_eq!(source.events_since(events[0].cursor).unwrap(), expected[1..]);
+    assert_eq!(
+        source.events_since(events[0].cursor).unwrap(),
+        expected[1..]
+    );
     assert_eq!(source.events_since(events[1].cursor).unwrap(), []);
     assert_eq!(source.events_since(u64::MAX).unwrap(), []);
 }
@@ -76,19 +92,36 @@ fn events_are_the_tables_in_order() {
 fn refuses_to_open_what_is_broken() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("operators.toml");
-    assert_eq!(FileStakeSource::open(&path).map(|_| ()).unwrap_err().code(), "stake.io");
+    assert_eq!(
+        FileStakeSource::open(&path).map(|_| ()).unwrap_err().code(),
+        "stake.io"
+    );
     fs::write(&path, "tables = 1").unwrap();
-    assert_eq!(FileStakeSource::open(&path).map(|_| ()).unwrap_err().code(), "stake.malformed");
+    assert_eq!(
+        FileStakeSource::open(&path).map(|_| ()).unwrap_err().code(),
+        "stake.malformed"
+    );
     fs::write(&path, "tables = []").unwrap();
-    assert_eq!(FileStakeSource::open(&path).map(|_| ()).unwrap_err().code(), "stake.no_tables");
-    assert_eq!(FileStakeSource::open(directory.path()).map(|_| ()).unwrap_err().code(), "stake.io");
+    assert_eq!(
+        FileStakeSource::open(&path).map(|_| ()).unwrap_err().code(),
+        "stake.no_tables"
+    );
+    assert_eq!(
+        FileStakeSource::open(directory.path())
+            .map(|_| ())
+            .unwrap_err()
+            .code(),
+        "stake.io"
+    );
 }
 
 #[test]
 fn follows_the_file() {
     let (_directory, source) = source(&[record(10, &[1])]);
     let first = source.table_at(10).unwrap();
-    file(&[record(10, &[1]), record(20, &[1, 2])]).write(source.path()).unwrap();
+    file(&[record(10, &[1]), record(20, &[1, 2])])
+        .write(source.path())
+        .unwrap();
     assert_eq!(source.head(), Ok(20));
     assert_eq!(blocks(&source), [10, 20]);
     assert_eq!(source.table_at(10).unwrap().root(), first.root());
@@ -102,12 +135,19 @@ fn follows_the_file() {
 #[test]
 fn follows_a_file_that_is_edited_in_place() {
     let (_directory, source) = source(&[record(10, &[1])]);
-    let edited = file(&[record(11, &[1])]).to_text(crate::FileFormat::Toml, source.path()).unwrap();
-    assert_eq!(edited.len() as u64, fs::metadata(source.path()).unwrap().len());
+    let edited = file(&[record(11, &[1])])
+        .to_text(crate::FileFormat::Toml, source.path())
+        .unwrap();
+    assert_eq!(
+        edited.len() as u64,
+        fs::metadata(source.path()).unwrap().len()
+    );
     let handle = File::options().write(true).open(source.path()).unwrap();
     std::io::Write::write_all(&mut &handle, edited.as_bytes()).unwrap();
     // Not left to the resolution of the file system's clock.
-    handle.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap();
+    handle
+        .set_modified(SystemTime::now() + Duration::from_secs(5))
+        .unwrap();
     assert_eq!(source.head(), Ok(11));
 }
 
@@ -127,7 +167,9 @@ fn a_broken_file_keeps_the_last_good_table_and_says_why() {
 
     let mut unproven = record(20, &[1, 2]);
     unproven.operators[0].proof_of_possession = unproven.operators[1].proof_of_possession;
-    file(&[record(10, &[1]), unproven]).write(source.path()).unwrap();
+    file(&[record(10, &[1]), unproven])
+        .write(source.path())
+        .unwrap();
     still_there(Some("table.possession"));
 
     fs::remove_file(source.path()).unwrap();
@@ -142,9 +184,16 @@ fn a_broken_file_keeps_the_last_good_table_and_says_why() {
 fn a_table_in_use_cannot_be_rewritten() {
     let (_directory, source) = source(&[record(10, &[1])]);
     let old = source.table_at(10).unwrap().root();
-    file(&[record(10, &[2]), record(20, &[1])]).write(source.path()).unwrap();
+    file(&[record(10, &[2]), record(20, &[1])])
+        .write(source.path())
+        .unwrap();
     match source.reload().unwrap_err() {
-        StakeError::Rewritten { path, block: 10, old: named, new } => {
+        StakeError::Rewritten {
+            path,
+            block: 10,
+            old: named,
+            new,
+        } => {
             assert_eq!((path.as_path(), named), (source.path(), old));
             assert_ne!(new, old);
         }
@@ -152,7 +201,9 @@ fn a_table_in_use_cannot_be_rewritten() {
     }
     assert_eq!(source.head(), Ok(10), "nothing of the file was taken over");
     assert_eq!(source.table_at(10).unwrap().root(), old);
-    file(&[record(10, &[1]), record(20, &[2])]).write(source.path()).unwrap();
+    file(&[record(10, &[1]), record(20, &[2])])
+        .write(source.path())
+        .unwrap();
     assert_eq!((source.reload(), source.head()), (Ok(()), Ok(20)));
 }
 
@@ -170,7 +221,10 @@ fn readers_see_whole_states() {
                     let head = source.head().unwrap();
                     assert!(head >= last, "the head went back from {last} to {head}");
                     let table = source.table_at(head).unwrap();
-                    assert_eq!(table.operators()[0].stakes[0].1, crate::testing::stake(head));
+                    assert_eq!(
+                        table.operators()[0].stakes[0].1,
+                        crate::testing::stake(head)
+                    );
                     last = head;
                 }
             });
