@@ -112,7 +112,9 @@ impl SecretKey {
     ///
     /// [`BlsError::SecretKey`] for zero and for numbers not below the group order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, BlsError> {
-        BlstSecretKey::from_bytes(bytes).map(Self).map_err(|_| BlsError::SecretKey)
+        BlstSecretKey::from_bytes(bytes)
+            .map(Self)
+            .map_err(|_| BlsError::SecretKey)
     }
 
     /// The key as a big-endian number.
@@ -133,7 +135,11 @@ impl SecretKey {
     /// The proof that the holder of the public key knows the secret one: its signature of the public key's bytes under
     /// [`POSSESSION_SUITE`].
     pub fn prove_possession(&self) -> Signature {
-        Signature(self.0.sign(&self.public_key().to_bytes().0, POSSESSION_SUITE.as_bytes(), &[]))
+        Signature(self.0.sign(
+            &self.public_key().to_bytes().0,
+            POSSESSION_SUITE.as_bytes(),
+            &[],
+        ))
     }
 }
 
@@ -155,7 +161,9 @@ impl PublicKey {
     ///
     /// [`BlsError::Encoding`], [`BlsError::Subgroup`] or [`BlsError::Infinity`].
     pub fn from_bytes(bytes: &PublicKeyBytes) -> Result<Self, BlsError> {
-        BlstPublicKey::key_validate(&bytes.0).map(Self).map_err(BlsError::from_decoding)
+        BlstPublicKey::key_validate(&bytes.0)
+            .map(Self)
+            .map_err(BlsError::from_decoding)
     }
 
     /// The compressed encoding.
@@ -169,7 +177,9 @@ impl PublicKey {
     ///
     /// [`BlsError::Signature`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BlsError> {
-        self.verify_under(SIGNATURE_SUITE, message, signature).then_some(()).ok_or(BlsError::Signature)
+        self.verify_under(SIGNATURE_SUITE, message, signature)
+            .then_some(())
+            .ok_or(BlsError::Signature)
     }
 
     /// Checks a proof of possession of this key.
@@ -178,12 +188,17 @@ impl PublicKey {
     ///
     /// [`BlsError::Possession`].
     pub fn verify_possession(&self, proof: &Signature) -> Result<(), BlsError> {
-        self.verify_under(POSSESSION_SUITE, &self.to_bytes().0, proof).then_some(()).ok_or(BlsError::Possession)
+        self.verify_under(POSSESSION_SUITE, &self.to_bytes().0, proof)
+            .then_some(())
+            .ok_or(BlsError::Possession)
     }
 
     fn verify_under(&self, suite: &str, message: &[u8], signature: &Signature) -> bool {
         // Neither subgroup check is asked for: both types were checked when they were made.
-        signature.0.verify(false, message, suite.as_bytes(), &[], &self.0, false) == BLST_ERROR::BLST_SUCCESS
+        signature
+            .0
+            .verify(false, message, suite.as_bytes(), &[], &self.0, false)
+            == BLST_ERROR::BLST_SUCCESS
     }
 
     /// `None` if the sum is the point at infinity, which is no key.
@@ -219,7 +234,9 @@ impl Signature {
     ///
     /// [`BlsError::Encoding`], [`BlsError::Subgroup`] or [`BlsError::Infinity`].
     pub fn from_bytes(bytes: &SignatureBytes) -> Result<Self, BlsError> {
-        BlstSignature::sig_validate(&bytes.0, true).map(Self).map_err(BlsError::from_decoding)
+        BlstSignature::sig_validate(&bytes.0, true)
+            .map(Self)
+            .map_err(BlsError::from_decoding)
     }
 
     /// The compressed encoding.

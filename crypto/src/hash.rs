@@ -39,7 +39,10 @@ pub fn sha256(parts: &[&[u8]]) -> Hash {
 ///
 /// If `len` exceeds [`MAX_EXPANDED_LEN`]. The length is a constant of the calling code, never an input.
 pub fn expand_xmd(msg: &[u8], dst: &[u8], len: usize) -> Vec<u8> {
-    assert!(len <= MAX_EXPANDED_LEN, "expand_message_xmd yields at most {MAX_EXPANDED_LEN} bytes, not {len}");
+    assert!(
+        len <= MAX_EXPANDED_LEN,
+        "expand_message_xmd yields at most {MAX_EXPANDED_LEN} bytes, not {len}"
+    );
 
     let oversize;
     let dst = if dst.len() > 255 {

@@ -47,7 +47,10 @@ pub fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
         return Err(HexError::Digit { found });
     }
     let mut bytes = [0; N];
-    hex::decode_to_slice(digits, &mut bytes).map_err(|_| HexError::Length { expected: N, got: digits.len() })?;
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| HexError::Length {
+        expected: N,
+        got: digits.len(),
+    })?;
     Ok(bytes)
 }
 
@@ -93,8 +96,12 @@ macro_rules! impl_hex_bytes {
         }
 
         impl<'de> ::serde::Deserialize<'de> for $name {
-            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <::std::borrow::Cow<'de, str> as ::serde::Deserialize>::deserialize(deserializer)?;
+            fn deserialize<D: ::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                let text = <::std::borrow::Cow<'de, str> as ::serde::Deserialize>::deserialize(
+                    deserializer,
+                )?;
                 text.parse().map_err(::serde::de::Error::custom)
             }
         }

@@ -11,10 +11,13 @@ use crate::hex_bytes::impl_hex_bytes;
 use crate::{Blame, Coded};
 
 /// DER of `SubjectPublicKeyInfo { algorithm: Ed25519, subjectPublicKey: 32 bytes }` up to the key.
-const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const SPKI_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 /// DER of PKCS #8 version 1 with an Ed25519 private key up to the seed.
-const PKCS8_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const PKCS8_PREFIX: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// The y coordinates (little-endian, sign bit clear) of the points of order 1, 2, 4 and 8, in every encoding that decodes to
 /// them. Under such a key some signatures are valid for almost any message, and anybody can make them.
@@ -30,12 +33,14 @@ const WEAK_KEYS: [[u8; 32]; 7] = [
     with_ends(0xee, 0xff, 0x7f),
     // the two y of order 8
     [
-        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
-        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
     ],
     [
-        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
-        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
     ],
 ];
 
@@ -111,7 +116,11 @@ impl NetworkKey {
     /// Signs `message`. Deterministic.
     #[allow(clippy::expect_used)] // a length that the standard fixes
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        key_pair(&self.seed).sign(message).as_ref().try_into().expect("an ed25519 signature has 64 bytes")
+        key_pair(&self.seed)
+            .sign(message)
+            .as_ref()
+            .try_into()
+            .expect("an ed25519 signature has 64 bytes")
     }
 }
 
@@ -122,7 +131,10 @@ fn key_pair(seed: &[u8; 32]) -> Ed25519KeyPair {
 
 #[allow(clippy::expect_used)] // a length that the standard fixes
 fn public_of(pair: &Ed25519KeyPair) -> [u8; 32] {
-    pair.public_key().as_ref().try_into().expect("an ed25519 public key has 32 bytes")
+    pair.public_key()
+        .as_ref()
+        .try_into()
+        .expect("an ed25519 public key has 32 bytes")
 }
 
 impl fmt::Debug for NetworkKey {
@@ -165,7 +177,11 @@ impl NetworkPublicKey {
     pub fn check_strength(&self) -> Result<(), IdentityError> {
         let mut without_sign = self.0;
         without_sign[31] &= 0x7f;
-        if WEAK_KEYS.contains(&without_sign) { Err(IdentityError::WeakKey) } else { Ok(()) }
+        if WEAK_KEYS.contains(&without_sign) {
+            Err(IdentityError::WeakKey)
+        } else {
+            Ok(())
+        }
     }
 
     /// Checks a signature.
@@ -174,7 +190,9 @@ impl NetworkPublicKey {
     ///
     /// [`IdentityError::Signature`].
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), IdentityError> {
-        UnparsedPublicKey::new(&ED25519, &self.0).verify(message, signature).map_err(|_| IdentityError::Signature)
+        UnparsedPublicKey::new(&ED25519, &self.0)
+            .verify(message, signature)
+            .map_err(|_| IdentityError::Signature)
     }
 }
 

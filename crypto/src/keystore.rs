@@ -239,6 +239,7 @@ enum Kdf {
 ///
 /// `public` goes into the file as it is, so that a keystore can be told from another without its password. `salt`, `iv` and
 /// `uuid` must be fresh random bytes from the operating system.
+#[allow(clippy::too_many_arguments)] // the randomness that this crate does not draw itself takes three of them
 pub fn encrypt(
     kind: KeyKind,
     secret: &[u8; 32],

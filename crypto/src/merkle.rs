@@ -84,7 +84,12 @@ impl MerkleTree {
         I: IntoIterator,
         I::Item: AsRef<[u8]>,
     {
-        Self::from_leaf_hashes(leaves.into_iter().map(|leaf| leaf_hash(leaf.as_ref())).collect())
+        Self::from_leaf_hashes(
+            leaves
+                .into_iter()
+                .map(|leaf| leaf_hash(leaf.as_ref()))
+                .collect(),
+        )
     }
 
     /// The tree over leaves that are hashed already (by [`leaf_hash`]).
@@ -99,7 +104,11 @@ impl MerkleTree {
 
     /// The root; of a tree without leaves `H("")`, as the RFC defines it.
     pub fn root(&self) -> Hash {
-        self.levels.last().and_then(|top| top.first()).copied().unwrap_or_else(|| sha256(&[]))
+        self.levels
+            .last()
+            .and_then(|top| top.first())
+            .copied()
+            .unwrap_or_else(|| sha256(&[]))
     }
 
     /// Number of leaves.
@@ -150,7 +159,13 @@ impl MerkleTree {
 /// # Errors
 ///
 /// [`MerkleError`] when the position is outside the tree, the path has another length than the position needs, or the root differs.
-pub fn verify_path(root: &Hash, leaf_count: u64, index: u64, leaf: Hash, path: &[Hash]) -> Result<(), MerkleError> {
+pub fn verify_path(
+    root: &Hash,
+    leaf_count: u64,
+    index: u64,
+    leaf: Hash,
+    path: &[Hash],
+) -> Result<(), MerkleError> {
     verify_range(root, leaf_count, index, &[leaf], path)
 }
 
@@ -178,11 +193,18 @@ pub fn verify_range(
     let run = leaves.len() as u64;
     let end = start.saturating_add(run);
     if start >= leaf_count || run > leaf_count - start {
-        return Err(MerkleError::OutOfRange { start, end, leaves: leaf_count });
+        return Err(MerkleError::OutOfRange {
+            start,
+            end,
+            leaves: leaf_count,
+        });
     }
     let expected = range_proof_len(leaf_count, start, end);
     if proof.len() != expected {
-        return Err(MerkleError::ProofLength { got: proof.len(), expected });
+        return Err(MerkleError::ProofLength {
+            got: proof.len(),
+            expected,
+        });
     }
 
     let mut nodes = leaves.to_vec();
@@ -191,7 +213,11 @@ pub fn verify_range(
     while width > 1 {
         // The length was checked above, so the iterator cannot run dry; if it could, the root would differ.
         let left = if start % 2 == 1 { proof.next() } else { None };
-        let right = if end % 2 == 1 && end < width { proof.next() } else { None };
+        let right = if end % 2 == 1 && end < width {
+            proof.next()
+        } else {
+            None
+        };
         nodes = pair_up(left, &nodes, right);
         start /= 2;
         end = end.div_ceil(2);

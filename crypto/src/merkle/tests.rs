@@ -137,11 +137,11 @@ fn small_trees_exhaustively() {
         assert_eq!(tree.len(), n);
         assert_eq!(tree.root(), naive::root(&data));
         assert_eq!(tree.path(n), None);
-        for i in 0..n {
+        for (i, hash) in hashes.iter().enumerate() {
             let path = tree.path(i).unwrap();
             assert_eq!(path, naive::path(i, &data), "path of {i} of {n}");
-            assert_eq!(tree.leaf(i), Some(hashes[i]));
-            verify_path(&tree.root(), n as u64, i as u64, hashes[i], &path).unwrap();
+            assert_eq!(tree.leaf(i), Some(*hash));
+            verify_path(&tree.root(), n as u64, i as u64, *hash, &path).unwrap();
         }
         for start in 0..n {
             assert_eq!(tree.range_proof(start..start), None);
