@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ashlar_crypto::sha256;
-use ashlar_proto::{Certificate, CertificatePolicy, Stake, verify_certificate};
+use ashlar_proto::{CertificatePolicy, Stake, verify_certificate};
 use ashlar_retriever::Source;
 use clap::Args;
 use serde::Serialize;
@@ -133,29 +133,25 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
 
     steps.begin("posting the file and waiting for its certificate".to_owned());
     let started = Instant::now();
-    let posted = put::post(
-        ui,
-        &Post {
-            disperser: devnet.file.disperser_url.clone(),
-            stake: Some(table.clone()),
-            quorums: (0..QUORUMS).collect(),
-            ..Post::default()
-        },
-        payload.clone(),
-    )
-    .await?;
+    let mut post = Post::new(devnet.file.disperser_url.clone());
+    post.stake = Some(table.clone());
+    post.options.quorums = (0..QUORUMS).collect();
+    let posted = put::post(ui, &post, payload.clone()).await?;
     steps.end("posted and certified", started);
-    let bytes = posted.certificate_bytes()?;
+    let certificate = posted.certificate.ok_or_else(|| {
+        CliError::new(Exit::Failure, "demo.no_certificate", "there is no certificate although it was waited for")
+    })?;
     let certificate_file = folder.path.join("payload.cert");
-    files::write_atomically(&certificate_file, bytes, files::Access::Everyone)?;
+    let bytes = certificate.to_bytes();
+    files::write_atomically(&certificate_file, &bytes, files::Access::Everyone)?;
 
-    let certificate = Certificate::from_bytes(bytes)
-        .map_err(|error| CliError::coded(Exit::Refused, "the certificate does not decode", &error))?;
+    // The file is the certificate from here on: what is on disk is what others would get.
+    let (certificate, size) = cert::read(&certificate_file)?;
     let operators = cert::table_of(table.as_ref(), &certificate)?;
     let policy = CertificatePolicy::requiring((0..QUORUMS).collect::<Vec<_>>());
     let verified = verify_certificate(&certificate, operators.as_ref(), &policy)
         .map_err(|error| CliError::coded(Exit::Refused, "the certificate is refused", &error))?;
-    let view = cert::view(&certificate, bytes.len() as u64);
+    let view = cert::view(&certificate, size);
     let checked = cert::verified_view(&verified);
     ui.note(certificate_text(&view, &checked, &posted.stages));
 

@@ -38,6 +38,8 @@ pub struct CliError {
     pub why: Vec<String>,
     /// What to do next.
     pub next: Option<String>,
+    /// Facts for scripts, such as the id of a blob that is still on its way.
+    pub facts: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The result of every command.
@@ -53,6 +55,7 @@ impl CliError {
             what: what.into(),
             why: Vec::new(),
             next: None,
+            facts: serde_json::Map::new(),
         }
     }
 
@@ -65,6 +68,7 @@ impl CliError {
             what: what.into(),
             why: chain(error),
             next: None,
+            facts: serde_json::Map::new(),
         }
     }
 
@@ -80,7 +84,7 @@ impl CliError {
             std::io::ErrorKind::StorageFull => "io.full",
             _ => "io.failed",
         };
-        CliError { exit, code: code.to_owned(), blame: None, what: what.into(), why: chain(error), next: None }
+        CliError { why: chain(error), ..CliError::new(exit, code, what) }
     }
 
     /// The command line or a file the person wrote is wrong.
@@ -102,6 +106,13 @@ impl CliError {
         self
     }
 
+    /// Adds a fact for scripts.
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// Writes the error to standard error: three short lines, or one JSON object.
     pub fn print(&self, json: bool) {
         if json {
@@ -119,20 +130,19 @@ impl CliError {
 
     /// The error as the JSON object that `--json` prints.
     pub fn to_json(&self) -> serde_json::Value {
-        json!({
-            "error": {
-                "code": self.code,
-                "exit": self.exit as u8,
-                "blame": self.blame.map(|blame| match blame {
-                    Blame::Caller => "caller",
-                    Blame::Peer => "peer",
-                    Blame::Us => "us",
-                }),
-                "what": self.what,
-                "why": self.why,
-                "next": self.next,
-            }
-        })
+        let mut error = self.facts.clone();
+        let blame = self.blame.map(|blame| blame.to_string());
+        for (name, value) in [
+            ("code", json!(self.code)),
+            ("exit", json!(self.exit as u8)),
+            ("blame", json!(blame)),
+            ("what", json!(self.what)),
+            ("why", json!(self.why)),
+            ("next", json!(self.next)),
+        ] {
+            error.insert(name.to_owned(), value);
+        }
+        json!({ "error": error })
     }
 }
 

@@ -136,6 +136,9 @@ pub async fn fetch(fetch: &Fetch, verified: &VerifiedCertificate) -> CliResult<(
         Err(error) => {
             let exit = match error.kind {
                 RetrieveErrorKind::Deadline { .. } => Exit::Timeout,
+                RetrieveErrorKind::EncodedWrongly { .. }
+                | RetrieveErrorKind::Payload(_)
+                | RetrieveErrorKind::WrongTable { .. } => Exit::Refused,
                 _ => Exit::Unavailable,
             };
             let mut failure = CliError::coded(exit, "could not get the payload", &error.kind);

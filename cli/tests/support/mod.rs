@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use ashlar_cli::devnet::layout::{DevnetFile, NodeEntry};
 use serde_json::Value;
 
+pub mod evil;
 pub mod random;
 
 /// No single step of a test may take longer, on a busy machine with two cores.

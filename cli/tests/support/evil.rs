@@ -1,0 +1,191 @@
+//! A disperser made by hand: it can send operators anything, honest or not.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ashlar_crypto::bls::SignatureBytes;
+use ashlar_crypto::hash::Hash;
+use ashlar_crypto::kzg::ProofBytes;
+use ashlar_crypto::{
+    AggregatedRow, Encoding, MerkleTree, NetworkKey, RowChallenge, Rows, Setup, Slices, commit_rows, prove_chunks,
+};
+use ashlar_net::{Client, NetLimits, Peer};
+use ashlar_proto::wire::{Request, Response, StoreBatch};
+use ashlar_proto::{
+    Account, BatchHeader, BlobHeader, OperatorEntry, Runs, batch_tree, commitments_root, version,
+};
+use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource};
+use bytes::Bytes;
+
+use super::Devnet;
+
+/// A key of a devnet process, opened with its password file.
+pub fn network_key(dir: &std::path::Path) -> NetworkKey {
+    let password = std::fs::read_to_string(dir.join("password")).unwrap();
+    ashlar_cli::keys::open_network(&dir.join("network.json"), password.trim()).unwrap()
+}
+
+pub fn table(devnet: &Devnet) -> Arc<OperatorTable> {
+    let source = FileStakeSource::open(&devnet.file.table).unwrap();
+    source.table_at(source.head().unwrap()).unwrap()
+}
+
+pub fn now_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// A batch of one blob, every part of which a test can spoil before or after the parts that depend on it are made.
+pub struct Batch {
+    pub version: u16,
+    pub payload_len: u64,
+    /// What the commitments and proofs are made from.
+    pub rows: Rows,
+    pub commitments: Vec<[u8; 48]>,
+    /// What is sent as slices: `slices[j]` is slice j.
+    pub slices: Vec<Vec<u8>>,
+    pub quorums: Vec<u8>,
+    pub reference_block: u64,
+    pub disperser_id: u32,
+    pub sequence: u64,
+    pub created_at_ms: u64,
+}
+
+/// A batch whose headers and proofs are made.
+pub struct Sealed {
+    pub blob_header: BlobHeader,
+    pub batch_header: BatchHeader,
+    pub commitments: Vec<[u8; 48]>,
+    pub slices: Vec<Vec<u8>>,
+    pub tree: MerkleTree,
+    pub chunk_proofs: Vec<ProofBytes>,
+}
+
+impl Batch {
+    /// An honest one.
+    pub fn honest(table: &OperatorTable, payload: &[u8], sequence: u64) -> Batch {
+        let rows = Rows::from_payload(payload, Encoding::Packed31).unwrap();
+        let code = version(1).unwrap().code;
+        Batch {
+            version: 1,
+            payload_len: payload.len() as u64,
+            commitments: commit_rows(Setup::ethereum(), &rows).iter().map(|point| point.to_bytes().0).collect(),
+            slices: Slices::extend(code, &rows).iter().map(<[u8]>::to_vec).collect(),
+            rows,
+            quorums: vec![0],
+            reference_block: table.reference_block(),
+            disperser_id: 0,
+            sequence,
+            created_at_ms: now_ms(),
+        }
+    }
+
+    /// Roots, headers, digest and proofs over whatever the parts are now.
+    pub fn seal(&self) -> Sealed {
+        let code = version(1).unwrap().code;
+        let tree = MerkleTree::from_leaves(&self.slices);
+        let points: Vec<_> = self.commitments.iter().map(|bytes| ashlar_crypto::CommitmentBytes(*bytes)).collect();
+        let rows = u32::try_from(self.rows.count()).unwrap();
+        let blob_header = BlobHeader {
+            version: self.version,
+            encoding: Encoding::Packed31,
+            payload_len: self.payload_len,
+            rows,
+            commitments_root: commitments_root(&points),
+            chunk_root: tree.root(),
+            quorums: self.quorums.clone(),
+            account: Account::default(),
+            salt: self.sequence,
+        };
+        let batch_header = BatchHeader {
+            version: self.version,
+            batch_root: batch_tree(&[blob_header.blob_key()]).root(),
+            blobs: 1,
+            rows,
+            reference_block: self.reference_block,
+            disperser_id: self.disperser_id,
+            sequence: self.sequence,
+            created_at_ms: self.created_at_ms,
+        };
+        let mut aggregated = AggregatedRow::new(RowChallenge::new(&batch_header.digest().0));
+        aggregated.absorb(&self.rows);
+        Sealed {
+            chunk_proofs: prove_chunks(Setup::ethereum(), code, &aggregated),
+            blob_header,
+            batch_header,
+            commitments: self.commitments.clone(),
+            slices: self.slices.clone(),
+            tree,
+        }
+    }
+}
+
+impl Sealed {
+    /// What an operator with these chunks is sent.
+    pub fn request(&self, chunks: &[u32]) -> (StoreBatch, Vec<Bytes>) {
+        let runs = Runs::from_indices(chunks).unwrap();
+        let message = StoreBatch {
+            batch_header: self.batch_header.clone(),
+            blob_headers: vec![self.blob_header.clone()],
+            slice_proofs: vec![range_proofs(&self.tree, &runs)],
+            chunk_proofs: chunks.iter().map(|&chunk| self.chunk_proofs[chunk as usize]).collect(),
+            runs,
+        };
+        let mut bulk = vec![Bytes::from(self.commitments.concat())];
+        bulk.extend(chunks.iter().map(|&chunk| Bytes::from(self.slices[chunk as usize].clone())));
+        (message, bulk)
+    }
+}
+
+/// The Merkle range proof of each run.
+pub fn range_proofs(tree: &MerkleTree, runs: &Runs) -> Vec<Vec<Hash>> {
+    runs.as_slice()
+        .iter()
+        .map(|&(start, len)| tree.range_proof(start as usize..(start + len) as usize).unwrap())
+        .collect()
+}
+
+/// Which chunks each operator of the table is to hold.
+pub fn assignment(table: &OperatorTable, quorums: &[u8]) -> Assignment {
+    Assignment::compute(table, version(1).unwrap(), quorums).unwrap()
+}
+
+/// Sends requests with one network key.
+pub struct Sender {
+    client: Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Sender {
+    pub fn new(key: &NetworkKey) -> Sender {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let client = runtime.block_on(async { Client::new(key, NetLimits::default()) }).unwrap();
+        Sender { client, runtime }
+    }
+
+    /// The answer's signature, or the refusal's code.
+    pub fn send(&self, to: &OperatorEntry, message: StoreBatch, bulk: Vec<Bytes>) -> Result<SignatureBytes, String> {
+        let peer = Peer { address: to.address.clone(), network_key: to.network_key };
+        let answer = self
+            .runtime
+            .block_on(self.client.request(&peer, Request::StoreBatch(message), bulk, Duration::from_secs(60)))
+            .unwrap_or_else(|error| panic!("{}: {error}", to.address));
+        match answer.response {
+            Response::Stored(stored) => Ok(stored.signature),
+            Response::Error(error) => Err(error.code),
+            other => panic!("an operator answered a batch with {other:?}"),
+        }
+    }
+
+    /// Sends a sealed batch to every operator and returns what each of them said, by index.
+    pub fn send_to_all(&self, table: &OperatorTable, batch: &Sealed) -> Vec<Result<SignatureBytes, String>> {
+        let assignment = assignment(table, &batch.blob_header.quorums);
+        (0u32..)
+            .zip(table.operators())
+            .map(|(index, operator)| {
+                let (message, bulk) = batch.request(assignment.chunks(index));
+                self.send(operator, message, bulk)
+            })
+            .collect()
+    }
+}
+
