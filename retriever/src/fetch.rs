@@ -62,7 +62,7 @@ struct Fetch<'a> {
 }
 
 impl Retriever {
-    /// A retriever that asks relays and operators.
+    /// A retriever that asks relays, and operators over `network`: an [`ashlar_net::Client`], or a test's own.
     ///
     /// # Errors
     ///

@@ -16,16 +16,16 @@
 //! ```no_run
 //! # use std::sync::Arc;
 //! # use ashlar_proto::{Certificate, CertificatePolicy, verify_certificate};
-//! # use ashlar_retriever::{Network, Retriever, RetrieverConfig, Source};
+//! # use ashlar_retriever::{Retriever, RetrieverConfig, Source};
 //! # use ashlar_stake::StakeSource;
 //! # async fn example(
-//! #     stake: Arc<dyn StakeSource>, network: Arc<dyn Network>, bytes: &[u8],
+//! #     stake: Arc<dyn StakeSource>, net: ashlar_net::Client, bytes: &[u8],
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! let cert = Certificate::from_bytes(bytes)?;
 //! let table = stake.table_at(cert.batch_header.reference_block)?;
 //! let cert = verify_certificate(&cert, table.as_ref(), &CertificatePolicy::default())?;
 //!
-//! let retriever = Retriever::new(RetrieverConfig::default(), stake, network)?;
+//! let retriever = Retriever::new(RetrieverConfig::default(), stake, Arc::new(net))?;
 //! let found = retriever.fetch(&cert, Source::Operators).await?;
 //! println!("{} bytes", found.payload.len());
 //! for skipped in &found.report.skipped {

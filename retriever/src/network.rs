@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ashlar_crypto::Coded;
+use ashlar_net::{CallOptions, Client, NetError, Peer};
 use ashlar_proto::OperatorEntry;
 use ashlar_proto::wire::{Request, Response};
 use bytes::Bytes;
@@ -21,4 +23,36 @@ pub trait Network: Send + Sync + 'static {
         max_bulk: u64,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(Response, Bytes), Fault>>;
+}
+
+impl Network for Client {
+    fn ask<'a>(
+        &'a self,
+        operator: &'a OperatorEntry,
+        request: Request,
+        max_bulk: u64,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(Response, Bytes), Fault>> {
+        let peer = Peer {
+            address: operator.address.clone(),
+            network_key: operator.network_key,
+        };
+        let options = CallOptions {
+            deadline: timeout,
+            max_answer_bulk: max_bulk,
+        };
+        Box::pin(async move {
+            match self.call(&peer, &request, &[], options).await {
+                Ok(answer) => Ok((answer.response, answer.bulk)),
+                Err(NetError::Remote(reply)) => {
+                    Err(Fault::refused(&reply.code, reply.blame, &reply.message))
+                }
+                Err(error) => Err(Fault::Network {
+                    code: error.code(),
+                    retry: error.is_transient(),
+                    reason: error.to_string(),
+                }),
+            }
+        })
+    }
 }

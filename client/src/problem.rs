@@ -1,0 +1,72 @@
+//! Reading RFC 9457 problem documents: what the disperser says when it refuses.
+
+use ashlar_crypto::Blame;
+pub use ashlar_proto::api::Problem;
+use ashlar_proto::wire::cut_text;
+use serde_json::Value;
+
+/// Most bytes of an error answer that are read.
+pub const MAX_PROBLEM_BYTES: usize = 64 << 10;
+
+/// Longest text that is kept of a problem's member, bytes.
+const MAX_TEXT: usize = 1000;
+
+/// Makes a problem of an error answer. Whatever is missing or has another shape is made up from the status: a proxy in
+/// front of the disperser answers in its own way, and an error about an error helps nobody. Texts are cut, and control
+/// characters replaced: they end up in terminals.
+#[must_use]
+pub fn parse(status: u16, content_type: Option<&str>, body: &[u8]) -> Problem {
+    let is_json = content_type.is_some_and(|kind| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/problem+json")
+            || kind.eq_ignore_ascii_case("application/json")
+    });
+    let document = is_json
+        .then(|| serde_json::from_slice::<Value>(body).ok())
+        .flatten();
+    let field = |name: &str| {
+        document
+            .as_ref()
+            .and_then(|document| text(document.get(name)?))
+    };
+    let code = field("code").unwrap_or_else(|| format!("http.{status}"));
+    let blame = match field("blame").as_deref() {
+        Some("caller") => Blame::Caller,
+        Some("peer") => Blame::Peer,
+        Some("us") => Blame::Us,
+        _ if (400..500).contains(&status) => Blame::Caller,
+        _ => Blame::Us,
+    };
+    let detail = field("detail").unwrap_or_else(|| {
+        let line = String::from_utf8_lossy(body);
+        let line = line.lines().next().unwrap_or_default().trim();
+        if document.is_some() || line.is_empty() {
+            format!("HTTP status {status}")
+        } else {
+            cut_text(line, 200)
+        }
+    });
+    let mut problem = Problem::new(status, &code, blame, detail);
+    if let Some(kind) = field("type") {
+        problem.kind = kind;
+    }
+    if let Some(title) = field("title") {
+        problem.title = title;
+    }
+    problem.instance = field("instance");
+    problem.got = field("got");
+    problem.expected = field("expected");
+    problem
+}
+
+/// Strings as they are, numbers and the like as JSON.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(cut_text(text, MAX_TEXT)),
+        other => Some(cut_text(&other.to_string(), MAX_TEXT)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
