@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ashlar_proto::{
-    Attestation, Certificate, CertificatePolicy, QuorumId, TableRoot, VerifiedCertificate, verify_certificate,
-    verify_portable,
+    Attestation, Certificate, CertificatePolicy, QuorumId, TableRoot, VerifiedCertificate,
+    verify_certificate, verify_portable,
 };
 use ashlar_stake::{OperatorTable, StakeSource};
 use clap::{Args, Subcommand};
@@ -193,7 +193,11 @@ pub fn run(ui: Ui, args: CertArgs) -> CliResult {
             let (certificate, _) = read(&args.file)?;
             let table = table_of(args.table.open()?.as_ref(), &certificate)?;
             let portable = certificate.to_portable(table.as_ref()).map_err(|error| {
-                CliError::coded(Exit::Refused, format!("{} does not fit the table", args.file.display()), &error)
+                CliError::coded(
+                    Exit::Refused,
+                    format!("{} does not fit the table", args.file.display()),
+                    &error,
+                )
             })?;
             let bytes = portable.to_bytes();
             files::write_atomically(&args.out, &bytes, Access::Everyone)?;
@@ -209,13 +213,24 @@ fn verify(ui: Ui, args: &VerifyArgs) -> CliResult {
     let verified = match &args.table_root {
         Some(root) => {
             if matches!(certificate.attestation, Attestation::Compact { .. }) {
-                return Err(CliError::usage(format!("{} is a compact certificate", args.file.display()))
-                    .because("it names signers by their place in the operator table, so the table is needed")
-                    .next("give --table, or make its portable form: ashlar cert portable"));
+                return Err(CliError::usage(format!(
+                    "{} is a compact certificate",
+                    args.file.display()
+                ))
+                .because(
+                    "it names signers by their place in the operator table, so the table is needed",
+                )
+                .next("give --table, or make its portable form: ashlar cert portable"));
             }
-            verify_portable(&certificate, root, &policy).map_err(|error| refused(&args.file, &error))?
+            verify_portable(&certificate, root, &policy)
+                .map_err(|error| refused(&args.file, &error))?
         }
-        None => check(&args.file, &certificate, args.table.open()?.as_ref(), &policy)?,
+        None => check(
+            &args.file,
+            &certificate,
+            args.table.open()?.as_ref(),
+            &policy,
+        )?,
     };
     let view = verified_view(&verified);
     ui.data(&view, || {
@@ -251,11 +266,18 @@ pub fn policy(quorums: &[QuorumId]) -> CertificatePolicy {
 ///
 /// # Errors
 /// The source has no table for that block.
-pub fn table_of(source: &dyn StakeSource, certificate: &Certificate) -> CliResult<Arc<OperatorTable>> {
+pub fn table_of(
+    source: &dyn StakeSource,
+    certificate: &Certificate,
+) -> CliResult<Arc<OperatorTable>> {
     let block = certificate.batch_header.reference_block;
     source.table_at(block).map_err(|error| {
-        CliError::coded(Exit::Unavailable, format!("there is no operator table for block {block}"), &error)
-            .next("use the table file of the network that signed it")
+        CliError::coded(
+            Exit::Unavailable,
+            format!("there is no operator table for block {block}"),
+            &error,
+        )
+        .next("use the table file of the network that signed it")
     })
 }
 
@@ -284,10 +306,16 @@ pub fn view(certificate: &Certificate, bytes: u64) -> CertificateView {
     let batch = &certificate.batch_header;
     let hash = |hash: &[u8; 32]| format!("0x{}", hex::encode(hash));
     let (form, attestation) = match &certificate.attestation {
-        Attestation::Compact { signers } => {
-            ("compact", AttestationView::Compact { signers: signers.iter().collect() })
-        }
-        Attestation::Portable { table_header, non_signers } => (
+        Attestation::Compact { signers } => (
+            "compact",
+            AttestationView::Compact {
+                signers: signers.iter().collect(),
+            },
+        ),
+        Attestation::Portable {
+            table_header,
+            non_signers,
+        } => (
             "portable",
             AttestationView::Portable {
                 operators: table_header.operators,
@@ -341,14 +369,20 @@ pub fn verified_view(verified: &VerifiedCertificate) -> VerifiedView {
 
 /// A share of stake in percent, rounded down to two digits: 54.999 % never reads as 55 %.
 pub fn percent(part: ashlar_proto::Stake, total: ashlar_proto::Stake) -> f64 {
-    let hundredths = part.saturating_mul(ashlar_proto::Stake::from(10_000u32)).checked_div(total).unwrap_or_default();
+    let hundredths = part
+        .saturating_mul(ashlar_proto::Stake::from(10_000u32))
+        .checked_div(total)
+        .unwrap_or_default();
     u32::try_from(hundredths).map_or(f64::INFINITY, |value| f64::from(value) / 100.0)
 }
 
 impl SignedStake {
     /// One line for the person.
     pub fn text(&self) -> String {
-        format!("  quorum {}: {} of {} stake signed, {:.2} %", self.quorum, self.signed, self.total, self.percent)
+        format!(
+            "  quorum {}: {} of {} stake signed, {:.2} %",
+            self.quorum, self.signed, self.total, self.percent
+        )
     }
 }
 
@@ -356,8 +390,13 @@ impl CertificateView {
     /// A few lines for the person.
     pub fn text(&self) -> String {
         let who = match &self.attestation {
-            AttestationView::Compact { signers } => format!("{} operators {signers:?}", signers.len()),
-            AttestationView::Portable { operators, non_signers } => {
+            AttestationView::Compact { signers } => {
+                format!("{} operators {signers:?}", signers.len())
+            }
+            AttestationView::Portable {
+                operators,
+                non_signers,
+            } => {
                 format!("all of {operators} operators but {non_signers:?}")
             }
         };
@@ -382,7 +421,10 @@ impl CertificateView {
                 self.disperser_id,
                 self.sequence
             ),
-            format!("table        {} at block {}", self.table_root, self.reference_block),
+            format!(
+                "table        {} at block {}",
+                self.table_root, self.reference_block
+            ),
             format!("signed by    {who}"),
             format!("certificate  {} bytes, {}", self.bytes, self.form),
         ]

@@ -14,7 +14,12 @@ use crate::error::{CliError, CliResult, Exit};
 #[derive(Clone, Debug, Default, Args)]
 pub struct DisperserOption {
     /// The disperser's HTTP address [default: that of the devnet in .ashlar/devnet]
-    #[arg(long, value_name = "URL", env = "ASHLAR_DISPERSER", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ASHLAR_DISPERSER",
+        hide_env_values = true
+    )]
     pub disperser: Option<String>,
 }
 
@@ -22,7 +27,12 @@ pub struct DisperserOption {
 #[derive(Clone, Debug, Default, Args)]
 pub struct TableOption {
     /// The operator table, TOML or JSON [default: that of the devnet in .ashlar/devnet]
-    #[arg(long, value_name = "FILE", env = "ASHLAR_TABLE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ASHLAR_TABLE",
+        hide_env_values = true
+    )]
     pub table: Option<PathBuf>,
 }
 
@@ -49,8 +59,10 @@ impl DisperserOption {
             },
         };
         if !(url.starts_with("http://") || url.starts_with("https://")) {
-            return Err(CliError::usage(format!("{url} is not the URL of a disperser"))
-                .next("write it as http://host:port or https://host"));
+            return Err(
+                CliError::usage(format!("{url} is not the URL of a disperser"))
+                    .next("write it as http://host:port or https://host"),
+            );
         }
         Ok(url.trim_end_matches('/').to_owned())
     }
@@ -89,8 +101,16 @@ impl TableOption {
 /// It is missing, malformed, or one of its keys does not prove its possession.
 pub fn open_table(path: &Path) -> CliResult<Arc<dyn StakeSource>> {
     let source = FileStakeSource::open(path).map_err(|error| {
-        let exit = if path.exists() { Exit::Usage } else { Exit::Unavailable };
-        CliError::coded(exit, format!("could not use the operator table {}", path.display()), &error)
+        let exit = if path.exists() {
+            Exit::Usage
+        } else {
+            Exit::Unavailable
+        };
+        CliError::coded(
+            exit,
+            format!("could not use the operator table {}", path.display()),
+            &error,
+        )
     })?;
     Ok(Arc::new(source))
 }

@@ -28,16 +28,23 @@ pub(crate) fn start_logging(cli: &Cli, daemon: bool) {
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
         .unwrap_or_else(|| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second call in one process (tests) finds the first subscriber in place; that is fine.
-    let _ = if cli.json { builder.json().try_init() } else { builder.try_init() };
+    let _ = if cli.json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
 }
 
 /// Runs an async command on a runtime of its own and leaves without waiting for stragglers.
 pub(crate) fn block_on<T>(future: impl Future<Output = CliResult<T>>) -> CliResult<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        CliError::io("could not start the async runtime", &error)
-    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::io("could not start the async runtime", &error))?;
     let result = runtime.block_on(future);
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
@@ -98,7 +105,9 @@ impl Stop {
                     std::thread::sleep(STOP_DEADLINE);
                     std::process::exit(Exit::Timeout as i32);
                 })
-                .map_err(|error| CliError::io("could not start the watch on the parent process", &error))?;
+                .map_err(|error| {
+                    CliError::io("could not start the watch on the parent process", &error)
+                })?;
         }
         Ok(Stop { asked })
     }
@@ -116,9 +125,13 @@ impl Stop {
 /// [`Exit::Timeout`] when it takes longer.
 pub async fn stop_within_deadline(name: &str, end: impl Future<Output = ()>) -> CliResult {
     tokio::time::timeout(STOP_DEADLINE, end).await.map_err(|_| {
-        CliError::new(Exit::Timeout, "daemon.stop_timeout", format!("the {name} did not stop in time"))
-            .because(format!("{} seconds passed", STOP_DEADLINE.as_secs()))
-            .next("nothing that was signed or accepted is lost; start it again")
+        CliError::new(
+            Exit::Timeout,
+            "daemon.stop_timeout",
+            format!("the {name} did not stop in time"),
+        )
+        .because(format!("{} seconds passed", STOP_DEADLINE.as_secs()))
+        .next("nothing that was signed or accepted is lost; start it again")
     })
 }
 

@@ -112,7 +112,11 @@ pub async fn run(ui: Ui, args: DemoArgs) -> CliResult {
 
 async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     let folder = folder(args)?;
-    let mut steps = Steps { ui, steps: Vec::new(), number: 0 };
+    let mut steps = Steps {
+        ui,
+        steps: Vec::new(),
+        number: 0,
+    };
 
     let payload = match &args.file {
         Some(path) => files::read(path, 16 << 20)?,
@@ -121,10 +125,16 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     let digest = format!("0x{}", hex::encode(sha256(&[&payload])));
     let payload_file = folder.path.join("payload");
     files::write_atomically(&payload_file, &payload, files::Access::Everyone)?;
-    ui.note(format!("payload      {} bytes, SHA-256 {digest}", payload.len()));
+    ui.note(format!(
+        "payload      {} bytes, SHA-256 {digest}",
+        payload.len()
+    ));
 
     let plan = Plan::new(Some(args.operators), Some(QUORUMS), &[])?;
-    steps.begin(format!("starting {} operators and a disperser, each a process of its own", args.operators));
+    steps.begin(format!(
+        "starting {} operators and a disperser, each a process of its own",
+        args.operators
+    ));
     let started = Instant::now();
     let quiet = Ui { quiet: true, ..ui };
     let mut devnet = Devnet::start(quiet, &folder.path.join("devnet"), Some(&plan), &plan).await?;
@@ -139,7 +149,11 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     let posted = put::post(ui, &post, payload.clone()).await?;
     steps.end("posted and certified", started);
     let certificate = posted.certificate.ok_or_else(|| {
-        CliError::new(Exit::Failure, "demo.no_certificate", "there is no certificate although it was waited for")
+        CliError::new(
+            Exit::Failure,
+            "demo.no_certificate",
+            "there is no certificate although it was waited for",
+        )
     })?;
     let certificate_file = folder.path.join("payload.cert");
     let bytes = certificate.to_bytes();
@@ -160,7 +174,11 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     let started = Instant::now();
     let mut killed = Vec::new();
     for &index in &victims {
-        let (Some(daemon), Some(node)) = (devnet.nodes.get_mut(index), devnet.file.nodes.get(index)) else { continue };
+        let (Some(daemon), Some(node)) =
+            (devnet.nodes.get_mut(index), devnet.file.nodes.get(index))
+        else {
+            continue;
+        };
         daemon.kill().await?;
         killed.push(Killed {
             operator: node.index,
@@ -180,12 +198,19 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
 
     steps.begin("stopping the disperser".to_owned());
     let started = Instant::now();
-    if !devnet.disperser.stop(std::time::Duration::from_secs(20)).await {
+    if !devnet
+        .disperser
+        .stop(std::time::Duration::from_secs(20))
+        .await
+    {
         ui.warn("the disperser did not stop by itself and was killed");
     }
     steps.end("disperser stopped", started);
 
-    steps.begin(format!("rebuilding the file from the other {} operators", plan.operators() - victims.len()));
+    steps.begin(format!(
+        "rebuilding the file from the other {} operators",
+        plan.operators() - victims.len()
+    ));
     let started = Instant::now();
     let out = folder.path.join("rebuilt");
     let fetch = Fetch {
@@ -200,7 +225,11 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
 
     // What counts is on disk: both files are read again.
     let rebuilt_digest = format!("0x{}", hex::encode(sha256(&[&files::read(&out, 1 << 30)?])));
-    let equal = rebuilt_digest == format!("0x{}", hex::encode(sha256(&[&files::read(&payload_file, 1 << 30)?])));
+    let equal = rebuilt_digest
+        == format!(
+            "0x{}",
+            hex::encode(sha256(&[&files::read(&payload_file, 1 << 30)?]))
+        );
 
     steps.begin("stopping what is left".to_owned());
     let started = Instant::now();
@@ -212,7 +241,14 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
         payload_sha256: digest,
         certificate: view,
         verified: checked,
-        stages: posted.stages.iter().map(|(what, ms)| Step { what: what.clone(), ms: *ms }).collect(),
+        stages: posted
+            .stages
+            .iter()
+            .map(|(what, ms)| Step {
+                what: what.clone(),
+                ms: *ms,
+            })
+            .collect(),
         killed,
         killed_percent,
         report,
@@ -221,8 +257,15 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
         steps: steps.steps,
     };
     if !result.equal {
-        return Err(CliError::new(Exit::Refused, "demo.different", "the rebuilt file is not the one that was posted")
-            .because(format!("posted {}, rebuilt {}", result.payload_sha256, result.rebuilt_sha256)));
+        return Err(CliError::new(
+            Exit::Refused,
+            "demo.different",
+            "the rebuilt file is not the one that was posted",
+        )
+        .because(format!(
+            "posted {}, rebuilt {}",
+            result.payload_sha256, result.rebuilt_sha256
+        )));
     }
     ui.data(&result, || result.text())?;
     if args.keep {
@@ -245,7 +288,10 @@ impl Steps {
 
     fn end(&mut self, what: &str, started: Instant) {
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.steps.push(Step { what: what.to_owned(), ms });
+        self.steps.push(Step {
+            what: what.to_owned(),
+            ms,
+        });
     }
 }
 
@@ -253,16 +299,24 @@ fn folder(args: &DemoArgs) -> CliResult<Folder> {
     let path = match &args.dir {
         Some(path) => {
             if path.exists() {
-                return Err(CliError::usage(format!("{} exists already", path.display()))
-                    .because("the demo starts from nothing")
-                    .next("name a folder that does not exist"));
+                return Err(
+                    CliError::usage(format!("{} exists already", path.display()))
+                        .because("the demo starts from nothing")
+                        .next("name a folder that does not exist"),
+                );
             }
             path.clone()
         }
-        None => std::env::temp_dir().join(format!("ashlar-demo-{}", hex::encode(files::random::<6>()?))),
+        None => std::env::temp_dir().join(format!(
+            "ashlar-demo-{}",
+            hex::encode(files::random::<6>()?)
+        )),
     };
     files::create_folder(&path)?;
-    Ok(Folder { path, remove: !args.keep })
+    Ok(Folder {
+        path,
+        remove: !args.keep,
+    })
 }
 
 /// A real file, the same every time for the same build: the workspace's sources, if this runs in its folder, then this
@@ -270,7 +324,17 @@ fn folder(args: &DemoArgs) -> CliResult<Folder> {
 fn make_payload() -> CliResult<Vec<u8>> {
     let mut payload = Vec::new();
     let mut sources = Vec::new();
-    for folder in ["crypto", "proto", "stake", "net", "node", "disperser", "retriever", "client", "cli"] {
+    for folder in [
+        "crypto",
+        "proto",
+        "stake",
+        "net",
+        "node",
+        "disperser",
+        "retriever",
+        "client",
+        "cli",
+    ] {
         collect(&Path::new(folder).join("src"), &mut sources);
     }
     sources.sort();
@@ -278,7 +342,8 @@ fn make_payload() -> CliResult<Vec<u8>> {
         payload.extend(format!("==> {} <==\n", path.display()).into_bytes());
         payload.extend(files::read(&path, 1 << 24)?);
     }
-    let program = std::env::current_exe().map_err(|error| CliError::io("could not find my own program", &error))?;
+    let program = std::env::current_exe()
+        .map_err(|error| CliError::io("could not find my own program", &error))?;
     let program = files::read(&program, 1 << 30)?;
     while payload.len() < PAYLOAD {
         payload.extend_from_slice(&program);
@@ -288,7 +353,9 @@ fn make_payload() -> CliResult<Vec<u8>> {
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
         if path.is_dir() {
             collect(&path, found);
@@ -310,7 +377,9 @@ fn victims(plan: &Plan, percent: u32) -> Vec<usize> {
         })
     };
     let weight = |set: &[usize]| {
-        let gone = sum(set.iter().filter_map(|&index| plan.stakes.first()?.get(index).copied()));
+        let gone = sum(set
+            .iter()
+            .filter_map(|&index| plan.stakes.first()?.get(index).copied()));
         (gone, set.len())
     };
     let mut best = Vec::new();
@@ -324,7 +393,13 @@ fn victims(plan: &Plan, percent: u32) -> Vec<usize> {
         return best;
     }
     let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(plan.stakes.first().and_then(|stakes| stakes.get(index).copied())));
+    order.sort_by_key(|&index| {
+        std::cmp::Reverse(
+            plan.stakes
+                .first()
+                .and_then(|stakes| stakes.get(index).copied()),
+        )
+    });
     for index in order {
         best.push(index);
         if !fits(&best) {
@@ -344,12 +419,24 @@ fn list(indices: &[usize]) -> String {
     each.join(", ")
 }
 
-fn certificate_text(view: &CertificateView, checked: &VerifiedView, stages: &[(String, u64)]) -> String {
+fn certificate_text(
+    view: &CertificateView,
+    checked: &VerifiedView,
+    stages: &[(String, u64)],
+) -> String {
     let mut lines = vec![
         String::new(),
-        format!("  certificate  {} bytes for {} in {} rows", view.bytes, ui::bytes(view.payload_len), view.rows),
+        format!(
+            "  certificate  {} bytes for {} in {} rows",
+            view.bytes,
+            ui::bytes(view.payload_len),
+            view.rows
+        ),
         format!("  blob         {}", view.blob_key),
-        format!("  batch        {} (sequence {})", view.batch_digest, view.sequence),
+        format!(
+            "  batch        {} (sequence {})",
+            view.batch_digest, view.sequence
+        ),
     ];
     for signed in &checked.signed {
         lines.push(format!(
@@ -357,8 +444,14 @@ fn certificate_text(view: &CertificateView, checked: &VerifiedView, stages: &[(S
             signed.quorum, signed.signed, signed.total, signed.percent
         ));
     }
-    lines.push(format!("  signers      {} operators, one aggregate signature of 48 bytes", checked.signers));
-    let stages: Vec<String> = stages.iter().map(|(what, ms)| format!("{what} {}", ui::millis(*ms))).collect();
+    lines.push(format!(
+        "  signers      {} operators, one aggregate signature of 48 bytes",
+        checked.signers
+    ));
+    let stages: Vec<String> = stages
+        .iter()
+        .map(|(what, ms)| format!("{what} {}", ui::millis(*ms)))
+        .collect();
     lines.push(format!("  times        {}", stages.join(", ")));
     lines.push(String::new());
     lines.join("\n")
@@ -370,15 +463,27 @@ impl DemoOut {
         for step in &self.steps {
             rows.push(vec![step.what.clone(), ui::millis(step.ms)]);
         }
-        let percent: Vec<String> = self.killed_percent.iter().map(|percent| format!("{percent:.2} %")).collect();
-        let each: Vec<String> = self.killed.iter().map(|killed| killed.operator.to_string()).collect();
+        let percent: Vec<String> = self
+            .killed_percent
+            .iter()
+            .map(|percent| format!("{percent:.2} %"))
+            .collect();
+        let each: Vec<String> = self
+            .killed
+            .iter()
+            .map(|killed| killed.operator.to_string())
+            .collect();
         format!(
             "\n{}\nposted   {}  {} bytes\nrebuilt  {}  from {} operators, {} fetched\nkilled   operators {} with {} of the stake; the disperser was stopped\n\nequal: the file survived.\n",
             ui::table(&rows, &[false, true]),
             self.payload_sha256,
             self.payload_bytes,
             self.rebuilt_sha256,
-            self.report.operators.iter().filter(|operator| operator.good > 0).count(),
+            self.report
+                .operators
+                .iter()
+                .filter(|operator| operator.good > 0)
+                .count(),
             ui::bytes(self.report.bytes_fetched),
             each.join(", "),
             percent.join(" / "),

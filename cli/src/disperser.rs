@@ -60,7 +60,12 @@ pub struct InitArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub id: u32,
     /// The operator table that it will follow
-    #[arg(long, value_name = "FILE", env = "ASHLAR_TABLE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ASHLAR_TABLE",
+        hide_env_values = true
+    )]
     pub table: PathBuf,
     /// A file whose first line is the password for the key [default: ask]
     #[arg(long, value_name = "FILE")]
@@ -114,7 +119,11 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
         .map_err(|_| CliError::usage(format!("{} is not an address", settings.http)))?;
     config.paths.operators.clone_from(&settings.table);
     config.store.shutdown_secs = 5;
-    files::write_atomically(&dir.join(CONFIG), config.to_toml().as_bytes(), Access::Everyone)
+    files::write_atomically(
+        &dir.join(CONFIG),
+        config.to_toml().as_bytes(),
+        Access::Everyone,
+    )
 }
 
 /// What a disperser hands in to be put on the table.
@@ -133,7 +142,8 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
         keys::refuse_existing(path)?;
     }
     let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))
+        std::path::absolute(path)
+            .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))
     };
     let mut config = DisperserConfig::default();
     config.listen.http = args.http;
@@ -141,12 +151,24 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     if let Some(path) = &args.password_file {
         config.paths.password_file = absolute(path)?;
     }
-    let password = files::password(args.password_file.as_deref(), "Password for the disperser's new key", true)?;
+    let password = files::password(
+        args.password_file.as_deref(),
+        "Password for the disperser's new key",
+        true,
+    )?;
     let (_, network) = keys::new_network(&key_path, &password, Cost::Standard)?;
     files::write_atomically(&config_path, config.to_toml().as_bytes(), Access::Everyone)?;
 
-    let out = InitOut { config: config_path, id: args.id, network_key: network.public_key };
-    ui.note(format!("wrote {} and {}", out.config.display(), key_path.display()));
+    let out = InitOut {
+        config: config_path,
+        id: args.id,
+        network_key: network.public_key,
+    };
+    ui.note(format!(
+        "wrote {} and {}",
+        out.config.display(),
+        key_path.display()
+    ));
     ui.note("hand this in for the operator table, with the account of your bond:");
     ui.data(&out, || {
         format!(
@@ -161,14 +183,22 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     let mut stop = Stop::listen(args.exit_with_parent)?;
     let config = DisperserConfig::load(&args.config).map_err(|error| {
-        CliError::coded(Exit::Usage, format!("could not use the configuration {}", args.config.display()), &error)
-            .next("ashlar disperser init writes one that works")
+        CliError::coded(
+            Exit::Usage,
+            format!("could not use the configuration {}", args.config.display()),
+            &error,
+        )
+        .next("ashlar disperser init writes one that works")
     })?;
     let password_file = args.password_file.clone().or_else(|| {
         let configured = config.paths.password_file.clone();
         configured.exists().then_some(configured)
     });
-    let password = files::password(password_file.as_deref(), "Password of the disperser's key", false)?;
+    let password = files::password(
+        password_file.as_deref(),
+        "Password of the disperser's key",
+        false,
+    )?;
     let key = keys::open_network(&config.paths.network_key, &password)?;
     drop(password);
     let stake = open_table(&config.paths.operators)?;
@@ -176,7 +206,10 @@ async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the disperser could not start", &error))?;
     let http = disperser.http_addr();
-    ui.data(&serde_json::json!({ "event": "running", "http": http }), || format!("disperser runs: HTTP {http}"))?;
+    ui.data(
+        &serde_json::json!({ "event": "running", "http": http }),
+        || format!("disperser runs: HTTP {http}"),
+    )?;
     stop.asked().await;
     daemon::stop_within_deadline("disperser", disperser.shutdown()).await
 }

@@ -23,9 +23,13 @@ pub enum Exit {
     Timeout = 5,
 }
 
-/// An error for the person (or the script) in front of the terminal.
+/// An error for the person (or the script) in front of the terminal. Its [`Details`] are boxed: results stay small.
 #[derive(Debug)]
-pub struct CliError {
+pub struct CliError(Box<Details>);
+
+/// What a [`CliError`] says.
+#[derive(Debug)]
+pub struct Details {
     /// The exit code of the process.
     pub exit: Exit,
     /// Stable, dotted: `certificate.threshold`. Scripts match on this.
@@ -48,7 +52,7 @@ pub type CliResult<T = ()> = Result<T, CliError>;
 impl CliError {
     /// An error of the command itself, without a cause below it.
     pub fn new(exit: Exit, code: &str, what: impl Into<String>) -> Self {
-        CliError {
+        CliError(Box::new(Details {
             exit,
             code: code.to_owned(),
             blame: None,
@@ -56,20 +60,15 @@ impl CliError {
             why: Vec::new(),
             next: None,
             facts: serde_json::Map::new(),
-        }
+        }))
     }
 
     /// A typed error of a library, with what the command was doing when it came.
     pub fn coded<E: Coded + StdError>(exit: Exit, what: impl Into<String>, error: &E) -> Self {
-        CliError {
-            exit,
-            code: error.code().to_owned(),
-            blame: Some(error.blame()),
-            what: what.into(),
-            why: chain(error),
-            next: None,
-            facts: serde_json::Map::new(),
-        }
+        let mut failure = CliError::new(exit, error.code(), what);
+        failure.blame = Some(error.blame());
+        failure.why = chain(error);
+        failure
     }
 
     /// A file or a socket of this machine failed.
@@ -84,7 +83,9 @@ impl CliError {
             std::io::ErrorKind::StorageFull => "io.full",
             _ => "io.failed",
         };
-        CliError { why: chain(error), ..CliError::new(exit, code, what) }
+        let mut failure = CliError::new(exit, code, what);
+        failure.why = chain(error);
+        failure
     }
 
     /// The command line or a file the person wrote is wrong.
@@ -143,6 +144,20 @@ impl CliError {
             error.insert(name.to_owned(), value);
         }
         json!({ "error": error })
+    }
+}
+
+impl std::ops::Deref for CliError {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for CliError {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
     }
 }
 

@@ -44,7 +44,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8], access: Access) -> CliResult 
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
@@ -71,7 +75,8 @@ fn parent(path: &Path) -> PathBuf {
 /// # Errors
 /// It cannot be created.
 pub fn create_folder(path: &Path) -> CliResult {
-    std::fs::create_dir_all(path).map_err(|error| CliError::io(format!("could not create {}", path.display()), &error))
+    std::fs::create_dir_all(path)
+        .map_err(|error| CliError::io(format!("could not create {}", path.display()), &error))
 }
 
 /// Reads a file whole, refusing more than `limit` bytes before reading them.
@@ -89,8 +94,13 @@ pub fn read(path: &Path, limit: u64) -> CliResult<Vec<u8>> {
 /// # Errors
 /// As [`read`], or it is not text.
 pub fn read_text(path: &Path, limit: u64) -> CliResult<String> {
-    String::from_utf8(read(path, limit)?)
-        .map_err(|_| CliError::new(Exit::Usage, "io.not_text", format!("{} is not a text file", path.display())))
+    String::from_utf8(read(path, limit)?).map_err(|_| {
+        CliError::new(
+            Exit::Usage,
+            "io.not_text",
+            format!("{} is not a text file", path.display()),
+        )
+    })
 }
 
 /// Reads `source` to its end, at most `limit` bytes.
@@ -104,8 +114,10 @@ pub fn read_limited(source: impl Read, limit: u64, name: &str) -> CliResult<Vec<
         .read_to_end(&mut bytes)
         .map_err(|error| CliError::io(format!("could not read {name}"), &error))?;
     if bytes.len() as u64 > limit {
-        return Err(CliError::new(Exit::Usage, "io.too_large", format!("{name} is too large"))
-            .because(format!("the limit is {}", crate::ui::bytes(limit))));
+        return Err(
+            CliError::new(Exit::Usage, "io.too_large", format!("{name} is too large"))
+                .because(format!("the limit is {}", crate::ui::bytes(limit))),
+        );
     }
     Ok(bytes)
 }
@@ -121,24 +133,42 @@ pub fn password(file: Option<&Path>, prompt: &str, new: bool) -> CliResult<Zeroi
         let text = Zeroizing::new(read_text(path, 4096)?);
         let line = text.lines().next().unwrap_or_default();
         if line.is_empty() {
-            return Err(CliError::new(Exit::Usage, "keys.password_empty", format!("{} is empty", path.display()))
-                .next("write the password into its first line"));
+            return Err(CliError::new(
+                Exit::Usage,
+                "keys.password_empty",
+                format!("{} is empty", path.display()),
+            )
+            .next("write the password into its first line"));
         }
         return Ok(Zeroizing::new(line.to_owned()));
     }
     let ask = |prompt: &str| {
-        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|error| {
-            CliError::new(Exit::Usage, "keys.password_missing", "no password was given")
+        rpassword::prompt_password(prompt)
+            .map(Zeroizing::new)
+            .map_err(|error| {
+                CliError::new(
+                    Exit::Usage,
+                    "keys.password_missing",
+                    "no password was given",
+                )
                 .because(error.to_string())
                 .next("run it in a terminal, or name a file with --password-file")
-        })
+            })
     };
     let first = ask(&format!("{prompt}: "))?;
     if first.is_empty() {
-        return Err(CliError::new(Exit::Usage, "keys.password_empty", "the password is empty"));
+        return Err(CliError::new(
+            Exit::Usage,
+            "keys.password_empty",
+            "the password is empty",
+        ));
     }
     if new && *ask("Once more: ")? != *first {
-        return Err(CliError::new(Exit::Usage, "keys.password_mismatch", "the two passwords differ"));
+        return Err(CliError::new(
+            Exit::Usage,
+            "keys.password_mismatch",
+            "the two passwords differ",
+        ));
     }
     Ok(first)
 }
@@ -150,8 +180,12 @@ pub fn password(file: Option<&Path>, prompt: &str, new: bool) -> CliResult<Zeroi
 pub fn random<const N: usize>() -> CliResult<[u8; N]> {
     let mut bytes = [0u8; N];
     getrandom::fill(&mut bytes).map_err(|error| {
-        CliError::new(Exit::Failure, "os.random", "the operating system gave no random bytes")
-            .because(error.to_string())
+        CliError::new(
+            Exit::Failure,
+            "os.random",
+            "the operating system gave no random bytes",
+        )
+        .because(error.to_string())
     })?;
     Ok(bytes)
 }

@@ -93,7 +93,12 @@ struct GetOut<'a> {
 pub async fn run(ui: Ui, args: GetArgs) -> CliResult {
     let (certificate, _) = cert::read(&args.cert)?;
     let stake = args.table.open()?;
-    let verified = cert::check(&args.cert, &certificate, stake.as_ref(), &cert::policy(&args.quorums))?;
+    let verified = cert::check(
+        &args.cert,
+        &certificate,
+        stake.as_ref(),
+        &cert::policy(&args.quorums),
+    )?;
     let (from, relays) = match args.from {
         From::Operators => (Source::Operators, Vec::new()),
         From::Relay => (Source::Relay, vec![args.disperser.resolve()?]),
@@ -103,8 +108,12 @@ pub async fn run(ui: Ui, args: GetArgs) -> CliResult {
             Err(_) => (Source::Operators, Vec::new()),
         },
     };
-    let fetch =
-        Fetch { from, stake: Some(stake), relays, deadline: Duration::from_secs(args.timeout) };
+    let fetch = Fetch {
+        from,
+        stake: Some(stake),
+        relays,
+        deadline: Duration::from_secs(args.timeout),
+    };
     let length = verified.blob_header().payload_len;
     let bar = ui.progress(1, &format!("fetching {}", ui::bytes(length)));
     let result = self::fetch(&fetch, &verified).await;
@@ -122,7 +131,14 @@ pub async fn run(ui: Ui, args: GetArgs) -> CliResult {
         sha256: format!("0x{}", hex::encode(ashlar_crypto::sha256(&[&payload]))),
         report: &report,
     };
-    ui.data(&out, || format!("{}\nwrote {}, SHA-256 {}", summary(&report), out.file, out.sha256))
+    ui.data(&out, || {
+        format!(
+            "{}\nwrote {}, SHA-256 {}",
+            summary(&report),
+            out.file,
+            out.sha256
+        )
+    })
 }
 
 /// Fetches the payload of a checked certificate.
@@ -143,7 +159,12 @@ pub async fn fetch(fetch: &Fetch, verified: &VerifiedCertificate) -> CliResult<(
             };
             let mut failure = CliError::coded(exit, "could not get the payload", &error.kind);
             for skipped in &error.report.skipped {
-                failure = failure.because(format!("{}: {} [{}]", who(skipped), skipped.reason, skipped.code));
+                failure = failure.because(format!(
+                    "{}: {} [{}]",
+                    who(skipped),
+                    skipped.reason,
+                    skipped.code
+                ));
             }
             Err(failure.next("start or reach more operators, raise --timeout, or try --from auto"))
         }
@@ -151,10 +172,14 @@ pub async fn fetch(fetch: &Fetch, verified: &VerifiedCertificate) -> CliResult<(
 }
 
 fn retriever(fetch: &Fetch) -> CliResult<Retriever> {
-    let config =
-        RetrieverConfig { relays: fetch.relays.clone(), deadline: fetch.deadline, ..RetrieverConfig::default() };
-    let failed =
-        |error: &ashlar_retriever::http::HttpError| CliError::coded(Exit::Usage, "could not set up the retriever", error);
+    let config = RetrieverConfig {
+        relays: fetch.relays.clone(),
+        deadline: fetch.deadline,
+        ..RetrieverConfig::default()
+    };
+    let failed = |error: &ashlar_retriever::http::HttpError| {
+        CliError::coded(Exit::Usage, "could not set up the retriever", error)
+    };
     crate::daemon::install_crypto();
     let Some(stake) = &fetch.stake else {
         return Retriever::relay_only(config).map_err(|error| failed(&error));
@@ -169,7 +194,11 @@ fn retriever(fetch: &Fetch) -> CliResult<Retriever> {
 fn who(skipped: &ashlar_retriever::Skipped) -> String {
     match (skipped.index, &skipped.operator) {
         (Some(index), Some(id)) => {
-            format!("operator {index} ({}) at {}", crate::operators::short(&id.to_string()), skipped.address)
+            format!(
+                "operator {index} ({}) at {}",
+                crate::operators::short(&id.to_string()),
+                skipped.address
+            )
         }
         _ => format!("relay {}", skipped.address),
     }
@@ -177,7 +206,12 @@ fn who(skipped: &ashlar_retriever::Skipped) -> String {
 
 fn tell_skipped(ui: Ui, report: &Report) {
     for skipped in &report.skipped {
-        ui.note(format!("skipped {}: {} [{}]", who(skipped), skipped.reason, skipped.code));
+        ui.note(format!(
+            "skipped {}: {} [{}]",
+            who(skipped),
+            skipped.reason,
+            skipped.code
+        ));
     }
 }
 
@@ -191,11 +225,19 @@ fn summary(report: &Report) -> String {
         ),
         Some(via) => format!(
             "{size} from {} operators in {time}: {} of {} slices needed, {} fetched{}",
-            report.operators.iter().filter(|operator| operator.good > 0).count(),
+            report
+                .operators
+                .iter()
+                .filter(|operator| operator.good > 0)
+                .count(),
             report.slices_good,
             report.slices_needed,
             ui::bytes(report.bytes_fetched),
-            if via == Via::Audit { ", audited chunk by chunk" } else { "" },
+            if via == Via::Audit {
+                ", audited chunk by chunk"
+            } else {
+                ""
+            },
         ),
         None => format!("{size}: not found"),
     }

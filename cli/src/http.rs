@@ -16,9 +16,13 @@ const LIMIT: usize = 1 << 20;
 /// TLS cannot be set up in this build.
 pub fn client() -> CliResult<reqwest::Client> {
     crate::daemon::install_crypto();
-    reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build().map_err(|error| {
-        CliError::new(Exit::Failure, "http.client", "could not set up HTTP").because(error.to_string())
-    })
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .build()
+        .map_err(|error| {
+            CliError::new(Exit::Failure, "http.client", "could not set up HTTP")
+                .because(error.to_string())
+        })
 }
 
 /// `GET url`, which answers with JSON.
@@ -38,17 +42,30 @@ pub async fn get_json(url: &str, who: &str) -> CliResult<Value> {
             .because(error.to_string())
             .next("is it running, and is the address right?")
     };
-    let mut answer = client()?.get(url).timeout(DEADLINE).send().await.map_err(|error| failed(&error))?;
+    let mut answer = client()?
+        .get(url)
+        .timeout(DEADLINE)
+        .send()
+        .await
+        .map_err(|error| failed(&error))?;
     let status = answer.status();
     let mut body = Vec::new();
     while let Some(bytes) = answer.chunk().await.map_err(|error| failed(&error))? {
         if body.len() + bytes.len() > LIMIT {
-            return Err(CliError::new(Exit::Failure, "http.too_large", format!("{who} at {url} answers without end")));
+            return Err(CliError::new(
+                Exit::Failure,
+                "http.too_large",
+                format!("{who} at {url} answers without end"),
+            ));
         }
         body.extend_from_slice(&bytes);
     }
     serde_json::from_slice(&body).map_err(|error| {
-        CliError::new(Exit::Failure, "http.not_json", format!("{who} at {url} does not answer as one of ours"))
-            .because(format!("HTTP status {status}: {error}"))
+        CliError::new(
+            Exit::Failure,
+            "http.not_json",
+            format!("{who} at {url} does not answer as one of ours"),
+        )
+        .because(format!("HTTP status {status}: {error}"))
     })
 }

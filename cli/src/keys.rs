@@ -107,8 +107,16 @@ impl KeyInfo {
             format!("file                 {}", self.file.display()),
             format!("public key           {}", self.public_key),
         ];
-        lines.extend(self.operator_id.iter().map(|id| format!("operator id          {id}")));
-        lines.extend(self.proof_of_possession.iter().map(|proof| format!("proof of possession  {proof}")));
+        lines.extend(
+            self.operator_id
+                .iter()
+                .map(|id| format!("operator id          {id}")),
+        );
+        lines.extend(
+            self.proof_of_possession
+                .iter()
+                .map(|proof| format!("proof of possession  {proof}")),
+        );
         lines.join("\n")
     }
 }
@@ -126,8 +134,16 @@ pub fn run(ui: Ui, args: KeysArgs) -> CliResult {
 
 fn new(ui: Ui, args: &NewArgs) -> CliResult {
     refuse_existing(&args.out)?;
-    let password = files::password(args.password_file.as_deref(), "Password for the new key", true)?;
-    let cost = if args.light { Cost::Light } else { Cost::Standard };
+    let password = files::password(
+        args.password_file.as_deref(),
+        "Password for the new key",
+        true,
+    )?;
+    let cost = if args.light {
+        Cost::Light
+    } else {
+        Cost::Standard
+    };
     let info = match args.kind {
         Kind::Bls => new_bls(&args.out, &password, cost)?.1,
         Kind::Network => new_network(&args.out, &password, cost)?.1,
@@ -138,7 +154,11 @@ fn new(ui: Ui, args: &NewArgs) -> CliResult {
 fn show(ui: Ui, args: &ShowArgs) -> CliResult {
     let text = files::read_text(&args.file, KEYSTORE_LIMIT)?;
     let failed = |error: &keystore::KeystoreError| {
-        CliError::coded(Exit::Usage, format!("{} is no keystore of ours", args.file.display()), error)
+        CliError::coded(
+            Exit::Usage,
+            format!("{} is no keystore of ours", args.file.display()),
+            error,
+        )
     };
     let summary = keystore::inspect(&text).map_err(|error| failed(&error))?;
     let mut info = KeyInfo {
@@ -155,8 +175,10 @@ fn show(ui: Ui, args: &ShowArgs) -> CliResult {
     }
     if args.possession {
         if summary.kind != KeyKind::Bls {
-            return Err(CliError::usage(format!("{} is no BLS key", args.file.display()))
-                .because("only BLS keys have a proof of possession"));
+            return Err(
+                CliError::usage(format!("{} is no BLS key", args.file.display()))
+                    .because("only BLS keys have a proof of possession"),
+            );
         }
         let password = files::password(args.password_file.as_deref(), "Password", false)?;
         let key = open_bls(&args.file, &password)?;
@@ -171,9 +193,11 @@ fn show(ui: Ui, args: &ShowArgs) -> CliResult {
 /// There is something at `path`.
 pub fn refuse_existing(path: &Path) -> CliResult {
     if path.exists() {
-        return Err(CliError::usage(format!("{} exists already", path.display()))
-            .because("a keystore is never overwritten")
-            .next("choose another name, or move the old file away"));
+        return Err(
+            CliError::usage(format!("{} exists already", path.display()))
+                .because("a keystore is never overwritten")
+                .next("choose another name, or move the old file away"),
+        );
     }
     Ok(())
 }
@@ -191,7 +215,14 @@ pub fn new_bls(path: &Path, password: &str, cost: Cost) -> CliResult<(SecretKey,
     let ikm = Zeroizing::new(files::random::<32>()?);
     let key = SecretKey::from_ikm(&ikm);
     let public = key.public_key().to_bytes();
-    write_keystore(path, KeyKind::Bls, &key.to_bytes(), &public.0, password, cost)?;
+    write_keystore(
+        path,
+        KeyKind::Bls,
+        &key.to_bytes(),
+        &public.0,
+        password,
+        cost,
+    )?;
     let info = KeyInfo {
         kind: KeyKind::Bls,
         file: path.to_path_buf(),
@@ -209,7 +240,14 @@ pub fn new_bls(path: &Path, password: &str, cost: Cost) -> CliResult<(SecretKey,
 pub fn new_network(path: &Path, password: &str, cost: Cost) -> CliResult<(NetworkKey, KeyInfo)> {
     let seed = Zeroizing::new(files::random::<32>()?);
     let key = NetworkKey::from_seed(*seed);
-    write_keystore(path, KeyKind::Network, key.seed(), &key.public().0, password, cost)?;
+    write_keystore(
+        path,
+        KeyKind::Network,
+        key.seed(),
+        &key.public().0,
+        password,
+        cost,
+    )?;
     let info = KeyInfo {
         kind: KeyKind::Network,
         file: path.to_path_buf(),
@@ -228,8 +266,16 @@ fn write_keystore(
     password: &str,
     cost: Cost,
 ) -> CliResult {
-    let json =
-        keystore::encrypt(kind, secret, public, password, files::random()?, files::random()?, files::random()?, cost);
+    let json = keystore::encrypt(
+        kind,
+        secret,
+        public,
+        password,
+        files::random()?,
+        files::random()?,
+        files::random()?,
+        cost,
+    );
     files::write_atomically(path, json.as_bytes(), Access::Owner)
 }
 
@@ -237,12 +283,20 @@ fn write_keystore(
 fn open(path: &Path, password: &str, expected: KeyKind) -> CliResult<Zeroizing<[u8; 32]>> {
     let text = files::read_text(path, KEYSTORE_LIMIT)?;
     let (kind, secret) = keystore::decrypt(&text, password).map_err(|error| {
-        CliError::coded(Exit::Usage, format!("could not open the keystore {}", path.display()), &error)
-            .next("check the password and that the file is the one you mean: ashlar keys show FILE")
+        CliError::coded(
+            Exit::Usage,
+            format!("could not open the keystore {}", path.display()),
+            &error,
+        )
+        .next("check the password and that the file is the one you mean: ashlar keys show FILE")
     })?;
     if kind != expected {
-        return Err(CliError::new(Exit::Usage, "keys.kind", format!("{} holds a {kind} key", path.display()))
-            .because(format!("a {expected} key is needed here")));
+        return Err(CliError::new(
+            Exit::Usage,
+            "keys.kind",
+            format!("{} holds a {kind} key", path.display()),
+        )
+        .because(format!("a {expected} key is needed here")));
     }
     Ok(secret)
 }
@@ -253,8 +307,13 @@ fn open(path: &Path, password: &str, expected: KeyKind) -> CliResult<Zeroizing<[
 /// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
 pub fn open_bls(path: &Path, password: &str) -> CliResult<SecretKey> {
     let secret = open(path, password, KeyKind::Bls)?;
-    SecretKey::from_bytes(&secret)
-        .map_err(|error| CliError::coded(Exit::Usage, format!("{} holds no BLS key", path.display()), &error))
+    SecretKey::from_bytes(&secret).map_err(|error| {
+        CliError::coded(
+            Exit::Usage,
+            format!("{} holds no BLS key", path.display()),
+            &error,
+        )
+    })
 }
 
 /// Opens a network key.
@@ -262,5 +321,9 @@ pub fn open_bls(path: &Path, password: &str) -> CliResult<SecretKey> {
 /// # Errors
 /// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
 pub fn open_network(path: &Path, password: &str) -> CliResult<NetworkKey> {
-    Ok(NetworkKey::from_seed(*open(path, password, KeyKind::Network)?))
+    Ok(NetworkKey::from_seed(*open(
+        path,
+        password,
+        KeyKind::Network,
+    )?))
 }

@@ -98,7 +98,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let ui = Ui { json: cli.json, quiet: cli.quiet };
+    let ui = Ui {
+        json: cli.json,
+        quiet: cli.quiet,
+    };
     match run(cli, ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -113,25 +116,41 @@ fn usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() && json {
         let text = error.render().to_string();
-        let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let first = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
         CliError::usage(first).next("ashlar --help").print(true);
     } else if error.print().is_err() {
         return ExitCode::from(Exit::Failure as u8);
     }
-    ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { 0 })
+    ExitCode::from(if error.use_stderr() {
+        Exit::Usage as u8
+    } else {
+        0
+    })
 }
 
 fn run(cli: Cli, ui: Ui) -> CliResult {
     // Daemons log what they do; the other commands speak for themselves and log only what goes wrong.
     let daemon = matches!(
         cli.command,
-        Command::Node(node::NodeArgs { command: node::NodeCommand::Run(_) })
-            | Command::Disperser(disperser::DisperserArgs { command: disperser::DisperserCommand::Run(_) })
+        Command::Node(node::NodeArgs {
+            command: node::NodeCommand::Run(_)
+        }) | Command::Disperser(disperser::DisperserArgs {
+            command: disperser::DisperserCommand::Run(_)
+        })
     );
     daemon::start_logging(&cli, daemon);
     // The tables of who may serve what are data; a build that breaks them must not start anything.
     ashlar_proto::check_table().map_err(|error| {
-        CliError::coded(Exit::Failure, "the protocol's parameter table is inconsistent in this build", &error)
+        CliError::coded(
+            Exit::Failure,
+            "the protocol's parameter table is inconsistent in this build",
+            &error,
+        )
     })?;
     match cli.command {
         Command::Devnet(args) => daemon::block_on(devnet::run(ui, args)),

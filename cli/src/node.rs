@@ -63,7 +63,12 @@ pub struct InitArgs {
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7480")]
     pub http: std::net::SocketAddr,
     /// The operator table that the node will follow
-    #[arg(long, value_name = "FILE", env = "ASHLAR_TABLE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ASHLAR_TABLE",
+        hide_env_values = true
+    )]
     pub table: PathBuf,
     /// A file whose first line is the password for the keys [default: ask]
     #[arg(long, value_name = "FILE")]
@@ -131,11 +136,17 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
     config.store.write_buffer_bytes = 64 << 20;
     config.store.min_free_bytes = 256 << 20;
     config.tasks.shutdown_secs = 5;
-    files::write_atomically(&dir.join(CONFIG), config.to_toml().as_bytes(), Access::Everyone)
+    files::write_atomically(
+        &dir.join(CONFIG),
+        config.to_toml().as_bytes(),
+        Access::Everyone,
+    )
 }
 
 fn address(text: &str) -> CliResult<std::net::SocketAddr> {
-    text.parse().map_err(|_| CliError::usage(format!("{text} is not an address")).next("write it as 127.0.0.1:7400"))
+    text.parse().map_err(|_| {
+        CliError::usage(format!("{text} is not an address")).next("write it as 127.0.0.1:7400")
+    })
 }
 
 /// What an operator hands in to be put on the table.
@@ -150,7 +161,11 @@ struct InitOut {
 }
 
 fn init(ui: Ui, args: &InitArgs) -> CliResult {
-    let port: u16 = match args.address.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
+    let port: u16 = match args
+        .address
+        .rsplit_once(':')
+        .map(|(host, port)| (host, port.parse()))
+    {
         Some((host, Ok(port))) if !host.is_empty() && port != 0 => port,
         _ => {
             return Err(CliError::usage(format!("{} is not host:port", args.address))
@@ -165,7 +180,11 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     }
     let table = std::path::absolute(&args.table)
         .map_err(|error| CliError::io(format!("could not use {}", args.table.display()), &error))?;
-    let password = files::password(args.password_file.as_deref(), "Password for the node's new keys", true)?;
+    let password = files::password(
+        args.password_file.as_deref(),
+        "Password for the node's new keys",
+        true,
+    )?;
     let (_, bls): (_, KeyInfo) = keys::new_bls(&bls_path, &password, Cost::Standard)?;
     let (_, network) = keys::new_network(&network_path, &password, Cost::Standard)?;
 
@@ -187,7 +206,12 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
         network_key: network.public_key,
         address: args.address.clone(),
     };
-    ui.note(format!("wrote {}, {} and {}", out.config.display(), bls_path.display(), network_path.display()));
+    ui.note(format!(
+        "wrote {}, {} and {}",
+        out.config.display(),
+        bls_path.display(),
+        network_path.display()
+    ));
     ui.note("hand this in for the operator table, with your stake in each quorum (here: 0):");
     ui.data(&out, || {
         format!(
@@ -201,14 +225,22 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     let mut stop = Stop::listen(args.exit_with_parent)?;
     let config = NodeConfig::load(&args.config).map_err(|error| {
-        CliError::coded(Exit::Usage, format!("could not use the configuration {}", args.config.display()), &error)
-            .next("ashlar node init writes one that works")
+        CliError::coded(
+            Exit::Usage,
+            format!("could not use the configuration {}", args.config.display()),
+            &error,
+        )
+        .next("ashlar node init writes one that works")
     })?;
     let password_file = args.password_file.clone().or_else(|| {
         let configured = config.paths.password_file.clone();
         configured.exists().then_some(configured)
     });
-    let password = files::password(password_file.as_deref(), "Password of the node's keys", false)?;
+    let password = files::password(
+        password_file.as_deref(),
+        "Password of the node's keys",
+        false,
+    )?;
     let keys = NodeKeys {
         bls: keys::open_bls(&config.paths.bls_key, &password)?,
         network: keys::open_network(&config.paths.network_key, &password)?,
@@ -219,9 +251,10 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the node could not start", &error))?;
     let (quic, http) = (node.quic_addr(), node.http_addr());
-    ui.data(&serde_json::json!({ "event": "running", "quic": quic, "http": http }), || {
-        format!("node runs: QUIC {quic}, HTTP {http}")
-    })?;
+    ui.data(
+        &serde_json::json!({ "event": "running", "quic": quic, "http": http }),
+        || format!("node runs: QUIC {quic}, HTTP {http}"),
+    )?;
     stop.asked().await;
     daemon::stop_within_deadline("node", node.shutdown()).await
 }
@@ -229,10 +262,16 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
 async fn status(ui: Ui, args: StatusArgs) -> CliResult {
     let base = match (&args.http, args.operator, devnet_here()?) {
         (Some(url), _, _) => url.trim_end_matches('/').to_owned(),
-        (None, Some(index), Some(devnet)) => match devnet.nodes.iter().find(|node| node.index == index) {
-            Some(node) => node.http.clone(),
-            None => return Err(CliError::usage(format!("the devnet here has no operator {index}"))),
-        },
+        (None, Some(index), Some(devnet)) => {
+            match devnet.nodes.iter().find(|node| node.index == index) {
+                Some(node) => node.http.clone(),
+                None => {
+                    return Err(CliError::usage(format!(
+                        "the devnet here has no operator {index}"
+                    )));
+                }
+            }
+        }
         (None, None, _) => "http://127.0.0.1:7480".to_owned(),
         (None, Some(_), None) => {
             return Err(CliError::usage("there is no devnet in this folder")

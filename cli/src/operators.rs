@@ -137,13 +137,18 @@ pub fn run(ui: Ui, args: OperatorsArgs) -> CliResult {
 /// # Errors
 /// The protocol version is not known, or the table is too large for it.
 pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
-    let version = ashlar_proto::version(protocol)
-        .map_err(|error| CliError::coded(Exit::Usage, "there is no such protocol version", &error))?;
+    let version = ashlar_proto::version(protocol).map_err(|error| {
+        CliError::coded(Exit::Usage, "there is no such protocol version", &error)
+    })?;
     let quorums: Vec<QuorumId> = table.quorums().collect();
     let mut assignments = Vec::with_capacity(quorums.len());
     for quorum in &quorums {
         let assignment = Assignment::compute(table, version, &[*quorum]).map_err(|error| {
-            CliError::coded(Exit::Usage, format!("chunks of quorum {quorum} cannot be shared out"), &error)
+            CliError::coded(
+                Exit::Usage,
+                format!("chunks of quorum {quorum} cannot be shared out"),
+                &error,
+            )
         })?;
         assignments.push((*quorum, assignment));
     }
@@ -197,7 +202,11 @@ pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
 impl TableOut {
     fn text(&self) -> String {
         let mut rows = vec![
-            ["index", "operator", "address", "quorum", "stake", "share", "chunks"].map(str::to_owned).to_vec(),
+            [
+                "index", "operator", "address", "quorum", "stake", "share", "chunks",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         ];
         for operator in &self.operators {
             for stake in &operator.stakes {
@@ -212,9 +221,16 @@ impl TableOut {
                 ]);
             }
         }
-        let totals: Vec<String> =
-            self.totals.iter().map(|total| format!("quorum {}: {}", total.quorum, total.total)).collect();
-        let dispersers: Vec<String> = self.dispersers.iter().map(|disperser| disperser.id.to_string()).collect();
+        let totals: Vec<String> = self
+            .totals
+            .iter()
+            .map(|total| format!("quorum {}: {}", total.quorum, total.total))
+            .collect();
+        let dispersers: Vec<String> = self
+            .dispersers
+            .iter()
+            .map(|disperser| disperser.id.to_string())
+            .collect();
         format!(
             "table {} at block {}\ntotal stake: {}; dispersers: {}; any {} of {} chunks rebuild a batch\n\n{}",
             self.table_root,

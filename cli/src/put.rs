@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_client::{
-    BlobState, BlobStatus, Client, ClientConfig, ClientError, PutOptions, Submitted, Trust, WaitOptions,
+    BlobState, BlobStatus, Client, ClientConfig, ClientError, PutOptions, Submitted, Trust,
+    WaitOptions,
 };
 use ashlar_crypto::{Blame, Coded, Encoding};
 use ashlar_proto::{Account, DEFAULT_VERSION, QuorumId};
@@ -133,7 +134,9 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
     let mut quorums = args.quorums.clone();
     quorums.sort_unstable();
     if quorums.windows(2).any(|pair| pair.first() == pair.last()) {
-        return Err(CliError::usage("a quorum is named twice").next("name each once: --quorums 0,1"));
+        return Err(
+            CliError::usage("a quorum is named twice").next("name each once: --quorums 0,1")
+        );
     }
     let stdin = args.file.as_os_str() == "-";
     let payload = if stdin {
@@ -144,7 +147,9 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
     // No table is no obstacle: the certificate is then checked by whoever uses it. A table that was named must load.
     let stake = match (&args.table.table, crate::context::devnet_here()?) {
         (None, None) => {
-            ui.note("no operator table is known here; the certificate will not be checked (--table)");
+            ui.note(
+                "no operator table is known here; the certificate will not be checked (--table)",
+            );
             None
         }
         _ => Some(args.table.open()?),
@@ -192,7 +197,11 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
         payload_sha256,
         certificate,
         verified: posted.verified,
-        stages_ms: posted.stages.iter().map(|(name, ms)| (name.clone(), (*ms).into())).collect(),
+        stages_ms: posted
+            .stages
+            .iter()
+            .map(|(name, ms)| (name.clone(), (*ms).into()))
+            .collect(),
         status: posted.status,
     };
     ui.data(&out, || out.text(&posted.stages))
@@ -210,16 +219,30 @@ fn beside(file: &std::path::Path) -> PathBuf {
 /// As [`run`].
 pub async fn post(ui: Ui, post: &Post, payload: Vec<u8>) -> CliResult<Posted> {
     crate::daemon::install_crypto();
-    let config = ClientConfig { max_payload: PAYLOAD_LIMIT, ..ClientConfig::new(post.disperser.clone()) };
+    let config = ClientConfig {
+        max_payload: PAYLOAD_LIMIT,
+        ..ClientConfig::new(post.disperser.clone())
+    };
     let failed = |error: ClientError| failure(error, &post.disperser);
     let client = Client::new(config).map_err(failed)?;
-    let bar = ui.progress(STAGES, &format!("committing to {}", ui::bytes(payload.len() as u64)));
-    let submitted = client.put(payload, post.options.clone()).await.inspect_err(|_| bar.finish_and_clear());
+    let bar = ui.progress(
+        STAGES,
+        &format!("committing to {}", ui::bytes(payload.len() as u64)),
+    );
+    let submitted = client
+        .put(payload, post.options.clone())
+        .await
+        .inspect_err(|_| bar.finish_and_clear());
     let submitted = submitted.map_err(failed)?;
     if !post.wait {
         bar.finish_and_clear();
         let stages = stages(&submitted, &submitted.status);
-        return Ok(Posted { status: submitted.status, certificate: None, verified: None, stages });
+        return Ok(Posted {
+            status: submitted.status,
+            certificate: None,
+            verified: None,
+            stages,
+        });
     }
     let options = WaitOptions {
         deadline: post.timeout,
@@ -237,7 +260,12 @@ pub async fn post(ui: Ui, post: &Post, payload: Vec<u8>) -> CliResult<Posted> {
     let certified = result.map_err(|error| failed(error).fact("id", id))?;
     let stages = stages(&submitted, &certified.status);
     let verified = certified.verified.as_ref().map(cert::verified_view);
-    Ok(Posted { status: certified.status, certificate: Some(certified.certificate), verified, stages })
+    Ok(Posted {
+        status: certified.status,
+        certificate: Some(certified.certificate),
+        verified,
+        stages,
+    })
 }
 
 fn place(state: BlobState) -> u64 {
@@ -254,7 +282,10 @@ fn place(state: BlobState) -> u64 {
 fn describe(status: &BlobStatus) -> String {
     match (&status.state, &status.batch) {
         (BlobState::Dispersing, Some(batch)) => {
-            format!("dispersing, {} of {} operators signed", batch.signers, batch.operators)
+            format!(
+                "dispersing, {} of {} operators signed",
+                batch.signers, batch.operators
+            )
         }
         (state, _) => state.to_string(),
     }
@@ -329,16 +360,27 @@ impl PutOut {
         let mut lines = vec![format!("id           {}", self.id)];
         lines.extend(self.key.iter().map(|key| format!("blob         {key}")));
         lines.push(format!("state        {}", self.state));
-        lines.push(format!("payload      {}, SHA-256 {}", ui::bytes(self.payload_bytes), self.payload_sha256));
+        lines.push(format!(
+            "payload      {}, SHA-256 {}",
+            ui::bytes(self.payload_bytes),
+            self.payload_sha256
+        ));
         if let Some(verified) = &self.verified {
             for signed in &verified.signed {
                 lines.push(format!("signed       {}", signed.text().trim_start()));
             }
             lines.push(format!("signers      {} operators", verified.signers));
         }
-        let stages: Vec<String> = stages.iter().map(|(name, ms)| format!("{name} {}", ui::millis(*ms))).collect();
+        let stages: Vec<String> = stages
+            .iter()
+            .map(|(name, ms)| format!("{name} {}", ui::millis(*ms)))
+            .collect();
         lines.push(format!("times        {}", stages.join(", ")));
-        lines.extend(self.certificate.iter().map(|path| format!("certificate  {}", path.display())));
+        lines.extend(
+            self.certificate
+                .iter()
+                .map(|path| format!("certificate  {}", path.display())),
+        );
         lines.join("\n")
     }
 }

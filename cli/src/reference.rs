@@ -18,11 +18,24 @@ pub fn markdown() -> String {
 }
 
 fn section(out: &mut String, command: &clap::Command, path: &str) {
-    let help = command.clone().bin_name(path).term_width(WIDTH).max_term_width(WIDTH).render_long_help().to_string();
+    let help = command
+        .clone()
+        .bin_name(path)
+        .term_width(WIDTH)
+        .max_term_width(WIDTH)
+        .render_long_help()
+        .to_string();
     let body: Vec<&str> = help.lines().map(str::trim_end).collect();
     // Writing into a String cannot fail.
-    let _ = write!(out, "\n## `{path}`\n\n```text\n{}\n```\n", body.join("\n").trim_end());
-    for child in command.get_subcommands().filter(|child| child.get_name() != "help") {
+    let _ = write!(
+        out,
+        "\n## `{path}`\n\n```text\n{}\n```\n",
+        body.join("\n").trim_end()
+    );
+    for child in command
+        .get_subcommands()
+        .filter(|child| child.get_name() != "help")
+    {
         section(out, child, &format!("{path} {}", child.get_name()));
     }
 }

@@ -41,8 +41,12 @@ impl Ui {
     pub fn data<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> CliResult {
         let mut line = if self.json {
             serde_json::to_string(value).map_err(|error| {
-                CliError::new(crate::error::Exit::Failure, "output.json", "could not print the result")
-                    .because(error.to_string())
+                CliError::new(
+                    crate::error::Exit::Failure,
+                    "output.json",
+                    "could not print the result",
+                )
+                .because(error.to_string())
             })?
         } else {
             text()
@@ -58,7 +62,11 @@ impl Ui {
         let watched = std::io::stderr().is_terminal() && !self.quiet && !self.json;
         let bar = ProgressBar::with_draw_target(
             Some(total),
-            if watched { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+            if watched {
+                ProgressDrawTarget::stderr()
+            } else {
+                ProgressDrawTarget::hidden()
+            },
         );
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg:38} [{bar:30}] {elapsed}") {
             bar.set_style(style.progress_chars("=> "));
@@ -110,7 +118,13 @@ pub fn millis(ms: u64) -> String {
 pub fn table(rows: &[Vec<String>], right: &[bool]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut out = String::new();
     for row in rows {

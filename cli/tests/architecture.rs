@@ -7,8 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 10] =
-    ["crypto", "proto", "stake", "net", "node", "disperser", "retriever", "client", "cli", "bench"];
+const CRATES: [&str; 10] = [
+    "crypto",
+    "proto",
+    "stake",
+    "net",
+    "node",
+    "disperser",
+    "retriever",
+    "client",
+    "cli",
+    "bench",
+];
 
 /// What each crate may import of the others: only what lies below it.
 fn allowed(name: &str) -> &'static [&'static str] {
@@ -20,18 +30,33 @@ fn allowed(name: &str) -> &'static [&'static str] {
         // The three services stand side by side and never import each other.
         "node" | "disperser" | "retriever" => &["crypto", "proto", "stake", "net"],
         "client" => &["crypto", "proto", "stake", "net", "retriever"],
-        "cli" | "bench" => &["crypto", "proto", "stake", "net", "node", "disperser", "retriever", "client"],
+        "cli" | "bench" => &[
+            "crypto",
+            "proto",
+            "stake",
+            "net",
+            "node",
+            "disperser",
+            "retriever",
+            "client",
+        ],
         other => panic!("a new crate {other}: say here what it may import"),
     }
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 fn manifest(name: &str) -> toml::Table {
     let path = root().join(name).join("Cargo.toml");
-    std::fs::read_to_string(&path).unwrap().parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    std::fs::read_to_string(&path)
+        .unwrap()
+        .parse()
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Every dependency table of a manifest: normal, dev, build, and those of a `[target.…]`.
@@ -48,7 +73,10 @@ fn dependencies(manifest: &toml::Table, dev: bool) -> BTreeSet<String> {
             }
             if let Some(section) = table.get(key).and_then(toml::Value::as_table) {
                 for (name, value) in section {
-                    let package = value.get("package").and_then(toml::Value::as_str).unwrap_or(name);
+                    let package = value
+                        .get("package")
+                        .and_then(toml::Value::as_str)
+                        .unwrap_or(name);
                     found.insert(package.to_owned());
                 }
             }
@@ -58,7 +86,11 @@ fn dependencies(manifest: &toml::Table, dev: bool) -> BTreeSet<String> {
 }
 
 fn own(dependencies: &BTreeSet<String>) -> BTreeSet<String> {
-    dependencies.iter().filter_map(|name| name.strip_prefix("ashlar-")).map(str::to_owned).collect()
+    dependencies
+        .iter()
+        .filter_map(|name| name.strip_prefix("ashlar-"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// All `.rs` files of a crate's `src`.
@@ -144,12 +176,22 @@ fn crates_import_only_what_lies_below_them() {
 
 #[test]
 fn every_crate_of_the_workspace_is_judged() {
-    let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
-    let members: BTreeSet<&str> =
-        workspace["workspace"]["members"].as_array().unwrap().iter().map(|member| member.as_str().unwrap()).collect();
+    let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let members: BTreeSet<&str> = workspace["workspace"]["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| member.as_str().unwrap())
+        .collect();
     assert_eq!(members, CRATES.into_iter().collect::<BTreeSet<_>>());
     for name in CRATES {
-        assert_eq!(manifest(name)["package"]["name"].as_str().unwrap(), format!("ashlar-{name}"));
+        assert_eq!(
+            manifest(name)["package"]["name"].as_str().unwrap(),
+            format!("ashlar-{name}")
+        );
     }
 }
 
@@ -158,7 +200,9 @@ fn versions_are_named_in_one_place() {
     for name in CRATES {
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
             let manifest = manifest(name);
-            let Some(table) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
+            let Some(table) = manifest.get(section).and_then(toml::Value::as_table) else {
+                continue;
+            };
             for (dependency, value) in table {
                 assert_eq!(
                     value.get("workspace").and_then(toml::Value::as_bool),
@@ -175,8 +219,24 @@ fn versions_are_named_in_one_place() {
 #[test]
 fn the_packages_of_the_design_do_real_work() {
     let expected: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("crypto", ["ark-bls12-381", "ark-ec", "ark-ff", "ark-poly", "ark-poly-commit", "blst", "sha2", "rayon"].as_slice()),
-        ("proto", ["alloy-primitives", "alloy-sol-types", "prost"].as_slice()),
+        (
+            "crypto",
+            [
+                "ark-bls12-381",
+                "ark-ec",
+                "ark-ff",
+                "ark-poly",
+                "ark-poly-commit",
+                "blst",
+                "sha2",
+                "rayon",
+            ]
+            .as_slice(),
+        ),
+        (
+            "proto",
+            ["alloy-primitives", "alloy-sol-types", "prost"].as_slice(),
+        ),
         ("net", ["quinn", "rustls", "prost"].as_slice()),
         ("node", ["rocksdb", "axum", "tokio"].as_slice()),
         ("disperser", ["axum", "utoipa", "tokio"].as_slice()),
@@ -185,11 +245,21 @@ fn the_packages_of_the_design_do_real_work() {
     ]);
     for (name, packages) in expected {
         let normal = dependencies(&manifest(name), false);
-        let code: String = sources(name).iter().filter(|path| !is_test(path)).map(|path| code_of(path)).collect();
+        let code: String = sources(name)
+            .iter()
+            .filter(|path| !is_test(path))
+            .map(|path| code_of(path))
+            .collect();
         for package in packages {
-            assert!(normal.contains(*package), "{name} does not depend on {package}");
+            assert!(
+                normal.contains(*package),
+                "{name} does not depend on {package}"
+            );
             let path = format!("{}::", package.replace('-', "_"));
-            assert!(code.contains(&path), "{name} depends on {package} and never uses it");
+            assert!(
+                code.contains(&path),
+                "{name} depends on {package} and never uses it"
+            );
         }
     }
 }
@@ -197,8 +267,17 @@ fn the_packages_of_the_design_do_real_work() {
 /// crypto and proto compute: bytes in, bytes out. What they do depends on nothing but their arguments.
 #[test]
 fn crypto_and_proto_have_no_io_and_no_clock() {
-    let forbidden =
-        ["std::fs", "std::net", "std::env", "std::process", "SystemTime", "Instant", "tokio", "getrandom", "OsRng"];
+    let forbidden = [
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "SystemTime",
+        "Instant",
+        "tokio",
+        "getrandom",
+        "OsRng",
+    ];
     for name in ["crypto", "proto"] {
         for path in sources(name).iter().filter(|path| !is_test(path)) {
             let code = code_of(path);
@@ -228,14 +307,28 @@ fn unsafe_stays_in_its_room() {
             let code = code_of(&path);
             let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
             if words.into_iter().any(|word| word == "unsafe") {
-                assert!(path.starts_with(&room), "{} has unsafe code", path.display());
+                assert!(
+                    path.starts_with(&room),
+                    "{} has unsafe code",
+                    path.display()
+                );
             }
         }
     }
-    let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
-    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("deny"));
+    let workspace: toml::Table = std::fs::read_to_string(root().join("Cargo.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(
+        workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(),
+        Some("deny")
+    );
     for name in CRATES {
-        assert_eq!(manifest(name)["lints"]["workspace"].as_bool(), Some(true), "{name} opts out of the lints");
+        assert_eq!(
+            manifest(name)["lints"]["workspace"].as_bool(),
+            Some(true),
+            "{name} opts out of the lints"
+        );
     }
 }
 
@@ -245,7 +338,11 @@ fn files_stay_readable_in_one_sitting() {
     for name in CRATES {
         for path in sources(name).iter().filter(|path| !is_test(path)) {
             let lines = std::fs::read_to_string(path).unwrap().lines().count();
-            assert!(lines <= LIMIT, "{} has {lines} lines; split it before {LIMIT}", path.display());
+            assert!(
+                lines <= LIMIT,
+                "{} has {lines} lines; split it before {LIMIT}",
+                path.display()
+            );
         }
     }
 }
@@ -253,7 +350,9 @@ fn files_stay_readable_in_one_sitting() {
 /// The lint must be able to fail: the stripper keeps code and drops prose.
 #[test]
 fn the_stripper_knows_code_from_prose() {
-    let stripped = strip("let a = \"unsafe // x\"; // unsafe\n/* unsafe */ let b: &'static str = c('\"'); unsafe {}");
+    let stripped = strip(
+        "let a = \"unsafe // x\"; // unsafe\n/* unsafe */ let b: &'static str = c('\"'); unsafe {}",
+    );
     assert_eq!(stripped.matches("unsafe").count(), 1);
     assert!(stripped.contains("&'static str"));
 }

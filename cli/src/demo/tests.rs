@@ -17,7 +17,10 @@ fn victims_stay_below_the_threshold_in_every_quorum() {
         let plan = Plan::new(Some(operators), Some(2), &[]).unwrap();
         let set = victims(&plan, 33);
         assert!(!set.is_empty());
-        assert!(plan.shares(&set).iter().all(|share| *share <= 33.0), "{set:?}");
+        assert!(
+            plan.shares(&set).iter().all(|share| *share <= 33.0),
+            "{set:?}"
+        );
     }
 }
 

@@ -94,7 +94,8 @@ impl DevnetFile {
     /// The folder cannot be written.
     pub fn write(&self, dir: &Path) -> CliResult {
         let text = serde_json::to_vec_pretty(self).map_err(|error| {
-            CliError::new(Exit::Failure, "devnet.file", "could not write devnet.json").because(error.to_string())
+            CliError::new(Exit::Failure, "devnet.file", "could not write devnet.json")
+                .because(error.to_string())
         })?;
         files::write_atomically(&Self::path(dir), &text, Access::Everyone)
     }

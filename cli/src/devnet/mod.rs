@@ -97,7 +97,11 @@ impl Plan {
     ///
     /// # Errors
     /// The numbers contradict each other.
-    pub fn new(operators: Option<u32>, quorums: Option<u8>, stakes: &[StakeList]) -> CliResult<Plan> {
+    pub fn new(
+        operators: Option<u32>,
+        quorums: Option<u8>,
+        stakes: &[StakeList],
+    ) -> CliResult<Plan> {
         let count = match (operators, stakes.first()) {
             (Some(operators), _) => operators as usize,
             (None, Some(list)) => list.0.len(),
@@ -105,15 +109,24 @@ impl Plan {
         };
         let quorums = quorums.map_or(stakes.len().max(1), usize::from);
         if stakes.len() > quorums {
-            return Err(CliError::usage(format!("--stakes is given {} times for {quorums} quorums", stakes.len())));
+            return Err(CliError::usage(format!(
+                "--stakes is given {} times for {quorums} quorums",
+                stakes.len()
+            )));
         }
-        let mut plan = Plan { stakes: Vec::with_capacity(quorums) };
+        let mut plan = Plan {
+            stakes: Vec::with_capacity(quorums),
+        };
         for quorum in 0..quorums {
             let list = match stakes.get(quorum) {
                 Some(list) => list.0.clone(),
                 None => {
-                    let mut list: Vec<Stake> =
-                        DEFAULT_STAKES.iter().cycle().take(count).map(|stake| Stake::from(*stake)).collect();
+                    let mut list: Vec<Stake> = DEFAULT_STAKES
+                        .iter()
+                        .cycle()
+                        .take(count)
+                        .map(|stake| Stake::from(*stake))
+                        .collect();
                     if quorum % 2 == 1 {
                         list.reverse();
                     }
@@ -128,13 +141,17 @@ impl Plan {
                 .next("give one stake for each operator: --stakes 40,30,20,10"));
             }
             if list.iter().all(Stake::is_zero) {
-                return Err(CliError::usage(format!("quorum {quorum} has no stake at all")));
+                return Err(CliError::usage(format!(
+                    "quorum {quorum} has no stake at all"
+                )));
             }
             plan.stakes.push(list);
         }
         for operator in 0..count {
             if plan.of_operator(operator).iter().all(Stake::is_zero) {
-                return Err(CliError::usage(format!("operator {operator} has no stake in any quorum")));
+                return Err(CliError::usage(format!(
+                    "operator {operator} has no stake in any quorum"
+                )));
             }
         }
         Ok(plan)
@@ -152,7 +169,10 @@ impl Plan {
             .map(|stakes| {
                 let add = Stake::saturating_add;
                 let total = stakes.iter().copied().fold(Stake::ZERO, add);
-                let held = operators.iter().filter_map(|&index| stakes.get(index).copied()).fold(Stake::ZERO, add);
+                let held = operators
+                    .iter()
+                    .filter_map(|&index| stakes.get(index).copied())
+                    .fold(Stake::ZERO, add);
                 crate::cert::percent(held, total)
             })
             .collect()
@@ -160,7 +180,10 @@ impl Plan {
 
     /// An operator's stake in each quorum.
     pub fn of_operator(&self, operator: usize) -> Vec<Stake> {
-        self.stakes.iter().map(|list| list.get(operator).copied().unwrap_or_default()).collect()
+        self.stakes
+            .iter()
+            .map(|list| list.get(operator).copied().unwrap_or_default())
+            .collect()
     }
 }
 
@@ -182,31 +205,52 @@ impl Devnet {
     ///
     /// # Errors
     /// Another devnet runs there, the folder holds one of another plan, or a process does not become ready.
-    pub async fn start(ui: Ui, dir: &Path, plan: Option<&Plan>, default: &Plan) -> CliResult<Devnet> {
+    pub async fn start(
+        ui: Ui,
+        dir: &Path,
+        plan: Option<&Plan>,
+        default: &Plan,
+    ) -> CliResult<Devnet> {
         files::create_folder(dir)?;
-        let dir = dir.canonicalize().map_err(|error| CliError::io(format!("could not use {}", dir.display()), &error))?;
+        let dir = dir
+            .canonicalize()
+            .map_err(|error| CliError::io(format!("could not use {}", dir.display()), &error))?;
         let lock = lock(&dir)?;
         let (mut file, held) = match DevnetFile::read(&dir)? {
             Some(file) => {
                 if let Some(plan) = plan {
                     setup::check_plan(&file, plan, &dir)?;
                 }
-                ui.note(format!("devnet in {}: going on with {} operators", dir.display(), file.nodes.len()));
+                ui.note(format!(
+                    "devnet in {}: going on with {} operators",
+                    dir.display(),
+                    file.nodes.len()
+                ));
                 (file, Vec::new())
             }
             None => {
                 let plan = plan.unwrap_or(default);
-                ui.note(format!("devnet in {}: making {} operators", dir.display(), plan.operators()));
+                ui.note(format!(
+                    "devnet in {}: making {} operators",
+                    dir.display(),
+                    plan.operators()
+                ));
                 setup::create(&dir, plan)?
             }
         };
         // The ports were held so that nothing else could take them while keys were made; now their owners need them.
         drop(held);
 
-        let program = std::env::current_exe().map_err(|error| CliError::io("could not find my own program", &error))?;
+        let program = std::env::current_exe()
+            .map_err(|error| CliError::io("could not find my own program", &error))?;
         let mut nodes = Vec::with_capacity(file.nodes.len());
         for node in &mut file.nodes {
-            let daemon = start_daemon(&program, "node", &format!("operator {}", node.index), &node.dir)?;
+            let daemon = start_daemon(
+                &program,
+                "node",
+                &format!("operator {}", node.index),
+                &node.dir,
+            )?;
             node.pid = daemon.pid();
             nodes.push(daemon);
         }
@@ -221,7 +265,13 @@ impl Devnet {
         }
         wait_healthy(&http, &mut disperser, &file.disperser_url, deadline).await?;
         file.write(&dir)?;
-        Ok(Devnet { file, nodes, disperser, reported: Vec::new(), _lock: lock })
+        Ok(Devnet {
+            file,
+            nodes,
+            disperser,
+            reported: Vec::new(),
+            _lock: lock,
+        })
     }
 
     /// Processes that ended since the last call, each reported once.
@@ -232,7 +282,11 @@ impl Devnet {
                 && !self.reported.iter().any(|name| name == daemon.name())
             {
                 self.reported.push(daemon.name().to_owned());
-                news.push(format!("the {} (pid {}) ended: {status}", daemon.name(), daemon.pid()));
+                news.push(format!(
+                    "the {} (pid {}) ended: {status}",
+                    daemon.name(),
+                    daemon.pid()
+                ));
             }
         }
         news
@@ -240,7 +294,11 @@ impl Devnet {
 
     /// How many processes still run.
     pub fn running(&mut self) -> usize {
-        self.nodes.iter_mut().chain([&mut self.disperser]).filter_map(|daemon| daemon.ended().is_none().then_some(())).count()
+        self.nodes
+            .iter_mut()
+            .chain([&mut self.disperser])
+            .filter_map(|daemon| daemon.ended().is_none().then_some(()))
+            .count()
     }
 
     /// Stops the disperser, then all operators at once. Returns the names of those that had to be killed.
@@ -280,9 +338,13 @@ fn lock(dir: &Path) -> CliResult<Flock<std::fs::File>> {
         .open(&path)
         .map_err(|error| CliError::io(format!("could not open {}", path.display()), &error))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-        CliError::new(Exit::Failure, "devnet.running", format!("a devnet runs in {} already", dir.display()))
-            .because(error.to_string())
-            .next("use it, stop it, or choose another folder with --dir")
+        CliError::new(
+            Exit::Failure,
+            "devnet.running",
+            format!("a devnet runs in {} already", dir.display()),
+        )
+        .because(error.to_string())
+        .next("use it, stop it, or choose another folder with --dir")
     })
 }
 
@@ -305,7 +367,9 @@ pub async fn run(ui: Ui, args: DevnetArgs) -> CliResult {
     if let Some(path) = &args.ready_file {
         files::write_atomically(path, b"ready\n", Access::Everyone)?;
     }
-    ui.data(&json!({ "event": "ready", "devnet": devnet.file }), || ready_text(&devnet.file))?;
+    ui.data(&json!({ "event": "ready", "devnet": devnet.file }), || {
+        ready_text(&devnet.file)
+    })?;
 
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     loop {
@@ -316,26 +380,42 @@ pub async fn run(ui: Ui, args: DevnetArgs) -> CliResult {
         for death in devnet.deaths() {
             let running = devnet.running();
             if ui.json {
-                ui.data(&json!({ "event": "ended", "what": death, "running": running }), String::new)?;
+                ui.data(
+                    &json!({ "event": "ended", "what": death, "running": running }),
+                    String::new,
+                )?;
             } else {
-                ui.warn(format!("{death}; {running} processes still run. It is not started again."));
+                ui.warn(format!(
+                    "{death}; {running} processes still run. It is not started again."
+                ));
             }
         }
         if devnet.running() == 0 {
-            return Err(CliError::new(Exit::Failure, "devnet.all_ended", "all processes of the devnet ended")
-                .next(format!("their logs are in {}", args.dir.display())));
+            return Err(CliError::new(
+                Exit::Failure,
+                "devnet.all_ended",
+                "all processes of the devnet ended",
+            )
+            .next(format!("their logs are in {}", args.dir.display())));
         }
     }
     ui.note("stopping");
     let killed = devnet.stop().await;
     if !killed.is_empty() {
-        ui.warn(format!("these did not stop in time and were killed: {}", killed.join(", ")));
+        ui.warn(format!(
+            "these did not stop in time and were killed: {}",
+            killed.join(", ")
+        ));
     }
     Ok(())
 }
 
 fn ready_text(file: &DevnetFile) -> String {
-    let mut rows = vec![["operator", "id", "stake", "quic", "http", "pid"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["operator", "id", "stake", "quic", "http", "pid"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for node in &file.nodes {
         rows.push(vec![
             node.index.to_string(),

@@ -35,18 +35,32 @@ pub fn hold(count: usize) -> CliResult<Vec<Held>> {
         if held.len() == count {
             break;
         }
-        let Ok(offset) = u16::try_from((start + step) % span) else { continue };
-        let port = FIRST + offset;
-        let (Ok(udp), Ok(tcp)) =
-            (UdpSocket::bind((Ipv4Addr::LOCALHOST, port)), TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
-        else {
+        let Ok(offset) = u16::try_from((start + step) % span) else {
             continue;
         };
-        held.push(Held { port, _udp: udp, _tcp: tcp });
+        let port = FIRST + offset;
+        let (Ok(udp), Ok(tcp)) = (
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, port)),
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)),
+        ) else {
+            continue;
+        };
+        held.push(Held {
+            port,
+            _udp: udp,
+            _tcp: tcp,
+        });
     }
     if held.len() < count {
-        return Err(CliError::new(Exit::Failure, "devnet.ports", "there are not enough free ports on this machine")
-            .because(format!("{} of {count} found between {FIRST} and {LAST} on 127.0.0.1", held.len())));
+        return Err(CliError::new(
+            Exit::Failure,
+            "devnet.ports",
+            "there are not enough free ports on this machine",
+        )
+        .because(format!(
+            "{} of {count} found between {FIRST} and {LAST} on 127.0.0.1",
+            held.len()
+        )));
     }
     Ok(held)
 }

@@ -31,7 +31,12 @@ impl Daemon {
     ///
     /// # Errors
     /// The log cannot be opened or the program not be started.
-    pub fn start(name: &str, program: &Path, arguments: &[std::ffi::OsString], log: &Path) -> CliResult<Daemon> {
+    pub fn start(
+        name: &str,
+        program: &Path,
+        arguments: &[std::ffi::OsString],
+        log: &Path,
+    ) -> CliResult<Daemon> {
         let open = || {
             OpenOptions::new()
                 .create(true)
@@ -39,7 +44,8 @@ impl Daemon {
                 .open(log)
                 .map_err(|error| CliError::io(format!("could not open {}", log.display()), &error))
         };
-        let failed = |error: std::io::Error| CliError::io(format!("could not start the {name}"), &error);
+        let failed =
+            |error: std::io::Error| CliError::io(format!("could not start the {name}"), &error);
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -51,9 +57,19 @@ impl Daemon {
             .spawn()
             .map_err(failed)?;
         let pid = child.id().ok_or_else(|| {
-            CliError::new(Exit::Failure, "devnet.child", format!("the {name} ended before it began"))
+            CliError::new(
+                Exit::Failure,
+                "devnet.child",
+                format!("the {name} ended before it began"),
+            )
         })?;
-        Ok(Daemon { name: name.to_owned(), log: log.to_path_buf(), pid, child, ended: None })
+        Ok(Daemon {
+            name: name.to_owned(),
+            log: log.to_path_buf(),
+            pid,
+            child,
+            ended: None,
+        })
     }
 
     /// What we call it.
@@ -96,7 +112,10 @@ impl Daemon {
             // It may be gone this very moment; the wait below notices.
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
-        if tokio::time::timeout(patience, self.child.wait()).await.is_ok() {
+        if tokio::time::timeout(patience, self.child.wait())
+            .await
+            .is_ok()
+        {
             self.ended();
             return true;
         }
@@ -120,9 +139,15 @@ impl Daemon {
 }
 
 fn last_lines(path: &Path, count: usize) -> Vec<String> {
-    let Ok(text) = files::read_text(path, 64 << 20) else { return Vec::new() };
+    let Ok(text) = files::read_text(path, 64 << 20) else {
+        return Vec::new();
+    };
     let lines: Vec<&str> = text.lines().collect();
-    lines.iter().skip(lines.len().saturating_sub(count)).map(|line| (*line).to_owned()).collect()
+    lines
+        .iter()
+        .skip(lines.len().saturating_sub(count))
+        .map(|line| (*line).to_owned())
+        .collect()
 }
 
 /// Waits until `GET {base}/v1/health` answers 200, or the process ends, or the deadline passes.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ashlar_crypto::keystore::Cost;
 use ashlar_proto::table::OperatorEntry;
 use ashlar_proto::{Account, QuorumId, Stake};
-use ashlar_stake::{DisperserRecord, OperatorRecord, Registration, Stakes, TableFile, TableRecord};
+use ashlar_stake::{DisperserRecord, OperatorRecord, Registration, TableFile, TableRecord};
 
 use super::Plan;
 use super::layout::{DevnetFile, DisperserEntry, NodeEntry};
@@ -28,14 +28,26 @@ const DISPERSER_ID: u32 = 0;
 pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
     let count = plan.operators();
     if dir.join("node-0").exists() || dir.join("disperser").exists() {
-        return Err(CliError::new(Exit::Usage, "devnet.half_made", format!("{} holds a half-made devnet", dir.display()))
-            .because("an earlier start was interrupted before it had written everything")
-            .next(format!("remove it (rm -r {}) and start again", dir.display())));
+        return Err(CliError::new(
+            Exit::Usage,
+            "devnet.half_made",
+            format!("{} holds a half-made devnet", dir.display()),
+        )
+        .because("an earlier start was interrupted before it had written everything")
+        .next(format!(
+            "remove it (rm -r {}) and start again",
+            dir.display()
+        )));
     }
     // Of each operator: one port for QUIC, one for HTTP. One for the disperser's HTTP.
     let held = ports::hold(2 * count + 1)?;
     let mut numbers = held.iter().map(|held| held.port);
-    let mut next = || numbers.next().map(|port| format!("127.0.0.1:{port}")).unwrap_or_default();
+    let mut next = || {
+        numbers
+            .next()
+            .map(|port| format!("127.0.0.1:{port}"))
+            .unwrap_or_default()
+    };
 
     let table = dir.join("operators.toml");
     let disperser_dir = dir.join("disperser");
@@ -49,7 +61,10 @@ pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
         let record = make_node(&node_dir, &quic, &http, &table, &stakes)?;
         nodes.push(NodeEntry {
             index,
-            operator_id: record.operator_id.map(|id| id.to_string()).unwrap_or_default(),
+            operator_id: record
+                .operator_id
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
             pid: 0,
             quic,
             http: format!("http://{http}"),
@@ -59,16 +74,31 @@ pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
         operators.push(record);
     }
     let disperser = make_disperser(&disperser_dir, &disperser_http, &table)?;
-    TableFile { tables: vec![TableRecord { block: BLOCK, dispersers: vec![disperser], operators }] }
-        .write(&table)
-        .map_err(|error| CliError::coded(Exit::Failure, format!("could not write {}", table.display()), &error))?;
+    TableFile {
+        tables: vec![TableRecord {
+            block: BLOCK,
+            dispersers: vec![disperser],
+            operators,
+        }],
+    }
+    .write(&table)
+    .map_err(|error| {
+        CliError::coded(
+            Exit::Failure,
+            format!("could not write {}", table.display()),
+            &error,
+        )
+    })?;
 
     let file = DevnetFile {
         pid: 0,
         disperser_url: format!("http://{disperser_http}"),
         table,
         nodes,
-        disperser: DisperserEntry { pid: 0, dir: disperser_dir },
+        disperser: DisperserEntry {
+            pid: 0,
+            dir: disperser_dir,
+        },
     };
     file.write(dir)?;
     Ok((file, held))
@@ -81,7 +111,12 @@ pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
 pub fn check_plan(file: &DevnetFile, plan: &Plan, dir: &Path) -> CliResult {
     let there: Vec<Vec<String>> = file.nodes.iter().map(|node| node.stakes.clone()).collect();
     let asked: Vec<Vec<String>> = (0..plan.operators())
-        .map(|operator| plan.of_operator(operator).iter().map(ToString::to_string).collect())
+        .map(|operator| {
+            plan.of_operator(operator)
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        })
         .collect();
     if there == asked {
         return Ok(());
@@ -104,20 +139,32 @@ fn make_password(dir: &Path) -> CliResult<(PathBuf, zeroize::Zeroizing<String>)>
     Ok((path, password))
 }
 
-fn make_node(dir: &Path, quic: &str, http: &str, table: &Path, stakes: &[Stake]) -> CliResult<OperatorRecord> {
+fn make_node(
+    dir: &Path,
+    quic: &str,
+    http: &str,
+    table: &Path,
+    stakes: &[Stake],
+) -> CliResult<OperatorRecord> {
     files::create_folder(dir)?;
     let (_, password) = make_password(dir)?;
     // The keys of a devnet guard nothing; opening seventeen of them at full cost would take a minute.
     let (bls, _) = keys::new_bls(&dir.join("bls.json"), &password, Cost::Light)?;
     let (network, _) = keys::new_network(&dir.join("network.json"), &password, Cost::Light)?;
-    crate::node::write_config(dir, &crate::node::Settings {
-        quic: quic.to_owned(),
-        http: http.to_owned(),
-        table: table.to_path_buf(),
-    })?;
+    crate::node::write_config(
+        dir,
+        &crate::node::Settings {
+            quic: quic.to_owned(),
+            http: http.to_owned(),
+            table: table.to_path_buf(),
+        },
+    )?;
     let public = bls.public_key().to_bytes();
-    let stakes: Vec<(QuorumId, Stake)> =
-        (0u8..).zip(stakes).filter(|(_, stake)| !stake.is_zero()).map(|(quorum, stake)| (quorum, *stake)).collect();
+    let stakes: Vec<(QuorumId, Stake)> = (0u8..)
+        .zip(stakes)
+        .filter(|(_, stake)| !stake.is_zero())
+        .map(|(quorum, stake)| (quorum, *stake))
+        .collect();
     Ok(OperatorRecord::from(&Registration {
         entry: OperatorEntry {
             operator_id: ashlar_proto::operator_id(&public),
@@ -134,9 +181,16 @@ fn make_disperser(dir: &Path, http: &str, table: &Path) -> CliResult<DisperserRe
     files::create_folder(dir)?;
     let (_, password) = make_password(dir)?;
     let (network, _) = keys::new_network(&dir.join("network.json"), &password, Cost::Light)?;
-    crate::disperser::write_config(dir, &crate::disperser::Settings {
-        http: http.to_owned(),
-        table: table.to_path_buf(),
-    })?;
-    Ok(DisperserRecord { id: DISPERSER_ID, network_key: network.public(), account: Account([0; 20]) })
+    crate::disperser::write_config(
+        dir,
+        &crate::disperser::Settings {
+            http: http.to_owned(),
+            table: table.to_path_buf(),
+        },
+    )?;
+    Ok(DisperserRecord {
+        id: DISPERSER_ID,
+        network_key: network.public(),
+        account: Account([0; 20]),
+    })
 }

@@ -11,13 +11,21 @@ fn the_default_plan_is_eight_operators_with_100_stake() {
     let plan = Plan::new(None, None, &[]).unwrap();
     assert_eq!(plan.operators(), 8);
     assert_eq!(plan.stakes.len(), 1);
-    assert_eq!(plan.stakes[0].iter().fold(Stake::ZERO, |sum, stake| sum + stake), Stake::from(100u32));
+    assert_eq!(
+        plan.stakes[0]
+            .iter()
+            .fold(Stake::ZERO, |sum, stake| sum + stake),
+        Stake::from(100u32)
+    );
 }
 
 #[test]
 fn a_second_quorum_has_the_stakes_in_reverse() {
     let plan = Plan::new(Some(4), Some(2), &stakes(&["4,3,2,1"])).unwrap();
-    assert_eq!(plan.stakes[1], [10u32, 15, 20, 30].map(Stake::from).to_vec());
+    assert_eq!(
+        plan.stakes[1],
+        [10u32, 15, 20, 30].map(Stake::from).to_vec()
+    );
     assert_eq!(plan.of_operator(0), [4u32, 10].map(Stake::from).to_vec());
 }
 
@@ -31,7 +39,11 @@ fn contradictions_are_usage_errors() {
         (None, None, vec!["1,0"]),
     ] {
         let error = Plan::new(operators, quorums, &stakes(&lists)).unwrap_err();
-        assert_eq!(error.exit, Exit::Usage, "{operators:?} {quorums:?} {lists:?}");
+        assert_eq!(
+            error.exit,
+            Exit::Usage,
+            "{operators:?} {quorums:?} {lists:?}"
+        );
     }
 }
 

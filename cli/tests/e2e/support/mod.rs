@@ -2,7 +2,6 @@
 //!
 //! It runs the `ashlar` binary just as a person would. Whatever happens to the test, nothing outlives it: the devnet
 //! watches its standard input, and its children watch theirs.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -39,7 +38,10 @@ impl Devnet {
     }
 
     pub fn start_with(arguments: &[&str]) -> Devnet {
-        let folder = tempfile::Builder::new().prefix("ashlar-test-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("ashlar-test-")
+            .tempdir()
+            .unwrap();
         let dir = folder.path().join("devnet");
         let ready = folder.path().join("ready");
         let mut watcher = Command::new(binary())
@@ -50,18 +52,30 @@ impl Devnet {
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
-            .stderr(Stdio::from(std::fs::File::create(folder.path().join("devnet.log")).unwrap()))
+            .stderr(Stdio::from(
+                std::fs::File::create(folder.path().join("devnet.log")).unwrap(),
+            ))
             .spawn()
             .unwrap();
         let log = folder.path().join("devnet.log");
         wait_for("the devnet to be ready", || {
             if let Some(status) = watcher.try_wait().unwrap() {
-                panic!("the devnet ended: {status}\n{}", std::fs::read_to_string(&log).unwrap_or_default());
+                panic!(
+                    "the devnet ended: {status}\n{}",
+                    std::fs::read_to_string(&log).unwrap_or_default()
+                );
             }
             ready.exists()
         });
-        let file = DevnetFile::read(&dir).unwrap().expect("a ready devnet has its file");
-        Devnet { folder, watcher, file, restarted: Vec::new() }
+        let file = DevnetFile::read(&dir)
+            .unwrap()
+            .expect("a ready devnet has its file");
+        Devnet {
+            folder,
+            watcher,
+            file,
+            restarted: Vec::new(),
+        }
     }
 
     pub fn folder(&self) -> &Path {
@@ -106,7 +120,12 @@ impl Devnet {
         let file = self.write(name, payload);
         let certificate = self.folder().join(format!("{name}.cert"));
         let mut command = self.command(["put"]);
-        command.arg(&file).arg("--cert").arg(&certificate).args(more).arg("--json");
+        command
+            .arg(&file)
+            .arg("--cert")
+            .arg(&certificate)
+            .args(more)
+            .arg("--json");
         Outcome::of(&mut command).success();
         assert!(certificate.exists(), "put wrote no certificate");
         certificate
@@ -116,11 +135,19 @@ impl Devnet {
     pub fn get(&self, certificate: &Path, from: &str) -> (Outcome, Option<Vec<u8>>) {
         let out = self.folder().join(format!("out-{}", random::name()));
         let mut command = self.command(["get", "--cert"]);
-        command.arg(certificate).arg("-o").arg(&out).args(["--from", from, "--json"]);
+        command
+            .arg(certificate)
+            .arg("-o")
+            .arg(&out)
+            .args(["--from", from, "--json"]);
         let outcome = Outcome::of(&mut command);
         let bytes = std::fs::read(&out).ok();
         if let Some(bytes) = &bytes {
-            assert!(outcome.code == 0, "get failed and yet left {} bytes", bytes.len());
+            assert!(
+                outcome.code == 0,
+                "get failed and yet left {} bytes",
+                bytes.len()
+            );
         }
         (outcome, bytes)
     }
@@ -130,7 +157,12 @@ impl Devnet {
         let (outcome, bytes) = self.get(certificate, from);
         let report = outcome.success();
         let bytes = bytes.expect("get wrote its file");
-        assert!(bytes == expected, "get from {from} gave other bytes ({} and not {})", bytes.len(), expected.len());
+        assert!(
+            bytes == expected,
+            "get from {from} gave other bytes ({} and not {})",
+            bytes.len(),
+            expected.len()
+        );
         report
     }
 
@@ -154,12 +186,16 @@ impl Devnet {
             self.restarted.remove(at).wait().unwrap();
         }
         // The devnet reaps its own children; until then the process exists as a zombie and holds no port.
-        wait_for("a killed process to be gone", || {
-            match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        wait_for(
+            "a killed process to be gone",
+            || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
                 Err(_) => true,
-                Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
-            }
-        });
+                Ok(stat) => stat
+                    .rsplit(')')
+                    .next()
+                    .is_some_and(|rest| rest.trim_start().starts_with('Z')),
+            },
+        );
     }
 
     /// Starts a killed operator again with its own files; returns when it is ready.
@@ -178,7 +214,11 @@ impl Devnet {
     }
 
     fn restart(&mut self, what: &str, dir: &Path, base: &str) -> u32 {
-        let log = std::fs::File::options().append(true).create(true).open(dir.join("log")).unwrap();
+        let log = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(dir.join("log"))
+            .unwrap();
         let child = Command::new(binary())
             .args([what, "run", "--exit-with-parent", "--config"])
             .arg(dir.join(format!("{what}.toml")))
@@ -192,7 +232,9 @@ impl Devnet {
         let pid = child.id();
         self.restarted.push(child);
         let url = format!("{base}/v1/health");
-        wait_for("a restarted process to be ready", || http_get(&url).is_some_and(|(status, _)| status == 200));
+        wait_for("a restarted process to be ready", || {
+            http_get(&url).is_some_and(|(status, _)| status == 200)
+        });
         pid
     }
 
@@ -213,7 +255,11 @@ impl Devnet {
     pub fn terminate(&mut self) -> Option<i32> {
         use nix::sys::signal::{Signal, kill};
         use nix::unistd::Pid;
-        kill(Pid::from_raw(i32::try_from(self.watcher.id()).unwrap()), Signal::SIGTERM).unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(self.watcher.id()).unwrap()),
+            Signal::SIGTERM,
+        )
+        .unwrap();
         let mut status = None;
         wait_for("the devnet to end", || {
             status = self.watcher.try_wait().unwrap();
@@ -223,7 +269,10 @@ impl Devnet {
     }
 
     fn print_logs(&self) {
-        let mut logs = vec![self.folder().join("devnet.log"), self.file.disperser.dir.join("log")];
+        let mut logs = vec![
+            self.folder().join("devnet.log"),
+            self.file.disperser.dir.join("log"),
+        ];
         logs.extend(self.file.nodes.iter().map(|node| node.dir.join("log")));
         for log in logs {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
@@ -273,14 +322,22 @@ pub struct Outcome {
 impl Outcome {
     /// Runs a command to its end, within [`PATIENCE`].
     pub fn of(command: &mut Command) -> Outcome {
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         Outcome::from(wait_output(child))
     }
 
     /// The same with something on standard input.
     pub fn of_with_input(command: &mut Command, input: &[u8]) -> Outcome {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         // A reader that refuses early closes its end; what it says then is what the test looks at.
@@ -293,7 +350,13 @@ impl Outcome {
     /// Its data; it must have worked.
     #[track_caller]
     pub fn success(&self) -> Value {
-        assert!(self.code == 0, "exit code {}\nstdout: {}\nstderr: {}", self.code, self.stdout, self.stderr);
+        assert!(
+            self.code == 0,
+            "exit code {}\nstdout: {}\nstderr: {}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
         serde_json::from_str(self.stdout.lines().last().unwrap_or("null")).unwrap()
     }
 
@@ -316,8 +379,8 @@ impl Outcome {
     #[track_caller]
     pub fn error(&self) -> Value {
         let line = self.stderr.lines().last().unwrap_or_default();
-        let value: Value =
-            serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON error on stderr: {}", self.stderr));
+        let value: Value = serde_json::from_str(line)
+            .unwrap_or_else(|_| panic!("no JSON error on stderr: {}", self.stderr));
         value["error"].clone()
     }
 }
@@ -353,7 +416,11 @@ fn wait_output(child: Child) -> Output {
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited {} s for {what}", PATIENCE.as_secs());
+        assert!(
+            Instant::now() < deadline,
+            "waited {} s for {what}",
+            PATIENCE.as_secs()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -362,7 +429,10 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn alive(pid: u32) -> bool {
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
         Err(_) => false,
-        Ok(stat) => !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
+        Ok(stat) => !stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('Z')),
     }
 }
 
@@ -373,14 +443,23 @@ pub fn http_get(url: &str) -> Option<(u16, String)> {
 }
 
 /// One plain HTTP/1.1 request: status, head, body. Written by hand so that a test can send what a client library would not.
-pub fn http_request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<(u16, String, Vec<u8>)> {
+pub fn http_request(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<(u16, String, Vec<u8>)> {
     use std::io::Read;
     let rest = url.strip_prefix("http://").unwrap();
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let mut stream = std::net::TcpStream::connect(authority).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut head = format!("{method} /{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+    let mut head =
+        format!("{method} /{path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n");
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+    {
         head.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     for (name, value) in headers {
@@ -396,7 +475,10 @@ pub fn http_request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u
     let head = String::from_utf8_lossy(&answer[..split]).into_owned();
     let status = head.split_whitespace().nth(1)?.parse().ok()?;
     let mut body = answer[split + 4..].to_vec();
-    if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+    if head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked")
+    {
         body = unchunk(&body);
     }
     Some((status, head, body))
@@ -405,7 +487,8 @@ pub fn http_request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u
 fn unchunk(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
-        let size = usize::from_str_radix(String::from_utf8_lossy(&rest[..end]).trim(), 16).unwrap_or(0);
+        let size =
+            usize::from_str_radix(String::from_utf8_lossy(&rest[..end]).trim(), 16).unwrap_or(0);
         if size == 0 || rest.len() < end + 2 + size {
             break;
         }

@@ -1,13 +1,10 @@
 //! The devnet as a program: nothing outlives it, it tells what ended, and it goes on where it stopped.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use support::random::payload;
-use support::{Devnet, Outcome, alive, binary, wait_for};
+use crate::support::random::payload;
+use crate::support::{Devnet, Outcome, alive, binary, wait_for};
 
 #[test]
 fn sigkill_of_the_devnet_leaves_nothing_running() {
@@ -16,7 +13,9 @@ fn sigkill_of_the_devnet_leaves_nothing_running() {
     assert_eq!(pids.len(), 4);
     assert!(pids.iter().all(|pid| alive(*pid)));
     devnet.kill_watcher();
-    wait_for("all children to stop by themselves", || pids.iter().all(|pid| !alive(*pid)));
+    wait_for("all children to stop by themselves", || {
+        pids.iter().all(|pid| !alive(*pid))
+    });
 }
 
 #[test]
@@ -26,7 +25,10 @@ fn sigterm_stops_everything_and_the_same_folder_goes_on() {
     let certificate = devnet.put("before", &bytes);
     let pids = devnet.pids();
     assert_eq!(devnet.terminate(), Some(0));
-    assert!(pids.iter().all(|pid| !alive(*pid)), "something still runs after a clean stop");
+    assert!(
+        pids.iter().all(|pid| !alive(*pid)),
+        "something still runs after a clean stop"
+    );
 
     // The same folder again, without saying anything about operators: same keys, same data.
     let dir = devnet.folder().join("devnet");
@@ -67,7 +69,10 @@ fn a_child_that_dies_is_reported_and_not_started_again() {
         text.contains("operator 1") && text.contains(&pid.to_string()) && text.contains("signal: 9")
     });
     let health = format!("{}/v1/health", devnet.node(1).http);
-    assert!(support::http_get(&health).is_none(), "something answers for a dead operator");
+    assert!(
+        crate::support::http_get(&health).is_none(),
+        "something answers for a dead operator"
+    );
 }
 
 #[test]
@@ -75,7 +80,11 @@ fn secrets_are_readable_by_their_owner_only_and_encrypted() {
     let devnet = Devnet::start_with(&["--operators", "1"]);
     let dir = &devnet.node(0).dir;
     for name in ["password", "bls.json", "network.json"] {
-        let mode = std::fs::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
+        let mode = std::fs::metadata(dir.join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777;
         assert_eq!(mode, 0o600, "{name} has mode {mode:o}");
     }
     let keystore: serde_json::Value =
@@ -89,14 +98,20 @@ fn an_interrupted_start_leaves_nothing_running() {
     // Standard input is closed from the start: the parent is gone before anything is ready.
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(binary());
-    command.args(["devnet", "--exit-with-parent", "--dir"]).arg(folder.path().join("net")).stdin(Stdio::null());
+    command
+        .args(["devnet", "--exit-with-parent", "--dir"])
+        .arg(folder.path().join("net"))
+        .stdin(Stdio::null());
     let outcome = Outcome::of(&mut command);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let here = folder.path().to_string_lossy().into_owned();
     wait_for("processes of that folder to be gone", || {
-        !std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).any(|entry| {
-            std::fs::read(entry.path().join("cmdline"))
-                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&here))
-        })
+        !std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(Result::ok)
+            .any(|entry| {
+                std::fs::read(entry.path().join("cmdline"))
+                    .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&here))
+            })
     });
 }

@@ -1,15 +1,12 @@
 //! A registered disperser that cheats: real operators refuse, each of them, and say which check failed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::Devnet;
+use crate::support::evil::{self, Batch, Sealed, Sender};
+use crate::support::random::payload;
 use ashlar_crypto::bls::PublicKey;
 use ashlar_crypto::{Encoding, NetworkKey, Rows, Slices};
 use ashlar_proto::{TableView, version};
 use ashlar_stake::OperatorTable;
-use support::Devnet;
-use support::evil::{self, Batch, Sealed, Sender};
-use support::random::payload;
 
 /// A devnet whose disperser is gone and whose identity the test has taken over.
 struct Stage {
@@ -23,13 +20,22 @@ fn stage() -> Stage {
     let sender = Sender::new(&evil::network_key(&devnet.file.disperser.dir));
     let table = evil::table(&devnet);
     devnet.kill_disperser();
-    Stage { devnet, table, sender }
+    Stage {
+        devnet,
+        table,
+        sender,
+    }
 }
 
 impl Stage {
     #[track_caller]
     fn all_refuse(&self, batch: &Sealed, code: &str) {
-        for (index, answer) in self.sender.send_to_all(&self.table, batch).into_iter().enumerate() {
+        for (index, answer) in self
+            .sender
+            .send_to_all(&self.table, batch)
+            .into_iter()
+            .enumerate()
+        {
             assert_eq!(answer, Err(code.to_owned()), "operator {index}");
         }
     }
@@ -42,7 +48,8 @@ impl Stage {
             .into_iter()
             .zip(0u32..)
             .map(|(answer, index)| {
-                let signature = answer.unwrap_or_else(|code| panic!("operator {index} refused with {code}"));
+                let signature =
+                    answer.unwrap_or_else(|code| panic!("operator {index} refused with {code}"));
                 let key: &PublicKey = self.table.public_key(index).unwrap();
                 let checked = ashlar_crypto::bls::Signature::from_bytes(&signature).unwrap();
                 key.verify(&digest.0, &checked).unwrap();
@@ -62,7 +69,10 @@ fn every_honest_operator_refuses_a_wrong_encoding_and_names_the_check() {
     // Commitments and proofs of one payload, slices of another, all roots made to fit: only the KZG check can tell.
     let mut batch = honest(1000);
     let others = Rows::from_payload(&other, Encoding::Packed31).unwrap();
-    batch.slices = Slices::extend(code, &others).iter().map(<[u8]>::to_vec).collect();
+    batch.slices = Slices::extend(code, &others)
+        .iter()
+        .map(<[u8]>::to_vec)
+        .collect();
     stage.all_refuse(&batch.seal(), "chunk.proof_mismatch");
 
     // One element of each slice is off by one.
@@ -77,7 +87,10 @@ fn every_honest_operator_refuses_a_wrong_encoding_and_names_the_check() {
 
     // Elements that are not below the field's modulus.
     let mut batch = honest(1003);
-    batch.slices.iter_mut().for_each(|slice| slice[..32].fill(0xff));
+    batch
+        .slices
+        .iter_mut()
+        .for_each(|slice| slice[..32].fill(0xff));
     stage.all_refuse(&batch.seal(), "chunk.non_canonical");
 
     // A commitment that is no point of the curve's subgroup.
@@ -90,7 +103,10 @@ fn every_honest_operator_refuses_a_wrong_encoding_and_names_the_check() {
 
     // Chunk proofs that are no points.
     let mut sealed = honest(1006).seal();
-    sealed.chunk_proofs.iter_mut().for_each(|proof| proof.0 = [0xff; 48]);
+    sealed
+        .chunk_proofs
+        .iter_mut()
+        .for_each(|proof| proof.0 = [0xff; 48]);
     stage.all_refuse(&sealed, "validate.chunk_proof");
 
     // Commitments other than those of the header.
@@ -134,7 +150,10 @@ fn only_registered_dispersers_are_listened_to() {
     let assignment = evil::assignment(&stage.table, &[0]);
     let operator = &stage.table.operators()[0];
     // A stranger, and an operator of the same network.
-    let strangers = [NetworkKey::from_seed([7; 32]), evil::network_key(&stage.devnet.node(1).dir)];
+    let strangers = [
+        NetworkKey::from_seed([7; 32]),
+        evil::network_key(&stage.devnet.node(1).dir),
+    ];
     for key in strangers {
         let (message, bulk) = batch.request(assignment.chunks(0));
         let answer = Sender::new(&key).send(operator, message, bulk);
@@ -155,10 +174,22 @@ fn headers_that_do_not_fit_the_network_are_refused() {
         spoil(&mut batch);
         batch.seal()
     };
-    stage.all_refuse(&spoiled(1, &|b| b.reference_block += 1), "validate.reference_unknown");
-    stage.all_refuse(&spoiled(2, &|b| b.created_at_ms += 3_600_000), "validate.from_future");
-    stage.all_refuse(&spoiled(3, &|b| b.created_at_ms -= 36_000_000), "validate.too_old");
-    stage.all_refuse(&spoiled(4, &|b| b.version = 2), "validate.version_not_served");
+    stage.all_refuse(
+        &spoiled(1, &|b| b.reference_block += 1),
+        "validate.reference_unknown",
+    );
+    stage.all_refuse(
+        &spoiled(2, &|b| b.created_at_ms += 3_600_000),
+        "validate.from_future",
+    );
+    stage.all_refuse(
+        &spoiled(3, &|b| b.created_at_ms -= 36_000_000),
+        "validate.too_old",
+    );
+    stage.all_refuse(
+        &spoiled(4, &|b| b.version = 2),
+        "validate.version_not_served",
+    );
 
     // Somebody else's chunks, and too few of one's own.
     let batch = spoiled(5, &|_| {});
@@ -167,13 +198,19 @@ fn headers_that_do_not_fit_the_network_are_refused() {
     let own = assignment.chunks(0);
     for chunks in [assignment.chunks(1), &own[1..]] {
         let (message, bulk) = batch.request(chunks);
-        assert_eq!(stage.sender.send(operator, message, bulk), Err("validate.assignment".to_owned()));
+        assert_eq!(
+            stage.sender.send(operator, message, bulk),
+            Err("validate.assignment".to_owned())
+        );
     }
     // One byte missing in the bulk part.
     let (message, mut bulk) = batch.request(own);
     let last = bulk.pop().unwrap();
     bulk.push(last.slice(..last.len() - 1));
-    assert_eq!(stage.sender.send(operator, message, bulk), Err("validate.bulk_length".to_owned()));
+    assert_eq!(
+        stage.sender.send(operator, message, bulk),
+        Err("validate.bulk_length".to_owned())
+    );
 }
 
 /// x = 4: on the curve (4³ + 4 = 68 is a square), and not in the subgroup of prime order.

@@ -1,11 +1,8 @@
 //! A payload through real processes and back: by the relay, from operators alone, and by itself choosing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::random::payload;
+use crate::support::{Devnet, Outcome};
 use serde_json::Value;
-use support::random::payload;
-use support::{Devnet, Outcome};
 
 /// The larger-than-a-row, smaller-than-an-element and exactly-full payloads that off-by-one mistakes live on.
 const SIZES: [usize; 8] = [1, 30, 31, 32, 126_945, 126_946, 131_072, 1_000_003];
@@ -18,9 +15,17 @@ fn payloads_come_back_byte_for_byte() {
         let certificate = devnet.put(&format!("p{size}"), &bytes);
         for from in ["relay", "operators", "auto"] {
             let report = devnet.get_expecting(&certificate, from, &bytes);
-            let expected = if from == "operators" { "operators" } else { "relay" };
+            let expected = if from == "operators" {
+                "operators"
+            } else {
+                "relay"
+            };
             assert_eq!(report["via"], expected, "{report}");
-            assert_eq!(report["skipped"].as_array().map(Vec::len), Some(0), "{report}");
+            assert_eq!(
+                report["skipped"].as_array().map(Vec::len),
+                Some(0),
+                "{report}"
+            );
         }
     }
 }
@@ -30,7 +35,15 @@ fn two_quorums_sign_and_each_reaches_its_threshold() {
     let devnet = Devnet::start_with(&["--quorums", "2"]);
     let bytes = payload(7, 300_000);
     let certificate = devnet.put_with("both", &bytes, &["--quorums", "0,1"]);
-    let checked = devnet.run(["cert", "verify", certificate.to_str().unwrap(), "--quorums", "0,1"]).success();
+    let checked = devnet
+        .run([
+            "cert",
+            "verify",
+            certificate.to_str().unwrap(),
+            "--quorums",
+            "0,1",
+        ])
+        .success();
     let signed = checked["signed"].as_array().unwrap();
     assert_eq!(signed.len(), 2, "{checked}");
     for quorum in signed {
@@ -50,10 +63,18 @@ fn rows_of_eip4844_are_used_as_they_are() {
     let devnet = Devnet::start();
     // Canonical field elements: the top byte of each is zero.
     let mut bytes = payload(11, 2 * 131_072);
-    bytes.chunks_exact_mut(32).for_each(|element| element[0] = 0);
+    bytes
+        .chunks_exact_mut(32)
+        .for_each(|element| element[0] = 0);
     let certificate = devnet.put_with("blobs", &bytes, &["--encoding", "eip4844"]);
-    let shown = devnet.run(["cert", "show", certificate.to_str().unwrap()]).success();
-    assert_eq!((shown["rows"].as_u64(), shown["encoding"].as_str()), (Some(2), Some("eip4844")), "{shown}");
+    let shown = devnet
+        .run(["cert", "show", certificate.to_str().unwrap()])
+        .success();
+    assert_eq!(
+        (shown["rows"].as_u64(), shown["encoding"].as_str()),
+        (Some(2), Some("eip4844")),
+        "{shown}"
+    );
     devnet.get_expecting(&certificate, "operators", &bytes);
 }
 
@@ -65,7 +86,12 @@ fn a_payload_comes_from_standard_input_and_goes_to_standard_output() {
     Outcome::of_with_input(put.arg(&certificate), b"from a pipe").success();
     let mut get = devnet.command(["get", "-o", "-", "--cert"]);
     let got = Outcome::of(get.arg(&certificate));
-    assert_eq!((got.code, got.stdout.as_str()), (0, "from a pipe"), "{}", got.stderr);
+    assert_eq!(
+        (got.code, got.stdout.as_str()),
+        (0, "from a pipe"),
+        "{}",
+        got.stderr
+    );
 }
 
 #[test]
@@ -73,24 +99,31 @@ fn put_without_waiting_answers_at_once_and_status_events_and_certificate_follow(
     let devnet = Devnet::start();
     let bytes = payload(12, 40_000);
     let file = devnet.write("later", &bytes);
-    let answer = devnet.run(["put", file.to_str().unwrap(), "--no-wait"]).success();
+    let answer = devnet
+        .run(["put", file.to_str().unwrap(), "--no-wait"])
+        .success();
     let id = answer["id"].as_str().unwrap().to_owned();
     let base = format!("{}/v1/blobs/{id}", devnet.file.disperser_url);
 
     // The stream ends by itself when the last state is reached.
-    let (status, events) = support::http_get(&format!("{base}/events")).unwrap();
+    let (status, events) = crate::support::http_get(&format!("{base}/events")).unwrap();
     assert_eq!(status, 200, "{events}");
     assert!(events.contains("certified"), "{events}");
 
-    let (status, text) = support::http_get(&format!("{base}/status")).unwrap();
+    let (status, text) = crate::support::http_get(&format!("{base}/status")).unwrap();
     let value: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((status, value["state"].as_str()), (200, Some("certified")), "{text}");
+    assert_eq!(
+        (status, value["state"].as_str()),
+        (200, Some("certified")),
+        "{text}"
+    );
 
     // Both names of the blob lead to the same certificate.
     let key = value["key"].as_str().unwrap();
-    let by_id = support::http_request("GET", &format!("{base}/certificate"), &[], b"").unwrap();
+    let by_id =
+        crate::support::http_request("GET", &format!("{base}/certificate"), &[], b"").unwrap();
     let by_key = format!("{}/v1/blobs/{key}/certificate", devnet.file.disperser_url);
-    let by_key = support::http_request("GET", &by_key, &[], b"").unwrap();
+    let by_key = crate::support::http_request("GET", &by_key, &[], b"").unwrap();
     assert_eq!((by_id.0, by_key.0), (200, 200));
     assert_eq!(by_id.2, by_key.2);
     let certificate = devnet.write("later.cert", &by_id.2);
@@ -103,13 +136,22 @@ fn curl_users_post_the_bytes_and_wait_for_the_certificate() {
     let bytes = payload(13, 200_000);
     let url = format!("{}/v1/blobs?wait=certified", devnet.file.disperser_url);
     let headers = [("content-type", "application/octet-stream")];
-    let (status, head, body) = support::http_request("POST", &url, &headers, &bytes).unwrap();
-    assert!(status == 200 || status == 201, "{head}\n{}", String::from_utf8_lossy(&body));
+    let (status, head, body) =
+        crate::support::http_request("POST", &url, &headers, &bytes).unwrap();
+    assert!(
+        status == 200 || status == 201,
+        "{head}\n{}",
+        String::from_utf8_lossy(&body)
+    );
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(answer["state"], "certified", "{answer}");
 
-    let url = format!("{}/v1/blobs/{}", devnet.file.disperser_url, answer["key"].as_str().unwrap());
-    let (status, _, relayed) = support::http_request("GET", &url, &[], b"").unwrap();
+    let url = format!(
+        "{}/v1/blobs/{}",
+        devnet.file.disperser_url,
+        answer["key"].as_str().unwrap()
+    );
+    let (status, _, relayed) = crate::support::http_request("GET", &url, &[], b"").unwrap();
     assert_eq!(status, 200);
     assert!(relayed == bytes, "the relay gave other bytes");
 }
@@ -120,7 +162,13 @@ fn the_portable_form_verifies_with_the_root_alone() {
     let certificate = devnet.put("p", b"portable");
     let portable = devnet.folder().join("p.portable");
     let shown = devnet
-        .run(["cert", "portable", certificate.to_str().unwrap(), "-o", portable.to_str().unwrap()])
+        .run([
+            "cert",
+            "portable",
+            certificate.to_str().unwrap(),
+            "-o",
+            portable.to_str().unwrap(),
+        ])
         .success();
     assert_eq!(shown["form"], "portable");
     let root = shown["table_root"].as_str().unwrap();

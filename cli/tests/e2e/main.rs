@@ -1,0 +1,19 @@
+//! End-to-end tests on real processes: the `ashlar` binary, a devnet of its own for each test, real files and signals.
+//!
+//! One test program for all of them, because each program links a database. Two tests run at a time on two cores.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod bad_input;
+mod devnet;
+mod evil_disperser;
+mod faults;
+mod liars;
+mod many_payloads;
+mod round_trip;
+mod support;
