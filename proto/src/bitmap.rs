@@ -85,3 +85,6 @@ impl Bitmap {
         &self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,3 +34,6 @@ pub use params::{
 };
 pub use runs::{Runs, RunsError};
 pub use table::{DisperserEntry, EntryError, OperatorEntry, TableHeader, TableView, operator_id};
+
+#[cfg(test)]
+mod testing;

@@ -155,3 +155,6 @@ impl Coded for RunsError {
         Blame::Caller
     }
 }
+
+#[cfg(test)]
+mod tests;
