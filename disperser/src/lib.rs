@@ -1,1 +1,50 @@
 //! The Ashlar disperser: accept, encode, batch, prove, distribute, aggregate, certify.
+//!
+//! ```text
+//!   POST ──► registry ──► encoder ──► batcher ──► batch: compose, prove, disperse, certify
+//!   api      store 1      ticks       lanes       store 2   pool   courier     store 3
+//! ```
+//!
+//! A blob is on disk before its `202` (store 1), a batch before its first byte leaves (store 2), a certificate before
+//! anybody sees it (store 3). A restart continues every blob that is neither certified nor failed, and every batch under
+//! its own digest if that is still possible.
+//!
+//! What decides is apart from what does: [`batcher`], [`dispersal`], [`encoder`], [`matrix`], [`aggregate`] and [`state`] know no
+//! IO and no clock.
+//!
+//! # Memory
+//!
+//! * `accept.body_memory_bytes`: bodies on their way in, and about twice as much again while they are written;
+//! * `encode.memory_bytes`: encoded blobs from the encoder to the end of their batch, slices included;
+//! * 16 extended rows (16 MiB at blowup 8) of scratch for each encoder thread, and the payloads of one tick twice;
+//! * `store.write_buffer_bytes`, and `accept.serve_memory_bytes` for payloads on their way out;
+//! * a few KiB for each open blob, of which there are at most `accept.max_open_blobs`.
+
+pub mod aggregate;
+mod api;
+pub mod batcher;
+pub mod config;
+pub mod dispersal;
+mod distribute;
+pub mod encoder;
+mod engine;
+pub mod health;
+pub mod kv;
+pub mod matrix;
+mod metrics;
+mod pipeline;
+mod pool;
+pub mod record;
+pub mod registry;
+mod server;
+pub mod state;
+pub mod store;
+mod supervise;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
+
+pub use api::openapi;
+pub use config::{ConfigError, DisperserConfig};
+pub use health::HealthReport;
+pub use server::{Disperser, DisperserError, RunningDisperser};

@@ -1,0 +1,250 @@
+//! `GET /v1/blobs/{key}`, its status and its certificate.
+
+use std::sync::Arc;
+
+use ashlar_crypto::Coded;
+use ashlar_proto::api::{BlobState, BlobStatus, Problem};
+use ashlar_proto::{BlobId, Certificate};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream;
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::{IntoParams, ToSchema};
+
+use super::problem::Refusal;
+use super::{ApiState, pages};
+use crate::record::BlobRecord;
+
+/// Bytes of a payload handed to the connection at a time.
+const PIECE: usize = 64 << 10;
+
+/// The blob with this id or key.
+pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Refusal> {
+    let name: BlobId = name
+        .parse()
+        .map_err(|error: ashlar_proto::IdError| Refusal::bad(&error))?;
+    let engine = state.engine()?;
+    let registry = Arc::clone(&engine.registry);
+    match engine.blocking(move || registry.find(&name.0)).await {
+        Some(Ok(Some(record))) => Ok(record),
+        Some(Ok(None)) => Err(Refusal::new(
+            404,
+            "blob.unknown",
+            "no blob has this id or key here, or its time is over",
+        )),
+        Some(Err(error)) => Err(Refusal::ours(&error)),
+        None => Err(Refusal::new(
+            500,
+            "disperser.internal",
+            "the request failed inside the disperser",
+        )),
+    }
+}
+
+/// The payload, as it was posted.
+#[utoipa::path(
+    get,
+    path = "/v1/blobs/{key}",
+    params(("key" = String, Path, description = "Blob id (of the 202) or blob key")),
+    responses(
+        (status = 200, description = "The payload", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 400, description = "Malformed key", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown blob", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "The blob failed; its payload is gone", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too much is being served; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "blobs"
+)]
+pub(crate) async fn payload(
+    State(state): State<Arc<ApiState>>,
+    Path(key): Path<String>,
+) -> Result<Response, Refusal> {
+    let record = find(&state, &key).await?;
+    let memory = Arc::clone(&state.serving)
+        .try_acquire_many_owned(pages(record.payload_len))
+        .map_err(|_| {
+            Refusal::busy(
+                &state,
+                "serving.full",
+                "too many payloads are being served; try again later",
+            )
+        })?;
+    let engine = state.engine()?;
+    let registry = Arc::clone(&engine.registry);
+    let id = record.id;
+    let payload = match engine.blocking(move || registry.store().payload(&id)).await {
+        Some(Ok(Some(payload))) => payload,
+        Some(Ok(None)) => {
+            return Err(Refusal::new(
+                410,
+                "blob.gone",
+                "the blob failed or its time is over; its payload is not kept",
+            ));
+        }
+        Some(Err(error)) => return Err(Refusal::ours(&error)),
+        None => {
+            return Err(Refusal::new(
+                500,
+                "disperser.internal",
+                "the request failed inside the disperser",
+            ));
+        }
+    };
+    let length = payload.len();
+    // The share of the budget goes back when the last piece is handed over, or the connection dropped.
+    let pieces = stream::unfold((Bytes::from(payload), memory), next_piece);
+    Ok((
+        [
+            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+            (header::CONTENT_LENGTH, length.to_string()),
+        ],
+        Body::from_stream(pieces),
+    )
+        .into_response())
+}
+
+async fn next_piece(
+    (mut left, memory): (Bytes, OwnedSemaphorePermit),
+) -> Option<(
+    Result<Bytes, std::convert::Infallible>,
+    (Bytes, OwnedSemaphorePermit),
+)> {
+    if left.is_empty() {
+        return None;
+    }
+    let piece = left.split_to(left.len().min(PIECE));
+    Some((Ok(piece), (left, memory)))
+}
+
+/// Where the blob is.
+#[utoipa::path(
+    get,
+    path = "/v1/blobs/{key}/status",
+    params(("key" = String, Path, description = "Blob id (of the 202) or blob key")),
+    responses(
+        (status = 200, description = "Where it is", body = BlobStatus),
+        (status = 400, description = "Malformed key", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown blob", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "blobs"
+)]
+pub(crate) async fn status(
+    State(state): State<Arc<ApiState>>,
+    Path(key): Path<String>,
+) -> Result<Json<BlobStatus>, Refusal> {
+    Ok(Json(find(&state, &key).await?.status()))
+}
+
+/// Which encoding of a certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// For those who hold the operator table.
+    #[default]
+    Compact,
+    /// For those who hold only its root.
+    Portable,
+}
+
+/// Which encoding of a certificate.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CertificateQuery {
+    /// `compact` (default, for holders of the operator table) or `portable` (for holders of its root).
+    #[serde(default)]
+    #[param(inline)]
+    form: Form,
+}
+
+/// The certificate's bytes.
+#[utoipa::path(
+    get,
+    path = "/v1/blobs/{key}/certificate",
+    params(("key" = String, Path, description = "Blob id (of the 202) or blob key"), CertificateQuery),
+    responses(
+        (status = 200, description = "The certificate", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 400, description = "Malformed key or form", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown blob", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Not certified yet (certificate.not_ready, with Retry-After) or failed (blob.failed)", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "blobs"
+)]
+pub(crate) async fn certificate(
+    State(state): State<Arc<ApiState>>,
+    Path(key): Path<String>,
+    query: Result<Query<CertificateQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(query) =
+        query.map_err(|error| Refusal::new(400, "request.query", error.body_text()))?;
+    let record = find(&state, &key).await?;
+    match record.state {
+        BlobState::Certified => {}
+        BlobState::Failed => {
+            let why = record.error.map_or_else(String::new, |error| {
+                format!(": {} [{}]", error.message, error.code)
+            });
+            return Err(Refusal::new(
+                409,
+                "blob.failed",
+                format!("the blob failed and has no certificate{why}"),
+            ));
+        }
+        state_now => {
+            return Err(Refusal::new(
+                409,
+                "certificate.not_ready",
+                format!("the blob is {state_now}; wait for certified"),
+            )
+            .retry_after(state.config.accept.retry_after_secs));
+        }
+    }
+    let engine = Arc::clone(state.engine()?);
+    let work = Arc::clone(&engine);
+    let bytes = engine.blocking(move || -> Result<Vec<u8>, Refusal> {
+        let stored = work
+            .store()
+            .certificate(&record.id)
+            .map_err(|error| Refusal::ours(&error))?;
+        let bytes = stored
+            .ok_or_else(|| Refusal::new(410, "blob.gone", "the certificate's time is over"))?;
+        match query.form {
+            Form::Compact => Ok(bytes),
+            Form::Portable => {
+                let compact =
+                    Certificate::from_bytes(&bytes).map_err(|error| Refusal::ours(&error))?;
+                let table = work
+                    .stake
+                    .table_at(compact.batch_header.reference_block)
+                    .map_err(|error| {
+                        Refusal::new(
+                            503,
+                            "stake.unavailable",
+                            format!(
+                                "the operator table is not at hand [{}]: {error}",
+                                error.code()
+                            ),
+                        )
+                    })?;
+                let portable = compact
+                    .to_portable(&table)
+                    .map_err(|error| Refusal::ours(&error))?;
+                Ok(portable.to_bytes())
+            }
+        }
+    });
+    let bytes = bytes.await.ok_or_else(|| {
+        Refusal::new(
+            500,
+            "disperser.internal",
+            "the request failed inside the disperser",
+        )
+    })??;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}

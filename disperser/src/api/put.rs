@@ -1,0 +1,507 @@
+//! `POST /v1/blobs`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ashlar_crypto::field::first_non_canonical;
+use ashlar_crypto::{Blame, Encoding, PayloadError, rows_for, sha256};
+use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE, Problem};
+use ashlar_proto::header::check_quorums;
+use ashlar_proto::wire::PutBlob;
+use ashlar_proto::{Account, Submission};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
+
+use super::problem::Refusal;
+use super::{ApiState, pages};
+use crate::engine::{Engine, now_ms};
+use crate::record::BlobRecord;
+use crate::registry::{AcceptError, Posted};
+
+/// What a post can say beside its body.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PutQuery {
+    /// Quorums that shall sign, separated by commas, for example `0,1`. Raw bodies only.
+    quorums: Option<String>,
+    /// `certified`: answer when the blob is certified or has failed, or after a while with 202.
+    wait: Option<Wait>,
+    /// `packed31` (default: any bytes) or `eip4844` (whole rows of field elements). Raw bodies only.
+    encoding: Option<String>,
+    /// Protocol version. Raw bodies only.
+    version: Option<u16>,
+    /// Account that pays, 20 bytes in hexadecimal with 0x. Raw bodies only.
+    account: Option<String>,
+    /// Any number: makes equal payloads different blobs. Raw bodies only.
+    salt: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Wait {
+    Certified,
+}
+
+/// Post a blob.
+///
+/// A raw body is the payload; the disperser computes the commitments. A protobuf body is a `PutBlob` message with the client's own
+/// commitments. The same blob posted again is the same blob. A 202 means: on disk, and from here on nothing is lost.
+#[utoipa::path(
+    post,
+    path = "/v1/blobs",
+    params(PutQuery),
+    request_body(
+        content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/x-protobuf")),
+        description = "The payload, or a PutBlob message"
+    ),
+    responses(
+        (status = 200, description = "Certified (with wait=certified, or posted before)", body = BlobStatus),
+        (status = 202, description = "Accepted; Location is where to ask", body = BlobStatus),
+        (status = 400, description = "Something in the request is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The payload is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Unknown content type", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The blob failed for a fault of its own (with wait=certified)", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "Too few operators signed (with wait=certified)", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too much to do; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "blobs"
+)]
+pub(crate) async fn post_blob(
+    State(state): State<Arc<ApiState>>,
+    query: Result<Query<PutQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let engine = Arc::clone(state.engine()?);
+    let Query(query) =
+        query.map_err(|error| Refusal::new(400, "request.query", error.body_text()))?;
+    let kind = BodyKind::of(&headers)?;
+    if kind == BodyKind::PutBlob && query.names_blob() {
+        return Err(Refusal::new(
+            400,
+            "request.query",
+            "a protobuf body names version, encoding, quorums, account and salt itself",
+        ));
+    }
+    // Whoever wants to wait and cannot is told before the blob is taken in.
+    let waiter = match query.wait {
+        Some(Wait::Certified) => Some(Arc::clone(&state.waiters).try_acquire_owned().map_err(
+            |_| {
+                Refusal::busy(
+                    &state,
+                    "waiters.full",
+                    "too many requests wait for certificates already",
+                )
+            },
+        )?),
+        None => None,
+    };
+    let max = match kind {
+        BodyKind::Raw => state.config.accept.max_payload,
+        BodyKind::PutBlob => PutBlob::max_len(state.config.accept.max_payload),
+    };
+    let declared = declared_length(&headers)?;
+    if let Some(declared) = declared.filter(|declared| *declared > max) {
+        return Err(too_large(declared, max));
+    }
+    // Shed at the door: before a byte of the body is read.
+    let expected = declared.unwrap_or(max);
+    let full = |what: &str| Refusal::busy(&state, "intake.full", what);
+    if !engine
+        .registry
+        .has_room(expected.min(state.config.accept.max_payload))
+    {
+        return Err(full("too many blobs are on their way; try again later"));
+    }
+    let memory = Arc::clone(&state.bodies)
+        .try_acquire_many_owned(pages(expected))
+        .map_err(|_| full("too many bodies are being received; try again later"))?;
+    let body = read_body(
+        body,
+        declared,
+        max,
+        Duration::from_secs(state.config.accept.body_timeout_secs),
+    )
+    .await?;
+
+    // To the end of the write in one piece: a caller that hangs up does not leave half of it.
+    let gone = Arc::new(AtomicBool::new(false));
+    let guard = GoneGuard(Arc::clone(&gone));
+    let work = {
+        let (state, engine) = (Arc::clone(&state), Arc::clone(&engine));
+        move || {
+            let _memory = memory;
+            // The caller left before anything was written: then nothing is.
+            if gone.load(Ordering::SeqCst) {
+                return Err(Refusal::new(408, "request.cancelled", "the caller left"));
+            }
+            accept(&state, &engine, kind, &query, body)
+        }
+    };
+    let accepted = engine.blocking(work).await;
+    drop(guard);
+    let (record, _) = accepted.ok_or_else(|| {
+        Refusal::new(
+            500,
+            "disperser.internal",
+            "the request failed inside the disperser",
+        )
+    })??;
+    let record = match waiter {
+        Some(_waiter) => wait_final(&state, &engine, record).await?,
+        None => record,
+    };
+    answer(&record)
+}
+
+struct GoneGuard(Arc<AtomicBool>);
+
+impl Drop for GoneGuard {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyKind {
+    Raw,
+    PutBlob,
+}
+
+impl BodyKind {
+    /// None, `application/octet-stream`, and what `curl --data-binary` says if it is told nothing, are raw bytes.
+    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let Some(value) = headers.get(header::CONTENT_TYPE) else {
+            return Ok(Self::Raw);
+        };
+        let text = value.to_str().unwrap_or_default();
+        let media = text
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        match media.as_str() {
+            "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Self::Raw),
+            PUT_BLOB_TYPE => Ok(Self::PutBlob),
+            _ => Err(Refusal::new(
+                415,
+                "request.content_type",
+                "the body's content type is not one of ours",
+            )
+            .with(text, format!("application/octet-stream or {PUT_BLOB_TYPE}"))),
+        }
+    }
+}
+
+impl PutQuery {
+    fn names_blob(&self) -> bool {
+        self.quorums.is_some()
+            || self.encoding.is_some()
+            || self.version.is_some()
+            || self.account.is_some()
+            || self.salt.is_some()
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .map(|value| value.to_str().ok().and_then(|text| text.parse().ok()))
+        .map(|parsed| {
+            parsed.ok_or_else(|| {
+                Refusal::new(400, "request.content_length", "Content-Length is no number")
+            })
+        })
+        .transpose()
+}
+
+fn too_large(got: u64, max: u64) -> Refusal {
+    Refusal::new(
+        413,
+        "payload.too_large",
+        "the body is larger than this disperser accepts",
+    )
+    .with(format!("{got} bytes"), format!("at most {max} bytes"))
+}
+
+/// Reads a body of at most `max` bytes: one byte more ends it, whatever was declared.
+async fn read_body(
+    mut body: Body,
+    declared: Option<u64>,
+    max: u64,
+    timeout: Duration,
+) -> Result<Bytes, Refusal> {
+    let deadline = Instant::now() + timeout;
+    // What was declared is at most `max` and has its memory; without it the buffer grows with what really comes.
+    let mut all = BytesMut::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
+    loop {
+        let frame = tokio::time::timeout_at(deadline, body.frame())
+            .await
+            .map_err(|_| {
+                Refusal::new(
+                    408,
+                    "request.timeout",
+                    format!("the body did not arrive within {} s", timeout.as_secs()),
+                )
+            })?;
+        let Some(frame) = frame else {
+            return Ok(all.freeze());
+        };
+        let frame = frame.map_err(|error| {
+            Refusal::new(400, "request.body", format!("the body broke off: {error}"))
+        })?;
+        if let Ok(data) = frame.into_data() {
+            let got = all.len() as u64 + data.len() as u64;
+            if got > max {
+                return Err(too_large(got, max));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+}
+
+fn accept(
+    state: &ApiState,
+    engine: &Arc<Engine>,
+    kind: BodyKind,
+    query: &PutQuery,
+    body: Bytes,
+) -> Result<(BlobRecord, bool), Refusal> {
+    let posted = match kind {
+        BodyKind::Raw => raw(state, query, body)?,
+        BodyKind::PutBlob => {
+            if body.is_empty() {
+                return Err(Refusal::bad(&PayloadError::Empty));
+            }
+            let put = PutBlob::decode(body).map_err(|error| Refusal::bad(&error))?;
+            let commitments = (!put.commitments.is_empty()).then_some(put.commitments);
+            post(
+                put.version,
+                put.encoding,
+                put.quorums,
+                put.account,
+                put.salt,
+                put.payload,
+                commitments,
+            )?
+        }
+    };
+    check(state, engine, &posted)?;
+    let version =
+        ashlar_proto::version(posted.submission.version).map_err(|error| Refusal::bad(&error))?;
+    let retention = u64::try_from(state.config.retention(version).as_millis()).unwrap_or(u64::MAX);
+    let (record, new) = engine
+        .registry
+        .accept(posted, now_ms(), retention)
+        .map_err(|error| match error {
+            AcceptError::Full => Refusal::busy(state, "intake.full", error),
+            AcceptError::Store(error) => {
+                tracing::error!("a blob could not be written: {error}");
+                Refusal::busy(state, "intake.store", error)
+            }
+        })?;
+    if new {
+        tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
+        engine.enqueue([record.id]);
+    }
+    Ok((record, new))
+}
+
+fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, Refusal> {
+    let quorums = match &query.quorums {
+        None => state.config.accept.default_quorums.clone(),
+        Some(text) => {
+            let mut quorums = text
+                .split(',')
+                .map(|number| number.trim().parse::<u8>())
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|_| {
+                    Refusal::new(
+                        400,
+                        "request.quorums",
+                        "quorums are numbers from 0 to 255, separated by commas",
+                    )
+                    .with(text, "for example 0,1")
+                })?;
+            quorums.sort_unstable();
+            quorums
+        }
+    };
+    let encoding = match &query.encoding {
+        None => Encoding::Packed31,
+        Some(name) => name
+            .parse()
+            .map_err(|error: PayloadError| Refusal::bad(&error))?,
+    };
+    let account = match &query.account {
+        None => Account::default(),
+        Some(text) => text
+            .parse()
+            .map_err(|error: ashlar_proto::IdError| Refusal::bad(&error))?,
+    };
+    let version = query.version.unwrap_or(state.config.accept.default_version);
+    post(
+        version,
+        encoding,
+        quorums,
+        account,
+        query.salt.unwrap_or(0),
+        payload,
+        None,
+    )
+}
+
+#[allow(clippy::too_many_arguments)] // the fields of a submission, from two sources
+fn post(
+    version: u16,
+    encoding: Encoding,
+    quorums: Vec<u8>,
+    account: Account,
+    salt: u64,
+    payload: Bytes,
+    commitments: Option<Vec<ashlar_crypto::CommitmentBytes>>,
+) -> Result<Posted, Refusal> {
+    check_quorums(&quorums).map_err(|error| Refusal::bad(&error))?;
+    let payload_len = payload.len() as u64;
+    let rows = rows_for(encoding, payload_len).map_err(|error| Refusal::bad(&error))?;
+    let submission = Submission {
+        version,
+        encoding,
+        payload_len,
+        quorums,
+        account,
+        salt,
+        payload_sha256: sha256(&[&payload]),
+    };
+    Ok(Posted {
+        submission,
+        rows,
+        payload,
+        commitments,
+    })
+}
+
+/// What the caller should hear at once and not from a failed blob.
+fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refusal> {
+    let submission = &posted.submission;
+    ashlar_proto::version(submission.version).map_err(|error| Refusal::bad(&error))?;
+    let accept = &state.config.accept;
+    if !accept.versions.contains(&submission.version) {
+        return Err(Refusal::new(
+            400,
+            "version.not_accepted",
+            "this disperser does not accept this protocol version",
+        )
+        .with(submission.version, format!("{:?}", accept.versions)));
+    }
+    if submission.payload_len > accept.max_payload {
+        return Err(too_large(submission.payload_len, accept.max_payload));
+    }
+    if submission.encoding == Encoding::Eip4844
+        && let Some(index) = first_non_canonical(&posted.payload)
+    {
+        return Err(Refusal::bad(&PayloadError::NonCanonical { index }));
+    }
+    let table = engine
+        .stake
+        .head()
+        .and_then(|block| engine.stake.table_at(block))
+        .map_err(|error| {
+            Refusal::busy(
+                state,
+                "stake.unavailable",
+                format!("the operator table cannot be read: {error}"),
+            )
+        })?;
+    match submission
+        .quorums
+        .iter()
+        .find(|quorum| table.total(**quorum).is_none())
+    {
+        None => Ok(()),
+        Some(quorum) => {
+            let known: Vec<String> = table.quorums().map(|quorum| quorum.to_string()).collect();
+            Err(Refusal::new(
+                400,
+                "quorum.unknown",
+                format!(
+                    "no operator has stake in quorum {quorum} at block {}",
+                    table.reference_block()
+                ),
+            )
+            .with(quorum, known.join(",")))
+        }
+    }
+}
+
+/// Waits for the end, or as long as the configuration lets.
+async fn wait_final(
+    state: &ApiState,
+    engine: &Arc<Engine>,
+    record: BlobRecord,
+) -> Result<BlobRecord, Refusal> {
+    let deadline = Instant::now() + Duration::from_secs(state.config.accept.wait_timeout_secs);
+    let id = record.id;
+    while let Some(mut news) = engine.registry.watch(&id) {
+        tokio::select! {
+            _ = news.changed() => {}
+            () = tokio::time::sleep_until(deadline) => break,
+            () = state.stop.cancelled() => break,
+        }
+    }
+    let registry = Arc::clone(&engine.registry);
+    let found = engine.blocking(move || registry.find(&id.0)).await;
+    match found {
+        Some(Ok(Some(record))) => Ok(record),
+        Some(Err(error)) => Err(Refusal::ours(&error)),
+        // Forgotten while we waited, or the process stops.
+        Some(Ok(None)) | None => Ok(record),
+    }
+}
+
+fn answer(record: &BlobRecord) -> Result<Response, Refusal> {
+    let status = match record.state {
+        BlobState::Certified => StatusCode::OK,
+        BlobState::Failed => {
+            let (code, message) = record
+                .error
+                .as_ref()
+                .map_or(("disperser.internal", "the blob failed"), |error| {
+                    (error.code.as_str(), error.message.as_str())
+                });
+            return Err(failed(code, message));
+        }
+        _ => StatusCode::ACCEPTED,
+    };
+    let location = format!("/v1/blobs/{}/status", record.id);
+    Ok((
+        status,
+        [(header::LOCATION, location)],
+        Json(record.status()),
+    )
+        .into_response())
+}
+
+/// A blob that failed while its poster waited.
+fn failed(code: &str, message: &str) -> Refusal {
+    match code.split('.').next() {
+        Some("claim" | "payload" | "header" | "quorum" | "assignment") => {
+            Refusal::new(422, code, message)
+        }
+        Some("dispersal") => Refusal::blamed(502, code, Blame::Peer, message),
+        _ => Refusal::new(500, code, message),
+    }
+}

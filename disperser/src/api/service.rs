@@ -1,0 +1,120 @@
+//! Operators, health, metrics, and the OpenAPI document.
+
+use std::sync::Arc;
+
+use ashlar_crypto::Coded;
+use ashlar_proto::api::Problem;
+use ashlar_stake::{StakeError, TableFile, TableRecord};
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::ApiState;
+use super::problem::Refusal;
+use crate::health::{HealthReport, Status};
+
+/// Which operator table.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OperatorsQuery {
+    /// Its reference block; the newest if there is none.
+    block: Option<u64>,
+}
+
+/// An operator table as the disperser knows it, in the form of the table file.
+///
+/// For information: what a certificate is worth depends on the table that its reader trusts, not on this answer.
+#[utoipa::path(
+    get,
+    path = "/v1/operators",
+    params(OperatorsQuery),
+    responses(
+        (status = 200, description = "A table file in JSON with one table", body = Object),
+        (status = 404, description = "There is no table of that block", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The table cannot be read", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "service"
+)]
+pub(crate) async fn operators(
+    State(state): State<Arc<ApiState>>,
+    query: Result<Query<OperatorsQuery>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(query) =
+        query.map_err(|error| Refusal::new(400, "request.query", error.body_text()))?;
+    let engine = state.engine()?;
+    let stake = Arc::clone(&engine.stake);
+    let table = engine.blocking(move || {
+        let block = query.block.map_or_else(|| stake.head(), Ok)?;
+        stake.table_at(block)
+    });
+    match table.await {
+        Some(Ok(table)) => match TableRecord::from_table(&table) {
+            Some(record) => Ok(Json(TableFile {
+                tables: vec![record],
+            })
+            .into_response()),
+            None => Err(Refusal::new(
+                503,
+                "stake.no_proofs",
+                "the source of this table keeps no proofs of possession",
+            )),
+        },
+        Some(Err(error @ StakeError::UnknownBlock { .. })) => {
+            Err(Refusal::new(404, error.code(), error))
+        }
+        Some(Err(error)) => Err(Refusal::busy(&state, "stake.unavailable", error)),
+        None => Err(Refusal::new(
+            500,
+            "disperser.internal",
+            "the request failed inside the disperser",
+        )),
+    }
+}
+
+/// Whether the disperser can work: opening, ready, or degraded and why.
+#[utoipa::path(
+    get,
+    path = "/v1/health",
+    responses(
+        (status = 200, description = "Ready", body = HealthReport),
+        (status = 503, description = "Opening, degraded or stopping; the reasons are in the body", body = HealthReport),
+    ),
+    tag = "service"
+)]
+pub(crate) async fn health(State(state): State<Arc<ApiState>>) -> Response {
+    let report = state.health.report();
+    let status = if report.status == Status::Ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(report)).into_response()
+}
+
+/// Metrics in the text format of OpenMetrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
+    tag = "service"
+)]
+pub(crate) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], state.metrics.text()).into_response()
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    responses((status = 200, description = "The OpenAPI document", body = Object)),
+    tag = "service"
+)]
+pub(crate) async fn document() -> Response {
+    Json(super::openapi()).into_response()
+}

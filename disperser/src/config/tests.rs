@@ -1,0 +1,168 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+
+/// The published file is what the code says. `ASHLAR_BLESS=1` writes it anew.
+#[test]
+fn published_example_is_generated() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("disperser.example.toml");
+    let example = DisperserConfig::example();
+    if std::env::var_os("ASHLAR_BLESS").is_some() {
+        std::fs::write(&path, &example).unwrap();
+    }
+    let published = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        published, example,
+        "run this test with ASHLAR_BLESS=1 to write disperser.example.toml anew"
+    );
+}
+
+#[test]
+fn example_is_the_default_and_valid() {
+    let parsed = DisperserConfig::parse(&DisperserConfig::example()).unwrap();
+    assert_eq!(parsed, DisperserConfig::default());
+    assert_eq!(
+        DisperserConfig::parse("").unwrap(),
+        DisperserConfig::default()
+    );
+    parsed.validate().unwrap();
+}
+
+#[test]
+fn every_key_is_documented_once() {
+    let table = toml::Table::try_from(DisperserConfig::default()).unwrap();
+    let mut keys: Vec<String> = table
+        .iter()
+        .flat_map(|(section, keys)| {
+            keys.as_table()
+                .unwrap()
+                .keys()
+                .map(move |key| format!("{section}.{key}"))
+        })
+        .collect();
+    let mut documented: Vec<String> = DOCS
+        .iter()
+        .flat_map(|(section, keys)| keys.iter().map(move |(key, _)| format!("{section}.{key}")))
+        .collect();
+    keys.sort();
+    documented.sort();
+    assert_eq!(keys, documented);
+}
+
+#[test]
+fn round_trip() {
+    let mut config = DisperserConfig::default();
+    config.batch.interval_ms = 7;
+    config.listen.http = "127.0.0.1:1".parse().unwrap();
+    assert_eq!(DisperserConfig::parse(&config.to_toml()).unwrap(), config);
+}
+
+#[test]
+fn unknown_keys_and_wrong_types_are_refused() {
+    for text in [
+        "[store]\nwindow = 3\n",
+        "[stores]\n",
+        "data = 1\n",
+        "[listen]\nhttp = \"nowhere\"\n",
+    ] {
+        assert_eq!(
+            DisperserConfig::parse(text).unwrap_err().code(),
+            "config.parse",
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn every_rule_refuses_and_names_its_key() {
+    type Change = Box<dyn Fn(&mut DisperserConfig)>;
+    let cases: Vec<(&str, Change)> = vec![
+        ("accept.versions", Box::new(|c| c.accept.versions.clear())),
+        (
+            "accept.versions",
+            Box::new(|c| c.accept.versions = vec![1, 99]),
+        ),
+        (
+            "accept.default_version",
+            Box::new(|c| c.accept.default_version = 2),
+        ),
+        (
+            "accept.default_quorums",
+            Box::new(|c| c.accept.default_quorums = vec![1, 0]),
+        ),
+        ("accept.max_payload", Box::new(|c| c.accept.max_payload = 0)),
+        (
+            "accept.max_payload",
+            Box::new(|c| c.accept.max_payload = HARD_MAX_PAYLOAD + 1),
+        ),
+        (
+            "accept.max_open_bytes",
+            Box::new(|c| c.accept.max_open_bytes = 5),
+        ),
+        (
+            "accept.body_memory_bytes",
+            Box::new(|c| c.accept.body_memory_bytes = c.accept.max_payload),
+        ),
+        (
+            "accept.serve_memory_bytes",
+            Box::new(|c| c.accept.serve_memory_bytes = 5),
+        ),
+        ("accept.max_waiters", Box::new(|c| c.accept.max_waiters = 0)),
+        (
+            "encode.memory_bytes",
+            Box::new(|c| c.encode.memory_bytes = 1 << 30),
+        ),
+        ("encode.tick_blobs", Box::new(|c| c.encode.tick_blobs = 0)),
+        ("batch.max_rows", Box::new(|c| c.batch.max_rows = 100)),
+        (
+            "batch.max_rows",
+            Box::new(|c| c.batch.max_rows = HARD_MAX_BATCH_ROWS + 1),
+        ),
+        (
+            "batch.max_attempts",
+            Box::new(|c| c.batch.max_attempts = 17),
+        ),
+        ("batch.interval_ms", Box::new(|c| c.batch.interval_ms = 0)),
+        (
+            "disperse.backoff_max_ms",
+            Box::new(|c| c.disperse.backoff_max_ms = 1),
+        ),
+        (
+            "disperse.deadline_secs",
+            Box::new(|c| c.disperse.deadline_secs = 0),
+        ),
+        (
+            "store.write_buffer_bytes",
+            Box::new(|c| c.store.write_buffer_bytes = 1),
+        ),
+    ];
+    for (key, change) in cases {
+        let mut config = DisperserConfig::default();
+        change(&mut config);
+        match config.validate().unwrap_err() {
+            ConfigError::Invalid { key: got, why } => assert_eq!(got, key, "{why}"),
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn paths_start_at_the_folder_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("disperser.toml");
+    std::fs::write(&file, "[paths]\noperators = \"/etc/operators.toml\"\n").unwrap();
+    let config = DisperserConfig::load(&file).unwrap();
+    assert_eq!(config.paths.data, folder.path().join("data"));
+    assert_eq!(config.paths.operators, Path::new("/etc/operators.toml"));
+    assert_eq!(
+        DisperserConfig::load(&folder.path().join("no.toml"))
+            .unwrap_err()
+            .code(),
+        "config.read"
+    );
+    std::fs::write(&file, "[batch]\nmax_rows = 0\n").unwrap();
+    assert_eq!(
+        DisperserConfig::load(&file).unwrap_err().code(),
+        "config.invalid"
+    );
+}

@@ -1,0 +1,497 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use proptest::prelude::*;
+
+const S: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+fn params() -> DispersalParams {
+    DispersalParams {
+        deadline: 60 * S,
+        linger: 2 * S,
+        straggler_grace: 5 * S,
+        attempt_timeout: 10 * S,
+        backoff_min: S,
+        backoff_max: 8 * S,
+        refusal_retries: 2,
+        jitter_seed: 7,
+    }
+}
+
+fn sig(n: u32) -> SignatureBytes {
+    SignatureBytes([n as u8; 48])
+}
+
+fn fail(kind: FailureKind) -> Result<SignatureBytes, Failure> {
+    Err(Failure {
+        kind,
+        code: "test.fail".into(),
+        message: "it failed".into(),
+        blame: Blame::Peer,
+    })
+}
+
+/// Operators 0.. with these stakes in quorum 0, which needs 55 %.
+fn one_quorum(params: DispersalParams, stakes: &[u64]) -> Dispersal {
+    let total = stakes.iter().sum::<u64>();
+    let members = stakes
+        .iter()
+        .zip(0..)
+        .map(|(stake, operator)| Member {
+            operator,
+            stakes: vec![(0, Stake::from(*stake))],
+        })
+        .collect();
+    Dispersal::new(
+        params,
+        vec![QuorumNeed {
+            quorum: 0,
+            total: Stake::from(total),
+            percent: 55,
+        }],
+        members,
+    )
+}
+
+fn sent(actions: &[Action]) -> Vec<u32> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Send { operator, .. } => Some(*operator),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Polls, and answers every verification with "good" but for the operators in `bad`.
+fn settle(machine: &mut Dispersal, now: Duration, bad: &[u32]) -> Vec<Action> {
+    let mut all = Vec::new();
+    loop {
+        let actions = machine.poll(now);
+        let mut again = false;
+        for action in actions {
+            if let Action::Verify { signatures } = &action {
+                again = true;
+                machine.verified(signatures.iter().map(|(operator, _)| {
+                    let result = match bad.contains(operator) {
+                        true => fail(FailureKind::Invalid).map(|_| ()),
+                        false => Ok(()),
+                    };
+                    (*operator, result)
+                }));
+            }
+            all.push(action);
+        }
+        if !again {
+            return all;
+        }
+    }
+}
+
+#[test]
+fn everybody_signs_and_nobody_lingers() {
+    let mut machine = one_quorum(params(), &[1, 1, 1, 1]);
+    assert_eq!(sent(&machine.poll(Duration::ZERO)), [0, 1, 2, 3]);
+    for operator in 0..4 {
+        assert_eq!(sent(&settle(&mut machine, S, &[])), [] as [u32; 0]);
+        machine.answered(S, operator, Ok(sig(operator)));
+    }
+    let actions = settle(&mut machine, S, &[]);
+    assert!(
+        actions.contains(&Action::Certify {
+            signers: vec![0, 1, 2, 3]
+        }),
+        "{actions:?}"
+    );
+    assert_eq!(actions.last(), Some(&Action::Done));
+    assert_eq!(machine.next_wake(), None);
+    assert!(machine.poll(100 * S).is_empty());
+}
+
+#[test]
+fn signatures_are_verified_in_bulk_and_only_when_they_could_be_enough() {
+    let mut machine = one_quorum(params(), &[20, 20, 20, 20, 20]);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, 0, Ok(sig(0)));
+    assert!(machine.poll(S).is_empty());
+    machine.answered(S, 1, Ok(sig(1)));
+    assert!(machine.poll(S).is_empty(), "40 % is not enough to look");
+    machine.answered(S, 2, Ok(sig(2)));
+    let expected = Action::Verify {
+        signatures: vec![(0, sig(0)), (1, sig(1)), (2, sig(2))],
+    };
+    assert_eq!(machine.poll(S), [expected]);
+    assert!(machine.poll(S).is_empty(), "one verification at a time");
+}
+
+#[test]
+fn the_linger_takes_in_who_comes_in_time_and_not_later() {
+    let mut machine = one_quorum(params(), &[30, 30, 20, 20]);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, 1, Ok(sig(1)));
+    let actions = settle(&mut machine, S, &[]);
+    assert!(
+        !actions.iter().any(|a| matches!(a, Action::Certify { .. })),
+        "it lingers: {actions:?}"
+    );
+    assert_eq!(machine.next_wake(), Some(3 * S));
+    machine.answered(2 * S, 2, Ok(sig(2)));
+    assert!(settle(&mut machine, 2 * S, &[]).is_empty());
+    let actions = settle(&mut machine, 3 * S, &[]);
+    assert!(
+        actions.contains(&Action::Certify {
+            signers: vec![0, 1, 2]
+        }),
+        "{actions:?}"
+    );
+    // The last one is still busy: it may finish, for the grace, and its signature changes nothing any more.
+    assert_eq!(machine.next_wake(), Some(8 * S));
+    assert!(machine.poll(7 * S).is_empty());
+    machine.answered(7 * S, 3, Ok(sig(3)));
+    assert_eq!(machine.poll(7 * S), [Action::Done]);
+}
+
+#[test]
+fn the_grace_ends() {
+    let mut machine = one_quorum(params(), &[60, 40]);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, 0, Ok(sig(0)));
+    settle(&mut machine, S, &[]);
+    let actions = settle(&mut machine, 3 * S, &[]);
+    assert!(actions.contains(&Action::Certify { signers: vec![0] }));
+    assert!(!actions.contains(&Action::Done));
+    assert_eq!(machine.poll(8 * S), [Action::Done]);
+}
+
+#[test]
+fn a_slow_operator_delays_nobody() {
+    let mut machine = one_quorum(params(), &[30, 30, 40]);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, 1, Ok(sig(1)));
+    settle(&mut machine, S, &[]);
+    let actions = settle(&mut machine, 3 * S, &[]);
+    assert!(
+        actions.contains(&Action::Certify {
+            signers: vec![0, 1]
+        }),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn retries_back_off_double_and_stay_within_their_bounds() {
+    let mut machine = one_quorum(params(), &[40, 60]);
+    assert_eq!(sent(&machine.poll(Duration::ZERO)), [0, 1]);
+    machine.answered(Duration::ZERO, 0, Ok(sig(0)));
+    let mut now = Duration::ZERO;
+    let mut pauses = Vec::new();
+    for attempt in 1..=6u32 {
+        machine.answered(now, 1, fail(FailureKind::Transient));
+        assert!(machine.poll(now).is_empty());
+        let wake = machine.next_wake().unwrap();
+        let full = (S * (1 << (attempt - 1))).min(8 * S);
+        assert!(
+            wake - now >= full / 2 && wake - now <= full,
+            "pause {:?} of {full:?}",
+            wake - now
+        );
+        assert!(sent(&machine.poll(wake - MS)).is_empty());
+        pauses.push((wake - now).as_secs_f64() / full.as_secs_f64());
+        now = wake;
+        let actions = machine.poll(now);
+        assert!(
+            matches!(actions[..], [Action::Send { operator: 1, attempt: a, .. }] if a == attempt + 1)
+        );
+    }
+    // It jitters.
+    assert!(
+        pauses
+            .windows(2)
+            .any(|pair| (pair[0] - pair[1]).abs() > 0.01),
+        "{pauses:?}"
+    );
+}
+
+#[test]
+fn a_refusal_is_repeated_a_few_times_and_an_invalid_answer_never() {
+    let mut machine = one_quorum(params(), &[25, 25, 50]);
+    machine.poll(Duration::ZERO);
+    machine.answered(Duration::ZERO, 0, fail(FailureKind::Invalid));
+    let mut now = Duration::ZERO;
+    for _ in 0..2 {
+        machine.answered(now, 1, fail(FailureKind::Refused));
+        assert!(machine.poll(now).is_empty());
+        now = machine.next_wake().unwrap();
+        assert_eq!(sent(&machine.poll(now)), [1]);
+    }
+    machine.answered(now, 1, fail(FailureKind::Refused));
+    // 50 % are left: out of reach, and nothing is gained by waiting for the deadline.
+    assert_eq!(
+        machine.poll(now),
+        [Action::Fail {
+            reason: FailReason::OutOfReach
+        }]
+    );
+    let failed: Vec<(u32, u32)> = machine
+        .unsigned()
+        .map(|(operator, attempts, _)| (operator, attempts))
+        .collect();
+    assert_eq!(failed, [(0, 1), (1, 3), (2, 1)]);
+}
+
+#[test]
+fn a_bad_signature_is_blamed_and_the_others_suffice_or_do_not() {
+    let mut machine = one_quorum(params(), &[30, 30, 40]);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, 2, Ok(sig(2)));
+    assert!(
+        !settle(&mut machine, S, &[0])
+            .iter()
+            .any(|a| matches!(a, Action::Certify { .. } | Action::Fail { .. }))
+    );
+    assert_eq!(machine.signed()[0].signed, Stake::from(40));
+    machine.answered(2 * S, 1, Ok(sig(1)));
+    let actions = settle(&mut machine, 2 * S, &[0]);
+    assert!(
+        actions.contains(&Action::Certify {
+            signers: vec![1, 2]
+        }),
+        "{actions:?}"
+    );
+
+    let mut machine = one_quorum(params(), &[50, 50]);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, 1, Ok(sig(1)));
+    let actions = settle(&mut machine, S, &[1]);
+    assert_eq!(
+        actions.last(),
+        Some(&Action::Fail {
+            reason: FailReason::OutOfReach
+        })
+    );
+}
+
+#[test]
+fn the_deadline_fails_the_batch_but_not_before_what_came_was_looked_at() {
+    let mut machine = one_quorum(params(), &[50, 50]);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, 0, Ok(sig(0)));
+    assert!(machine.poll(59 * S).is_empty());
+    let actions = settle(&mut machine, 60 * S, &[]);
+    assert_eq!(
+        actions,
+        [
+            Action::Verify {
+                signatures: vec![(0, sig(0))]
+            },
+            Action::Fail {
+                reason: FailReason::Deadline
+            }
+        ]
+    );
+    assert_eq!(machine.signed()[0].signed, Stake::from(50));
+    assert_eq!(machine.next_wake(), None);
+}
+
+#[test]
+fn no_attempt_outlives_the_deadline() {
+    let mut machine = one_quorum(params(), &[50, 50]);
+    machine.poll(Duration::ZERO);
+    machine.answered(54 * S, 0, fail(FailureKind::Transient));
+    let wake = machine.next_wake().unwrap();
+    let actions = machine.poll(wake);
+    assert!(
+        matches!(actions[..], [Action::Send { timeout, .. }] if timeout == 60 * S - wake),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn every_quorum_has_to_be_reached() {
+    let members = vec![
+        Member {
+            operator: 0,
+            stakes: vec![(0, Stake::from(90)), (1, Stake::from(10))],
+        },
+        Member {
+            operator: 1,
+            stakes: vec![(0, Stake::from(10)), (1, Stake::from(90))],
+        },
+    ];
+    let need = |quorum| QuorumNeed {
+        quorum,
+        total: Stake::from(100),
+        percent: 55,
+    };
+    let mut machine = Dispersal::new(params(), vec![need(0), need(1)], members);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, 0, Ok(sig(0)));
+    assert!(
+        settle(&mut machine, S, &[]).is_empty(),
+        "90 % of one quorum is nothing"
+    );
+    machine.answered(S, 1, Ok(sig(1)));
+    assert!(settle(&mut machine, S, &[]).contains(&Action::Certify {
+        signers: vec![0, 1]
+    }));
+}
+
+#[test]
+fn the_threshold_is_exact() {
+    let n = Stake::from;
+    assert!(reaches(n(55), n(100), 55));
+    assert!(!reaches(n(54), n(100), 55));
+    assert!(reaches(n(2), n(3), 66) && !reaches(n(2), n(3), 67));
+    // No overflow at the largest stakes.
+    assert!(reaches(Stake::MAX, Stake::MAX, 100));
+    assert!(!reaches(Stake::MAX / n(2), Stake::MAX, 55));
+}
+
+#[test]
+fn a_dispersal_without_members_or_needs_fails_and_does_not_certify() {
+    let need = QuorumNeed {
+        quorum: 0,
+        total: Stake::from(1),
+        percent: 55,
+    };
+    let mut machine = Dispersal::new(params(), vec![need], Vec::new());
+    assert_eq!(
+        machine.poll(Duration::ZERO),
+        [Action::Fail {
+            reason: FailReason::OutOfReach
+        }]
+    );
+    let member = Member {
+        operator: 0,
+        stakes: Vec::new(),
+    };
+    let mut machine = Dispersal::new(params(), Vec::new(), vec![member]);
+    let actions = machine.poll(Duration::ZERO);
+    assert!(
+        !actions.iter().any(|a| matches!(a, Action::Certify { .. })),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn answers_that_nobody_waits_for_change_nothing() {
+    let mut machine = one_quorum(params(), &[50, 50]);
+    machine.answered(Duration::ZERO, 0, Ok(sig(9)));
+    machine.answered(Duration::ZERO, 77, Ok(sig(9)));
+    machine.verified([(0, Ok(())), (77, Ok(()))]);
+    assert!(machine.signed()[0].signed.is_zero());
+    assert_eq!(sent(&machine.poll(Duration::ZERO)), [0, 1]);
+    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, 0, fail(FailureKind::Invalid)); // a second answer to one request
+    assert!(sent(&machine.poll(S)).is_empty());
+}
+
+/// What an operator of a random run does: after how long it answers each attempt, and with what.
+#[derive(Debug, Clone)]
+struct Temper {
+    stake: u64,
+    delay_ms: u64,
+    /// Attempts that fail first; `None` for one that never signs.
+    failures: Option<u32>,
+    bad_signature: bool,
+}
+
+fn tempers() -> impl Strategy<Value = Vec<Temper>> {
+    let one = (
+        1u64..1000,
+        0u64..20_000,
+        proptest::option::weighted(0.8, 0u32..4),
+        proptest::bool::weighted(0.1),
+    );
+    let one = one.prop_map(|(stake, delay_ms, failures, bad_signature)| Temper {
+        stake,
+        delay_ms,
+        failures,
+        bad_signature,
+    });
+    proptest::collection::vec(one, 1..12)
+}
+
+proptest! {
+    /// Driven by its own wakes, a dispersal always ends: certified with enough stake that really signed, or failed, and
+    /// by the deadline; and nobody is asked twice at once.
+    #[test]
+    fn every_run_ends_and_certifies_only_what_was_signed(tempers in tempers()) {
+        let params = params();
+        let stakes: Vec<u64> = tempers.iter().map(|t| t.stake).collect();
+        let total: u64 = stakes.iter().sum();
+        let mut machine = one_quorum(params, &stakes);
+        // Time of the answer, operator, attempt.
+        let mut pending: Vec<(Duration, u32, u32, Duration)> = Vec::new();
+        let mut now = Duration::ZERO;
+        let mut decided = None;
+        for _ in 0..10_000 {
+            let mut over = false;
+            for action in machine.poll(now) {
+                match action {
+                    Action::Send { operator, attempt, timeout } => {
+                        prop_assert!(decided.is_none());
+                        prop_assert!(pending.iter().all(|p| p.1 != operator), "asked twice at once");
+                        let delay = Duration::from_millis(tempers[operator as usize].delay_ms);
+                        pending.push((now + delay.min(timeout), operator, attempt, timeout));
+                    }
+                    Action::Verify { signatures } => {
+                        let results: Vec<_> = signatures
+                            .iter()
+                            .map(|(operator, _)| match tempers[*operator as usize].bad_signature {
+                                true => (*operator, fail(FailureKind::Invalid).map(|_| ())),
+                                false => (*operator, Ok(())),
+                            })
+                            .collect();
+                        machine.verified(results);
+                    }
+                    Action::Certify { signers } => {
+                        prop_assert!(decided.is_none());
+                        let signed: u64 = signers.iter().map(|o| stakes[*o as usize]).sum();
+                        prop_assert!(signed * 100 >= total * 55);
+                        for operator in &signers {
+                            let temper = &tempers[*operator as usize];
+                            prop_assert!(!temper.bad_signature && temper.failures.is_some());
+                        }
+                        prop_assert!(now <= params.deadline);
+                        decided = Some(true);
+                    }
+                    Action::Fail { .. } => {
+                        prop_assert!(decided.is_none());
+                        prop_assert!(now <= params.deadline);
+                        decided = Some(false);
+                        over = true;
+                    }
+                    Action::Done => {
+                        prop_assert_eq!(decided, Some(true));
+                        over = true;
+                    }
+                }
+            }
+            if over {
+                prop_assert_eq!(machine.next_wake(), None);
+                break;
+            }
+            let wake = machine.next_wake().unwrap_or(now).max(now);
+            pending.sort();
+            match pending.first().copied() {
+                Some((at, operator, attempt, timeout)) if at <= wake => {
+                    pending.remove(0);
+                    now = at.max(now);
+                    let temper = &tempers[operator as usize];
+                    let late = Duration::from_millis(temper.delay_ms) >= timeout;
+                    let signs = !late && temper.failures.is_some_and(|failures| attempt > failures);
+                    let result = if signs { Ok(sig(operator)) } else { fail(FailureKind::Transient) };
+                    machine.answered(now, operator, result);
+                }
+                _ => now = wake,
+            }
+        }
+        prop_assert!(decided.is_some(), "it never ended");
+    }
+}

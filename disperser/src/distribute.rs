@@ -1,0 +1,408 @@
+//! Carries out a [`Dispersal`]: sends over the network, verifies signatures, keeps time. What to do when is decided there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ashlar_crypto::bls::{Signature, SignatureBytes};
+use ashlar_crypto::{Blame, Coded, ProofBytes};
+use ashlar_net::{Client, NetError, Peer};
+use ashlar_proto::{OperatorId, QuorumSigned, TableView, wire};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::aggregate::{Signed, verify_signatures};
+use crate::dispersal::{Action, Dispersal, DispersalParams, FailReason, Failure, FailureKind};
+use crate::matrix::{Matrix, MatrixError};
+use crate::metrics::{Attempt, Metrics};
+use crate::pool::Pool;
+use crate::record::OperatorFailure;
+
+/// What all dispersals share: the network, and how much of it one operator gets.
+pub(crate) struct Courier {
+    client: Client,
+    per_operator: usize,
+    slots: Mutex<HashMap<OperatorId, Arc<Semaphore>>>,
+    metrics: Arc<Metrics>,
+    pool: Pool,
+}
+
+impl Courier {
+    pub(crate) fn new(
+        client: Client,
+        per_operator: usize,
+        metrics: Arc<Metrics>,
+        pool: Pool,
+    ) -> Self {
+        Self {
+            client,
+            per_operator,
+            slots: Mutex::default(),
+            metrics,
+            pool,
+        }
+    }
+
+    /// The slots of one operator, over all batches: one that hangs holds up itself only.
+    fn slots(&self, operator: &OperatorId) -> Arc<Semaphore> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(
+            slots
+                .entry(*operator)
+                .or_insert_with(|| Arc::new(Semaphore::new(self.per_operator))),
+        )
+    }
+}
+
+/// How far a dispersal has come.
+pub(crate) enum Milestone {
+    /// Enough stake signed: these operators, with their verified signatures.
+    Certified {
+        signed: Vec<(u32, Signature)>,
+        quorums: Vec<QuorumSigned>,
+    },
+    /// It failed.
+    Failed {
+        reason: FailReason,
+        quorums: Vec<QuorumSigned>,
+    },
+    /// Certified before, and over.
+    Done,
+}
+
+/// One dispersal under way. Dropping it stops everything.
+pub(crate) struct Distribution {
+    courier: Arc<Courier>,
+    matrix: Arc<Matrix>,
+    proofs: Arc<Vec<ProofBytes>>,
+    commitments: Bytes,
+    machine: Dispersal,
+    started: Instant,
+    tasks: JoinSet<(u32, Result<SignatureBytes, Failure>)>,
+    verified: HashMap<u32, Signature>,
+}
+
+impl Distribution {
+    pub(crate) fn new(
+        courier: Arc<Courier>,
+        matrix: Arc<Matrix>,
+        proofs: Arc<Vec<ProofBytes>>,
+        params: DispersalParams,
+    ) -> Result<Self, MatrixError> {
+        let machine = Dispersal::new(params, matrix.needs()?, matrix.members());
+        Ok(Self {
+            courier,
+            commitments: matrix.commitments(),
+            matrix,
+            proofs,
+            machine,
+            started: Instant::now(),
+            tasks: JoinSet::new(),
+            verified: HashMap::new(),
+        })
+    }
+
+    /// Goes on until something has been decided.
+    pub(crate) async fn next(&mut self) -> Milestone {
+        loop {
+            let now = self.started.elapsed();
+            for action in self.machine.poll(now) {
+                match action {
+                    Action::Send {
+                        operator,
+                        attempt,
+                        timeout,
+                    } => self.send(operator, attempt, timeout),
+                    Action::Verify { signatures } => self.verify(signatures).await,
+                    Action::Certify { signers } => {
+                        let signed = signers
+                            .into_iter()
+                            .filter_map(|operator| Some((operator, *self.verified.get(&operator)?)))
+                            .collect();
+                        return Milestone::Certified {
+                            signed,
+                            quorums: self.machine.signed(),
+                        };
+                    }
+                    Action::Fail { reason } => {
+                        self.tasks.abort_all();
+                        return Milestone::Failed {
+                            reason,
+                            quorums: self.machine.signed(),
+                        };
+                    }
+                    Action::Done => return Milestone::Done,
+                }
+            }
+            let Some(wake) = self.machine.next_wake() else {
+                return Milestone::Done;
+            };
+            let wake = self.started + wake;
+            // A wake in the past is one that a result just changed: poll again.
+            if wake <= Instant::now() && self.tasks.is_empty() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    let now = self.started.elapsed();
+                    match ended {
+                        Ok((operator, result)) => self.machine.answered(now, operator, result),
+                        // A task that panicked is not told by its result whose it was; see `send`.
+                        Err(error) => tracing::error!("an attempt ended without a result: {error}"),
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Who has not signed, and why, as far as known.
+    pub(crate) fn failures(&self) -> Vec<OperatorFailure> {
+        self.machine
+            .unsigned()
+            .map(|(operator, attempts, failure)| OperatorFailure {
+                operator,
+                attempts,
+                failure: failure.cloned(),
+            })
+            .collect()
+    }
+
+    fn send(&mut self, operator: u32, attempt: u32, timeout: Duration) {
+        let (courier, matrix) = (Arc::clone(&self.courier), Arc::clone(&self.matrix));
+        let (proofs, commitments) = (Arc::clone(&self.proofs), self.commitments.clone());
+        self.tasks.spawn(async move {
+            // In a task of its own, so that a panic is a result like any other.
+            let work = tokio::spawn({
+                let courier = Arc::clone(&courier);
+                async move {
+                    attempt_once(
+                        &courier,
+                        matrix,
+                        proofs,
+                        commitments,
+                        operator,
+                        attempt,
+                        timeout,
+                    )
+                    .await
+                }
+            });
+            let guard = AbortOnDrop(work.abort_handle());
+            let result = work
+                .await
+                .unwrap_or_else(|error| Err(transient("disperser.attempt", error, Blame::Us)));
+            drop(guard);
+            (operator, result)
+        });
+    }
+
+    async fn verify(&mut self, signatures: Vec<(u32, SignatureBytes)>) {
+        let digest = self.matrix.digest();
+        let mut answers: Vec<Signed> = Vec::with_capacity(signatures.len());
+        for (operator, signature) in &signatures {
+            if let Some(key) = self.matrix.table().public_key(*operator) {
+                answers.push((*operator, *key, *signature));
+            }
+        }
+        let asked: Vec<u32> = answers.iter().map(|(operator, ..)| *operator).collect();
+        let results = self
+            .courier
+            .pool
+            .run(move || verify_signatures(&digest.0, &answers))
+            .await
+            .unwrap_or_default();
+        let mut verdicts: HashMap<u32, Result<(), Failure>> = HashMap::new();
+        for (operator, result) in asked.into_iter().zip(results) {
+            verdicts.insert(
+                operator,
+                match result {
+                    Ok(signature) => {
+                        self.verified.insert(operator, signature);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        tracing::warn!(operator, code = error.code(), "bad signature: {error}");
+                        count(&self.courier, &self.matrix, operator, "bad_signature");
+                        Err(Failure {
+                            kind: FailureKind::Invalid,
+                            code: error.code().to_owned(),
+                            message: error.to_string(),
+                            blame: Blame::Peer,
+                        })
+                    }
+                },
+            );
+        }
+        // Every signature asked about gets a verdict, or the machine would wait for ever.
+        self.machine
+            .verified(signatures.into_iter().map(|(operator, _)| {
+                let lost = || {
+                    Err(transient(
+                        "disperser.verify",
+                        "the verification failed",
+                        Blame::Us,
+                    ))
+                };
+                (operator, verdicts.remove(&operator).unwrap_or_else(lost))
+            }));
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn transient(code: &str, message: impl std::fmt::Display, blame: Blame) -> Failure {
+    Failure {
+        kind: FailureKind::Transient,
+        code: code.to_owned(),
+        message: message.to_string(),
+        blame,
+    }
+}
+
+fn count(courier: &Courier, matrix: &Matrix, operator: u32, result: &'static str) {
+    if let Some(entry) = matrix.table().operator(operator) {
+        let labels = Attempt {
+            operator: entry.operator_id.to_string(),
+            result,
+        };
+        courier.metrics.attempts.get_or_create(&labels).inc();
+    }
+}
+
+async fn attempt_once(
+    courier: &Courier,
+    matrix: Arc<Matrix>,
+    proofs: Arc<Vec<ProofBytes>>,
+    commitments: Bytes,
+    operator: u32,
+    attempt: u32,
+    timeout: Duration,
+) -> Result<SignatureBytes, Failure> {
+    let began = Instant::now();
+    // The client keeps its own deadline; this one also covers the wait for a slot.
+    let result = tokio::time::timeout(
+        timeout,
+        exchange(courier, &matrix, &proofs, &commitments, operator, timeout),
+    )
+    .await
+    .unwrap_or_else(|_| {
+        Err(transient(
+            "disperser.attempt_timeout",
+            format!("no answer within {timeout:?}"),
+            Blame::Peer,
+        ))
+    });
+    match &result {
+        Ok(_) => {
+            courier
+                .metrics
+                .sign_seconds
+                .observe(began.elapsed().as_secs_f64());
+            count(courier, &matrix, operator, "signed");
+        }
+        Err(failure) => {
+            let kind = match failure.kind {
+                FailureKind::Transient => "transient",
+                FailureKind::Refused => "refused",
+                FailureKind::Invalid => "invalid",
+            };
+            count(courier, &matrix, operator, kind);
+            tracing::debug!(
+                operator,
+                attempt,
+                code = failure.code,
+                "attempt failed: {}",
+                failure.message
+            );
+        }
+    }
+    result
+}
+
+async fn exchange(
+    courier: &Courier,
+    matrix: &Arc<Matrix>,
+    proofs: &Arc<Vec<ProofBytes>>,
+    commitments: &Bytes,
+    operator: u32,
+    timeout: Duration,
+) -> Result<SignatureBytes, Failure> {
+    let began = Instant::now();
+    let entry = matrix.table().operator(operator).ok_or_else(|| {
+        transient(
+            "disperser.attempt",
+            "the operator is not in the table",
+            Blame::Us,
+        )
+    })?;
+    let peer = Peer {
+        address: entry.address.clone(),
+        network_key: entry.network_key,
+    };
+    let slots = courier.slots(&entry.operator_id);
+    let _slot = slots
+        .acquire()
+        .await
+        .map_err(|error| transient("disperser.attempt", error, Blame::Us))?;
+    // Made anew for each attempt and dropped with it: range proofs and headers of a large batch are not small, and most
+    // operators need one attempt.
+    let (matrix, proofs, commitments) =
+        (Arc::clone(matrix), Arc::clone(proofs), commitments.clone());
+    let (request, bulk) =
+        tokio::task::spawn_blocking(move || matrix.request(operator, &proofs, &commitments))
+            .await
+            .map_err(|error| transient("disperser.attempt", error, Blame::Us))?
+            .map_err(|error| Failure {
+                kind: FailureKind::Invalid,
+                code: error.code().to_owned(),
+                message: error.to_string(),
+                blame: error.blame(),
+            })?;
+    let left = timeout.saturating_sub(began.elapsed());
+    let answer = courier
+        .client
+        .request(&peer, request, bulk, left)
+        .await
+        .map_err(failure_of)?;
+    match answer.response {
+        wire::Response::Stored(stored) => Ok(stored.signature),
+        wire::Response::Error(reply) => Err(refusal(reply)),
+        _ => Err(Failure {
+            kind: FailureKind::Invalid,
+            code: "net.wrong_answer".into(),
+            message: "the operator answered with something else than a signature".into(),
+            blame: Blame::Peer,
+        }),
+    }
+}
+
+fn failure_of(error: NetError) -> Failure {
+    match error {
+        NetError::Remote(reply) => refusal(reply),
+        error => transient(error.code(), &error, error.blame()),
+    }
+}
+
+/// An operator's error reply. Its blame is seen from its side: "caller" is us.
+fn refusal(reply: wire::ErrorReply) -> Failure {
+    let (kind, blame) = match reply.blame {
+        Blame::Caller => (FailureKind::Refused, Blame::Us),
+        Blame::Us | Blame::Peer => (FailureKind::Transient, Blame::Peer),
+    };
+    Failure {
+        kind,
+        code: reply.code,
+        message: reply.message,
+        blame,
+    }
+}

@@ -1,0 +1,214 @@
+//! From payloads to encoded blobs: rows, commitments, extension, slices, chunk root, header. No IO and no clock.
+//!
+//! Slices are kept in memory from here to the end of the blob's batch, within the budget `encode.memory_bytes`; they are
+//! computed again only after a restart. They lie slice-major, so the run of slices that an operator gets is one piece of
+//! memory and is sent without a copy, however many operators get it.
+
+use ashlar_crypto::{
+    Blame, Claim, ClaimError, Coded, CommitmentBytes, MerkleTree, PayloadError, Rows, Setup,
+    Slices, check_commitments, commit_rows, sha256,
+};
+use ashlar_proto::{BlobHeader, BlobId, BlobKey, HeaderError, Submission, commitments_root};
+use bytes::Bytes;
+use rayon::prelude::*;
+
+use crate::record::BlobRecord;
+
+/// A blob to encode.
+#[derive(Debug, Clone)]
+pub struct EncodeInput {
+    /// Its record.
+    pub record: BlobRecord,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// What is stored of commitments. They are checked whoever computed them: a disk forgets.
+    pub commitments: Option<Vec<CommitmentBytes>>,
+}
+
+/// A blob ready for a batch.
+#[derive(Debug, Clone)]
+pub struct EncodedBlob {
+    /// Its name since it was posted.
+    pub id: BlobId,
+    /// Its header.
+    pub header: BlobHeader,
+    /// Its key.
+    pub key: BlobKey,
+    /// Its rows.
+    pub rows: Rows,
+    /// The rows' commitments.
+    pub commitments: Vec<CommitmentBytes>,
+    /// All slices, slice-major.
+    pub slices: Bytes,
+    /// Bytes of a slice.
+    pub slice_bytes: usize,
+    /// The tree over the slices.
+    pub tree: MerkleTree,
+}
+
+impl EncodedBlob {
+    /// The slices of `len` chunk indices from `start` on, one behind the other; `None` past the end.
+    pub fn run(&self, start: u32, len: u32) -> Option<Bytes> {
+        let from = (start as usize).checked_mul(self.slice_bytes)?;
+        let to = from.checked_add((len as usize).checked_mul(self.slice_bytes)?)?;
+        (to <= self.slices.len()).then(|| self.slices.slice(from..to))
+    }
+}
+
+/// Encodes the blobs of one tick: one result each, in order. The claims of all of them are checked together with the
+/// random `seed`, which must be fresh; a false one fails its blob alone. Runs on the current rayon pool.
+pub fn encode_tick(
+    setup: &Setup,
+    inputs: Vec<EncodeInput>,
+    seed: [u8; 32],
+) -> Vec<(BlobRecord, Result<EncodedBlob, EncodeError>)> {
+    let prepared: Vec<(EncodeInput, Result<Rows, EncodeError>)> = inputs
+        .into_par_iter()
+        .map(|input| {
+            let rows = prepare(&input);
+            (input, rows)
+        })
+        .collect();
+    let claims: Vec<Claim<'_>> = prepared
+        .iter()
+        .filter_map(|(input, rows)| {
+            let (rows, commitments) = (rows.as_ref().ok()?, input.commitments.as_ref()?);
+            Some(Claim { rows, commitments })
+        })
+        .collect();
+    let mut checked = check_commitments(setup, &claims, seed).into_iter();
+    let commitments: Vec<Option<Result<(), ClaimError>>> = prepared
+        .iter()
+        .map(|(input, rows)| match (rows, &input.commitments) {
+            (Ok(_), Some(_)) => checked.next().map(|result| result.map(|_| ())),
+            _ => None,
+        })
+        .collect();
+    prepared
+        .into_par_iter()
+        .zip(commitments)
+        .map(|((input, rows), claim)| {
+            let result = rows.and_then(|rows| encode_one(setup, &input, rows, claim));
+            (input.record, result)
+        })
+        .collect()
+}
+
+fn prepare(input: &EncodeInput) -> Result<Rows, EncodeError> {
+    let record = &input.record;
+    // The id is a hash over the payload's hash: what comes back from the disk is what was posted, or an error.
+    let submission = Submission {
+        version: record.version,
+        encoding: record.encoding,
+        payload_len: input.payload.len() as u64,
+        quorums: record.quorums.clone(),
+        account: record.account,
+        salt: record.salt,
+        payload_sha256: sha256(&[&input.payload]),
+    };
+    if submission.id() != record.id {
+        return Err(EncodeError::PayloadChanged);
+    }
+    Ok(Rows::from_payload(&input.payload, record.encoding)?)
+}
+
+fn encode_one(
+    setup: &Setup,
+    input: &EncodeInput,
+    rows: Rows,
+    claim: Option<Result<(), ClaimError>>,
+) -> Result<EncodedBlob, EncodeError> {
+    let record = &input.record;
+    let commitments = match (claim, &input.commitments) {
+        (Some(Ok(())), Some(commitments)) => commitments.clone(),
+        (Some(Err(error)), _) => {
+            return Err(if record.claimed {
+                EncodeError::Claim(error)
+            } else {
+                EncodeError::Stored(error)
+            });
+        }
+        _ => commit_rows(setup, &rows)
+            .iter()
+            .map(|c| c.to_bytes())
+            .collect(),
+    };
+    let version = ashlar_proto::version(record.version).map_err(HeaderError::from)?;
+    let slices = Slices::extend(version.code, &rows);
+    let tree = slices.tree();
+    let header = record.make_header(commitments_root(&commitments), tree.root());
+    header.validate()?;
+    if record
+        .header
+        .as_ref()
+        .is_some_and(|before| *before != header)
+    {
+        return Err(EncodeError::HeaderChanged);
+    }
+    Ok(EncodedBlob {
+        id: record.id,
+        key: header.blob_key(),
+        header,
+        rows,
+        commitments,
+        slice_bytes: slices.slice_bytes(),
+        slices: Bytes::from(slices.into_bytes()),
+        tree,
+    })
+}
+
+/// Why a blob cannot be encoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The payload does not fit its encoding.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The commitments that came with the blob are false.
+    #[error("false commitments: {0}; compute them again or post the payload without them")]
+    Claim(ClaimError),
+    /// The header breaks a rule.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The payload on disk is not the one that was posted.
+    #[error("the stored payload is not the one that was posted")]
+    PayloadChanged,
+    /// The commitments on disk, which were true once, are not.
+    #[error("the stored commitments are not those of the payload: {0}")]
+    Stored(ClaimError),
+    /// Encoding the blob again gave another header.
+    #[error("encoding the blob again gave another header")]
+    HeaderChanged,
+    /// The payload or the record is not there.
+    #[error("the stored payload is missing")]
+    PayloadMissing,
+    /// The encoder panicked.
+    #[error("the encoder failed")]
+    Panicked,
+}
+
+impl Coded for EncodeError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Payload(e) => e.code(),
+            Self::Claim(e) => e.code(),
+            Self::Header(e) => e.code(),
+            Self::PayloadChanged => "encode.payload_changed",
+            Self::Stored(_) => "encode.stored_commitments",
+            Self::HeaderChanged => "encode.header_changed",
+            Self::PayloadMissing => "encode.payload_missing",
+            Self::Panicked => "encode.panicked",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Payload(e) => e.blame(),
+            Self::Claim(e) => e.blame(),
+            Self::Header(e) => e.blame(),
+            _ => Blame::Us,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

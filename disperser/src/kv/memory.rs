@@ -1,0 +1,101 @@
+//! The twin in memory, which can lose what was not synced.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Entry, Kv, KvError, Op, Table};
+
+type Tables = HashMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>;
+
+#[derive(Default)]
+struct State {
+    now: Tables,
+    /// What a power cut leaves.
+    durable: Tables,
+    unsynced: Vec<Op>,
+    /// The next writes fail, so many.
+    failures: usize,
+}
+
+/// Tables in memory. Clones share them, so a test can drop a disperser and open the same data again.
+#[derive(Clone, Default)]
+pub struct MemoryKv {
+    state: Arc<Mutex<State>>,
+}
+
+impl MemoryKv {
+    /// Empty.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything that was not synced.
+    pub fn cut_power(&self) {
+        let mut state = self.lock();
+        state.now = state.durable.clone();
+        state.unsynced.clear();
+    }
+
+    /// Lets the next `count` writes fail.
+    pub fn fail_writes(&self, count: usize) {
+        self.lock().failures = count;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn apply(tables: &mut Tables, op: Op) {
+    match op {
+        Op::Put(table, key, value) => {
+            tables.entry(table).or_default().insert(key, value);
+        }
+        Op::Delete(table, key) => {
+            tables.entry(table).or_default().remove(&key);
+        }
+    }
+}
+
+impl Kv for MemoryKv {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        Ok(self
+            .lock()
+            .now
+            .get(&table)
+            .and_then(|entries| entries.get(key))
+            .cloned())
+    }
+
+    fn scan(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Entry>, KvError> {
+        let state = self.lock();
+        Ok(state
+            .now
+            .get(&table)
+            .into_iter()
+            .flat_map(|entries| entries.range(from.to_vec()..))
+            .take(limit)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
+    }
+
+    fn write(&self, ops: Vec<Op>, sync: bool) -> Result<(), KvError> {
+        let mut state = self.lock();
+        if state.failures > 0 {
+            state.failures -= 1;
+            return Err(KvError::Write {
+                detail: "told to fail".into(),
+            });
+        }
+        for op in ops {
+            apply(&mut state.now, op.clone());
+            state.unsynced.push(op);
+        }
+        if sync {
+            for op in std::mem::take(&mut state.unsynced) {
+                apply(&mut state.durable, op);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,367 @@
+//! From encoded blobs to a batch: its header, its proofs, each operator's request, and the certificates. No IO and no clock.
+
+use std::sync::Arc;
+
+use ashlar_crypto::bls::{Signature, aggregate_signatures};
+use ashlar_crypto::merkle::{leaf_hash, verify_path};
+use ashlar_crypto::{
+    AggregatedRow, Blame, Coded, MerkleTree, ProofBytes, RowChallenge, Setup, prove_chunks,
+};
+use ashlar_proto::api::{BatchStatus, SignedQuorum};
+use ashlar_proto::wire::{self, StoreBatch};
+use ashlar_proto::{
+    Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate,
+    CertificateError, CertificatePolicy, HeaderError, Runs, RunsError, TableView, batch_tree,
+    verify_certificate,
+};
+use ashlar_stake::{Assignment, AssignmentError, OperatorTable};
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::dispersal::{Member, QuorumNeed};
+use crate::encoder::EncodedBlob;
+
+/// A batch of encoded blobs with its place in the sequence.
+#[derive(Debug, Clone)]
+pub struct Matrix {
+    header: BatchHeader,
+    digest: BatchDigest,
+    blobs: Vec<Arc<EncodedBlob>>,
+    headers: Vec<BlobHeader>,
+    tree: MerkleTree,
+    table: Arc<OperatorTable>,
+    assignment: Assignment,
+}
+
+/// What the header of a new batch needs besides its blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the disperser in the table.
+    pub disperser_id: u32,
+    /// Its running number.
+    pub sequence: u64,
+    /// Now, milliseconds since 1970.
+    pub created_at_ms: u64,
+}
+
+impl Matrix {
+    /// A new batch of these blobs, which share version and quorums, for this table.
+    ///
+    /// # Errors
+    /// The table has no assignment for the blobs' quorums, or the blobs do not make a batch.
+    pub fn compose(
+        blobs: Vec<Arc<EncodedBlob>>,
+        table: Arc<OperatorTable>,
+        place: Place,
+    ) -> Result<Self, MatrixError> {
+        let first = blobs.first().ok_or(MatrixError::Empty)?;
+        let version = first.header.version;
+        let tree = batch_tree(&blobs.iter().map(|blob| blob.key).collect::<Vec<_>>());
+        let header = BatchHeader {
+            version,
+            batch_root: tree.root(),
+            blobs: u32::try_from(blobs.len()).unwrap_or(u32::MAX),
+            rows: blobs
+                .iter()
+                .fold(0, |sum, blob| blob.header.rows.saturating_add(sum)),
+            reference_block: table.reference_block(),
+            disperser_id: place.disperser_id,
+            sequence: place.sequence,
+            created_at_ms: place.created_at_ms,
+        };
+        Self::resume(blobs, table, header)
+    }
+
+    /// A batch whose header was made before: the blobs and the table have to be the same.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn resume(
+        blobs: Vec<Arc<EncodedBlob>>,
+        table: Arc<OperatorTable>,
+        header: BatchHeader,
+    ) -> Result<Self, MatrixError> {
+        header.validate()?;
+        let headers: Vec<BlobHeader> = blobs.iter().map(|blob| blob.header.clone()).collect();
+        header.check_blobs(&headers)?;
+        let quorums = headers
+            .first()
+            .map(|header| header.quorums.clone())
+            .ok_or(MatrixError::Empty)?;
+        let assignment = Assignment::compute(&table, header.protocol()?, &quorums)?;
+        let keys: Vec<BlobKey> = blobs.iter().map(|blob| blob.key).collect();
+        Ok(Self {
+            digest: header.digest(),
+            tree: batch_tree(&keys),
+            header,
+            blobs,
+            headers,
+            table,
+            assignment,
+        })
+    }
+
+    /// The batch's header.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// What operators sign.
+    pub fn digest(&self) -> BatchDigest {
+        self.digest
+    }
+
+    /// The operator table.
+    pub fn table(&self) -> &Arc<OperatorTable> {
+        &self.table
+    }
+
+    /// The blobs, in batch order.
+    pub fn blobs(&self) -> &[Arc<EncodedBlob>] {
+        &self.blobs
+    }
+
+    /// The quorums of all blobs.
+    pub fn quorums(&self) -> &[u8] {
+        self.headers.first().map_or(&[], |header| &header.quorums)
+    }
+
+    /// The batch as the status of its blob number `index` shows it.
+    pub fn status(&self, index: usize) -> BatchStatus {
+        BatchStatus {
+            digest: self.digest,
+            sequence: self.header.sequence,
+            reference_block: self.header.reference_block,
+            blob_index: u32::try_from(index).unwrap_or(u32::MAX),
+            blobs: self.header.blobs,
+            rows: self.header.rows,
+            signers: 0,
+            operators: self.table.header().operators,
+            signed: Vec::<SignedQuorum>::new(),
+        }
+    }
+
+    /// Who gets chunks, with their stakes in the batch's quorums.
+    pub fn members(&self) -> Vec<Member> {
+        let quorums = self.quorums();
+        self.assignment
+            .operators()
+            .filter_map(|operator| {
+                let entry = self.table.operators().get(operator as usize)?;
+                let stakes = entry
+                    .stakes
+                    .iter()
+                    .filter(|(quorum, _)| quorums.contains(quorum))
+                    .copied()
+                    .collect();
+                Some(Member { operator, stakes })
+            })
+            .collect()
+    }
+
+    /// What has to sign.
+    ///
+    /// # Errors
+    /// A quorum has no stake (not after the assignment was computed).
+    pub fn needs(&self) -> Result<Vec<QuorumNeed>, MatrixError> {
+        let percent = self.header.protocol()?.confirmation_percent;
+        self.quorums()
+            .iter()
+            .map(|&quorum| {
+                let total = self
+                    .table
+                    .total(quorum)
+                    .ok_or(AssignmentError::UnknownQuorum { quorum })?;
+                Ok(QuorumNeed {
+                    quorum,
+                    total,
+                    percent,
+                })
+            })
+            .collect()
+    }
+
+    /// The proofs of all chunks: one FK20 for the whole batch. Runs on the current rayon pool.
+    ///
+    /// # Errors
+    /// The version is unknown (not after the batch was made).
+    pub fn prove(&self, setup: &Setup) -> Result<Vec<ProofBytes>, MatrixError> {
+        let mut row = AggregatedRow::new(RowChallenge::new(&self.digest.0));
+        for blob in &self.blobs {
+            row.absorb(&blob.rows);
+        }
+        Ok(prove_chunks(setup, self.header.protocol()?.code, &row))
+    }
+
+    /// The commitments of all rows, as they begin every operator's bulk part.
+    pub fn commitments(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(48 * self.header.rows as usize);
+        for commitment in self.blobs.iter().flat_map(|blob| &blob.commitments) {
+            out.put_slice(&commitment.0);
+        }
+        out.freeze()
+    }
+
+    /// The request of one operator. The bulk pieces share the memory of the slices: nothing is copied.
+    ///
+    /// # Errors
+    /// The operator holds nothing, or its chunks fall into too many runs for the wire.
+    pub fn request(
+        &self,
+        operator: u32,
+        proofs: &[ProofBytes],
+        commitments: &Bytes,
+    ) -> Result<(wire::Request, Vec<Bytes>), MatrixError> {
+        let chunks = self.assignment.chunks(operator);
+        let runs = Runs::from_indices(chunks)?;
+        let missing = |_: ()| MatrixError::Chunk { operator };
+        let chunk_proofs = chunks
+            .iter()
+            .map(|&chunk| {
+                proofs
+                    .get(chunk as usize)
+                    .copied()
+                    .ok_or(())
+                    .map_err(missing)
+            })
+            .collect::<Result<_, _>>()?;
+        let mut bulk = Vec::with_capacity(1 + self.blobs.len() * runs.as_slice().len());
+        bulk.push(commitments.clone());
+        let mut slice_proofs = Vec::with_capacity(self.blobs.len());
+        for blob in &self.blobs {
+            let mut of_blob = Vec::with_capacity(runs.as_slice().len());
+            for &(start, len) in runs.as_slice() {
+                bulk.push(blob.run(start, len).ok_or(()).map_err(missing)?);
+                let range = start as usize..(start as usize).saturating_add(len as usize);
+                of_blob.push(blob.tree.range_proof(range).ok_or(()).map_err(missing)?);
+            }
+            slice_proofs.push(of_blob);
+        }
+        let request = StoreBatch {
+            batch_header: self.header.clone(),
+            blob_headers: self.headers.clone(),
+            runs,
+            chunk_proofs,
+            slice_proofs,
+        };
+        Ok((wire::Request::StoreBatch(request), bulk))
+    }
+
+    /// The certificates of all blobs, in batch order, by these signers' verified signatures; checked as a client would.
+    ///
+    /// The check of the first one is complete. The others share its batch header, table, signers and signature, and what
+    /// is their own, the path, is checked for each.
+    ///
+    /// # Errors
+    /// The signatures cancel out, or a certificate does not pass its check: a bug of ours, and nothing is published.
+    pub fn certify(&self, signed: &[(u32, Signature)]) -> Result<Vec<Certificate>, MatrixError> {
+        let signatures: Vec<Signature> = signed.iter().map(|(_, signature)| *signature).collect();
+        let signature = aggregate_signatures(&signatures)
+            .ok_or(MatrixError::NoSignature)?
+            .to_bytes();
+        let signers = Bitmap::from_indices(
+            self.table.header().operators,
+            signed.iter().map(|(operator, _)| *operator),
+        )
+        .ok_or(MatrixError::NoSignature)?;
+        let certificates = self
+            .headers
+            .iter()
+            .enumerate()
+            .map(|(index, header)| {
+                let blob_path = self.tree.path(index).ok_or(MatrixError::Empty)?;
+                Ok(Certificate {
+                    blob_header: header.clone(),
+                    blob_index: u32::try_from(index).unwrap_or(u32::MAX),
+                    blob_path,
+                    batch_header: self.header.clone(),
+                    table_root: self.table.root(),
+                    attestation: Attestation::Compact {
+                        signers: signers.clone(),
+                    },
+                    signature,
+                })
+            })
+            .collect::<Result<Vec<_>, MatrixError>>()?;
+        self.self_check(&certificates)?;
+        Ok(certificates)
+    }
+
+    fn self_check(&self, certificates: &[Certificate]) -> Result<(), MatrixError> {
+        let (first, others) = certificates.split_first().ok_or(MatrixError::Empty)?;
+        let policy = CertificatePolicy::requiring(self.quorums().to_vec());
+        verify_certificate(first, &self.table, &policy)
+            .map_err(|e| MatrixError::SelfCheck(Box::new(e)))?;
+        for certificate in others {
+            verify_path(
+                &self.header.batch_root,
+                u64::from(self.header.blobs),
+                u64::from(certificate.blob_index),
+                leaf_hash(&certificate.blob_header.blob_key().0),
+                &certificate.blob_path,
+            )
+            .map_err(|_| MatrixError::SelfCheckPath {
+                blob: certificate.blob_index,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Why no batch can be made of some blobs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MatrixError {
+    /// No blob.
+    #[error("a batch has at least one blob")]
+    Empty,
+    /// The blobs do not make a batch, or not the one that the header names.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The table cannot serve the quorums.
+    #[error(transparent)]
+    Assignment(#[from] AssignmentError),
+    /// An operator's chunks do not fit into a request.
+    #[error(transparent)]
+    Runs(#[from] RunsError),
+    /// A chunk of an operator is not there.
+    #[error("a chunk of operator {operator} is missing")]
+    Chunk {
+        /// Index in the table.
+        operator: u32,
+    },
+    /// No signature, or they cancel out.
+    #[error("the signatures have no sum")]
+    NoSignature,
+    /// Our own certificate does not pass the check.
+    #[error("the certificate does not pass its own check: {0}")]
+    SelfCheck(Box<CertificateError>),
+    /// Our own certificate does not pass the check.
+    #[error("the path of blob {blob} does not pass the certificate's check")]
+    SelfCheckPath {
+        /// Index in the batch.
+        blob: u32,
+    },
+}
+
+impl Coded for MatrixError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "batch.empty",
+            Self::Header(e) => e.code(),
+            Self::Assignment(e) => e.code(),
+            Self::Runs(e) => e.code(),
+            Self::Chunk { .. } => "batch.chunk",
+            Self::NoSignature => "batch.no_signature",
+            Self::SelfCheck(_) | Self::SelfCheckPath { .. } => "batch.self_check",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Assignment(e) => e.blame(),
+            _ => Blame::Us,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,722 @@
+//! The shell of the pipeline from encoded blobs to certificates: batcher, batches, and what a restart finds.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ashlar_crypto::{Coded, ProofBytes};
+use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
+use ashlar_proto::{BlobId, QuorumSigned, TableView};
+use ashlar_stake::OperatorTable;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
+use crate::dispersal::FailReason;
+use crate::distribute::{Distribution, Milestone};
+use crate::engine::{Engine, Held, now_ms};
+use crate::health::Cause;
+use crate::matrix::{Matrix, MatrixError, Place};
+use crate::metrics::Reason;
+use crate::record::{BatchRecord, OperatorFailure};
+use crate::state::BatchState;
+use crate::store::StoreError;
+
+/// Most operators that are named in the reason of a failed blob.
+const NAMED_FAILURES: usize = 16;
+
+/// A batch in its slot, with its blobs' memory.
+struct Flight {
+    record: BatchRecord,
+    matrix: Arc<Matrix>,
+    held: Vec<Held>,
+    slot: OwnedSemaphorePermit,
+    began: Instant,
+}
+
+/// Counts the batches that are not decided yet.
+struct Undecided(Arc<Engine>);
+
+impl Undecided {
+    fn new(engine: &Arc<Engine>) -> Self {
+        engine.undecided.fetch_add(1, Ordering::SeqCst);
+        engine.metrics.batches_in_flight.inc();
+        Self(Arc::clone(engine))
+    }
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        self.0.undecided.fetch_sub(1, Ordering::SeqCst);
+        self.0.metrics.batches_in_flight.dec();
+        self.0.stirred.notify_one();
+    }
+}
+
+impl Engine {
+    /// The batcher: closes batches and starts them, until the disperser stops. First it continues what a restart found.
+    pub(crate) async fn run_batcher(self: Arc<Self>, mut encoded: mpsc::Receiver<Held>) {
+        let limits = BatchLimits {
+            interval: Duration::from_millis(self.config.batch.interval_ms),
+            max_rows: self.config.batch.max_rows,
+            max_blobs: self.config.batch.max_blobs as usize,
+        };
+        let slots = Arc::new(Semaphore::new(self.config.batch.max_in_flight));
+        let mut batches = JoinSet::new();
+        let mut batcher: Batcher<Held> = Batcher::new(limits);
+        let epoch = Instant::now();
+        batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
+        while !self.stop.is_cancelled() {
+            while !batcher.is_empty() {
+                let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                    break;
+                };
+                let Some((lane, held)) = batcher.poll(epoch.elapsed(), self.pressure(&encoded))
+                else {
+                    break;
+                };
+                batches.spawn(Arc::clone(&self).run_new(lane, held, slot));
+            }
+            self.metrics.batch_queue.set(batcher.len() as i64);
+            let wake = batcher.next_wake().map(|at| epoch + at);
+            let full = slots.available_permits() == 0;
+            tokio::select! {
+                Some(held) = encoded.recv() => {
+                    let header = &held.blob.header;
+                    let lane = Lane { version: header.version, quorums: header.quorums.clone() };
+                    let rows = header.rows;
+                    batcher.push(epoch.elapsed(), lane, rows, held);
+                }
+                () = self.stirred.notified() => {}
+                // With all slots taken the interval says nothing: the end of a batch stirs.
+                () = sleep_until(wake), if wake.is_some() && !full => {}
+                Some(ended) = batches.join_next(), if !batches.is_empty() => {
+                    if let Err(error) = ended
+                        && error.is_panic()
+                    {
+                        // Its blobs stay on disk; a restart continues them.
+                        self.health.raise(Cause::Task("batch"), format!("a batch panicked: {error}"));
+                    }
+                }
+                () = self.stop.cancelled() => {}
+            }
+        }
+        // What is under way is on disk: the next start continues it.
+        batches.shutdown().await;
+    }
+
+    fn pressure(&self, encoded: &mpsc::Receiver<Held>) -> Pressure {
+        if self.starved.load(Ordering::SeqCst) {
+            Pressure::Memory
+        } else if encoded.is_empty() && self.is_idle() {
+            Pressure::Idle
+        } else {
+            Pressure::None
+        }
+    }
+
+    /// The newest operator table, in which this disperser is registered; health says what is wrong with it.
+    pub(crate) async fn newest_table(&self) -> Option<(Arc<OperatorTable>, u32)> {
+        let stake = Arc::clone(&self.stake);
+        let result = self
+            .blocking(move || {
+                (
+                    stake.head().and_then(|block| stake.table_at(block)),
+                    stake.health(),
+                )
+            })
+            .await?;
+        let table = match result {
+            (Ok(table), Ok(())) => {
+                self.health.clear(Cause::OperatorTable);
+                table
+            }
+            (Ok(table), Err(error)) => {
+                self.health.raise(Cause::OperatorTable, error.to_string());
+                table
+            }
+            (Err(error), _) => {
+                self.health.raise(Cause::OperatorTable, error.to_string());
+                return None;
+            }
+        };
+        let Some(id) = table.disperser_by_key(&self.identity).map(|entry| entry.id) else {
+            self.health.raise(
+                Cause::NotRegistered,
+                format!(
+                    "the network key {} is no disperser of the operator table of block {}",
+                    self.identity,
+                    table.reference_block()
+                ),
+            );
+            return None;
+        };
+        self.health.clear(Cause::NotRegistered);
+        Some((table, id))
+    }
+
+    /// Makes a batch of new blobs and brings it to its end.
+    async fn run_new(self: Arc<Self>, lane: Lane, held: Vec<Held>, slot: OwnedSemaphorePermit) {
+        let undecided = Undecided::new(&self);
+        let mut pause = Self::first_pause();
+        let (table, disperser_id) = loop {
+            match self.newest_table().await {
+                Some(found) => break found,
+                // The blobs are safe, and the health page says what is wrong: wait for somebody to mend it.
+                None if self.pause(&mut pause).await => {}
+                None => return,
+            }
+        };
+        let began = Instant::now();
+        let blobs: Vec<_> = held.iter().map(|held| Arc::clone(&held.blob)).collect();
+        // Everything that can be wrong with table and blobs shows before a sequence number is taken.
+        let trial = Matrix::compose(
+            blobs.clone(),
+            Arc::clone(&table),
+            Place {
+                disperser_id,
+                sequence: 0,
+                created_at_ms: 0,
+            },
+        );
+        if let Err(error) = trial {
+            tracing::warn!(code = error.code(), quorums = ?lane.quorums, "no batch can be made: {error}");
+            for held in held {
+                self.fail(held.blob.id, error.code(), error.to_string())
+                    .await;
+            }
+            return;
+        }
+        let composed = self.durably("composing a batch", move |registry| {
+            let (blobs, table) = (blobs.clone(), Arc::clone(&table));
+            let (matrix, record, records) = registry.store().compose(|sequence| {
+                let created_at_ms = now_ms();
+                let place = Place {
+                    disperser_id,
+                    sequence,
+                    created_at_ms,
+                };
+                let matrix =
+                    Matrix::compose(blobs, table, place).map_err(|_| StoreError::Corrupt {
+                        what: "the composition of a batch",
+                    })?;
+                let ids: Vec<BlobId> = matrix.blobs().iter().map(|blob| blob.id).collect();
+                let records = registry.draft(&ids, |at, record| {
+                    record.attempts += 1;
+                    record.batch = Some(matrix.status(at));
+                    record.go(BlobState::Batched, created_at_ms)
+                })?;
+                let record = BatchRecord {
+                    header: matrix.header().clone(),
+                    table_root: matrix.table().root(),
+                    blobs: ids,
+                    state: BatchState::Composed,
+                    signers: Vec::new(),
+                    signed: Vec::new(),
+                    failures: Vec::new(),
+                    expires_at_ms: records
+                        .iter()
+                        .map(|r| r.expires_at_ms)
+                        .max()
+                        .unwrap_or(created_at_ms),
+                };
+                Ok((record.clone(), records.clone(), (matrix, record, records)))
+            })?;
+            registry.publish(records);
+            Ok((matrix, record))
+        });
+        let Some((matrix, record)) = composed.await else {
+            return;
+        };
+        self.metrics.batches.inc();
+        self.metrics
+            .batch_rows
+            .observe(f64::from(record.header.rows));
+        tracing::info!(
+            sequence = record.header.sequence,
+            digest = %record.digest(),
+            blobs = record.header.blobs,
+            rows = record.header.rows,
+            "batch composed"
+        );
+        self.fly(
+            Flight {
+                record,
+                matrix: Arc::new(matrix),
+                held,
+                slot,
+                began,
+            },
+            undecided,
+        )
+        .await;
+    }
+
+    /// Proofs, dispersal, and what follows from it.
+    async fn fly(self: Arc<Self>, flight: Flight, undecided: Undecided) {
+        let Flight {
+            mut record,
+            matrix,
+            held,
+            slot,
+            began,
+        } = flight;
+        let Some(proofs) = self.prove(&matrix).await else {
+            let failures = Vec::new();
+            return self
+                .abandon(
+                    record,
+                    held,
+                    "batch.proofs",
+                    "the proofs could not be made".into(),
+                    failures,
+                    undecided,
+                )
+                .await;
+        };
+        if self.depart(&mut record).await.is_none() {
+            return;
+        }
+        let mut seed = [0; 8];
+        let _ = getrandom::fill(&mut seed); // only spreads retries
+        let params = self.config.dispersal(u64::from_be_bytes(seed));
+        let distribution = Distribution::new(
+            Arc::clone(&self.courier),
+            Arc::clone(&matrix),
+            Arc::new(proofs),
+            params,
+        );
+        let mut distribution = match distribution {
+            Ok(distribution) => distribution,
+            Err(error) => {
+                return self
+                    .abandon(
+                        record,
+                        held,
+                        error.code(),
+                        error.to_string(),
+                        Vec::new(),
+                        undecided,
+                    )
+                    .await;
+            }
+        };
+        let milestone = tokio::select! {
+            milestone = distribution.next() => milestone,
+            () = self.stop.cancelled() => return,
+        };
+        match milestone {
+            Milestone::Certified { signed, quorums } => {
+                let failures = distribution.failures();
+                let work = Arc::clone(&matrix);
+                let certificates = match self
+                    .pool
+                    .run(move || work.certify(&signed).map(|c| (c, signed)))
+                    .await
+                {
+                    Ok(Ok(certificates)) => certificates,
+                    Ok(Err(error)) => {
+                        tracing::error!(
+                            code = error.code(),
+                            sequence = record.header.sequence,
+                            "{error}"
+                        );
+                        let message = error.to_string();
+                        return self
+                            .abandon(record, held, error.code(), message, failures, undecided)
+                            .await;
+                    }
+                    Err(_) => {
+                        let message = "making the certificates failed".to_owned();
+                        return self
+                            .abandon(record, held, "batch.certify", message, failures, undecided)
+                            .await;
+                    }
+                };
+                let (certificates, signed) = certificates;
+                record.signers = signed.iter().map(|(operator, _)| *operator).collect();
+                record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
+                record.failures = failures;
+                let bytes = certificates
+                    .iter()
+                    .map(ashlar_proto::Certificate::to_bytes)
+                    .collect();
+                if self.land(record, bytes, began).await.is_none() {
+                    return;
+                }
+                drop(undecided);
+                drop(slot);
+                // Operators that are still busy may finish: the more hold their chunks, the better.
+                tokio::select! {
+                    _ = distribution.next() => {}
+                    () = self.stop.cancelled() => {}
+                }
+                drop(held);
+            }
+            Milestone::Failed { reason, quorums } => {
+                let failures = distribution.failures();
+                drop(distribution);
+                drop(slot);
+                let (code, message) = explain(reason, &quorums, &failures, &matrix);
+                self.health.raise(Cause::Dispersal, message.clone());
+                record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
+                self.abandon(record, held, code, message, failures, undecided)
+                    .await;
+            }
+            Milestone::Done => tracing::error!("a dispersal was done before it was decided"),
+        }
+    }
+
+    async fn prove(&self, matrix: &Arc<Matrix>) -> Option<Vec<ProofBytes>> {
+        let (work, setup, began) = (Arc::clone(matrix), self.setup, Instant::now());
+        let proofs = self.pool.run(move || work.prove(setup)).await.ok()?;
+        self.metrics
+            .prove_seconds
+            .observe(began.elapsed().as_secs_f64());
+        proofs
+            .inspect_err(|error| tracing::error!(code = error.code(), "{error}"))
+            .ok()
+    }
+
+    /// Notes that the batch goes out.
+    async fn depart(&self, record: &mut BatchRecord) -> Option<()> {
+        if record.state == BatchState::Composed {
+            record.go(BatchState::Dispersing).ok()?;
+        }
+        let record = record.clone();
+        self.durably("noting that a batch goes out", move |registry| {
+            let now = now_ms();
+            let records = registry.draft(&record.blobs, |_, blob| match blob.state {
+                BlobState::Dispersing => Ok(()), // continued after a restart
+                _ => blob.go(BlobState::Dispersing, now),
+            })?;
+            registry.store().progress(&record, &records)?;
+            registry.publish(records);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Publishes certificates.
+    async fn land(
+        &self,
+        mut record: BatchRecord,
+        certificates: Vec<Vec<u8>>,
+        began: Instant,
+    ) -> Option<()> {
+        record.go(BatchState::Certified).ok()?;
+        let sequence = record.header.sequence;
+        let signers = u32::try_from(record.signers.len()).unwrap_or(u32::MAX);
+        let done = self
+            .durably("writing certificates", move |registry| {
+                let now = now_ms();
+                let records = registry.draft(&record.blobs, |_, blob| {
+                    if let Some(batch) = &mut blob.batch {
+                        batch.signers = signers;
+                        batch.signed = record.signed.clone();
+                    }
+                    blob.go(BlobState::Certified, now)
+                })?;
+                let certificates = record
+                    .blobs
+                    .iter()
+                    .copied()
+                    .zip(certificates.iter().cloned())
+                    .collect();
+                registry
+                    .store()
+                    .finish_batch(&record, &records, certificates)?;
+                registry.publish(records.clone());
+                Ok(records)
+            })
+            .await?;
+        self.health.clear(Cause::Dispersal);
+        self.metrics
+            .certify_seconds
+            .observe(began.elapsed().as_secs_f64());
+        self.metrics.certified_blobs.inc_by(done.len() as u64);
+        for record in &done {
+            self.metrics.certified_bytes.inc_by(record.payload_len);
+            let waited = now_ms().saturating_sub(record.submitted_at_ms);
+            self.metrics
+                .blob_seconds
+                .observe(Duration::from_millis(waited).as_secs_f64());
+        }
+        tracing::info!(sequence, signers, blobs = done.len(), "batch certified");
+        Some(())
+    }
+
+    /// Gives a batch up: its blobs go into another one, or fail if they have been in too many.
+    async fn abandon(
+        self: Arc<Self>,
+        mut record: BatchRecord,
+        held: Vec<Held>,
+        code: &'static str,
+        message: String,
+        failures: Vec<OperatorFailure>,
+        undecided: Undecided,
+    ) {
+        tracing::warn!(
+            sequence = record.header.sequence,
+            code,
+            "batch abandoned: {message}"
+        );
+        if record.go(BatchState::Abandoned).is_err() {
+            return;
+        }
+        record.failures = failures;
+        let max_attempts = self.config.batch.max_attempts;
+        let written = self.durably("writing an abandoned batch", move |registry| {
+            let now = now_ms();
+            let records = registry.draft(&record.blobs, |_, blob| {
+                if let Some(batch) = &mut blob.batch {
+                    batch.signed = record.signed.clone();
+                }
+                if blob.attempts < max_attempts {
+                    blob.go(BlobState::Encoded, now)
+                } else {
+                    blob.error = Some(StatusError {
+                        code: code.to_owned(),
+                        message: message.clone(),
+                    });
+                    blob.go(BlobState::Failed, now)
+                }
+            })?;
+            registry
+                .store()
+                .finish_batch(&record, &records, Vec::new())?;
+            registry.publish(records.clone());
+            Ok(records)
+        });
+        let Some(records) = written.await else { return };
+        self.metrics.abandoned_batches.inc();
+        drop(undecided);
+        let mut again = Vec::new();
+        let mut attempts = 1;
+        for blob in &records {
+            if blob.state == BlobState::Failed {
+                self.metrics
+                    .failed_blobs
+                    .get_or_create(&Reason {
+                        code: code.to_owned(),
+                    })
+                    .inc();
+            } else {
+                attempts = attempts.max(blob.attempts);
+                again.push(blob.id);
+            }
+        }
+        self.metrics.requeued_blobs.inc_by(again.len() as u64);
+        if again.is_empty() {
+            return;
+        }
+        let delay = Duration::from_millis(self.config.batch.requeue_delay_ms);
+        let delay = delay.saturating_mul(1 << attempts.saturating_sub(1).min(6));
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.stop.cancelled() => return,
+        }
+        // A batch given up before it was encoded again, after a restart, holds nothing: its blobs go to the encoder.
+        let in_memory: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
+        self.enqueue(again.iter().copied().filter(|id| !in_memory.contains(id)));
+        for held in held {
+            if again.contains(&held.blob.id) {
+                let _ = self.encoded.send(held).await;
+            }
+        }
+    }
+
+    /// Continues what the last run left: batches under their own digests, then all other open blobs from the encoder on.
+    async fn resume(self: Arc<Self>, slots: Arc<Semaphore>) {
+        let Some(batches) = self
+            .durably("reading open batches", |registry| {
+                registry.store().open_batches()
+            })
+            .await
+        else {
+            return;
+        };
+        let in_batches: std::collections::HashSet<BlobId> = batches
+            .iter()
+            .flat_map(|batch| batch.blobs.iter().copied())
+            .collect();
+        let loose: Vec<BlobId> = self
+            .registry
+            .open_ids()
+            .into_iter()
+            .filter(|id| !in_batches.contains(id))
+            .collect();
+        if !in_batches.is_empty() || !loose.is_empty() {
+            tracing::info!(
+                batches = batches.len(),
+                blobs = loose.len(),
+                "continuing after a restart"
+            );
+        }
+        self.enqueue(loose);
+        let mut flights = JoinSet::new();
+        for record in batches {
+            let slot = tokio::select! {
+                slot = Arc::clone(&slots).acquire_owned() => slot,
+                () = self.stop.cancelled() => return,
+            };
+            let Ok(slot) = slot else { return };
+            let undecided = Undecided::new(&self);
+            let began = Instant::now();
+            match self.rebuild(&record).await {
+                Ok((matrix, held)) => {
+                    tracing::info!(sequence = record.header.sequence, digest = %record.digest(), "batch continued");
+                    let flight = Flight {
+                        record,
+                        matrix: Arc::new(matrix),
+                        held,
+                        slot,
+                        began,
+                    };
+                    flights.spawn(Arc::clone(&self).fly(flight, undecided));
+                }
+                Err(Some(why)) => {
+                    drop(slot);
+                    let engine = Arc::clone(&self);
+                    flights.spawn(async move {
+                        engine
+                            .abandon(
+                                record,
+                                Vec::new(),
+                                "batch.not_resumed",
+                                why,
+                                Vec::new(),
+                                undecided,
+                            )
+                            .await;
+                    });
+                }
+                Err(None) => return,
+            }
+        }
+        while flights.join_next().await.is_some() {}
+    }
+
+    /// A batch as it was before the restart; `Err(Some(why))` if it cannot be, `Err(None)` if the disperser stops.
+    async fn rebuild(&self, record: &BatchRecord) -> Result<(Matrix, Vec<Held>), Option<String>> {
+        let age = Duration::from_millis(now_ms().saturating_sub(record.header.created_at_ms));
+        let longest = Duration::from_secs(self.config.batch.max_resume_age_secs);
+        if age > longest {
+            return Err(Some(format!(
+                "it is {} s old, older than {} s",
+                age.as_secs(),
+                longest.as_secs()
+            )));
+        }
+        let (stake, block) = (Arc::clone(&self.stake), record.header.reference_block);
+        let table = self
+            .blocking(move || stake.table_at(block))
+            .await
+            .ok_or(None)?
+            .map_err(|e| Some(e.to_string()))?;
+        if table.root() != record.table_root {
+            return Err(Some(format!(
+                "the operator table of block {block} is another one now"
+            )));
+        }
+        let mut units = Vec::with_capacity(record.blobs.len());
+        for id in &record.blobs {
+            let blob = self
+                .registry
+                .live(id)
+                .ok_or_else(|| Some(format!("its blob {id} is not open")))?;
+            units.push(self.memory_units(&blob));
+        }
+        let needed: u64 = units.iter().map(|units| u64::from(*units)).sum();
+        // Taken in one go: two halves of two batches could wait for each other.
+        let Some(needed) = u32::try_from(needed).ok().filter(|units| self.fits(*units)) else {
+            return Err(Some(
+                "it does not fit into encode.memory_bytes any more".into(),
+            ));
+        };
+        let mut memory = self.take_memory(needed).await.ok_or(None)?;
+        let results = self.encode_ids(record.blobs.clone()).await;
+        let mut encoded: std::collections::HashMap<BlobId, _> = results.into_iter().collect();
+        let mut held = Vec::with_capacity(record.blobs.len());
+        for (id, units) in record.blobs.iter().zip(units) {
+            let blob = match encoded.remove(id) {
+                Some(Ok(blob)) => Arc::new(blob),
+                Some(Err(error)) => {
+                    return Err(Some(format!(
+                        "its blob {id} cannot be encoded again: {error}"
+                    )));
+                }
+                None => return Err(None),
+            };
+            let memory = memory.split(units as usize).ok_or(None)?;
+            held.push(Held { blob, memory });
+        }
+        let blobs = held.iter().map(|held| Arc::clone(&held.blob)).collect();
+        let matrix = Matrix::resume(blobs, table, record.header.clone())
+            .map_err(|e: MatrixError| Some(e.to_string()))?;
+        Ok((matrix, held))
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Code and reason of a failed dispersal: what signed in each quorum, and who did not and why.
+fn explain(
+    reason: FailReason,
+    quorums: &[QuorumSigned],
+    failures: &[OperatorFailure],
+    matrix: &Matrix,
+) -> (&'static str, String) {
+    let needed = matrix
+        .header()
+        .protocol()
+        .map_or(0, |version| version.confirmation_percent);
+    let shares: Vec<String> = quorums
+        .iter()
+        .map(|q| {
+            format!(
+                "quorum {}: {:.2} % of stake signed, {needed} % needed",
+                q.quorum,
+                q.percent()
+            )
+        })
+        .collect();
+    let mut names: Vec<String> = failures
+        .iter()
+        .take(NAMED_FAILURES)
+        .map(|failed| {
+            let name = matrix.table().operator(failed.operator).map_or_else(
+                || failed.operator.to_string(),
+                |entry| format!("{} ({})", entry.operator_id, entry.address),
+            );
+            match &failed.failure {
+                Some(failure) => format!(
+                    "{name} after {} attempts: {} [{}]",
+                    failed.attempts, failure.message, failure.code
+                ),
+                None => format!("{name}: no answer yet"),
+            }
+        })
+        .collect();
+    if failures.len() > NAMED_FAILURES {
+        names.push(format!("and {} more", failures.len() - NAMED_FAILURES));
+    }
+    let (code, what) = match reason {
+        FailReason::Deadline => ("dispersal.deadline", "not enough stake signed in time"),
+        FailReason::OutOfReach => ("dispersal.out_of_reach", "too many operators failed"),
+    };
+    (
+        code,
+        format!(
+            "{what}: {}; not signed by {}",
+            shares.join(", "),
+            names.join("; ")
+        ),
+    )
+}

@@ -1,0 +1,334 @@
+//! The blobs that are on their way: their records in memory, admission, and those who wait for news.
+//!
+//! A record changes in three steps: [`Registry::draft`] makes changed copies, the caller writes them to the store,
+//! [`Registry::publish`] shows them. What anybody sees is therefore never ahead of the disk. A blob is in the hands of one
+//! stage at a time, so two drafts of one blob do not meet.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ashlar_crypto::{Blame, Coded, CommitmentBytes};
+use ashlar_proto::api::BlobState;
+use ashlar_proto::{BlobId, BlobKey, Submission};
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+use crate::record::BlobRecord;
+use crate::state::TransitionError;
+use crate::store::{Store, StoreError};
+
+/// How long a post waits for another one of the same blob to reach the disk.
+const TWIN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many blobs may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenLimits {
+    /// Blobs.
+    pub blobs: usize,
+    /// Their payload bytes.
+    pub bytes: u64,
+}
+
+/// The blobs that are on their way.
+pub struct Registry {
+    store: Store,
+    limits: OpenLimits,
+    metrics: Arc<Metrics>,
+    inner: Mutex<Inner>,
+    /// A blob left `accepting`.
+    settled: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    live: HashMap<BlobId, Live>,
+    /// Being written for the first time.
+    accepting: HashSet<BlobId>,
+    /// Payload bytes of both.
+    bytes: u64,
+    next_order: u64,
+}
+
+struct Live {
+    record: BlobRecord,
+    changed: watch::Sender<()>,
+}
+
+/// What is posted.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    /// The submission.
+    pub submission: Submission,
+    /// Rows that the payload fills.
+    pub rows: u32,
+    /// The payload.
+    pub payload: Bytes,
+    /// The client's commitments.
+    pub commitments: Option<Vec<CommitmentBytes>>,
+}
+
+impl Registry {
+    /// Takes over what a store holds. Blocks.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn open(
+        store: Store,
+        limits: OpenLimits,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let mut inner = Inner::default();
+        for record in store.open_blobs()? {
+            inner.next_order = inner.next_order.max(record.order.saturating_add(1));
+            inner.bytes = inner.bytes.saturating_add(record.payload_len);
+            inner.live.insert(
+                record.id,
+                Live {
+                    record,
+                    changed: watch::Sender::new(()),
+                },
+            );
+        }
+        let registry = Self {
+            store,
+            limits,
+            metrics,
+            inner: Mutex::new(inner),
+            settled: Condvar::new(),
+        };
+        registry.measure(&registry.lock());
+        Ok(registry)
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measure(&self, inner: &Inner) {
+        self.metrics.open_blobs.set(inner.live.len() as i64);
+        self.metrics
+            .open_bytes
+            .set(i64::try_from(inner.bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Whether a payload of this length could be taken in now: asked before its body is read.
+    pub fn has_room(&self, payload_len: u64) -> bool {
+        self.room(&self.lock(), payload_len)
+    }
+
+    fn room(&self, inner: &Inner, payload_len: u64) -> bool {
+        inner.live.len() + inner.accepting.len() < self.limits.blobs
+            && inner.bytes.saturating_add(payload_len) <= self.limits.bytes
+    }
+
+    /// Takes in a blob; on return it is on disk. A blob that is there already, and has not failed, is not taken in again:
+    /// its record comes back with `false`. Blocks.
+    ///
+    /// # Errors
+    /// There is no room, or the store fails; then nothing was taken in.
+    pub fn accept(
+        &self,
+        posted: Posted,
+        now_ms: u64,
+        retention_ms: u64,
+    ) -> Result<(BlobRecord, bool), AcceptError> {
+        let id = posted.submission.id();
+        let len = posted.submission.payload_len;
+        let order = {
+            let mut inner = self.lock();
+            // Somebody else is just posting the same: it counts only once it is on disk.
+            while inner.accepting.contains(&id) {
+                let (again, waited) = self
+                    .settled
+                    .wait_timeout(inner, TWIN_PATIENCE)
+                    .unwrap_or_else(PoisonError::into_inner);
+                if waited.timed_out() {
+                    return Err(AcceptError::Full);
+                }
+                inner = again;
+            }
+            if let Some(live) = inner.live.get(&id) {
+                return Ok((live.record.clone(), false));
+            }
+            if !self.room(&inner, len) {
+                return Err(AcceptError::Full);
+            }
+            inner.accepting.insert(id);
+            inner.bytes += len;
+            inner.next_order += 1;
+            inner.next_order - 1
+        };
+        let result = self.write_new(posted, order, now_ms, retention_ms);
+        let mut inner = self.lock();
+        inner.accepting.remove(&id);
+        match &result {
+            Ok((record, true)) => {
+                inner.live.insert(
+                    id,
+                    Live {
+                        record: record.clone(),
+                        changed: watch::Sender::new(()),
+                    },
+                );
+                self.metrics.accepted_blobs.inc();
+                self.metrics.accepted_bytes.inc_by(len);
+            }
+            _ => inner.bytes -= len,
+        }
+        self.measure(&inner);
+        drop(inner);
+        self.settled.notify_all();
+        result
+    }
+
+    fn write_new(
+        &self,
+        posted: Posted,
+        order: u64,
+        now_ms: u64,
+        retention_ms: u64,
+    ) -> Result<(BlobRecord, bool), AcceptError> {
+        let id = posted.submission.id();
+        if let Some(known) = self.store.blob(&id)?
+            && known.state != BlobState::Failed
+        {
+            return Ok((known, false));
+        }
+        let Posted {
+            submission,
+            rows,
+            payload,
+            commitments,
+        } = posted;
+        let record = BlobRecord::new(
+            &submission,
+            rows,
+            commitments.is_some(),
+            order,
+            now_ms,
+            retention_ms,
+        );
+        self.store
+            .accept(&record, payload.into(), commitments.as_deref())?;
+        Ok((record, true))
+    }
+
+    /// Ids of all open blobs, by order of acceptance.
+    pub fn open_ids(&self) -> Vec<BlobId> {
+        let inner = self.lock();
+        let mut ids: Vec<(u64, BlobId)> = inner
+            .live
+            .values()
+            .map(|live| (live.record.order, live.record.id))
+            .collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The record of an open blob, without a look at the disk.
+    pub fn live(&self, id: &BlobId) -> Option<BlobRecord> {
+        self.lock().live.get(id).map(|live| live.record.clone())
+    }
+
+    /// A blob by its id or its key. Blocks.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn find(&self, name: &[u8; 32]) -> Result<Option<BlobRecord>, StoreError> {
+        let id = BlobId(*name);
+        if let Some(record) = self.live(&id) {
+            return Ok(Some(record));
+        }
+        if let Some(record) = self.store.blob(&id)? {
+            return Ok(Some(record));
+        }
+        match self.store.id_of(&BlobKey(*name))? {
+            Some(id) => match self.live(&id) {
+                Some(record) => Ok(Some(record)),
+                None => self.store.blob(&id),
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// News of an open blob: changes at every state, closes behind the last one. `None` if the blob is not open.
+    pub fn watch(&self, id: &BlobId) -> Option<watch::Receiver<()>> {
+        self.lock()
+            .live
+            .get(id)
+            .map(|live| live.changed.subscribe())
+    }
+
+    /// Copies of open blobs' records, changed by `change`, which gets their place in `ids` too. Nothing is visible yet.
+    ///
+    /// # Errors
+    /// A change that the states do not allow. Blobs that are not open are left out.
+    pub fn draft(
+        &self,
+        ids: &[BlobId],
+        mut change: impl FnMut(usize, &mut BlobRecord) -> Result<(), TransitionError>,
+    ) -> Result<Vec<BlobRecord>, TransitionError> {
+        let mut records: Vec<(usize, BlobRecord)> = {
+            let inner = self.lock();
+            ids.iter()
+                .enumerate()
+                .filter_map(|(at, id)| inner.live.get(id).map(|live| (at, live.record.clone())))
+                .collect()
+        };
+        for (at, record) in &mut records {
+            change(*at, record)?;
+        }
+        Ok(records.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// Shows drafts that have been written.
+    pub fn publish(&self, records: Vec<BlobRecord>) {
+        let mut inner = self.lock();
+        for record in records {
+            if record.state.is_final() {
+                if let Some(live) = inner.live.remove(&record.id) {
+                    inner.bytes = inner.bytes.saturating_sub(record.payload_len);
+                    live.changed.send_replace(());
+                }
+            } else if let Some(live) = inner.live.get_mut(&record.id) {
+                live.record = record;
+                live.changed.send_replace(());
+            }
+        }
+        self.measure(&inner);
+    }
+}
+
+/// Why a blob is not taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AcceptError {
+    /// Too much is under way.
+    #[error("too many blobs are on their way; try again later")]
+    Full,
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Coded for AcceptError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Full => "intake.full",
+            Self::Store(e) => e.code(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Us
+    }
+}
+
+#[cfg(test)]
+mod tests;

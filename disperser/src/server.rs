@@ -1,0 +1,327 @@
+//! Starting and stopping a disperser.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::{Blame, Coded, Setup};
+use ashlar_net::{Client, NetError, NetLimits};
+use ashlar_proto::ParamError;
+use ashlar_proto::wire::limits::bulk_for_rows;
+use ashlar_stake::StakeSource;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::api::{self, ApiState};
+use crate::config::{ConfigError, DisperserConfig};
+use crate::distribute::Courier;
+use crate::engine::{Engine, Parts, now_ms};
+use crate::health::{Health, HealthReport};
+use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
+use crate::metrics::Metrics;
+use crate::pool::Pool;
+use crate::registry::{OpenLimits, Registry};
+use crate::store::{Store, StoreError};
+use crate::supervise::Supervisor;
+
+/// Starts dispersers.
+#[derive(Debug, Clone, Copy)]
+pub struct Disperser;
+
+impl Disperser {
+    /// Starts a disperser with its database in `config.paths.data`. HTTP answers from the beginning, `503` until the database is
+    /// open; this returns when it is.
+    ///
+    /// # Errors
+    /// What keeps it from running.
+    pub async fn start(
+        config: DisperserConfig,
+        network_key: NetworkKey,
+        stake: Arc<dyn StakeSource>,
+    ) -> Result<RunningDisperser, DisperserError> {
+        let path = config.paths.data.clone();
+        let options = RocksOptions {
+            write_buffer_bytes: config.store.write_buffer_bytes,
+        };
+        Self::start_with(config, network_key, stake, move || {
+            Ok(Arc::new(RocksKv::open(&path, options)?))
+        })
+        .await
+    }
+
+    /// The same over any store: `open` is called once, on a thread that may block.
+    ///
+    /// # Errors
+    /// What keeps it from running.
+    pub async fn start_with(
+        config: DisperserConfig,
+        network_key: NetworkKey,
+        stake: Arc<dyn StakeSource>,
+        open: impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static,
+    ) -> Result<RunningDisperser, DisperserError> {
+        config.validate()?;
+        ashlar_proto::check_table()?;
+        let bind = |error: std::io::Error| DisperserError::Bind {
+            address: config.listen.http,
+            reason: error.to_string(),
+        };
+        let listener = TcpListener::bind(config.listen.http).await.map_err(bind)?;
+        let http_addr = listener.local_addr().map_err(bind)?;
+
+        let health = Arc::new(Health::default());
+        let metrics = Arc::new(Metrics::default());
+        let supervisor = Supervisor::new(Arc::clone(&health));
+        let stop = supervisor.stop_token();
+        let state = ApiState::new(
+            config.clone(),
+            Arc::clone(&health),
+            Arc::clone(&metrics),
+            stop.clone(),
+        );
+        let listener = LimitedListener {
+            listener,
+            slots: Arc::new(Semaphore::new(config.accept.max_connections)),
+        };
+        supervisor.spawn("http", {
+            let (app, stop) = (api::router(Arc::clone(&state)), stop.clone());
+            async move {
+                if let Err(error) = axum::serve(listener, app)
+                    .with_graceful_shutdown(stop.cancelled_owned())
+                    .await
+                {
+                    tracing::error!("the HTTP server ended: {error}");
+                }
+            }
+        });
+
+        let owner = network_key.public();
+        let limits = OpenLimits {
+            blobs: config.accept.max_open_blobs,
+            bytes: config.accept.max_open_bytes,
+        };
+        let for_registry = Arc::clone(&metrics);
+        let opened = tokio::task::spawn_blocking(move || {
+            // Validating the setup takes a moment too: not on the first blob's time.
+            Setup::ethereum();
+            let store = Store::open(open()?, &owner, now_ms())?;
+            Registry::open(store, limits, for_registry)
+        });
+        let registry = opened.await.map_err(|error| DisperserError::Internal {
+            what: error.to_string(),
+        })??;
+        let pool = Pool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
+            what: format!("no threads: {error}"),
+        })?;
+        let net = NetLimits {
+            max_bulk: bulk_for_rows(config.batch.max_rows),
+            // An operator that checks and syncs a large batch says nothing meanwhile.
+            stall_timeout: Duration::from_secs(config.disperse.attempt_timeout_secs),
+            ..NetLimits::default()
+        };
+        let client = Client::new(&network_key, net)?;
+        let courier = Courier::new(
+            client,
+            config.disperse.max_requests_per_operator,
+            Arc::clone(&metrics),
+            pool.clone(),
+        );
+        let (engine, encoded) = Engine::new(Parts {
+            config,
+            registry: Arc::new(registry),
+            stake,
+            identity: owner,
+            pool,
+            courier: Arc::new(courier),
+            metrics,
+            health: Arc::clone(&health),
+            stop,
+        });
+        supervisor.spawn("batcher", Arc::clone(&engine).run_batcher(encoded));
+        supervisor.spawn("encoder", Arc::clone(&engine).run_encoder());
+        supervisor.spawn("expiry", Arc::clone(&engine).run_expiry());
+        supervisor.spawn("table", Arc::clone(&engine).run_table_watch());
+        let patience = Duration::from_secs(engine.config.store.shutdown_secs);
+        state.open(engine);
+        health.opened();
+        tracing::info!(%http_addr, key = %owner, "disperser is open");
+        Ok(RunningDisperser {
+            http_addr,
+            supervisor,
+            health,
+            patience,
+        })
+    }
+}
+
+/// A disperser at work. Dropping it without [`shutdown`](Self::shutdown) stops it as a crash would: nothing accepted is lost.
+#[derive(Debug)]
+pub struct RunningDisperser {
+    http_addr: SocketAddr,
+    supervisor: Supervisor,
+    health: Arc<Health>,
+    patience: Duration,
+}
+
+impl RunningDisperser {
+    /// Where HTTP listens.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// As `GET /v1/health` says it.
+    pub fn health(&self) -> HealthReport {
+        self.health.report()
+    }
+
+    /// Waits until a part ends that the disperser cannot live without, and says why it did: the process should stop then.
+    pub async fn failed(&self) -> String {
+        self.supervisor.failed().await
+    }
+
+    /// Stops: no new requests, streams end, writes under way finish, batches under way are left for the next start.
+    pub async fn shutdown(self) {
+        self.health.stopping();
+        self.supervisor.shutdown(self.patience).await;
+    }
+}
+
+impl Drop for RunningDisperser {
+    fn drop(&mut self) {
+        // Tasks that look at the token must not take their being aborted for an accident.
+        self.supervisor.stop_token().cancel();
+    }
+}
+
+/// A listener with a bound on its connections; more wait in the kernel's queue.
+struct LimitedListener {
+    listener: TcpListener,
+    slots: Arc<Semaphore>,
+}
+
+impl axum::serve::Listener for LimitedListener {
+    type Io = LimitedStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        // Never closed, so a failure to acquire cannot happen; without a slot it would only be unlimited.
+        let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+        let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
+        // Events and small answers should not wait for more to send.
+        let _ = stream.set_nodelay(true);
+        (
+            LimitedStream {
+                stream,
+                _slot: slot,
+            },
+            address,
+        )
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
+}
+
+struct LimitedStream {
+    stream: TcpStream,
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl AsyncRead for LimitedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for LimitedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// Why a disperser does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DisperserError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The table of protocol versions.
+    #[error(transparent)]
+    Params(#[from] ParamError),
+    /// The HTTP address.
+    #[error("cannot listen on {address}: {reason}; choose another listen.http")]
+    Bind {
+        /// As configured.
+        address: SocketAddr,
+        /// As the operating system says.
+        reason: String,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// Something that should not happen.
+    #[error("{what}")]
+    Internal {
+        /// What.
+        what: String,
+    },
+}
+
+impl Coded for DisperserError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Config(e) => e.code(),
+            Self::Params(e) => e.code(),
+            Self::Bind { .. } => "http.bind",
+            Self::Store(e) => e.code(),
+            Self::Net(e) => e.code(),
+            Self::Internal { .. } => "disperser.internal",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Config(e) => e.blame(),
+            Self::Params(e) => e.blame(),
+            Self::Bind { .. } => Blame::Caller,
+            Self::Store(e) => e.blame(),
+            Self::Net(e) => e.blame(),
+            Self::Internal { .. } => Blame::Us,
+        }
+    }
+}

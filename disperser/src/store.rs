@@ -1,0 +1,555 @@
+//! What the disperser keeps: typed access to the [`Kv`] tables.
+//!
+//! What must not be lost is synced before the call returns:
+//! * [`Store::accept`], before the `202`;
+//! * [`Store::compose`], before the first byte of a batch leaves: the batch's composition and the advance of the sequence
+//!   number are one atomic write, so a number is never used twice and a restart finds the batch that it names;
+//! * [`Store::finish_batch`], before anybody sees the certificates.
+//!
+//! The other writes only save work after a restart, and the log orders them before the next synced one.
+//!
+//! An empty database starts its sequence at the time of its creation in milliseconds. A disperser that lost its
+//! disk so goes on above every number that it can have used, as long as it made fewer than a thousand batches a second and its
+//! clock does not run backwards; from 0 on, operators would refuse its batches as second ones under used numbers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ashlar_crypto::{Blame, Coded, CommitmentBytes, identity::NetworkPublicKey};
+use ashlar_proto::{BatchDigest, BlobId, BlobKey};
+
+use crate::kv::{Kv, KvError, Op, Table};
+use crate::record::{BatchRecord, BlobRecord};
+use crate::state::TransitionError;
+
+const FORMAT: &[u8] = b"ashlar/disperser/1";
+const META_FORMAT: &[u8] = b"format";
+const META_OWNER: &[u8] = b"owner";
+const META_SEQUENCE: &[u8] = b"next_sequence";
+
+const EXPIRE_BLOB: u8 = 0;
+const EXPIRE_BATCH: u8 = 1;
+
+/// Entries of one scan.
+const PAGE: usize = 256;
+
+/// The store. Every call blocks on the disk.
+#[derive(Clone)]
+pub struct Store {
+    kv: Arc<dyn Kv>,
+    /// Held while a batch is composed: two batches never take the same sequence number.
+    composing: Arc<Mutex<()>>,
+}
+
+impl Store {
+    /// Opens the tables for this disperser; an empty database becomes its own.
+    ///
+    /// # Errors
+    /// The database fails, is of another format, or belongs to another network key.
+    pub fn open(
+        kv: Arc<dyn Kv>,
+        owner: &NetworkPublicKey,
+        now_ms: u64,
+    ) -> Result<Self, StoreError> {
+        let store = Self {
+            kv,
+            composing: Arc::new(Mutex::new(())),
+        };
+        match store.kv.get(Table::Meta, META_FORMAT)? {
+            None => store.kv.write(
+                vec![
+                    Op::Put(Table::Meta, META_FORMAT.to_vec(), FORMAT.to_vec()),
+                    Op::Put(Table::Meta, META_OWNER.to_vec(), owner.0.to_vec()),
+                    Op::Put(
+                        Table::Meta,
+                        META_SEQUENCE.to_vec(),
+                        now_ms.to_be_bytes().to_vec(),
+                    ),
+                ],
+                true,
+            )?,
+            Some(format) if format == FORMAT => {
+                let got = store.kv.get(Table::Meta, META_OWNER)?.unwrap_or_default();
+                if got != owner.0 {
+                    return Err(StoreError::Owner {
+                        got: hex::encode(got),
+                        expected: owner.to_string(),
+                    });
+                }
+            }
+            Some(format) => {
+                return Err(StoreError::Format {
+                    got: String::from_utf8_lossy(&format).into_owned(),
+                });
+            }
+        }
+        store.next_sequence()?; // it has to be readable before anything is accepted
+        Ok(store)
+    }
+
+    /// The sequence number of the next batch.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn next_sequence(&self) -> Result<u64, StoreError> {
+        let bytes = self.kv.get(Table::Meta, META_SEQUENCE)?.unwrap_or_default();
+        let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt {
+            what: "the sequence counter",
+        })?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
+    /// Takes in a blob with its payload and claimed commitments, which replaces a failed one of the same id. Synced.
+    ///
+    /// # Errors
+    /// The database fails; then nothing was taken in.
+    pub fn accept(
+        &self,
+        record: &BlobRecord,
+        payload: Vec<u8>,
+        commitments: Option<&[CommitmentBytes]>,
+    ) -> Result<(), StoreError> {
+        let id = record.id.as_bytes();
+        let mut ops = vec![
+            put_blob(record)?,
+            Op::Put(Table::Payloads, id.to_vec(), payload),
+            Op::Put(
+                Table::Open,
+                record.order.to_be_bytes().to_vec(),
+                id.to_vec(),
+            ),
+            Op::Put(
+                Table::Expiry,
+                expiry_key(record.expires_at_ms, EXPIRE_BLOB, id),
+                Vec::new(),
+            ),
+        ];
+        ops.push(match commitments {
+            Some(commitments) => Op::Put(Table::Commitments, id.to_vec(), join(commitments)),
+            None => Op::Delete(Table::Commitments, id.to_vec()),
+        });
+        Ok(self.kv.write(ops, true)?)
+    }
+
+    /// Writes records of blobs. Not synced.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn update(&self, records: &[BlobRecord]) -> Result<(), StoreError> {
+        let ops = records
+            .iter()
+            .map(put_blob)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(self.kv.write(ops, false)?)
+    }
+
+    /// Writes blobs that are encoded, with their commitments. Not synced: all of it can be computed again.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn encoded(&self, blobs: &[(BlobRecord, Vec<CommitmentBytes>)]) -> Result<(), StoreError> {
+        let mut ops = Vec::with_capacity(3 * blobs.len());
+        for (record, commitments) in blobs {
+            ops.push(put_blob(record)?);
+            ops.push(Op::Put(
+                Table::Commitments,
+                record.id.0.to_vec(),
+                join(commitments),
+            ));
+            if let Some(key) = &record.key {
+                ops.push(Op::Put(Table::Keys, key.0.to_vec(), record.id.0.to_vec()));
+            }
+        }
+        Ok(self.kv.write(ops, false)?)
+    }
+
+    /// Writes blobs that failed: their payloads and commitments go, their records stay. Synced.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn failed(&self, records: &[BlobRecord]) -> Result<(), StoreError> {
+        let mut ops = Vec::new();
+        for record in records {
+            ops.extend(fail_ops(record)?);
+        }
+        Ok(self.kv.write(ops, true)?)
+    }
+
+    /// Takes the next sequence number and makes a batch with it; batch, blobs and the number's advance are one write. Synced.
+    ///
+    /// # Errors
+    /// The database fails, or `make` does; then the number is not used.
+    pub fn compose<T>(
+        &self,
+        make: impl FnOnce(u64) -> Result<(BatchRecord, Vec<BlobRecord>, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        let _composing = self
+            .composing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let sequence = self.next_sequence()?;
+        let after = sequence.checked_add(1).ok_or(StoreError::Corrupt {
+            what: "the sequence counter",
+        })?;
+        let (batch, blobs, result) = make(sequence)?;
+        let digest = batch.digest();
+        let mut ops = vec![
+            Op::Put(
+                Table::Meta,
+                META_SEQUENCE.to_vec(),
+                after.to_be_bytes().to_vec(),
+            ),
+            put_batch(&batch)?,
+            Op::Put(
+                Table::OpenBatches,
+                sequence.to_be_bytes().to_vec(),
+                digest.0.to_vec(),
+            ),
+            Op::Put(
+                Table::Expiry,
+                expiry_key(batch.expires_at_ms, EXPIRE_BATCH, &digest.0),
+                Vec::new(),
+            ),
+        ];
+        for record in &blobs {
+            ops.push(put_blob(record)?);
+        }
+        self.kv.write(ops, true)?;
+        Ok(result)
+    }
+
+    /// Writes a batch and its blobs on their way. Not synced.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn progress(&self, batch: &BatchRecord, blobs: &[BlobRecord]) -> Result<(), StoreError> {
+        let mut ops = vec![put_batch(batch)?];
+        for record in blobs {
+            ops.push(put_blob(record)?);
+        }
+        Ok(self.kv.write(ops, false)?)
+    }
+
+    /// Writes a batch that ended, with its blobs (certified, failed, or back among the encoded) and the certificates. Synced.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn finish_batch(
+        &self,
+        batch: &BatchRecord,
+        blobs: &[BlobRecord],
+        certificates: Vec<(BlobId, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        use ashlar_proto::api::BlobState;
+        let mut ops = vec![
+            put_batch(batch)?,
+            Op::Delete(
+                Table::OpenBatches,
+                batch.header.sequence.to_be_bytes().to_vec(),
+            ),
+        ];
+        for record in blobs {
+            match record.state {
+                BlobState::Failed => ops.extend(fail_ops(record)?),
+                BlobState::Certified => {
+                    ops.push(put_blob(record)?);
+                    ops.push(Op::Delete(Table::Open, record.order.to_be_bytes().to_vec()));
+                }
+                _ => ops.push(put_blob(record)?),
+            }
+        }
+        for (id, certificate) in certificates {
+            ops.push(Op::Put(Table::Certificates, id.0.to_vec(), certificate));
+        }
+        Ok(self.kv.write(ops, true)?)
+    }
+
+    /// A blob's record.
+    ///
+    /// # Errors
+    /// The database fails, or the record cannot be read.
+    pub fn blob(&self, id: &BlobId) -> Result<Option<BlobRecord>, StoreError> {
+        let bytes = self.kv.get(Table::Blobs, &id.0)?;
+        bytes
+            .map(|bytes| parse("a blob record", &bytes))
+            .transpose()
+    }
+
+    /// The blob with this key.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn id_of(&self, key: &BlobKey) -> Result<Option<BlobId>, StoreError> {
+        let bytes = self.kv.get(Table::Keys, &key.0)?;
+        bytes
+            .map(|b| BlobId::from_slice(&b).ok_or(StoreError::Corrupt { what: "a blob id" }))
+            .transpose()
+    }
+
+    /// A blob's payload.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn payload(&self, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kv.get(Table::Payloads, &id.0)?)
+    }
+
+    /// A blob's commitments: claimed ones until it is encoded.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn commitments(&self, id: &BlobId) -> Result<Option<Vec<CommitmentBytes>>, StoreError> {
+        let Some(bytes) = self.kv.get(Table::Commitments, &id.0)? else {
+            return Ok(None);
+        };
+        let (points, rest) = bytes.as_chunks::<48>();
+        if !rest.is_empty() {
+            return Err(StoreError::Corrupt {
+                what: "commitments",
+            });
+        }
+        Ok(Some(
+            points.iter().map(|point| CommitmentBytes(*point)).collect(),
+        ))
+    }
+
+    /// A blob's compact certificate.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn certificate(&self, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kv.get(Table::Certificates, &id.0)?)
+    }
+
+    /// A batch's record.
+    ///
+    /// # Errors
+    /// The database fails, or the record cannot be read.
+    pub fn batch(&self, digest: &BatchDigest) -> Result<Option<BatchRecord>, StoreError> {
+        let bytes = self.kv.get(Table::Batches, &digest.0)?;
+        bytes
+            .map(|bytes| parse("a batch record", &bytes))
+            .transpose()
+    }
+
+    /// The blobs that are neither certified nor failed, in the order in which they were accepted.
+    ///
+    /// # Errors
+    /// The database fails, or a record cannot be read.
+    pub fn open_blobs(&self) -> Result<Vec<BlobRecord>, StoreError> {
+        let mut open = Vec::new();
+        for (_, id) in self.scan_all(Table::Open)? {
+            let id = BlobId::from_slice(&id).ok_or(StoreError::Corrupt { what: "a blob id" })?;
+            open.push(self.blob(&id)?.ok_or(StoreError::Corrupt {
+                what: "the list of open blobs",
+            })?);
+        }
+        Ok(open)
+    }
+
+    /// The batches that are neither certified nor abandoned, by sequence number.
+    ///
+    /// # Errors
+    /// The database fails, or a record cannot be read.
+    pub fn open_batches(&self) -> Result<Vec<BatchRecord>, StoreError> {
+        let mut open = Vec::new();
+        for (_, digest) in self.scan_all(Table::OpenBatches)? {
+            let digest = BatchDigest::from_slice(&digest).ok_or(StoreError::Corrupt {
+                what: "a batch digest",
+            })?;
+            open.push(self.batch(&digest)?.ok_or(StoreError::Corrupt {
+                what: "the list of open batches",
+            })?);
+        }
+        Ok(open)
+    }
+
+    /// Forgets up to `limit` blobs and batches whose time is over, oldest first; says how many. Blobs and batches that are
+    /// still open are left until they are not. Not synced: what comes back after a power cut is forgotten again.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn expire(&self, now_ms: u64, limit: usize) -> Result<usize, StoreError> {
+        let mut ops = Vec::new();
+        let mut forgotten = 0;
+        for (key, _) in self.kv.scan(Table::Expiry, &[], limit)? {
+            let (Some(at), Some(kind), Some(id)) =
+                (key.first_chunk::<8>(), key.get(8), key.get(9..))
+            else {
+                return Err(StoreError::Corrupt {
+                    what: "the list of expiries",
+                });
+            };
+            if u64::from_be_bytes(*at) > now_ms {
+                break;
+            }
+            let gone = match *kind {
+                EXPIRE_BLOB => self.forget_blob(id, u64::from_be_bytes(*at), &mut ops)?,
+                _ => {
+                    let digest = BatchDigest::from_slice(id).ok_or(StoreError::Corrupt {
+                        what: "a batch digest",
+                    })?;
+                    let open = self
+                        .batch(&digest)?
+                        .is_some_and(|batch| !batch.state.is_terminal());
+                    if !open {
+                        ops.push(Op::Delete(Table::Batches, id.to_vec()));
+                    }
+                    !open
+                }
+            };
+            if gone {
+                ops.push(Op::Delete(Table::Expiry, key));
+                forgotten += 1;
+            }
+        }
+        if !ops.is_empty() {
+            self.kv.write(ops, false)?;
+        }
+        Ok(forgotten)
+    }
+
+    /// Whether the expiry entry can go.
+    fn forget_blob(&self, id: &[u8], at_ms: u64, ops: &mut Vec<Op>) -> Result<bool, StoreError> {
+        let id = BlobId::from_slice(id).ok_or(StoreError::Corrupt { what: "a blob id" })?;
+        let Some(record) = self.blob(&id)? else {
+            return Ok(true);
+        };
+        // Posted again since: another entry stands for its new time.
+        if record.expires_at_ms > at_ms {
+            return Ok(true);
+        }
+        if !record.state.is_final() {
+            return Ok(false);
+        }
+        for table in [
+            Table::Blobs,
+            Table::Payloads,
+            Table::Commitments,
+            Table::Certificates,
+        ] {
+            ops.push(Op::Delete(table, id.0.to_vec()));
+        }
+        ops.extend(
+            record
+                .key
+                .map(|key| Op::Delete(Table::Keys, key.0.to_vec())),
+        );
+        Ok(true)
+    }
+
+    fn scan_all(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let mut all = Vec::new();
+        let mut from = Vec::new();
+        loop {
+            let page = self.kv.scan(table, &from, PAGE)?;
+            let Some((last, _)) = page.last() else {
+                return Ok(all);
+            };
+            // The smallest key behind the last one.
+            from = [last.as_slice(), &[0]].concat();
+            all.extend(page);
+        }
+    }
+}
+
+fn put_blob(record: &BlobRecord) -> Result<Op, StoreError> {
+    Ok(Op::Put(
+        Table::Blobs,
+        record.id.0.to_vec(),
+        json("a blob record", record)?,
+    ))
+}
+
+fn put_batch(record: &BatchRecord) -> Result<Op, StoreError> {
+    Ok(Op::Put(
+        Table::Batches,
+        record.digest().0.to_vec(),
+        json("a batch record", record)?,
+    ))
+}
+
+fn fail_ops(record: &BlobRecord) -> Result<[Op; 4], StoreError> {
+    let id = record.id.0.to_vec();
+    Ok([
+        put_blob(record)?,
+        Op::Delete(Table::Open, record.order.to_be_bytes().to_vec()),
+        Op::Delete(Table::Payloads, id.clone()),
+        Op::Delete(Table::Commitments, id),
+    ])
+}
+
+fn expiry_key(at_ms: u64, kind: u8, id: &[u8]) -> Vec<u8> {
+    [at_ms.to_be_bytes().as_slice(), &[kind], id].concat()
+}
+
+fn join(commitments: &[CommitmentBytes]) -> Vec<u8> {
+    commitments.iter().flat_map(|c| c.0).collect()
+}
+
+fn json(what: &'static str, value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|_| StoreError::Corrupt { what })
+}
+
+fn parse<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|_| StoreError::Corrupt { what })
+}
+
+/// The store cannot do what it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    /// The database was written by something else.
+    #[error(
+        "the database has the format {got:?}, this program writes another one; use another data folder"
+    )]
+    Format {
+        /// Format found.
+        got: String,
+    },
+    /// The database is another disperser's.
+    #[error(
+        "the database belongs to the network key {got}, not to {expected}; use another data folder or the right key"
+    )]
+    Owner {
+        /// Key found.
+        got: String,
+        /// Our key.
+        expected: String,
+    },
+    /// Something in it cannot be read.
+    #[error("{what} in the database cannot be read")]
+    Corrupt {
+        /// What.
+        what: &'static str,
+    },
+    /// A change that the states do not allow: a bug of ours.
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+}
+
+impl Coded for StoreError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Kv(e) => e.code(),
+            Self::Format { .. } => "store.format",
+            Self::Owner { .. } => "store.owner",
+            Self::Corrupt { .. } => "store.corrupt",
+            Self::Transition(e) => e.code(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Format { .. } | Self::Owner { .. } => Blame::Caller,
+            _ => Blame::Us,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

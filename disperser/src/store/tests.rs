@@ -1,0 +1,326 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Arc;
+
+use ashlar_crypto::{CommitmentBytes, identity::NetworkKey};
+use ashlar_proto::TableView;
+use ashlar_proto::api::BlobState;
+
+use super::*;
+use crate::kv::MemoryKv;
+use crate::matrix::{Matrix, Place};
+use crate::state::BatchState;
+use crate::testing::{encoded, owner, record, table};
+
+fn open(kv: &MemoryKv) -> Store {
+    Store::open(Arc::new(kv.clone()), &owner().public(), 5000).unwrap()
+}
+
+fn batch_record(matrix: &Matrix, blobs: &[BlobRecord]) -> BatchRecord {
+    BatchRecord {
+        header: matrix.header().clone(),
+        table_root: matrix.table().root(),
+        blobs: blobs.iter().map(|blob| blob.id).collect(),
+        state: BatchState::Composed,
+        signers: Vec::new(),
+        signed: Vec::new(),
+        failures: Vec::new(),
+        expires_at_ms: 11_000,
+    }
+}
+
+/// Composes a batch of one blob and returns its record.
+fn compose(store: &Store, payload: &[u8], salt: u64) -> (BatchRecord, BlobRecord) {
+    let blob = encoded(payload, salt);
+    let mut record = record(payload, salt);
+    store.accept(&record, payload.to_vec(), None).unwrap();
+    for state in [BlobState::Encoding, BlobState::Encoded, BlobState::Batched] {
+        record.go(state, 2000).unwrap();
+    }
+    record.header = Some(blob.header.clone());
+    record.key = Some(blob.key);
+    store
+        .compose(|sequence| {
+            let place = Place {
+                disperser_id: 5,
+                sequence,
+                created_at_ms: 2000,
+            };
+            let matrix = Matrix::compose(vec![blob], table(&[1, 1]), place).unwrap();
+            let batch = batch_record(&matrix, std::slice::from_ref(&record));
+            Ok((batch.clone(), vec![record.clone()], (batch, record)))
+        })
+        .unwrap()
+}
+
+#[test]
+fn what_was_accepted_survives_a_power_cut() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let claims = [CommitmentBytes([1; 48])];
+    let first = record(b"one", 1);
+    store
+        .accept(&first, b"one".to_vec(), Some(&claims))
+        .unwrap();
+    kv.cut_power();
+    let store = open(&kv);
+    assert_eq!(store.blob(&first.id).unwrap().unwrap(), first);
+    assert_eq!(store.payload(&first.id).unwrap().unwrap(), b"one");
+    assert_eq!(store.commitments(&first.id).unwrap().unwrap(), claims);
+    assert_eq!(store.open_blobs().unwrap(), [first]);
+}
+
+#[test]
+fn a_failed_write_accepts_nothing() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    kv.fail_writes(1);
+    let blob = record(b"one", 1);
+    assert_eq!(
+        store
+            .accept(&blob, b"one".to_vec(), None)
+            .unwrap_err()
+            .code(),
+        "store.write"
+    );
+    assert_eq!(store.blob(&blob.id).unwrap(), None);
+    assert_eq!(store.payload(&blob.id).unwrap(), None);
+    assert!(store.open_blobs().unwrap().is_empty());
+}
+
+#[test]
+fn open_blobs_come_in_the_order_of_acceptance() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    for salt in [300u64, 2, 256, 255, 1, 70_000] {
+        store
+            .accept(&record(b"x", salt), b"x".to_vec(), None)
+            .unwrap();
+    }
+    let orders: Vec<u64> = store
+        .open_blobs()
+        .unwrap()
+        .iter()
+        .map(|blob| blob.order)
+        .collect();
+    assert_eq!(orders, [1, 2, 255, 256, 300, 70_000]);
+}
+
+#[test]
+fn a_sequence_number_is_never_used_twice_not_even_across_power_cuts() {
+    let kv = MemoryKv::new();
+    let mut seen = std::collections::HashSet::new();
+    for round in 0..5u64 {
+        let store = open(&kv);
+        let (batch, _) = compose(&store, b"payload", round);
+        assert!(
+            seen.insert(batch.header.sequence),
+            "sequence {} twice",
+            batch.header.sequence
+        );
+        kv.cut_power();
+        // The batch is as durable as its number.
+        assert!(open(&kv).batch(&batch.digest()).unwrap().is_some());
+    }
+    assert_eq!(open(&kv).open_batches().unwrap().len(), 5);
+}
+
+#[test]
+fn a_composition_that_is_not_written_does_not_use_its_number() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    assert_eq!(
+        store.next_sequence().unwrap(),
+        5000,
+        "an empty database starts at the time of its creation"
+    );
+    let failed: Result<(), _> = store.compose(|_| Err(StoreError::Corrupt { what: "a test" }));
+    assert_eq!(failed.unwrap_err().code(), "store.corrupt");
+    assert_eq!(store.next_sequence().unwrap(), 5000);
+    compose(&store, b"payload", 1);
+    assert_eq!(store.next_sequence().unwrap(), 5001);
+}
+
+#[test]
+fn concurrent_compositions_take_different_numbers() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let numbers: Vec<u64> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8u64)
+            .map(|salt| {
+                let store = store.clone();
+                scope.spawn(move || compose(&store, b"payload", salt).0.header.sequence)
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let distinct: std::collections::HashSet<_> = numbers.iter().collect();
+    assert_eq!(distinct.len(), 8, "{numbers:?}");
+}
+
+#[test]
+fn a_finished_batch_is_not_open_and_its_certificates_are_there() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let (mut batch, mut blob) = compose(&store, b"payload", 1);
+    store
+        .encoded(&[(blob.clone(), vec![CommitmentBytes([2; 48])])])
+        .unwrap();
+    batch.go(BatchState::Dispersing).unwrap();
+    blob.go(BlobState::Dispersing, 3000).unwrap();
+    store.progress(&batch, std::slice::from_ref(&blob)).unwrap();
+    batch.go(BatchState::Certified).unwrap();
+    blob.go(BlobState::Certified, 4000).unwrap();
+    store
+        .finish_batch(
+            &batch,
+            std::slice::from_ref(&blob),
+            vec![(blob.id, vec![1, 2, 3])],
+        )
+        .unwrap();
+    kv.cut_power();
+    let store = open(&kv);
+    assert!(store.open_batches().unwrap().is_empty());
+    assert!(store.open_blobs().unwrap().is_empty());
+    assert_eq!(store.certificate(&blob.id).unwrap().unwrap(), [1, 2, 3]);
+    assert_eq!(store.batch(&batch.digest()).unwrap().unwrap(), batch);
+    assert_eq!(store.id_of(&blob.key.unwrap()).unwrap(), Some(blob.id));
+    assert_eq!(store.payload(&blob.id).unwrap().unwrap(), b"payload");
+}
+
+#[test]
+fn a_failed_blob_leaves_its_record_only() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let mut blob = record(b"payload", 1);
+    store
+        .accept(
+            &blob,
+            b"payload".to_vec(),
+            Some(&[CommitmentBytes([1; 48])]),
+        )
+        .unwrap();
+    blob.go(BlobState::Failed, 2000).unwrap();
+    store.failed(std::slice::from_ref(&blob)).unwrap();
+    assert_eq!(store.payload(&blob.id).unwrap(), None);
+    assert_eq!(store.commitments(&blob.id).unwrap(), None);
+    assert!(store.open_blobs().unwrap().is_empty());
+    assert_eq!(
+        store.blob(&blob.id).unwrap().unwrap().state,
+        BlobState::Failed
+    );
+}
+
+#[test]
+fn expiry_forgets_what_is_over_and_nothing_else() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let (mut batch, mut done) = compose(&store, b"done", 1); // expires at 11 000
+    store
+        .encoded(&[(done.clone(), vec![CommitmentBytes([2; 48])])])
+        .unwrap();
+    let open_blob = record(b"open", 2); // expires at 11 000 too
+    store.accept(&open_blob, b"open".to_vec(), None).unwrap();
+    for state in [BatchState::Dispersing, BatchState::Certified] {
+        batch.go(state).unwrap();
+    }
+    for state in [BlobState::Dispersing, BlobState::Certified] {
+        done.go(state, 3000).unwrap();
+    }
+    store
+        .finish_batch(
+            &batch,
+            std::slice::from_ref(&done),
+            vec![(done.id, vec![1])],
+        )
+        .unwrap();
+
+    assert_eq!(store.expire(10_999, 100).unwrap(), 0);
+    assert!(store.blob(&done.id).unwrap().is_some());
+    assert_eq!(store.expire(11_000, 100).unwrap(), 2);
+    assert_eq!(store.blob(&done.id).unwrap(), None);
+    assert_eq!(store.payload(&done.id).unwrap(), None);
+    assert_eq!(store.certificate(&done.id).unwrap(), None);
+    assert_eq!(store.id_of(&done.key.unwrap()).unwrap(), None);
+    assert_eq!(store.batch(&batch.digest()).unwrap(), None);
+    // The other one is still on its way.
+    assert_eq!(store.payload(&open_blob.id).unwrap().unwrap(), b"open");
+}
+
+#[test]
+fn a_blob_posted_again_lives_until_its_new_time() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let mut blob = record(b"payload", 1);
+    store.accept(&blob, b"payload".to_vec(), None).unwrap();
+    blob.go(BlobState::Failed, 2000).unwrap();
+    store.failed(std::slice::from_ref(&blob)).unwrap();
+    let mut again = record(b"payload", 1);
+    again.expires_at_ms = 50_000;
+    store.accept(&again, b"payload".to_vec(), None).unwrap();
+    store.expire(20_000, 100).unwrap();
+    assert_eq!(store.payload(&blob.id).unwrap().unwrap(), b"payload");
+}
+
+#[test]
+fn another_disperser_or_format_is_refused() {
+    let kv = MemoryKv::new();
+    open(&kv);
+    let other = NetworkKey::from_seed([1; 32]).public();
+    let refused = |kv: &MemoryKv| {
+        Store::open(Arc::new(kv.clone()), &other, 0)
+            .map(|_| ())
+            .unwrap_err()
+            .code()
+    };
+    assert_eq!(refused(&kv), "store.owner");
+    kv.write(
+        vec![Op::Put(
+            Table::Meta,
+            META_FORMAT.to_vec(),
+            b"something".to_vec(),
+        )],
+        true,
+    )
+    .unwrap();
+    assert_eq!(refused(&kv), "store.format");
+}
+
+#[test]
+fn unreadable_records_are_errors_and_no_panics() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let blob = record(b"payload", 1);
+    store
+        .accept(
+            &blob,
+            b"payload".to_vec(),
+            Some(&[CommitmentBytes([1; 48])]),
+        )
+        .unwrap();
+    let put = |table, key: &[u8], value: &[u8]| {
+        kv.write(vec![Op::Put(table, key.to_vec(), value.to_vec())], true)
+            .unwrap();
+    };
+    put(Table::Blobs, &blob.id.0, b"{");
+    assert_eq!(store.blob(&blob.id).unwrap_err().code(), "store.corrupt");
+    put(Table::Commitments, &blob.id.0, &[0; 47]);
+    assert_eq!(
+        store.commitments(&blob.id).unwrap_err().code(),
+        "store.corrupt"
+    );
+    put(Table::Open, &[0; 8], b"short");
+    assert_eq!(store.open_blobs().unwrap_err().code(), "store.corrupt");
+    put(Table::OpenBatches, &[0; 8], &[1; 32]);
+    assert_eq!(store.open_batches().unwrap_err().code(), "store.corrupt");
+    put(Table::Expiry, b"short", b"");
+    assert_eq!(
+        store.expire(u64::MAX, 10).unwrap_err().code(),
+        "store.corrupt"
+    );
+    put(Table::Meta, META_SEQUENCE, b"short");
+    assert_eq!(store.next_sequence().unwrap_err().code(), "store.corrupt");
+}

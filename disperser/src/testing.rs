@@ -1,0 +1,86 @@
+//! What the unit tests of several modules share.
+
+use std::sync::Arc;
+
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::{Encoding, Setup, sha256};
+use ashlar_proto::table::DisperserEntry;
+use ashlar_proto::{Account, Stake, Submission};
+use ashlar_stake::{OperatorTable, Registration};
+use bytes::Bytes;
+
+use crate::encoder::{EncodeInput, EncodedBlob, encode_tick};
+use crate::record::BlobRecord;
+use crate::registry::Posted;
+
+pub(crate) fn submission(payload: &[u8], salt: u64) -> Submission {
+    Submission {
+        version: 1,
+        encoding: Encoding::Packed31,
+        payload_len: payload.len() as u64,
+        quorums: vec![0],
+        account: Account([9; 20]),
+        salt,
+        payload_sha256: sha256(&[payload]),
+    }
+}
+
+pub(crate) fn posted(payload: &[u8], salt: u64) -> Posted {
+    Posted {
+        submission: submission(payload, salt),
+        rows: ashlar_crypto::rows_for(Encoding::Packed31, payload.len() as u64).unwrap(),
+        payload: Bytes::copy_from_slice(payload),
+        commitments: None,
+    }
+}
+
+pub(crate) fn record(payload: &[u8], salt: u64) -> BlobRecord {
+    let posted = posted(payload, salt);
+    BlobRecord::new(&posted.submission, posted.rows, false, salt, 1000, 10_000)
+}
+
+pub(crate) fn encoded(payload: &[u8], salt: u64) -> Arc<EncodedBlob> {
+    let input = EncodeInput {
+        record: record(payload, salt),
+        payload: payload.to_vec(),
+        commitments: None,
+    };
+    let (_, result) = encode_tick(Setup::ethereum(), vec![input], [3; 32]).remove(0);
+    Arc::new(result.unwrap())
+}
+
+pub(crate) fn bls(n: u8) -> SecretKey {
+    SecretKey::from_ikm(&[n; 32])
+}
+
+/// Operators with these stakes in quorum 0, half of each (rounded up) in quorum 1; and disperser 5.
+pub(crate) fn table(stakes: &[u64]) -> Arc<OperatorTable> {
+    let registrations = stakes
+        .iter()
+        .zip(0u8..)
+        .map(|(stake, n)| {
+            let network = NetworkKey::from_seed([n; 32]).public();
+            let stakes = vec![
+                (0, Stake::from(*stake)),
+                (1, Stake::from(stake.div_ceil(2))),
+            ];
+            Registration::new(
+                &bls(n),
+                network,
+                format!("127.0.0.1:{}", 9000 + u16::from(n)),
+                stakes,
+            )
+        })
+        .collect();
+    let disperser = DisperserEntry {
+        id: 5,
+        network_key: owner().public(),
+        account: Account([1; 20]),
+    };
+    Arc::new(OperatorTable::register(77, registrations, vec![disperser]).unwrap())
+}
+
+pub(crate) fn owner() -> NetworkKey {
+    NetworkKey::from_seed([0xdd; 32])
+}
