@@ -1,0 +1,168 @@
+//! JSON lines, the table, the machine.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::measure::{Candidate, Times};
+use super::op::Op;
+use super::workload::OURS;
+
+/// One line of `--json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The operation.
+    pub op: String,
+    /// `ashlar`, or the peer with its setting.
+    #[serde(rename = "impl")]
+    pub implementation: String,
+    /// Our kernel; `-` for peers.
+    pub kernel: String,
+    /// Threads that it could use.
+    pub threads: usize,
+    /// Median of all runs, nanoseconds.
+    pub median_ns: u64,
+    /// The fastest run, nanoseconds.
+    pub min_ns: u64,
+    /// Bytes of payload that one run takes care of.
+    pub payload_bytes: u64,
+    /// How many runs.
+    pub runs: usize,
+}
+
+impl Record {
+    /// The record of a candidate.
+    pub fn new(op: Op, candidate: &Candidate<'_>, times: Times, payload_bytes: u64) -> Self {
+        Self {
+            op: op.name().to_owned(),
+            implementation: candidate.implementation.to_owned(),
+            kernel: candidate.kernel.to_owned(),
+            threads: candidate.threads,
+            median_ns: nanos(times.median),
+            min_ns: nanos(times.min),
+            payload_bytes,
+            runs: times.runs,
+        }
+    }
+
+    /// Payload a second by the median, in MB (10⁶ bytes).
+    pub fn megabytes_per_second(&self) -> f64 {
+        self.payload_bytes as f64 * 1000.0 / self.median_ns.max(1) as f64
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One operation's part of the table. The last column is the time in terms of ours, on the fewest threads that ours
+/// was measured on.
+pub fn table(op: Op, records: &[Record]) -> String {
+    let ours = records
+        .iter()
+        .filter(|record| record.implementation == OURS)
+        .min_by_key(|record| record.threads);
+    let mut text = format!("{op}\n");
+    for record in records {
+        let ratio = ours.map_or_else(String::new, |ours| {
+            format!(
+                "{:>7.2} ×",
+                record.median_ns as f64 / ours.median_ns.max(1) as f64
+            )
+        });
+        let threads = match record.threads {
+            1 => "1 thread ".to_owned(),
+            threads => format!("{threads} threads"),
+        };
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "  {:<26} {:<9} {threads}  median {:>11}  min {:>11} {:>9.1} MB/s {ratio}",
+            record.implementation,
+            record.kernel,
+            milliseconds(record.median_ns),
+            milliseconds(record.min_ns),
+            record.megabytes_per_second(),
+        );
+    }
+    text
+}
+
+fn milliseconds(nanos: u64) -> String {
+    format!("{:.3} ms", nanos as f64 / 1e6)
+}
+
+/// What the times depend on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The CPU's own name.
+    pub cpu: String,
+    /// Cores that this process may use.
+    pub cores: usize,
+    /// 52-bit multiply-add over 8 lanes, what the kernel `ifma` needs.
+    pub avx512ifma: bool,
+    /// Instructions for SHA-256.
+    pub sha_ni: bool,
+    /// Our kernel.
+    pub kernel: String,
+}
+
+impl Machine {
+    /// This machine.
+    pub fn this() -> Self {
+        Self {
+            cpu: cpu_name(),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            avx512ifma: has_avx512ifma(),
+            sha_ni: has_sha_ni(),
+            kernel: ashlar_crypto::kernel_name().to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let yes = |there| if there { "yes" } else { "no" };
+        write!(
+            f,
+            "{}, {} cores; avx512ifma {}, sha_ni {}; kernel {}",
+            self.cpu,
+            self.cores,
+            yes(self.avx512ifma),
+            yes(self.sha_ni),
+            self.kernel
+        )
+    }
+}
+
+fn cpu_name() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    info.lines()
+        .find(|line| line.starts_with("model name"))
+        .and_then(|line| line.split_once(':'))
+        .map_or_else(
+            || std::env::consts::ARCH.to_owned(),
+            |(_, name)| name.trim().to_owned(),
+        )
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512ifma() -> bool {
+    std::arch::is_x86_feature_detected!("avx512ifma")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_sha_ni() -> bool {
+    std::arch::is_x86_feature_detected!("sha")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx512ifma() -> bool {
+    false
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_sha_ni() -> bool {
+    false
+}
