@@ -67,3 +67,8 @@ pub const ELEMENTS_PER_ROW: usize = 4096;
 pub const BYTES_PER_ELEMENT: usize = 32;
 /// Bytes of a row, 128 KiB.
 pub const BYTES_PER_ROW: usize = ELEMENTS_PER_ROW * BYTES_PER_ELEMENT;
+
+/// Name of the arithmetic kernel in use, as benchmarks report it.
+pub fn kernel_name() -> &'static str {
+    kernel::active().name()
+}
