@@ -1,1 +1,28 @@
-//! The Ashlar storage node: validate, store, sync, sign, serve, expire.
+//! The Ashlar storage node: validate, store, sync, sign; serve; expire.
+//!
+//! * [`validate`]: the checks between a disperser's bytes and a signature, pure.
+//! * [`store`]: what is kept, in windows that expire whole; the signed records that outlive them.
+//! * [`signer`]: store, sync, then sign.
+//! * [`config`], [`health`], [`metrics`], [`status`]: what the operator sets and sees.
+//! * [`Node`]: starts all of it; [`RunningNode`]: the handle of a node that serves.
+//! * [`supervise`]: background tasks that never end in silence.
+
+pub mod config;
+pub mod health;
+pub mod metrics;
+pub mod signer;
+pub mod status;
+pub mod store;
+pub mod supervise;
+pub mod validate;
+
+mod http;
+mod narrow;
+mod running;
+mod service;
+mod shared;
+mod tasks;
+
+pub use config::{ConfigError, NodeConfig};
+pub use running::{Node, NodeKeys, OpeningNode, RunningNode, StartError};
+pub use service::ServiceError;

@@ -1,0 +1,156 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+
+/// The published file is what the code says. `ASHLAR_BLESS=1` writes it anew.
+#[test]
+fn published_example_is_generated() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("node.example.toml");
+    let example = NodeConfig::example();
+    if std::env::var_os("ASHLAR_BLESS").is_some() {
+        std::fs::write(&path, &example).unwrap();
+    }
+    let published = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        published, example,
+        "run this test with ASHLAR_BLESS=1 to write node.example.toml anew"
+    );
+}
+
+#[test]
+fn example_is_the_default() {
+    let parsed = NodeConfig::parse(&NodeConfig::example()).unwrap();
+    assert_eq!(parsed, NodeConfig::default());
+    assert_eq!(NodeConfig::parse("").unwrap(), NodeConfig::default());
+    parsed.validate().unwrap();
+}
+
+#[test]
+fn every_key_is_documented_once() {
+    let table = toml::Table::try_from(NodeConfig::default()).unwrap();
+    let mut keys: Vec<String> = table
+        .iter()
+        .flat_map(|(section, keys)| {
+            keys.as_table()
+                .unwrap()
+                .keys()
+                .map(move |key| format!("{section}.{key}"))
+        })
+        .collect();
+    let mut documented: Vec<String> = DOCS
+        .iter()
+        .flat_map(|(section, keys)| keys.iter().map(move |(key, _)| format!("{section}.{key}")))
+        .collect();
+    keys.sort();
+    documented.sort();
+    assert_eq!(keys, documented);
+}
+
+#[test]
+fn round_trip() {
+    let mut config = NodeConfig::default();
+    config.accept.max_age_secs = 7;
+    config.listen.http = "127.0.0.1:1".parse().unwrap();
+    assert_eq!(NodeConfig::parse(&config.to_toml()).unwrap(), config);
+}
+
+#[test]
+fn unknown_keys_are_refused_with_their_place() {
+    for text in ["[store]\nwindow = 3\n", "[stores]\n", "data = 1\n"] {
+        let error = NodeConfig::parse(text).unwrap_err();
+        assert_eq!(error.code(), "config.parse");
+        assert!(
+            error.to_string().contains("line 1") || error.to_string().contains("line 2"),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        NodeConfig::parse("[listen]\nquic = \"nowhere\"\n")
+            .unwrap_err()
+            .code(),
+        "config.parse"
+    );
+}
+
+#[test]
+fn every_rule_refuses_and_names_its_key() {
+    let cases: Vec<(&str, Box<dyn Fn(&mut NodeConfig)>)> = vec![
+        ("accept.versions", Box::new(|c| c.accept.versions.clear())),
+        (
+            "accept.versions",
+            Box::new(|c| c.accept.versions = vec![1, 77]),
+        ),
+        (
+            "accept.max_batch_rows",
+            Box::new(|c| c.accept.max_batch_rows = 0),
+        ),
+        (
+            "accept.max_batch_rows",
+            Box::new(|c| c.accept.max_batch_rows = HARD_MAX_BATCH_ROWS + 1),
+        ),
+        (
+            "accept.max_payload",
+            Box::new(|c| c.accept.max_payload = HARD_MAX_PAYLOAD + 1),
+        ),
+        (
+            "accept.max_batch_blobs",
+            Box::new(|c| c.accept.max_batch_blobs = 0),
+        ),
+        (
+            "accept.max_age_secs",
+            Box::new(|c| c.accept.max_age_secs = 0),
+        ),
+        (
+            "store.retention_secs",
+            Box::new(|c| c.store.retention_secs = 600),
+        ),
+        ("store.window_secs", Box::new(|c| c.store.window_secs = 0)),
+        (
+            "store.write_buffer_bytes",
+            Box::new(|c| c.store.write_buffer_bytes = 1),
+        ),
+        ("load.max_stores", Box::new(|c| c.load.max_stores = 0)),
+        (
+            "load.store_memory_bytes",
+            Box::new(|c| c.load.store_memory_bytes = 1 << 20),
+        ),
+        (
+            "load.read_memory_bytes",
+            Box::new(|c| c.load.read_memory_bytes = 1 << 20),
+        ),
+        ("tasks.probe_max_ms", Box::new(|c| c.tasks.probe_max_ms = 1)),
+        (
+            "tasks.scrub_interval_secs",
+            Box::new(|c| c.tasks.scrub_interval_secs = 0),
+        ),
+    ];
+    for (expected, change) in cases {
+        let mut config = NodeConfig::default();
+        change(&mut config);
+        match config.validate() {
+            Err(ConfigError::Invalid { key, .. }) => assert_eq!(key, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn load_resolves_paths_at_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.toml");
+    std::fs::write(
+        &file,
+        "[paths]\ndata = \"/absolute\"\noperators = \"../table.toml\"\n",
+    )
+    .unwrap();
+    let config = NodeConfig::load(&file).unwrap();
+    assert_eq!(config.paths.data, Path::new("/absolute"));
+    assert_eq!(config.paths.operators, folder.path().join("../table.toml"));
+    assert_eq!(config.paths.bls_key, folder.path().join("bls.json"));
+    assert_eq!(
+        NodeConfig::load(&folder.path().join("no.toml"))
+            .unwrap_err()
+            .code(),
+        "config.read"
+    );
+}

@@ -1,0 +1,333 @@
+//! Starting and stopping a node.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::{Blame, Coded};
+use ashlar_net::{NetError, NetLimits, Server};
+use ashlar_proto::wire::limits;
+use ashlar_proto::{OperatorId, ParamError, check_table, operator_id};
+use ashlar_stake::StakeSource;
+
+use crate::config::{ConfigError, NodeConfig};
+use crate::health::HealthReport;
+use crate::service::{Door, STORE_COPIES, Service};
+use crate::shared::Shared;
+use crate::signer::Signer;
+use crate::status::{NodeStatus, ScrubReport};
+use crate::store::{RocksBackend, RocksOptions, Store, StoreError, TableStore};
+use crate::supervise::{OnEnd, Supervisor};
+use crate::{http, tasks};
+
+/// An operator's secret keys.
+#[derive(Debug)]
+pub struct NodeKeys {
+    /// Signs batches; its public key is the operator's id.
+    pub bls: SecretKey,
+    /// The TLS identity.
+    pub network: NetworkKey,
+}
+
+/// Starts nodes.
+#[derive(Debug)]
+pub struct Node;
+
+/// A node whose HTTP interface answers and whose database is being opened.
+pub struct OpeningNode {
+    shared: Arc<Shared>,
+    supervisor: Supervisor,
+    keys: NodeKeys,
+    stake: Arc<dyn StakeSource>,
+    http: SocketAddr,
+}
+
+/// A node that serves.
+#[derive(Debug)]
+pub struct RunningNode {
+    shared: Arc<Shared>,
+    supervisor: Supervisor,
+    store: Arc<dyn Store>,
+    server: Server,
+    http: SocketAddr,
+}
+
+impl Node {
+    /// Starts a node on the database in `config.paths.data` and returns when it serves.
+    ///
+    /// # Errors
+    /// The configuration is not valid, an address is taken, or the database cannot be opened.
+    pub async fn start(
+        config: NodeConfig,
+        keys: NodeKeys,
+        stake: Arc<dyn StakeSource>,
+    ) -> Result<RunningNode, StartError> {
+        let options = RocksOptions {
+            write_buffer_bytes: usize::try_from(config.store.write_buffer_bytes)
+                .unwrap_or(usize::MAX),
+            ..RocksOptions::new(&config.paths.data)
+        };
+        let window_secs = config.store.window_secs;
+        let opening = Self::listen(config, keys, stake).await?;
+        opening
+            .open(move |owner| {
+                let backend =
+                    RocksBackend::open(options).map_err(|source| StoreError::Backend {
+                        doing: "open the database",
+                        source,
+                    })?;
+                Ok(Arc::new(TableStore::open(backend, owner, window_secs)?) as Arc<dyn Store>)
+            })
+            .await
+    }
+
+    /// The first half of [`start`](Self::start): HTTP answers, and says that the database is not open yet.
+    ///
+    /// # Errors
+    /// The configuration or the table of protocol versions is not valid, or the HTTP address is taken.
+    pub async fn listen(
+        config: NodeConfig,
+        keys: NodeKeys,
+        stake: Arc<dyn StakeSource>,
+    ) -> Result<OpeningNode, StartError> {
+        check_table()?;
+        config.validate()?;
+        let id = operator_id(&keys.bls.public_key().to_bytes());
+        let address = config.listen.http;
+        let shared = Arc::new(Shared::new(config, id, keys.network.public()));
+        let (listener, http) = http::bind(address)
+            .await
+            .map_err(|error| StartError::Http {
+                address,
+                detail: error.to_string(),
+            })?;
+        shared.facts.set(|facts| facts.http = Some(http));
+        let supervisor = Supervisor::new(Arc::clone(&shared.health));
+        let served = http::serve(listener, Arc::clone(&shared), supervisor.stop_token());
+        supervisor.spawn("http", OnEnd::Stop, served);
+        Ok(OpeningNode {
+            shared,
+            supervisor,
+            keys,
+            stake,
+            http,
+        })
+    }
+}
+
+impl std::fmt::Debug for OpeningNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpeningNode")
+            .field("http", &self.http)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OpeningNode {
+    /// Where HTTP answers.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The second half of [`Node::start`]: opens the store with `open` on the blocking pool, then serves.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or the QUIC address is taken. HTTP has stopped then.
+    pub async fn open<F>(self, open: F) -> Result<RunningNode, StartError>
+    where
+        F: FnOnce(OperatorId) -> Result<Arc<dyn Store>, StoreError> + Send + 'static,
+    {
+        let Self {
+            shared,
+            supervisor,
+            keys,
+            stake,
+            http,
+        } = self;
+        let id = shared.operator_id;
+        let started = async {
+            let store = tasks::blocking(move || open(id)).await?;
+            let _ = shared.store.set(Arc::clone(&store));
+            let signer = Arc::new(Signer::new(keys.bls, Arc::clone(&store)));
+            let service = Arc::new(Service::new(
+                Arc::clone(&shared),
+                Arc::clone(&store),
+                signer,
+                Arc::clone(&stake),
+            ));
+            // Once before the first request: who is a disperser, how much room there is.
+            let (looking, learning, source) = (
+                Arc::clone(&shared),
+                Arc::clone(&service),
+                Arc::clone(&stake),
+            );
+            tasks::blocking(move || tasks::look(&looking, &learning, source.as_ref())).await;
+            let server = Server::bind(
+                shared.config.listen.quic,
+                &keys.network,
+                net_limits(&shared.config),
+                Arc::new(Door(Arc::clone(&service))),
+            )?;
+            Ok::<_, StartError>((store, service, server))
+        };
+        let (store, service, server) = match started.await {
+            Ok(parts) => parts,
+            Err(error) => {
+                supervisor
+                    .shutdown(Duration::from_secs(shared.config.tasks.shutdown_secs))
+                    .await;
+                return Err(error);
+            }
+        };
+        shared
+            .facts
+            .set(|facts| facts.quic = Some(server.local_addr()));
+
+        let stop = || supervisor.stop_token();
+        let (s, d) = (&shared, &store);
+        supervisor.spawn(
+            "expiry",
+            OnEnd::Degrade,
+            tasks::expiry(Arc::clone(s), Arc::clone(d), stop()),
+        );
+        supervisor.spawn(
+            "scrub",
+            OnEnd::Degrade,
+            tasks::scrub(Arc::clone(s), Arc::clone(d), stop()),
+        );
+        supervisor.spawn(
+            "watch",
+            OnEnd::Stop,
+            tasks::watch(Arc::clone(s), service, stake, stop()),
+        );
+        supervisor.spawn(
+            "probe",
+            OnEnd::Stop,
+            tasks::probe(Arc::clone(s), Arc::clone(d), stop()),
+        );
+        shared.health.opened();
+        tracing::info!(operator = %id, quic = %server.local_addr(), %http, "the node serves");
+        Ok(RunningNode {
+            shared,
+            supervisor,
+            store,
+            server,
+            http,
+        })
+    }
+}
+
+fn net_limits(config: &NodeConfig) -> NetLimits {
+    let load = &config.load;
+    NetLimits {
+        max_bulk: limits::bulk_for_rows(config.accept.max_batch_rows),
+        bulk_memory: load.store_memory_bytes / STORE_COPIES + load.read_memory_bytes,
+        request_timeout: Duration::from_secs(load.bulk_timeout_secs),
+        shutdown_grace: Duration::from_secs(config.tasks.shutdown_secs),
+        ..NetLimits::default()
+    }
+}
+
+impl RunningNode {
+    /// Who this is.
+    pub fn operator_id(&self) -> OperatorId {
+        self.shared.operator_id
+    }
+
+    /// Where QUIC answers.
+    pub fn quic_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Where HTTP answers.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// As `GET /v1/health`.
+    pub fn health(&self) -> HealthReport {
+        self.shared.health.report()
+    }
+
+    /// As `GET /v1/status`.
+    pub fn status(&self) -> NodeStatus {
+        self.shared.status()
+    }
+
+    /// Scrubs everything now. `None` if the node is stopped meanwhile.
+    pub async fn scrub(&self) -> Option<ScrubReport> {
+        tasks::scrub_once(&self.shared, &self.store, &self.supervisor.stop_token()).await
+    }
+
+    /// Waits until the node cannot go on, and says why. A process that runs a node selects on it and stops.
+    pub async fn failed(&self) -> String {
+        self.supervisor.failed().await
+    }
+
+    /// Lets requests under way end, stops the tasks, closes the database.
+    pub async fn shutdown(self) {
+        let Self {
+            shared,
+            supervisor,
+            store,
+            server,
+            ..
+        } = self;
+        shared.health.stopping();
+        server.shutdown().await;
+        drop(server);
+        supervisor
+            .shutdown(Duration::from_secs(shared.config.tasks.shutdown_secs))
+            .await;
+        // The last owner closes the database; closing waits for its background work.
+        drop(shared);
+        tasks::blocking(move || drop(store)).await;
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// This program's table of protocol versions is broken.
+    #[error(transparent)]
+    Params(#[from] ParamError),
+    /// The HTTP address cannot be had.
+    #[error("HTTP address {address}: {detail}; choose another one in listen.http")]
+    Http {
+        /// Address.
+        address: SocketAddr,
+        /// As the operating system says.
+        detail: String,
+    },
+    /// The QUIC address cannot be had.
+    #[error("QUIC: {0}")]
+    Net(#[from] NetError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Coded for StartError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Config(error) => error.code(),
+            Self::Params(error) => error.code(),
+            Self::Http { .. } => "node.http_address",
+            Self::Net(error) => error.code(),
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Config(error) => error.blame(),
+            Self::Http { .. } => Blame::Caller,
+            Self::Params(_) | Self::Net(_) | Self::Store(_) => Blame::Us,
+        }
+    }
+}

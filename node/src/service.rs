@@ -1,0 +1,513 @@
+//! Answers to peers: store a batch, serve slices and chunks, say hello.
+//!
+//! Nothing waits without a deadline and nothing is unbounded: the number of batches and of reads at a time, the memory
+//! of either, and the time to wait for them. What is too much is turned away at once with `node.overloaded` and how
+//! long to wait. Hashing, curves and the disk run on the blocking pool, never on the runtime's threads.
+
+mod read;
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
+
+use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_crypto::{Blame, Coded, Setup};
+use ashlar_net::{Admission, Budget, BulkReader, Handler, NetError, Reply, Reservation};
+use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
+use ashlar_proto::{BatchHeader, TableRoot, TableView};
+use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::health::Cause;
+use crate::metrics::{CodeLabel, RequestLabel};
+use crate::shared::{SOFTWARE, Shared, now_ms};
+use crate::signer::Signer;
+use crate::store::{Store, StoreError};
+use crate::tasks::blocking;
+use crate::validate::{Clock, ExpectedBatch, Rules, UnverifiedBatch, ValidateError, check_sender};
+
+/// Assignments remembered: (table, version, quorums) change rarely.
+const ASSIGNMENTS: usize = 32;
+/// Memory that a batch takes, in multiples of its bytes: the bytes, the write batch, the write buffer.
+pub(crate) const STORE_COPIES: u64 = 3;
+
+/// What answers requests.
+pub(crate) struct Service {
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    signer: Arc<Signer>,
+    stake: Arc<dyn StakeSource>,
+    setup: &'static Setup,
+    rules: Rules,
+    stores: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    store_memory: Budget,
+    read_memory: Budget,
+    assignments: Mutex<VecDeque<(AssignmentKey, Arc<Assignment>)>>,
+    dispersers: RwLock<HashSet<NetworkPublicKey>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AssignmentKey {
+    table: TableRoot,
+    version: u16,
+    quorums: Vec<u8>,
+}
+
+/// Why a request was not served. Validation errors and others keep their own codes.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Too much at once.
+    #[error("too much at once ({what}); try again in {retry_after_ms} ms")]
+    Overloaded {
+        /// What there is too much of.
+        what: &'static str,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The node serves, but takes no batches at the moment.
+    #[error("no batches are accepted at the moment: {why}")]
+    NotAccepting {
+        /// Stable name of the cause.
+        cause: String,
+        /// For people.
+        why: String,
+    },
+    /// The batch is not acceptable.
+    #[error(transparent)]
+    Validate(#[from] ValidateError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operator table cannot be had.
+    #[error("the operator table: {0}")]
+    Stake(#[from] StakeError),
+    /// Receiving failed.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// No such blob or batch is held.
+    #[error("{what} is not held here")]
+    NotFound {
+        /// Which.
+        what: String,
+    },
+    /// It is held, but none of the chunks asked for.
+    #[error("none of the chunks asked for is held here")]
+    NoSuchChunks,
+    /// No randomness.
+    #[error("the operating system gave no random bytes: {0}")]
+    Random(String),
+}
+
+impl Coded for ServiceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Overloaded { .. } => "node.overloaded",
+            Self::NotAccepting { .. } => "node.not_accepting",
+            Self::Validate(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Stake(error) => error.code(),
+            Self::Net(error) => error.code(),
+            Self::NotFound { .. } => "node.not_found",
+            Self::NoSuchChunks => "node.no_such_chunks",
+            Self::Random(_) => "node.random",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Overloaded { .. }
+            | Self::NotAccepting { .. }
+            | Self::Stake(_)
+            | Self::Random(_) => Blame::Us,
+            Self::Validate(error) => error.blame(),
+            Self::Store(error) => error.blame(),
+            Self::Net(error) => error.blame(),
+            Self::NotFound { .. } | Self::NoSuchChunks => Blame::Caller,
+        }
+    }
+}
+
+impl ServiceError {
+    fn reply(&self) -> ErrorReply {
+        match self {
+            Self::Net(error) => error.to_reply(),
+            Self::Validate(error) => {
+                let (got, expected) = error.got_expected();
+                let reply = ErrorReply::from_coded(self);
+                if got.is_empty() && expected.is_empty() {
+                    reply
+                } else {
+                    reply.with(got, expected)
+                }
+            }
+            Self::Store(StoreError::Conflict {
+                existing, offered, ..
+            }) => ErrorReply::from_coded(self).with(offered, existing),
+            Self::Overloaded {
+                what,
+                retry_after_ms,
+            } => {
+                ErrorReply::from_coded(self).with(what, format!("retry_after_ms={retry_after_ms}"))
+            }
+            Self::NotAccepting { cause, .. } => ErrorReply::from_coded(self).with(cause, "ready"),
+            _ => ErrorReply::from_coded(self),
+        }
+    }
+}
+
+impl Service {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        store: Arc<dyn Store>,
+        signer: Arc<Signer>,
+        stake: Arc<dyn StakeSource>,
+    ) -> Self {
+        let load = &shared.config.load;
+        Self {
+            rules: shared.config.rules(),
+            stores: Arc::new(Semaphore::new(load.max_stores as usize)),
+            reads: Arc::new(Semaphore::new(load.max_reads as usize)),
+            store_memory: Budget::new(load.store_memory_bytes),
+            read_memory: Budget::new(load.read_memory_bytes),
+            setup: Setup::ethereum(),
+            assignments: Mutex::default(),
+            dispersers: RwLock::default(),
+            shared,
+            store,
+            signer,
+            stake,
+        }
+    }
+
+    /// Who gets full windows: the dispersers of the newest table.
+    pub(crate) fn learn_dispersers(&self, table: &OperatorTable) {
+        let keys = table.dispersers().iter().map(|d| d.network_key).collect();
+        *self
+            .dispersers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    fn overloaded(&self, what: &'static str) -> ServiceError {
+        ServiceError::Overloaded {
+            what,
+            retry_after_ms: self.shared.config.load.retry_after_ms,
+        }
+    }
+
+    fn slot(
+        &self,
+        of: &Arc<Semaphore>,
+        what: &'static str,
+    ) -> Result<OwnedSemaphorePermit, ServiceError> {
+        Arc::clone(of)
+            .try_acquire_owned()
+            .map_err(|_| self.overloaded(what))
+    }
+
+    /// Memory, or the advice to come back: waiting is the caller's part.
+    async fn memory(
+        &self,
+        of: &Budget,
+        bytes: u64,
+        what: &'static str,
+    ) -> Result<Reservation, ServiceError> {
+        let patience = std::time::Duration::from_millis(self.shared.config.load.retry_after_ms);
+        match of
+            .reserve(bytes, tokio::time::Instant::now() + patience)
+            .await
+        {
+            Err(NetError::Timeout { .. }) => Err(self.overloaded(what)),
+            other => Ok(other?),
+        }
+    }
+
+    fn may_sign(&self) -> Result<(), ServiceError> {
+        self.shared
+            .health
+            .may_sign()
+            .map_err(|reason| ServiceError::NotAccepting {
+                cause: reason.code,
+                why: reason.message,
+            })
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        peer: NetworkPublicKey,
+        request: Request,
+        bulk: BulkReader,
+    ) -> Result<Reply, ServiceError> {
+        match request {
+            Request::StoreBatch(batch) => self.store_batch(peer, batch, bulk).await,
+            Request::GetSlices(wanted) => self.get_slices(wanted).await,
+            Request::GetChunks(wanted) => self.get_chunks(wanted).await,
+            Request::Ping(ping) => {
+                let mut versions = self.rules.versions.clone();
+                versions.sort_unstable();
+                versions.dedup();
+                Ok(Response::Pong(Pong {
+                    nonce: ping.nonce,
+                    software: SOFTWARE.into(),
+                    versions,
+                })
+                .into())
+            }
+        }
+    }
+
+    async fn store_batch(
+        self: Arc<Self>,
+        peer: NetworkPublicKey,
+        message: StoreBatch,
+        mut bulk: BulkReader,
+    ) -> Result<Reply, ServiceError> {
+        let slot = self.slot(&self.stores, "batches")?;
+        self.may_sign()?;
+        let batch = UnverifiedBatch {
+            peer,
+            header: message.batch_header,
+            blobs: message.blob_headers,
+            runs: message.runs,
+            chunk_proofs: message.chunk_proofs,
+            slice_proofs: message.slice_proofs,
+            bulk_len: bulk.len(),
+        };
+        let this = Arc::clone(&self);
+        let expected = match blocking(move || this.before_bulk(batch)).await? {
+            Checked::Known(stored) => return Ok(stored),
+            Checked::Expected(expected) => expected,
+        };
+
+        let memory = self
+            .memory(
+                &self.store_memory,
+                expected.bulk_len().saturating_mul(STORE_COPIES),
+                "bytes of batches",
+            )
+            .await?;
+        let patience = std::time::Duration::from_secs(self.shared.config.load.bulk_timeout_secs);
+        let bytes = tokio::time::timeout(patience, bulk.read_to_end())
+            .await
+            .map_err(|_| {
+                ServiceError::Net(NetError::Timeout {
+                    phase: ashlar_net::Phase::Bulk,
+                    after: patience,
+                })
+            })??;
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|e| ServiceError::Random(e.to_string()))?;
+
+        let this = Arc::clone(&self);
+        blocking(move || {
+            // Held as long as the work lasts, also when nobody waits for it any more.
+            let _held = (slot, memory);
+            this.with_bulk(expected, bytes, seed)
+        })
+        .await
+    }
+
+    /// All that can be checked before the bulk part is received.
+    fn before_bulk(&self, batch: UnverifiedBatch) -> Result<Checked, ServiceError> {
+        let head = self.stake.head()?;
+        let newest = self.stake.table_at(head)?;
+        check_sender(&batch.peer, &batch.header, &newest)?;
+        if let Some(stored) = self.known(&batch.header)? {
+            return Ok(Checked::Known(stored));
+        }
+        let fresh = batch.check_header(
+            &self.rules,
+            &newest,
+            Clock {
+                now_ms: now_ms(),
+                head,
+            },
+        )?;
+        let block = fresh.header().reference_block;
+        let table = match self.stake.table_at(block) {
+            Err(StakeError::UnknownBlock { .. }) => {
+                return Err(ValidateError::ReferenceUnknown { got: block, head }.into());
+            }
+            other => other?,
+        };
+        let assignment = self
+            .assignment(&table, fresh.version().id, fresh.quorums())
+            .map_err(ValidateError::from)?;
+        Ok(Checked::Expected(fresh.check_assignment(
+            &table,
+            &self.shared.operator_id,
+            &assignment,
+        )?))
+    }
+
+    /// The answer to a batch that was signed before.
+    fn known(&self, header: &BatchHeader) -> Result<Option<Reply>, ServiceError> {
+        let signature = self.signer.known(header, &header.digest())?;
+        Ok(signature.map(|signature| {
+            self.shared.metrics.repeated.inc();
+            Response::Stored(Stored { signature }).into()
+        }))
+    }
+
+    fn with_bulk(
+        &self,
+        expected: ExpectedBatch,
+        bulk: bytes::Bytes,
+        seed: [u8; 32],
+    ) -> Result<Reply, ServiceError> {
+        let metrics = &self.shared.metrics;
+        let len = bulk.len() as u64;
+        let started = Instant::now();
+        let batch = expected.check_bulk(self.setup, bulk, seed)?;
+        metrics
+            .validate_seconds
+            .observe(started.elapsed().as_secs_f64());
+
+        // It may have become full while this batch was under way.
+        self.may_sign()?;
+        let started = Instant::now();
+        let signature = self.signer.store_and_sign(&batch)?;
+        metrics
+            .commit_seconds
+            .observe(started.elapsed().as_secs_f64());
+        metrics.signed.inc();
+        metrics.stored_bytes.inc_by(len);
+        Ok(Response::Stored(Stored { signature }).into())
+    }
+
+    fn assignment(
+        &self,
+        table: &OperatorTable,
+        version: u16,
+        quorums: &[u8],
+    ) -> Result<Arc<Assignment>, AssignmentError> {
+        let key = AssignmentKey {
+            table: table.root(),
+            version,
+            quorums: quorums.to_vec(),
+        };
+        let known = |list: &VecDeque<(AssignmentKey, Arc<Assignment>)>| {
+            list.iter()
+                .find(|(k, _)| *k == key)
+                .map(|(_, assignment)| Arc::clone(assignment))
+        };
+        if let Some(assignment) = known(
+            &self
+                .assignments
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        ) {
+            return Ok(assignment);
+        }
+        let Ok(parameters) = ashlar_proto::version(version) else {
+            return Err(AssignmentError::Version {
+                version,
+                chunks: 0,
+                max_operators: 0,
+            });
+        };
+        let assignment = Arc::new(Assignment::compute(table, parameters, quorums)?);
+        let mut list = self
+            .assignments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known(&list).is_none() {
+            list.truncate(ASSIGNMENTS - 1);
+            list.push_front((key.clone(), Arc::clone(&assignment)));
+        }
+        Ok(assignment)
+    }
+
+    /// What an error means for the node itself.
+    fn note(&self, error: &ServiceError) {
+        self.shared
+            .metrics
+            .refused
+            .get_or_create(&CodeLabel {
+                code: error.code().into(),
+            })
+            .inc();
+        match error {
+            ServiceError::Store(StoreError::Corrupt { .. }) => {
+                self.shared
+                    .health
+                    .raise(Cause::Corruption, error.to_string());
+            }
+            // Also a failed read: the same disk, and the probe finds out.
+            ServiceError::Store(StoreError::Backend { .. }) => {
+                self.shared.health.raise(Cause::Storage, error.to_string());
+            }
+            _ => {}
+        }
+        match error.blame() {
+            Blame::Us => tracing::warn!(code = error.code(), "{error}"),
+            _ => tracing::info!(code = error.code(), "refused: {error}"),
+        }
+    }
+}
+
+enum Checked {
+    Known(Reply),
+    Expected(ExpectedBatch),
+}
+
+/// The service as the network sees it.
+pub(crate) struct Door(pub(crate) Arc<Service>);
+
+impl Handler for Door {
+    fn handle(
+        &self,
+        peer: NetworkPublicKey,
+        request: Request,
+        bulk: BulkReader,
+    ) -> BoxFuture<'_, Reply> {
+        let service = Arc::clone(&self.0);
+        async move {
+            let label = RequestLabel {
+                request: request.kind(),
+            };
+            service.shared.metrics.requests.get_or_create(&label).inc();
+            let _in_flight = InFlight::new(&service, label);
+            match Arc::clone(&service).answer(peer, request, bulk).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    service.note(&error);
+                    error.reply().into()
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn admission(&self, peer: &NetworkPublicKey) -> Admission {
+        let dispersers = self
+            .0
+            .dispersers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if dispersers.contains(peer) {
+            Admission::Full
+        } else {
+            Admission::Stranger
+        }
+    }
+}
+
+/// Counts a request as long as it lasts, however it ends.
+struct InFlight<'a>(&'a Service, RequestLabel);
+
+impl<'a> InFlight<'a> {
+    fn new(service: &'a Service, label: RequestLabel) -> Self {
+        service.shared.metrics.in_flight.get_or_create(&label).inc();
+        Self(service, label)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.shared.metrics.in_flight.get_or_create(&self.1).dec();
+    }
+}

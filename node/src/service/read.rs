@@ -1,0 +1,243 @@
+//! Slices for readers, whole chunks for auditors. Nothing leaves that does not match its hash.
+
+use std::sync::Arc;
+
+use ashlar_net::{Reply, Reservation};
+use ashlar_proto::wire::{Chunks, GetChunks, GetSlices, Response, Slices};
+use ashlar_proto::{BatchDigest, BlobHeader, HeaderError, Runs};
+use bytes::Bytes;
+
+use super::{Service, ServiceError};
+use crate::store::{BlobSlices, StoreError, StoredBatch};
+use crate::tasks::blocking;
+
+/// What will be sent, found out before memory is taken for it.
+struct Plan<T> {
+    batch: StoredBatch,
+    what: T,
+    runs: Runs,
+    /// Bytes of the answer.
+    answer: u64,
+    /// Bytes read from the store at a time.
+    scratch: u64,
+}
+
+impl Service {
+    pub(super) async fn get_slices(
+        self: Arc<Self>,
+        wanted: GetSlices,
+    ) -> Result<Reply, ServiceError> {
+        let slot = self.slot(&self.reads, "reads")?;
+        let this = Arc::clone(&self);
+        let plan = blocking(move || this.plan_slices(&wanted)).await?;
+        let memory = self
+            .memory(
+                &self.read_memory,
+                plan.answer + plan.scratch,
+                "bytes of answers",
+            )
+            .await?;
+        let this = Arc::clone(&self);
+        blocking(move || {
+            let _held = slot;
+            this.read_slices(&plan, &memory)
+        })
+        .await
+    }
+
+    fn plan_slices(&self, wanted: &GetSlices) -> Result<Plan<(BatchDigest, u32)>, ServiceError> {
+        let not_found = || ServiceError::NotFound {
+            what: format!("blob {}", wanted.blob_key),
+        };
+        let (digest, index) = self
+            .store
+            .find_blob(&wanted.blob_key)?
+            .ok_or_else(not_found)?;
+        let batch = self.store.batch(&digest)?.ok_or_else(not_found)?;
+        let header = batch.blobs.get(index as usize).ok_or_else(not_found)?;
+        let runs = held(&batch, &wanted.indices)?;
+        let slice = header.slice_bytes().map_err(header_error)? as u64;
+        let (answer, scratch) = (
+            slice * runs.count() as u64,
+            slice * batch.runs.count() as u64,
+        );
+        Ok(Plan {
+            batch,
+            what: (digest, index),
+            runs,
+            answer,
+            scratch,
+        })
+    }
+
+    fn read_slices(
+        &self,
+        plan: &Plan<(BatchDigest, u32)>,
+        memory: &Reservation,
+    ) -> Result<Reply, ServiceError> {
+        let (digest, index) = plan.what;
+        let slices = self.slices(&digest, index)?;
+        let chunks = slices
+            .header()
+            .protocol()
+            .map_err(header_error)?
+            .code
+            .chunks();
+        let proofs = slices
+            .proofs_for(&plan.runs, chunks)
+            .ok_or(ServiceError::NoSuchChunks)?;
+        let bulk = pieces(&slices, &plan.runs, memory)?;
+        self.shared.metrics.served_bytes.inc_by(plan.answer);
+        let blob_header = slices.header().clone();
+        Ok(Reply::with_bulk(
+            Response::Slices(Slices {
+                blob_header,
+                runs: plan.runs.clone(),
+                proofs,
+            }),
+            bulk,
+        ))
+    }
+
+    pub(super) async fn get_chunks(
+        self: Arc<Self>,
+        wanted: GetChunks,
+    ) -> Result<Reply, ServiceError> {
+        let slot = self.slot(&self.reads, "reads")?;
+        let this = Arc::clone(&self);
+        let plan = blocking(move || this.plan_chunks(&wanted)).await?;
+        let memory = self
+            .memory(
+                &self.read_memory,
+                plan.answer + plan.scratch,
+                "bytes of answers",
+            )
+            .await?;
+        let this = Arc::clone(&self);
+        blocking(move || {
+            let _held = slot;
+            this.read_chunks(&plan, &memory)
+        })
+        .await
+    }
+
+    fn plan_chunks(&self, wanted: &GetChunks) -> Result<Plan<BatchDigest>, ServiceError> {
+        let batch =
+            self.store
+                .batch(&wanted.batch_digest)?
+                .ok_or_else(|| ServiceError::NotFound {
+                    what: format!("batch {}", wanted.batch_digest),
+                })?;
+        let runs = held(&batch, &wanted.indices)?;
+        let slices: Vec<usize> = batch
+            .blobs
+            .iter()
+            .map(BlobHeader::slice_bytes)
+            .collect::<Result<_, _>>()
+            .map_err(header_error)?;
+        let column: u64 = slices.iter().map(|len| *len as u64).sum();
+        let largest = slices.iter().max().map_or(0, |len| *len as u64);
+        let commitments = batch.commitments.len() as u64 * 48;
+        let answer = commitments + column * runs.count() as u64;
+        let scratch = largest * batch.runs.count() as u64;
+        Ok(Plan {
+            batch,
+            what: wanted.batch_digest,
+            runs,
+            answer,
+            scratch,
+        })
+    }
+
+    fn read_chunks(
+        &self,
+        plan: &Plan<BatchDigest>,
+        memory: &Reservation,
+    ) -> Result<Reply, ServiceError> {
+        let chunks = plan
+            .batch
+            .header
+            .protocol()
+            .map_err(header_error)?
+            .code
+            .chunks();
+        // By index, then by blob; the store gives them by blob.
+        let mut columns: Vec<Vec<Bytes>> =
+            vec![Vec::with_capacity(plan.batch.blobs.len()); plan.runs.count()];
+        let mut slice_proofs = Vec::with_capacity(plan.batch.blobs.len());
+        for index in 0..plan.batch.header.blobs {
+            let slices = self.slices(&plan.what, index)?;
+            slice_proofs.push(
+                slices
+                    .proofs_for(&plan.runs, chunks)
+                    .ok_or(ServiceError::NoSuchChunks)?,
+            );
+            for (column, piece) in columns.iter_mut().zip(pieces(&slices, &plan.runs, memory)?) {
+                column.push(piece);
+            }
+        }
+        let commitments: Vec<u8> = plan.batch.commitments.iter().flat_map(|c| c.0).collect();
+        let mut bulk = vec![memory.attach(commitments)];
+        bulk.extend(columns.into_iter().flatten());
+        let chunk_proofs = plan
+            .runs
+            .iter()
+            .filter_map(|i| {
+                plan.batch
+                    .chunk_proofs
+                    .get(plan.batch.runs.position(i)?)
+                    .copied()
+            })
+            .collect();
+        self.shared.metrics.served_bytes.inc_by(plan.answer);
+        let response = Chunks {
+            batch_header: plan.batch.header.clone(),
+            blob_headers: plan.batch.blobs.clone(),
+            runs: plan.runs.clone(),
+            chunk_proofs,
+            slice_proofs,
+        };
+        Ok(Reply::with_bulk(Response::Chunks(response), bulk))
+    }
+
+    fn slices(&self, digest: &BatchDigest, index: u32) -> Result<BlobSlices, ServiceError> {
+        // A batch without its slices: expired a moment ago.
+        self.store
+            .batch_slices(digest, index)?
+            .ok_or_else(|| ServiceError::NotFound {
+                what: format!("blob {index} of batch {digest}"),
+            })
+    }
+}
+
+/// The part of `wanted` that is held.
+fn held(batch: &StoredBatch, wanted: &Runs) -> Result<Runs, ServiceError> {
+    let indices: Vec<u32> = wanted
+        .iter()
+        .filter(|index| batch.runs.contains(*index))
+        .collect();
+    Runs::from_indices(&indices).map_err(|_| ServiceError::NoSuchChunks)
+}
+
+/// Copies of the slices, each holding on to the memory that was reserved.
+fn pieces(
+    slices: &BlobSlices,
+    runs: &Runs,
+    memory: &Reservation,
+) -> Result<Vec<Bytes>, ServiceError> {
+    runs.iter()
+        .map(|index| {
+            let slice = slices.slice(index)?.ok_or(ServiceError::NoSuchChunks)?;
+            Ok(memory.attach(slice.to_vec()))
+        })
+        .collect()
+}
+
+/// A header that was stored is valid; if it is not, the store is corrupt.
+fn header_error(error: HeaderError) -> ServiceError {
+    StoreError::Corrupt {
+        what: "a header",
+        detail: error.to_string(),
+    }
+    .into()
+}

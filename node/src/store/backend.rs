@@ -1,0 +1,160 @@
+//! The ordered key-value interface below the tables.
+
+use ashlar_crypto::{Blame, Coded};
+use bytes::Bytes;
+
+use super::WindowId;
+
+/// A name space of keys: a column family in RocksDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Space {
+    /// Format number, owner, probe writes.
+    Meta,
+    /// Signed records. Never expires.
+    Signed,
+    /// Everything that expires together.
+    Window(WindowId),
+}
+
+impl Space {
+    /// The name of the column family. Pinned by a test: another name would make existing data invisible.
+    pub fn name(self) -> String {
+        match self {
+            Self::Meta => "meta".into(),
+            Self::Signed => "signed".into(),
+            Self::Window(WindowId(end)) => format!("window-{end:012}"),
+        }
+    }
+
+    /// The space behind the name of a column family.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "meta" => Some(Self::Meta),
+            "signed" => Some(Self::Signed),
+            _ => {
+                let end = name.strip_prefix("window-")?.parse().ok()?;
+                // One name for one window.
+                Some(Self::Window(WindowId(end))).filter(|space| space.name() == name)
+            }
+        }
+    }
+}
+
+/// One value to write.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// Where.
+    pub space: Space,
+    /// Key.
+    pub key: Vec<u8>,
+    /// Value.
+    pub value: Vec<u8>,
+}
+
+/// When a write may return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When the operating system has it: survives the process, not the machine.
+    Buffered,
+    /// When the disk has it.
+    Synced,
+}
+
+/// An ordered key-value store with spaces that come and go. All functions block.
+pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
+    /// A value, or `None`; also `None` if the space does not exist.
+    ///
+    /// # Errors
+    /// The read failed, or a block did not match its checksum.
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, BackendError>;
+
+    /// Writes all values or none. Windows that do not exist are created. The values are asked for one after another,
+    /// so that not all of them need to be encoded at the same time; `size_hint` is their total in bytes.
+    ///
+    /// # Errors
+    /// The write or the sync failed. After that nothing is known about the values, until [`recover`](Self::recover).
+    fn write(
+        &self,
+        puts: &mut dyn Iterator<Item = Put>,
+        size_hint: usize,
+        durability: Durability,
+    ) -> Result<(), BackendError>;
+
+    /// Keys and values that start with `prefix`, behind `after` if given, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// The read failed.
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, BackendError>;
+
+    /// Windows that exist, soonest expiry first.
+    fn windows(&self) -> Vec<WindowId>;
+
+    /// Drops a window with everything in it. One that does not exist is no error.
+    ///
+    /// # Errors
+    /// The drop could not be recorded.
+    fn drop_window(&self, window: WindowId) -> Result<(), BackendError>;
+
+    /// After a failed write: does what can be done so that writing works again.
+    ///
+    /// # Errors
+    /// It still does not.
+    fn recover(&self) -> Result<(), BackendError>;
+}
+
+/// What a key-value store fails with.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BackendError {
+    /// No room on the device.
+    #[error("the disk is full: {detail}")]
+    NoSpace {
+        /// As the store said.
+        detail: String,
+    },
+    /// Data on disk does not match its checksum.
+    #[error("corrupt database: {detail}")]
+    Corrupt {
+        /// As the store said.
+        detail: String,
+    },
+    /// Another process has the database open.
+    #[error("the database is in use by another process: {detail}")]
+    Locked {
+        /// As the store said.
+        detail: String,
+    },
+    /// The database is closed, after a failed attempt to reopen it.
+    #[error("the database is closed: {detail}")]
+    Closed {
+        /// Why.
+        detail: String,
+    },
+    /// Anything else.
+    #[error("database: {detail}")]
+    Io {
+        /// As the store said.
+        detail: String,
+    },
+}
+
+impl Coded for BackendError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoSpace { .. } => "store.no_space",
+            Self::Corrupt { .. } => "store.database_corrupt",
+            Self::Locked { .. } => "store.locked",
+            Self::Closed { .. } => "store.closed",
+            Self::Io { .. } => "store.io",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Us
+    }
+}

@@ -1,0 +1,356 @@
+//! Keys and values as bytes. Pinned by golden tests: data lives for weeks, programs change in between.
+//!
+//! Every value is sealed: `format (1) | body | checksum (8)`, the checksum being the first bytes of
+//! `SHA-256("ashlar/store" | key | format | body)`. The key is in it, so that a value at another's place is corrupt too.
+//! Slice bytes follow behind the sealed head of their value, each with its own hash in the head.
+
+use ashlar_crypto::{
+    CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, hash::sha256, kzg::POINT_BYTES,
+};
+use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, Runs};
+use bytes::Bytes;
+use prost::Message;
+
+use super::{
+    BatchRecord, BatchSummary, BlobRecord, BlobSlices, SignedRecord, StoreError, StoredBatch,
+};
+
+/// Format of all values below.
+pub(super) const FORMAT: u8 = 1;
+const TAG: &[u8] = b"ashlar/store";
+const CHECKSUM_LEN: usize = 8;
+const HASH_LEN: usize = 32;
+const SIGNATURE_LEN: usize = 48;
+
+/// Keys in space `Meta`.
+pub(super) const META_OWNER: &[u8] = b"owner";
+pub(super) const META_FORMAT: &[u8] = b"format";
+pub(super) const META_PROBE: &[u8] = b"probe";
+
+/// First byte of a key in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// batch digest → [`StoredBatch`].
+    Batch = b'b',
+    /// batch digest → [`BatchSummary`].
+    Directory = b'd',
+    /// blob key → batch digest and place.
+    Index = b'k',
+    /// batch digest, place (u32) → [`BlobSlices`].
+    Slices = b's',
+}
+
+pub(super) fn batch_key(digest: &BatchDigest) -> Vec<u8> {
+    key(Kind::Batch, &digest.0, &[])
+}
+
+pub(super) fn directory_key(digest: &BatchDigest) -> Vec<u8> {
+    key(Kind::Directory, &digest.0, &[])
+}
+
+pub(super) fn index_key(blob: &BlobKey) -> Vec<u8> {
+    key(Kind::Index, &blob.0, &[])
+}
+
+pub(super) fn slices_key(digest: &BatchDigest, index: u32) -> Vec<u8> {
+    key(Kind::Slices, &digest.0, &index.to_be_bytes())
+}
+
+pub(super) fn signed_key(disperser_id: u32, sequence: u64) -> Vec<u8> {
+    let mut out = disperser_id.to_be_bytes().to_vec();
+    out.extend_from_slice(&sequence.to_be_bytes());
+    out
+}
+
+fn key(kind: Kind, id: &Hash, rest: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + id.len() + rest.len());
+    out.push(kind as u8);
+    out.extend_from_slice(id);
+    out.extend_from_slice(rest);
+    out
+}
+
+/// The digest in a key of the directory.
+pub(super) fn digest_of_directory_key(key: &[u8]) -> Option<BatchDigest> {
+    match key.split_first() {
+        Some((&kind, digest)) if kind == Kind::Directory as u8 => BatchDigest::from_slice(digest),
+        _ => None,
+    }
+}
+
+fn checksum(key: &[u8], format: u8, body: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let hash = sha256(&[TAG, key, &[format], body]);
+    let mut out = [0; CHECKSUM_LEN];
+    out.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+    out
+}
+
+pub(super) fn seal(key: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + body.len() + CHECKSUM_LEN);
+    out.push(FORMAT);
+    out.extend_from_slice(body);
+    out.extend_from_slice(&checksum(key, FORMAT, body));
+    out
+}
+
+pub(super) fn unseal<'a>(
+    what: &'static str,
+    key: &[u8],
+    value: &'a [u8],
+) -> Result<&'a [u8], StoreError> {
+    let corrupt = |why: String| StoreError::Corrupt {
+        what,
+        detail: format!("key {}: {why}", hex::encode(key)),
+    };
+    let (&format, rest) = value
+        .split_first()
+        .ok_or_else(|| corrupt("it is empty".into()))?;
+    if format != FORMAT {
+        return Err(corrupt(format!("format {format}, expected {FORMAT}")));
+    }
+    let split = rest
+        .len()
+        .checked_sub(CHECKSUM_LEN)
+        .ok_or_else(|| corrupt(format!("{} bytes", value.len())))?;
+    let (body, sum) = rest.split_at(split);
+    if checksum(key, format, body) != sum {
+        return Err(corrupt("its bytes have another checksum".into()));
+    }
+    Ok(body)
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct BatchValue {
+    #[prost(bytes = "vec", tag = "1")]
+    header: Vec<u8>,
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    blobs: Vec<Vec<u8>>,
+    #[prost(uint32, repeated, tag = "3")]
+    runs: Vec<u32>,
+    #[prost(bytes = "vec", tag = "4")]
+    commitments: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    chunk_proofs: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SlicesHead {
+    #[prost(bytes = "vec", tag = "1")]
+    header: Vec<u8>,
+    #[prost(uint32, repeated, tag = "2")]
+    runs: Vec<u32>,
+    #[prost(bytes = "vec", tag = "3")]
+    leaves: Vec<u8>,
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    proofs: Vec<Vec<u8>>,
+}
+
+fn flatten(runs: &Runs) -> Vec<u32> {
+    runs.as_slice()
+        .iter()
+        .flat_map(|&(start, len)| [start, len])
+        .collect()
+}
+
+/// Collects what is wrong with the value of one key.
+struct Reader<'a> {
+    what: &'static str,
+    key: &'a [u8],
+}
+
+impl Reader<'_> {
+    fn fail(&self, why: impl std::fmt::Display) -> StoreError {
+        StoreError::Corrupt {
+            what: self.what,
+            detail: format!("key {}: {why}", hex::encode(self.key)),
+        }
+    }
+
+    fn runs(&self, flat: &[u32]) -> Result<Runs, StoreError> {
+        let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
+            [start, len] => Some((*start, *len)),
+            _ => None,
+        });
+        if flat.len() % 2 != 0 {
+            return Err(self.fail("half a run of indices"));
+        }
+        Runs::new(pairs.collect()).map_err(|e| self.fail(e))
+    }
+
+    fn arrays<const N: usize>(&self, bytes: &[u8]) -> Result<Vec<[u8; N]>, StoreError> {
+        let (arrays, rest) = bytes.as_chunks::<N>();
+        if rest.is_empty() {
+            Ok(arrays.to_vec())
+        } else {
+            Err(self.fail(format!("{} bytes too many", rest.len())))
+        }
+    }
+}
+
+pub(super) fn encode_batch(key: &[u8], batch: &BatchRecord) -> Vec<u8> {
+    let value = BatchValue {
+        header: batch.header.abi_encode(),
+        blobs: batch.blobs.iter().map(|b| b.header.abi_encode()).collect(),
+        runs: flatten(&batch.runs),
+        commitments: batch.commitments.iter().flat_map(|c| c.0).collect(),
+        chunk_proofs: batch.chunk_proofs.iter().flat_map(|p| p.0).collect(),
+    };
+    seal(key, &value.encode_to_vec())
+}
+
+pub(super) fn decode_batch(key: &[u8], value: &[u8]) -> Result<StoredBatch, StoreError> {
+    let read = Reader {
+        what: "a batch",
+        key,
+    };
+    let value = BatchValue::decode(unseal(read.what, key, value)?).map_err(|e| read.fail(e))?;
+    let commitments = read.arrays::<POINT_BYTES>(&value.commitments)?;
+    let proofs = read.arrays::<POINT_BYTES>(&value.chunk_proofs)?;
+    Ok(StoredBatch {
+        header: BatchHeader::abi_decode(&value.header).map_err(|e| read.fail(e))?,
+        runs: read.runs(&value.runs)?,
+        blobs: value
+            .blobs
+            .iter()
+            .map(|b| BlobHeader::abi_decode(b).map_err(|e| read.fail(e)))
+            .collect::<Result<_, _>>()?,
+        commitments: commitments.into_iter().map(CommitmentBytes).collect(),
+        chunk_proofs: proofs.into_iter().map(ProofBytes).collect(),
+    })
+}
+
+pub(super) fn encode_slices(key: &[u8], runs: &Runs, blob: &BlobRecord) -> Vec<u8> {
+    let head = SlicesHead {
+        header: blob.header.abi_encode(),
+        runs: flatten(runs),
+        leaves: blob.leaves.concat(),
+        proofs: blob.proofs.iter().map(|p| p.concat()).collect(),
+    };
+    let head = seal(key, &head.encode_to_vec());
+    let mut out = Vec::with_capacity(4 + head.len() + blob.data.len());
+    // The head is a few KiB; the cast cannot lose anything, and a reader checks the checksum anyway.
+    out.extend_from_slice(&(head.len() as u32).to_be_bytes());
+    out.extend_from_slice(&head);
+    out.extend_from_slice(&blob.data);
+    out
+}
+
+pub(super) fn decode_slices(key: &[u8], value: &Bytes) -> Result<BlobSlices, StoreError> {
+    let read = Reader {
+        what: "a value of slices",
+        key,
+    };
+    let (len, rest) = value
+        .split_first_chunk::<4>()
+        .ok_or_else(|| read.fail("no length"))?;
+    let (head, data) = rest
+        .split_at_checked(u32::from_be_bytes(*len) as usize)
+        .ok_or_else(|| read.fail("its head is longer than the value"))?;
+    let head = SlicesHead::decode(unseal(read.what, key, head)?).map_err(|e| read.fail(e))?;
+    let header = BlobHeader::abi_decode(&head.header).map_err(|e| read.fail(e))?;
+    let runs = read.runs(&head.runs)?;
+    let slice_bytes = header.slice_bytes().map_err(|e| read.fail(e))?;
+    let leaves = read.arrays::<HASH_LEN>(&head.leaves)?;
+    if leaves.len() != runs.count() || head.proofs.len() != runs.as_slice().len() {
+        return Err(read.fail("leaves or proofs do not fit its runs"));
+    }
+    if data.len() != runs.count() * slice_bytes {
+        return Err(read.fail(format!(
+            "{} slice bytes, expected {}",
+            data.len(),
+            runs.count() * slice_bytes
+        )));
+    }
+    let proofs = head
+        .proofs
+        .iter()
+        .map(|p| read.arrays::<HASH_LEN>(p))
+        .collect::<Result<_, _>>()?;
+    Ok(BlobSlices {
+        header,
+        runs,
+        leaves,
+        proofs,
+        slice_bytes,
+        data: value.slice_ref(data),
+    })
+}
+
+pub(super) fn encode_index(key: &[u8], digest: &BatchDigest, index: u32) -> Vec<u8> {
+    let mut body = digest.0.to_vec();
+    body.extend_from_slice(&index.to_be_bytes());
+    seal(key, &body)
+}
+
+pub(super) fn decode_index(key: &[u8], value: &[u8]) -> Result<(BatchDigest, u32), StoreError> {
+    let read = Reader {
+        what: "a blob's place",
+        key,
+    };
+    let body = unseal(read.what, key, value)?;
+    let (digest, index) = body
+        .split_first_chunk::<HASH_LEN>()
+        .ok_or_else(|| read.fail("too short"))?;
+    let index = index.try_into().map_err(|_| read.fail("wrong length"))?;
+    Ok((BatchDigest(*digest), u32::from_be_bytes(index)))
+}
+
+pub(super) fn encode_summary(key: &[u8], summary: BatchSummary) -> Vec<u8> {
+    let mut body = summary.blobs.to_be_bytes().to_vec();
+    body.extend_from_slice(&summary.bytes.to_be_bytes());
+    seal(key, &body)
+}
+
+pub(super) fn decode_summary(key: &[u8], value: &[u8]) -> Result<BatchSummary, StoreError> {
+    let read = Reader {
+        what: "a batch's summary",
+        key,
+    };
+    let body = unseal(read.what, key, value)?;
+    let (blobs, bytes) = body
+        .split_first_chunk::<4>()
+        .ok_or_else(|| read.fail("too short"))?;
+    let bytes = bytes.try_into().map_err(|_| read.fail("wrong length"))?;
+    Ok(BatchSummary {
+        blobs: u32::from_be_bytes(*blobs),
+        bytes: u64::from_be_bytes(bytes),
+    })
+}
+
+pub(super) fn encode_signed(key: &[u8], record: &SignedRecord) -> Vec<u8> {
+    let mut body = record.digest.0.to_vec();
+    if let Some(signature) = &record.signature {
+        body.extend_from_slice(&signature.0);
+    }
+    seal(key, &body)
+}
+
+pub(super) fn decode_signed(
+    key: &[u8],
+    value: &[u8],
+    disperser_id: u32,
+    sequence: u64,
+) -> Result<SignedRecord, StoreError> {
+    let read = Reader {
+        what: "a signed record",
+        key,
+    };
+    let body = unseal(read.what, key, value)?;
+    let (digest, rest) = body
+        .split_first_chunk::<HASH_LEN>()
+        .ok_or_else(|| read.fail("too short"))?;
+    let signature = match rest.len() {
+        0 => None,
+        SIGNATURE_LEN => Some(SignatureBytes(
+            rest.try_into().map_err(|_| read.fail("wrong length"))?,
+        )),
+        _ => return Err(read.fail("wrong length")),
+    };
+    Ok(SignedRecord {
+        disperser_id,
+        sequence,
+        digest: BatchDigest(*digest),
+        signature,
+    })
+}

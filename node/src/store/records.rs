@@ -1,0 +1,214 @@
+//! What goes into a store and what comes out.
+
+use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
+use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, Runs};
+use bytes::Bytes;
+
+use super::StoreError;
+use crate::narrow::{Run, narrow};
+
+/// An expiry window, named by its end in seconds since 1970. Everything in it is dropped then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
+pub struct WindowId(pub u64);
+
+impl WindowId {
+    /// The window of length `window_secs` in which data that expires at `expires_at` lies: data is kept up to one
+    /// window longer than it has to be, never shorter.
+    pub fn for_expiry(expires_at: u64, window_secs: u64) -> Self {
+        let len = window_secs.max(1);
+        Self(expires_at.div_ceil(len).saturating_mul(len))
+    }
+}
+
+/// A batch as it is stored: this operator's slices of every blob with all their proofs.
+///
+/// The only way from a peer's bytes to one is [`VerifiedBatch`](crate::validate::VerifiedBatch).
+#[derive(Debug, Clone)]
+pub struct BatchRecord {
+    /// Header.
+    pub header: BatchHeader,
+    /// Its digest.
+    pub digest: BatchDigest,
+    /// Chunk indices held, the same for each blob.
+    pub runs: Runs,
+    /// KZG commitments of all rows, in batch order.
+    pub commitments: Vec<CommitmentBytes>,
+    /// One proof for each chunk index, ascending.
+    pub chunk_proofs: Vec<ProofBytes>,
+    /// Blobs, in batch order.
+    pub blobs: Vec<BlobRecord>,
+    /// When it may be dropped, unix seconds.
+    pub expires_at: u64,
+}
+
+impl BatchRecord {
+    /// Slice bytes of all blobs.
+    pub fn bytes(&self) -> u64 {
+        self.blobs.iter().map(|b| b.data.len() as u64).sum()
+    }
+}
+
+/// One blob of a batch, as far as this operator holds it.
+#[derive(Debug, Clone)]
+pub struct BlobRecord {
+    /// Header.
+    pub header: BlobHeader,
+    /// Its key.
+    pub key: BlobKey,
+    /// Merkle leaf hash of each slice, ascending by chunk index.
+    pub leaves: Vec<Hash>,
+    /// Merkle range proof of each run against the blob's chunk root.
+    pub proofs: Vec<Vec<Hash>>,
+    /// The slices one after another, ascending by chunk index.
+    pub data: Bytes,
+}
+
+/// A stored batch without its slices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBatch {
+    /// Header.
+    pub header: BatchHeader,
+    /// Chunk indices held.
+    pub runs: Runs,
+    /// Blob headers, in batch order.
+    pub blobs: Vec<BlobHeader>,
+    /// KZG commitments of all rows, in batch order.
+    pub commitments: Vec<CommitmentBytes>,
+    /// One proof for each chunk index of `runs`, ascending.
+    pub chunk_proofs: Vec<ProofBytes>,
+}
+
+/// Size of a stored batch, for totals and for those who walk over everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchSummary {
+    /// Blobs.
+    pub blobs: u32,
+    /// Slice bytes.
+    pub bytes: u64,
+}
+
+/// The promise: this digest, and no other, under this disperser's sequence number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedRecord {
+    /// Disperser.
+    pub disperser_id: u32,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// The one batch.
+    pub digest: BatchDigest,
+    /// The signature, once it was made.
+    pub signature: Option<SignatureBytes>,
+}
+
+/// The slices of one blob, as read from the store: checked when taken out.
+#[derive(Debug, Clone)]
+pub struct BlobSlices {
+    pub(super) header: BlobHeader,
+    pub(super) runs: Runs,
+    pub(super) leaves: Vec<Hash>,
+    pub(super) proofs: Vec<Vec<Hash>>,
+    pub(super) slice_bytes: usize,
+    pub(super) data: Bytes,
+}
+
+impl BlobSlices {
+    /// Header of the blob.
+    pub fn header(&self) -> &BlobHeader {
+        &self.header
+    }
+
+    /// Chunk indices held.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
+    /// Bytes of one slice.
+    pub fn slice_bytes(&self) -> usize {
+        self.slice_bytes
+    }
+
+    /// The slice of a chunk index, or `None` if it is not held.
+    ///
+    /// # Errors
+    /// Its bytes do not have the hash that was stored with them.
+    pub fn slice(&self, index: u32) -> Result<Option<Bytes>, StoreError> {
+        let Some(place) = self.runs.position(index) else {
+            return Ok(None);
+        };
+        let from = place * self.slice_bytes;
+        let slice = self
+            .data
+            .get(from..from + self.slice_bytes)
+            .map(|s| self.data.slice_ref(s));
+        match (slice, self.leaves.get(place)) {
+            (Some(slice), Some(leaf)) if merkle::leaf_hash(&slice) == *leaf => Ok(Some(slice)),
+            _ => Err(StoreError::Corrupt {
+                what: "a slice",
+                detail: format!(
+                    "blob {}, chunk {index}: its bytes have another hash",
+                    self.header.blob_key()
+                ),
+            }),
+        }
+    }
+
+    /// Merkle range proofs for those runs of `wanted`, which must be a subset of what is held; `None` if it is not.
+    pub fn proofs_for(&self, wanted: &Runs, chunks: u32) -> Option<Vec<Vec<Hash>>> {
+        wanted
+            .as_slice()
+            .iter()
+            .map(|&(start, len)| {
+                let mut place = 0;
+                for (held, proof) in self.runs.as_slice().iter().zip(&self.proofs) {
+                    let (held_start, held_len) = *held;
+                    let leaves = self.leaves.get(place..place + held_len as usize)?;
+                    if start >= held_start && start + len <= held_start + held_len {
+                        let run = Run {
+                            leaf_count: u64::from(chunks),
+                            start: u64::from(held_start),
+                            leaves,
+                            proof,
+                        };
+                        return narrow(run, u64::from(start)..u64::from(start + len));
+                    }
+                    place += held_len as usize;
+                }
+                None
+            })
+            .collect()
+    }
+
+    /// Checks every slice, and the Merkle proofs against the chunk root of the header.
+    ///
+    /// # Errors
+    /// What is corrupt first.
+    pub fn check(&self, chunks: u32) -> Result<(), StoreError> {
+        for index in self.runs.iter() {
+            self.slice(index)?;
+        }
+        let mut place = 0;
+        for (&(start, len), proof) in self.runs.as_slice().iter().zip(&self.proofs) {
+            let leaves = self
+                .leaves
+                .get(place..place + len as usize)
+                .unwrap_or_default();
+            merkle::verify_range(
+                &self.header.chunk_root,
+                u64::from(chunks),
+                u64::from(start),
+                leaves,
+                proof,
+            )
+            .map_err(|error| StoreError::Corrupt {
+                what: "a Merkle proof",
+                detail: format!(
+                    "blob {}, chunks from {start}: {error}",
+                    self.header.blob_key()
+                ),
+            })?;
+            place += len as usize;
+        }
+        Ok(())
+    }
+}

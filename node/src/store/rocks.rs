@@ -1,0 +1,352 @@
+//! The backend on disk: RocksDB, one column family for each space.
+//!
+//! * Slices are large and never change: they go to blob files (values from [`MIN_BLOB_BYTES`] up), so that compaction
+//!   moves keys only. Nothing is compressed: erasure-coded field elements do not shrink.
+//! * A synced write returns when the write-ahead log is on disk. When opening after a crash, an incomplete record at
+//!   the end of the log is cut off (it was never acknowledged); a broken record anywhere else refuses to open, because
+//!   signed records behind it would be forgotten.
+//! * RocksDB stops writing after a failed sync and stays so. [`Backend::recover`] closes and opens it again.
+//!
+//! Memory: the write buffers (`write_buffer_bytes` in all, see [`RocksOptions`]) plus a block cache of 32 MiB plus, while
+//! a batch is written, two copies of it (write batch and write buffer).
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+use rocksdb::{
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch,
+    WriteOptions,
+};
+
+use super::{Backend, BackendError, Durability, Put, Space, WindowId};
+
+/// Values from this size on go to blob files.
+pub const MIN_BLOB_BYTES: u64 = 4096;
+const BLOB_FILE_BYTES: u64 = 256 << 20;
+const BLOCK_CACHE_BYTES: usize = 32 << 20;
+const DEFAULT_SPACE: &str = "default";
+
+/// How to open the database.
+#[derive(Debug, Clone)]
+pub struct RocksOptions {
+    /// Folder; created if missing.
+    pub path: PathBuf,
+    /// Most bytes in write buffers, over all spaces. The write-ahead log is kept to four times that.
+    pub write_buffer_bytes: usize,
+    /// Most files held open.
+    pub max_open_files: i32,
+}
+
+impl RocksOptions {
+    /// The usual options for a folder: 256 MiB of write buffers, 512 files.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            write_buffer_bytes: 256 << 20,
+            max_open_files: 512,
+        }
+    }
+}
+
+/// RocksDB in a folder.
+pub struct RocksBackend {
+    options: RocksOptions,
+    cache: Cache,
+    /// `None` after a failed attempt to reopen. Taken for writing only by `recover`.
+    db: RwLock<Option<DB>>,
+    /// Taken for writing while a window is made or dropped, so that nobody writes into a window that is being dropped.
+    windows: RwLock<Vec<WindowId>>,
+    /// Only one `recover` at a time.
+    recovering: Mutex<()>,
+}
+
+impl std::fmt::Debug for RocksBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RocksBackend")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RocksBackend {
+    /// Opens or creates the database.
+    ///
+    /// # Errors
+    /// It is open elsewhere, corrupt, or cannot be written.
+    pub fn open(options: RocksOptions) -> Result<Self, BackendError> {
+        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        let (db, windows) = open_db(&options, &cache)?;
+        Ok(Self {
+            options,
+            cache,
+            db: RwLock::new(Some(db)),
+            windows: RwLock::new(windows),
+            recovering: Mutex::new(()),
+        })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Option<DB>> {
+        self.db.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn windows_read(&self) -> RwLockReadGuard<'_, Vec<WindowId>> {
+        self.windows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn windows_write(&self) -> RwLockWriteGuard<'_, Vec<WindowId>> {
+        self.windows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A window that exists and cannot be dropped as long as the guard lives. It is created if it is missing. Must be
+    /// called without the lock on `windows`.
+    fn hold_window(
+        &self,
+        db: &DB,
+        window: WindowId,
+    ) -> Result<RwLockReadGuard<'_, Vec<WindowId>>, BackendError> {
+        loop {
+            let windows = self.windows_read();
+            if windows.binary_search(&window).is_ok() {
+                return Ok(windows);
+            }
+            drop(windows);
+            let mut windows = self.windows_write();
+            if let Err(place) = windows.binary_search(&window) {
+                let space = Space::Window(window);
+                db.create_cf(
+                    space.name(),
+                    &space_options(space, &self.options, &self.cache),
+                )
+                .map_err(from_rocks)?;
+                windows.insert(place, window);
+            }
+        }
+    }
+}
+
+fn opened(db: &Option<DB>) -> Result<&DB, BackendError> {
+    db.as_ref().ok_or_else(|| BackendError::Closed {
+        detail: "it could not be opened again after a failed write".into(),
+    })
+}
+
+fn handle(db: &DB, space: Space) -> Option<Arc<BoundColumnFamily<'_>>> {
+    db.cf_handle(&space.name())
+}
+
+fn database_options(options: &RocksOptions) -> Options {
+    let mut db = Options::default();
+    db.create_if_missing(true);
+    db.create_missing_column_families(true);
+    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    db.set_paranoid_checks(true);
+    db.set_db_write_buffer_size(options.write_buffer_bytes);
+    // Windows that see no more writes are flushed when the log gets long; else their first records would pin it.
+    db.set_max_total_wal_size(options.write_buffer_bytes as u64 * 4);
+    db.set_max_open_files(options.max_open_files);
+    db.set_max_background_jobs(2);
+    db.set_keep_log_file_num(4);
+    db.set_max_log_file_size(8 << 20);
+    db
+}
+
+fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options {
+    let mut cf = Options::default();
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_bloom_filter(10.0, false);
+    cf.set_block_based_table_factory(&table);
+    cf.set_compression_type(DBCompressionType::None);
+    if let Space::Window(_) = space {
+        cf.set_write_buffer_size(options.write_buffer_bytes / 2);
+        cf.set_enable_blob_files(true);
+        cf.set_min_blob_size(MIN_BLOB_BYTES);
+        cf.set_blob_file_size(BLOB_FILE_BYTES);
+        cf.set_blob_compression_type(DBCompressionType::None);
+        // A window is dropped whole; nothing in it is ever garbage.
+        cf.set_enable_blob_gc(false);
+    } else {
+        cf.set_write_buffer_size(4 << 20);
+    }
+    cf
+}
+
+fn open_db(options: &RocksOptions, cache: &Cache) -> Result<(DB, Vec<WindowId>), BackendError> {
+    let db_options = database_options(options);
+    std::fs::create_dir_all(&options.path).map_err(|error| BackendError::Io {
+        detail: format!("create the folder {}: {error}", options.path.display()),
+    })?;
+    // A database has this file from the first moment on; `list_cf` fails without it.
+    let names = if options.path.join("CURRENT").exists() {
+        DB::list_cf(&db_options, &options.path).map_err(from_rocks)?
+    } else {
+        Vec::new()
+    };
+    let mut spaces = vec![Space::Meta, Space::Signed];
+    let mut windows = Vec::new();
+    for name in names.iter().filter(|name| name.as_str() != DEFAULT_SPACE) {
+        match Space::from_name(name) {
+            Some(Space::Window(window)) => {
+                windows.push(window);
+                spaces.push(Space::Window(window));
+            }
+            Some(_) => {}
+            None => {
+                return Err(BackendError::Corrupt {
+                    detail: format!("unknown column family {name:?}"),
+                });
+            }
+        }
+    }
+    windows.sort_unstable();
+    let families = spaces
+        .into_iter()
+        .map(|space| {
+            ColumnFamilyDescriptor::new(space.name(), space_options(space, options, cache))
+        })
+        .chain([ColumnFamilyDescriptor::new(
+            DEFAULT_SPACE,
+            space_options(Space::Meta, options, cache),
+        )]);
+    let db = DB::open_cf_descriptors(&db_options, &options.path, families).map_err(from_rocks)?;
+    Ok((db, windows))
+}
+
+/// The kind of an error. RocksDB has no code of its own for a full disk in this interface, only its text; that is the
+/// operating system's, so it is stable.
+fn from_rocks(error: rocksdb::Error) -> BackendError {
+    let detail = error.to_string();
+    match error.kind() {
+        _ if detail.contains("No space left on device") => BackendError::NoSpace { detail },
+        ErrorKind::Corruption => BackendError::Corrupt { detail },
+        ErrorKind::IOError if detail.contains("lock") && detail.contains("LOCK") => {
+            BackendError::Locked { detail }
+        }
+        _ => BackendError::Io { detail },
+    }
+}
+
+impl Backend for RocksBackend {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, BackendError> {
+        let guard = self.read();
+        let db = opened(&guard)?;
+        let Some(cf) = handle(db, space) else {
+            return Ok(None);
+        };
+        let value = db.get_cf(&cf, key).map_err(from_rocks)?;
+        Ok(value.map(Bytes::from))
+    }
+
+    fn write(
+        &self,
+        puts: &mut dyn Iterator<Item = Put>,
+        size_hint: usize,
+        durability: Durability,
+    ) -> Result<(), BackendError> {
+        let guard = self.read();
+        let db = opened(&guard)?;
+        let mut batch = WriteBatch::with_capacity_bytes(size_hint);
+        // Held until the write is done: a window must not be dropped under it.
+        let mut held: Option<(RwLockReadGuard<'_, Vec<WindowId>>, WindowId)> = None;
+        for put in puts {
+            if let Space::Window(window) = put.space
+                && held.as_ref().is_none_or(|(_, known)| *known != window)
+            {
+                // Making a window takes the lock for writing. A batch lies in one window, so nothing is given up here.
+                drop(held.take());
+                held = Some((self.hold_window(db, window)?, window));
+            }
+            let cf = handle(db, put.space).ok_or_else(|| BackendError::Io {
+                detail: format!("no column family {}", put.space.name()),
+            })?;
+            batch.put_cf(&cf, &put.key, &put.value);
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(durability == Durability::Synced);
+        db.write_opt(batch, &options).map_err(from_rocks)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, BackendError> {
+        let guard = self.read();
+        let db = opened(&guard)?;
+        let Some(cf) = handle(db, space) else {
+            return Ok(Vec::new());
+        };
+        let from = after.filter(|a| *a > prefix).unwrap_or(prefix);
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        let mut out = Vec::new();
+        for entry in db.iterator_cf_opt(&cf, options, IteratorMode::From(from, Direction::Forward))
+        {
+            let (key, value) = entry.map_err(from_rocks)?;
+            if !key.starts_with(prefix) || out.len() >= limit {
+                break;
+            }
+            if after.is_none_or(|after| key.as_ref() > after) {
+                out.push((key.into_vec(), Bytes::from(value)));
+            }
+        }
+        Ok(out)
+    }
+
+    fn windows(&self) -> Vec<WindowId> {
+        self.windows_read().clone()
+    }
+
+    fn drop_window(&self, window: WindowId) -> Result<(), BackendError> {
+        let guard = self.read();
+        let db = opened(&guard)?;
+        let mut windows = self.windows_write();
+        if let Ok(place) = windows.binary_search(&window) {
+            db.drop_cf(&Space::Window(window).name())
+                .map_err(from_rocks)?;
+            windows.remove(place);
+        }
+        Ok(())
+    }
+
+    fn recover(&self) -> Result<(), BackendError> {
+        let _alone = self
+            .recovering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        // The old one has to be closed before its lock file is free.
+        drop(guard.take());
+        let (db, windows) = match open_db(&self.options, &self.cache) {
+            Ok(opened) => opened,
+            Err(error) => {
+                // Serving must go on even if writing cannot: read-only opening needs no room.
+                let names =
+                    DB::list_cf(&Options::default(), &self.options.path).unwrap_or_default();
+                let families = names.into_iter().map(|name| {
+                    let space = Space::from_name(&name).unwrap_or(Space::Meta);
+                    ColumnFamilyDescriptor::new(
+                        name,
+                        space_options(space, &self.options, &self.cache),
+                    )
+                });
+                let options = database_options(&self.options);
+                *guard = DB::open_cf_descriptors_read_only(
+                    &options,
+                    &self.options.path,
+                    families,
+                    false,
+                )
+                .ok();
+                return Err(error);
+            }
+        };
+        *guard = Some(db);
+        *self.windows_write() = windows;
+        Ok(())
+    }
+}

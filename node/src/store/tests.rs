@@ -1,0 +1,88 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+//! One suite over both backends, golden names and bytes, and what only a disk can do.
+
+mod disk;
+mod golden;
+mod suite;
+
+use ashlar_crypto::{CommitmentBytes, Encoding, Hash, ProofBytes, merkle::MerkleTree};
+use ashlar_proto::{
+    Account, BatchHeader, BlobHeader, BlobKey, OperatorId, Runs, batch_tree, commitments_root,
+};
+
+use super::*;
+
+pub(super) const ME: OperatorId = OperatorId([7; 32]);
+pub(super) const WINDOW: u64 = 100;
+
+/// A batch with right Merkle trees and digests; its points and cells are fantasy, which a store does not care about.
+pub(super) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u64) -> BatchRecord {
+    let runs = Runs::new(vec![(0, 3), (9, 2)]).unwrap();
+    let blobs: Vec<(BlobRecord, Vec<CommitmentBytes>)> =
+        (0..2).map(|n| blob(salt * 100 + n, &runs)).collect();
+    let commitments: Vec<CommitmentBytes> = blobs.iter().flat_map(|(_, c)| c.clone()).collect();
+    let blobs: Vec<BlobRecord> = blobs.into_iter().map(|(b, _)| b).collect();
+    let keys: Vec<BlobKey> = blobs.iter().map(|b| b.key).collect();
+    let header = BatchHeader {
+        version: 1,
+        batch_root: batch_tree(&keys).root(),
+        blobs: 2,
+        rows: commitments.len() as u32,
+        reference_block: 5,
+        disperser_id,
+        sequence,
+        created_at_ms: 1_700_000_000_000,
+    };
+    BatchRecord {
+        digest: header.digest(),
+        header,
+        chunk_proofs: runs.iter().map(|i| ProofBytes([i as u8; 48])).collect(),
+        runs,
+        commitments,
+        blobs,
+        expires_at,
+    }
+}
+
+fn blob(salt: u64, runs: &Runs) -> (BlobRecord, Vec<CommitmentBytes>) {
+    let rows = 1 + (salt % 2) as u32;
+    let slice = |index: u32| vec![(salt as u8) ^ (index as u8); rows as usize * 2048];
+    let tree = MerkleTree::from_leaves((0..512).map(slice));
+    let commitments: Vec<CommitmentBytes> =
+        (0..rows).map(|r| CommitmentBytes([r as u8; 48])).collect();
+    let header = BlobHeader {
+        version: 1,
+        encoding: Encoding::Eip4844,
+        payload_len: u64::from(rows) * 131_072,
+        rows,
+        commitments_root: commitments_root(&commitments),
+        chunk_root: tree.root(),
+        quorums: vec![0],
+        account: Account([1; 20]),
+        salt,
+    };
+    let leaves: Vec<Hash> = runs
+        .iter()
+        .map(|i| tree.leaf(i as usize).unwrap())
+        .collect();
+    let proofs = runs
+        .as_slice()
+        .iter()
+        .map(|&(start, len)| {
+            tree.range_proof(start as usize..(start + len) as usize)
+                .unwrap()
+        })
+        .collect();
+    let data: Vec<u8> = runs.iter().flat_map(slice).collect();
+    (
+        BlobRecord {
+            key: header.blob_key(),
+            header,
+            leaves,
+            proofs,
+            data: data.into(),
+        },
+        commitments,
+    )
+}

@@ -1,0 +1,176 @@
+//! What only a disk can do: come back, be taken, break.
+
+use ashlar_crypto::bls::SignatureBytes;
+
+use super::*;
+
+fn open(folder: &std::path::Path) -> Result<RocksStore, StoreError> {
+    let backend =
+        RocksBackend::open(RocksOptions::new(folder)).map_err(|source| StoreError::Backend {
+            doing: "open",
+            source,
+        })?;
+    TableStore::open(backend, ME, WINDOW)
+}
+
+#[test]
+fn everything_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let batches = [sample(1, 1, 1, 950), sample(1, 2, 2, 1950)];
+    let store = open(folder.path()).unwrap();
+    for batch in &batches {
+        let mut record = store.commit(batch).unwrap();
+        record.signature = Some(SignatureBytes([9; 48]));
+        store.record_signature(&record).unwrap();
+    }
+    let before = store.totals();
+    // No flush, no close: what counts is in the write-ahead log.
+    drop(store);
+    let store = open(folder.path()).unwrap();
+    assert_eq!(store.totals(), before);
+    assert_eq!(
+        store.windows().unwrap(),
+        vec![WindowId(1000), WindowId(2000)]
+    );
+    for batch in &batches {
+        assert_eq!(
+            store.batch(&batch.digest).unwrap().unwrap().header,
+            batch.header
+        );
+        store
+            .batch_slices(&batch.digest, 1)
+            .unwrap()
+            .unwrap()
+            .check(512)
+            .unwrap();
+        let record = store.signed(1, batch.header.sequence).unwrap().unwrap();
+        assert_eq!(record.signature, Some(SignatureBytes([9; 48])));
+    }
+    assert!(matches!(
+        store.commit(&sample(1, 1, 3, 950)),
+        Err(StoreError::Conflict { .. })
+    ));
+}
+
+#[test]
+fn dropped_windows_stay_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let batch = sample(1, 1, 1, 950);
+    let store = open(folder.path()).unwrap();
+    store.commit(&batch).unwrap();
+    store.expire(1000).unwrap();
+    drop(store);
+    let store = open(folder.path()).unwrap();
+    assert_eq!(store.windows().unwrap(), vec![]);
+    assert_eq!(store.totals(), Totals::default());
+    assert!(store.signed(1, 1).unwrap().is_some());
+}
+
+#[test]
+fn other_window_lengths_live_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let batch = sample(1, 1, 1, 950);
+    open(folder.path()).unwrap().commit(&batch).unwrap();
+    let backend = RocksBackend::open(RocksOptions::new(folder.path())).unwrap();
+    let store = TableStore::open(backend, ME, 7).unwrap();
+    store.commit(&sample(1, 2, 2, 950)).unwrap();
+    assert_eq!(
+        store.windows().unwrap(),
+        vec![WindowId(952), WindowId(1000)]
+    );
+    assert!(store.batch(&batch.digest).unwrap().is_some());
+}
+
+#[test]
+fn a_database_has_one_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()).unwrap());
+    let backend = RocksBackend::open(RocksOptions::new(folder.path())).unwrap();
+    let other = OperatorId([8; 32]);
+    match TableStore::open(backend, other, WINDOW) {
+        Err(error @ StoreError::WrongOperator { found, expected }) => {
+            assert_eq!((found, expected), (ME, other));
+            assert_eq!(error.code(), "store.wrong_operator");
+        }
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}
+
+#[test]
+fn a_database_is_open_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let _held = open(folder.path()).unwrap();
+    let error = open(folder.path()).map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "store.locked", "{error}");
+}
+
+#[test]
+fn recovery_reopens_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let batch = sample(1, 1, 1, 950);
+    store.commit(&batch).unwrap();
+    store.backend().recover().unwrap();
+    store
+        .batch_slices(&batch.digest, 0)
+        .unwrap()
+        .unwrap()
+        .check(512)
+        .unwrap();
+    store.commit(&sample(1, 2, 2, 950)).unwrap();
+    assert!(matches!(
+        store.commit(&sample(1, 1, 3, 950)),
+        Err(StoreError::Conflict { .. })
+    ));
+}
+
+/// A database whose log was cut in the middle of a record opens with what was before it; one whose log is broken in the
+/// middle does not open: what was signed behind that place would be forgotten.
+#[test]
+fn torn_log_is_cut_and_broken_log_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    for n in 1..=3 {
+        store.commit(&sample(1, n, n, 950)).unwrap();
+    }
+    drop(store);
+    let log = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "log"))
+        .max_by_key(|path| path.metadata().unwrap().len())
+        .unwrap();
+    let bytes = std::fs::read(&log).unwrap();
+
+    let torn = tempfile::tempdir().unwrap();
+    copy(folder.path(), torn.path());
+    std::fs::write(
+        torn.path().join(log.file_name().unwrap()),
+        &bytes[..bytes.len() - 100],
+    )
+    .unwrap();
+    let store = open(torn.path()).unwrap();
+    assert!(store.signed(1, 2).unwrap().is_some());
+    assert_eq!(
+        store.signed(1, 3).unwrap(),
+        None,
+        "its write was not complete, so it was not acknowledged"
+    );
+    drop(store);
+
+    let broken = tempfile::tempdir().unwrap();
+    copy(folder.path(), broken.path());
+    let mut bad = bytes;
+    let middle = bad.len() / 2;
+    bad[middle] ^= 0xff;
+    std::fs::write(broken.path().join(log.file_name().unwrap()), &bad).unwrap();
+    let error = open(broken.path()).map(|_| ()).unwrap_err();
+    assert_eq!(error.code(), "store.database_corrupt", "{error}");
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}

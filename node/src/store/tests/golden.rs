@@ -1,0 +1,163 @@
+//! Names and bytes that must not change: data lives for weeks, programs change in between.
+
+use ashlar_crypto::bls::SignatureBytes;
+use ashlar_crypto::hash::sha256;
+use bytes::Bytes;
+
+use super::super::codec::{self, Kind};
+use super::*;
+
+#[test]
+fn column_family_names() {
+    assert_eq!(Space::Meta.name(), "meta");
+    assert_eq!(Space::Signed.name(), "signed");
+    assert_eq!(
+        Space::Window(WindowId(1_795_000_000)).name(),
+        "window-001795000000"
+    );
+    for space in [
+        Space::Meta,
+        Space::Signed,
+        Space::Window(WindowId(0)),
+        Space::Window(WindowId(u64::MAX)),
+    ] {
+        assert_eq!(Space::from_name(&space.name()), Some(space));
+    }
+    for name in [
+        "",
+        "default",
+        "window-",
+        "window-1",
+        "window-00000000000x",
+        "window-+00000000001",
+    ] {
+        assert_eq!(Space::from_name(name), None, "{name}");
+    }
+}
+
+#[test]
+fn keys() {
+    let digest = BatchDigest([0xaa; 32]);
+    let with = |first: u8, rest: &[u8]| [&[first], [0xaa; 32].as_slice(), rest].concat();
+    assert_eq!(codec::batch_key(&digest), with(b'b', &[]));
+    assert_eq!(codec::directory_key(&digest), with(b'd', &[]));
+    assert_eq!(codec::index_key(&BlobKey([0xaa; 32])), with(b'k', &[]));
+    assert_eq!(
+        codec::slices_key(&digest, 0x0102_0304),
+        with(b's', &[1, 2, 3, 4])
+    );
+    assert_eq!(
+        codec::signed_key(1, 2),
+        [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]
+    );
+    assert_eq!(Kind::Directory as u8, b'd');
+}
+
+#[test]
+fn values() {
+    let batch = sample(1, 2, 3, 950);
+    let mut all = Vec::new();
+    let key = codec::batch_key(&batch.digest);
+    all.push(codec::encode_batch(&key, &batch));
+    let key = codec::slices_key(&batch.digest, 1);
+    all.push(codec::encode_slices(&key, &batch.runs, &batch.blobs[1]));
+    let key = codec::index_key(&batch.blobs[0].key);
+    all.push(codec::encode_index(&key, &batch.digest, 7));
+    let key = codec::directory_key(&batch.digest);
+    all.push(codec::encode_summary(
+        &key,
+        BatchSummary { blobs: 3, bytes: 4 },
+    ));
+    let key = codec::signed_key(1, 2);
+    let mut record = SignedRecord {
+        disperser_id: 1,
+        sequence: 2,
+        digest: batch.digest,
+        signature: None,
+    };
+    all.push(codec::encode_signed(&key, &record));
+    record.signature = Some(SignatureBytes([5; 48]));
+    all.push(codec::encode_signed(&key, &record));
+    let hashes: Vec<String> = all
+        .iter()
+        .map(|value| hex::encode(&sha256(&[value])[..8]))
+        .collect();
+    assert_eq!(hashes, GOLDEN);
+}
+
+/// First bytes of the SHA-256 of each value above. If this changes, so must `FORMAT`.
+const GOLDEN: [&str; 6] = [
+    "496f61cc398ec892",
+    "88470d96d21255cc",
+    "4971632496a88407",
+    "db67e94807af0843",
+    "0affc0c959216327",
+    "cf12a57d1ff4a6d2",
+];
+
+#[test]
+fn every_flipped_byte_is_noticed() {
+    let batch = sample(1, 2, 3, 950);
+    let key = codec::batch_key(&batch.digest);
+    let value = codec::encode_batch(&key, &batch);
+    for place in 0..value.len() {
+        let mut bad = value.clone();
+        bad[place] ^= 1;
+        assert!(
+            matches!(
+                codec::decode_batch(&key, &bad),
+                Err(StoreError::Corrupt { .. })
+            ),
+            "byte {place}"
+        );
+    }
+    for len in 0..value.len() {
+        assert!(codec::decode_batch(&key, &value[..len]).is_err());
+    }
+    let elsewhere = codec::batch_key(&BatchDigest([1; 32]));
+    assert!(
+        codec::decode_batch(&elsewhere, &value).is_err(),
+        "a value at another's key"
+    );
+
+    let key = codec::signed_key(1, 2);
+    let record = SignedRecord {
+        disperser_id: 1,
+        sequence: 2,
+        digest: batch.digest,
+        signature: None,
+    };
+    let value = codec::encode_signed(&key, &record);
+    assert_eq!(codec::decode_signed(&key, &value, 1, 2).unwrap(), record);
+    for place in 0..value.len() {
+        let mut bad = value.clone();
+        bad[place] ^= 0x80;
+        assert!(
+            codec::decode_signed(&key, &bad, 1, 2).is_err(),
+            "byte {place}"
+        );
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_slices_is_noticed() {
+    let batch = sample(1, 2, 3, 950);
+    let key = codec::slices_key(&batch.digest, 0);
+    let value = codec::encode_slices(&key, &batch.runs, &batch.blobs[0]);
+    let whole =
+        |value: Vec<u8>| codec::decode_slices(&key, &Bytes::from(value)).and_then(|s| s.check(512));
+    whole(value.clone()).unwrap();
+    let head = value.len() - batch.blobs[0].data.len();
+    // All of the head, and bytes of every slice.
+    for place in (0..head).chain((head..value.len()).step_by(97)) {
+        let mut bad = value.clone();
+        bad[place] ^= 1;
+        assert!(whole(bad).is_err(), "byte {place}");
+    }
+    for len in (0..value.len()).step_by(13) {
+        assert!(whole(value[..len].to_vec()).is_err(), "cut to {len}");
+    }
+    let mut long = value.clone();
+    long.push(0);
+    assert!(whole(long).is_err());
+}
