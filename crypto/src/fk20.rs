@@ -15,12 +15,13 @@
 use std::sync::OnceLock;
 
 use ark_ec::CurveGroup;
-use ark_ff::{PrimeField, Zero};
+use ark_ff::{Field, PrimeField, Zero};
 use rayon::prelude::*;
 
 use crate::curve::{G1Affine, G1Projective};
 use crate::field::Scalar;
-use crate::kernel::{self, FixedBases, root_of_unity};
+use crate::kernel::{self, FixedBases};
+use crate::setup::on_own_threads;
 use crate::{Code, ELEMENTS_PER_ROW, Setup};
 
 /// The setup in the Fourier domain for each cell length 2⁰ … 2⁶, made when first needed: about a second of CPU and
@@ -33,7 +34,7 @@ pub(crate) struct Fk20Tables {
 impl Fk20Tables {
     pub(crate) fn get(&self, cell_len: usize, monomial: &[G1Affine]) -> &FixedBases {
         let log = (cell_len.trailing_zeros() as usize).min(self.by_log.len() - 1);
-        self.by_log[log].get_or_init(|| bases(1 << log, monomial))
+        self.by_log[log].get_or_init(|| on_own_threads(|| bases(1 << log, monomial)))
     }
 }
 
@@ -67,7 +68,9 @@ pub(crate) fn prove(setup: &Setup, code: Code, coefficients: &[Scalar]) -> Vec<G
     let cell_len = code.cell_len();
     let blocks = ELEMENTS_PER_ROW / cell_len;
     // The inverse transform over the group below does not divide by its size; the scalars do it here.
-    let scale = root_scale(2 * blocks);
+    let scale = Scalar::from(2 * blocks as u64)
+        .inverse()
+        .unwrap_or_default();
     let columns: Vec<_> = (0..cell_len)
         .into_par_iter()
         .map(|residue| {
@@ -96,12 +99,6 @@ pub(crate) fn prove(setup: &Setup, code: Code, coefficients: &[Scalar]) -> Vec<G
         &quotients[blocks - 1..2 * blocks - 1],
         code.chunks() as usize,
     )
-}
-
-fn root_scale(size: usize) -> Scalar {
-    use ark_ff::Field;
-    debug_assert!(root_of_unity(size).pow([size as u64]) == Scalar::from(1u64));
-    Scalar::from(size as u64).inverse().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -117,8 +117,13 @@ impl Setup {
         LOADED.get_or_init(|| {
             // Compiled in and tested; there is nothing that a caller could do about it.
             #[allow(clippy::expect_used)]
-            Self::from_bytes(ETHEREUM).expect("the embedded setup is valid")
+            on_own_threads(|| Self::from_bytes(ETHEREUM)).expect("the embedded setup is valid")
         })
+    }
+
+    /// The file that [`Setup::ethereum`] loads, for those who want to give the same setup to another library.
+    pub fn ethereum_file() -> &'static [u8] {
+        ETHEREUM
     }
 
     /// Reads and checks a setup file; see the module's documentation for its shape.
@@ -242,6 +247,21 @@ impl Setup {
             prepared_beta_h: (*self.g2_power(1)).into(),
         })
     }
+}
+
+/// Runs parallel work that a lock waits for on a pool of its own, as large as the current one.
+///
+/// On the current pool, a thread that waits for its parts takes other work meanwhile, which may ask for the same
+/// table, and would then wait for itself.
+pub(crate) fn on_own_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let threads = rayon::current_num_threads();
+    let run = || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool.install(work),
+        // No threads to be had: then here, and the machine has worse troubles than a wait.
+        Err(_) => work(),
+    };
+    let result = std::thread::scope(|scope| scope.spawn(run).join());
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// All points but the last, and all but the first.

@@ -53,7 +53,7 @@ fn round_trip<F: Field>(
     data: [Vec<F::Elem>; 3],
 ) -> (Result<(), reed_solomon_erasure::Error>, bool) {
     let code = ReedSolomon::<F>::new(3, 3).unwrap();
-    let mut shards: Vec<_> = data.iter().cloned().collect();
+    let mut shards = data.to_vec();
     shards.resize(6, vec![F::zero(); data[0].len()]);
     code.encode(&mut shards).unwrap();
     let mut received: Vec<_> = shards.iter().cloned().map(Some).collect();

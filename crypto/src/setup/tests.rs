@@ -110,3 +110,22 @@ fn points_in_wrong_places_are_refused() {
         SetupError::Lagrange
     );
 }
+
+/// Threads of a pool that wait for a table must not be handed work that needs the same table.
+#[test]
+fn tables_may_be_asked_for_from_many_threads_at_once() {
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let setup = Setup::from_bytes(ETHEREUM).unwrap();
+        let code = Code::new(2, 128).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(4)
+            .build()
+            .unwrap();
+        pool.install(|| (0..64).into_par_iter().for_each(|_| setup.prepare(code)));
+        done.send(()).unwrap();
+    });
+    finished
+        .recv_timeout(std::time::Duration::from_secs(300))
+        .expect("no thread waits for itself");
+}

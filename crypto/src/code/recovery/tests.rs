@@ -6,7 +6,7 @@ use super::*;
 use crate::Slices;
 use crate::testing::{codes, edge_rows, random_rows, random_scalars};
 
-fn pick<'a>(slices: &'a Slices, indices: impl IntoIterator<Item = u32>) -> Vec<(u32, &'a [u8])> {
+fn pick(slices: &Slices, indices: impl IntoIterator<Item = u32>) -> Vec<(u32, &[u8])> {
     indices
         .into_iter()
         .map(|index| (index, slices.slice(index).unwrap()))
