@@ -1,0 +1,111 @@
+//! Writes valid inputs into the targets' corpora.
+
+use std::path::Path;
+use std::{fs, io};
+
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::keystore::{Cost, KeyKind, encrypt};
+use ashlar_crypto::payload::Encoding;
+use ashlar_proto::TableView;
+use ashlar_proto::wire::{ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, Stored};
+use ashlar_proto::{Account, Runs};
+use ashlar_stake::{FileFormat, TableFile, TableRecord};
+
+fn seed(target: &str, name: &str, content: impl AsRef<[u8]>) -> io::Result<()> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
+    fs::create_dir_all(&directory)?;
+    fs::write(directory.join(name), content)
+}
+
+fn main() -> io::Result<()> {
+    let [compact, portable] = ashlar_fuzz::certificates();
+    seed("certificate", "compact", compact.to_bytes())?;
+    seed("certificate", "portable", portable.to_bytes())?;
+
+    let (batch, blobs) = ashlar_fuzz::batch();
+    seed("headers", "batch", batch.abi_encode())?;
+    seed("headers", "blob", blobs[0].abi_encode())?;
+
+    let runs = Runs::new(vec![(0, 3), (7, 1)]).expect("ascending runs");
+    let requests = [
+        ("ping", Request::Ping(Ping { nonce: 7 })),
+        (
+            "get_slices",
+            Request::GetSlices(GetSlices {
+                blob_key: blobs[0].blob_key(),
+                indices: runs,
+            }),
+        ),
+    ];
+    for (name, request) in requests {
+        seed("wire_request", name, request.encode())?;
+    }
+    let responses = [
+        (
+            "pong",
+            Response::Pong(Pong {
+                nonce: 7,
+                software: "ashlar".into(),
+                versions: vec![1, 2],
+            }),
+        ),
+        (
+            "stored",
+            Response::Stored(Stored {
+                signature: compact.signature,
+            }),
+        ),
+        (
+            "error",
+            ErrorReply::new("wire.limit", ashlar_crypto::Blame::Peer, "too long")
+                .with(2, 1)
+                .into(),
+        ),
+    ];
+    for (name, response) in responses {
+        seed("wire_response", name, response.encode())?;
+    }
+    let put = PutBlob {
+        version: 1,
+        encoding: Encoding::Packed31,
+        quorums: vec![0],
+        account: Account([1; 20]),
+        salt: 1,
+        commitments: Vec::new(),
+        payload: vec![5; 40].into(),
+    };
+    seed("put_blob", "plain", put.encode())?;
+
+    let key = NetworkKey::from_seed([1; 32]);
+    let json = encrypt(
+        KeyKind::Network,
+        key.seed(),
+        &key.public().0,
+        "password",
+        [1; 32],
+        [2; 16],
+        [3; 16],
+        Cost::Light,
+    );
+    seed("keystore", "network.json", json)?;
+
+    let table = ashlar_fuzz::table();
+    let record = TableRecord::from_table(table).expect("it was made with proofs");
+    let file = TableFile {
+        tables: vec![record],
+    };
+    for (name, format) in [
+        ("operators.toml", FileFormat::Toml),
+        ("operators.json", FileFormat::Json),
+    ] {
+        let text = file
+            .to_text(format, Path::new(name))
+            .expect("both formats hold every table");
+        seed("operators_file", name, text)?;
+    }
+    seed("points", "signature", compact.signature.0)?;
+    seed("points", "public_key", table.aggregate_key().to_bytes().0)?;
+    seed("payload", "packed", b"\0hello")
+}

@@ -1,0 +1,114 @@
+//! What the targets share: one small network whose table, certificates and messages are valid.
+
+use std::sync::OnceLock;
+
+use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::payload::Encoding;
+use ashlar_proto::header::batch_tree;
+use ashlar_proto::{
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Stake,
+    TableView,
+};
+use ashlar_stake::{OperatorTable, Registration};
+
+const OPERATORS: u8 = 4;
+
+/// The secret key of operator number `n`, in the order of making.
+fn key(n: u8) -> SecretKey {
+    SecretKey::from_ikm(&[n; 32])
+}
+
+/// Four operators in quorum 0, of block 7.
+pub fn table() -> &'static OperatorTable {
+    static TABLE: OnceLock<OperatorTable> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let registrations = (1..=OPERATORS)
+            .map(|n| {
+                let network = NetworkKey::from_seed([n; 32]).public();
+                Registration::new(
+                    &key(n),
+                    network,
+                    format!("127.0.0.1:{}", 7000 + u16::from(n)),
+                    vec![(0, Stake::from(n))],
+                )
+            })
+            .collect();
+        let disperser = DisperserEntry {
+            id: 0,
+            network_key: NetworkKey::from_seed([0xd0; 32]).public(),
+            account: Account([1; 20]),
+        };
+        OperatorTable::register(7, registrations, vec![disperser]).expect("a valid table")
+    })
+}
+
+/// A header of a blob of one row.
+pub fn blob_header(salt: u64) -> BlobHeader {
+    BlobHeader {
+        version: 1,
+        encoding: Encoding::Packed31,
+        payload_len: 1000,
+        rows: 1,
+        commitments_root: [2; 32],
+        chunk_root: [3; 32],
+        quorums: vec![0],
+        account: Account([1; 20]),
+        salt,
+    }
+}
+
+/// A batch of three blobs, and their headers.
+pub fn batch() -> (BatchHeader, Vec<BlobHeader>) {
+    let blobs: Vec<_> = (0..3).map(blob_header).collect();
+    let keys: Vec<_> = blobs.iter().map(BlobHeader::blob_key).collect();
+    let header = BatchHeader {
+        version: 1,
+        batch_root: batch_tree(&keys).root(),
+        blobs: 3,
+        rows: 3,
+        reference_block: 7,
+        disperser_id: 0,
+        sequence: 1,
+        created_at_ms: 1_700_000_000_000,
+    };
+    (header, blobs)
+}
+
+/// A certificate that the three strongest operators signed: compact, and portable.
+pub fn certificates() -> [Certificate; 2] {
+    let table = table();
+    let (batch_header, blobs) = batch();
+    let keys: Vec<_> = blobs.iter().map(BlobHeader::blob_key).collect();
+    let digest = batch_header.digest();
+    let signers: Vec<(u32, SecretKey)> = (2..=OPERATORS)
+        .map(|n| {
+            let key = key(n);
+            let id = ashlar_proto::operator_id(&key.public_key().to_bytes());
+            (table.find(&id).expect("it is in the table"), key)
+        })
+        .collect();
+    let signatures: Vec<_> = signers
+        .iter()
+        .map(|(_, key)| key.sign(digest.as_bytes()))
+        .collect();
+    let compact = Certificate {
+        blob_header: blobs[1].clone(),
+        blob_index: 1,
+        blob_path: batch_tree(&keys).path(1).expect("it is in the tree"),
+        batch_header,
+        table_root: table.root(),
+        attestation: Attestation::Compact {
+            signers: Bitmap::from_indices(
+                u32::from(OPERATORS),
+                signers.iter().map(|(index, _)| *index),
+            )
+            .expect("they are in the table"),
+        },
+        signature: aggregate_signatures(&signatures)
+            .expect("three signatures")
+            .to_bytes(),
+    };
+    let portable = compact.to_portable(table).expect("the table is its own");
+    [compact, portable]
+}
