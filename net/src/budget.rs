@@ -38,6 +38,11 @@ impl Budget {
         self.semaphore.available_permits() as u64 * UNIT
     }
 
+    /// Bytes reserved at the moment.
+    pub fn used(&self) -> u64 {
+        self.total.saturating_sub(self.available())
+    }
+
     /// Waits until so many bytes are free and takes them.
     ///
     /// # Errors

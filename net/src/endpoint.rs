@@ -28,6 +28,7 @@ pub(crate) mod close {
     pub(crate) const DONE: u32 = 0;
     pub(crate) const SHUTDOWN: u32 = 1;
     pub(crate) const NO_IDENTITY: u32 = 2;
+    pub(crate) const BUSY: u32 = 3;
 }
 
 fn bind_error(address: impl ToString, reason: impl ToString) -> NetError {

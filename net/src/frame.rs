@@ -55,6 +55,9 @@ pub(crate) fn lost(error: &ConnectionError, address: &str) -> NetError {
         ConnectionError::ApplicationClosed(by) if by.error_code == close::SHUTDOWN.into() => {
             unreachable("the peer is shutting down")
         }
+        ConnectionError::ApplicationClosed(by) if by.error_code == close::BUSY.into() => {
+            unreachable("the peer takes no more connections")
+        }
         ConnectionError::ApplicationClosed(_) => unreachable("the peer closed the connection"),
         ConnectionError::ConnectionClosed(by)
             if by.error_code == TransportErrorCode::CONNECTION_REFUSED =>

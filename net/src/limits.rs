@@ -8,16 +8,16 @@ use ashlar_proto::wire::limits;
 ///
 /// # Worst-case memory of a server
 ///
-/// With S connections of [strangers](crate::Admission::Stranger) and F [full](crate::Admission::Full) ones, S + F at most
-/// `max_connections`:
+/// With S connections of [strangers](crate::Admission::Stranger) and F [full](crate::Admission::Full) ones, S + F at
+/// most `max_connections` and S at most `max_stranger_connections`:
 ///
 /// * unread data in QUIC's buffers: `S * stranger_window + F * connection_window`
 /// * envelopes being read: `envelope_memory`, and about twice as much again while they are decoded
-/// * bulk data of requests, and of answers that the handler reserves for: `bulk_memory`
+/// * bulk data of requests, and of answers that the handler reserves for: `bulk_memory + stranger_memory`
 /// * the answers that a handler does not reserve for: at most `max_requests` of them
 ///
-/// Data on its way out is not copied: QUIC holds the answer's own bytes until they are acknowledged. With the defaults,
-/// one disperser and 511 strangers: 32 + 256 + 3 * 64 + 512 MiB, just below 1 GiB.
+/// Data on its way out is not copied: QUIC holds the answer's own bytes until they are acknowledged. With the
+/// defaults, one disperser and 448 strangers: 32 + 224 + 3 * 64 + 512 + 256 MiB, about 1.2 GiB.
 ///
 /// A client holds `connection_window` of unread data for each connected peer, and the answers.
 ///
@@ -34,12 +34,19 @@ pub struct NetLimits {
     pub max_bulk: u64,
     /// Server: bytes of bulk data in memory, all requests together. Default 512 MiB.
     pub bulk_memory: u64,
+    /// Server: the same for strangers, who have a budget of their own: whatever they do, there is memory for batches.
+    /// Default 256 MiB.
+    pub stranger_memory: u64,
     /// Server: bytes of envelopes being read, all requests together. Default 64 MiB.
     pub envelope_memory: u64,
     /// Server: connections at once; more are refused. Default 512.
     pub max_connections: usize,
+    /// Server: how many of them may be strangers'. Default 448.
+    pub max_stranger_connections: usize,
     /// Server: requests being worked on at once; more are answered `net.busy`. Default 256.
     pub max_requests: usize,
+    /// Server: how many of them may be strangers'. Default 192.
+    pub max_stranger_requests: usize,
     /// Streams, and with them requests, at once on a connection; more wait at the caller. Default 64.
     pub max_streams: u32,
     /// The same for a stranger. Default 16.
@@ -82,9 +89,12 @@ impl Default for NetLimits {
             max_stranger_envelope: limits::MAX_STRANGER_ENVELOPE,
             max_bulk: limits::MAX_BULK,
             bulk_memory: 512 << 20,
+            stranger_memory: 256 << 20,
             envelope_memory: 64 << 20,
             max_connections: 512,
+            max_stranger_connections: 448,
             max_requests: 256,
+            max_stranger_requests: 192,
             max_streams: 64,
             max_stranger_streams: 16,
             stream_window: 16 << 20,

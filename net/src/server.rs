@@ -100,11 +100,35 @@ struct Shared {
     handler: Arc<dyn Handler>,
     limits: NetLimits,
     bulk_memory: Budget,
+    stranger_memory: Budget,
     envelope_memory: Budget,
     connections: Arc<Semaphore>,
+    stranger_connections: Arc<Semaphore>,
     requests: Arc<Semaphore>,
+    stranger_requests: Arc<Semaphore>,
     stop: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// A request's place among those being worked on.
+type RequestSlot = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+
+impl Shared {
+    /// A place for a request, if there is one. Strangers cannot take all of them.
+    fn admit_request(&self, admission: Admission) -> Option<RequestSlot> {
+        let stranger = match admission {
+            Admission::Full => None,
+            Admission::Stranger => Some(
+                Arc::clone(&self.stranger_requests)
+                    .try_acquire_owned()
+                    .ok()?,
+            ),
+        };
+        Some((
+            Arc::clone(&self.requests).try_acquire_owned().ok()?,
+            stranger,
+        ))
+    }
 }
 
 /// A listening endpoint. Dropped, it stops at once; [`shutdown`](Self::shutdown) lets requests end first.
@@ -143,9 +167,12 @@ impl Server {
         let shared = Arc::new(Shared {
             handler,
             bulk_memory: Budget::new(limits.bulk_memory),
+            stranger_memory: Budget::new(limits.stranger_memory),
             envelope_memory: Budget::new(limits.envelope_memory),
             connections: Arc::new(Semaphore::new(limits.max_connections)),
+            stranger_connections: Arc::new(Semaphore::new(limits.max_stranger_connections)),
             requests: Arc::new(Semaphore::new(limits.max_requests)),
+            stranger_requests: Arc::new(Semaphore::new(limits.max_stranger_requests)),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits,
@@ -181,12 +208,9 @@ impl Server {
             .saturating_sub(self.shared.requests.available_permits())
     }
 
-    /// Bytes of bulk data in memory now.
+    /// Bytes of bulk data in memory now, strangers' included.
     pub fn bulk_memory_used(&self) -> u64 {
-        self.shared
-            .limits
-            .bulk_memory
-            .saturating_sub(self.shared.bulk_memory.available())
+        self.shared.bulk_memory.used() + self.shared.stranger_memory.used()
     }
 
     /// Takes no more requests, lets those under way end for [`NetLimits::shutdown_grace`] at most, then closes.
@@ -257,6 +281,18 @@ async fn connection(shared: Arc<Shared>, incoming: Incoming, slot: OwnedSemaphor
         connection.close(close::NO_IDENTITY.into(), b"no ed25519 key");
         return;
     };
+    // Known only now: a part of the connections is kept for those who have a part in the protocol.
+    let stranger_slot = match shared.handler.admission(&peer) {
+        Admission::Full => None,
+        Admission::Stranger => {
+            let Ok(slot) = Arc::clone(&shared.stranger_connections).try_acquire_owned() else {
+                tracing::debug!(%address, %peer, "connection closed: too many strangers");
+                connection.close(close::BUSY.into(), b"too many connections");
+                return;
+            };
+            Some(slot)
+        }
+    };
     let mut caller = Caller {
         peer,
         address,
@@ -282,7 +318,7 @@ async fn connection(shared: Arc<Shared>, incoming: Incoming, slot: OwnedSemaphor
             },
         }
     };
-    drop(slot);
+    drop((slot, stranger_slot));
     // What has begun is finished, even if nobody waits for the answer any more: a batch that is being stored is asked
     // for again, and then it is there. Each request has its own deadline.
     while streams.join_next().await.is_some() {}
@@ -323,13 +359,13 @@ async fn stream_task(
         total: Instant::now() + limits.request_timeout,
         stall: limits.stall_timeout,
     };
-    let reply = match Arc::clone(&shared.requests).try_acquire_owned() {
+    let reply = match shared.admit_request(admission) {
         // Quick, and before anything is read: whoever is refused can go elsewhere.
-        Err(_) => (
+        None => (
             ErrorReply::new("net.busy", Blame::Us, "too many requests at once").into(),
             None,
         ),
-        Ok(slot) => {
+        Some(slot) => {
             let reader = Reader::new(recv, wait, Arc::clone(&caller.address));
             let reply = match wait
                 .all(Phase::Handler, answer(&shared, &caller, admission, reader))
@@ -396,7 +432,11 @@ async fn answer(
     if got != expected {
         return Err(ashlar_proto::wire::WireError::BulkLength { got, expected }.into());
     }
-    let mut bulk = BulkReader::new(reader, got, shared.bulk_memory.clone());
+    let memory = match admission {
+        Admission::Full => &shared.bulk_memory,
+        Admission::Stranger => &shared.stranger_memory,
+    };
+    let mut bulk = BulkReader::new(reader, got, memory.clone());
     if got == 0 {
         bulk.end().await?;
     }

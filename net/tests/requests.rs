@@ -229,8 +229,7 @@ async fn what_is_too_large_is_not_even_sent() {
         ),
         "{error}"
     );
-    let (request, bulk) = store(50);
-    drop(bulk);
+    let request = Request::StoreBatch(store_batch(50));
     let error = client
         .request(&peer(&server), request, vec![], LONG)
         .await
@@ -272,9 +271,9 @@ async fn an_oversized_request_is_refused_by_the_server() {
     );
     assert_eq!(reply.expected.as_deref(), Some("at most 1048576"));
 
-    let (request, bulk) = store(50);
+    let request = Request::StoreBatch(store_batch(50));
     let error = client
-        .request(&peer(&server), request, bulk[..1].to_vec(), LONG)
+        .request(&peer(&server), request, vec![], LONG)
         .await
         .unwrap_err();
     let NetError::Remote(reply) = error else {
@@ -317,7 +316,7 @@ async fn an_oversized_answer_is_refused_by_the_client() {
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_get_small_envelopes_and_everything_else() {
     let toy = Arc::new(Toy {
-        strangers: true,
+        strangers: vec![key(CLIENT).public()],
         ..Toy::default()
     });
     let server = server(
@@ -515,4 +514,60 @@ async fn a_busy_server_says_so_at_once() {
     }
     until("slots are free", || server.requests() == 0).await;
     client.request(&peer, ping(5), vec![], LONG).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_cannot_take_every_place() {
+    let toy = Arc::new(Toy {
+        strangers: vec![key(9).public()],
+        ..Toy::default()
+    });
+    let limits = NetLimits {
+        max_connections: 3,
+        max_stranger_connections: 1,
+        max_requests: 3,
+        max_stranger_requests: 1,
+        stranger_memory: 20 << 20,
+        ..NetLimits::default()
+    };
+    let server = server(limits, Arc::clone(&toy));
+    let peer = peer(&server);
+    let stranger = || Client::new(&key(9), NetLimits::default()).unwrap();
+    let first = stranger();
+    let held = tokio::spawn({
+        let (first, peer) = (first.clone(), peer.clone());
+        async move { first.request(&peer, ping(HOLD), vec![], LONG).await }
+    });
+    until("it is handled", || {
+        toy.handling.load(std::sync::atomic::Ordering::SeqCst) == 1
+    })
+    .await;
+    let error = first
+        .request(&peer, ping(5), vec![], LONG)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, NetError::Remote(reply) if reply.code == "net.busy"),
+        "{error}"
+    );
+    let error = stranger()
+        .request(&peer, ping(5), vec![], LONG)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, NetError::Unreachable { reason, .. } if reason.contains("no more connections")),
+        "{error}"
+    );
+    // Meanwhile those with a part in the protocol are served.
+    let known = client(NetLimits::default());
+    known.request(&peer, ping(5), vec![], LONG).await.unwrap();
+    toy.release.notify_one();
+    held.await.unwrap().unwrap();
+    until("slots are free", || server.requests() == 0).await;
+    // An answer of 16 MiB fits into their own budget.
+    first
+        .request(&peer, get_slices(64), vec![], LONG)
+        .await
+        .unwrap();
+    until("memory is free", || server.bulk_memory_used() == 0).await;
 }

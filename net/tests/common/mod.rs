@@ -53,7 +53,8 @@ pub struct Toy {
     pub handling: AtomicUsize,
     pub most: AtomicUsize,
     pub release: Notify,
-    pub strangers: bool,
+    /// Who is a stranger; by default nobody.
+    pub strangers: Vec<NetworkPublicKey>,
 }
 
 impl Toy {
@@ -140,8 +141,8 @@ impl Handler for Toy {
         })
     }
 
-    fn admission(&self, _: &NetworkPublicKey) -> Admission {
-        if self.strangers {
+    fn admission(&self, peer: &NetworkPublicKey) -> Admission {
+        if self.strangers.contains(peer) {
             Admission::Stranger
         } else {
             Admission::Full
@@ -188,7 +189,7 @@ pub fn blob(payload_len: u64, salt: u64) -> BlobHeader {
 }
 
 /// A batch of blobs of 16 MiB, and all 64 chunks that an operator can have: about 17 MB of bulk data a blob.
-pub fn store(blobs: u64) -> (Request, Vec<Bytes>) {
+pub fn store_batch(blobs: u64) -> StoreBatch {
     let blob_headers: Vec<_> = (0..blobs).map(|salt| blob(PAYLOAD, salt)).collect();
     let keys: Vec<BlobKey> = blob_headers.iter().map(BlobHeader::blob_key).collect();
     let batch_header = BatchHeader {
@@ -201,14 +202,18 @@ pub fn store(blobs: u64) -> (Request, Vec<Bytes>) {
         sequence: 1,
         created_at_ms: 1,
     };
-    let runs = Runs::new(vec![(0, 64)]).unwrap();
-    let batch = StoreBatch {
+    StoreBatch {
         batch_header,
         blob_headers,
         chunk_proofs: vec![ProofBytes([0; 48]); 64],
         slice_proofs: vec![vec![vec![[0; 32]; 3]]; blobs as usize],
-        runs,
-    };
+        runs: Runs::new(vec![(0, 64)]).unwrap(),
+    }
+}
+
+/// Such a batch with its bulk data.
+pub fn store(blobs: u64) -> (Request, Vec<Bytes>) {
+    let batch = store_batch(blobs);
     let len = batch.layout().unwrap().len() as usize;
     let data: Bytes = (0..len)
         .map(|i| (i * 7 + i / 251) as u8)
