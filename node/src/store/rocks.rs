@@ -1,6 +1,6 @@
 //! The backend on disk: RocksDB, one column family for each space.
 //!
-//! * Slices are large and never change: they go to blob files (values from [`MIN_BLOB_BYTES`] up), so that compaction
+//! * Slices are large and never change: they go to blob files (values from 4 KiB up), so that compaction
 //!   moves keys only. Nothing is compressed: erasure-coded field elements do not shrink.
 //! * A synced write returns when the write-ahead log is on disk. When opening after a crash, an incomplete record at
 //!   the end of the log is cut off (it was never acknowledged); a broken record anywhere else refuses to open, because
@@ -23,7 +23,7 @@ use rocksdb::{
 use super::{Backend, BackendError, Durability, Put, Space, WindowId};
 
 /// Values from this size on go to blob files.
-pub const MIN_BLOB_BYTES: u64 = 4096;
+const MIN_BLOB_BYTES: u64 = 4096;
 const BLOB_FILE_BYTES: u64 = 256 << 20;
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 const DEFAULT_SPACE: &str = "default";

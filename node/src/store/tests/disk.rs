@@ -174,3 +174,57 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }
+
+/// On a real small file system (any folder on one of 64 to 512 MiB): full means no signature, reading goes on, and with
+/// room again writing works without a restart.
+#[test]
+#[ignore = "needs a small file system in ASHLAR_TEST_SMALL_DISK, such as a tmpfs of 128 MiB"]
+fn a_real_disk_fills_up() {
+    let root = std::env::var_os("ASHLAR_TEST_SMALL_DISK").expect("ASHLAR_TEST_SMALL_DISK");
+    let folder = tempfile::tempdir_in(root).unwrap();
+    let store = open(&folder.path().join("db")).unwrap();
+    let ballast = folder.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 40 << 20]).unwrap();
+    let mut stored = Vec::new();
+    let error = loop {
+        let number = stored.len() as u64;
+        assert!(number < 2000, "the file system is too large for this test");
+        let mut batch = sample(1, number, number, 950);
+        // Larger, so that it ends soon; the hashes do not fit any more, which only a check would see.
+        for blob in &mut batch.blobs {
+            let rows = blob.header.rows as usize;
+            blob.header.rows = 64 * rows as u32;
+            blob.header.payload_len *= 64;
+            blob.data = vec![number as u8; 64 * blob.data.len()].into();
+        }
+        match store.commit(&batch) {
+            Ok(_) => stored.push(batch),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.code(), "store.no_space", "{error}");
+    for batch in &stored {
+        let slices = store.batch_slices(&batch.digest, 1).unwrap().unwrap();
+        assert_eq!(slices.runs(), &batch.runs);
+        assert!(store.signed(1, batch.header.sequence).unwrap().is_some());
+    }
+    assert_eq!(store.probe().unwrap_err().code(), "store.no_space");
+    assert!(
+        store.batch(&stored[0].digest).unwrap().is_some(),
+        "a failed probe does not end reading"
+    );
+
+    std::fs::remove_file(&ballast).unwrap();
+    store.probe().unwrap();
+    let next = sample(1, 10_000, 10_000, 950);
+    store.commit(&next).unwrap();
+    store
+        .batch_slices(&next.digest, 0)
+        .unwrap()
+        .unwrap()
+        .check(512)
+        .unwrap();
+    for batch in &stored {
+        assert!(store.batch_slices(&batch.digest, 0).unwrap().is_some());
+    }
+}
