@@ -1,8 +1,9 @@
-//! The `ashlar` command: devnet, put, get, cert, node, disperser, keys, operators, demo.
+//! The `ashlar` command: devnet, put, get, cert, node, disperser, keys, operators, bench, demo.
 //!
 //! One file for each command group holds its options and what it does. Data goes to standard output, everything else
 //! to standard error; `--json` makes both machine-readable. Exit codes are those of [`error::Exit`].
 
+pub mod bench;
 pub mod cert;
 pub mod context;
 pub mod daemon;
@@ -83,6 +84,8 @@ pub enum Command {
     Keys(keys::KeysArgs),
     /// Look at the operator table
     Operators(operators::OperatorsArgs),
+    /// Measure how fast this machine is, next to the peers
+    Bench(bench::BenchArgs),
     /// Prove it on this machine: post a file, kill operators, rebuild it from the rest
     Demo(demo::DemoArgs),
 }
@@ -161,6 +164,7 @@ fn run(cli: Cli, ui: Ui) -> CliResult {
         Command::Disperser(args) => disperser::run(ui, args),
         Command::Keys(args) => keys::run(ui, args),
         Command::Operators(args) => operators::run(ui, args),
+        Command::Bench(args) => bench::run(ui, args),
         Command::Demo(args) => daemon::block_on(demo::run(ui, args)),
     }
 }

@@ -46,7 +46,7 @@ fn http_refuses_with_problem_documents() {
     refused(
         problem(&devnet, "POST", "/v1/blobs?quorums=9", &raw, b"x"),
         400,
-        "blob.unknown_quorum",
+        "quorum.unknown",
     );
     refused(
         problem(&devnet, "POST", "/v1/blobs?version=77", &raw, b"x"),
