@@ -219,7 +219,7 @@ impl Setup {
 
     pub(crate) fn lagrange_bases(&self) -> &FixedBases {
         self.lagrange_bases
-            .get_or_init(|| FixedBases::new(&self.lagrange))
+            .get_or_init(|| on_own_threads(|| FixedBases::new(&self.lagrange)))
     }
 
     pub(crate) fn fk20_bases(&self, cell_len: usize) -> &FixedBases {
