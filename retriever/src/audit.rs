@@ -19,7 +19,7 @@ use ashlar_proto::{
 use bytes::Bytes;
 
 use crate::fault::Fault;
-use crate::gather::Outcome;
+use crate::gather::{Arrival, Outcome};
 use crate::network::Network;
 use crate::plan::Ask;
 use crate::slices::{check_runs, internal};
@@ -69,7 +69,12 @@ impl AuditTask {
     }
 
     /// Asks one operator and checks its answer.
-    pub(crate) async fn run(self: Arc<Self>, operator: OperatorEntry, ask: Ask) -> Outcome<Bytes> {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        operator: OperatorEntry,
+        ask: Ask,
+        arrival: Arrival,
+    ) -> Outcome<Bytes> {
         let indices = match Runs::from_indices(&ask.indices) {
             Ok(indices) => indices,
             Err(error) => return Outcome::failed(internal(&error), 0),
@@ -88,6 +93,7 @@ impl AuditTask {
             Ok(answer) => answer,
             Err(fault) => return Outcome::failed(fault, 0),
         };
+        arrival.note();
         let bytes = bulk.len() as u64;
         let seed = match seed() {
             Ok(seed) => seed,

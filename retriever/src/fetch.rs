@@ -329,9 +329,13 @@ impl Inner {
             holders,
             random_seed()?,
         );
-        let gathered = gather(plan, fetch.start, table, cert.signers(), |entry, ask| {
-            task.clone().run(entry, ask)
-        })
+        let gathered = gather(
+            plan,
+            fetch.start,
+            table,
+            cert.signers(),
+            |entry, ask, arrival| task.clone().run(entry, ask, arrival),
+        )
         .await;
         let report = &mut fetch.report;
         report.slices_needed = needed;
@@ -383,9 +387,13 @@ impl Inner {
             holders,
             random_seed()?,
         );
-        let gathered = gather(plan, fetch.start, table, cert.signers(), |entry, ask| {
-            task.clone().run(entry, ask)
-        })
+        let gathered = gather(
+            plan,
+            fetch.start,
+            table,
+            cert.signers(),
+            |entry, ask, arrival| task.clone().run(entry, ask, arrival),
+        )
         .await;
         let bad: Vec<u32> = gathered
             .bad

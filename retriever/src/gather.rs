@@ -6,6 +6,7 @@ use std::future::Future;
 use ashlar_crypto::Coded;
 use ashlar_proto::{Bitmap, OperatorEntry};
 use ashlar_stake::OperatorTable;
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -33,6 +34,20 @@ impl<T> Outcome<T> {
             bytes,
             fault: Some(fault),
         }
+    }
+}
+
+/// Tells the plan that an answer is here, before it is checked.
+pub(crate) struct Arrival {
+    request: RequestId,
+    // Unbounded, and yet at most one message a request in flight.
+    tell: mpsc::UnboundedSender<RequestId>,
+}
+
+impl Arrival {
+    pub(crate) fn note(self) {
+        // Nobody listens any more: then the request is not wanted any more either.
+        let _ = self.tell.send(self.request);
     }
 }
 
@@ -133,7 +148,7 @@ pub(crate) async fn gather<T, F, R>(
 where
     T: Send + 'static,
     F: Future<Output = Outcome<T>> + Send + 'static,
-    R: Fn(OperatorEntry, Ask) -> F,
+    R: Fn(OperatorEntry, Ask, Arrival) -> F,
 {
     let mut ledger = Ledger {
         table,
@@ -145,6 +160,7 @@ where
     // Aborts everything still running when this future is dropped.
     let mut tasks: JoinSet<(RequestId, Outcome<T>)> = JoinSet::new();
     let mut ids: HashMap<tokio::task::Id, RequestId> = HashMap::new();
+    let (tell, mut arrivals) = mpsc::unbounded_channel();
     let mut items = BTreeMap::new();
     let mut bad = Vec::new();
     let mut bytes = 0;
@@ -175,7 +191,11 @@ where
             };
             ledger.asked(&ask, entry);
             let id = ask.request;
-            let work = request(entry.clone(), ask.clone());
+            let arrival = Arrival {
+                request: id,
+                tell: tell.clone(),
+            };
+            let work = request(entry.clone(), ask.clone(), arrival);
             let abort = tasks.spawn(async move { (id, work.await) });
             ids.insert(abort.id(), id);
             let sent = Instant::now();
@@ -185,6 +205,12 @@ where
             break step.state;
         };
         let (id, outcome) = tokio::select! {
+            // First, so that an arrival is never seen behind the deadline that it has met.
+            biased;
+            Some(id) = arrivals.recv() => {
+                plan.received(start.elapsed(), id);
+                continue;
+            }
             Some(joined) = tasks.join_next_with_id() => match joined {
                 Ok((task, finished)) => {
                     ids.remove(&task);

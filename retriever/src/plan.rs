@@ -13,6 +13,7 @@
 //! * An operator that has been quiet for `hedge_after` is *stalled*: what it owes is asked for elsewhere (a hedge).
 //! * **Budget**: indices requested, less those whose request has failed, never exceed `needed` plus `overhead_percent`
 //!   of it. Only a failure makes room for more. Everything requested counts, whether or not it arrived.
+//! * The time that our own check of an answer takes ([`Plan::received`]) counts against no operator.
 //! * A request past its deadline has failed. An operator that failed to answer rests (twice as long each time) and is
 //!   tried again `attempts` times in all; one that sent wrong data is never asked again.
 //! * It ends: with enough indices, with the proof that the operators left cannot supply enough, or at the deadline.
@@ -104,7 +105,7 @@ pub struct Ask {
 /// Why a request in flight is to be abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// Its deadline has passed.
+    /// Its deadline has passed, or the plan's.
     Expired,
     /// It ended before this request did; its operator was not late.
     Unneeded,
@@ -185,6 +186,8 @@ struct HolderState {
     /// What it may still be asked for: assigned, not refused, not found bad.
     indices: BTreeSet<u32>,
     in_flight: BTreeSet<u32>,
+    /// Of those in flight, how many it has yet to deliver: the others are here and being checked.
+    owed: usize,
     window: u32,
     failures: u32,
     /// Since when nothing has come while something was owed.
@@ -197,6 +200,8 @@ struct Flight {
     holder: usize,
     indices: Vec<u32>,
     expires: Duration,
+    /// The answer is here and being checked, which takes time of ours and is none of the operator's business.
+    received: bool,
 }
 
 /// The state machine. See the [module](self) for its rules.
@@ -232,6 +237,7 @@ impl Plan {
                 signer: holder.signer,
                 indices: holder.indices.into_iter().collect(),
                 in_flight: BTreeSet::new(),
+                owed: 0,
                 window,
                 failures: 0,
                 quiet_since: Duration::ZERO,
@@ -269,6 +275,23 @@ impl Plan {
         &self.good
     }
 
+    /// Reports that the answer to a request is here and will be [settled](Plan::settle) once it has been checked. From now
+    /// on its operator is not late, however long that takes.
+    pub fn received(&mut self, now: Duration, request: RequestId) {
+        let Some(flight) = self
+            .flights
+            .get_mut(&request)
+            .filter(|flight| !flight.received)
+        else {
+            return;
+        };
+        flight.received = true;
+        if let Some(holder) = self.holders.get_mut(flight.holder) {
+            holder.owed = holder.owed.saturating_sub(flight.indices.len());
+            holder.quiet_since = now;
+        }
+    }
+
     /// Reports the end of a request: the indices delivered and found good, and how it ended. `false` if the request is
     /// not in flight any more (it was abandoned): whatever it delivered must then be thrown away.
     pub fn settle(
@@ -289,6 +312,9 @@ impl Plan {
         self.failed += (flight.indices.len() - delivered.len()) as u64;
         let rest = self.rest_after(flight.holder, verdict);
         if let Some(holder) = self.holders.get_mut(flight.holder) {
+            if !flight.received {
+                holder.owed = holder.owed.saturating_sub(flight.indices.len());
+            }
             for index in &flight.indices {
                 holder.in_flight.remove(index);
                 if verdict == Verdict::Answered && !delivered.contains(index) {
@@ -367,10 +393,10 @@ impl Plan {
             step.stops.push(Stop {
                 request,
                 operator: self.operator(flight.holder),
-                reason: if stalled {
-                    StopReason::Overtaken
-                } else {
-                    StopReason::Unneeded
+                reason: match state {
+                    State::DeadlinePassed { .. } if !flight.received => StopReason::Expired,
+                    _ if stalled => StopReason::Overtaken,
+                    _ => StopReason::Unneeded,
                 },
             });
         }
@@ -412,7 +438,7 @@ impl Plan {
                     .is_none_or(|holder| holder.life == Life::Gone);
                 if gone {
                     Some((*request, StopReason::Dropped))
-                } else if flight.expires <= now {
+                } else if flight.expires <= now && !flight.received {
                     Some((*request, StopReason::Expired))
                 } else {
                     None
@@ -450,8 +476,7 @@ impl Plan {
 
     fn stalls_at(&self, holder: &HolderState) -> Duration {
         let units = holder
-            .in_flight
-            .len()
+            .owed
             .min(self.config.units(self.config.max_request_bytes) as usize);
         holder.quiet_since
             + self.config.hedge_after
@@ -459,19 +484,19 @@ impl Plan {
     }
 
     fn is_stalled(&self, holder: &HolderState, now: Duration) -> bool {
-        !holder.in_flight.is_empty() && now >= self.stalls_at(holder)
+        holder.owed > 0 && now >= self.stalls_at(holder)
     }
 
     fn wake_at(&self, now: Duration) -> Duration {
         let mut wake = self.config.deadline;
-        for flight in self.flights.values() {
+        for flight in self.flights.values().filter(|flight| !flight.received) {
             wake = wake.min(flight.expires);
         }
         for holder in &self.holders {
             if let Life::Resting { until } = holder.life {
                 wake = wake.min(until);
             }
-            if !holder.in_flight.is_empty() {
+            if holder.owed > 0 {
                 // One that has stalled already is hedged already: only its deadline is left to wait for.
                 let at = self.stalls_at(holder);
                 if at > now {
@@ -557,12 +582,13 @@ impl Plan {
             let Some(holder) = self.holders.get_mut(position) else {
                 return;
             };
-            if holder.in_flight.is_empty() {
+            if holder.owed == 0 {
                 holder.quiet_since = now;
             }
             holder.in_flight.extend(part);
             // Requests to one operator share its link: the last of them has to wait for the others.
-            let owed = holder.in_flight.len();
+            holder.owed += part.len();
+            let owed = holder.owed;
             let operator = holder.operator;
             let timeout = (self.config.request_timeout
                 + self.config.transfer(owed, self.config.min_rate))
@@ -576,6 +602,7 @@ impl Plan {
                     holder: position,
                     indices: part.to_vec(),
                     expires: now + timeout,
+                    received: false,
                 },
             );
             asks.push(Ask {

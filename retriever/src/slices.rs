@@ -8,7 +8,7 @@ use ashlar_proto::{BlobHeader, BlobKey, OperatorEntry, Runs};
 use bytes::Bytes;
 
 use crate::fault::Fault;
-use crate::gather::Outcome;
+use crate::gather::{Arrival, Outcome};
 use crate::network::Network;
 use crate::plan::Ask;
 
@@ -26,7 +26,12 @@ impl SlicesTask {
     }
 
     /// Asks one operator and checks its answer.
-    pub(crate) async fn run(self: Arc<Self>, operator: OperatorEntry, ask: Ask) -> Outcome<Bytes> {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        operator: OperatorEntry,
+        ask: Ask,
+        arrival: Arrival,
+    ) -> Outcome<Bytes> {
         let indices = match Runs::from_indices(&ask.indices) {
             Ok(indices) => indices,
             Err(error) => return Outcome::failed(internal(&error), 0),
@@ -44,6 +49,7 @@ impl SlicesTask {
             Ok(answer) => answer,
             Err(fault) => return Outcome::failed(fault, 0),
         };
+        arrival.note();
         let bytes = bulk.len() as u64;
         let checked =
             tokio::task::spawn_blocking(move || self.check(response, bulk, &indices)).await;

@@ -176,6 +176,22 @@ fn a_late_answer_still_counts_until_the_deadline_of_its_request() {
 }
 
 #[test]
+fn an_answer_that_is_being_checked_is_neither_late_nor_hedged() {
+    let mut plan = Plan::new(config(10), vec![holder(0, 0..10), holder(1, 10..30)], 7);
+    let ask = plan.poll(Duration::ZERO).asks.remove(0);
+    plan.received(ms(50), ask.request);
+    // Far beyond hedge_after and the request's deadline.
+    let step = plan.poll(ms(5_000));
+    assert!(step.asks.iter().all(|ask| ask.operator == 0), "{step:?}");
+    assert!(step.stops.is_empty());
+    assert!(plan.settle(ms(5_001), ask.request, &ask.indices, Verdict::Answered));
+    assert_eq!(plan.good().len(), ask.indices.len());
+    assert_eq!(plan.failed(), 0);
+    // Nothing is owed: reporting it again changes nothing.
+    plan.received(ms(5_002), ask.request);
+}
+
+#[test]
 fn the_budget_stops_hedging_and_a_failure_reopens_it() {
     // Five operators of two indices each hang; spare is 1, so one hedge and no more until a deadline passes.
     let mut holders: Vec<Holder> = (0..5).map(|i| holder(i, 2 * i..2 * i + 2)).collect();
@@ -301,6 +317,11 @@ fn the_deadline_ends_it() {
     assert_eq!(step.asks.len(), 1);
     let end = plan.poll(ms(20_000));
     assert_eq!(end.state, State::DeadlinePassed { good: 0 });
+    assert!(
+        end.stops
+            .iter()
+            .all(|stop| stop.reason == StopReason::Expired)
+    );
     assert_eq!(plan.poll(ms(30_000)).state, end.state);
 }
 
