@@ -111,21 +111,56 @@ fn points_in_wrong_places_are_refused() {
     );
 }
 
-/// Threads of a pool that wait for a table must not be handed work that needs the same table.
+/// A thread of a pool that makes a table must not be handed other work of that pool meanwhile: it may need the same
+/// table. Here one part of the table's work waits for jobs of the pool that only the other thread may take.
 #[test]
-fn tables_may_be_asked_for_from_many_threads_at_once() {
-    let (done, finished) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let setup = Setup::from_bytes(ETHEREUM).unwrap();
-        let code = Code::new(2, 128).unwrap();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(4)
+fn a_thread_that_makes_a_table_takes_no_other_work() {
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::{Arc, mpsc};
+    use std::time::{Duration, Instant};
+
+    thread_local!(static MAKES_A_TABLE: Cell<bool> = const { Cell::new(false) });
+    const JOBS: usize = 8;
+    fn wait_for(condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !condition() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+    }
+
+    let pool = Arc::new(
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(2)
             .build()
-            .unwrap();
-        pool.install(|| (0..64).into_par_iter().for_each(|_| setup.prepare(code)));
+            .unwrap(),
+    );
+    let (jobs, taken_by_maker) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let started = AtomicBool::new(false);
+    let (done, finished) = mpsc::channel();
+    let outer = Arc::clone(&pool);
+    let (count, taken) = (Arc::clone(&jobs), Arc::clone(&taken_by_maker));
+    pool.spawn(move || {
+        MAKES_A_TABLE.set(true);
+        let first = || wait_for(|| started.load(Ordering::SeqCst));
+        let second = || {
+            started.store(true, Ordering::SeqCst);
+            for _ in 0..JOBS {
+                let (count, taken) = (Arc::clone(&count), Arc::clone(&taken));
+                outer.spawn(move || {
+                    taken.fetch_add(usize::from(MAKES_A_TABLE.get()), Ordering::SeqCst);
+                    count.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+            wait_for(|| count.load(Ordering::SeqCst) == JOBS);
+        };
+        on_own_threads(|| rayon::join(first, second));
+        MAKES_A_TABLE.set(false);
         done.send(()).unwrap();
     });
     finished
-        .recv_timeout(std::time::Duration::from_secs(300))
-        .expect("no thread waits for itself");
+        .recv_timeout(Duration::from_secs(120))
+        .expect("the table is made");
+    assert_eq!(jobs.load(Ordering::SeqCst), JOBS);
+    assert_eq!(taken_by_maker.load(Ordering::SeqCst), 0);
 }
