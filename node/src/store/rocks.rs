@@ -33,7 +33,7 @@ const DEFAULT_SPACE: &str = "default";
 pub struct RocksOptions {
     /// Folder; created if missing.
     pub path: PathBuf,
-    /// Most bytes in write buffers, over all spaces. The write-ahead log is kept to four times that.
+    /// Most bytes in write buffers, over all spaces. The write-ahead log is kept to about as much.
     pub write_buffer_bytes: usize,
     /// Most files held open.
     pub max_open_files: i32,
@@ -136,20 +136,23 @@ fn handle(db: &DB, space: Space) -> Option<Arc<BoundColumnFamily<'_>>> {
     db.cf_handle(&space.name())
 }
 
-fn database_options(options: &RocksOptions) -> Options {
-    let mut db = Options::default();
+fn database_options(options: &RocksOptions) -> Result<Options, BackendError> {
+    // Opening a full disk must work, for serving: what is in the log stays there until there is room to flush it.
+    let mut db = Options::default()
+        .get_options_from_string("avoid_flush_during_recovery=true")
+        .map_err(from_rocks)?;
     db.create_if_missing(true);
     db.create_missing_column_families(true);
     db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     db.set_paranoid_checks(true);
     db.set_db_write_buffer_size(options.write_buffer_bytes);
     // Windows that see no more writes are flushed when the log gets long; else their first records would pin it.
-    db.set_max_total_wal_size(options.write_buffer_bytes as u64 * 4);
+    db.set_max_total_wal_size(options.write_buffer_bytes as u64);
     db.set_max_open_files(options.max_open_files);
     db.set_max_background_jobs(2);
     db.set_keep_log_file_num(4);
     db.set_max_log_file_size(8 << 20);
-    db
+    Ok(db)
 }
 
 fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options {
@@ -174,7 +177,7 @@ fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options
 }
 
 fn open_db(options: &RocksOptions, cache: &Cache) -> Result<(DB, Vec<WindowId>), BackendError> {
-    let db_options = database_options(options);
+    let db_options = database_options(options)?;
     std::fs::create_dir_all(&options.path).map_err(|error| BackendError::Io {
         detail: format!("create the folder {}: {error}", options.path.display()),
     })?;
@@ -334,7 +337,7 @@ impl Backend for RocksBackend {
                         space_options(space, &self.options, &self.cache),
                     )
                 });
-                let options = database_options(&self.options);
+                let options = database_options(&self.options)?;
                 *guard = DB::open_cf_descriptors_read_only(
                     &options,
                     &self.options.path,

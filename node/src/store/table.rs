@@ -14,6 +14,8 @@ use super::{
 const LAYOUT: u32 = 1;
 /// Locks for (disperser, sequence): two keys that share one wait for each other, nothing worse.
 const LOCKS: usize = 64;
+/// Size of a trial write: on a full disk a few bytes still find room in a half-used page.
+const PROBE_BYTES: usize = 64 << 10;
 /// Directory entries read at once when counting.
 const PAGE: usize = 1024;
 
@@ -403,7 +405,7 @@ impl<B: Backend> Store for TableStore<B> {
     fn probe(&self) -> Result<(), StoreError> {
         let probe = || {
             let key = codec::META_PROBE.to_vec();
-            let value = codec::seal(&key, b"probe");
+            let value = codec::seal(&key, &[0; PROBE_BYTES]);
             let put = Put {
                 space: Space::Meta,
                 key,
