@@ -149,6 +149,3 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         ))
         .with_state(state)
 }
-
-#[cfg(test)]
-mod tests;

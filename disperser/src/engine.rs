@@ -42,7 +42,8 @@ pub(crate) fn now_ms() -> u64 {
 /// An encoded blob with its share of the memory budget, which goes back when this is dropped.
 pub(crate) struct Held {
     pub(crate) blob: Arc<EncodedBlob>,
-    pub(crate) memory: OwnedSemaphorePermit,
+    /// Never looked at: its drop is what counts.
+    pub(crate) _memory: OwnedSemaphorePermit,
 }
 
 /// Everything the pipeline's tasks share.
@@ -334,7 +335,13 @@ impl Engine {
                 .inc_by(u64::from(blob.header.rows));
             if let Some(memory) = memory.remove(&blob.id) {
                 // The batcher lives as long as the engine; if it is gone the disperser stops.
-                let _ = self.encoded.send(Held { blob, memory }).await;
+                let _ = self
+                    .encoded
+                    .send(Held {
+                        blob,
+                        _memory: memory,
+                    })
+                    .await;
             }
         }
     }

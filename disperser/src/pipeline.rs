@@ -91,19 +91,22 @@ impl Engine {
                 () = self.stirred.notified() => {}
                 // With all slots taken the interval says nothing: the end of a batch stirs.
                 () = sleep_until(wake), if wake.is_some() && !full => {}
-                Some(ended) = batches.join_next(), if !batches.is_empty() => {
-                    if let Err(error) = ended
-                        && error.is_panic()
-                    {
-                        // Its blobs stay on disk; a restart continues them.
-                        self.health.raise(Cause::Task("batch"), format!("a batch panicked: {error}"));
-                    }
-                }
+                Some(ended) = batches.join_next(), if !batches.is_empty() => self.note_panic(ended),
                 () = self.stop.cancelled() => {}
             }
         }
         // What is under way is on disk: the next start continues it.
         batches.shutdown().await;
+    }
+
+    /// A batch that panicked: its blobs stay on disk, a restart continues them.
+    fn note_panic(&self, ended: Result<(), tokio::task::JoinError>) {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            self.health
+                .raise(Cause::Task("batch"), format!("a batch panicked: {error}"));
+        }
     }
 
     fn pressure(&self, encoded: &mpsc::Receiver<Held>) -> Pressure {
@@ -595,7 +598,9 @@ impl Engine {
                 Err(None) => return,
             }
         }
-        while flights.join_next().await.is_some() {}
+        while let Some(ended) = flights.join_next().await {
+            self.note_panic(ended);
+        }
     }
 
     /// A batch as it was before the restart; `Err(Some(why))` if it cannot be, `Err(None)` if the disperser stops.
@@ -650,7 +655,10 @@ impl Engine {
                 None => return Err(None),
             };
             let memory = memory.split(units as usize).ok_or(None)?;
-            held.push(Held { blob, memory });
+            held.push(Held {
+                blob,
+                _memory: memory,
+            });
         }
         let blobs = held.iter().map(|held| Arc::clone(&held.blob)).collect();
         let matrix = Matrix::resume(blobs, table, record.header.clone())

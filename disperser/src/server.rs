@@ -98,6 +98,25 @@ impl Disperser {
             }
         });
 
+        let pool = Pool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
+            what: format!("no threads: {error}"),
+        })?;
+        // Tables of seconds of work, made before the first blob needs them.
+        let codes: Vec<_> = config
+            .protocol_versions()
+            .map(|version| version.code)
+            .collect();
+        let prepared = pool
+            .run(move || {
+                codes
+                    .into_iter()
+                    .for_each(|code| Setup::ethereum().prepare(code))
+            })
+            .await;
+        prepared.map_err(|_| DisperserError::Internal {
+            what: "the ceremony's setup cannot be prepared".into(),
+        })?;
+
         let owner = network_key.public();
         let limits = OpenLimits {
             blobs: config.accept.max_open_blobs,
@@ -105,17 +124,12 @@ impl Disperser {
         };
         let for_registry = Arc::clone(&metrics);
         let opened = tokio::task::spawn_blocking(move || {
-            // Validating the setup takes a moment too: not on the first blob's time.
-            Setup::ethereum();
             let store = Store::open(open()?, &owner, now_ms())?;
             Registry::open(store, limits, for_registry)
         });
         let registry = opened.await.map_err(|error| DisperserError::Internal {
             what: error.to_string(),
         })??;
-        let pool = Pool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
-            what: format!("no threads: {error}"),
-        })?;
         let net = NetLimits {
             max_bulk: bulk_for_rows(config.batch.max_rows),
             // An operator that checks and syncs a large batch says nothing meanwhile.

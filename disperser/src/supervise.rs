@@ -14,7 +14,7 @@ use crate::health::{Cause, Health};
 
 /// Runs tasks and watches over them. All of them are needed: the end of one means that the process should stop.
 #[derive(Debug)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     health: Arc<Health>,
     stop: CancellationToken,
     fatal: watch::Sender<Option<String>>,
@@ -23,7 +23,7 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// One that reports to `health`.
-    pub fn new(health: Arc<Health>) -> Self {
+    pub(crate) fn new(health: Arc<Health>) -> Self {
         Self {
             health,
             stop: CancellationToken::new(),
@@ -33,12 +33,12 @@ impl Supervisor {
     }
 
     /// Cancelled when the disperser stops: tasks select on it.
-    pub fn stop_token(&self) -> CancellationToken {
+    pub(crate) fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// Starts a task that runs until the disperser stops.
-    pub fn spawn<F>(&self, name: &'static str, task: F)
+    pub(crate) fn spawn<F>(&self, name: &'static str, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -67,7 +67,7 @@ impl Supervisor {
     }
 
     /// Waits until a task ends that should not, and says why it did.
-    pub async fn failed(&self) -> String {
+    pub(crate) async fn failed(&self) -> String {
         let mut fatal = self.fatal.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
         match fatal.wait_for(Option::is_some).await {
@@ -77,7 +77,7 @@ impl Supervisor {
     }
 
     /// Tells all tasks to stop and waits for them, at most `patience`; then they are aborted.
-    pub async fn shutdown(&self, patience: Duration) {
+    pub(crate) async fn shutdown(&self, patience: Duration) {
         self.stop.cancel();
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));

@@ -112,7 +112,7 @@ proptest! {
         let mut left: Vec<(Lane, usize, Duration)> = Vec::new();
         let mut now = Duration::ZERO;
         let mut rows_of = Vec::new();
-        let mut take = |batcher: &mut Batcher<usize>, left: &mut Vec<(Lane, usize, Duration)>, rows_of: &[u32], now| {
+        let take = |batcher: &mut Batcher<usize>, left: &mut Vec<(Lane, usize, Duration)>, rows_of: &[u32], now| {
             while let Some((lane, batch)) = batcher.poll(now, Pressure::None) {
                 assert!(batch.len() <= limits.max_blobs);
                 assert!(batch.iter().map(|b| rows_of[*b]).sum::<u32>() <= limits.max_rows);
@@ -131,7 +131,9 @@ proptest! {
             batcher.push(now, lane(&[quorum]), rows, number);
             take(&mut batcher, &mut left, &rows_of, now);
         }
-        take(&mut batcher, &mut left, &rows_of, now + limits.interval);
+        while let Some(wake) = batcher.next_wake() {
+            take(&mut batcher, &mut left, &rows_of, wake);
+        }
         prop_assert!(batcher.is_empty());
         let mut seen: Vec<usize> = left.iter().map(|(_, number, _)| *number).collect();
         for quorum in 0..3 {
