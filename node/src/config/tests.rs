@@ -74,7 +74,8 @@ fn unknown_keys_are_refused_with_their_place() {
 
 #[test]
 fn every_rule_refuses_and_names_its_key() {
-    let cases: Vec<(&str, Box<dyn Fn(&mut NodeConfig)>)> = vec![
+    type Change = Box<dyn Fn(&mut NodeConfig)>;
+    let cases: Vec<(&str, Change)> = vec![
         ("accept.versions", Box::new(|c| c.accept.versions.clear())),
         (
             "accept.versions",

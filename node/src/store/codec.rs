@@ -172,7 +172,7 @@ impl Reader<'_> {
             [start, len] => Some((*start, *len)),
             _ => None,
         });
-        if flat.len() % 2 != 0 {
+        if !flat.len().is_multiple_of(2) {
             return Err(self.fail("half a run of indices"));
         }
         Runs::new(pairs.collect()).map_err(|e| self.fail(e))
