@@ -53,7 +53,7 @@ fn main() -> Result<(), BenchError> {
                     pool.install(|| {
                         (0..runs)
                             .map(|_| match black_box(candidate.time_once()) {
-                                Ok(time) => time,
+                                Ok(run) => run.wall,
                                 Err(error) => {
                                     failure = Some(error);
                                     Duration::ZERO

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use nix::time::ClockId;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::BenchError;
@@ -25,7 +26,23 @@ const TURN: Duration = Duration::from_millis(50);
 /// More runs than this of one candidate tell nothing new.
 const MOST_RUNS: usize = 5000;
 
-type Timed<'a> = Box<dyn Fn() -> Result<Duration, BenchError> + Send + Sync + 'a>;
+/// One run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// From start to end.
+    pub wall: Duration,
+    /// Work of all threads of this process together: what the run would have taken on one thread if nothing else had
+    /// been running. On a busy machine it tells more than `wall`.
+    pub cpu: Duration,
+}
+
+/// CPU time that this process has used so far.
+fn cpu_time() -> Duration {
+    let clock = ClockId::CLOCK_PROCESS_CPUTIME_ID;
+    nix::time::clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
+}
+
+type Timed<'a> = Box<dyn Fn() -> Result<Run, BenchError> + Send + Sync + 'a>;
 type Checked<'a> = Box<dyn Fn() -> Result<Vec<u8>, BenchError> + Send + Sync + 'a>;
 
 /// One implementation of an operation, with its input.
@@ -48,10 +65,13 @@ impl<'a> Candidate<'a> {
         run: impl Fn() -> Result<T, BenchError> + Send + Sync + 'a,
     ) -> Self {
         let timed = move || {
-            let start = Instant::now();
+            let (start, cpu) = (Instant::now(), cpu_time());
             let result = black_box(run());
-            let time = start.elapsed();
-            result.map(|_| time)
+            let run = Run {
+                wall: start.elapsed(),
+                cpu: cpu_time().saturating_sub(cpu),
+            };
+            result.map(|_| run)
         };
         Self {
             implementation,
@@ -84,7 +104,7 @@ impl<'a> Candidate<'a> {
     ///
     /// # Errors
     /// The candidate failed.
-    pub fn time_once(&self) -> Result<Duration, BenchError> {
+    pub fn time_once(&self) -> Result<Run, BenchError> {
         (self.timed)()
     }
 }
@@ -150,6 +170,8 @@ pub fn compare(op: Op, candidates: &[Candidate<'_>], pools: &mut Pools) -> Resul
 pub struct Times {
     /// The middle one of all runs.
     pub median: Duration,
+    /// The middle one of the CPU times, see [`Run::cpu`].
+    pub cpu: Duration,
     /// The fastest.
     pub min: Duration,
     /// How many.
@@ -157,16 +179,25 @@ pub struct Times {
 }
 
 impl Times {
-    fn of(mut runs: Vec<Duration>) -> Self {
-        runs.sort_unstable();
-        let at = |index: usize| runs.get(index).copied().unwrap_or_default();
-        let median = (at(runs.len() / 2) + at(runs.len().saturating_sub(1) / 2)) / 2;
+    fn of(runs: &[Run]) -> Self {
+        let sorted = |part: fn(&Run) -> Duration| {
+            let mut times: Vec<_> = runs.iter().map(part).collect();
+            times.sort_unstable();
+            times
+        };
+        let wall = sorted(|run| run.wall);
         Self {
-            median,
-            min: at(0),
+            median: median(&wall),
+            cpu: median(&sorted(|run| run.cpu)),
+            min: wall.first().copied().unwrap_or_default(),
             runs: runs.len(),
         }
     }
+}
+
+fn median(sorted: &[Duration]) -> Duration {
+    let at = |index: usize| sorted.get(index).copied().unwrap_or_default();
+    (at(sorted.len() / 2) + at(sorted.len().saturating_sub(1) / 2)) / 2
 }
 
 /// Times all candidates, in turns; the results are in the order of the candidates.
@@ -178,7 +209,7 @@ pub fn measure(
     pools: &mut Pools,
     effort: Effort,
 ) -> Result<Vec<Times>, BenchError> {
-    let mut all: Vec<(Vec<Duration>, Duration)> =
+    let mut all: Vec<(Vec<Run>, Duration)> =
         candidates.iter().map(|_| Default::default()).collect();
     let wants = |runs: usize, spent: Duration| {
         runs < effort.runs.max(1) || (spent < effort.time && runs < MOST_RUNS)
@@ -194,16 +225,16 @@ pub fn measure(
             pools.get(candidate.threads)?.install(|| {
                 let mut turn = Duration::ZERO;
                 while turn < TURN && wants(runs.len(), *spent) {
-                    let time = candidate.time_once()?;
-                    runs.push(time);
-                    turn += time;
-                    *spent += time;
+                    let run = candidate.time_once()?;
+                    runs.push(run);
+                    turn += run.wall;
+                    *spent += run.wall;
                 }
                 Ok(())
             })?;
         }
         if !busy {
-            return Ok(all.into_iter().map(|(runs, _)| Times::of(runs)).collect());
+            return Ok(all.into_iter().map(|(runs, _)| Times::of(&runs)).collect());
         }
     }
 }
@@ -215,7 +246,11 @@ mod tests {
     use super::*;
 
     fn times(nanos: &[u64]) -> Times {
-        Times::of(nanos.iter().copied().map(Duration::from_nanos).collect())
+        let run = |nanos: &u64| Run {
+            wall: Duration::from_nanos(*nanos),
+            cpu: Duration::from_nanos(1000 - nanos),
+        };
+        Times::of(&nanos.iter().map(run).collect::<Vec<_>>())
     }
 
     #[test]
@@ -224,6 +259,25 @@ mod tests {
         assert_eq!(times(&[5, 1, 3]).min.as_nanos(), 1);
         assert_eq!(times(&[8, 2, 4, 6]).median.as_nanos(), 5);
         assert_eq!(times(&[7]).median.as_nanos(), 7);
+        assert_eq!(times(&[5, 1, 2]).cpu.as_nanos(), 998);
+    }
+
+    #[test]
+    fn cpu_time_is_counted() {
+        let mut pools = Pools::default();
+        let spin = || {
+            let start = cpu_time();
+            while cpu_time().saturating_sub(start) < Duration::from_millis(20) {
+                std::hint::spin_loop();
+            }
+            Ok(())
+        };
+        let effort = Effort {
+            time: Duration::ZERO,
+            runs: 1,
+        };
+        let times = measure(&[Candidate::new("spin", spin)], &mut pools, effort).unwrap();
+        assert!(times[0].cpu >= Duration::from_millis(20), "{times:?}");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Record {
     pub median_ns: u64,
     /// The fastest run, nanoseconds.
     pub min_ns: u64,
+    /// Median of the CPU time of a run, all threads together, nanoseconds: what to compare on a busy machine.
+    pub cpu_ns: u64,
     /// Bytes of payload that one run takes care of.
     pub payload_bytes: u64,
     /// How many runs.
@@ -41,6 +43,7 @@ impl Record {
             threads: candidate.threads,
             median_ns: nanos(times.median),
             min_ns: nanos(times.min),
+            cpu_ns: nanos(times.cpu),
             payload_bytes,
             runs: times.runs,
         }
@@ -56,8 +59,8 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// One operation's part of the table. The last column is the time in terms of ours, on the fewest threads that ours
-/// was measured on.
+/// One operation's part of the table. The last two columns are the times in terms of ours, on the fewest threads that
+/// ours was measured on: by the clock, and by CPU time.
 pub fn table(op: Op, records: &[Record]) -> String {
     let ours = records
         .iter()
@@ -65,12 +68,9 @@ pub fn table(op: Op, records: &[Record]) -> String {
         .min_by_key(|record| record.threads);
     let mut text = format!("{op}\n");
     for record in records {
-        let ratio = ours.map_or_else(String::new, |ours| {
-            format!(
-                "{:>7.2} ×",
-                record.median_ns as f64 / ours.median_ns.max(1) as f64
-            )
-        });
+        let ratio = |of: fn(&Record) -> u64| {
+            ours.map_or(f64::NAN, |ours| of(record) as f64 / of(ours).max(1) as f64)
+        };
         let threads = match record.threads {
             1 => "1 thread ".to_owned(),
             threads => format!("{threads} threads"),
@@ -78,12 +78,15 @@ pub fn table(op: Op, records: &[Record]) -> String {
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "  {:<26} {:<9} {threads}  median {:>11}  min {:>11} {:>9.1} MB/s {ratio}",
+            "  {:<24} {:<8} {threads}  median {:>12}  min {:>12}  cpu {:>12} {:>8.1} MB/s {:>6.2} × cpu {:>5.2} ×",
             record.implementation,
             record.kernel,
             milliseconds(record.median_ns),
             milliseconds(record.min_ns),
+            milliseconds(record.cpu_ns),
             record.megabytes_per_second(),
+            ratio(|record| record.median_ns),
+            ratio(|record| record.cpu_ns),
         );
     }
     text

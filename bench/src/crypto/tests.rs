@@ -195,6 +195,7 @@ fn ratios_are_in_terms_of_ours_on_one_thread() {
         threads,
         median_ns,
         min_ns: median_ns,
+        cpu_ns: median_ns * 3 / threads as u64,
         payload_bytes: 131_072,
         runs: 3,
     };
@@ -206,8 +207,14 @@ fn ratios_are_in_terms_of_ours_on_one_thread() {
             record("peer", 1, 5_000_000),
         ],
     );
-    assert!(text.lines().nth(1).unwrap().ends_with("0.50 ×"), "{text}");
-    assert!(text.lines().nth(3).unwrap().ends_with("2.50 ×"), "{text}");
+    assert!(
+        text.lines().nth(1).unwrap().contains("0.50 × cpu  0.25 ×"),
+        "{text}"
+    );
+    assert!(
+        text.lines().nth(3).unwrap().contains("2.50 × cpu  2.50 ×"),
+        "{text}"
+    );
     assert!(text.lines().nth(2).unwrap().contains("65.5 MB/s"), "{text}");
 }
 
