@@ -190,7 +190,9 @@ impl Client {
                 Ok(events) => {
                     let mut events = std::pin::pin!(events);
                     while let Some(Ok(status)) = events.next().await {
-                        if status.id != submitted.id {
+                        // A failure may be history: events are told from the first, and a blob that failed may
+                        // have been posted again since. The status says.
+                        if status.id != submitted.id || status.state == BlobState::Failed {
                             break;
                         }
                         if status.state != *last {

@@ -27,24 +27,29 @@ use axum::{Json, Router};
 use futures::StreamExt;
 use world::{Batch, Behaviour, World, noise};
 
+type Change = fn(&World, &Batch, Certificate) -> Vec<u8>;
+
 /// What the disperser is to do wrong.
 #[derive(Clone, Default)]
 struct Orders {
     /// Refuse the first so many posts with this status.
     refuse: Option<(u32, u16, Option<&'static str>)>,
-    /// Close the connection of the first so many posts without an answer.
+    /// Name the submission otherwise.
     wrong_id: bool,
     /// The path of events does not exist.
     no_events: bool,
     /// The stream of events breaks after the second event, this many times.
     break_events: u32,
-    /// Events are not what they should be.
+    /// Events carry other data.
     odd_events: bool,
+    /// Tell of a failure that is past.
+    failed_before: bool,
+    /// Give the blob up.
     fail: bool,
     /// Never gets further than this state.
     stuck: bool,
     /// Changes the certificate.
-    certificate: Option<fn(&World, &Batch, Certificate) -> Vec<u8>>,
+    certificate: Option<Change>,
     /// Encodes this instead of the payload.
     other_payload: Option<Vec<u8>>,
 }
@@ -243,6 +248,9 @@ async fn events(State(disperser): Shared, Path(name): Path<String>) -> Response 
     ];
     if !disperser.orders.stuck {
         states.push(disperser.last_state());
+    }
+    if disperser.orders.failed_before {
+        states.insert(0, BlobState::Failed);
     }
     let broken = number < disperser.orders.break_events;
     states.truncate(if broken { 2 } else { 9 });
@@ -642,6 +650,16 @@ async fn events_that_break_are_opened_again_and_missing_ones_replaced_by_looking
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_failure_told_by_events_is_history_if_the_status_says_so() {
+    let orders = Orders {
+        failed_before: true,
+        ..Orders::default()
+    };
+    let (_, states) = waited(orders, Duration::from_secs(30)).await;
+    assert_eq!(*states.unwrap().last().unwrap(), BlobState::Certified);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failure_and_deadline_are_different() {
     let (_, result) = waited(
         Orders {
@@ -675,10 +693,7 @@ async fn failure_and_deadline_are_different() {
     };
 }
 
-async fn certified_with(
-    trust: fn(&World) -> Trust,
-    change: fn(&World, &Batch, Certificate) -> Vec<u8>,
-) -> Result<bool, ClientError> {
+async fn certified_with(trust: fn(&World) -> Trust, change: Change) -> Result<bool, ClientError> {
     let (disperser, url) = start(Orders {
         certificate: Some(change),
         ..Orders::default()

@@ -168,7 +168,7 @@ impl Inner {
         }
         let _memory = self.book_memory(fetch).await?;
         if from != Source::Operators {
-            match self.from_relays(fetch, from).await? {
+            match self.ask_relays(fetch, from).await? {
                 Ok(payload) => return Ok(payload),
                 Err(error) if from == Source::Relay => {
                     return Err(error.map_or(Kind::NoSource { wanted: "relay" }, Kind::Relay));
@@ -177,7 +177,7 @@ impl Inner {
             }
         }
         match &self.operators {
-            Some(operators) => self.from_operators(fetch, operators).await,
+            Some(operators) => self.ask_operators(fetch, operators).await,
             None => Err(Kind::NoSource {
                 wanted: "operator network",
             }),
@@ -201,7 +201,7 @@ impl Inner {
     }
 
     /// The payload, or why the last relay did not deliver (none if there is no relay).
-    async fn from_relays(
+    async fn ask_relays(
         &self,
         fetch: &mut Fetch<'_>,
         from: Source,
@@ -219,7 +219,7 @@ impl Inner {
             let left = fetch.deadline.saturating_duration_since(Instant::now());
             let most = if from == Source::Auto { left / 2 } else { left };
             let until = Instant::now() + wanted.min(most);
-            let result = self.from_relay(fetch, relay, until).await?;
+            let result = self.ask_relay(fetch, relay, until).await?;
             fetch.report.stages.relay_ms = millis(begin.elapsed());
             match result {
                 Ok(payload) => {
@@ -238,7 +238,7 @@ impl Inner {
         Ok(Err(last))
     }
 
-    async fn from_relay(
+    async fn ask_relay(
         &self,
         fetch: &mut Fetch<'_>,
         relay: &BaseUrl,
@@ -258,7 +258,7 @@ impl Inner {
         .await
     }
 
-    async fn from_operators(
+    async fn ask_operators(
         &self,
         fetch: &mut Fetch<'_>,
         operators: &Operators,
