@@ -5,6 +5,7 @@
 //!
 //! Nothing here is secret, so nothing here is constant-time.
 
+mod base_field;
 mod batch_affine;
 mod fft;
 mod g1_fft;

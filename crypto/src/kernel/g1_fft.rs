@@ -4,12 +4,13 @@
 //! multiplication splits its scalar in two halves by the curve's endomorphism (Gallant, Lambert, Vanstone) and reads
 //! signed windows from a table of odd multiples.
 
-use ark_bls12_381::{Fq, G1Projective, g1};
+use ark_bls12_381::{G1Projective, g1};
 use ark_ec::AdditiveGroup;
 use ark_ff::{Field, One, PrimeField, Zero};
 use rayon::prelude::*;
 
 use super::Integer;
+use super::base_field::Fe;
 use super::batch_affine::{self, Point, Scratch};
 use super::fft::{bit_reverse, root_of_unity, twiddles};
 use crate::curve::G1Affine;
@@ -141,7 +142,7 @@ fn multiply(bases: &[Point], scalars: &[Integer]) -> Vec<Point> {
         odd.push(next);
     }
     // The endomorphism of λ multiplies x by the square of arkworks' β, which belongs to the other cube root.
-    let beta: Fq = g1::BETA * g1::BETA;
+    let beta = Fe::new(&(g1::BETA * g1::BETA));
     let products: Vec<_> = scalars
         .iter()
         .enumerate()
@@ -157,7 +158,7 @@ fn multiply(bases: &[Point], scalars: &[Integer]) -> Vec<Point> {
                 }
                 if let Some(digit) = high.get(position).filter(|digit| **digit != 0) {
                     let mut point = odd[(digit.unsigned_abs() / 2) as usize][at];
-                    point.x *= beta;
+                    point.x.multiply(&beta);
                     acc += (if *digit < 0 { point.negated() } else { point }).to_affine();
                 }
             }

@@ -105,10 +105,9 @@ impl Entries {
 #[derive(Default)]
 struct Work {
     points: Vec<Point>,
-    lengths: Vec<u32>,
-    next: Vec<Point>,
-    at: Vec<u32>,
-    others: Vec<Point>,
+    /// Where each bucket's points start, and how many there are left.
+    buckets: Vec<(u32, u32)>,
+    pairs: Vec<(u32, u32)>,
     scratch: Scratch,
 }
 
@@ -123,42 +122,34 @@ impl Work {
                 point
             }
         }));
-        let mut previous = start as u32;
-        self.lengths.clear();
-        self.lengths.extend(
-            ends.iter()
-                .map(|end| end - std::mem::replace(&mut previous, *end)),
-        );
+        let mut at = 0;
+        self.buckets.clear();
+        self.buckets.extend(ends.iter().map(|end| {
+            let end = end - start as u32;
+            let from = std::mem::replace(&mut at, end);
+            (from, end - from)
+        }));
     }
 
-    /// Adds neighbours pairwise until every bucket has at most one point.
+    /// Folds the upper half of every bucket onto the lower until it has at most one point.
     fn reduce(&mut self, sums: &mut [Point]) {
-        while self.lengths.iter().any(|length| *length > 1) {
-            self.next.clear();
-            self.at.clear();
-            self.others.clear();
-            let mut rest = &self.points[..];
-            for length in &mut self.lengths {
-                let (bucket, behind) = rest.split_at(*length as usize);
-                rest = behind;
-                for pair in bucket.chunks(2) {
-                    if let [_, other] = pair {
-                        self.at.push(self.next.len() as u32);
-                        self.others.push(*other);
-                    }
-                    self.next.push(pair[0]);
-                }
-                *length = length.div_ceil(2);
+        loop {
+            self.pairs.clear();
+            for (start, length) in &mut self.buckets {
+                let folded = *length / 2;
+                *length -= folded;
+                let upper = *start + *length;
+                self.pairs
+                    .extend((0..folded).map(|index| (*start + index, upper + index)));
             }
-            batch_affine::add_at(&mut self.next, &self.at, &self.others, &mut self.scratch);
-            std::mem::swap(&mut self.points, &mut self.next);
+            if self.pairs.is_empty() {
+                break;
+            }
+            batch_affine::add_within(&mut self.points, &self.pairs, &mut self.scratch);
         }
-        let mut points = self.points.iter();
-        for (sum, length) in sums.iter_mut().zip(&self.lengths) {
-            if *length == 1
-                && let Some(point) = points.next()
-            {
-                *sum = *point;
+        for (sum, (start, length)) in sums.iter_mut().zip(&self.buckets) {
+            if *length == 1 {
+                *sum = self.points[*start as usize];
             }
         }
     }
