@@ -1,7 +1,7 @@
 //! What every long-running command shares: the runtime, logs, signals, and the watch on the parent process.
 
 use std::future::Future;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,7 +30,8 @@ pub(crate) fn start_logging(cli: &Cli, daemon: bool) {
         .unwrap_or_else(|| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second call in one process (tests) finds the first subscriber in place; that is fine.
     let _ = if cli.json {
         builder.json().try_init()

@@ -10,7 +10,7 @@ use ashlar_crypto::{
     AggregatedRow, Encoding, MerkleTree, NetworkKey, RowChallenge, Rows, Setup, Slices,
     commit_rows, prove_chunks,
 };
-use ashlar_net::{Client, NetLimits, Peer};
+use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, OperatorEntry, Runs, batch_tree, commitments_root, version,
@@ -206,19 +206,20 @@ impl Sender {
             address: to.address.clone(),
             network_key: to.network_key,
         };
-        let answer = self
-            .runtime
-            .block_on(self.client.request(
-                &peer,
-                Request::StoreBatch(message),
-                bulk,
-                Duration::from_secs(60),
-            ))
-            .unwrap_or_else(|error| panic!("{}: {error}", to.address));
-        match answer.response {
-            Response::Stored(stored) => Ok(stored.signature),
-            Response::Error(error) => Err(error.code),
-            other => panic!("an operator answered a batch with {other:?}"),
+        let request = self.client.request(
+            &peer,
+            Request::StoreBatch(message),
+            bulk,
+            Duration::from_secs(60),
+        );
+        match self.runtime.block_on(request) {
+            Ok(Answer {
+                response: Response::Stored(stored),
+                ..
+            }) => Ok(stored.signature),
+            Err(NetError::Remote(refusal)) => Err(refusal.code),
+            Ok(answer) => panic!("an operator answered a batch with {:?}", answer.response),
+            Err(error) => panic!("{}: {error}", to.address),
         }
     }
 
