@@ -108,6 +108,8 @@ impl Distribution {
     pub(crate) async fn next(&mut self) -> Milestone {
         loop {
             let now = self.started.elapsed();
+            // An answer given here may be what the next decision waits for: then there is nothing to sleep for.
+            let mut again = false;
             for action in self.machine.poll(now) {
                 match action {
                     Action::Send {
@@ -115,7 +117,10 @@ impl Distribution {
                         attempt,
                         timeout,
                     } => self.send(operator, attempt, timeout),
-                    Action::Verify { signatures } => self.verify(signatures).await,
+                    Action::Verify { signatures } => {
+                        self.verify(signatures).await;
+                        again = true;
+                    }
                     Action::Certify { signers } => {
                         let signed = signers
                             .into_iter()
@@ -135,6 +140,9 @@ impl Distribution {
                     }
                     Action::Done => return Milestone::Done,
                 }
+            }
+            if again {
+                continue;
             }
             let Some(wake) = self.machine.next_wake() else {
                 return Milestone::Done;

@@ -36,6 +36,7 @@ pub(crate) struct PutQuery {
     /// Quorums that shall sign, separated by commas, for example `0,1`. Raw bodies only.
     quorums: Option<String>,
     /// `certified`: answer when the blob is certified or has failed, or after a while with 202.
+    #[param(inline)]
     wait: Option<Wait>,
     /// `packed31` (default: any bytes) or `eip4844` (whole rows of field elements). Raw bodies only.
     encoding: Option<String>,

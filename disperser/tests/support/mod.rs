@@ -243,6 +243,12 @@ pub struct World {
 impl World {
     /// Operators with these tempers and stakes (the same in quorums 0 and 1).
     pub fn new(tempers: &[(Temper, u64)]) -> Self {
+        // RUST_LOG=ashlar_disperser=debug shows what a failing test did.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_test_writer()
+            .try_init();
         let mut world = Self {
             operators: Vec::new(),
             table: Arc::new(
