@@ -4,6 +4,7 @@ use crate::support::Devnet;
 use crate::support::evil::{self, Batch, Sealed, Sender};
 use crate::support::random::payload;
 use ashlar_crypto::bls::PublicKey;
+use ashlar_crypto::kzg::{Commitment, CommitmentBytes, PointError};
 use ashlar_crypto::{Encoding, NetworkKey, Rows, Slices};
 use ashlar_proto::{TableView, version};
 use ashlar_stake::OperatorTable;
@@ -99,6 +100,10 @@ fn every_honest_operator_refuses_a_wrong_encoding_and_names_the_check() {
     stage.all_refuse(&batch.seal(), "validate.commitment");
     let mut batch = honest(1005);
     batch.commitments[0] = outside_the_subgroup();
+    assert_eq!(
+        Commitment::try_from(CommitmentBytes(batch.commitments[0])).err(),
+        Some(PointError::NotInSubgroup)
+    );
     stage.all_refuse(&batch.seal(), "validate.commitment");
 
     // Chunk proofs that are no points.
@@ -186,10 +191,8 @@ fn headers_that_do_not_fit_the_network_are_refused() {
         &spoiled(3, &|b| b.created_at_ms -= 36_000_000),
         "validate.too_old",
     );
-    stage.all_refuse(
-        &spoiled(4, &|b| b.version = 2),
-        "validate.version_not_served",
-    );
+    let other = Batch::of_version(2, &stage.table, &data, 4).seal();
+    stage.all_refuse(&other, "validate.version_not_served");
 
     // Somebody else's chunks, and too few of one's own.
     let batch = spoiled(5, &|_| {});
@@ -209,7 +212,7 @@ fn headers_that_do_not_fit_the_network_are_refused() {
     bulk.push(last.slice(..last.len() - 1));
     assert_eq!(
         stage.sender.send(operator, message, bulk),
-        Err("validate.bulk_length".to_owned())
+        Err("wire.bulk_length".to_owned())
     );
 }
 

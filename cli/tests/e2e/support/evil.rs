@@ -70,10 +70,15 @@ pub struct Sealed {
 impl Batch {
     /// An honest one.
     pub fn honest(table: &OperatorTable, payload: &[u8], sequence: u64) -> Batch {
+        Batch::of_version(1, table, payload, sequence)
+    }
+
+    /// An honest one of this protocol version.
+    pub fn of_version(id: u16, table: &OperatorTable, payload: &[u8], sequence: u64) -> Batch {
         let rows = Rows::from_payload(payload, Encoding::Packed31).unwrap();
-        let code = version(1).unwrap().code;
+        let code = version(id).unwrap().code;
         Batch {
-            version: 1,
+            version: id,
             payload_len: payload.len() as u64,
             commitments: commit_rows(Setup::ethereum(), &rows)
                 .iter()
@@ -94,7 +99,7 @@ impl Batch {
 
     /// Roots, headers, digest and proofs over whatever the parts are now.
     pub fn seal(&self) -> Sealed {
-        let code = version(1).unwrap().code;
+        let code = version(self.version).unwrap().code;
         let tree = MerkleTree::from_leaves(&self.slices);
         let points: Vec<_> = self
             .commitments
@@ -173,7 +178,12 @@ pub fn range_proofs(tree: &MerkleTree, runs: &Runs) -> Vec<Vec<Hash>> {
 
 /// Which chunks each operator of the table is to hold.
 pub fn assignment(table: &OperatorTable, quorums: &[u8]) -> Assignment {
-    Assignment::compute(table, version(1).unwrap(), quorums).unwrap()
+    assignment_of(1, table, quorums)
+}
+
+/// The same in this protocol version.
+pub fn assignment_of(id: u16, table: &OperatorTable, quorums: &[u8]) -> Assignment {
+    Assignment::compute(table, version(id).unwrap(), quorums).unwrap()
 }
 
 /// Sends requests with one network key.
@@ -229,7 +239,8 @@ impl Sender {
         table: &OperatorTable,
         batch: &Sealed,
     ) -> Vec<Result<SignatureBytes, String>> {
-        let assignment = assignment(table, &batch.blob_header.quorums);
+        let header = &batch.blob_header;
+        let assignment = assignment_of(header.version, table, &header.quorums);
         (0u32..)
             .zip(table.operators())
             .map(|(index, operator)| {
