@@ -1,7 +1,7 @@
 //! The dispersal of one batch, as a state machine without IO and without a clock.
 //!
 //! Time comes in as the duration since the dispersal began, answers come in as values, and what has to happen comes
-//! out as [`Action`]s; the shell around it ([`crate::distribute`]) only carries them out. A test drives it second by second.
+//! out as [`Action`]s; the shell around it (`distribute`) only carries them out. A test drives it second by second.
 //!
 //! ```text
 //!   collecting ──► lingering ──► draining ──► done

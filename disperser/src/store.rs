@@ -21,6 +21,9 @@ use crate::kv::{Kv, KvError, Op, Table};
 use crate::record::{BatchRecord, BlobRecord};
 use crate::state::TransitionError;
 
+/// Keys with their values.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 const FORMAT: &[u8] = b"ashlar/disperser/1";
 const META_FORMAT: &[u8] = b"format";
 const META_OWNER: &[u8] = b"owner";
@@ -437,7 +440,7 @@ impl Store {
         Ok(true)
     }
 
-    fn scan_all(&self, table: Table) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn scan_all(&self, table: Table) -> Result<Pairs, StoreError> {
         let mut all = Vec::new();
         let mut from = Vec::new();
         loop {
