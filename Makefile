@@ -35,4 +35,4 @@ fmt: ## format all sources
 	cargo fmt --all
 
 docs-cli: deps ## write docs/cli.md from the commands' own help
-	ASHLAR_BLESS=1 cargo test --release --locked -p ashlar-cli --test cli_reference
+	ASHLAR_BLESS=1 cargo test --release --locked --workspace --test cli_reference

@@ -120,6 +120,35 @@ impl Stop {
     }
 }
 
+/// Waits until somebody asks to stop, or until the daemon loses a part that it cannot live without; then the reason.
+pub async fn asked_or_broken(
+    stop: &mut Stop,
+    broken: impl Future<Output = String>,
+) -> Option<String> {
+    tokio::select! {
+        () = stop.asked() => None,
+        why = broken => Some(why),
+    }
+}
+
+/// How a daemon ends that has stopped: well if it was asked to, with a failure if it had to, so that an init system
+/// starts it again.
+///
+/// # Errors
+/// [`Exit::Failure`] with the reason.
+pub fn ended_well(name: &str, broken: Option<String>) -> CliResult {
+    match broken {
+        None => Ok(()),
+        Some(why) => Err(CliError::new(
+            Exit::Failure,
+            "daemon.task_ended",
+            format!("the {name} lost a part that it cannot work without"),
+        )
+        .because(why)
+        .next("nothing that was signed or accepted is lost; start it again, and report it")),
+    }
+}
+
 /// Runs the end of a daemon under [`STOP_DEADLINE`].
 ///
 /// # Errors

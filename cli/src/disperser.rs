@@ -210,8 +210,9 @@ async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
         &serde_json::json!({ "event": "running", "http": http }),
         || format!("disperser runs: HTTP {http}"),
     )?;
-    stop.asked().await;
-    daemon::stop_within_deadline("disperser", disperser.shutdown()).await
+    let broken = daemon::asked_or_broken(&mut stop, disperser.failed()).await;
+    daemon::stop_within_deadline("disperser", disperser.shutdown()).await?;
+    daemon::ended_well("disperser", broken)
 }
 
 async fn status(ui: Ui, option: DisperserOption) -> CliResult {

@@ -255,8 +255,9 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
         &serde_json::json!({ "event": "running", "quic": quic, "http": http }),
         || format!("node runs: QUIC {quic}, HTTP {http}"),
     )?;
-    stop.asked().await;
-    daemon::stop_within_deadline("node", node.shutdown()).await
+    let broken = daemon::asked_or_broken(&mut stop, node.failed()).await;
+    daemon::stop_within_deadline("node", node.shutdown()).await?;
+    daemon::ended_well("node", broken)
 }
 
 async fn status(ui: Ui, args: StatusArgs) -> CliResult {

@@ -14,6 +14,8 @@ use ashlar_proto::{
 };
 use serde::{Deserialize, Serialize};
 
+use ashlar_proto::wire::PutBlob;
+
 use crate::dispersal::DispersalParams;
 
 /// Everything that can be set.
@@ -105,6 +107,8 @@ pub struct Accept {
     pub max_waiters: usize,
     /// TCP connections at a time.
     pub max_connections: usize,
+    /// A connection on which nothing moves for so long is closed.
+    pub idle_timeout_secs: u64,
     /// What a caller that is turned away is told to wait.
     pub retry_after_secs: u64,
 }
@@ -124,6 +128,7 @@ impl Default for Accept {
             wait_timeout_secs: 120,
             max_waiters: 1024,
             max_connections: 4096,
+            idle_timeout_secs: 180,
             retry_after_secs: 1,
         }
     }
@@ -214,10 +219,10 @@ pub struct Disperse {
 impl Default for Disperse {
     fn default() -> Self {
         Self {
-            deadline_secs: 60,
-            linger_ms: 200,
-            straggler_grace_ms: 2000,
-            attempt_timeout_secs: 30,
+            deadline_secs: 120,
+            linger_ms: 500,
+            straggler_grace_ms: 10_000,
+            attempt_timeout_secs: 60,
             backoff_min_ms: 100,
             backoff_max_ms: 5000,
             refusal_retries: 2,
@@ -322,6 +327,11 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
             (
                 "max_connections",
                 "TCP connections at a time. More wait in the kernel's queue.",
+            ),
+            (
+                "idle_timeout_secs",
+                "A connection on which nothing moves in either direction for so long is closed, in seconds. More than \
+                 wait_timeout_secs and body_timeout_secs.",
             ),
             ("retry_after_secs", "Retry-After of a 503, in seconds."),
         ],
@@ -589,6 +599,16 @@ impl DisperserConfig {
                 ),
             );
         }
+        let longest_wait = accept.wait_timeout_secs.max(accept.body_timeout_secs);
+        if accept.idle_timeout_secs <= longest_wait {
+            return fail(
+                "accept.idle_timeout_secs",
+                format!(
+                    "it is {}; requests may take {longest_wait} s, it has to be more",
+                    accept.idle_timeout_secs
+                ),
+            );
+        }
         let body = self.max_body();
         for (key, got, least) in [
             (
@@ -652,9 +672,7 @@ impl DisperserConfig {
 
     /// Most bytes of a body of `POST /v1/blobs`: a payload, its commitments, and what protobuf adds.
     pub fn max_body(&self) -> u64 {
-        let rows =
-            u64::from(rows_for(Encoding::Packed31, self.accept.max_payload).unwrap_or(u32::MAX));
-        self.accept.max_payload + rows * 48 + 1024
+        PutBlob::max_len(self.accept.max_payload)
     }
 
     /// The times of a dispersal, with a seed for its jitter.

@@ -14,7 +14,7 @@ pub enum Cause {
     OperatorTable,
     /// This disperser is not in the newest operator table.
     NotRegistered,
-    /// The last batch found too few signatures.
+    /// The last batch of the default quorums found too few signatures.
     Dispersal,
     /// A background task ended.
     Task(&'static str),

@@ -362,7 +362,11 @@ impl Engine {
                 drop(distribution);
                 drop(slot);
                 let (code, message) = explain(reason, &quorums, &failures, &matrix);
-                self.health.raise(Cause::Dispersal, message.clone());
+                // A quorum that a client chose may be as dead as it likes; our own should not be.
+                let ours = &self.config.accept.default_quorums;
+                if matrix.quorums().iter().all(|quorum| ours.contains(quorum)) {
+                    self.health.raise(Cause::Dispersal, message.clone());
+                }
                 record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
                 self.abandon(record, held, code, message, failures, undecided)
                     .await;

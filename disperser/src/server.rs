@@ -85,6 +85,7 @@ impl Disperser {
         let listener = LimitedListener {
             listener,
             slots: Arc::new(Semaphore::new(config.accept.max_connections)),
+            idle: Duration::from_secs(config.accept.idle_timeout_secs),
         };
         supervisor.spawn("http", {
             let (app, stop) = (api::router(Arc::clone(&state)), stop.clone());
@@ -210,10 +211,11 @@ impl Drop for RunningDisperser {
     }
 }
 
-/// A listener with a bound on its connections; more wait in the kernel's queue.
+/// A listener with a bound on its connections, which wait in the kernel's queue beyond it, and on their idleness.
 struct LimitedListener {
     listener: TcpListener,
     slots: Arc<Semaphore>,
+    idle: Duration,
 }
 
 impl axum::serve::Listener for LimitedListener {
@@ -226,13 +228,14 @@ impl axum::serve::Listener for LimitedListener {
         let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
         // Events and small answers should not wait for more to send.
         let _ = stream.set_nodelay(true);
-        (
-            LimitedStream {
-                stream,
-                _slot: slot,
-            },
-            address,
-        )
+        let timer = Box::pin(tokio::time::sleep(self.idle));
+        let stream = LimitedStream {
+            stream,
+            idle: self.idle,
+            timer,
+            _slot: slot,
+        };
+        (stream, address)
     }
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
@@ -240,9 +243,32 @@ impl axum::serve::Listener for LimitedListener {
     }
 }
 
+/// A connection that fails when nothing has moved for a while: a caller that sends no request to its end, or does not take
+/// its answer, keeps neither a slot nor memory.
 struct LimitedStream {
     stream: TcpStream,
+    idle: Duration,
+    timer: Pin<Box<tokio::time::Sleep>>,
     _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl LimitedStream {
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: Poll<std::io::Result<T>>,
+    ) -> Poll<std::io::Result<T>> {
+        if poll.is_ready() {
+            self.timer
+                .as_mut()
+                .reset(tokio::time::Instant::now() + self.idle);
+            return poll;
+        }
+        match self.timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(std::io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl AsyncRead for LimitedStream {
@@ -251,7 +277,8 @@ impl AsyncRead for LimitedStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.watch(cx, poll)
     }
 }
 
@@ -261,10 +288,12 @@ impl AsyncWrite for LimitedStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, poll)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        // Always ready on TCP, so it is no sign of life.
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -277,7 +306,8 @@ impl AsyncWrite for LimitedStream {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, poll)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::identity::NetworkKey;
@@ -510,6 +511,65 @@ async fn over_rocksdb_everything_is_there_after_a_restart() {
         running.certified(&next).await.batch.unwrap().sequence,
         before.batch_header.sequence + 1,
         "the numbers go on"
+    );
+    running.disperser.shutdown().await;
+}
+
+/// The disk dies after the n-th write, the process with it, and the power: whatever n is, every accepted blob is certified
+/// after the restart, and no operator ever sees two batches under one number.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_write_loses_nothing() {
+    for writes in 0..12 {
+        let world = World::new(&[(Temper::Honest, 1), (Temper::Honest, 1)]);
+        let running = world.start(config()).await; // its own two writes are done
+        world.kv.fail_after(Some(writes));
+        let answer = running.post("", vec![writes as u8; 1000]).await;
+        let accepted = answer.status() == 202;
+        assert_eq!(accepted, writes > 0, "{}", answer.text().await.unwrap());
+        if accepted {
+            let status: ashlar_proto::api::BlobStatus = answer.json().await.unwrap();
+            let began = Instant::now();
+            while !world.kv.is_spent() && !running.status(&status.id).await.state.is_final() {
+                assert!(began.elapsed() < PATIENCE);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        let before = world.operators[0].requests();
+        drop(running);
+        world.kv.cut_power();
+        world.kv.fail_after(None);
+        let running = world.start(config()).await;
+        let status = running.accepted_or_known(&vec![writes as u8; 1000]).await;
+        let batch = running.certified(&status.id).await.batch.unwrap();
+        let compact = certificate(&running, &status.id.to_string(), "").await;
+        verify_certificate(&compact, &world.table, &CertificatePolicy::default()).unwrap();
+        if let Some(digest) = before.get(&batch.sequence) {
+            assert_eq!(*digest, batch.digest);
+        }
+        for operator in &world.operators {
+            assert!(
+                !operator.betrayed.load(Ordering::SeqCst),
+                "two batches under one number after {writes} writes"
+            );
+        }
+        running.disperser.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fails_for_a_while_delays_and_loses_nothing() {
+    let world = World::new(&[(Temper::Honest, 1), (Temper::Honest, 1)]);
+    let running = world.start(config()).await;
+    world.kv.fail_writes(1);
+    let told = problem(running.post("", b"payload".to_vec()).await).await;
+    assert_eq!((told.status, told.code.as_str()), (503, "intake.store"));
+    let id = running.accepted("", b"payload").await.id;
+    world.kv.fail_writes(3);
+    running.certified(&id).await;
+    assert_eq!(
+        running.get("/v1/health").await.status(),
+        200,
+        "it is well again"
     );
     running.disperser.shutdown().await;
 }

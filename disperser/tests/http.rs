@@ -515,3 +515,27 @@ async fn a_shutdown_ends_event_streams_and_leaves_open_blobs_for_the_next_start(
     running.certified(&id).await;
     running.disperser.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_nothing_moves_is_closed() {
+    let world = World::new(&[(Temper::Honest, 1)]);
+    let mut settings = config();
+    settings.accept.body_timeout_secs = 1;
+    settings.accept.wait_timeout_secs = 1;
+    settings.accept.idle_timeout_secs = 2;
+    settings.accept.max_connections = 1;
+    let running = world.start(settings).await;
+    // Half a head, and then silence: it holds the only slot until it is closed.
+    let mut stream = TcpStream::connect(running.disperser.http_addr())
+        .await
+        .unwrap();
+    stream
+        .write_all(b"GET /v1/health HTTP/1.1\r\nHost")
+        .await
+        .unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "it is still open");
+    assert_eq!(running.get("/v1/health").await.status(), 200);
+    running.disperser.shutdown().await;
+}

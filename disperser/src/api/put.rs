@@ -111,7 +111,7 @@ pub(crate) async fn post_blob(
     };
     let max = match kind {
         BodyKind::Raw => state.config.accept.max_payload,
-        BodyKind::PutBlob => PutBlob::max_len(state.config.accept.max_payload),
+        BodyKind::PutBlob => state.config.max_body(),
     };
     let declared = declared_length(&headers)?;
     if let Some(declared) = declared.filter(|declared| *declared > max) {

@@ -109,6 +109,10 @@ fn every_rule_refuses_and_names_its_key() {
         ),
         ("accept.max_waiters", Box::new(|c| c.accept.max_waiters = 0)),
         (
+            "accept.idle_timeout_secs",
+            Box::new(|c| c.accept.idle_timeout_secs = 120),
+        ),
+        (
             "encode.memory_bytes",
             Box::new(|c| c.encode.memory_bytes = 1 << 30),
         ),

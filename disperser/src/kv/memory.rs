@@ -15,12 +15,17 @@ struct State {
     unsynced: Vec<Op>,
     /// The next writes fail, so many.
     failures: usize,
+    /// So many more writes succeed, and then none.
+    left: Option<usize>,
+    /// Counts the processes that the data has outlived.
+    life: u64,
 }
 
 /// Tables in memory. Clones share them, so a test can drop a disperser and open the same data again.
 #[derive(Clone, Default)]
 pub struct MemoryKv {
     state: Arc<Mutex<State>>,
+    life: u64,
 }
 
 impl MemoryKv {
@@ -36,9 +41,30 @@ impl MemoryKv {
         state.unsynced.clear();
     }
 
+    /// The same data for the next process: what is left of the one before, threads in the middle of a write, can no longer
+    /// write.
+    pub fn next_life(&self) -> Self {
+        let mut state = self.lock();
+        state.life += 1;
+        Self {
+            state: Arc::clone(&self.state),
+            life: state.life,
+        }
+    }
+
     /// Lets the next `count` writes fail.
     pub fn fail_writes(&self, count: usize) {
         self.lock().failures = count;
+    }
+
+    /// Lets `count` more writes succeed and none after them; `None` for no such limit.
+    pub fn fail_after(&self, count: Option<usize>) {
+        self.lock().left = count;
+    }
+
+    /// Whether a write has met the limit of [`fail_after`](Self::fail_after).
+    pub fn is_spent(&self) -> bool {
+        self.lock().left == Some(0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -81,11 +107,25 @@ impl Kv for MemoryKv {
 
     fn write(&self, ops: Vec<Op>, sync: bool) -> Result<(), KvError> {
         let mut state = self.lock();
+        if state.life != self.life {
+            return Err(KvError::Write {
+                detail: "the process is dead".into(),
+            });
+        }
         if state.failures > 0 {
             state.failures -= 1;
             return Err(KvError::Write {
                 detail: "told to fail".into(),
             });
+        }
+        match &mut state.left {
+            Some(0) => {
+                return Err(KvError::Write {
+                    detail: "told to fail from here on".into(),
+                });
+            }
+            Some(left) => *left -= 1,
+            None => {}
         }
         for op in ops {
             apply(&mut state.now, op.clone());

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct Operator {
     table: OnceLock<Arc<OperatorTable>>,
     /// The digest under each sequence number, of every request that came.
     pub seen: Mutex<HashMap<u64, BatchDigest>>,
+    /// Whether a sequence number ever came with two digests.
+    pub betrayed: AtomicBool,
 }
 
 impl Operator {
@@ -171,6 +174,7 @@ impl Handler for Door {
                 .unwrap()
                 .insert(store.batch_header.sequence, digest);
             if before.is_some_and(|before| before != digest) {
+                operator.betrayed.store(true, Ordering::SeqCst);
                 return ErrorReply::new(
                     "store.sequence_reused",
                     Blame::Caller,
@@ -273,6 +277,7 @@ impl World {
                 temper: Mutex::new(*temper),
                 table: OnceLock::new(),
                 seen: Mutex::default(),
+                betrayed: AtomicBool::new(false),
             });
             let address = if *temper == Temper::Dead {
                 let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -332,7 +337,7 @@ impl World {
     }
 
     pub async fn start(&self, config: DisperserConfig) -> Running {
-        let kv = self.kv.clone();
+        let kv = self.kv.next_life();
         let stake: Arc<dyn StakeSource> = self.stake.clone();
         let open = move || Ok(Arc::new(kv) as Arc<dyn Kv>);
         let key = NetworkKey::from_seed(**self.key.seed());
@@ -363,6 +368,8 @@ pub fn config() -> DisperserConfig {
     config.listen.http = "127.0.0.1:0".parse().unwrap();
     config.batch.interval_ms = 100;
     config.batch.requeue_delay_ms = 50;
+    // Beyond the patience of every test: nothing may ever wait for the deadline of a dispersal that goes well.
+    config.disperse.deadline_secs = 600;
     config.disperse.linger_ms = 100;
     config.disperse.straggler_grace_ms = 100;
     config.disperse.backoff_min_ms = 50;
@@ -404,6 +411,17 @@ impl Running {
     pub async fn accepted(&self, query: &str, payload: &[u8]) -> BlobStatus {
         let answer = self.post(query, payload.to_vec()).await;
         assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+        answer.json().await.unwrap()
+    }
+
+    /// Posts raw bytes that may be there already.
+    pub async fn accepted_or_known(&self, payload: &[u8]) -> BlobStatus {
+        let answer = self.post("", payload.to_vec()).await;
+        assert!(
+            answer.status().is_success(),
+            "{}",
+            answer.text().await.unwrap()
+        );
         answer.json().await.unwrap()
     }
 
