@@ -229,6 +229,7 @@ async fn too_large_is_said_before_the_body_is_there() {
     let mut settings = config();
     settings.accept.max_payload = 100_000;
     settings.accept.body_timeout_secs = 600;
+    settings.accept.idle_timeout_secs = 1000;
     let running = world.start(settings).await;
     let address = running.disperser.http_addr();
     // Declared: not a byte of the body is sent.
