@@ -297,7 +297,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; [`ClientError::Refused`] with status 404 if there is none yet, or the blob is unknown.
+    /// [`ClientError`]; [`ClientError::Refused`] with status 404 if the blob is unknown, 409 if it is not certified yet or has failed.
     pub async fn certificate(
         &self,
         name: impl Into<BlobName>,

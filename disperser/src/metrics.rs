@@ -120,9 +120,10 @@ impl Metrics {
             "Blobs accepted, repeated ones not counted",
             self.accepted_blobs.clone(),
         );
-        registry.register(
+        registry.register_with_unit(
             "accepted_payload",
             "Their payload",
+            Unit::Bytes,
             self.accepted_bytes.clone(),
         );
         registry.register(
@@ -210,9 +211,10 @@ impl Metrics {
             "Blobs certified",
             self.certified_blobs.clone(),
         );
-        registry.register(
+        registry.register_with_unit(
             "certified_payload",
             "Their payload",
+            Unit::Bytes,
             self.certified_bytes.clone(),
         );
         registry.register(
