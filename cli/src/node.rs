@@ -212,7 +212,9 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
         bls_path.display(),
         network_path.display()
     ));
-    ui.note("hand this in for the operator table; the stake in it, 1 in quorum 0, is a placeholder:");
+    ui.note(
+        "hand this in for the operator table; the stake in it, 1 in quorum 0, is a placeholder:",
+    );
     ui.data(&out, || {
         format!(
             "[[tables.operators]]\noperator_id = \"{}\"\nbls_public_key = \"{}\"\nproof_of_possession = \"{}\"\n\
