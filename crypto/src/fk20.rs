@@ -21,25 +21,27 @@ use rayon::prelude::*;
 use crate::curve::{G1Affine, G1Projective};
 use crate::field::Scalar;
 use crate::kernel::{self, FixedBases};
-use crate::setup::on_own_threads;
+use crate::setup::{TABLE_BYTES, on_own_threads};
 use crate::{Code, ELEMENTS_PER_ROW, Setup};
 
 /// The setup in the Fourier domain for each cell length 2⁰ … 2⁶, made when first needed: about a second of CPU and
 /// 25 to 45 MB for each length in use.
 #[derive(Default)]
 pub(crate) struct Fk20Tables {
-    by_log: [OnceLock<FixedBases>; 7],
+    by_log: [OnceLock<Box<dyn FixedBases>>; 7],
 }
 
 impl Fk20Tables {
-    pub(crate) fn get(&self, cell_len: usize, monomial: &[G1Affine]) -> &FixedBases {
+    pub(crate) fn get(&self, cell_len: usize, monomial: &[G1Affine]) -> &dyn FixedBases {
         let log = (cell_len.trailing_zeros() as usize).min(self.by_log.len() - 1);
-        self.by_log[log].get_or_init(|| on_own_threads(|| bases(1 << log, monomial)))
+        self.by_log[log]
+            .get_or_init(|| on_own_threads(|| bases(1 << log, monomial)))
+            .as_ref()
     }
 }
 
 /// For each frequency k of 2m, in bit-reversed order, the k-th Fourier coefficients of the l correlated sequences.
-fn bases(cell_len: usize, monomial: &[G1Affine]) -> FixedBases {
+fn bases(cell_len: usize, monomial: &[G1Affine]) -> Box<dyn FixedBases> {
     let blocks = monomial.len() / cell_len;
     let columns: Vec<_> = (0..cell_len)
         .into_par_iter()
@@ -59,7 +61,7 @@ fn bases(cell_len: usize, monomial: &[G1Affine]) -> FixedBases {
     for frequency in 0..2 * blocks {
         grouped.extend(columns.iter().map(|column| column[frequency]));
     }
-    FixedBases::grouped(&grouped, cell_len)
+    kernel::active().fixed_bases(&grouped, cell_len, TABLE_BYTES)
 }
 
 /// The proofs of all cells of the polynomial with these 4096 coefficients.

@@ -11,7 +11,6 @@ use thiserror::Error;
 use crate::curve::{self, G1Affine};
 use crate::field::limbs;
 use crate::hex_bytes::impl_hex_bytes;
-use crate::kernel;
 use crate::{Blame, Coded, Rows, Setup};
 
 pub use claims::{Claim, ClaimError, check_commitments};
@@ -176,7 +175,7 @@ pub fn commit_rows(setup: &Setup, rows: &Rows) -> Vec<Commitment> {
 /// Commitment to one row of canonical elements.
 pub(crate) fn commit_row(setup: &Setup, row: &[u8]) -> G1Affine {
     let scalars: Vec<_> = row.as_chunks().0.iter().map(limbs).collect();
-    kernel::active().msm_fixed(setup.lagrange_bases(), &scalars)
+    setup.lagrange_bases().msm(&scalars)
 }
 
 #[cfg(test)]

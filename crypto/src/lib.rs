@@ -52,6 +52,7 @@ pub use code::{Code, CodeError, RecoverError, Slices, recover};
 pub use field::{FieldError, Scalar};
 pub use hash::{Hash, hash_to_scalar, sha256};
 pub use identity::{NetworkKey, NetworkPublicKey};
+pub use kernel::{KernelError, kernels, use_kernel};
 pub use kzg::{
     Claim, ClaimError, Commitment, CommitmentBytes, KzgError, Opening, PointError, Proof,
     ProofBytes, check_commitments, commit_rows, open_element, verify_opening,

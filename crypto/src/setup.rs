@@ -100,7 +100,7 @@ pub struct Setup {
     monomial: Vec<G1Affine>,
     /// [τ^i]₂, i ≤ 64.
     g2: Vec<G2Affine>,
-    lagrange_bases: OnceLock<FixedBases>,
+    lagrange_bases: OnceLock<Box<dyn FixedBases>>,
     fk20: Fk20Tables,
     verifier_key: OnceLock<VerifierKey<Bls12_381>>,
 }
@@ -217,12 +217,15 @@ impl Setup {
         }
     }
 
-    pub(crate) fn lagrange_bases(&self) -> &FixedBases {
+    pub(crate) fn lagrange_bases(&self) -> &dyn FixedBases {
+        let make =
+            || kernel::active().fixed_bases(&self.lagrange, self.lagrange.len(), TABLE_BYTES);
         self.lagrange_bases
-            .get_or_init(|| on_own_threads(|| FixedBases::new(&self.lagrange)))
+            .get_or_init(|| on_own_threads(make))
+            .as_ref()
     }
 
-    pub(crate) fn fk20_bases(&self, cell_len: usize) -> &FixedBases {
+    pub(crate) fn fk20_bases(&self, cell_len: usize) -> &dyn FixedBases {
         self.fk20.get(cell_len, &self.monomial)
     }
 
@@ -248,6 +251,9 @@ impl Setup {
         })
     }
 }
+
+/// Most memory of one table of multiples.
+pub(crate) const TABLE_BYTES: usize = 64 << 20;
 
 /// Runs parallel work that a lock waits for on a pool of its own, as large as the current one.
 ///

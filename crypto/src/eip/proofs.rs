@@ -59,10 +59,9 @@ fn open(setup: &Setup, blob: &[u8], z: Scalar) -> (G1Affine, Scalar) {
     let y = divide(&mut quotient, z);
     // Back to values: the tables are over the Lagrange form.
     kernel.fft(&mut quotient);
-    let proof = kernel.msm_fixed(
-        setup.lagrange_bases(),
-        &quotient.iter().map(integer).collect::<Vec<_>>(),
-    );
+    let proof = setup
+        .lagrange_bases()
+        .msm(&quotient.iter().map(integer).collect::<Vec<_>>());
     (proof, y)
 }
 

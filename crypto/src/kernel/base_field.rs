@@ -24,12 +24,37 @@ impl Fe {
         Self(blst_fp { l: element.0.0 })
     }
 
+    /// From the limbs of Montgomery's form, below the modulus.
+    pub(crate) const fn from_limbs(limbs: [u64; 6]) -> Self {
+        Self(blst_fp { l: limbs })
+    }
+
+    /// The limbs of Montgomery's form.
+    pub(crate) const fn limbs(&self) -> [u64; 6] {
+        self.0.l
+    }
+
     pub(crate) fn to_fq(self) -> Fq {
         Fq::new_unchecked(BigInt(self.0.l))
     }
 
     pub(crate) fn is_zero(&self) -> bool {
         self.0.l == [0; 6]
+    }
+
+    /// No if it is not zero; yes if it is, and about once in 2⁶⁴ otherwise. One word to look at instead of six.
+    #[inline(always)]
+    pub(crate) fn maybe_zero(&self) -> bool {
+        self.0.l[0] == 0
+    }
+
+    /// `self = other`, word by word, for an `other` that the assembly has just written.
+    #[inline(always)]
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        for (to, from) in self.0.l.iter_mut().zip(&other.0.l) {
+            // SAFETY: a reference is readable. Volatile keeps the compiler from reading two words at a time.
+            *to = unsafe { std::ptr::read_volatile(from) };
+        }
     }
 
     // SAFETY of the calls below: `blst` reads and writes the 48 bytes behind each pointer, allows the result to be one
@@ -100,6 +125,24 @@ impl Fe {
         }
         inverse
     }
+}
+
+/// Asks the processor to fetch a value that is read soon.
+#[inline(always)]
+pub(crate) fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let start = std::ptr::from_ref(value).cast::<i8>();
+        let mut at = 0;
+        while at < size_of::<T>() {
+            // SAFETY: fetching is allowed at any address, and this one is inside of the value.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(at)) };
+            at += 64;
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
 }
 
 #[cfg(test)]

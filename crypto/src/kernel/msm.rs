@@ -9,11 +9,13 @@ use ark_ff::Zero;
 use rayon::prelude::*;
 
 use super::Integer;
-use super::batch_affine::{self, Point, Scratch};
+use super::points::{FixedBases, Points};
 use crate::curve::G1Affine;
 
 /// Bits of a scalar.
 const SCALAR_BITS: usize = 255;
+/// Points that are fetched before they are read.
+const AHEAD: usize = 12;
 /// Points gathered at a time: large enough to share an inversion well, small enough for the cache.
 const GROUP: usize = 8192;
 /// Buckets summed up in one run; the runs of all bucket sets go in parallel through batched additions.
@@ -80,9 +82,9 @@ impl Entries {
     }
 
     /// The sum of each bucket; `source` gives the points by position.
-    fn sums(&self, source: &[Point]) -> Vec<Point> {
-        let mut sums = vec![Point::INFINITY; self.ends.len()];
-        let mut work = Work::default();
+    fn sums<P: Points>(&self, source: &[P::Point]) -> Vec<P::Point> {
+        let mut sums = vec![P::INFINITY; self.ends.len()];
+        let mut work = Work::<P>::default();
         let (mut start, mut first) = (0, 0);
         for (bucket, end) in self.ends.iter().enumerate() {
             let full = *end as usize - start >= GROUP || bucket + 1 == self.ends.len();
@@ -102,26 +104,45 @@ impl Entries {
 }
 
 /// A group of neighbouring buckets on its way to one point a bucket.
-#[derive(Default)]
-struct Work {
-    points: Vec<Point>,
+struct Work<P: Points> {
+    points: Vec<P::Point>,
     /// Where each bucket's points start, and how many there are left.
     buckets: Vec<(u32, u32)>,
     pairs: Vec<(u32, u32)>,
-    scratch: Scratch,
+    scratch: P::Scratch,
 }
 
-impl Work {
-    fn load(&mut self, source: &[Point], entries: &[u32], start: usize, ends: &[u32]) {
+impl<P: Points> Default for Work<P> {
+    fn default() -> Self {
+        Self {
+            points: Vec::new(),
+            buckets: Vec::new(),
+            pairs: Vec::new(),
+            scratch: P::Scratch::default(),
+        }
+    }
+}
+
+impl<P: Points> Work<P> {
+    fn load(&mut self, source: &[P::Point], entries: &[u32], start: usize, ends: &[u32]) {
         self.points.clear();
-        self.points.extend(entries.iter().map(|entry| {
-            let point = source[(entry >> 1) as usize];
-            if entry & 1 == 1 {
-                point.negated()
-            } else {
-                point
-            }
-        }));
+        let ahead = entries
+            .iter()
+            .skip(AHEAD)
+            .map(Some)
+            .chain(std::iter::repeat(None));
+        self.points
+            .extend(entries.iter().zip(ahead).map(|(entry, ahead)| {
+                if let Some(ahead) = ahead {
+                    P::prefetch(&source[(ahead >> 1) as usize]);
+                }
+                let point = &source[(entry >> 1) as usize];
+                if entry & 1 == 1 {
+                    P::negated(point)
+                } else {
+                    *point
+                }
+            }));
         let mut at = 0;
         self.buckets.clear();
         self.buckets.extend(ends.iter().map(|end| {
@@ -132,7 +153,7 @@ impl Work {
     }
 
     /// Folds the upper half of every bucket onto the lower until it has at most one point.
-    fn reduce(&mut self, sums: &mut [Point]) {
+    fn reduce(&mut self, sums: &mut [P::Point]) {
         loop {
             self.pairs.clear();
             for (start, length) in &mut self.buckets {
@@ -145,7 +166,7 @@ impl Work {
             if self.pairs.is_empty() {
                 break;
             }
-            batch_affine::add_within(&mut self.points, &self.pairs, &mut self.scratch);
+            P::add_within(&mut self.points, &self.pairs, &mut self.scratch);
         }
         for (sum, (start, length)) in sums.iter_mut().zip(&self.buckets) {
             if *length == 1 {
@@ -156,19 +177,19 @@ impl Work {
 }
 
 /// For each set of `per_set` buckets (weights 1, 2, …): the weighted sum.
-fn weighted_sums(buckets: &[Point], per_set: usize) -> Vec<G1Projective> {
+fn weighted_sums<P: Points>(buckets: &[P::Point], per_set: usize) -> Vec<G1Projective> {
     let run = per_set.min(RUN);
     let runs = buckets.len() / run;
-    let mut totals = vec![Point::INFINITY; runs];
-    let mut running = vec![Point::INFINITY; runs];
-    let mut column = vec![Point::INFINITY; runs];
-    let mut scratch = Scratch::default();
+    let mut totals = vec![P::INFINITY; runs];
+    let mut running = vec![P::INFINITY; runs];
+    let mut column = vec![P::INFINITY; runs];
+    let mut scratch = P::Scratch::default();
     for weight in (0..run).rev() {
         for (to, bucket) in column.iter_mut().zip(buckets.chunks_exact(run)) {
             *to = bucket[weight];
         }
-        batch_affine::add(&mut running, &column, &mut scratch);
-        batch_affine::add(&mut totals, &running, &mut scratch);
+        P::add(&mut running, &column, &mut scratch);
+        P::add(&mut totals, &running, &mut scratch);
     }
     let per_set = per_set / run;
     totals
@@ -179,7 +200,7 @@ fn weighted_sums(buckets: &[Point], per_set: usize) -> Vec<G1Projective> {
             let mut shifted = G1Projective::zero();
             let mut suffix = G1Projective::zero();
             for sum in sums.iter().skip(1).rev() {
-                suffix += sum.to_affine();
+                suffix += P::export(sum);
                 shifted += suffix;
             }
             for _ in 0..run.trailing_zeros() {
@@ -187,46 +208,50 @@ fn weighted_sums(buckets: &[Point], per_set: usize) -> Vec<G1Projective> {
             }
             totals
                 .iter()
-                .fold(shifted, |acc, total| acc + total.to_affine())
+                .fold(shifted, |acc, total| acc + P::export(total))
         })
         .collect()
 }
 
 /// Bases with their precomputed multiples.
-pub(crate) struct FixedBases {
+pub(super) struct Tables<P: Points> {
     /// Bases in each group; a multiplication is over one group.
     group: usize,
     width: usize,
     windows: usize,
+    /// A base has a multiple for every so many windows; the windows between are summed up apart and doubled.
+    rounds: usize,
     /// Group by group, window by window: base · 2^(width·window).
-    table: Vec<Point>,
+    table: Vec<P::Point>,
 }
 
-impl FixedBases {
-    /// One group of bases. 20 × 96 bytes a base for 4096 of them, and 255 doublings a base of time.
-    pub(crate) fn new(bases: &[G1Affine]) -> Self {
-        Self::grouped(bases, bases.len())
-    }
-
-    /// Several groups of `group` bases each, one behind the other; [`FixedBases::msm_groups`] is what they are for.
-    pub(crate) fn grouped(bases: &[G1Affine], group: usize) -> Self {
+impl<P: Points> Tables<P> {
+    /// Groups of `group` bases each, one behind the other, within about `budget` bytes.
+    pub(super) fn new(bases: &[G1Affine], group: usize, budget: usize) -> Self {
         let group = group.max(1);
         let groups = bases.len() / group;
-        // Additions into buckets, and two additions a bucket to sum them up.
-        let cost = |width: &usize| windows(SCALAR_BITS, *width) * group + 2 * (1 << (width - 1));
-        let width = (3..=13).min_by_key(cost).unwrap_or(8);
+        let fits = (budget / size_of::<P::Point>() / bases.len().max(1)).max(1);
+        // Additions into buckets, two additions a bucket to sum them up for each round, and a round's doublings.
+        let cost = |width: &usize| {
+            let windows = windows(SCALAR_BITS, *width);
+            let rounds = windows.div_ceil(fits);
+            windows * group + rounds * 2 * (1 << (width - 1)) + (rounds - 1) * width * 2
+        };
+        let width = (3..=14).min_by_key(cost).unwrap_or(8);
         let windows = windows(SCALAR_BITS, width);
-        let mut table = vec![Point::INFINITY; windows * groups * group];
+        let rounds = windows.div_ceil(fits);
+        let stored = windows.div_ceil(rounds);
+        let mut table = vec![P::INFINITY; stored * groups * group];
         table
-            .par_chunks_exact_mut(windows * group)
+            .par_chunks_exact_mut(stored * group)
             .zip(bases.par_chunks_exact(group))
             .for_each(|(table, bases)| {
                 // The windows of one base depend on each other, the bases do not: split by bases.
-                let mut current: Vec<_> = bases.iter().map(Point::from).collect();
+                let mut current: Vec<_> = bases.iter().map(P::import).collect();
                 for (window, row) in table.chunks_exact_mut(group).enumerate() {
                     if window > 0 {
                         current.par_chunks_mut(512).for_each(|part| {
-                            batch_affine::double(part, width, &mut Scratch::default())
+                            P::double(part, width * rounds, &mut P::Scratch::default());
                         });
                     }
                     row.copy_from_slice(&current);
@@ -236,52 +261,72 @@ impl FixedBases {
             group,
             width,
             windows,
+            rounds,
             table,
         }
     }
 
-    /// `Σ scalars[i] · bases[i]` over the first group.
-    pub(crate) fn msm(&self, scalars: &[Integer]) -> G1Affine {
-        let sums = self.sums(0, &scalars[..scalars.len().min(self.group)], self.group);
-        sums.first()
-            .map_or_else(G1Affine::default, |sum| sum.into_affine())
-    }
-
-    /// One multiplication a group: `scalars` has as many entries as there are bases.
-    pub(crate) fn msm_groups(&self, scalars: &[Integer]) -> Vec<G1Projective> {
-        // Enough groups together that their additions fill a batch.
-        let together = (4096 / self.group).clamp(1, 128);
-        scalars
-            .par_chunks(together * self.group)
-            .enumerate()
-            .flat_map_iter(|(part, scalars)| self.sums(part * together, scalars, self.group))
-            .collect()
-    }
-
-    fn sums(&self, first_group: usize, scalars: &[Integer], group: usize) -> Vec<G1Projective> {
+    fn sums(&self, first_group: usize, scalars: &[Integer]) -> Vec<G1Projective> {
         let per_set = 1 << (self.width - 1);
-        let sets = scalars.len().div_ceil(group);
-        let table = &self.table[first_group * self.windows * group..];
-        let entries = Entries::new(sets * per_set, |report| {
-            for (set, scalars) in scalars.chunks(group).enumerate() {
+        let groups = scalars.len().div_ceil(self.group);
+        let stored = self.windows.div_ceil(self.rounds);
+        let table = &self.table[first_group * stored * self.group..];
+        // A set for each group and round.
+        let entries = Entries::new(groups * self.rounds * per_set, |report| {
+            for (at, scalars) in scalars.chunks(self.group).enumerate() {
                 for (index, scalar) in scalars.iter().enumerate() {
                     digits(scalar, self.width, self.windows, |window, digit| {
-                        let bucket = set * per_set + digit.unsigned_abs() as usize - 1;
+                        let set = at * self.rounds + window % self.rounds;
                         report(
-                            bucket,
-                            (set * self.windows + window) * group + index,
+                            set * per_set + digit.unsigned_abs() as usize - 1,
+                            (at * stored + window / self.rounds) * self.group + index,
                             digit < 0,
                         );
                     });
                 }
             }
         });
-        weighted_sums(&entries.sums(table), per_set)
+        let sums = weighted_sums::<P>(&entries.sums::<P>(table), per_set);
+        sums.chunks_exact(self.rounds)
+            .map(|rounds| horner(rounds, self.width))
+            .collect()
     }
 }
 
+impl<P: Points> FixedBases for Tables<P> {
+    fn msm(&self, scalars: &[Integer]) -> G1Affine {
+        let scalars = &scalars[..scalars.len().min(self.group)];
+        let sum = self.sums(0, scalars).first().copied();
+        sum.unwrap_or_default().into_affine()
+    }
+
+    fn msm_groups(&self, scalars: &[Integer]) -> Vec<G1Projective> {
+        // Enough groups together that their additions fill a batch.
+        let together = (4096 / self.group).clamp(1, 128);
+        scalars
+            .par_chunks(together * self.group)
+            .enumerate()
+            .flat_map_iter(|(part, scalars)| self.sums(part * together, scalars))
+            .collect()
+    }
+}
+
+/// `Σ sums[i] · 2^(width·i)`.
+fn horner(sums: &[G1Projective], width: usize) -> G1Projective {
+    sums.iter()
+        .rev()
+        .fold(G1Projective::zero(), |mut acc, sum| {
+            if !acc.is_zero() {
+                for _ in 0..width {
+                    acc.double_in_place();
+                }
+            }
+            acc + sum
+        })
+}
+
 /// `Σ scalars[i] · points[i]` over any points, as far as the shorter of the two goes.
-pub(crate) fn msm(points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
+pub(super) fn msm<P: Points>(points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
     let len = points.len().min(scalars.len());
     let (points, scalars) = (&points[..len], &scalars[..len]);
     let part = points
@@ -291,12 +336,12 @@ pub(crate) fn msm(points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
     points
         .par_chunks(part)
         .zip(scalars.par_chunks(part))
-        .map(|(points, scalars)| msm_part(points, scalars))
+        .map(|(points, scalars)| msm_part::<P>(points, scalars))
         .reduce(G1Projective::zero, |a, b| a + b)
         .into_affine()
 }
 
-fn msm_part(points: &[G1Affine], scalars: &[Integer]) -> G1Projective {
+fn msm_part<P: Points>(points: &[G1Affine], scalars: &[Integer]) -> G1Projective {
     let bits = scalars.iter().map(bit_length).max().unwrap_or(0);
     if bits == 0 {
         return G1Projective::zero();
@@ -305,7 +350,7 @@ fn msm_part(points: &[G1Affine], scalars: &[Integer]) -> G1Projective {
     let width = (2..=14).min_by_key(cost).unwrap_or(8);
     let windows = windows(bits, width);
     let per_set = 1 << (width - 1);
-    let points: Vec<_> = points.iter().map(Point::from).collect();
+    let points: Vec<_> = points.iter().map(P::import).collect();
     let entries = Entries::new(windows * per_set, |report| {
         for (index, scalar) in scalars.iter().enumerate() {
             digits(scalar, width, windows, |window, digit| {
@@ -317,15 +362,8 @@ fn msm_part(points: &[G1Affine], scalars: &[Integer]) -> G1Projective {
             });
         }
     });
-    let sums = weighted_sums(&entries.sums(&points), per_set);
-    sums.iter()
-        .rev()
-        .fold(G1Projective::zero(), |mut acc, sum| {
-            for _ in 0..width {
-                acc.double_in_place();
-            }
-            acc + sum
-        })
+    let sums = weighted_sums::<P>(&entries.sums::<P>(&points), per_set);
+    horner(&sums, width)
 }
 
 fn bit_length(scalar: &Integer) -> usize {

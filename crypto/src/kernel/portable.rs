@@ -1,6 +1,8 @@
 //! The kernel for every CPU: arkworks' field types, our transforms and multi-scalar multiplications.
 
-use super::{FixedBases, Integer, Kernel, fft, g1_fft, msm};
+use super::batch_affine::Batched;
+use super::points::FixedBases;
+use super::{Integer, Kernel, fft, g1_fft, msm};
 use crate::curve::G1Affine;
 use crate::field::{Scalar, raw_from_be, raw_to_be};
 use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
@@ -49,19 +51,19 @@ impl Kernel for Portable {
         }
     }
 
-    fn msm_fixed(&self, bases: &FixedBases, scalars: &[Integer]) -> G1Affine {
-        bases.msm(scalars)
+    fn fixed_bases(&self, bases: &[G1Affine], group: usize, budget: usize) -> Box<dyn FixedBases> {
+        Box::new(msm::Tables::<Batched>::new(bases, group, budget))
     }
 
     fn msm(&self, points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
-        msm::msm(points, scalars)
+        msm::msm::<Batched>(points, scalars)
     }
 
     fn g1_fft(&self, points: &[G1Affine], size: usize) -> Vec<G1Affine> {
-        g1_fft::fft(points, size)
+        g1_fft::fft::<Batched>(points, size)
     }
 
     fn g1_inverse_fft(&self, points: Vec<G1Affine>) -> Vec<G1Affine> {
-        g1_fft::inverse_fft(points)
+        g1_fft::inverse_fft::<Batched>(points)
     }
 }

@@ -7,6 +7,15 @@ use ark_ff::{Field, One, PrimeField, Zero};
 use super::*;
 use crate::testing::{random_scalar, random_scalars};
 
+/// Every kernel that this machine can run, and the twin of the one that it may not.
+fn all() -> Vec<&'static dyn Kernel> {
+    KERNELS
+        .iter()
+        .copied()
+        .filter(|kernel| kernel.runs_here())
+        .collect()
+}
+
 fn random_points(count: usize) -> Vec<G1Affine> {
     (0..count)
         .map(|index| (G1Projective::generator() * random_scalar("point", index)).into_affine())
@@ -69,172 +78,270 @@ fn bits_are_reversed() {
 
 #[test]
 fn ffts_evaluate() {
-    for log in 0..=7 {
-        let coefficients = random_scalars("fft", 1 << log);
-        let mut values = coefficients.clone();
-        active().fft(&mut values);
-        assert_eq!(values, naive_fft(&coefficients), "size 2^{log}");
-        active().inverse_fft(&mut values);
-        assert_eq!(values, coefficients, "size 2^{log}");
+    for kernel in all() {
+        for log in 0..=7 {
+            let coefficients = random_scalars("fft", 1 << log);
+            let mut values = coefficients.clone();
+            kernel.fft(&mut values);
+            assert_eq!(values, naive_fft(&coefficients), "size 2^{log}");
+            kernel.inverse_fft(&mut values);
+            assert_eq!(values, coefficients, "size 2^{log}");
+        }
     }
 }
 
 #[test]
 fn ffts_agree_with_arkworks_at_full_size() {
-    use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
-    for log in [12, 13, 15] {
-        let coefficients = random_scalars("arkworks", 1 << log);
-        let mut values = coefficients.clone();
-        active().fft(&mut values);
-        let in_order = Radix2EvaluationDomain::<Scalar>::new(1 << log)
-            .unwrap()
-            .fft(&coefficients);
-        assert!((0..1 << log).all(|i| values[i] == in_order[bit_reverse(i, log)]));
+    for kernel in all() {
+        use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
+        for log in [12, 13, 15] {
+            let coefficients = random_scalars("arkworks", 1 << log);
+            let mut values = coefficients.clone();
+            kernel.fft(&mut values);
+            let in_order = Radix2EvaluationDomain::<Scalar>::new(1 << log)
+                .unwrap()
+                .fft(&coefficients);
+            assert!((0..1 << log).all(|i| values[i] == in_order[bit_reverse(i, log)]));
+        }
     }
 }
 
 #[test]
 fn multi_scalar_multiplications_of_any_points() {
-    for count in [0, 1, 2, 3, 7, 64, 200] {
-        let (points, scalars) = (random_points(count), random_scalars("msm", count));
-        assert_eq!(
-            active().msm(&points, &integers(&scalars)),
-            naive_msm(&points, &scalars),
-            "{count}"
-        );
-    }
-}
-
-#[test]
-fn awkward_scalars_and_points() {
-    let scalars = awkward_scalars();
-    let mut points = random_points(scalars.len());
-    assert_eq!(
-        active().msm(&points, &integers(&scalars)),
-        naive_msm(&points, &scalars)
-    );
-    // The same point again and again, its opposite, and infinity: additions that have no slope.
-    let first = points[0];
-    for (index, point) in points.iter_mut().enumerate() {
-        match index % 4 {
-            0 => *point = first,
-            1 => *point = -first,
-            2 => *point = G1Affine::zero(),
-            _ => {}
-        }
-    }
-    assert_eq!(
-        active().msm(&points, &integers(&scalars)),
-        naive_msm(&points, &scalars)
-    );
-    let same = vec![first; 9];
-    assert_eq!(
-        active().msm(&same, &[[1, 0, 0, 0]; 9]),
-        naive_msm(&same, &[Scalar::one(); 9])
-    );
-    assert!(active().msm(&[first, -first], &[[5, 0, 0, 0]; 2]).is_zero());
-    assert!(active().msm(&points, &vec![[0; 4]; points.len()]).is_zero());
-    // As far as the shorter list goes.
-    assert_eq!(active().msm(&same, &[[1, 0, 0, 0]]), first);
-}
-
-#[test]
-fn large_multiplications_are_split() {
-    let mut points = random_points(64);
-    while points.len() < 10_000 {
-        points.extend_from_within(..);
-    }
-    let scalars = random_scalars("large", points.len());
-    let folded: Vec<_> = (0..64)
-        .map(|i| scalars.iter().skip(i).step_by(64).sum())
-        .collect();
-    assert_eq!(
-        active().msm(&points, &integers(&scalars)),
-        naive_msm(&points[..64], &folded)
-    );
-}
-
-#[test]
-fn fixed_bases() {
-    let scalars = awkward_scalars();
-    let points = random_points(scalars.len());
-    let bases = FixedBases::new(&points);
-    assert_eq!(
-        active().msm_fixed(&bases, &integers(&scalars)),
-        naive_msm(&points, &scalars)
-    );
-    assert_eq!(
-        active().msm_fixed(&bases, &integers(&scalars[..5])),
-        naive_msm(&points[..5], &scalars[..5])
-    );
-    assert!(active().msm_fixed(&bases, &[]).is_zero());
-    assert!(
-        active()
-            .msm_fixed(&bases, &vec![[0; 4]; points.len()])
-            .is_zero()
-    );
-}
-
-#[test]
-fn grouped_fixed_bases() {
-    for group in [1, 2, 8, 64] {
-        let mut points = random_points(4 * group);
-        points[group] = G1Affine::zero();
-        let scalars = random_scalars("grouped", 4 * group);
-        let sums = FixedBases::grouped(&points, group).msm_groups(&integers(&scalars));
-        assert_eq!(sums.len(), 4);
-        for (at, sum) in sums.iter().enumerate() {
-            let range = at * group..(at + 1) * group;
-            assert_eq!(*sum, naive_msm(&points[range.clone()], &scalars[range]));
-        }
-    }
-}
-
-#[test]
-fn group_ffts_evaluate() {
-    for (len, size) in [
-        (1, 1),
-        (1, 2),
-        (1, 8),
-        (2, 2),
-        (4, 4),
-        (4, 32),
-        (8, 16),
-        (16, 16),
-    ] {
-        let points = random_points(len);
-        let values = active().g1_fft(&points, size);
-        assert_eq!(values.len(), size);
-        for (position, value) in values.iter().enumerate() {
-            let root =
-                root_of_unity(size).pow([bit_reverse(position, size.trailing_zeros()) as u64]);
-            let powers: Vec<_> = (0..len as u64).map(|i| root.pow([i])).collect();
+    for kernel in all() {
+        for count in [0, 1, 2, 3, 7, 64, 200] {
+            let (points, scalars) = (random_points(count), random_scalars("msm", count));
             assert_eq!(
-                *value,
-                naive_msm(&points, &powers),
-                "{len} of {size}, {position}"
+                kernel.msm(&points, &integers(&scalars)),
+                naive_msm(&points, &scalars),
+                "{count}"
             );
         }
     }
 }
 
 #[test]
-fn group_ffts_are_inverted() {
-    for log in 0..6 {
-        let size = 1usize << log;
-        let mut points = random_points(size);
-        if size > 3 {
-            points[1] = G1Affine::zero();
-            points[3] = points[2];
+fn awkward_scalars_and_points() {
+    for kernel in all() {
+        let scalars = awkward_scalars();
+        let mut points = random_points(scalars.len());
+        assert_eq!(
+            kernel.msm(&points, &integers(&scalars)),
+            naive_msm(&points, &scalars)
+        );
+        // The same point again and again, its opposite, and infinity: additions that have no slope.
+        let first = points[0];
+        for (index, point) in points.iter_mut().enumerate() {
+            match index % 4 {
+                0 => *point = first,
+                1 => *point = -first,
+                2 => *point = G1Affine::zero(),
+                _ => {}
+            }
         }
-        let back = active().g1_inverse_fft(active().g1_fft(&points, size));
-        let scaled: Vec<_> = points
-            .iter()
-            .map(|point| (*point * Scalar::from(size as u64)).into_affine())
-            .collect();
-        assert_eq!(back, scaled);
+        assert_eq!(
+            kernel.msm(&points, &integers(&scalars)),
+            naive_msm(&points, &scalars)
+        );
+        let same = vec![first; 9];
+        assert_eq!(
+            kernel.msm(&same, &[[1, 0, 0, 0]; 9]),
+            naive_msm(&same, &[Scalar::one(); 9])
+        );
+        assert!(kernel.msm(&[first, -first], &[[5, 0, 0, 0]; 2]).is_zero());
+        assert!(kernel.msm(&points, &vec![[0; 4]; points.len()]).is_zero());
+        // As far as the shorter list goes.
+        assert_eq!(kernel.msm(&same, &[[1, 0, 0, 0]]), first);
     }
-    let zeros = vec![G1Affine::zero(); 16];
-    assert_eq!(active().g1_fft(&zeros, 64), vec![G1Affine::zero(); 64]);
-    assert_eq!(active().g1_inverse_fft(zeros.clone()), zeros);
+}
+
+#[test]
+fn large_multiplications_are_split() {
+    for kernel in all() {
+        let mut points = random_points(64);
+        while points.len() < 10_000 {
+            points.extend_from_within(..);
+        }
+        let scalars = random_scalars("large", points.len());
+        let folded: Vec<_> = (0..64)
+            .map(|i| scalars.iter().skip(i).step_by(64).sum())
+            .collect();
+        assert_eq!(
+            kernel.msm(&points, &integers(&scalars)),
+            naive_msm(&points[..64], &folded)
+        );
+    }
+}
+
+#[test]
+fn fixed_bases() {
+    for kernel in all() {
+        let scalars = awkward_scalars();
+        let points = random_points(scalars.len());
+        // All windows in the table, some of them, and one alone.
+        for budget in [usize::MAX, 96 * 7 * points.len(), 0] {
+            let bases = kernel.fixed_bases(&points, points.len(), budget);
+            assert_eq!(
+                bases.msm(&integers(&scalars)),
+                naive_msm(&points, &scalars),
+                "{budget}"
+            );
+            assert_eq!(
+                bases.msm(&integers(&scalars[..5])),
+                naive_msm(&points[..5], &scalars[..5])
+            );
+            assert!(bases.msm(&[]).is_zero());
+            assert!(bases.msm(&vec![[0; 4]; points.len()]).is_zero());
+        }
+    }
+}
+
+#[test]
+fn grouped_fixed_bases() {
+    for kernel in all() {
+        for (group, budget) in [
+            (1, usize::MAX),
+            (2, usize::MAX),
+            (8, 96 * 7 * 32),
+            (64, usize::MAX),
+        ] {
+            let mut points = random_points(4 * group);
+            points[group] = G1Affine::zero();
+            let scalars = random_scalars("grouped", 4 * group);
+            let bases = kernel.fixed_bases(&points, group, budget);
+            let sums = bases.msm_groups(&integers(&scalars));
+            assert_eq!(sums.len(), 4);
+            for (at, sum) in sums.iter().enumerate() {
+                let range = at * group..(at + 1) * group;
+                assert_eq!(*sum, naive_msm(&points[range.clone()], &scalars[range]));
+            }
+        }
+    }
+}
+
+#[test]
+fn group_ffts_evaluate() {
+    for kernel in all() {
+        for (len, size) in [
+            (1, 1),
+            (1, 2),
+            (1, 8),
+            (2, 2),
+            (4, 4),
+            (4, 32),
+            (8, 16),
+            (16, 16),
+        ] {
+            let points = random_points(len);
+            let values = kernel.g1_fft(&points, size);
+            assert_eq!(values.len(), size);
+            for (position, value) in values.iter().enumerate() {
+                let root =
+                    root_of_unity(size).pow([bit_reverse(position, size.trailing_zeros()) as u64]);
+                let powers: Vec<_> = (0..len as u64).map(|i| root.pow([i])).collect();
+                assert_eq!(
+                    *value,
+                    naive_msm(&points, &powers),
+                    "{len} of {size}, {position}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn group_ffts_are_inverted() {
+    for kernel in all() {
+        for log in 0..6 {
+            let size = 1usize << log;
+            let mut points = random_points(size);
+            if size > 3 {
+                points[1] = G1Affine::zero();
+                points[3] = points[2];
+            }
+            let back = kernel.g1_inverse_fft(kernel.g1_fft(&points, size));
+            let scaled: Vec<_> = points
+                .iter()
+                .map(|point| (*point * Scalar::from(size as u64)).into_affine())
+                .collect();
+            assert_eq!(back, scaled);
+        }
+        let zeros = vec![G1Affine::zero(); 16];
+        assert_eq!(kernel.g1_fft(&zeros, 64), vec![G1Affine::zero(); 64]);
+        assert_eq!(kernel.g1_inverse_fft(zeros.clone()), zeros);
+    }
+}
+
+#[test]
+fn all_kernels_agree() {
+    for kernel in all() {
+        assert!(agrees(kernel), "{}", kernel.name());
+    }
+    let names: Vec<_> = all().iter().map(|kernel| kernel.name()).collect();
+    assert!(names.contains(&"portable") && names.contains(&"ifma-emulated"));
+}
+
+#[test]
+fn rows_are_extended() {
+    use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
+    let random: Vec<u8> = random_scalars("row", ELEMENTS_PER_ROW)
+        .iter()
+        .flat_map(crate::field::scalar_to_be)
+        .collect();
+    let largest = crate::field::scalar_to_be(&-Scalar::one()).repeat(ELEMENTS_PER_ROW);
+    for kernel in all() {
+        for blowup in [1, 2, 4, 8] {
+            let mut parity = vec![1; BYTES_PER_ROW * (blowup - 1)];
+            let mut expected = parity.clone();
+            kernel.extend(blowup, &random, &mut parity);
+            portable::Portable.extend(blowup, &random, &mut expected);
+            assert!(parity == expected, "{} ×{blowup}", kernel.name());
+            // A constant row is extended by the same constant.
+            for row in [&largest, &vec![0; BYTES_PER_ROW]] {
+                kernel.extend(blowup, row, &mut parity);
+                assert!(parity.chunks(32).all(|element| element == &row[..32]));
+            }
+        }
+    }
+}
+
+#[test]
+fn weighted_elements_are_added() {
+    let (sums, elements) = (random_scalars("sums", 70), random_scalars("elements", 70));
+    let bytes: Vec<u8> = elements
+        .iter()
+        .flat_map(crate::field::scalar_to_be)
+        .collect();
+    for kernel in all() {
+        for weight in [
+            Scalar::zero(),
+            Scalar::one(),
+            random_scalar("weight", 0),
+            -Scalar::one(),
+        ] {
+            let mut raw: Vec<_> = sums
+                .iter()
+                .map(|sum| crate::field::raw_from_be(&crate::field::scalar_to_be(sum)))
+                .collect();
+            kernel.add_scaled(&mut raw, &weight, &bytes);
+            for ((raw, sum), element) in raw.iter().zip(&sums).zip(&elements) {
+                assert_eq!(crate::field::from_raw(raw), *sum + weight * element);
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_are_chosen_by_name() {
+    assert_eq!(
+        find("wide").err(),
+        Some(KernelError::Unknown {
+            name: "wide".into()
+        })
+    );
+    assert_eq!(find("portable").unwrap().name(), "portable");
+    match find("ifma") {
+        Ok(kernel) => assert!(kernel.runs_here()),
+        Err(error) => assert_eq!(error, KernelError::NotHere { name: "ifma" }),
+    }
 }

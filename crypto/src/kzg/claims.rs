@@ -156,10 +156,9 @@ fn holds(setup: &Setup, statements: &[Statement<'_>]) -> bool {
     let (committed, claimed) = rayon::join(
         // In raw form the limbs are the number itself.
         || {
-            kernel.msm_fixed(
-                setup.lagrange_bases(),
-                &sums.iter().map(|sum| sum.0.0).collect::<Vec<_>>(),
-            )
+            setup
+                .lagrange_bases()
+                .msm(&sums.iter().map(|sum| sum.0.0).collect::<Vec<_>>())
         },
         || {
             let points: Vec<_> = statements.iter().map(|statement| statement.point).collect();

@@ -1,0 +1,77 @@
+//! The kernel for CPUs with AVX-512 IFMA: eight numbers at a time, in limbs of 52 bits.
+//!
+//! Everything is written over [`Lanes`], eight 64-bit lanes with a multiply-add of 52-bit numbers. Two types implement
+//! it: the processor's vectors, and arrays in plain Rust, over which every machine tests what only some can run.
+
+mod lanes;
+mod modulus;
+mod points;
+mod scalars;
+
+use std::marker::PhantomData;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use lanes::Avx512;
+pub(super) use lanes::Emulated;
+use lanes::Lanes;
+
+use super::points::FixedBases;
+use super::portable::Portable;
+use super::{Integer, Kernel, g1_fft, msm};
+use crate::curve::G1Affine;
+use crate::field::Scalar;
+
+/// The kernel over these lanes.
+pub(super) struct Ifma<L>(PhantomData<L>);
+
+impl<L> Ifma<L> {
+    pub(super) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<L: Lanes> Kernel for Ifma<L> {
+    fn name(&self) -> &'static str {
+        L::NAME
+    }
+
+    fn runs_here(&self) -> bool {
+        L::detected()
+    }
+
+    fn fft(&self, values: &mut [Scalar]) {
+        // Short transforms, a small part of any time.
+        Portable.fft(values);
+    }
+
+    fn inverse_fft(&self, values: &mut [Scalar]) {
+        Portable.inverse_fft(values);
+    }
+
+    fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]) {
+        scalars::extend::<L>(blowup, row, parity);
+    }
+
+    fn add_scaled(&self, sums: &mut [Scalar], weight: &Scalar, elements: &[u8]) {
+        Portable.add_scaled(sums, weight, elements);
+    }
+
+    fn fixed_bases(&self, bases: &[G1Affine], group: usize, budget: usize) -> Box<dyn FixedBases> {
+        Box::new(msm::Tables::<Self>::new(bases, group, budget))
+    }
+
+    fn msm(&self, points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
+        msm::msm::<Self>(points, scalars)
+    }
+
+    fn g1_fft(&self, points: &[G1Affine], size: usize) -> Vec<G1Affine> {
+        g1_fft::fft::<Self>(points, size)
+    }
+
+    fn g1_inverse_fft(&self, points: Vec<G1Affine>) -> Vec<G1Affine> {
+        g1_fft::inverse_fft::<Self>(points)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Multiplication modulo a prime in Montgomery form, limbs of 52 bits, eight numbers at a time.
+
+use super::lanes::{LIMB_BITS, LIMB_MASK, Lanes};
+
+/// A modulus of N limbs and what Montgomery's reduction needs of it.
+pub(crate) struct Modulus<const N: usize> {
+    /// The modulus.
+    pub(crate) limbs: [u64; N],
+    /// −modulus⁻¹ modulo 2⁵².
+    pub(crate) negative_inverse: u64,
+}
+
+impl<const N: usize> Modulus<N> {
+    /// From little-endian 64-bit limbs.
+    pub(crate) const fn new(words: &[u64]) -> Self {
+        let limbs = split(words, 1);
+        // Newton: each step doubles the number of right bits.
+        let mut inverse = 1u64;
+        let mut step = 0;
+        while step < 6 {
+            inverse = inverse.wrapping_mul(2u64.wrapping_sub(limbs[0].wrapping_mul(inverse)));
+            step += 1;
+        }
+        Self {
+            limbs,
+            negative_inverse: inverse.wrapping_neg() & LIMB_MASK,
+        }
+    }
+}
+
+/// `words × times` in limbs of 52 bits.
+pub(crate) const fn split<const N: usize>(words: &[u64], times: u64) -> [u64; N] {
+    let mut limbs = [0; N];
+    let mut carry = 0u64;
+    let mut at = 0;
+    while at < N {
+        let bit = at * LIMB_BITS as usize;
+        let (word, shift) = (bit / 64, bit % 64);
+        let mut limb = if word < words.len() {
+            words[word] >> shift
+        } else {
+            0
+        };
+        if shift > 64 - LIMB_BITS as usize && word + 1 < words.len() {
+            limb |= words[word + 1] << (64 - shift);
+        }
+        let product = (limb & LIMB_MASK) as u128 * times as u128 + carry as u128;
+        limbs[at] = product as u64 & LIMB_MASK;
+        carry = (product >> LIMB_BITS) as u64;
+        at += 1;
+    }
+    limbs
+}
+
+/// The inverse of [`split`] with `times` one, for numbers below 2^(64·W).
+pub(crate) fn join<const N: usize, const W: usize>(limbs: &[u64; N]) -> [u64; W] {
+    let mut words = [0; W];
+    for (at, limb) in limbs.iter().enumerate() {
+        let bit = at * LIMB_BITS as usize;
+        let (word, shift) = (bit / 64, bit % 64);
+        if let Some(low) = words.get_mut(word) {
+            *low |= limb << shift;
+        }
+        if shift > 64 - LIMB_BITS as usize
+            && let Some(high) = words.get_mut(word + 1)
+        {
+            *high |= limb >> (64 - shift);
+        }
+    }
+    words
+}
+
+/// `a · b / 2^(52·N)` modulo the modulus: below `a·b / 2^(52·N) + modulus`. Limbs of both factors are below 2⁵².
+#[inline(always)]
+pub(crate) fn multiply<L: Lanes, const N: usize>(
+    a: &[L::V; N],
+    b: &[L::V; N],
+    modulus: &Modulus<N>,
+) -> [L::V; N] {
+    let zero = L::splat(0);
+    let negative_inverse = L::splat(modulus.negative_inverse);
+    // Sums stay below 4·N·2⁵², far from 2⁶⁴.
+    let mut t = [zero; N];
+    for i in 0..N {
+        let factor = b[i];
+        for j in 0..N {
+            t[j] = L::madd_lo(t[j], a[j], factor);
+        }
+        // The multiplier reads the low 52 bits of its factors, so nothing has to be masked.
+        let quotient = L::madd_lo(zero, t[0], negative_inverse);
+        for j in 0..N {
+            t[j] = L::madd_lo(t[j], L::splat(modulus.limbs[j]), quotient);
+        }
+        let carry = L::shr::<LIMB_BITS>(t[0]);
+        for j in 0..N - 1 {
+            t[j] = t[j + 1];
+        }
+        t[N - 1] = zero;
+        t[0] = L::add(t[0], carry);
+        for j in 0..N {
+            t[j] = L::madd_hi(t[j], a[j], factor);
+            t[j] = L::madd_hi(t[j], L::splat(modulus.limbs[j]), quotient);
+        }
+    }
+    carry::<L, N>(t)
+}
+
+/// Limbs below 2⁵² again; the number is the same and must not be negative. Limbs are read with their sign.
+#[inline(always)]
+pub(crate) fn carry<L: Lanes, const N: usize>(mut t: [L::V; N]) -> [L::V; N] {
+    let mask = L::splat(LIMB_MASK);
+    for j in 0..N - 1 {
+        t[j + 1] = L::add(t[j + 1], L::sar::<LIMB_BITS>(t[j]));
+        t[j] = L::and(t[j], mask);
+    }
+    t
+}
+
+/// `a + b`.
+#[inline(always)]
+pub(crate) fn add<L: Lanes, const N: usize>(a: &[L::V; N], b: &[L::V; N]) -> [L::V; N] {
+    carry::<L, N>(std::array::from_fn(
+        #[inline(always)]
+        |j| L::add(a[j], b[j]),
+    ))
+}
+
+/// `a − b + offset`, the offset a multiple of the modulus that is not below b.
+#[inline(always)]
+pub(crate) fn subtract<L: Lanes, const N: usize>(
+    a: &[L::V; N],
+    b: &[L::V; N],
+    offset: &[u64; N],
+) -> [L::V; N] {
+    carry::<L, N>(std::array::from_fn(
+        #[inline(always)]
+        |j| L::add(L::sub(a[j], b[j]), L::splat(offset[j])),
+    ))
+}
+
+/// `a − bound` where that is not negative, `a` elsewhere.
+#[inline(always)]
+pub(crate) fn reduce_once<L: Lanes, const N: usize>(a: &[L::V; N], bound: &[u64; N]) -> [L::V; N] {
+    let less = carry::<L, N>(std::array::from_fn(
+        #[inline(always)]
+        |j| L::sub(a[j], L::splat(bound[j])),
+    ));
+    let negative = L::negative_lanes(less[N - 1]);
+    std::array::from_fn(
+        #[inline(always)]
+        |j| L::select(negative, a[j], less[j]),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,411 @@
+//! Scalars in eight lanes: extending a row, and weighted sums of rows.
+//!
+//! The forward transform splits `x^2n − c²` into `x^n − c` and `x^n + c` from the top down (Cooley-Tukey), so a whole
+//! block shares one twiddle and the coset of a block of the extension is nothing but another place in the tree of
+//! roots. Multiplying before adding lets numbers grow by at most 2·r a level: twelve levels stay below 26·r, and
+//! 2²⁶⁰ is more than 35·r, so nothing is reduced before the end.
+
+use std::sync::OnceLock;
+
+use ark_bls12_381::Fr;
+use ark_ff::{Field, MontConfig, PrimeField};
+
+use super::lanes::{LANES, LIMB_BITS, LIMB_MASK, Lanes};
+use super::modulus::{self, Modulus, split};
+use crate::ELEMENTS_PER_ROW as ELEMENTS;
+use crate::kernel::fft::{bit_reverse, root_of_unity};
+
+const LIMBS: usize = 5;
+const WORDS: [u64; 4] = <ark_bls12_381::FrConfig as MontConfig<4>>::MODULUS.0;
+const R: Modulus<LIMBS> = Modulus::new(&WORDS);
+const R1: [u64; LIMBS] = split(&WORDS, 1);
+const R2: [u64; LIMBS] = split(&WORDS, 2);
+/// 2²⁶⁰ − r.
+const NEGATIVE_R: [u64; LIMBS] = negative();
+
+/// One element a lane, limbs of 52 bits.
+type Wide<L> = [<L as Lanes>::V; LIMBS];
+/// The same in memory: limb by limb, eight neighbouring elements.
+type Stored = [[u64; LANES]; LIMBS];
+/// A twiddle for all lanes alike.
+type Twiddle = [u64; LIMBS];
+
+/// Elements in a tile: eight groups of eight, the groups across the lanes.
+const TILE: usize = LANES * LANES;
+const GROUPS: usize = ELEMENTS / LANES;
+
+const fn negative() -> [u64; LIMBS] {
+    let mut out = [0; LIMBS];
+    let mut borrow = 0i64;
+    let mut at = 0;
+    while at < LIMBS {
+        let difference = borrow - R1[at] as i64;
+        out[at] = difference as u64 & LIMB_MASK;
+        borrow = difference >> LIMB_BITS;
+        at += 1;
+    }
+    out
+}
+
+/// In Montgomery form, below r.
+fn twiddle(value: Fr) -> Twiddle {
+    split(&(value * Fr::from(2u64).pow([260])).into_bigint().0, 1)
+}
+
+#[inline(always)]
+fn splat<L: Lanes>(value: &Twiddle) -> Wide<L> {
+    value.map(
+        #[inline(always)]
+        |limb| L::splat(limb),
+    )
+}
+
+#[inline(always)]
+fn load<L: Lanes>(from: &Stored) -> Wide<L> {
+    std::array::from_fn(
+        #[inline(always)]
+        |limb| L::load(&from[limb]),
+    )
+}
+
+#[inline(always)]
+fn store<L: Lanes>(value: &Wide<L>, to: &mut Stored) {
+    for (vector, limb) in value.iter().zip(to) {
+        L::store(*vector, limb);
+    }
+}
+
+/// `(a + b·w, a − b·w)`; b·w is below 2·r whatever b < 2²⁶⁰ was.
+#[inline(always)]
+fn butterfly<L: Lanes>(a: &Wide<L>, b: &Wide<L>, w: &Wide<L>) -> (Wide<L>, Wide<L>) {
+    let product = modulus::multiply::<L, LIMBS>(b, w, &R);
+    (
+        modulus::add::<L, LIMBS>(a, &product),
+        modulus::subtract::<L, LIMBS>(a, &product, &R2),
+    )
+}
+
+/// Below r, from anything below 2²⁶⁰.
+#[inline(always)]
+fn canonical<L: Lanes>(a: &Wide<L>) -> Wide<L> {
+    let quotient = L::madd_hi(L::splat(0), a[4], L::splat(RECIPROCAL_SCALED));
+    let quotient = L::shr::<RECIPROCAL_SHIFT>(quotient);
+    let mut t = *a;
+    for j in 0..LIMBS {
+        t[j] = L::madd_lo(t[j], L::splat(NEGATIVE_R[j]), quotient);
+        if j + 1 < LIMBS {
+            t[j + 1] = L::madd_hi(t[j + 1], L::splat(NEGATIVE_R[j]), quotient);
+        }
+    }
+    let mut t = modulus::carry::<L, LIMBS>(t);
+    // Modulo 2²⁶⁰.
+    t[LIMBS - 1] = L::and(t[LIMBS - 1], L::splat(LIMB_MASK));
+    modulus::reduce_once::<L, LIMBS>(&modulus::reduce_once::<L, LIMBS>(&t, &R1), &R1)
+}
+
+/// The highest limb has 52 bits and r's has 47: the quotient is the limb times this, shifted by 52 and by
+/// [`RECIPROCAL_SHIFT`].
+const RECIPROCAL_SHIFT: u32 = 46;
+const RECIPROCAL_SCALED: u64 = ((1u128 << (52 + RECIPROCAL_SHIFT)) / (R1[4] as u128 + 1)) as u64;
+
+/// The tree of roots: twiddles of blocks of the extension, level by level.
+struct Forward {
+    /// For each level with blocks of 16 or more, from the top: one twiddle a block.
+    levels: Vec<Vec<Twiddle>>,
+    /// For each tile: the twiddles of the last three levels, 1 + 2 + 4, a group a lane.
+    tiles: Vec<[Stored; 7]>,
+}
+
+/// The root that block `index` of a level is split with, c in `x^2n − c²`: the level has `2^level` blocks in the whole
+/// domain.
+fn split_root(level: u32, index: usize) -> Fr {
+    // x^(size / 2^level) = ω^(bit-reversed index · …): half of that exponent, of order 2^(level + 1).
+    root_of_unity(2 << level).pow([bit_reverse(index, level) as u64])
+}
+
+impl Forward {
+    /// For block `block` of a domain of `2^log` rows.
+    fn new(log: u32, block: usize) -> Self {
+        let levels = (0..9)
+            .map(|depth: u32| {
+                (0..1usize << depth)
+                    .map(|at| twiddle(split_root(log + depth, (block << depth) + at)))
+                    .collect()
+            })
+            .collect();
+        let tiles = (0..ELEMENTS / TILE)
+            .map(|tile| {
+                let mut twiddles = [[[0; LANES]; LIMBS]; 7];
+                let mut slots = twiddles.iter_mut();
+                for depth in 9u32..12 {
+                    let per_group = 1usize << (depth - 9);
+                    for (part, slot) in (0..per_group).zip(&mut slots) {
+                        for lane in 0..LANES {
+                            let at = (tile * LANES + lane) * per_group + part;
+                            let root = twiddle(split_root(log + depth, (block << depth) + at));
+                            for (limb, value) in slot.iter_mut().zip(root) {
+                                limb[lane] = value;
+                            }
+                        }
+                    }
+                }
+                twiddles
+            })
+            .collect();
+        Self { levels, tiles }
+    }
+}
+
+/// Forward tables of the blocks behind the systematic one, by the logarithm of the blow-up.
+fn forward(blowup: usize) -> &'static [Forward] {
+    static TABLES: [OnceLock<Vec<Forward>>; 8] = [const { OnceLock::new() }; 8];
+    let log = blowup.trailing_zeros().min(7);
+    TABLES[log as usize].get_or_init(|| {
+        (1..1usize << log)
+            .map(|block| Forward::new(log, block))
+            .collect()
+    })
+}
+
+/// Twiddles of the inverse transform of a row.
+struct Inverse {
+    /// Levels with half 1, 2, 4: the same for all groups.
+    small: [Twiddle; 7],
+    /// Levels with half 8 … 2048: vectors of neighbouring twiddles; the last is divided by the row's length.
+    levels: Vec<Vec<Stored>>,
+}
+
+fn inverse() -> &'static Inverse {
+    static TABLE: OnceLock<Inverse> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let root = |half: usize, at: usize| {
+            root_of_unity(2 * half)
+                .inverse()
+                .unwrap_or_default()
+                .pow([at as u64])
+        };
+        let mut small = [[0; LIMBS]; 7];
+        let places = [1usize, 2, 4]
+            .into_iter()
+            .flat_map(|half| (0..half).map(move |at| (half, at)));
+        for (slot, (half, at)) in small.iter_mut().zip(places) {
+            *slot = twiddle(root(half, at));
+        }
+        let levels = (3..12)
+            .map(|log| {
+                let half = 1usize << log;
+                (0..half / LANES)
+                    .map(|vector| {
+                        let mut stored = [[0; LANES]; LIMBS];
+                        for lane in 0..LANES {
+                            for (limb, value) in stored
+                                .iter_mut()
+                                .zip(twiddle(root(half, vector * LANES + lane)))
+                            {
+                                limb[lane] = value;
+                            }
+                        }
+                        stored
+                    })
+                    .collect()
+            })
+            .collect();
+        Inverse { small, levels }
+    })
+}
+
+/// Reads a tile: 64 elements of 32 big-endian bytes; vector k holds element k of each group.
+#[inline(always)]
+fn read_tile<L: Lanes>(bytes: &[u8]) -> [Wide<L>; LANES] {
+    let mut tile = [[L::splat(0); LIMBS]; LANES];
+    let (lines, _) = bytes.as_chunks::<64>();
+    for pair in 0..LANES / 2 {
+        let mut words: [L::V; LANES] = std::array::from_fn(
+            #[inline(always)]
+            |group| {
+                let line = lines.get(group * LANES / 2 + pair).unwrap_or(&[0; 64]);
+                let (words, _) = line.as_chunks::<8>();
+                let mut row = [0; LANES];
+                for (word, bytes) in row.iter_mut().zip(words) {
+                    *word = u64::from_le_bytes(*bytes);
+                }
+                L::swap_bytes(L::load(&row))
+            },
+        );
+        L::transpose(&mut words);
+        tile[2 * pair] = limbs::<L>([words[3], words[2], words[1], words[0]]);
+        tile[2 * pair + 1] = limbs::<L>([words[7], words[6], words[5], words[4]]);
+    }
+    tile
+}
+
+/// Limbs of 52 bits from little-endian words.
+#[inline(always)]
+fn limbs<L: Lanes>(w: [L::V; 4]) -> Wide<L> {
+    let mask = L::splat(LIMB_MASK);
+    [
+        L::and(w[0], mask),
+        L::and(L::or(L::shr::<52>(w[0]), L::shl::<12>(w[1])), mask),
+        L::and(L::or(L::shr::<40>(w[1]), L::shl::<24>(w[2])), mask),
+        L::and(L::or(L::shr::<28>(w[2]), L::shl::<36>(w[3])), mask),
+        L::shr::<16>(w[3]),
+    ]
+}
+
+/// The inverse of [`limbs`].
+#[inline(always)]
+fn words<L: Lanes>(l: &Wide<L>) -> [L::V; 4] {
+    [
+        L::or(l[0], L::shl::<52>(l[1])),
+        L::or(L::shr::<12>(l[1]), L::shl::<40>(l[2])),
+        L::or(L::shr::<24>(l[2]), L::shl::<28>(l[3])),
+        L::or(L::shr::<36>(l[3]), L::shl::<16>(l[4])),
+    ]
+}
+
+/// Writes a tile of canonical elements.
+#[inline(always)]
+fn write_tile<L: Lanes>(tile: &[Wide<L>; LANES], bytes: &mut [u8]) {
+    let (lines, _) = bytes.as_chunks_mut::<64>();
+    for pair in 0..LANES / 2 {
+        let (a, b) = (words::<L>(&tile[2 * pair]), words::<L>(&tile[2 * pair + 1]));
+        let mut rows = [a[3], a[2], a[1], a[0], b[3], b[2], b[1], b[0]];
+        L::transpose(&mut rows);
+        for (group, row) in rows.into_iter().enumerate() {
+            let mut out = [0; LANES];
+            L::store(L::swap_bytes(row), &mut out);
+            if let Some(line) = lines.get_mut(group * LANES / 2 + pair) {
+                for (bytes, word) in line.as_chunks_mut::<8>().0.iter_mut().zip(out) {
+                    *bytes = word.to_le_bytes();
+                }
+            }
+        }
+    }
+}
+
+/// Vectors of groups become vectors of positions, and back.
+#[inline(always)]
+fn transpose<L: Lanes>(tile: &mut [Wide<L>; LANES]) {
+    for limb in 0..LIMBS {
+        let mut rows: [L::V; LANES] = std::array::from_fn(
+            #[inline(always)]
+            |at| tile[at][limb],
+        );
+        L::transpose(&mut rows);
+        for (vector, row) in tile.iter_mut().zip(rows) {
+            vector[limb] = row;
+        }
+    }
+}
+
+/// Butterflies of the levels with half 1, 2 or 4 inside a tile, `twiddles` one for each block or place.
+#[inline(always)]
+fn tile_level<L: Lanes>(
+    tile: &mut [Wide<L>; LANES],
+    half: usize,
+    twiddle: impl Fn(usize, usize) -> Wide<L>,
+) {
+    for block in 0..LANES / (2 * half) {
+        for at in 0..half {
+            let low = block * 2 * half + at;
+            let (a, b) = butterfly::<L>(&tile[low], &tile[low + half], &twiddle(block, at));
+            tile[low] = a;
+            tile[low + half] = b;
+        }
+    }
+}
+
+/// The coefficients of a row (bit-reversed evaluations, canonical bytes), times its length, in order.
+#[inline(always)]
+fn coefficients<L: Lanes>(row: &[u8], values: &mut [Stored]) {
+    let tables = inverse();
+    for (bytes, groups) in row
+        .chunks_exact(TILE * 32)
+        .zip(values.chunks_exact_mut(LANES))
+    {
+        let mut tile = read_tile::<L>(bytes);
+        tile_level::<L>(&mut tile, 1, |_, _| splat::<L>(&tables.small[0]));
+        tile_level::<L>(&mut tile, 2, |_, at| splat::<L>(&tables.small[1 + at]));
+        tile_level::<L>(&mut tile, 4, |_, at| splat::<L>(&tables.small[3 + at]));
+        transpose::<L>(&mut tile);
+        for (vector, stored) in tile.iter().zip(groups) {
+            store::<L>(vector, stored);
+        }
+    }
+    for (log, twiddles) in tables.levels.iter().enumerate() {
+        let half = 1usize << log;
+        for block in values.chunks_exact_mut(2 * half) {
+            let (low, high) = block.split_at_mut(half);
+            for ((a, b), w) in low.iter_mut().zip(high).zip(twiddles) {
+                let (plus, minus) = butterfly::<L>(&load::<L>(a), &load::<L>(b), &load::<L>(w));
+                store::<L>(&plus, a);
+                store::<L>(&minus, b);
+            }
+        }
+    }
+}
+
+/// Evaluates the coefficients on one block and writes canonical bytes.
+#[inline(always)]
+fn evaluate<L: Lanes>(tables: &Forward, values: &mut [Stored], out: &mut [u8]) {
+    for (depth, twiddles) in tables.levels.iter().enumerate() {
+        let half = GROUPS >> (depth + 1);
+        for (block, w) in values.chunks_exact_mut(2 * half).zip(twiddles) {
+            let w = splat::<L>(w);
+            let (low, high) = block.split_at_mut(half);
+            for (a, b) in low.iter_mut().zip(high) {
+                let (plus, minus) = butterfly::<L>(&load::<L>(a), &load::<L>(b), &w);
+                store::<L>(&plus, a);
+                store::<L>(&minus, b);
+            }
+        }
+    }
+    for ((groups, twiddles), bytes) in values
+        .chunks_exact(LANES)
+        .zip(&tables.tiles)
+        .zip(out.chunks_exact_mut(TILE * 32))
+    {
+        let mut tile: [Wide<L>; LANES] = std::array::from_fn(
+            #[inline(always)]
+            |at| load::<L>(&groups[at]),
+        );
+        transpose::<L>(&mut tile);
+        tile_level::<L>(&mut tile, 4, |_, _| load::<L>(&twiddles[0]));
+        tile_level::<L>(&mut tile, 2, |block, _| load::<L>(&twiddles[1 + block]));
+        tile_level::<L>(&mut tile, 1, |block, _| load::<L>(&twiddles[3 + block]));
+        for vector in &mut tile {
+            *vector = canonical::<L>(vector);
+        }
+        write_tile::<L>(&tile, bytes);
+    }
+}
+
+/// The rest of a row's extension; see the kernel's `extend`.
+pub(crate) fn extend<L: Lanes>(blowup: usize, row: &[u8], parity: &mut [u8]) {
+    let mut coefficients_of = vec![[[0; LANES]; LIMBS]; GROUPS];
+    let mut values = coefficients_of.clone();
+    let tables = forward(blowup);
+    L::run(
+        #[inline(always)]
+        || {
+            coefficients::<L>(row, &mut coefficients_of);
+            scale_down::<L>(&mut coefficients_of);
+            for (tables, out) in tables.iter().zip(parity.chunks_exact_mut(ELEMENTS * 32)) {
+                values.copy_from_slice(&coefficients_of);
+                evaluate::<L>(tables, &mut values, out);
+            }
+        },
+    );
+}
+
+/// Divides by the row's length, which also brings the numbers below 2·r.
+#[inline(always)]
+fn scale_down<L: Lanes>(values: &mut [Stored]) {
+    let scale = splat::<L>(&twiddle(
+        Fr::from(ELEMENTS as u64).inverse().unwrap_or_default(),
+    ));
+    for value in values {
+        let scaled = modulus::multiply::<L, LIMBS>(&load::<L>(value), &scale, &R);
+        store::<L>(&scaled, value);
+    }
+}
