@@ -5,13 +5,15 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use ashlar_bench::crypto::BenchError;
 use ashlar_bench::crypto::measure::{Pools, compare};
 use ashlar_bench::crypto::op::Op;
 use ashlar_bench::crypto::workload::{Scale, Workload};
 use criterion::{Criterion, SamplingMode, Throughput};
 
-fn main() -> Result<(), BenchError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if let Some(name) = std::env::var_os("ASHLAR_KERNEL") {
+        ashlar_crypto::use_kernel(&name.to_string_lossy())?;
+    }
     // The rule by which criterion decides between measuring and testing.
     let test = !std::env::args().any(|argument| argument == "--bench")
         || std::env::args().any(|a| a == "--test");
@@ -64,7 +66,7 @@ fn main() -> Result<(), BenchError> {
                 });
             });
             if let Some(error) = failure {
-                return Err(error);
+                return Err(error.into());
             }
         }
         group.finish();

@@ -56,6 +56,16 @@ pub struct Cli {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 
+    /// Arithmetic kernel: portable, or ifma on processors with AVX-512 IFMA [default: the fastest that runs here]
+    #[arg(
+        long,
+        global = true,
+        env = "ASHLAR_KERNEL",
+        value_name = "NAME",
+        hide_env_values = true
+    )]
+    pub kernel: Option<String>,
+
     /// Say nothing but data and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -105,13 +115,27 @@ pub fn main() -> ExitCode {
         json: cli.json,
         quiet: cli.quiet,
     };
-    match run(cli, ui) {
+    match choose_kernel(cli.kernel.as_deref()).and_then(|()| run(cli, ui)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error.print(ui.json);
             ExitCode::from(error.exit as u8)
         }
     }
+}
+
+/// Chooses the arithmetic kernel that was asked for, before anything is computed.
+fn choose_kernel(name: Option<&str>) -> CliResult {
+    let Some(name) = name else { return Ok(()) };
+    ashlar_crypto::use_kernel(name).map_err(|error| {
+        let here = ashlar_crypto::kernels().join(", ");
+        CliError::coded(
+            Exit::Usage,
+            "cannot use the kernel of --kernel or ASHLAR_KERNEL",
+            &error,
+        )
+        .next(format!("kernels that run here: {here}"))
+    })
 }
 
 /// Help and version go to standard output with 0, a wrong command line to standard error with 2.

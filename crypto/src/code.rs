@@ -13,7 +13,7 @@ use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Blame, Coded, ELEMENTS_PER_ROW, Ro
 
 mod recovery;
 
-pub use recovery::{RecoverError, recover};
+pub use recovery::{RecoverError, recover, recover_slices};
 
 /// Longest cell: the setup has 65 powers in G2, and the check of a proof needs the one of `cell_len`.
 pub const MAX_CELL_LEN: u32 = 64;
@@ -128,18 +128,32 @@ impl Slices {
     /// threads of the current rayon pool.
     pub fn extend(code: Code, rows: &Rows) -> Self {
         let kernel = kernel::active();
-        let count = rows.count();
+        let bytes = rows.as_bytes();
+        Self::from_extended(code, rows.count(), |index, extended| {
+            if let Some(row) = bytes.get(index * BYTES_PER_ROW..(index + 1) * BYTES_PER_ROW) {
+                extend_row(kernel, code, row, extended);
+            }
+        })
+    }
+
+    /// Slices of `count` rows of which `extend(index, to)` writes the extension; in parallel.
+    pub(crate) fn from_extended(
+        code: Code,
+        count: usize,
+        extend: impl Fn(usize, &mut [u8]) + Sync,
+    ) -> Self {
         let cell = code.cell_bytes();
         let mut bytes = vec![0; count * code.chunks() as usize * cell];
         let extended_row = code.elements() * BYTES_PER_ELEMENT;
         let mut scratch = vec![0; TILE.min(count) * extended_row];
-        for (tile, tile_rows) in rows.as_bytes().chunks(TILE * BYTES_PER_ROW).enumerate() {
-            tile_rows
-                .par_chunks_exact(BYTES_PER_ROW)
-                .zip(scratch.par_chunks_exact_mut(extended_row))
-                .for_each(|(row, extended)| extend_row(kernel, code, row, extended));
-            let filled = tile_rows.len() / BYTES_PER_ROW;
-            let (scratch, first) = (&scratch, tile * TILE * cell);
+        for start in (0..count).step_by(TILE) {
+            let filled = TILE.min(count - start);
+            scratch
+                .par_chunks_exact_mut(extended_row)
+                .take(filled)
+                .enumerate()
+                .for_each(|(at, extended)| extend(start + at, extended));
+            let (scratch, first) = (&scratch, start * cell);
             bytes
                 .par_chunks_exact_mut(count * cell)
                 .enumerate()

@@ -47,6 +47,21 @@ pub(crate) trait Kernel: Send + Sync {
     /// The inverse of [`Kernel::fft`].
     fn inverse_fft(&self, values: &mut [Scalar]);
 
+    /// [`Kernel::fft`] of several columns side by side: entry i of column j is `values[i * columns + j]`.
+    fn fft_columns(&self, values: &mut [Scalar], columns: usize);
+
+    /// The inverse of [`Kernel::fft_columns`], times the length of a column.
+    fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize);
+
+    /// [`Kernel::fft`] of rows of `size`, one behind the other.
+    fn fft_rows(&self, values: &mut [Scalar], size: usize);
+
+    /// The inverse of [`Kernel::fft_rows`], times the length of a row.
+    fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize);
+
+    /// `values[i] *= factors[i]`, values in raw form or not.
+    fn multiply(&self, values: &mut [Scalar], factors: &[Scalar]);
+
     /// Extends a row: `row` holds 4096 canonical elements, evaluations on the 4096th roots of unity in bit-reversed
     /// order; `parity` gets the rest of the evaluations on the `4096 × blowup`-th roots, also bit-reversed.
     fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]);

@@ -48,7 +48,7 @@ pub use batch::{
     verify_chunks,
 };
 pub use blame::{Blame, Coded};
-pub use code::{Code, CodeError, RecoverError, Slices, recover};
+pub use code::{Code, CodeError, RecoverError, Slices, recover, recover_slices};
 pub use field::{FieldError, Scalar};
 pub use hash::{Hash, hash_to_scalar, sha256};
 pub use identity::{NetworkKey, NetworkPublicKey};

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use ashlar_crypto::{
     AggregatedRow, BYTES_PER_ROW, ChunkColumn, Code, Commitment, CommitmentBytes, Encoding,
-    ProofBytes, RowChallenge, Rows, Setup, Slices, commit_rows, eip, prove_chunks, recover,
+    ProofBytes, RowChallenge, Rows, Setup, Slices, commit_rows, eip, prove_chunks, recover_slices,
     verify_chunks,
 };
 use ashlar_proto::ProtocolVersion;
@@ -273,8 +273,8 @@ impl Workload {
             .map(|(index, cell)| (*index as u32, &cell[..]))
             .collect();
         let run = move || {
-            let rows = recover(code, 1, &kept).map_err(failed)?;
-            eip::compute_cells(rows.as_bytes()).map_err(failed)
+            let slices = recover_slices(code, 1, &kept).map_err(failed)?;
+            Ok(slices.into_bytes().as_chunks().0.to_vec())
         };
         let output = run.clone();
         Ok(Candidate::new(OURS, run).output(move || match output()? {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ark_ff::{One, PrimeField, Zero};
 
 use super::{Bytes32, Bytes48, EipError, elements, point, same_count};
-use crate::code::{RecoverError, extend_row, recover};
+use crate::code::{RecoverError, extend_row, recover_slices};
 use crate::curve;
 use crate::field::{Scalar, scalar_to_be};
 use crate::hash::sha256;
@@ -265,8 +265,8 @@ pub fn recover_cells_and_kzg_proofs<D: AsRef<[u8]>>(
         }
         .into());
     }
-    let row = recover(CODE, 1, &given)?;
-    let cells = extended(row.as_bytes());
+    let row = recover_slices(CODE, 1, &given)?.into_bytes();
+    let cells: Vec<Cell> = row.as_chunks().0.to_vec();
     let differs = |(index, cell): &&(u32, &[u8])| {
         cells.get(*index as usize).is_none_or(|found| found != cell)
     };
@@ -275,6 +275,6 @@ pub fn recover_cells_and_kzg_proofs<D: AsRef<[u8]>>(
             index: u64::from(*index),
         });
     }
-    let proofs = prove(setup, row.as_bytes());
+    let proofs = prove(setup, row.get(..BYTES_PER_ROW).unwrap_or_default());
     Ok((cells, proofs))
 }

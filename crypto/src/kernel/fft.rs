@@ -105,6 +105,57 @@ pub(crate) fn inverse_fft_unscaled(values: &mut [Scalar]) {
     }
 }
 
+/// [`fft`] of columns side by side.
+pub(crate) fn fft_columns(values: &mut [Scalar], columns: usize) {
+    let columns = columns.max(1);
+    let log = (values.len() / columns).trailing_zeros();
+    let roots = &twiddles(log).forward;
+    let mut half = values.len() / columns / 2;
+    let mut stride = 1;
+    while half > 0 {
+        for block in values.chunks_exact_mut(2 * half * columns) {
+            let (low, high) = block.split_at_mut(half * columns);
+            let rows = low
+                .chunks_exact_mut(columns)
+                .zip(high.chunks_exact_mut(columns));
+            for ((low, high), root) in rows.zip(roots.iter().step_by(stride)) {
+                for (a, b) in low.iter_mut().zip(high) {
+                    let difference = *a - *b;
+                    *a += *b;
+                    *b = difference * root;
+                }
+            }
+        }
+        half /= 2;
+        stride *= 2;
+    }
+}
+
+/// [`inverse_fft_unscaled`] of columns side by side.
+pub(crate) fn inverse_fft_columns(values: &mut [Scalar], columns: usize) {
+    let columns = columns.max(1);
+    let size = values.len() / columns;
+    let roots = &twiddles(size.trailing_zeros()).inverse;
+    let mut half = 1;
+    while half < size {
+        let stride = (size / (2 * half)).max(1);
+        for block in values.chunks_exact_mut(2 * half * columns) {
+            let (low, high) = block.split_at_mut(half * columns);
+            let rows = low
+                .chunks_exact_mut(columns)
+                .zip(high.chunks_exact_mut(columns));
+            for ((low, high), root) in rows.zip(roots.iter().step_by(stride)) {
+                for (a, b) in low.iter_mut().zip(high) {
+                    let product = *b * root;
+                    *b = *a - product;
+                    *a += product;
+                }
+            }
+        }
+        half *= 2;
+    }
+}
+
 /// What the coefficients are multiplied with before the transform that gives block 1, 2, … of an extension: the powers
 /// of the block's coset shift ω^bit_reverse(block), ω of order 4096 × blowup, each divided by 4096 on behalf of the
 /// unscaled inverse transform before.

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 #[cfg(target_arch = "x86_64")]
 pub(super) use lanes::Avx512;
 pub(super) use lanes::Emulated;
-use lanes::Lanes;
+use lanes::{LANES, Lanes};
 
 use super::points::FixedBases;
 use super::portable::Portable;
@@ -46,6 +46,36 @@ impl<L: Lanes> Kernel for Ifma<L> {
 
     fn inverse_fft(&self, values: &mut [Scalar]) {
         Portable.inverse_fft(values);
+    }
+
+    fn fft_columns(&self, values: &mut [Scalar], columns: usize) {
+        if columns.is_multiple_of(LANES) {
+            scalars::transform_columns::<L>(values, columns, false);
+        } else {
+            Portable.fft_columns(values, columns);
+        }
+    }
+
+    fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize) {
+        if columns.is_multiple_of(LANES) {
+            scalars::transform_columns::<L>(values, columns, true);
+        } else {
+            Portable.inverse_fft_columns(values, columns);
+        }
+    }
+
+    fn fft_rows(&self, values: &mut [Scalar], size: usize) {
+        let rest = scalars::transform_rows::<L>(values, size, false);
+        Portable.fft_rows(rest, size);
+    }
+
+    fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize) {
+        let rest = scalars::transform_rows::<L>(values, size, true);
+        Portable.inverse_fft_rows(rest, size);
+    }
+
+    fn multiply(&self, values: &mut [Scalar], factors: &[Scalar]) {
+        scalars::multiply::<L>(values, factors);
     }
 
     fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]) {

@@ -26,6 +26,30 @@ impl Kernel for Portable {
         }
     }
 
+    fn fft_columns(&self, values: &mut [Scalar], columns: usize) {
+        fft::fft_columns(values, columns);
+    }
+
+    fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize) {
+        fft::inverse_fft_columns(values, columns);
+    }
+
+    fn fft_rows(&self, values: &mut [Scalar], size: usize) {
+        values.chunks_exact_mut(size.max(1)).for_each(fft::fft);
+    }
+
+    fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize) {
+        values
+            .chunks_exact_mut(size.max(1))
+            .for_each(fft::inverse_fft_unscaled);
+    }
+
+    fn multiply(&self, values: &mut [Scalar], factors: &[Scalar]) {
+        for (value, factor) in values.iter_mut().zip(factors) {
+            *value *= factor;
+        }
+    }
+
     fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]) {
         // Raw form all the way: the transforms are linear.
         let mut coefficients: Vec<Scalar> = row.as_chunks().0.iter().map(raw_from_be).collect();

@@ -345,3 +345,65 @@ fn kernels_are_chosen_by_name() {
         Err(error) => assert_eq!(error, KernelError::NotHere { name: "ifma" }),
     }
 }
+
+#[test]
+fn many_transforms_at_a_time() {
+    for kernel in all() {
+        for (size, count) in [
+            (1, 8),
+            (2, 3),
+            (8, 8),
+            (16, 1),
+            (64, 24),
+            (128, 64),
+            (32, 13),
+        ] {
+            let rows = random_scalars("many", size * count);
+            let expected: Vec<_> = rows
+                .chunks(size)
+                .flat_map(|row| {
+                    let mut row = row.to_vec();
+                    portable::Portable.fft(&mut row);
+                    row
+                })
+                .collect();
+            let turned = |rows: &[Scalar]| -> Vec<Scalar> {
+                (0..size * count)
+                    .map(|at| rows[at % count * size + at / count])
+                    .collect()
+            };
+            let scaled: Vec<_> = rows
+                .iter()
+                .map(|value| *value * Scalar::from(size as u64))
+                .collect();
+            let context = (kernel.name(), size, count);
+            let mut values = rows.clone();
+            kernel.fft_rows(&mut values, size);
+            assert!(values == expected, "{context:?}");
+            kernel.inverse_fft_rows(&mut values, size);
+            assert!(values == scaled, "{context:?}");
+            let mut values = turned(&rows);
+            kernel.fft_columns(&mut values, count);
+            assert!(values == turned(&expected), "{context:?}");
+            kernel.inverse_fft_columns(&mut values, count);
+            assert!(values == turned(&scaled), "{context:?}");
+        }
+    }
+}
+
+#[test]
+fn products() {
+    for kernel in all() {
+        for count in [0, 1, 8, 21] {
+            let mut values = random_scalars("values", count);
+            let mut factors = random_scalars("factors", count);
+            if count > 1 {
+                (values[0], factors[0]) = (-Scalar::one(), -Scalar::one());
+                factors[1] = Scalar::zero();
+            }
+            let expected: Vec<_> = values.iter().zip(&factors).map(|(a, b)| *a * b).collect();
+            kernel.multiply(&mut values, &factors);
+            assert_eq!(values, expected, "{}", kernel.name());
+        }
+    }
+}

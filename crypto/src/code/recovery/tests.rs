@@ -29,7 +29,7 @@ fn both_methods_and_the_plain_copy_agree() {
     for code in codes() {
         let rows = random_rows("methods", 2);
         let slices = Slices::extend(code, &rows);
-        let mut methods = [false; 3];
+        let mut methods = [false; 4];
         for missing in [
             0,
             1,
@@ -42,14 +42,19 @@ fn both_methods_and_the_plain_copy_agree() {
             let known: Vec<_> = (missing..code.needed())
                 .chain(code.chunks() - missing..code.chunks())
                 .collect();
-            let method = match Plan::new(code, &known).method {
+            let method = match Plan::new(code, &known, Wanted::Row).method {
                 Method::Copy => 0,
                 Method::Direct(_) => 1,
                 Method::Transform(_) => 2,
+                Method::Derivative(_) => 3,
             };
             methods[method] = true;
             assert!(
-                recover(code, 2, &pick(&slices, known)).unwrap() == rows,
+                recover(code, 2, &pick(&slices, known.clone())).unwrap() == rows,
+                "{code:?} without {missing}"
+            );
+            assert!(
+                recover_slices(code, 2, &pick(&slices, known)).unwrap() == slices,
                 "{code:?} without {missing}"
             );
         }
@@ -58,32 +63,53 @@ fn both_methods_and_the_plain_copy_agree() {
 }
 
 #[test]
-fn the_transform_recovers_what_the_direct_way_does() {
+fn every_method_recovers_what_the_direct_way_does() {
     for code in codes() {
         let rows = random_rows("forced", 1);
         let slices = Slices::extend(code, &rows);
+        let all: Vec<u8> = slices.iter().flatten().copied().collect();
         let known: Vec<_> = (1..=code.needed()).collect();
-        let mut plan = Plan::new(code, &known);
-        assert!(matches!(plan.method, Method::Direct(_)));
-        plan.method = Method::Transform(plan.transform());
+        let unknown: Vec<_> = (0..code.chunks())
+            .filter(|index| !known.contains(index))
+            .collect();
         let cells: Vec<_> = known
             .iter()
             .map(|index| slices.slice(*index).unwrap())
             .collect();
+        let mut plan = Plan::new(code, &known, Wanted::Row);
+        assert!(matches!(plan.method, Method::Direct(_)));
         let mut row = vec![0; BYTES_PER_ROW];
-        plan.recover_row(&cells, &mut row);
+        plan.recover(&cells, &mut row);
         assert!(row == rows.as_bytes(), "{code:?}");
+
+        plan.method = Method::Transform(plan.transform());
+        row.fill(0);
+        plan.recover(&cells, &mut row);
+        assert!(row == rows.as_bytes(), "{code:?}");
+
+        plan.method = Method::Derivative(plan.derivative(&unknown, &[0]));
+        row.fill(0);
+        plan.recover(&cells, &mut row);
+        assert!(row == rows.as_bytes(), "{code:?}");
+
+        plan.wanted = Wanted::All;
+        plan.method = Method::Derivative(plan.derivative(&unknown, &unknown));
+        let mut extended = vec![0; all.len()];
+        plan.recover(&cells, &mut extended);
+        assert!(extended == all, "{code:?}");
     }
 }
 
 #[test]
-fn the_transform_is_in_use() {
-    let code = Code::new(8, 4096).unwrap();
-    let last: Vec<_> = (code.chunks() - code.needed()..code.chunks()).collect();
-    assert!(matches!(
-        Plan::new(code, &last).method,
-        Method::Transform(_)
-    ));
+fn every_method_is_in_use() {
+    let plan = |blowup, chunks, wanted| {
+        let code = Code::new(blowup, chunks).unwrap();
+        let last: Vec<_> = (code.chunks() - code.needed()..code.chunks()).collect();
+        Plan::new(code, &last, wanted).method
+    };
+    assert!(matches!(plan(8, 4096, Wanted::Row), Method::Transform(_)));
+    assert!(matches!(plan(2, 128, Wanted::Row), Method::Derivative(_)));
+    assert!(matches!(plan(2, 128, Wanted::All), Method::Derivative(_)));
 }
 
 #[test]
@@ -119,7 +145,8 @@ proptest! {
         let mut indices: Vec<_> = (0..code.chunks()).collect();
         indices.sort_by_key(|index| order[*index as usize]);
         indices.truncate(code.needed() as usize + extra);
-        prop_assert!(recover(code, 1, &pick(&slices, indices)).unwrap() == rows);
+        prop_assert!(recover(code, 1, &pick(&slices, indices.clone())).unwrap() == rows);
+        prop_assert!(recover_slices(code, 1, &pick(&slices, indices)).unwrap() == slices);
     }
 }
 

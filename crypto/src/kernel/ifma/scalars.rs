@@ -1,4 +1,4 @@
-//! Scalars in eight lanes: extending a row, and weighted sums of rows.
+//! Scalars in eight lanes: extending a row, short transforms of many columns or rows, products.
 //!
 //! The forward transform splits `x^2n − c²` into `x^n − c` and `x^n + c` from the top down (Cooley-Tukey), so a whole
 //! block shares one twiddle and the coset of a block of the extension is nothing but another place in the tree of
@@ -8,12 +8,12 @@
 use std::sync::OnceLock;
 
 use ark_bls12_381::Fr;
-use ark_ff::{Field, MontConfig, PrimeField};
+use ark_ff::{BigInt, Field, MontConfig, PrimeField};
 
 use super::lanes::{LANES, LIMB_BITS, LIMB_MASK, Lanes};
 use super::modulus::{self, Modulus, split};
 use crate::ELEMENTS_PER_ROW as ELEMENTS;
-use crate::kernel::fft::{bit_reverse, root_of_unity};
+use crate::kernel::fft::{MAX_LOG, bit_reverse, root_of_unity};
 
 const LIMBS: usize = 5;
 const WORDS: [u64; 4] = <ark_bls12_381::FrConfig as MontConfig<4>>::MODULUS.0;
@@ -407,5 +407,186 @@ fn scale_down<L: Lanes>(values: &mut [Stored]) {
     for value in values {
         let scaled = modulus::multiply::<L, LIMBS>(&load::<L>(value), &scale, &R);
         store::<L>(&scaled, value);
+    }
+}
+
+/// Twiddles of transforms of 2^log numbers.
+struct Short {
+    /// Forward: block b of level d at 2^d + b.
+    forward: Vec<Twiddle>,
+    /// Inverse: place p of the level with half h at h + p.
+    inverse: Vec<Twiddle>,
+}
+
+fn short(log: u32) -> &'static Short {
+    static TABLES: [OnceLock<Short>; MAX_LOG as usize + 1] =
+        [const { OnceLock::new() }; MAX_LOG as usize + 1];
+    let log = log.min(MAX_LOG);
+    TABLES[log as usize].get_or_init(|| {
+        let entries = |entry: &dyn Fn(u32, usize) -> Fr| {
+            let first = std::iter::once([0; LIMBS]);
+            let levels = (0..log).flat_map(|level| (0..1usize << level).map(move |at| (level, at)));
+            first
+                .chain(levels.map(|(level, at)| twiddle(entry(level, at))))
+                .collect()
+        };
+        Short {
+            forward: entries(&split_root),
+            inverse: entries(&|level, at| {
+                let root = root_of_unity(2 << level).inverse().unwrap_or_default();
+                root.pow([at as u64])
+            }),
+        }
+    })
+}
+
+/// Eight elements in Montgomery's or raw form, whatever they are: their limbs.
+#[inline(always)]
+fn gather<L: Lanes>(element: impl Fn(usize) -> [u64; 4]) -> Wide<L> {
+    let elements: [[u64; 4]; LANES] = std::array::from_fn(&element);
+    limbs::<L>(std::array::from_fn(
+        #[inline(always)]
+        |word| L::load(&std::array::from_fn(|lane| elements[lane][word])),
+    ))
+}
+
+/// The inverse of [`gather`], for canonical elements.
+#[inline(always)]
+fn scatter<L: Lanes>(value: &Wide<L>, mut to: impl FnMut(usize, [u64; 4])) {
+    let words = words::<L>(value).map(
+        #[inline(always)]
+        |word| {
+            let mut lanes = [0; LANES];
+            L::store(word, &mut lanes);
+            lanes
+        },
+    );
+    for lane in 0..LANES {
+        to(lane, words.map(|word| word[lane]));
+    }
+}
+
+/// Eight transforms at a time: element i of the transform in lane l is at `place(i, l)`. Numbers grow by 2·r a level,
+/// see the module; not divided by the length.
+#[inline(always)]
+fn transform<L: Lanes>(
+    values: &mut [Fr],
+    memory: &mut [Stored],
+    inverse: bool,
+    place: impl Fn(usize, usize) -> usize,
+) {
+    let size = memory.len();
+    let tables = short(size.trailing_zeros());
+    for (index, stored) in memory.iter_mut().enumerate() {
+        let wide = gather::<L>(|lane| values[place(index, lane)].0.0);
+        store::<L>(&wide, stored);
+    }
+    if inverse {
+        let mut half = 1;
+        while half < size {
+            for block in memory.chunks_exact_mut(2 * half) {
+                let (low, high) = block.split_at_mut(half);
+                for ((a, b), w) in low.iter_mut().zip(high).zip(&tables.inverse[half..]) {
+                    let w = splat::<L>(w);
+                    let (plus, minus) = butterfly::<L>(&load::<L>(a), &load::<L>(b), &w);
+                    store::<L>(&plus, a);
+                    store::<L>(&minus, b);
+                }
+            }
+            half *= 2;
+        }
+    } else {
+        let mut half = size / 2;
+        while half > 0 {
+            let level = size / (2 * half);
+            let blocks = memory.chunks_exact_mut(2 * half);
+            for (block, w) in blocks.zip(&tables.forward[level..]) {
+                let w = splat::<L>(w);
+                let (low, high) = block.split_at_mut(half);
+                for (a, b) in low.iter_mut().zip(high) {
+                    let (plus, minus) = butterfly::<L>(&load::<L>(a), &load::<L>(b), &w);
+                    store::<L>(&plus, a);
+                    store::<L>(&minus, b);
+                }
+            }
+            half /= 2;
+        }
+    }
+    for (index, stored) in memory.iter().enumerate() {
+        scatter::<L>(&canonical::<L>(&load::<L>(stored)), |lane, words| {
+            values[place(index, lane)] = Fr::new_unchecked(BigInt(words));
+        });
+    }
+}
+
+/// Transforms of columns side by side, a multiple of eight of them.
+pub(crate) fn transform_columns<L: Lanes>(values: &mut [Fr], columns: usize, inverse: bool) {
+    let size = values.len() / columns.max(1);
+    let mut memory = vec![[[0; LANES]; LIMBS]; size];
+    L::run(
+        #[inline(always)]
+        || {
+            for first in (0..columns).step_by(LANES) {
+                transform::<L>(
+                    values,
+                    &mut memory,
+                    inverse,
+                    #[inline(always)]
+                    |index, lane| index * columns + first + lane,
+                );
+            }
+        },
+    );
+}
+
+/// Transforms of rows of `size`, eight at a time; the rest, fewer than eight rows, comes back.
+pub(crate) fn transform_rows<L: Lanes>(values: &mut [Fr], size: usize, inverse: bool) -> &mut [Fr] {
+    let eight = size.max(1) * LANES;
+    let mut memory = vec![[[0; LANES]; LIMBS]; size.max(1)];
+    let whole = values.len() / eight * eight;
+    let (whole, rest) = values.split_at_mut(whole);
+    L::run(
+        #[inline(always)]
+        || {
+            for rows in whole.chunks_exact_mut(eight) {
+                transform::<L>(
+                    rows,
+                    &mut memory,
+                    inverse,
+                    #[inline(always)]
+                    |index, lane| lane * size + index,
+                );
+            }
+        },
+    );
+    rest
+}
+
+/// `values[i] *= factors[i]`.
+pub(crate) fn multiply<L: Lanes>(values: &mut [Fr], factors: &[Fr]) {
+    let count = values.len().min(factors.len());
+    let (values, factors) = (&mut values[..count], &factors[..count]);
+    let whole = count / LANES * LANES;
+    L::run(
+        #[inline(always)]
+        || {
+            let groups = values.chunks_exact_mut(LANES);
+            for (values, factors) in groups.zip(factors.chunks_exact(LANES)) {
+                let value = gather::<L>(|lane| values[lane].0.0);
+                // arkworks' form has the factor 2²⁵⁶, the product divides by 2²⁶⁰.
+                let factor = gather::<L>(|lane| factors[lane].0.0);
+                let factor = modulus::carry::<L, LIMBS>(factor.map(
+                    #[inline(always)]
+                    |limb| L::shl::<4>(limb),
+                ));
+                let product = modulus::multiply::<L, LIMBS>(&value, &factor, &R);
+                scatter::<L>(&canonical::<L>(&product), |lane, words| {
+                    values[lane] = Fr::new_unchecked(BigInt(words));
+                });
+            }
+        },
+    );
+    for (value, factor) in values.iter_mut().zip(factors).skip(whole) {
+        *value *= factor;
     }
 }
