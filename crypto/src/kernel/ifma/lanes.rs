@@ -261,8 +261,14 @@ mod avx512 {
                     _mm512_unpackhi_epi64(r[6], r[7]),
                 ];
                 // a[0] = r0[0] r1[0] | r0[2] r1[2] | r0[4] r1[4] | r0[6] r1[6]; a[2] the same of r2, r3.
-                let low = |x, y| _mm512_shuffle_i64x2::<0b10_00_10_00>(x, y);
-                let high = |x, y| _mm512_shuffle_i64x2::<0b11_01_11_01>(x, y);
+                #[inline(always)]
+                unsafe fn low(x: __m512i, y: __m512i) -> __m512i {
+                    unsafe { _mm512_shuffle_i64x2::<0b10_00_10_00>(x, y) }
+                }
+                #[inline(always)]
+                unsafe fn high(x: __m512i, y: __m512i) -> __m512i {
+                    unsafe { _mm512_shuffle_i64x2::<0b11_01_11_01>(x, y) }
+                }
                 // low(a0, a2): quarters a0.0 a0.2 a2.0 a2.2
                 let b: [__m512i; 8] = [
                     low(a[0], a[2]),  // r0[0]r1[0] r0[4]r1[4] r2[0]r3[0] r2[4]r3[4]

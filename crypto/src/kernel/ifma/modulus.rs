@@ -70,6 +70,17 @@ pub(crate) fn join<const N: usize, const W: usize>(limbs: &[u64; N]) -> [u64; W]
     words
 }
 
+/// An array of `f(0)`, `f(1)`, … over something to begin with. The standard library's functions for this are not always
+/// inlined, and what is not inlined is not compiled for the instructions of the lanes.
+#[inline(always)]
+pub(crate) fn each<T: Copy, const N: usize>(begin: T, f: impl Fn(usize) -> T) -> [T; N] {
+    let mut array = [begin; N];
+    for (index, entry) in array.iter_mut().enumerate() {
+        *entry = f(index);
+    }
+    array
+}
+
 /// `a · b / 2^(52·N)` modulo the modulus: below `a·b / 2^(52·N) + modulus`. Limbs of both factors are below 2⁵².
 #[inline(always)]
 pub(crate) fn multiply<L: Lanes, const N: usize>(
@@ -119,7 +130,8 @@ pub(crate) fn carry<L: Lanes, const N: usize>(mut t: [L::V; N]) -> [L::V; N] {
 /// `a + b`.
 #[inline(always)]
 pub(crate) fn add<L: Lanes, const N: usize>(a: &[L::V; N], b: &[L::V; N]) -> [L::V; N] {
-    carry::<L, N>(std::array::from_fn(
+    carry::<L, N>(each(
+        L::splat(0),
         #[inline(always)]
         |j| L::add(a[j], b[j]),
     ))
@@ -132,7 +144,8 @@ pub(crate) fn subtract<L: Lanes, const N: usize>(
     b: &[L::V; N],
     offset: &[u64; N],
 ) -> [L::V; N] {
-    carry::<L, N>(std::array::from_fn(
+    carry::<L, N>(each(
+        L::splat(0),
         #[inline(always)]
         |j| L::add(L::sub(a[j], b[j]), L::splat(offset[j])),
     ))
@@ -141,12 +154,14 @@ pub(crate) fn subtract<L: Lanes, const N: usize>(
 /// `a − bound` where that is not negative, `a` elsewhere.
 #[inline(always)]
 pub(crate) fn reduce_once<L: Lanes, const N: usize>(a: &[L::V; N], bound: &[u64; N]) -> [L::V; N] {
-    let less = carry::<L, N>(std::array::from_fn(
+    let less = carry::<L, N>(each(
+        L::splat(0),
         #[inline(always)]
         |j| L::sub(a[j], L::splat(bound[j])),
     ));
     let negative = L::negative_lanes(less[N - 1]);
-    std::array::from_fn(
+    each(
+        L::splat(0),
         #[inline(always)]
         |j| L::select(negative, a[j], less[j]),
     )

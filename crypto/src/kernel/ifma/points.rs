@@ -12,7 +12,7 @@ use ark_ff::{BigInt, BigInteger, Field, MontConfig, PrimeField};
 
 use super::Ifma;
 use super::lanes::{LANES, LIMB_BITS, LIMB_MASK, Lanes};
-use super::modulus::{self, Modulus, join, split};
+use super::modulus::{self, Modulus, each, join, split};
 use crate::curve::G1Affine;
 use crate::kernel::base_field::{Fe, prefetch};
 use crate::kernel::batch_affine::{self, Batched};
@@ -89,7 +89,8 @@ type Wide<L> = [<L as Lanes>::V; LIMBS];
 
 #[inline(always)]
 fn load<'a, L: Lanes>(coordinate: impl Fn(usize) -> &'a Coordinate) -> Wide<L> {
-    let mut rows: Wide<L> = std::array::from_fn(
+    let mut rows: Wide<L> = each(
+        L::splat(0),
         #[inline(always)]
         |lane| L::load(coordinate(lane)),
     );
@@ -120,15 +121,17 @@ fn sub<L: Lanes>(a: &Wide<L>, b: &Wide<L>) -> Wide<L> {
 
 #[inline(always)]
 fn splat<L: Lanes>(value: &Coordinate) -> Wide<L> {
-    value.map(
+    each(
+        L::splat(0),
         #[inline(always)]
-        |limb| L::splat(limb),
+        |limb| L::splat(value[limb]),
     )
 }
 
 #[inline(always)]
 fn select<L: Lanes>(mask: L::Mask, yes: &Wide<L>, no: &Wide<L>) -> Wide<L> {
-    std::array::from_fn(
+    each(
+        L::splat(0),
         #[inline(always)]
         |limb| L::select(mask, yes[limb], no[limb]),
     )
@@ -147,11 +150,18 @@ fn zero<L: Lanes>(x: &Wide<L>) -> L::Mask {
 /// and its lowest limb tells all but one in 2⁵¹ of the others.
 #[inline(always)]
 fn maybe_zero<L: Lanes>(difference: &Wide<L>) -> L::Mask {
-    let matches = |limbs: &[u64; LIMBS]| L::zero_lanes(L::sub(difference[0], L::splat(limbs[0])));
+    let low = difference[0];
+    let [one, two, three, four] = [P1[0], P2[0], P3[0], P4[0]];
     L::either(
-        L::either(matches(&P1), matches(&P2)),
-        L::either(matches(&P3), matches(&P4)),
+        L::either(is::<L>(low, one), is::<L>(low, two)),
+        L::either(is::<L>(low, three), is::<L>(low, four)),
     )
+}
+
+/// Lanes that hold this number.
+#[inline(always)]
+fn is<L: Lanes>(limb: L::V, number: u64) -> L::Mask {
+    L::zero_lanes(L::sub(limb, L::splat(number)))
 }
 
 /// One as a coordinate.
@@ -160,6 +170,7 @@ fn one() -> Coordinate {
 }
 
 /// The inverse of every lane; zero of zero.
+#[inline(always)]
 fn invert<L: Lanes>(product: Wide<L>) -> Wide<L> {
     // As elements of 2³⁸⁴ the limbs x·2⁴¹⁶ are x·2³²; the inverse of that, in limbs, is x⁻¹·2³⁵², and 2⁴¹⁶ is wanted.
     let correction = Fe::new(&Fq::from(1u128 << 64));
@@ -210,7 +221,8 @@ fn third_point<L: Lanes>(
 ) -> (Wide<L>, Wide<L>) {
     let square = mul::<L>(slope, slope);
     // Below p + 4·p and a little.
-    let x = modulus::carry::<L, LIMBS>(std::array::from_fn(
+    let x = modulus::carry::<L, LIMBS>(each(
+        L::splat(0),
         #[inline(always)]
         |limb| {
             let sum = L::add(square[limb], L::splat(P4[limb]));
@@ -238,8 +250,14 @@ fn both<'a, L: Lanes>(
 ) -> (Wide<L>, Wide<L>) {
     let at = |lane: usize| (group * LANES + lane).min(count - 1);
     (
-        load::<L>(|lane| part(pair(at(lane)).0)),
-        load::<L>(|lane| part(pair(at(lane)).1)),
+        load::<L>(
+            #[inline(always)]
+            |lane| part(pair(at(lane)).0),
+        ),
+        load::<L>(
+            #[inline(always)]
+            |lane| part(pair(at(lane)).1),
+        ),
     )
 }
 
@@ -410,7 +428,8 @@ fn double<L: Lanes>(points: &mut [WidePoint], memory: &mut Terms<L>) {
         let x = load::<L>(|lane| &points[at(group, lane)].x);
         let y = load::<L>(|lane| &points[at(group, lane)].y);
         let square = mul::<L>(&x, &x);
-        let triple = modulus::carry::<L, LIMBS>(std::array::from_fn(
+        let triple = modulus::carry::<L, LIMBS>(each(
+            L::splat(0),
             #[inline(always)]
             |limb| L::add(L::add(square[limb], square[limb]), square[limb]),
         ));

@@ -11,7 +11,7 @@ use ark_bls12_381::Fr;
 use ark_ff::{BigInt, Field, MontConfig, PrimeField};
 
 use super::lanes::{LANES, LIMB_BITS, LIMB_MASK, Lanes};
-use super::modulus::{self, Modulus, split};
+use super::modulus::{self, Modulus, each, split};
 use crate::ELEMENTS_PER_ROW as ELEMENTS;
 use crate::kernel::fft::{MAX_LOG, bit_reverse, root_of_unity};
 
@@ -54,15 +54,17 @@ fn twiddle(value: Fr) -> Twiddle {
 
 #[inline(always)]
 fn splat<L: Lanes>(value: &Twiddle) -> Wide<L> {
-    value.map(
+    each(
+        L::splat(0),
         #[inline(always)]
-        |limb| L::splat(limb),
+        |limb| L::splat(value[limb]),
     )
 }
 
 #[inline(always)]
 fn load<L: Lanes>(from: &Stored) -> Wide<L> {
-    std::array::from_fn(
+    each(
+        L::splat(0),
         #[inline(always)]
         |limb| L::load(&from[limb]),
     )
@@ -220,7 +222,8 @@ fn read_tile<L: Lanes>(bytes: &[u8]) -> [Wide<L>; LANES] {
     let mut tile = [[L::splat(0); LIMBS]; LANES];
     let (lines, _) = bytes.as_chunks::<64>();
     for pair in 0..LANES / 2 {
-        let mut words: [L::V; LANES] = std::array::from_fn(
+        let mut words: [L::V; LANES] = each(
+            L::splat(0),
             #[inline(always)]
             |group| {
                 let line = lines.get(group * LANES / 2 + pair).unwrap_or(&[0; 64]);
@@ -287,7 +290,8 @@ fn write_tile<L: Lanes>(tile: &[Wide<L>; LANES], bytes: &mut [u8]) {
 #[inline(always)]
 fn transpose<L: Lanes>(tile: &mut [Wide<L>; LANES]) {
     for limb in 0..LIMBS {
-        let mut rows: [L::V; LANES] = std::array::from_fn(
+        let mut rows: [L::V; LANES] = each(
+            L::splat(0),
             #[inline(always)]
             |at| tile[at][limb],
         );
@@ -365,7 +369,8 @@ fn evaluate<L: Lanes>(tables: &Forward, values: &mut [Stored], out: &mut [u8]) {
         .zip(&tables.tiles)
         .zip(out.chunks_exact_mut(TILE * 32))
     {
-        let mut tile: [Wide<L>; LANES] = std::array::from_fn(
+        let mut tile: [Wide<L>; LANES] = each(
+            [L::splat(0); LIMBS],
             #[inline(always)]
             |at| load::<L>(&groups[at]),
         );
@@ -443,26 +448,29 @@ fn short(log: u32) -> &'static Short {
 /// Eight elements in Montgomery's or raw form, whatever they are: their limbs.
 #[inline(always)]
 fn gather<L: Lanes>(element: impl Fn(usize) -> [u64; 4]) -> Wide<L> {
-    let elements: [[u64; 4]; LANES] = std::array::from_fn(&element);
-    limbs::<L>(std::array::from_fn(
+    let mut words = [[0; LANES]; 4];
+    for lane in 0..LANES {
+        for (word, part) in words.iter_mut().zip(element(lane)) {
+            word[lane] = part;
+        }
+    }
+    limbs::<L>(each(
+        L::splat(0),
         #[inline(always)]
-        |word| L::load(&std::array::from_fn(|lane| elements[lane][word])),
+        |word| L::load(&words[word]),
     ))
 }
 
 /// The inverse of [`gather`], for canonical elements.
 #[inline(always)]
 fn scatter<L: Lanes>(value: &Wide<L>, mut to: impl FnMut(usize, [u64; 4])) {
-    let words = words::<L>(value).map(
-        #[inline(always)]
-        |word| {
-            let mut lanes = [0; LANES];
-            L::store(word, &mut lanes);
-            lanes
-        },
-    );
+    let mut lanes = [[0; LANES]; 4];
+    for (lanes, word) in lanes.iter_mut().zip(words::<L>(value)) {
+        L::store(word, lanes);
+    }
+    let [a, b, c, d] = lanes;
     for lane in 0..LANES {
-        to(lane, words.map(|word| word[lane]));
+        to(lane, [a[lane], b[lane], c[lane], d[lane]]);
     }
 }
 
@@ -575,9 +583,10 @@ pub(crate) fn multiply<L: Lanes>(values: &mut [Fr], factors: &[Fr]) {
                 let value = gather::<L>(|lane| values[lane].0.0);
                 // arkworks' form has the factor 2²⁵⁶, the product divides by 2²⁶⁰.
                 let factor = gather::<L>(|lane| factors[lane].0.0);
-                let factor = modulus::carry::<L, LIMBS>(factor.map(
+                let factor = modulus::carry::<L, LIMBS>(each(
+                    L::splat(0),
                     #[inline(always)]
-                    |limb| L::shl::<4>(limb),
+                    |limb| L::shl::<4>(factor[limb]),
                 ));
                 let product = modulus::multiply::<L, LIMBS>(&value, &factor, &R);
                 scatter::<L>(&canonical::<L>(&product), |lane, words| {
