@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use crate::curve::{G1Affine, G1Projective};
 use crate::field::Scalar;
 use crate::kernel::{self, FixedBases};
-use crate::setup::{TABLE_BYTES, on_own_threads};
+use crate::setup::{on_own_threads, table_bytes};
 use crate::{Code, ELEMENTS_PER_ROW, Setup};
 
 /// The setup in the Fourier domain for each cell length 2⁰ … 2⁶, made when first needed: about a second of CPU and
@@ -61,7 +61,7 @@ fn bases(cell_len: usize, monomial: &[G1Affine]) -> Box<dyn FixedBases> {
     for frequency in 0..2 * blocks {
         grouped.extend(columns.iter().map(|column| column[frequency]));
     }
-    kernel::active().fixed_bases(&grouped, cell_len, TABLE_BYTES)
+    kernel::active().fixed_bases(&grouped, cell_len, table_bytes())
 }
 
 /// The proofs of all cells of the polynomial with these 4096 coefficients.

@@ -60,7 +60,7 @@ pub use kzg::{
 pub use merkle::{MerkleError, MerkleTree, leaf_hash, verify_path, verify_range};
 pub use payload::{Encoding, PayloadError, rows_for};
 pub use rows::Rows;
-pub use setup::{Setup, SetupError};
+pub use setup::{Setup, SetupError, TABLE_BYTES, TablesInUse, limit_tables};
 
 /// Field elements in a row: one EIP-4844 blob.
 pub const ELEMENTS_PER_ROW: usize = 4096;

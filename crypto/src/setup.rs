@@ -219,7 +219,7 @@ impl Setup {
 
     pub(crate) fn lagrange_bases(&self) -> &dyn FixedBases {
         let make =
-            || kernel::active().fixed_bases(&self.lagrange, self.lagrange.len(), TABLE_BYTES);
+            || kernel::active().fixed_bases(&self.lagrange, self.lagrange.len(), table_bytes());
         self.lagrange_bases
             .get_or_init(|| on_own_threads(make))
             .as_ref()
@@ -252,8 +252,54 @@ impl Setup {
     }
 }
 
-/// Most memory of one table of multiples.
-pub(crate) const TABLE_BYTES: usize = 64 << 20;
+/// Memory for all tables of multiples, unless [`limit_tables`] says otherwise.
+pub const TABLE_BYTES: usize = 512 << 20;
+
+/// Tables that a setup may have: one for commitments, one for the proofs of each cell length.
+const TABLES: usize = 8;
+
+static TABLE_LIMIT: OnceLock<usize> = OnceLock::new();
+
+/// Memory is given to tables before it can be limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "tables of up to {active} bytes are in use already; limit them before the first computation"
+)]
+pub struct TablesInUse {
+    /// The limit that holds.
+    pub active: usize,
+}
+
+impl Coded for TablesInUse {
+    fn code(&self) -> &'static str {
+        "setup.tables_in_use"
+    }
+
+    fn blame(&self) -> Blame {
+        Blame::Us
+    }
+}
+
+/// Limits the memory of all precomputed tables together, [`TABLE_BYTES`] without this call. Less is slower: with an
+/// eighth of a table's wish a commitment takes about a tenth longer, and with next to nothing three times as long. What
+/// there is to gain ends at 8 MiB for commitments and 25 to 45 MiB for the proofs of each cell length in use.
+///
+/// # Errors
+///
+/// [`TablesInUse`] if tables were made under another limit already.
+pub fn limit_tables(bytes: usize) -> Result<(), TablesInUse> {
+    let active = *TABLE_LIMIT.get_or_init(|| bytes);
+    if active == bytes {
+        Ok(())
+    } else {
+        Err(TablesInUse { active })
+    }
+}
+
+/// Most memory of one table.
+pub(crate) fn table_bytes() -> usize {
+    *TABLE_LIMIT.get_or_init(|| TABLE_BYTES) / TABLES
+}
 
 /// Runs parallel work that a lock waits for on a pool of its own, as large as the current one.
 ///
