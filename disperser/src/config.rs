@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ashlar_crypto::{BYTES_PER_ROW, Blame, Coded, Encoding, rows_for};
+use ashlar_crypto::{BYTES_PER_ROW, Blame, Coded, Encoding, TABLE_BYTES, rows_for};
 use ashlar_proto::{
     DEFAULT_VERSION, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, ProtocolVersion,
     header::check_quorums, version,
@@ -140,6 +140,8 @@ impl Default for Accept {
 pub struct Encode {
     /// Threads; 0 for one a core.
     pub threads: usize,
+    /// Bytes of precomputed multiples of the setup.
+    pub table_bytes: u64,
     /// Bytes of encoded blobs in memory, from the encoder to the end of their batch.
     pub memory_bytes: u64,
     /// Blobs encoded together.
@@ -152,6 +154,7 @@ impl Default for Encode {
     fn default() -> Self {
         Self {
             threads: 0,
+            table_bytes: TABLE_BYTES as u64,
             memory_bytes: 2 << 30,
             tick_blobs: 64,
             tick_rows: 256,
@@ -339,6 +342,11 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
     (
         "encode",
         &[
+            (
+                "table_bytes",
+                "Most bytes of precomputed multiples of the setup. Less starts faster and works slower; of 512 MiB about 35 are \
+                 used today.",
+            ),
             (
                 "threads",
                 "Threads for encoding and proofs; 0 is one a core.",

@@ -102,6 +102,12 @@ impl Disperser {
         let pool = Pool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
             what: format!("no threads: {error}"),
         })?;
+        // Several dispersers in one process share the tables, and the first decides.
+        let table_bytes = usize::try_from(config.encode.table_bytes).unwrap_or(usize::MAX);
+        if let Err(error) = ashlar_crypto::limit_tables(table_bytes) {
+            tracing::warn!("encode.table_bytes is {table_bytes} and has no effect: {error}");
+        }
+        tracing::info!(kernel = ashlar_crypto::kernel_name(), "arithmetic");
         // Tables of seconds of work, made before the first blob needs them.
         let codes: Vec<_> = config
             .protocol_versions()

@@ -117,6 +117,8 @@ impl Default for Accept {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Load {
+    /// Threads for checks; 0 for one a core.
+    pub threads: usize,
     /// Batches received and checked at a time.
     pub max_stores: u32,
     /// Read requests answered at a time.
@@ -134,6 +136,7 @@ pub struct Load {
 impl Default for Load {
     fn default() -> Self {
         Self {
+            threads: 0,
             max_stores: 16,
             max_reads: 64,
             store_memory_bytes: 512 << 20,
@@ -267,6 +270,10 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
     (
         "load",
         &[
+            (
+                "threads",
+                "Threads for checking batches, apart from those that serve; 0 is one a core.",
+            ),
             (
                 "max_stores",
                 "Batches received and checked at the same time. More are turned away with a typed error.",

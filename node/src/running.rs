@@ -151,11 +151,21 @@ impl OpeningNode {
             let store = tasks::blocking(move || open(id)).await?;
             let _ = shared.store.set(Arc::clone(&store));
             let signer = Arc::new(Signer::new(keys.bls, Arc::clone(&store)));
+            let wanted = shared.config.load.threads;
+            let threads = rayon::ThreadPoolBuilder::new()
+                .num_threads(wanted)
+                .thread_name(|index| format!("check-{index}"))
+                .build()
+                .map_err(|error| StartError::Threads {
+                    wanted,
+                    detail: error.to_string(),
+                })?;
             let service = Arc::new(Service::new(
                 Arc::clone(&shared),
                 Arc::clone(&store),
                 signer,
                 Arc::clone(&stake),
+                threads,
             ));
             // Once before the first request: who is a disperser, how much room there is.
             let (looking, learning, source) = (
@@ -208,7 +218,7 @@ impl OpeningNode {
             tasks::probe(Arc::clone(s), Arc::clone(d), stop()),
         );
         shared.health.opened();
-        tracing::info!(operator = %id, quic = %server.local_addr(), %http, "the node serves");
+        tracing::info!(operator = %id, quic = %server.local_addr(), %http, kernel = ashlar_crypto::kernel_name(), "the node serves");
         Ok(RunningNode {
             shared,
             supervisor,
@@ -310,6 +320,14 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The operating system gives no threads.
+    #[error("{wanted} threads for checks cannot be started: {detail}; see load.threads")]
+    Threads {
+        /// Threads asked for; 0 for one a core.
+        wanted: usize,
+        /// As the operating system says.
+        detail: String,
+    },
 }
 
 impl Coded for StartError {
@@ -320,6 +338,7 @@ impl Coded for StartError {
             Self::Http { .. } => "node.http_address",
             Self::Net(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Threads { .. } => "node.threads",
         }
     }
 
@@ -327,7 +346,7 @@ impl Coded for StartError {
         match self {
             Self::Config(error) => error.blame(),
             Self::Http { .. } => Blame::Caller,
-            Self::Params(_) | Self::Net(_) | Self::Store(_) => Blame::Us,
+            Self::Params(_) | Self::Net(_) | Self::Store(_) | Self::Threads { .. } => Blame::Us,
         }
     }
 }

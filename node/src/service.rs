@@ -43,6 +43,8 @@ pub(crate) struct Service {
     rules: Rules,
     stores: Arc<Semaphore>,
     reads: Arc<Semaphore>,
+    /// For checks; the runtime's own threads never compute.
+    threads: rayon::ThreadPool,
     store_memory: Budget,
     read_memory: Budget,
     assignments: Mutex<VecDeque<(AssignmentKey, Arc<Assignment>)>>,
@@ -164,6 +166,7 @@ impl Service {
         store: Arc<dyn Store>,
         signer: Arc<Signer>,
         stake: Arc<dyn StakeSource>,
+        threads: rayon::ThreadPool,
     ) -> Self {
         let load = &shared.config.load;
         Self {
@@ -179,6 +182,7 @@ impl Service {
             store,
             signer,
             stake,
+            threads,
         }
     }
 
@@ -305,7 +309,9 @@ impl Service {
         blocking(move || {
             // Held as long as the work lasts, also when nobody waits for it any more.
             let _held = (slot, memory);
-            this.with_bulk(expected, bytes, seed)
+            let checking = Arc::clone(&this);
+            this.threads
+                .install(move || checking.with_bulk(expected, bytes, seed))
         })
         .await
     }
