@@ -275,6 +275,14 @@ pub enum StakeError {
         /// The newest block there is.
         head: u64,
     },
+    /// The restaking ledger has no table for it.
+    #[error("the restaking ledger, table of block {block}: {source}")]
+    Ledger {
+        /// The block asked for.
+        block: u64,
+        /// Why.
+        source: Box<crate::ledger::TableQueryError>,
+    },
 }
 
 impl Coded for StakeError {
@@ -289,12 +297,14 @@ impl Coded for StakeError {
             Self::OperatorId { .. } => "table.operator_id",
             Self::Rewritten { .. } => "stake.rewritten",
             Self::UnknownBlock { .. } => "stake.unknown_block",
+            Self::Ledger { source, .. } => source.code(),
         }
     }
 
     fn blame(&self) -> Blame {
         match self {
             Self::UnknownBlock { .. } => Blame::Caller,
+            Self::Ledger { source, .. } => source.blame(),
             _ => Blame::Us,
         }
     }

@@ -7,6 +7,7 @@
 mod assignment;
 mod error;
 mod file;
+pub mod ledger;
 mod registration;
 mod source;
 mod table;

@@ -49,7 +49,32 @@ impl OperatorTable {
     ) -> Result<Self, TableError> {
         Self::build(
             reference_block,
-            operators.into_iter().map(|entry| (entry, None)).collect(),
+            operators
+                .into_iter()
+                .map(|entry| (entry, None, None))
+                .collect(),
+            dispersers,
+        )
+    }
+
+    /// The table of operators whose keys were decoded and whose proofs were checked before, by whoever keeps both: neither is
+    /// done again, which is most of what a table costs.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] names the operator or disperser that breaks a rule. A key
+    /// that is not its entry's is not used, the entry's is decoded.
+    pub(crate) fn from_proven(
+        reference_block: u64,
+        operators: Vec<(OperatorEntry, PublicKey, SignatureBytes)>,
+        dispersers: Vec<DisperserEntry>,
+    ) -> Result<Self, TableError> {
+        Self::build(
+            reference_block,
+            operators
+                .into_iter()
+                .map(|(entry, key, proof)| (entry, Some(key), Some(proof)))
+                .collect(),
             dispersers,
         )
     }
@@ -89,23 +114,26 @@ impl OperatorTable {
         }
         let operators = registrations
             .into_iter()
-            .map(|r| (r.entry, Some(r.proof_of_possession)))
+            .map(|r| (r.entry, None, Some(r.proof_of_possession)))
             .collect();
         Self::build(reference_block, operators, dispersers)
     }
 
     fn build(
         reference_block: u64,
-        mut entries: Vec<(OperatorEntry, Option<SignatureBytes>)>,
+        mut entries: Vec<(OperatorEntry, Option<PublicKey>, Option<SignatureBytes>)>,
         mut dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
         check_count(entries.len())?;
-        entries.sort_by_key(|(entry, _)| entry.operator_id);
-        let (operators, proofs): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
-        let public_keys = operators
-            .iter()
-            .map(check_operator)
-            .collect::<Result<Vec<_>, _>>()?;
+        entries.sort_by_key(|(entry, _, _)| entry.operator_id);
+        let mut operators = Vec::with_capacity(entries.len());
+        let mut public_keys = Vec::with_capacity(entries.len());
+        let mut proofs = Vec::with_capacity(entries.len());
+        for (entry, key, proof) in entries {
+            public_keys.push(check_operator(&entry, key)?);
+            operators.push(entry);
+            proofs.push(proof);
+        }
         let by_network_key = index_operators(&operators)?;
         dispersers.sort_by_key(|disperser| disperser.id);
         check_dispersers(&dispersers)?;
@@ -233,8 +261,11 @@ fn check_count(operators: usize) -> Result<(), TableError> {
     }
 }
 
-/// The rules of one entry; gives its key, decoded.
-fn check_operator(entry: &OperatorEntry) -> Result<PublicKey, TableError> {
+/// The rules of one entry; gives its key, decoded here if it was not before.
+fn check_operator(
+    entry: &OperatorEntry,
+    decoded: Option<PublicKey>,
+) -> Result<PublicKey, TableError> {
     let operator = entry.operator_id;
     entry
         .validate()
@@ -249,6 +280,9 @@ fn check_operator(entry: &OperatorEntry) -> Result<PublicKey, TableError> {
             who: format!("operator {operator}"),
             source,
         })?;
+    if let Some(key) = decoded.filter(|key| key.to_bytes() == entry.bls_public_key) {
+        return Ok(key);
+    }
     PublicKey::from_bytes(&entry.bls_public_key)
         .map_err(|source| TableError::BlsKey { operator, source })
 }

@@ -1,0 +1,260 @@
+//! What a transaction did.
+
+use alloy_primitives::B256;
+use ashlar_proto::{Account, OperatorId, QuorumId};
+use serde::Serialize;
+
+use super::{Amount, RewardKind, ServiceId, StrategyId, VaultId, Wad};
+
+/// One thing that happened. In JSON `{"type": "deposited", …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[allow(missing_docs)] // fields that say all by their name and type
+pub enum Event {
+    /// A new strategy.
+    StrategyAdded { strategy: StrategyId },
+    /// Other parameters hold.
+    ParamsSet {},
+    /// Another account submits reward roots.
+    RewardUpdaterSet { account: Account },
+    /// The strategy's tokens are another number.
+    BalanceChanged {
+        strategy: StrategyId,
+        before: Amount,
+        after: Amount,
+    },
+    /// A deposit, with the shares made for it.
+    Deposited {
+        staker: Account,
+        strategy: StrategyId,
+        amount: Amount,
+        shares: Amount,
+    },
+    /// Validators lost stake.
+    Penalised {
+        staker: Account,
+        factor: Wad,
+        shares: Amount,
+    },
+    /// Stake follows an operator.
+    Delegated {
+        staker: Account,
+        operator: OperatorId,
+    },
+    /// Stake does not follow it any more.
+    Undelegated {
+        staker: Account,
+        operator: OperatorId,
+    },
+    /// A withdrawal; it can be completed from the block after `slashable_until` on.
+    WithdrawalQueued {
+        withdrawal: u64,
+        staker: Account,
+        strategy: StrategyId,
+        shares: Amount,
+        slashable_until: u64,
+    },
+    /// A withdrawal cannot be slashed any more.
+    WithdrawalMatured { withdrawal: u64, shares: Amount },
+    /// Tokens were paid, or shares were added again (then `tokens` is zero).
+    WithdrawalCompleted {
+        withdrawal: u64,
+        staker: Account,
+        shares: Amount,
+        tokens: Amount,
+    },
+    /// A new operator.
+    OperatorRegistered {
+        operator: OperatorId,
+        account: Account,
+    },
+    /// Its address or TLS identity changed.
+    OperatorUpdated { operator: OperatorId },
+    /// Its allocation delay changes.
+    AllocationDelaySet {
+        operator: OperatorId,
+        blocks: u64,
+        from: u64,
+    },
+    /// Its fee split changes.
+    FeeSplitSet {
+        operator: OperatorId,
+        service: ServiceId,
+        bps: u16,
+        from: u64,
+    },
+    /// An allocation is this much from a block on.
+    Allocated {
+        operator: OperatorId,
+        strategy: StrategyId,
+        service: ServiceId,
+        quorum: QuorumId,
+        magnitude: Wad,
+        from: u64,
+    },
+    /// A pending change took effect.
+    AllocationInEffect {
+        operator: OperatorId,
+        strategy: StrategyId,
+        service: ServiceId,
+        quorum: QuorumId,
+        magnitude: Wad,
+    },
+    /// An operator joined.
+    OptedIn {
+        operator: OperatorId,
+        service: ServiceId,
+        quorum: QuorumId,
+        weight: Amount,
+    },
+    /// An operator left, or was evicted by a larger one.
+    OptedOut {
+        operator: OperatorId,
+        service: ServiceId,
+        quorum: QuorumId,
+        slashable_until: u64,
+        evicted: bool,
+    },
+    /// An operator was ejected.
+    Ejected {
+        operator: OperatorId,
+        service: ServiceId,
+        quorum: QuorumId,
+        weight: Amount,
+        banned_until: u64,
+    },
+    /// An operator takes no more stake.
+    OperatorRetired { operator: OperatorId },
+    /// A new service.
+    ServiceRegistered {
+        service: ServiceId,
+        conditions_hash: B256,
+    },
+    /// A new quorum.
+    QuorumAdded {
+        service: ServiceId,
+        quorum: QuorumId,
+    },
+    /// Other multipliers hold.
+    MultipliersSet {
+        service: ServiceId,
+        quorum: QuorumId,
+    },
+    /// Another account slashes.
+    SlasherSet {
+        service: ServiceId,
+        slasher: Account,
+        from: u64,
+    },
+    /// Other dispersers are listed.
+    DispersersSet { service: ServiceId, dispersers: u64 },
+    /// A slash waits for its veto window.
+    SlashRequested {
+        request: u64,
+        operator: OperatorId,
+        veto_until: u64,
+    },
+    /// A slash of one strategy: what it took of the allocation, and which shares.
+    Slashed {
+        operator: OperatorId,
+        service: ServiceId,
+        quorum: QuorumId,
+        strategy: StrategyId,
+        magnitude: Wad,
+        shares: Amount,
+        queued_shares: Amount,
+        tokens: Amount,
+        redistributed_to: Option<Account>,
+    },
+    /// A request is over.
+    SlashVetoed { request: u64 },
+    /// Tokens for rewards.
+    RewardPaid {
+        service: ServiceId,
+        token: Account,
+        amount: Amount,
+        kind: RewardKind,
+    },
+    /// A root that pays from a block on.
+    RootSubmitted { index: u64, root: B256, from: u64 },
+    /// A root was withdrawn.
+    RootDisabled { index: u64 },
+    /// An earner was paid.
+    RewardClaimed {
+        earner: Account,
+        token: Account,
+        amount: Amount,
+    },
+    /// A new vault.
+    VaultCreated { vault: VaultId },
+    /// Another risk profile.
+    ProfileSet { vault: VaultId },
+    /// Vault shares were made for tokens.
+    VaultDeposited {
+        vault: VaultId,
+        account: Account,
+        amount: Amount,
+        shares: Amount,
+    },
+    /// A request joined the queue.
+    VaultWithdrawalRequested {
+        vault: VaultId,
+        request: u64,
+        account: Account,
+        shares: Amount,
+        asked: Amount,
+    },
+    /// A request is final.
+    VaultWithdrawalFinal {
+        vault: VaultId,
+        request: u64,
+        payable: Amount,
+    },
+    /// A request was paid.
+    VaultWithdrawalPaid {
+        vault: VaultId,
+        request: u64,
+        account: Account,
+        amount: Amount,
+    },
+    /// Vault shares changed hands.
+    VaultTransferred {
+        vault: VaultId,
+        from: Account,
+        to: Account,
+        shares: Amount,
+    },
+    /// The vault staked tokens with an operator.
+    VaultStaked {
+        vault: VaultId,
+        operator: OperatorId,
+        amount: Amount,
+        shares: Amount,
+    },
+    /// A slash was shared by all holders.
+    VaultSlashed {
+        vault: VaultId,
+        loss: Amount,
+        assets: Amount,
+    },
+    /// Gains or losses entered the rate.
+    VaultReported {
+        vault: VaultId,
+        before: Amount,
+        after: Amount,
+        fee_shares: Amount,
+    },
+    /// Points or incentives were noted.
+    VaultSourceNoted {
+        vault: VaultId,
+        source: B256,
+        amount: Amount,
+    },
+    /// A vault's earnings go to its holders.
+    VaultDistributed {
+        vault: VaultId,
+        token: Account,
+        kind: RewardKind,
+        amount: Amount,
+    },
+}

@@ -1,0 +1,517 @@
+//! Services: registration, quorums, ejection, slashing.
+
+use std::collections::BTreeSet;
+
+use ashlar_crypto::hash::sha256;
+use ashlar_proto::{Account, OperatorId, QuorumId};
+
+use super::refusal::Outcome;
+use super::state::{check_sender, check_text, take_number};
+use super::types::*;
+use super::{Amount, Event, Refusal, State, Wad};
+
+/// Bytes of a name.
+pub const MAX_NAME: usize = 64;
+/// Bytes of a service's conditions.
+pub const MAX_CONDITIONS: usize = 16_384;
+/// Bytes of the reason of a slash.
+pub const MAX_REASON: usize = 1024;
+/// Strategies of a quorum.
+pub const MAX_QUORUM_STRATEGIES: usize = 32;
+/// Dispersers of a service.
+pub const MAX_DISPERSERS: usize = 256;
+/// The largest multiplier: 10^27, a weight of 10^9 a share.
+pub const MAX_MULTIPLIER: u128 = 10u128.pow(27);
+
+/// What a service registers with.
+pub(super) struct NewService<'a> {
+    pub(super) name: &'a str,
+    pub(super) conditions: &'a str,
+    pub(super) slasher: Account,
+    pub(super) resolver: Option<Account>,
+    pub(super) veto_window: u64,
+    pub(super) slash_cap: Wad,
+    pub(super) ejector: Account,
+    pub(super) dispersers: &'a [Disperser],
+}
+
+/// A slash, as it is asked for.
+pub(super) struct Slash<'a> {
+    pub(super) service: ServiceId,
+    pub(super) quorum: QuorumId,
+    pub(super) operator: OperatorId,
+    pub(super) parts: &'a [SlashPart],
+    pub(super) reason: &'a str,
+    pub(super) fault: Option<FaultRecord>,
+}
+
+impl State {
+    pub(super) fn service_ref(&self, service: ServiceId) -> Outcome<&Service> {
+        self.services
+            .get(&service)
+            .ok_or(Refusal::UnknownService { service })
+    }
+
+    pub(super) fn quorum_ref(&self, service: ServiceId, quorum: QuorumId) -> Outcome<&Quorum> {
+        self.service_ref(service)?;
+        self.quorums
+            .get(&(service, quorum))
+            .ok_or(Refusal::UnknownQuorum { service, quorum })
+    }
+
+    pub(super) fn check_owner(&self, sender: Account, service: ServiceId) -> Outcome {
+        check_sender(sender, "service's owner", self.service_ref(service)?.owner)
+    }
+
+    pub(super) fn register_service(&mut self, owner: Account, new: &NewService<'_>) -> Outcome {
+        check_text("service's name", new.name, MAX_NAME)?;
+        check_text("conditions", new.conditions, MAX_CONDITIONS)?;
+        let max = self.meta.params.timing.veto;
+        if new.veto_window > max {
+            return Err(Refusal::VetoWindow {
+                got: new.veto_window,
+                max,
+            });
+        }
+        if (new.veto_window > 0) != new.resolver.is_some() {
+            return Err(Refusal::Resolver {
+                window: new.veto_window,
+            });
+        }
+        if new.slash_cap.is_zero() || new.slash_cap > self.meta.params.slash_cap {
+            return Err(Refusal::SlashWad {
+                got: new.slash_cap,
+                max: self.meta.params.slash_cap,
+            });
+        }
+        let service = take_number(&mut self.meta.next_service)?;
+        let conditions_hash = sha256(&[new.conditions.as_bytes()]).into();
+        self.services.insert(
+            service,
+            Service {
+                owner,
+                name: new.name.to_owned(),
+                conditions: new.conditions.to_owned(),
+                conditions_hash,
+                slasher: Delayed::new(new.slasher),
+                resolver: new.resolver,
+                veto_window: new.veto_window,
+                slash_cap: new.slash_cap,
+                ejector: new.ejector,
+                operators: 0,
+            },
+        );
+        self.emit(Event::ServiceRegistered {
+            service,
+            conditions_hash,
+        });
+        self.set_dispersers(service, new.dispersers)
+    }
+
+    pub(super) fn set_dispersers(&mut self, service: ServiceId, list: &[Disperser]) -> Outcome {
+        if list.len() > MAX_DISPERSERS {
+            return Err(Refusal::TooMany {
+                what: "dispersers",
+                got: list.len(),
+                max: MAX_DISPERSERS,
+            });
+        }
+        let (mut ids, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        for disperser in list {
+            let sound = disperser.network_key.check_strength().is_ok();
+            if !sound || !ids.insert(disperser.id) || !keys.insert(disperser.network_key) {
+                return Err(Refusal::Dispersers { id: disperser.id });
+            }
+        }
+        let mut list = list.to_vec();
+        list.sort_by_key(|disperser| disperser.id);
+        let dispersers = list.len() as u64;
+        self.dispersers.insert((service, self.meta.block), list);
+        self.emit(Event::DispersersSet {
+            service,
+            dispersers,
+        });
+        Ok(())
+    }
+
+    pub(super) fn add_quorum(
+        &mut self,
+        service: ServiceId,
+        quorum: QuorumId,
+        config: &QuorumConfig,
+    ) -> Outcome {
+        if self.quorums.contains(&(service, quorum)) {
+            return Err(Refusal::QuorumTaken { service, quorum });
+        }
+        let range = |what, got: u64, min: u64, max: u64| {
+            if (min..=max).contains(&got) {
+                Ok(())
+            } else {
+                Err(Refusal::QuorumConfig {
+                    what,
+                    got,
+                    min,
+                    max,
+                })
+            }
+        };
+        range(
+            "maximum_operators",
+            config.maximum_operators.into(),
+            1,
+            1024,
+        )?;
+        range("churn_bps", config.churn_bps.into(), 10_000, 100_000)?;
+        range("ejection_bps", config.ejection_bps.into(), 0, 10_000)?;
+        range("ejection_window", config.ejection_window, 1, 1 << 40)?;
+        range("ejection_cooldown", config.ejection_cooldown, 0, 1 << 40)?;
+        self.check_strategies(&config.strategies, config.redistribute_to)?;
+        self.quorums.insert(
+            (service, quorum),
+            Quorum {
+                config: config.clone(),
+            },
+        );
+        self.totals
+            .insert((service, quorum), QuorumTotals::default());
+        self.emit(Event::QuorumAdded { service, quorum });
+        Ok(())
+    }
+
+    fn check_strategies(&self, list: &[QuorumStrategy], to: Option<Account>) -> Outcome {
+        let count = list.len() as u64;
+        if count == 0 || list.len() > MAX_QUORUM_STRATEGIES {
+            return Err(Refusal::QuorumConfig {
+                what: "number of strategies",
+                got: count,
+                min: 1,
+                max: MAX_QUORUM_STRATEGIES as u64,
+            });
+        }
+        rising(list.iter().map(|part| part.strategy))
+            .map_err(|(first, second)| Refusal::StrategyOrder { first, second })?;
+        for part in list {
+            self.strategy_ref(part.strategy)?;
+            if part.multiplier > Amount::from(MAX_MULTIPLIER) {
+                return Err(Refusal::ShareLimit {
+                    got: part.multiplier,
+                    max: Amount::from(MAX_MULTIPLIER),
+                });
+            }
+            if to.is_some() && self.is_native(part.strategy) {
+                return Err(Refusal::RedistributeNative {
+                    strategy: part.strategy,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_multipliers(
+        &mut self,
+        service: ServiceId,
+        quorum: QuorumId,
+        list: &[QuorumStrategy],
+    ) -> Outcome {
+        let config = &self.quorum_ref(service, quorum)?.config;
+        self.check_strategies(list, config.redistribute_to)?;
+        if let Some(missing) = config
+            .strategies
+            .iter()
+            .find(|old| !list.iter().any(|new| new.strategy == old.strategy))
+        {
+            return Err(Refusal::StrategyMissing {
+                strategy: missing.strategy,
+            });
+        }
+        if let Some(record) = self.quorums.edit(&(service, quorum)) {
+            record.config.strategies = list.to_vec();
+        }
+        let members: Vec<_> = self
+            .active_members(service, quorum)
+            .map(|(id, _)| id)
+            .collect();
+        for id in members {
+            self.refresh_member(id, service, quorum)?;
+        }
+        self.emit(Event::MultipliersSet { service, quorum });
+        Ok(())
+    }
+
+    pub(super) fn set_slasher(&mut self, service: ServiceId, slasher: Account) -> Outcome {
+        let block = self.block();
+        let from = self.after(self.meta.params.slasher_delay)?;
+        if let Some(record) = self.services.edit(&service) {
+            record.slasher.set(block, slasher, from);
+        }
+        self.emit(Event::SlasherSet {
+            service,
+            slasher,
+            from,
+        });
+        Ok(())
+    }
+
+    pub(super) fn eject(
+        &mut self,
+        sender: Account,
+        service: ServiceId,
+        quorum: QuorumId,
+        operator: OperatorId,
+    ) -> Outcome {
+        let config = self.quorum_ref(service, quorum)?.config.clone();
+        check_sender(
+            sender,
+            "service's ejector",
+            self.service_ref(service)?.ejector,
+        )?;
+        let member = self.member(service, quorum, operator);
+        if !member.active {
+            return Err(Refusal::NotMember { service, quorum });
+        }
+        let block = self.block();
+        let totals = self.totals_mut(service, quorum)?;
+        let window_end = totals.window_start.saturating_add(config.ejection_window);
+        if totals.window_start == 0 || block >= window_end {
+            totals.window_start = block;
+            totals.window_weight = totals.weight;
+            totals.ejected = Amount::ZERO;
+        }
+        let until = totals.window_start.saturating_add(config.ejection_window);
+        let got = totals.ejected.plus(member.weight)?;
+        let max = totals.window_weight.basis_points(config.ejection_bps)?;
+        if got > max {
+            return Err(Refusal::EjectionRate { got, max, until });
+        }
+        totals.ejected = got;
+        let banned_until = self.after(config.ejection_cooldown)?;
+        self.leave(operator, service, quorum, false)?;
+        if let Some(member) = self.members.edit(&(service, quorum, operator)) {
+            member.banned_until = banned_until;
+        }
+        self.emit(Event::Ejected {
+            operator,
+            service,
+            quorum,
+            weight: member.weight,
+            banned_until,
+        });
+        Ok(())
+    }
+
+    /// Slashes, or makes a request if the service has a veto window.
+    pub(super) fn slash(&mut self, sender: Account, slash: &Slash<'_>) -> Outcome {
+        let block = self.block();
+        self.quorum_ref(slash.service, slash.quorum)?;
+        let service = self.service_ref(slash.service)?;
+        check_sender(sender, "service's slasher", service.slasher.at(block))?;
+        let veto_window = service.veto_window;
+        check_text("reason", slash.reason, MAX_REASON)?;
+        self.check_slash(slash)?;
+        if let Some(fault) = slash.fault {
+            if let Some(&block) = self.faults.get(&fault) {
+                return Err(Refusal::SameFault { block });
+            }
+            self.faults.insert(fault, block);
+        }
+        if veto_window == 0 {
+            return self.execute_parts(slash);
+        }
+        let veto_until = self.after(veto_window)?;
+        let execute_until = veto_until.saturating_add(self.meta.params.execution_window);
+        let request = take_number(&mut self.meta.next_request)?;
+        self.at(execute_until.saturating_add(1), Timer::Expired(request))?;
+        self.requests.insert(
+            request,
+            SlashRequest {
+                service: slash.service,
+                quorum: slash.quorum,
+                operator: slash.operator,
+                parts: slash.parts.to_vec(),
+                reason: slash.reason.to_owned(),
+                fault: slash.fault,
+                veto_until,
+                execute_until,
+            },
+        );
+        self.emit(Event::SlashRequested {
+            request,
+            operator: slash.operator,
+            veto_until,
+        });
+        Ok(())
+    }
+
+    fn check_slash(&self, slash: &Slash<'_>) -> Outcome {
+        if slash.parts.is_empty() {
+            return Err(Refusal::SlashEmpty { strategies: 0 });
+        }
+        rising(slash.parts.iter().map(|part| part.strategy))
+            .map_err(|(first, second)| Refusal::SlashOrder { first, second })?;
+        let max = self
+            .service_ref(slash.service)?
+            .slash_cap
+            .min(self.meta.params.slash_cap);
+        for part in slash.parts {
+            self.check_in_quorum(slash.service, slash.quorum, part.strategy)?;
+            if part.wad.is_zero() || part.wad > max {
+                return Err(Refusal::SlashWad { got: part.wad, max });
+            }
+        }
+        self.operator_ref(slash.operator)?;
+        if !self.can_be_slashed(slash.operator, slash.service, slash.quorum) {
+            return Err(Refusal::NotSlashable {
+                operator: slash.operator,
+            });
+        }
+        Ok(())
+    }
+
+    fn execute_parts(&mut self, slash: &Slash<'_>) -> Outcome {
+        let to = self
+            .quorum_ref(slash.service, slash.quorum)?
+            .config
+            .redistribute_to;
+        let mut any = false;
+        for part in slash.parts {
+            any |= self.slash_part(slash, part, to)?;
+        }
+        if !any {
+            return Err(Refusal::NothingToSlash {
+                operator: slash.operator,
+            });
+        }
+        self.refresh_operator(slash.operator, None)
+    }
+
+    /// One strategy. Allocations of nothing are skipped.
+    fn slash_part(
+        &mut self,
+        slash: &Slash<'_>,
+        part: &SlashPart,
+        to: Option<Account>,
+    ) -> Outcome<bool> {
+        let (operator, strategy) = (slash.operator, part.strategy);
+        let key = (operator, strategy, slash.service, slash.quorum);
+        let Some(allocation) = self
+            .allocations
+            .edit(&key)
+            .filter(|allocation| !allocation.magnitude.is_zero())
+        else {
+            return Ok(false);
+        };
+        let slashed = allocation.magnitude.slashed_by(part.wad)?;
+        allocation.magnitude = allocation.magnitude.minus(slashed)?;
+        if let Some(Pending::Down { by, .. }) = &mut allocation.pending {
+            *by = by.minus(by.slashed_by(part.wad)?)?;
+        }
+        let pool = self.pool_mut(operator, strategy)?;
+        let before = *pool;
+        pool.magnitude = before.magnitude.minus(slashed)?;
+        pool.encumbered = before.encumbered.minus(slashed)?;
+        let keep =
+            |shares: Amount| shares.mul_div_up(pool.magnitude.into(), before.magnitude.into());
+        let (shares_left, queued_left) = (keep(before.shares)?, keep(before.queued)?);
+        pool.shares = shares_left;
+        pool.queued = queued_left;
+        let shares = before.shares.minus(shares_left)?;
+        let queued_shares = before.queued.minus(queued_left)?;
+        let lost = shares.plus(queued_shares)?;
+        let record = self.strategy_mut(strategy)?;
+        let tokens = record.take_out(lost)?;
+        record.slashed = record.slashed.plus(lost)?;
+        let counter = match to {
+            Some(_) => &mut record.tokens_redistributed,
+            None => &mut record.tokens_burnt,
+        };
+        *counter = counter.plus(tokens)?;
+        self.emit(Event::Slashed {
+            operator,
+            service: slash.service,
+            quorum: slash.quorum,
+            strategy,
+            magnitude: slashed,
+            shares,
+            queued_shares,
+            tokens,
+            redistributed_to: to,
+        });
+        Ok(true)
+    }
+
+    fn request_ref(&self, request: u64) -> Outcome<&SlashRequest> {
+        self.requests
+            .get(&request)
+            .ok_or(Refusal::UnknownRequest { request })
+    }
+
+    pub(super) fn veto(&mut self, sender: Account, request: u64) -> Outcome {
+        let entry = self.request_ref(request)?;
+        let service = self.service_ref(entry.service)?;
+        check_sender(
+            sender,
+            "service's resolver",
+            service.resolver.unwrap_or(service.owner),
+        )?;
+        let expected = entry.veto_until;
+        if self.block() > expected {
+            return Err(Refusal::VetoLate {
+                got: self.block(),
+                expected,
+            });
+        }
+        if let Some(fault) = self.requests.remove(&request).and_then(|entry| entry.fault) {
+            // It may be brought up again, with more to convince the resolver.
+            self.faults.remove(&fault);
+        }
+        self.emit(Event::SlashVetoed { request });
+        Ok(())
+    }
+
+    /// A request that nobody executed is gone, and its fault can be brought up again.
+    pub(super) fn expire_request(&mut self, request: u64) {
+        if let Some(fault) = self.requests.remove(&request).and_then(|entry| entry.fault) {
+            self.faults.remove(&fault);
+        }
+    }
+
+    pub(super) fn execute_request(&mut self, sender: Account, request: u64) -> Outcome {
+        let entry = self.request_ref(request)?.clone();
+        let block = self.block();
+        check_sender(
+            sender,
+            "service's slasher",
+            self.service_ref(entry.service)?.slasher.at(block),
+        )?;
+        if block <= entry.veto_until {
+            return Err(Refusal::SlashEarly {
+                got: block,
+                expected: entry.veto_until.saturating_add(1),
+            });
+        }
+        let slash = Slash {
+            service: entry.service,
+            quorum: entry.quorum,
+            operator: entry.operator,
+            parts: &entry.parts,
+            reason: &entry.reason,
+            fault: entry.fault,
+        };
+        self.check_slash(&slash)?;
+        self.execute_parts(&slash)?;
+        self.requests.remove(&request);
+        Ok(())
+    }
+}
+
+/// The first two neighbours that do not rise strictly.
+fn rising(ids: impl Iterator<Item = StrategyId>) -> Result<(), (StrategyId, StrategyId)> {
+    let mut previous = None;
+    for id in ids {
+        if let Some(previous) = previous.filter(|previous| *previous >= id) {
+            return Err((previous, id));
+        }
+        previous = Some(id);
+    }
+    Ok(())
+}
