@@ -1,4 +1,23 @@
-//! The restaking ledger.
+//! The restaking ledger: where the stake behind the signatures comes from.
+//!
+//! [`State`] is a deterministic state machine: [`State::apply`] takes a block and a [`Transaction`] and gives [`Event`]s, or a
+//! [`Refusal`] and then nothing has changed. No IO, no clock, no floats, no randomness; integers of 256 bits with 512 in between.
+//! What falls due with time (a withdrawal that matures, an allocation that takes effect) happens in its own block, before the
+//! first transaction of a later one.
+//!
+//! * Stake: [`Strategy`], [`Position`], [`Pool`], [`Withdrawal`]. Every share is in one counter; see [`State::check_books`].
+//! * Security: [`Service`], [`QuorumConfig`], [`Allocation`]: what a quorum can slash of an operator, and nobody else.
+//! * Rewards: [`distribution`], [`State::reward_shares`], [`State::vault_rewards`].
+//! * Tables: [`State::table_at`] for any block that is over; [`LedgerStakeSource`] gives them to the network.
+//! * Disk: [`log`] is the codec, [`store::Store`] keeps a ledger in a directory.
+//!
+//! | rounding | down | up |
+//! |---|---|---|
+//! | strategies | shares for tokens, tokens for shares | |
+//! | positions | k, what is queued, what is paid | |
+//! | slashing | what a position keeps | the magnitude taken, an operator's and a queue's shares left |
+//! | weights | each step | |
+//! | vaults | shares minted, tokens paid | shares burnt for tokens, losses |
 
 mod action;
 mod amount;
@@ -40,3 +59,13 @@ pub use vaults::{
 };
 pub use views::{PoolSums, PositionView};
 pub use weights::{TableQueryError, WeightEntry};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod testing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod traces;

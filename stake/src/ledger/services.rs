@@ -381,6 +381,7 @@ impl State {
                 operator: slash.operator,
             });
         }
+        self.sync_vaults_with(slash.operator)?;
         self.refresh_operator(slash.operator, None)
     }
 

@@ -306,7 +306,7 @@ impl State {
             if balance > before {
                 self.deposit(staker, strategy, balance.minus(before)?)?;
             }
-            return Ok(());
+            return self.sync_vault_of(staker);
         }
         let new = old.mul_div(balance, before)?;
         pod.factor = new;
@@ -328,6 +328,7 @@ impl State {
             factor: new,
             shares: lost,
         });
+        self.sync_vault_of(staker)?;
         self.refresh_after(operator, strategy)
     }
 

@@ -233,7 +233,7 @@ impl State {
         Ok((loss, all))
     }
 
-    /// Takes over slashing. Every transaction of a vault begins with it.
+    /// Takes over slashing: when it happens, and once more at the start of every transaction of the vault.
     fn sync_vault(&mut self, vault: VaultId) -> Outcome {
         let (loss, parts) = self.vault_losses(vault)?;
         self.note_parts(vault, &parts);
@@ -249,6 +249,25 @@ impl State {
             assets,
         });
         Ok(())
+    }
+
+    /// Right after a slash, at the price of a share that it was executed at: later the same shares may be worth more.
+    pub(super) fn sync_vaults_with(&mut self, operator: OperatorId) -> Outcome {
+        let hit: Vec<_> = self
+            .vaults
+            .iter()
+            .map(|(vault, _)| *vault)
+            .filter(|vault| self.vault_parts.contains(&(*vault, operator)))
+            .collect();
+        hit.into_iter().try_for_each(|vault| self.sync_vault(vault))
+    }
+
+    /// The same after a report about a staker's validators.
+    pub(super) fn sync_vault_of(&mut self, staker: Account) -> Outcome {
+        match self.vault_accounts.get(&staker) {
+            Some(&(vault, _)) => self.sync_vault(vault),
+            None => Ok(()),
+        }
     }
 
     fn note_parts(&mut self, vault: VaultId, parts: &[(OperatorId, Amount)]) {
@@ -282,7 +301,7 @@ impl State {
         Ok(sum)
     }
 
-    /// The vault's rate as (assets, shares), slashing included that it has not taken over yet.
+    /// The vault's rate as (assets, shares).
     ///
     /// # Errors
     ///

@@ -1,0 +1,307 @@
+//! What must hold after every step of every trace.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{U256, U512};
+use ashlar_proto::{OperatorId, QuorumId};
+
+use super::super::*;
+
+type MemberKey = (ServiceId, QuorumId, OperatorId);
+
+/// What is remembered of earlier steps.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// Every weight at the end of some blocks that are over.
+    history: BTreeMap<u64, BTreeMap<MemberKey, Amount>>,
+    rebased_down: bool,
+}
+
+fn wide(amount: Amount) -> U512 {
+    U512::from(amount.0)
+}
+
+/// Everything that one state must satisfy.
+pub(crate) fn check(state: &State) {
+    state.check_books().unwrap();
+    let block = state.meta.block;
+    let one = wide(Wad::ONE.times(Wad::ONE));
+    // op · 10^36 >= Σ ⌊s·k⌋ · m · l
+    let mut owed: BTreeMap<(Option<OperatorId>, StrategyId), U512> = BTreeMap::new();
+    for ((staker, strategy), position) in state.positions.iter() {
+        let (operator, m, l) = state.factors(*staker, *strategy);
+        let n = position.scaled_shares(position.shares).unwrap();
+        *owed.entry((operator, *strategy)).or_default() += wide(n) * wide(m.times(l));
+        assert!(
+            state
+                .stakers
+                .get(staker)
+                .unwrap()
+                .strategies
+                .contains(strategy)
+        );
+    }
+    for ((operator, strategy), owed) in owed {
+        let held = match operator {
+            Some(operator) => state.pool_ref(operator, strategy).shares,
+            None => state.strategy(strategy).unwrap().idle,
+        };
+        assert!(
+            wide(held) * one >= owed,
+            "operator {operator:?} strategy {strategy}: {held} does not cover"
+        );
+    }
+    // B >= Σ w·m/m_q (as rationals), matured = Σ payable, windows close on time.
+    let mut queues: BTreeMap<(Option<OperatorId>, StrategyId), (U512, u64)> = BTreeMap::new();
+    let mut matured: BTreeMap<StrategyId, Amount> = BTreeMap::new();
+    let fine = U512::from(10u64).pow(U512::from(30u64));
+    for (_, entry) in state.withdrawals.iter() {
+        assert_eq!(
+            entry.payable.is_some(),
+            block > entry.end,
+            "slashable exactly until the end"
+        );
+        match entry.payable {
+            Some(payable) => {
+                let sum = matured.entry(entry.strategy).or_default();
+                *sum = sum.plus(payable).unwrap();
+            }
+            None => {
+                let m = entry
+                    .operator
+                    .map_or(Wad::ONE, |id| state.pool_ref(id, entry.strategy).magnitude);
+                let queue = queues.entry((entry.operator, entry.strategy)).or_default();
+                // Thirty digits behind the point, rounded down.
+                queue.0 +=
+                    wide(entry.shares) * U512::from(m.0) * fine / U512::from(entry.magnitude.0);
+                queue.1 += 1;
+            }
+        }
+    }
+    for ((operator, strategy), pool) in state.pools.iter() {
+        let (due, open) = queues
+            .remove(&(Some(*operator), *strategy))
+            .unwrap_or_default();
+        assert!(
+            wide(pool.queued) * fine >= due,
+            "the queue of {operator} does not cover"
+        );
+        assert_eq!(pool.open, open);
+        assert!(open > 0 || pool.queued.is_zero());
+        assert!(pool.encumbered <= pool.magnitude, "encumbered <= maximum");
+        let encumbered: u64 = state
+            .allocations(*operator)
+            .filter(|((_, of, _, _), _)| of == strategy)
+            .map(|(_, allocation)| allocation.encumbers().0)
+            .sum();
+        assert_eq!(
+            encumbered, pool.encumbered.0,
+            "encumbered = sum of allocations"
+        );
+    }
+    for (id, strategy) in state.strategies() {
+        let (due, open) = queues.remove(&(None, id)).unwrap_or_default();
+        assert!(wide(strategy.idle_queued) * fine >= due);
+        assert_eq!(strategy.idle_open, open);
+        let sum = matured.remove(&id).unwrap_or_default();
+        assert_eq!(strategy.matured, sum, "matured = sum of payables");
+    }
+    assert!(queues.is_empty() && matured.is_empty());
+    for ((service, quorum, id), member) in state.members.iter() {
+        let config = &state.quorums.get(&(*service, *quorum)).unwrap().config;
+        let weight = state.weight_of(*id, *service, *quorum, config).unwrap();
+        let expected = if member.active && weight >= config.minimum_weight {
+            weight
+        } else {
+            Amount::ZERO
+        };
+        assert_eq!(member.weight, expected, "weight follows stake");
+        assert_eq!(state.weight_at(*service, *quorum, id, block), expected);
+        assert!(member.slashable_until.is_none_or(|until| block <= until));
+    }
+    check_rewards(state);
+    for (id, _) in state.vaults() {
+        check_vault(state, id);
+    }
+}
+
+fn check_rewards(state: &State) {
+    let mut claimed: BTreeMap<_, Amount> = BTreeMap::new();
+    for ((_, token), amount) in state.claims.iter() {
+        let sum = claimed.entry(*token).or_default();
+        *sum = sum.plus(*amount).unwrap();
+    }
+    for (token, fund) in state.funds.iter() {
+        assert!(fund.claimed <= fund.paid_in, "claims <= funds");
+        let sum = claimed.remove(token).unwrap_or_default();
+        assert_eq!(fund.claimed, sum, "claimed = sum of claims");
+    }
+    assert!(claimed.is_empty());
+}
+
+fn check_vault(state: &State, id: VaultId) {
+    let vault = state.vault(id).unwrap();
+    let held = state
+        .vault_holders(id)
+        .fold(U256::ZERO, |sum, (_, shares)| sum + shares.0);
+    let (mut queued, mut asked, mut payable) = (U256::ZERO, U256::ZERO, U256::ZERO);
+    for (number, request) in state.vault_requests(id) {
+        assert_eq!(
+            request.payable.is_some(),
+            number < vault.next_final,
+            "first in, first out"
+        );
+        match request.payable {
+            Some(amount) => {
+                assert!(amount <= request.asked);
+                payable += amount.0;
+            }
+            None => {
+                queued += request.shares.0;
+                asked += request.asked.0;
+            }
+        }
+    }
+    assert_eq!(held + queued, vault.shares.0, "vault shares");
+    assert_eq!(asked, vault.asked.0);
+    assert_eq!(payable, vault.reserved.0);
+}
+
+impl Watch {
+    /// Before the ledger leaves its block for `next`.
+    pub(crate) fn remember(&mut self, state: &State, next: u64) {
+        let block = state.meta.block;
+        if next > block {
+            let weights = state
+                .members
+                .iter()
+                .map(|(key, member)| (*key, member.weight))
+                .collect();
+            self.history.insert(block, weights);
+        }
+    }
+
+    /// What a step may do and what not.
+    pub(crate) fn compare(
+        &mut self,
+        before: &State,
+        after: &State,
+        step: Option<(&Action, &[Event])>,
+    ) {
+        check(after);
+        for (key, pool) in before.pools.iter() {
+            let now = after.pools.get(key).unwrap();
+            assert!(now.magnitude <= pool.magnitude, "magnitudes never grow");
+        }
+        for (key, amount) in before.claims.iter() {
+            assert!(
+                after.claims.get(key).unwrap() >= amount,
+                "claims never fall"
+            );
+        }
+        let events = step.map_or(&[][..], |(_, events)| events);
+        for event in events {
+            if let Event::Slashed {
+                operator,
+                service,
+                quorum,
+                strategy,
+                ..
+            } = event
+            {
+                isolation(
+                    before,
+                    after,
+                    (*operator, *strategy, *service, *quorum),
+                    events,
+                );
+            }
+        }
+        match step {
+            Some((Action::Rebase { strategy, balance }, _)) => {
+                self.rebased_down |= *balance < before.strategy(*strategy).unwrap().balance;
+            }
+            Some((Action::BeaconBalance { .. }, _)) => {}
+            _ if events.iter().any(|e| matches!(e, Event::Slashed { .. })) => {}
+            _ => self.rates(before, after, step),
+        }
+    }
+
+    fn rates(&self, before: &State, after: &State, step: Option<(&Action, &[Event])>) {
+        for (id, _) in before.vaults() {
+            let (a0, s0) = before.vault_rate(id).unwrap();
+            let (a1, s1) = after.vault_rate(id).unwrap();
+            let (then, now) = (wide(a0) * wide(s1), wide(a1) * wide(s0));
+            if self.rebased_down && matches!(step, Some((Action::VaultReport { .. }, _))) {
+                let cap = U512::from(10_000u64);
+                assert!(now * cap + wide(s0) * wide(s1) * cap >= then * (cap - U512::from(3u64)));
+            } else {
+                assert!(
+                    now >= then,
+                    "the rate fell from {a0}/{s0} to {a1}/{s1} by {step:?}"
+                );
+            }
+            if !self.rebased_down {
+                let held = after.vault_holdings(id).unwrap();
+                let tolerance = Amount::from(TOLERANCE);
+                assert!(
+                    held.plus(tolerance).unwrap() >= a1,
+                    "the vault holds what it counts"
+                );
+            }
+        }
+    }
+
+    /// History, once more and all of it.
+    pub(crate) fn finish(&self, state: &State) {
+        for (block, weights) in &self.history {
+            for (key, _) in state.members.iter() {
+                let then = weights.get(key).copied().unwrap_or_default();
+                let (service, quorum, id) = key;
+                assert_eq!(
+                    state.weight_at(*service, *quorum, id, *block),
+                    then,
+                    "history of block {block} changed"
+                );
+            }
+        }
+        for ((service, quorum, id), _) in state.members.iter() {
+            let rows = state.weight_history(*service, *quorum, id);
+            for pair in rows.windows(2) {
+                assert_eq!(pair[0].next, Some(pair[1].from));
+                assert!(pair[0].from < pair[1].from);
+            }
+        }
+    }
+}
+
+/// A slash by one quorum leaves every other allocation's magnitude, and its value but for one unit of rounding upwards.
+fn isolation(before: &State, after: &State, slashed: AllocationKey, events: &[Event]) {
+    let by = |key: &AllocationKey| {
+        events.iter().any(|event| {
+            matches!(event, Event::Slashed { operator, service, quorum, strategy, .. }
+                if (*operator, *strategy, *service, *quorum) == *key)
+        })
+    };
+    for (key, allocation) in before.allocations.iter().filter(|(key, _)| !by(key)) {
+        let now = after.allocations.get(key).unwrap();
+        assert_eq!(allocation, now, "isolation of magnitudes");
+        if key.0 != slashed.0 {
+            continue;
+        }
+        let value = |state: &State| {
+            let pool = state.pool_ref(key.0, key.1);
+            if pool.magnitude.is_zero() {
+                return Amount::ZERO;
+            }
+            pool.shares
+                .mul_div(allocation.magnitude.into(), pool.magnitude.into())
+                .unwrap()
+        };
+        let (then, now) = (value(before), value(after));
+        assert!(
+            now >= then && now <= then.plus(1u64.into()).unwrap(),
+            "isolation of values: {then} then {now}"
+        );
+    }
+}

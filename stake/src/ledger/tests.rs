@@ -1,0 +1,6 @@
+//! Directed tests: worked numbers, refusals, the log and the store, tables.
+
+mod disk;
+mod numbers;
+mod refusals;
+mod tables;
