@@ -6,9 +6,11 @@
 
 mod assignment;
 mod error;
+
 mod file;
 pub mod ledger;
 mod registration;
+pub mod risk;
 mod source;
 mod table;
 #[cfg(test)]

@@ -1,0 +1,106 @@
+//! γ* = min_v 1/T_v − 1: a lower bound of the slack in one pass over the edges.
+//!
+//! `T_v = Σ_{s∈N(v)} π_s / (α_s σ_N(s))` charges each service's profit to those who must attack it, in proportion to their stake.
+//! For an attack, `π_A = Σ_s π_s ≤ Σ_s π_s σ_{B∩N(s)} / (α_s σ_N(s)) ≤ Σ_{v∈B} σ_v T_v`, so that with T_v ≤ 1/(1+γ) for all v no
+//! attack earns more than `σ_B / (1 + γ)`. The converse does not hold: a network may be secure with a higher slack than γ*.
+
+use num_traits::Zero;
+
+use super::model::Model;
+use super::{Graph, GraphError, Pool, Rational, Slack};
+
+/// What [`certify`] found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Certificate {
+    /// γ*. The exact slack is never below it.
+    pub gamma: Slack,
+    /// The pool that decides it; `None` if there is no profit, or if a service without stake decides.
+    pub worst: Option<Pool>,
+    /// Every pool with stake, in the graph's order, allocations behind.
+    pub loads: Vec<PoolLoad>,
+    /// Services with profit and no stake: anybody can corrupt them.
+    pub unbacked: Vec<String>,
+}
+
+/// How much profit hangs on a pool, for each unit of its stake.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PoolLoad {
+    /// Whose stake.
+    pub pool: Pool,
+    /// Its stake.
+    #[serde(serialize_with = "display")]
+    pub stake: num_bigint::BigInt,
+    /// T_v.
+    #[serde(serialize_with = "display")]
+    pub load: Rational,
+    /// 1/T_v − 1.
+    pub slack: Slack,
+}
+
+fn display<S: serde::Serializer>(value: &impl std::fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+impl Certificate {
+    /// Whether γ* is above zero. `false` means "not certified", not "insecure": the exact search tells.
+    pub fn is_certified(&self) -> bool {
+        self.gamma.is_positive()
+    }
+}
+
+/// Computes the certificate.
+///
+/// # Errors
+/// [`GraphError`] if the graph breaks a rule.
+pub fn certify(graph: &Graph) -> Result<Certificate, GraphError> {
+    Ok(certify_model(&Model::new(graph)?))
+}
+
+pub(super) fn certify_model(model: &Model) -> Certificate {
+    let mut loads: Vec<Rational> = vec![Rational::zero(); model.pools.len()];
+    let mut unbacked = Vec::new();
+    for service in model.services.iter().filter(|s| !s.profit.is_zero()) {
+        let behind = Rational::from_integer(model.stake_of(&service.pools));
+        if behind.is_zero() {
+            unbacked.push(service.name.clone());
+            continue;
+        }
+        let load = &service.weighted / (behind * &service.alpha);
+        for &pool in &service.pools {
+            if let Some(sum) = loads.get_mut(pool) {
+                *sum += &load;
+            }
+        }
+    }
+    let one = Rational::from_integer(1.into());
+    let loads: Vec<PoolLoad> = model
+        .pools
+        .iter()
+        .zip(loads)
+        .filter(|(pool, _)| !pool.stake.is_zero())
+        .map(|(pool, load)| PoolLoad {
+            pool: pool.pool.clone(),
+            stake: pool.stake.clone(),
+            slack: Slack::of(&one, &load),
+            load,
+        })
+        .collect();
+    let least = loads
+        .iter()
+        .filter(|load| load.slack != Slack::Unbounded)
+        .min_by(|a, b| a.slack.cmp(&b.slack));
+    let (gamma, worst) = match least {
+        _ if !unbacked.is_empty() => (Slack::Finite(-one), None),
+        Some(load) => (load.slack.clone(), Some(load.pool.clone())),
+        None => (Slack::Unbounded, None),
+    };
+    Certificate {
+        gamma,
+        worst,
+        loads,
+        unbacked,
+    }
+}
+
+#[cfg(test)]
+mod tests;
