@@ -6,6 +6,7 @@
 
 mod assignment;
 mod error;
+pub mod evidence;
 
 mod file;
 pub mod ledger;

@@ -17,7 +17,7 @@ use crate::field::{
     Scalar, first_non_canonical, from_raw, raw_from_be, scalar_from_be, scalar_to_be,
 };
 use crate::kernel::{self, bit_reverse, root_of_unity};
-use crate::{BYTES_PER_ROW, Blame, Coded, ELEMENTS_PER_ROW, Setup, curve};
+use crate::{BYTES_PER_ROW, Blame, Code, Coded, ELEMENTS_PER_ROW, Setup, curve};
 
 /// A claim about one element of a row, with its proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,19 @@ type Scheme = KZG10<Bls12_381, DensePolynomial<Scalar>>;
 /// [`KzgError::Index`] from 4096 on.
 pub fn element_point(index: u32) -> Result<[u8; 32], KzgError> {
     point_of(index).map(|point| scalar_to_be(&point))
+}
+
+/// The point at which element `index` of a row's extension is the value of the row's polynomial, big-endian; the first
+/// 4096 are those of [`element_point`]. `None` from `4096 × blowup` on. Cell j holds the elements from `j × cell_len` on.
+pub fn extended_point(code: Code, index: u32) -> Option<[u8; 32]> {
+    let elements = code.elements();
+    if index as usize >= elements {
+        return None;
+    }
+    let exponent = bit_reverse(index as usize, elements.trailing_zeros());
+    Some(scalar_to_be(
+        &root_of_unity(elements).pow([exponent as u64]),
+    ))
 }
 
 fn point_of(index: u32) -> Result<Scalar, KzgError> {

@@ -117,3 +117,22 @@ fn what_is_no_row_is_not_opened() {
         Err(KzgError::NonCanonicalElement { index: 2 })
     );
 }
+
+#[test]
+fn extended_points_are_those_of_the_slices() {
+    let setup = Setup::ethereum();
+    let rows = random_rows("extended", 1);
+    for (blowup, chunks) in [(2, 128), (8, 512)] {
+        let code = Code::new(blowup, chunks).unwrap();
+        let slices = crate::Slices::extend(code, &rows).into_bytes();
+        let elements = 4096 * blowup;
+        for index in [0, 1, 63, 64, 4095, 4096, 5000, elements - 1] {
+            let z = extended_point(code, index).unwrap();
+            let (y, _) = open_at(setup, rows.as_bytes(), &z).unwrap();
+            assert_eq!(y, slices[index as usize * 32..][..32], "element {index}");
+        }
+        assert_eq!(extended_point(code, 9), element_point(9).ok());
+        assert_eq!(extended_point(code, elements), None);
+        assert_eq!(extended_point(code, u32::MAX), None);
+    }
+}
