@@ -16,7 +16,8 @@ use crate::{Blame, Coded, Rows, Setup};
 pub use claims::{Claim, ClaimError, check_commitments};
 pub(crate) use opening::coefficients;
 pub use opening::{
-    KzgError, Opening, element_point, extended_point, open_at, open_element, verify_at, verify_opening,
+    KzgError, Opening, element_point, extended_point, open_at, open_element, verify_at,
+    verify_opening,
 };
 
 /// Bytes of a compressed G1 point.
