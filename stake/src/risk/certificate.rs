@@ -4,6 +4,9 @@
 //! For an attack, `π_A = Σ_s π_s ≤ Σ_s π_s σ_{B∩N(s)} / (α_s σ_N(s)) ≤ Σ_{v∈B} σ_v T_v`, so that with T_v ≤ 1/(1+γ) for all v no
 //! attack earns more than `σ_B / (1 + γ)`. The converse does not hold: a network may be secure with a higher slack than γ*.
 
+use std::collections::HashMap;
+
+use num_bigint::BigInt;
 use num_traits::Zero;
 
 use super::model::Model;
@@ -29,7 +32,7 @@ pub struct PoolLoad {
     pub pool: Pool,
     /// Its stake.
     #[serde(serialize_with = "display")]
-    pub stake: num_bigint::BigInt,
+    pub stake: BigInt,
     /// T_v.
     #[serde(serialize_with = "display")]
     pub load: Rational,
@@ -57,32 +60,34 @@ pub fn certify(graph: &Graph) -> Result<Certificate, GraphError> {
 }
 
 pub(super) fn certify_model(model: &Model) -> Certificate {
-    let mut loads: Vec<Rational> = vec![Rational::zero(); model.pools.len()];
     let mut unbacked = Vec::new();
-    for service in model.services.iter().filter(|s| !s.profit.is_zero()) {
+    let mut each: Vec<Option<Rational>> = Vec::with_capacity(model.services.len());
+    for service in &model.services {
         let behind = Rational::from_integer(model.stake_of(&service.pools));
-        if behind.is_zero() {
+        let profitable = !service.profit.is_zero();
+        if profitable && behind.is_zero() {
             unbacked.push(service.name.clone());
-            continue;
         }
-        let load = &service.weighted / (behind * &service.alpha);
-        for &pool in &service.pools {
-            if let Some(sum) = loads.get_mut(pool) {
-                *sum += &load;
-            }
-        }
+        let counts = profitable && !behind.is_zero();
+        each.push(counts.then(|| &service.weighted / (behind * &service.alpha)));
     }
+    // Operators of the same services have the same load, and most networks have few different sets of services.
+    let mut known: HashMap<&[usize], Rational> = HashMap::new();
     let one = Rational::from_integer(1.into());
     let loads: Vec<PoolLoad> = model
         .pools
         .iter()
-        .zip(loads)
-        .filter(|(pool, _)| !pool.stake.is_zero())
-        .map(|(pool, load)| PoolLoad {
-            pool: pool.pool.clone(),
-            stake: pool.stake.clone(),
-            slack: Slack::of(&one, &load),
-            load,
+        .filter(|pool| !pool.stake.is_zero())
+        .map(|pool| {
+            let load = known.entry(&pool.services).or_insert_with(|| {
+                sum(pool.services.iter().filter_map(|&s| each.get(s)?.as_ref()))
+            });
+            PoolLoad {
+                pool: pool.pool.clone(),
+                stake: pool.stake.clone(),
+                slack: Slack::of(&one, load),
+                load: load.clone(),
+            }
         })
         .collect();
     let least = loads
@@ -100,6 +105,16 @@ pub(super) fn certify_model(model: &Model) -> Certificate {
         loads,
         unbacked,
     }
+}
+
+/// The sum, reduced once at the end: reducing costs far more than adding.
+fn sum<'a>(terms: impl Iterator<Item = &'a Rational>) -> Rational {
+    let (mut numerator, mut denominator) = (BigInt::zero(), BigInt::from(1));
+    for term in terms {
+        numerator = numerator * term.denom() + term.numer() * &denominator;
+        denominator *= term.denom();
+    }
+    Rational::new(numerator, denominator)
 }
 
 #[cfg(test)]

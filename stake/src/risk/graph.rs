@@ -12,8 +12,9 @@ use super::Fraction;
 
 /// Most operators of a graph: those of the largest operator table.
 pub const MAX_OPERATORS: usize = 4096;
-/// Most services of a graph.
-pub const MAX_SERVICES: usize = 1024;
+/// Most services of a graph. Exact fractions grow with the number of different stakes that they are made of, so this bounds the time of a
+/// certificate too.
+pub const MAX_SERVICES: usize = 256;
 /// Longest name, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 /// Largest file that is read, 16 MiB.

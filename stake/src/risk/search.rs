@@ -75,18 +75,26 @@ pub enum SearchError {
         max: usize,
     },
     /// Not finished within the steps given.
-    #[error(
-        "the exact search did not end within {max} steps; nothing is known beyond the certificate"
-    )]
+    #[error("the exact search did not end within {max} steps{}", known_text(.known))]
     Steps {
         /// The limit.
         max: u64,
+        /// The best attack found until then. If it pays, the network is not secure, whatever else there is; its cost over its
+        /// profit, less one, is an upper bound of the slack.
+        known: Option<Box<Attack>>,
     },
     /// The witness does not stand the check by the definition; a mistake in this program.
     #[error(
         "the search found an attack that the definition does not confirm; please report this graph"
     )]
     Witness,
+}
+
+fn known_text(known: &Option<Box<Attack>>) -> String {
+    known.as_ref().map_or_else(String::new, |attack| {
+        let (stake, profit) = (&attack.stake, &attack.profit);
+        format!("; the best attack found until then costs {stake} and gains {profit}")
+    })
 }
 
 impl Coded for SearchError {
@@ -134,10 +142,15 @@ pub fn exact_slack(graph: &Graph, max_steps: u64) -> Result<(Slack, Option<Attac
     loop {
         let ratio =
             Rational::from_integer(best.attack.stake.clone()) / &best.attack.weighted_profit;
-        let Some(pools) = Search::new(&model, &ratio, left)?.run(&mut left, max_steps)? else {
-            return Ok((Slack::Finite(ratio - Rational::one()), Some(best.attack)));
+        let (done, pools) = Search::new(&model, &ratio, left)?.run(&mut left);
+        let Some(pools) = pools else {
+            if done {
+                return Ok((Slack::Finite(ratio - Rational::one()), Some(best.attack)));
+            }
+            return Err(out_of_steps(max_steps, Some(best)));
         };
         let cheaper = describe(&model, &pools)?;
+        // A witness of an unfinished search is a cheaper attack all the same; the next round says what is left to do.
         // Each round has to lower the ratio; anything else would be a loop without end.
         let lower = Rational::from_integer(cheaper.attack.stake.clone())
             < &ratio * &cheaper.attack.weighted_profit;
@@ -146,6 +159,11 @@ pub fn exact_slack(graph: &Graph, max_steps: u64) -> Result<(Slack, Option<Attac
         }
         best = cheaper;
     }
+}
+
+fn out_of_steps(max: u64, known: Option<Found>) -> SearchError {
+    let known = known.map(|found| Box::new(found.attack));
+    SearchError::Steps { max, known }
 }
 
 /// An attack with its indices in the model.
@@ -158,12 +176,20 @@ pub(super) struct Found {
 pub(super) fn best_attack(model: &Model, max_steps: u64) -> Result<Option<Found>, SearchError> {
     let mut left = max_steps;
     let search = Search::new(model, &Rational::one(), left)?;
-    let Some(pools) = search.run(&mut left, max_steps)? else {
-        return Ok(None);
+    let (done, pools) = search.run(&mut left);
+    let Some(pools) = pools else {
+        return if done {
+            Ok(None)
+        } else {
+            Err(out_of_steps(max_steps, None))
+        };
     };
     let found = describe(model, &pools)?;
     if found.attack.weighted_profit <= Rational::from_integer(found.attack.stake.clone()) {
         return Err(SearchError::Witness);
+    }
+    if !done {
+        return Err(out_of_steps(max_steps, Some(found)));
     }
     Ok(Some(found))
 }
@@ -315,8 +341,8 @@ impl Search {
         })
     }
 
-    /// The indices of the best coalition, `None` if none has a value above zero.
-    fn run(mut self, left: &mut u64, max: u64) -> Result<Option<Vec<usize>>, SearchError> {
+    /// Whether it came to an end, and the indices of the best coalition found; `None` if none has a value above zero.
+    fn run(mut self, left: &mut u64) -> (bool, Option<Vec<usize>>) {
         let mut held = vec![
             Held {
                 inside: BigInt::zero(),
@@ -333,11 +359,7 @@ impl Search {
         }
         let done = self.branch(&held, &BigInt::zero());
         *left = self.steps_left;
-        if done {
-            Ok(self.witness)
-        } else {
-            Err(SearchError::Steps { max })
-        }
+        (done, self.witness)
     }
 
     /// Looks at a branch; false if the steps ran out. As deep as there are pools, at most [`MAX_SEARCH_POOLS`].

@@ -194,12 +194,20 @@ fn steps_run_out() {
         service("t", 60, share(1, 2), "ac"),
     ];
     let graph = graph(&[100, 100, 100], services);
-    for steps in 0..3 {
-        assert_eq!(
-            find_attack(&graph, steps),
-            Err(SearchError::Steps { max: steps })
-        );
-    }
+    let stopped = |steps| match find_attack(&graph, steps) {
+        Err(SearchError::Steps { max, known }) => {
+            assert_eq!(max, steps);
+            known
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(stopped(0), None);
+    assert_eq!(stopped(1), None);
+    // The second branch puts the shared operator in: an attack, and whether it is the best is not known yet.
+    let known = stopped(2).unwrap();
+    assert_eq!((known.stake, known.profit), (100.into(), 120.into()));
+    let message = find_attack(&graph, 2).unwrap_err().to_string();
+    assert!(message.ends_with("costs 100 and gains 120"), "{message}");
     assert_eq!(
         exact_slack(&graph, 2).unwrap_err().code(),
         "risk.search_steps"
