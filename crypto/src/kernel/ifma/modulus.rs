@@ -82,6 +82,8 @@ pub(crate) fn each<T: Copy, const N: usize>(begin: T, f: impl Fn(usize) -> T) ->
 }
 
 /// `a · b / 2^(52·N)` modulo the modulus: below `a·b / 2^(52·N) + modulus`. Limbs of both factors are below 2⁵².
+// Written with indices, as the formulas are: four arrays at places that differ.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub(crate) fn multiply<L: Lanes, const N: usize>(
     a: &[L::V; N],
