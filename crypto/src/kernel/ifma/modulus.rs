@@ -94,25 +94,22 @@ pub(crate) fn multiply<L: Lanes, const N: usize>(
     let negative_inverse = L::splat(modulus.negative_inverse);
     // Sums stay below 4·N·2⁵², far from 2⁶⁴.
     let mut t = [zero; N];
-    for i in 0..N {
-        let factor = b[i];
+    for factor in b {
+        let mut low = [zero; N];
         for j in 0..N {
-            t[j] = L::madd_lo(t[j], a[j], factor);
+            low[j] = L::madd_lo(t[j], a[j], *factor);
         }
         // The multiplier reads the low 52 bits of its factors, so nothing has to be masked.
-        let quotient = L::madd_lo(zero, t[0], negative_inverse);
+        let quotient = L::madd_lo(zero, low[0], negative_inverse);
         for j in 0..N {
-            t[j] = L::madd_lo(t[j], L::splat(modulus.limbs[j]), quotient);
+            low[j] = L::madd_lo(low[j], L::splat(modulus.limbs[j]), quotient);
         }
-        let carry = L::shr::<LIMB_BITS>(t[0]);
-        for j in 0..N - 1 {
-            t[j] = t[j + 1];
-        }
-        t[N - 1] = zero;
-        t[0] = L::add(t[0], carry);
+        // One limb down, in the same step as the upper halves: a copy by itself would go through memory.
+        low[1] = L::add(low[1], L::shr::<LIMB_BITS>(low[0]));
         for j in 0..N {
-            t[j] = L::madd_hi(t[j], a[j], factor);
-            t[j] = L::madd_hi(t[j], L::splat(modulus.limbs[j]), quotient);
+            let above = if j + 1 < N { low[j + 1] } else { zero };
+            let high = L::madd_hi(above, a[j], *factor);
+            t[j] = L::madd_hi(high, L::splat(modulus.limbs[j]), quotient);
         }
     }
     carry::<L, N>(t)
