@@ -15,6 +15,7 @@ use ashlar_proto::{
 use serde::{Deserialize, Serialize};
 
 use ashlar_proto::wire::PutBlob;
+use ashlar_stake::TableLocation;
 
 use crate::dispersal::DispersalParams;
 
@@ -48,8 +49,8 @@ pub struct Paths {
     pub network_key: PathBuf,
     /// File with the keystore's password.
     pub password_file: PathBuf,
-    /// Operator table.
-    pub operators: PathBuf,
+    /// Operator tables.
+    pub operators: TableLocation,
 }
 
 impl Default for Paths {
@@ -58,7 +59,7 @@ impl Default for Paths {
             data: "data".into(),
             network_key: "network.json".into(),
             password_file: "password".into(),
-            operators: "operators.toml".into(),
+            operators: PathBuf::from("operators.toml").into(),
         }
     }
 }
@@ -278,7 +279,7 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
             ),
             (
                 "operators",
-                "Operator table (TOML or JSON). Read again when it changes.",
+                "Operator tables: a file (TOML or JSON), read again when it changes, or the URL of a service on a restaking ledger: http://HOST:PORT/v1/services/NUMBER.",
             ),
         ],
     ),
@@ -500,10 +501,10 @@ impl DisperserConfig {
             &mut paths.data,
             &mut paths.network_key,
             &mut paths.password_file,
-            &mut paths.operators,
         ] {
             *path = folder.join(&*path);
         }
+        paths.operators = paths.operators.clone().starting_at(folder);
         Ok(config)
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits};
+use ashlar_stake::TableLocation;
 use serde::{Deserialize, Serialize};
 
 use crate::validate::Rules;
@@ -43,8 +44,8 @@ pub struct Paths {
     pub network_key: PathBuf,
     /// File with the password of both keystores.
     pub password_file: PathBuf,
-    /// Operator table.
-    pub operators: PathBuf,
+    /// Operator tables.
+    pub operators: TableLocation,
 }
 
 impl Default for Paths {
@@ -54,7 +55,7 @@ impl Default for Paths {
             bls_key: "bls.json".into(),
             network_key: "network.json".into(),
             password_file: "password".into(),
-            operators: "operators.toml".into(),
+            operators: PathBuf::from("operators.toml").into(),
         }
     }
 }
@@ -229,7 +230,7 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
             ),
             (
                 "operators",
-                "Operator table (TOML or JSON). Read again when it changes.",
+                "Operator tables: a file (TOML or JSON), read again when it changes, or the URL of a service on a restaking ledger: http://HOST:PORT/v1/services/NUMBER.",
             ),
         ],
     ),
@@ -399,10 +400,10 @@ impl NodeConfig {
             &mut paths.bls_key,
             &mut paths.network_key,
             &mut paths.password_file,
-            &mut paths.operators,
         ] {
             *path = folder.join(&*path);
         }
+        paths.operators = paths.operators.clone().starting_at(folder);
         Ok(config)
     }
 

@@ -13,6 +13,7 @@ pub mod evidence;
 
 mod file;
 pub mod ledger;
+mod location;
 mod registration;
 pub mod risk;
 mod source;
@@ -27,6 +28,7 @@ pub use file::{
     DisperserRecord, FileFormat, FileStakeSource, MAX_FILE_BYTES, OperatorRecord, Stakes,
     TableFile, TableRecord,
 };
+pub use location::{LocationError, TableLocation};
 pub use registration::{PossessionCache, Registration};
 pub use source::{StakeEvent, StakeEventKind, StakeSource};
 pub use table::OperatorTable;

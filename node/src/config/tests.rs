@@ -146,7 +146,10 @@ fn load_resolves_paths_at_the_file() {
     .unwrap();
     let config = NodeConfig::load(&file).unwrap();
     assert_eq!(config.paths.data, Path::new("/absolute"));
-    assert_eq!(config.paths.operators, folder.path().join("../table.toml"));
+    assert_eq!(
+        config.paths.operators,
+        folder.path().join("../table.toml").into()
+    );
     assert_eq!(config.paths.bls_key, folder.path().join("bls.json"));
     assert_eq!(
         NodeConfig::load(&folder.path().join("no.toml"))
