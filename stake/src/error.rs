@@ -283,6 +283,16 @@ pub enum StakeError {
         /// Why.
         source: Box<crate::ledger::TableQueryError>,
     },
+    /// A source somewhere else does not answer, or answers with what cannot be used.
+    #[error("the ledger at {url}: {reason}")]
+    Remote {
+        /// Where it is.
+        url: String,
+        /// What went wrong, stable and dotted.
+        code: &'static str,
+        /// What went wrong, for people.
+        reason: String,
+    },
 }
 
 impl Coded for StakeError {
@@ -298,6 +308,7 @@ impl Coded for StakeError {
             Self::Rewritten { .. } => "stake.rewritten",
             Self::UnknownBlock { .. } => "stake.unknown_block",
             Self::Ledger { source, .. } => source.code(),
+            Self::Remote { code, .. } => code,
         }
     }
 
@@ -305,6 +316,7 @@ impl Coded for StakeError {
         match self {
             Self::UnknownBlock { .. } => Blame::Caller,
             Self::Ledger { source, .. } => source.blame(),
+            Self::Remote { .. } => Blame::Peer,
             _ => Blame::Us,
         }
     }

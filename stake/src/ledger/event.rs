@@ -2,12 +2,12 @@
 
 use alloy_primitives::B256;
 use ashlar_proto::{Account, OperatorId, QuorumId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Amount, RewardKind, ServiceId, StrategyId, VaultId, Wad};
 
 /// One thing that happened. In JSON `{"type": "deposited", …}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs)] // fields that say all by their name and type
 pub enum Event {

@@ -9,7 +9,7 @@ use super::types::*;
 use super::{Amount, Refusal, State};
 
 /// A staker's position and what it is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PositionView {
     /// The strategy.
     pub strategy: StrategyId,
@@ -24,7 +24,7 @@ pub struct PositionView {
 }
 
 /// Sums over a strategy's operators.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PoolSums {
     /// Shares of operators.
     pub operators: Amount,

@@ -1,0 +1,507 @@
+//! JSON of the HTTP interface, shared by the service, the client and the commands.
+//!
+//! Ids, keys and hashes are lower-case hexadecimal with `0x`, amounts and fractions strings of decimal digits, blocks and numbers JSON
+//! numbers. Records of the ledger itself ([`Strategy`], [`Operator`], …) are in their own form beside their id.
+
+use alloy_primitives::B256;
+use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
+use ashlar_stake::TableRecord;
+use ashlar_stake::evidence::{Fault, FaultKind};
+use ashlar_stake::ledger::{
+    Allocation, Amount, Disperser, Event, Fund, Member, Operator, Params, Pool, PositionView, Quorum,
+    QuorumTotals, RewardKind, RewardRoot, Service, ServiceId, SlashRequest, Staker, Strategy,
+    StrategyId, Vault, VaultId, VaultPart, VaultRequest, Withdrawal,
+};
+use serde::{Deserialize, Serialize};
+
+/// Most items of a page, and what a page has if nobody asks.
+pub const MAX_PAGE: usize = 500;
+
+/// A page of a list. Ask again with `after` = `next` for the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The ledger's block.
+    pub block: u64,
+    /// Items, in the list's order.
+    pub items: Vec<T>,
+    /// What to ask for next; none at the end of the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Where the ledger stands (`GET /v1/head`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The network's name; part of what is signed.
+    pub network: String,
+    /// Hash of the genesis.
+    pub genesis: B256,
+    /// The block being made.
+    pub block: u64,
+    /// The newest block that is over and has operator tables.
+    pub table_block: u64,
+    /// Transactions applied since the genesis.
+    pub transactions: u64,
+    /// Records in the log.
+    pub records: u64,
+    /// Link of the last record.
+    pub link: B256,
+    /// Milliseconds between blocks.
+    pub block_ms: u64,
+}
+
+/// The state root (`GET /v1/root`): of the state after the record `link`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateRoot {
+    /// The block.
+    pub block: u64,
+    /// Records in the log.
+    pub records: u64,
+    /// Link of the last record.
+    pub link: B256,
+    /// The state root.
+    pub root: B256,
+}
+
+/// A transaction is applied and on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The block it is in.
+    pub block: u64,
+    /// The number of its record in the log, from 1 on: the cursor of its events.
+    pub record: u64,
+    /// What it did.
+    pub events: Vec<Event>,
+}
+
+/// What the service knows of an account's signatures (`GET /v1/accounts/{account}`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// The account.
+    pub account: Account,
+    /// The last nonce that was used; 0 if none was. The next has to be larger.
+    pub nonce: u64,
+    /// Whether its transactions are taken at all.
+    pub allowed: bool,
+}
+
+/// Events of one record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsOf {
+    /// The record's number, from 1 on; `since` of the next question.
+    pub record: u64,
+    /// Its block.
+    pub block: u64,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+/// Events (`GET /v1/events?since=`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventPage {
+    /// By rising record. Records without events are left out.
+    pub items: Vec<EventsOf>,
+    /// `since` of the next question: everything up to this record is told.
+    pub next: u64,
+    /// Records in the log; more is to come if `next` is lower.
+    pub records: u64,
+}
+
+/// Network, block, roles and parameters (`GET /v1/state/meta`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetaView {
+    /// The network's name.
+    pub network: String,
+    /// The ledger's block.
+    pub block: u64,
+    /// Transactions applied.
+    pub transactions: u64,
+    /// Adds strategies and sets parameters.
+    pub admin: Account,
+    /// Submits reward roots.
+    pub reward_updater: Account,
+    /// The parameters.
+    pub params: Params,
+}
+
+/// A strategy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrategyView {
+    /// Its number.
+    pub id: StrategyId,
+    /// Its record.
+    #[serde(flatten)]
+    pub strategy: Strategy,
+}
+
+/// An operator in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorView {
+    /// Its id.
+    pub id: OperatorId,
+    /// Its record.
+    #[serde(flatten)]
+    pub operator: Operator,
+}
+
+/// An operator with its stake (`GET /v1/state/operators/{id}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorDetail {
+    /// The ledger's block.
+    pub block: u64,
+    /// Its id.
+    pub id: OperatorId,
+    /// Its record.
+    pub operator: Operator,
+    /// Its stake, all who delegate to it together.
+    pub pools: Vec<PoolView>,
+    /// What it allocated.
+    pub allocations: Vec<AllocationView>,
+    /// The quorums that it is in, was in and can be slashed in, with its weight.
+    pub memberships: Vec<MembershipView>,
+}
+
+/// An operator's stake in one strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolView {
+    /// The strategy.
+    pub strategy: StrategyId,
+    /// Its record.
+    #[serde(flatten)]
+    pub pool: Pool,
+}
+
+/// An allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocationView {
+    /// The strategy.
+    pub strategy: StrategyId,
+    /// Who can slash it.
+    pub service: ServiceId,
+    /// In which quorum.
+    pub quorum: QuorumId,
+    /// Its record.
+    #[serde(flatten)]
+    pub allocation: Allocation,
+    /// Shares that can be slashed now.
+    pub slashable: Amount,
+}
+
+/// An operator in a quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipView {
+    /// The service.
+    pub service: ServiceId,
+    /// The quorum.
+    pub quorum: QuorumId,
+    /// Its record.
+    #[serde(flatten)]
+    pub member: Member,
+    /// Its part of the service's rewards now, in basis points.
+    pub split_bps: u16,
+}
+
+/// A staker (`GET /v1/state/stakers/{account}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StakerDetail {
+    /// The ledger's block.
+    pub block: u64,
+    /// Its account.
+    pub account: Account,
+    /// Its record.
+    pub staker: Staker,
+    /// Its stake, by strategy, and what it is worth.
+    pub positions: Vec<PositionView>,
+    /// Its open withdrawals.
+    pub withdrawals: Vec<WithdrawalView>,
+}
+
+/// An open withdrawal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WithdrawalView {
+    /// Its number.
+    pub id: u64,
+    /// Its record.
+    #[serde(flatten)]
+    pub withdrawal: Withdrawal,
+    /// Shares that it would pay if it were slashed no more.
+    pub payable_now: Amount,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// Its number.
+    pub id: ServiceId,
+    /// Its record.
+    #[serde(flatten)]
+    pub service: Service,
+}
+
+/// A service with its quorums (`GET /v1/state/services/{id}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceDetail {
+    /// The ledger's block.
+    pub block: u64,
+    /// Its number.
+    pub id: ServiceId,
+    /// Its record.
+    pub service: Service,
+    /// Its quorums.
+    pub quorums: Vec<QuorumView>,
+    /// The dispersers in its newest table; empty while it has no table.
+    pub dispersers: Vec<Disperser>,
+}
+
+/// A quorum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuorumView {
+    /// Its service.
+    pub service: ServiceId,
+    /// Its number.
+    pub quorum: QuorumId,
+    /// Its rules.
+    #[serde(flatten)]
+    pub record: Quorum,
+    /// Weight, members, ejections.
+    pub totals: QuorumTotals,
+}
+
+/// A member of a quorum, now or before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberView {
+    /// The operator.
+    pub operator: OperatorId,
+    /// Its record.
+    #[serde(flatten)]
+    pub member: Member,
+}
+
+/// A slash that waits for its veto window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlashRequestView {
+    /// Its number.
+    pub id: u64,
+    /// Its record.
+    #[serde(flatten)]
+    pub request: SlashRequest,
+}
+
+/// A vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultView {
+    /// Its number.
+    pub id: VaultId,
+    /// Its record.
+    #[serde(flatten)]
+    pub vault: Vault,
+}
+
+/// A vault with its operators and what it is worth (`GET /v1/state/vaults/{id}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultDetail {
+    /// The ledger's block.
+    pub block: u64,
+    /// Its number.
+    pub id: VaultId,
+    /// Its record.
+    pub vault: Vault,
+    /// Tokens that it holds, wherever they are; its rate follows with the next report.
+    pub holdings: Amount,
+    /// Its operators.
+    pub profile: Vec<ProfileView>,
+    /// Open requests, oldest first; the first [`MAX_PAGE`].
+    pub requests: Vec<VaultRequestView>,
+    /// What it earned and has not handed on.
+    pub pots: Vec<PotView>,
+}
+
+/// A vault's operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileView {
+    /// The operator.
+    pub operator: OperatorId,
+    /// Its record.
+    #[serde(flatten)]
+    pub part: VaultPart,
+}
+
+/// A vault's request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultRequestView {
+    /// Its number.
+    pub id: u64,
+    /// Its record.
+    #[serde(flatten)]
+    pub request: VaultRequest,
+}
+
+/// What a vault earned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PotView {
+    /// The token.
+    pub token: Account,
+    /// What for.
+    pub kind: RewardKind,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// An account's shares of a vault (`GET /v1/state/vaults/{id}/holders/{account}`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderView {
+    /// The vault.
+    pub vault: VaultId,
+    /// The holder.
+    pub holder: Account,
+    /// Its shares.
+    pub shares: Amount,
+    /// What they are worth in tokens at the vault's rate, rounded down.
+    pub assets: Amount,
+}
+
+/// A reward root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RewardRootView {
+    /// Its number.
+    pub id: u64,
+    /// Its record.
+    #[serde(flatten)]
+    pub record: RewardRoot,
+}
+
+/// A token's fund (`GET /v1/state/rewards/funds/{token}`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FundView {
+    /// The token.
+    pub token: Account,
+    /// Its record.
+    #[serde(flatten)]
+    pub fund: Fund,
+}
+
+/// What an earner was paid of a token, ever (`GET /v1/state/rewards/claimed/{earner}/{token}`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimedView {
+    /// The earner.
+    pub earner: Account,
+    /// The token.
+    pub token: Account,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// Who gets what of a reward (`GET /v1/state/rewards/shares?service=&quorum=&amount=`): an item of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareView {
+    /// Who.
+    pub account: Account,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// The newest table of a service (`GET /v1/services/{id}/head`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableHead {
+    /// The service.
+    pub service: ServiceId,
+    /// The newest block that is over.
+    pub block: u64,
+    /// Root of its table; none if nobody has stake then.
+    pub root: Option<TableRoot>,
+    /// The last block, up to this one, in which anything but the block's number changed in the table.
+    pub changed_at: Option<u64>,
+    /// Milliseconds between blocks.
+    pub block_ms: u64,
+}
+
+/// A whole table (`GET /v1/services/{id}/tables/{block}`), proofs of possession included: whoever gets it computes the root again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableView {
+    /// The service.
+    pub service: ServiceId,
+    /// Its root.
+    pub root: TableRoot,
+    /// As in [`TableHead`].
+    pub changed_at: Option<u64>,
+    /// What it is made of.
+    pub table: TableRecord,
+}
+
+/// A table's root (`GET /v1/services/{id}/tables/{block}/root`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRootView {
+    /// The service.
+    pub service: ServiceId,
+    /// The block.
+    pub block: u64,
+    /// Its root.
+    pub root: TableRoot,
+    /// As in [`TableHead`].
+    pub changed_at: Option<u64>,
+}
+
+/// `POST /v1/evidence`: anybody may send it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceBody {
+    /// The claim, as `0x` and hexadecimal digits.
+    pub fault: Fault,
+}
+
+/// What was done about evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceReceipt {
+    /// Who did it.
+    pub operator: OperatorId,
+    /// What it was.
+    pub kind: FaultKind,
+    /// Names the fault: the same for every proof of it.
+    pub subject: B256,
+    /// Names this proof.
+    pub evidence_hash: B256,
+    /// One for each quorum in which the operator was slashed, or asked to be where the service has a veto window.
+    pub receipts: Vec<Receipt>,
+}
+
+/// What the service says about itself (`GET /v1/health`); its status is 200 if it is ready, else 503.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthReport {
+    /// In one word.
+    pub status: Status,
+    /// Why it is degraded.
+    pub reasons: Vec<Reason>,
+}
+
+/// In one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The log is being read; nothing else is served.
+    Opening,
+    /// Everything works.
+    Ready,
+    /// Something does not; see the reasons.
+    Degraded,
+    /// It is stopping.
+    Stopping,
+}
+
+/// Why the service is degraded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Stable name of the cause.
+    pub code: String,
+    /// What happened, for people.
+    pub message: String,
+}
+
+/// A key and its account, as a devnet's description lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// The account.
+    pub account: Account,
+    /// Its public key.
+    pub public_key: NetworkPublicKey,
+}
