@@ -1,0 +1,113 @@
+//! Keystores (EIP-2335), as `ashlar keys` makes them.
+
+use std::path::Path;
+
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
+use ashlar_crypto::keystore::{self, Cost, KeyKind};
+use zeroize::Zeroizing;
+
+use super::error::{CommandError, CommandResult, Exit};
+use super::files::{self, Access};
+
+const LIMIT: u64 = keystore::MAX_JSON_LEN as u64;
+
+fn open(path: &Path, password: &str, expected: KeyKind) -> CommandResult<Zeroizing<[u8; 32]>> {
+    let text = files::read_text(path, LIMIT)?;
+    let (kind, secret) = keystore::decrypt(&text, password).map_err(|error| {
+        CommandError::coded(
+            Exit::Usage,
+            format!("could not open the keystore {}", path.display()),
+            &error,
+        )
+        .next("check the password and that it is the file you mean: ashlar keys show FILE")
+    })?;
+    wrong_kind(path, kind, expected)?;
+    Ok(secret)
+}
+
+fn wrong_kind(path: &Path, kind: KeyKind, expected: KeyKind) -> CommandResult {
+    if kind == expected {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        Exit::Usage,
+        "keys.kind",
+        format!("{} holds a {kind} key", path.display()),
+    )
+    .because(format!("a {expected} key is needed here")))
+}
+
+/// Opens an operator's BLS key.
+///
+/// # Errors
+/// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
+pub fn open_bls(path: &Path, password: &str) -> CommandResult<SecretKey> {
+    let secret = open(path, password, KeyKind::Bls)?;
+    SecretKey::from_bytes(&secret).map_err(|error| {
+        CommandError::coded(
+            Exit::Usage,
+            format!("{} holds no BLS key", path.display()),
+            &error,
+        )
+    })
+}
+
+/// Opens a network key.
+///
+/// # Errors
+/// As [`open_bls`].
+pub fn open_network(path: &Path, password: &str) -> CommandResult<NetworkKey> {
+    Ok(NetworkKey::from_seed(*open(
+        path,
+        password,
+        KeyKind::Network,
+    )?))
+}
+
+/// What a keystore states as the public part of its network key. Needs no password; nothing of it is checked.
+///
+/// # Errors
+/// The file is missing or no keystore of a network key.
+pub fn network_public(path: &Path) -> CommandResult<NetworkPublicKey> {
+    let text = files::read_text(path, LIMIT)?;
+    let summary = keystore::inspect(&text).map_err(|error| {
+        CommandError::coded(
+            Exit::Usage,
+            format!("{} is no keystore of ours", path.display()),
+            &error,
+        )
+    })?;
+    wrong_kind(path, summary.kind, KeyKind::Network)?;
+    <[u8; 32]>::try_from(summary.public.as_slice())
+        .map(NetworkPublicKey)
+        .map_err(|_| {
+            CommandError::new(
+                Exit::Usage,
+                "keys.public",
+                format!("{} does not state its public key", path.display()),
+            )
+        })
+}
+
+/// Makes a network key and writes its keystore, readable by its owner only. An existing file is never overwritten.
+///
+/// # Errors
+/// There is a file, it cannot be written, or there is no randomness.
+pub fn new_network(path: &Path, password: &str, cost: Cost) -> CommandResult<NetworkKey> {
+    files::refuse_existing(path)?;
+    let seed = Zeroizing::new(files::random::<32>()?);
+    let key = NetworkKey::from_seed(*seed);
+    let json = keystore::encrypt(
+        KeyKind::Network,
+        key.seed(),
+        &key.public().0,
+        password,
+        files::random()?,
+        files::random()?,
+        files::random()?,
+        cost,
+    );
+    files::write(path, json.as_bytes(), Access::Owner)?;
+    Ok(key)
+}

@@ -1,0 +1,322 @@
+//! `ashlar stake show`: what the ledger says.
+
+mod tables;
+
+use ashlar_proto::{Account, OperatorId, QuorumId};
+use ashlar_stake::ledger::{Amount, ServiceId, VaultId};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::connection::{Connection, ConnectionArgs};
+use super::error::CommandResult;
+use super::output::Output;
+use super::units;
+use crate::types::{
+    AccountView, ClaimedView, EventPage, FundView, Head, HolderView, MemberView, MetaView,
+    OperatorDetail, OperatorView, QuorumView, RewardRootView, ServiceDetail, ServiceView,
+    ShareView, SlashRequestView, StakerDetail, StateRoot, StrategyView, TableHead, TableView,
+    VaultDetail, VaultView,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  ashlar stake show strategies
+  ashlar stake show operator 0x5e…
+  ashlar stake show staker 0xa1…
+  ashlar stake show table --service 1 --block 120      who weighed what at the end of block 120
+  ashlar stake show events --since 40 --json
+  ashlar stake show rewards shares 1 0 100eth          who would get what of a reward
+
+Amounts are in whole tokens (of eighteen decimals, ETH for ether), exact to the last digit; --json has base units.";
+
+/// Options of `ashlar stake show`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ShowArgs {
+    /// What to show.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What can be shown.
+#[derive(Clone, Debug, Subcommand)]
+pub enum What {
+    /// Network, block, and where the log stands
+    Head,
+    /// The state root, which `ashlar stake verify-log` computes anew
+    Root,
+    /// Roles, delays, caps, and the timing rule
+    Params,
+    /// Assets that can be restaked, and where their shares are
+    Strategies,
+    /// Everybody who runs nodes
+    Operators,
+    /// An operator: its stake, allocations and quorums
+    Operator {
+        /// Its id
+        id: OperatorId,
+    },
+    /// A staker: its positions and withdrawals
+    Staker {
+        /// Its account
+        account: Account,
+    },
+    /// A staker's open withdrawals
+    Withdrawals {
+        /// Its account
+        account: Account,
+    },
+    /// What operators secure
+    Services,
+    /// A service with its quorums
+    Service {
+        /// Its number
+        id: ServiceId,
+    },
+    /// Quorums, of one service or of all
+    Quorums {
+        /// The service
+        #[arg(long, value_name = "NUMBER")]
+        service: Option<ServiceId>,
+    },
+    /// Who is, or was, in a quorum
+    Members {
+        /// The service
+        service: ServiceId,
+        /// The quorum
+        quorum: QuorumId,
+    },
+    /// Slashes that wait for their veto window
+    SlashRequests,
+    /// Liquid restaking vaults
+    Vaults,
+    /// A vault: its rate, operators and requests
+    Vault {
+        /// Its number
+        id: VaultId,
+        /// Show this account's shares instead
+        #[arg(long, value_name = "ACCOUNT")]
+        holder: Option<Account>,
+    },
+    /// Reward roots, funds, payments, shares
+    Rewards {
+        /// Which of these [default: roots]
+        #[command(subcommand)]
+        what: Option<Rewards>,
+    },
+    /// An operator table: what disperser, nodes and retrievers see
+    Table {
+        /// The service
+        #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+        service: ServiceId,
+        /// The block [default: the newest that is over]
+        #[arg(long, value_name = "NUMBER")]
+        block: Option<u64>,
+    },
+    /// What happened
+    Events {
+        /// After this record
+        #[arg(long, value_name = "RECORD", default_value_t = 0)]
+        since: u64,
+    },
+    /// An account's last nonce
+    Account {
+        /// The account
+        account: Account,
+    },
+}
+
+/// What can be shown of rewards.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Rewards {
+    /// Roots of cumulative earnings
+    Roots,
+    /// What was paid in and claimed of a token
+    Fund {
+        /// The token's contract
+        token: Account,
+    },
+    /// What an earner was paid of a token, ever
+    Claimed {
+        /// The earner
+        earner: Account,
+        /// The token's contract
+        token: Account,
+    },
+    /// Who would get what of a reward for a quorum, as its stake is now
+    Shares {
+        /// The service
+        service: ServiceId,
+        /// The quorum
+        quorum: QuorumId,
+        /// The reward
+        #[arg(value_parser = units::amount)]
+        amount: Amount,
+    },
+}
+
+/// Runs `ashlar stake show`.
+///
+/// # Errors
+/// The service cannot be reached, or does not know what is asked for.
+pub fn run(args: &ShowArgs, connection: &ConnectionArgs, out: &mut Output<'_>) -> CommandResult {
+    let ledger = Connection::new(connection)?;
+    match &args.what {
+        What::Head => {
+            let head: Head = ledger.get("v1/head")?;
+            out.data(&head, || tables::head(&head))
+        }
+        What::Root => {
+            let root: StateRoot = ledger.get("v1/root")?;
+            out.data(&root, || tables::root(&root))
+        }
+        What::Params => {
+            let meta: MetaView = ledger.get("v1/state/meta")?;
+            out.data(&meta, || tables::params(&meta))
+        }
+        What::Strategies => {
+            let list: Vec<StrategyView> = ledger.list("v1/state/strategies")?;
+            out.data(&items(&list), || tables::strategies(&list))
+        }
+        What::Operators => {
+            let list: Vec<OperatorView> = ledger.list("v1/state/operators")?;
+            out.data(&items(&list), || tables::operators(&list))
+        }
+        What::Operator { id } => {
+            let one: OperatorDetail = ledger.get(&format!("v1/state/operators/{id}"))?;
+            out.data(&one, || tables::operator(&one))
+        }
+        What::Staker { account } => {
+            let one: StakerDetail = ledger.get(&format!("v1/state/stakers/{account}"))?;
+            out.data(&one, || tables::staker(&one))
+        }
+        What::Withdrawals { account } => {
+            let one: StakerDetail = ledger.get(&format!("v1/state/stakers/{account}"))?;
+            out.data(&items(&one.withdrawals), || {
+                tables::withdrawals(one.block, &one.withdrawals)
+            })
+        }
+        What::Services => {
+            let list: Vec<ServiceView> = ledger.list("v1/state/services")?;
+            out.data(&items(&list), || tables::services(&list))
+        }
+        What::Service { id } => {
+            let one: ServiceDetail = ledger.get(&format!("v1/state/services/{id}"))?;
+            out.data(&one, || tables::service(&one))
+        }
+        What::Quorums { service } => {
+            let services: Vec<ServiceDetail> = match service {
+                Some(id) => vec![ledger.get(&format!("v1/state/services/{id}"))?],
+                None => ledger.all_services()?,
+            };
+            let list: Vec<QuorumView> = services.into_iter().flat_map(|s| s.quorums).collect();
+            out.data(&items(&list), || tables::quorums(&list))
+        }
+        What::Members { service, quorum } => {
+            let path = format!("v1/state/services/{service}/quorums/{quorum}/members");
+            let list: Vec<MemberView> = ledger.list(&path)?;
+            out.data(&items(&list), || tables::members(&list))
+        }
+        What::SlashRequests => {
+            let list: Vec<SlashRequestView> = ledger.list("v1/state/slash-requests")?;
+            out.data(&items(&list), || tables::slash_requests(&list))
+        }
+        What::Vaults => {
+            let list: Vec<VaultView> = ledger.list("v1/state/vaults")?;
+            out.data(&items(&list), || tables::vaults(&list))
+        }
+        What::Vault { id, holder: None } => {
+            let one: VaultDetail = ledger.get(&format!("v1/state/vaults/{id}"))?;
+            out.data(&one, || tables::vault(&one))
+        }
+        What::Vault {
+            id,
+            holder: Some(holder),
+        } => {
+            let one: HolderView = ledger.get(&format!("v1/state/vaults/{id}/holders/{holder}"))?;
+            out.data(&one, || tables::holder(&one))
+        }
+        What::Rewards { what } => rewards(what.as_ref().unwrap_or(&Rewards::Roots), &ledger, out),
+        What::Table { service, block } => table(*service, *block, &ledger, out),
+        What::Events { since } => events(*since, &ledger, out),
+        What::Account { account } => {
+            let one: AccountView = ledger.get(&format!("v1/accounts/{account}"))?;
+            out.data(&one, || tables::account(&one))
+        }
+    }
+}
+
+fn items<T: serde::Serialize>(list: &[T]) -> Value {
+    json!({ "items": list })
+}
+
+fn rewards(what: &Rewards, ledger: &Connection, out: &mut Output<'_>) -> CommandResult {
+    match what {
+        Rewards::Roots => {
+            let list: Vec<RewardRootView> = ledger.list("v1/state/rewards/roots")?;
+            out.data(&items(&list), || tables::reward_roots(&list))
+        }
+        Rewards::Fund { token } => {
+            let one: FundView = ledger.get(&format!("v1/state/rewards/funds/{token}"))?;
+            out.data(&one, || tables::fund(&one))
+        }
+        Rewards::Claimed { earner, token } => {
+            let one: ClaimedView =
+                ledger.get(&format!("v1/state/rewards/claimed/{earner}/{token}"))?;
+            out.data(&one, || units::whole(one.amount))
+        }
+        Rewards::Shares {
+            service,
+            quorum,
+            amount,
+        } => {
+            let path = format!(
+                "v1/state/rewards/shares?service={service}&quorum={quorum}&amount={amount}"
+            );
+            let list: Vec<ShareView> = ledger.list(&path)?;
+            out.data(&items(&list), || tables::shares(&list))
+        }
+    }
+}
+
+fn table(
+    service: ServiceId,
+    block: Option<u64>,
+    ledger: &Connection,
+    out: &mut Output<'_>,
+) -> CommandResult {
+    let block = match block {
+        Some(block) => block,
+        None => {
+            let head: TableHead = ledger.get(&format!("v1/services/{service}/head"))?;
+            head.block
+        }
+    };
+    let view: TableView = ledger.get(&format!("v1/services/{service}/tables/{block}"))?;
+    // Computed here from the entries, proofs of possession included, and compared with what the service says.
+    ledger.run(
+        "the ledger's table is not what it says",
+        ledger.client().table(service, block),
+    )?;
+    out.data(&view, || tables::table(&view))
+}
+
+fn events(since: u64, ledger: &Connection, out: &mut Output<'_>) -> CommandResult {
+    let mut since = since;
+    let mut all = EventPage {
+        items: Vec::new(),
+        next: since,
+        records: 0,
+    };
+    loop {
+        let page: EventPage = ledger.get(&format!("v1/events?since={since}"))?;
+        all.items.extend(page.items);
+        all.records = page.records;
+        all.next = page.next;
+        if page.next >= page.records || page.next <= since {
+            break;
+        }
+        since = page.next;
+    }
+    out.data(&all, || tables::events(&all))
+}

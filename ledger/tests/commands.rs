@@ -1,0 +1,417 @@
+//! `ashlar stake …` as a command line embeds it: every command parses, every action can be reached.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::keystore::{self, Cost, KeyKind};
+use ashlar_ledger::command::error::CommandError;
+use ashlar_ledger::command::kinds::kinds;
+use ashlar_ledger::command::{StakeArgs, action, run};
+use ashlar_stake::ledger::Action;
+use clap::{CommandFactory, Parser, Subcommand};
+use serde_json::{Value, json};
+
+/// A command line like that of the `ashlar` command.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[arg(long, global = true)]
+    json: bool,
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[arg(long, global = true)]
+    kernel: Option<String>,
+    #[command(subcommand)]
+    group: GroupCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum GroupCommand {
+    Stake(StakeArgs),
+}
+
+fn parse(line: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(["ashlar", "stake"].iter().chain(line))
+}
+
+/// What a command line prints.
+fn ashlar(line: &[&str]) -> Result<String, CommandError> {
+    let cli = parse(line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    let GroupCommand::Stake(args) = cli.group;
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    run(&args, cli.json, &mut out, &mut notes)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+fn json_of(line: &[&str]) -> Value {
+    let mut line = line.to_vec();
+    line.push("--json");
+    let text = ashlar(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    serde_json::from_str(&text).unwrap()
+}
+
+const PASSWORD: &str = "correct horse";
+
+fn keystore(path: &Path, kind: KeyKind, seed: u8) {
+    let (secret, public) = match kind {
+        KeyKind::Bls => {
+            let key = SecretKey::from_ikm(&[seed; 32]);
+            (*key.to_bytes(), key.public_key().to_bytes().0.to_vec())
+        }
+        KeyKind::Network => {
+            let key = NetworkKey::from_seed([seed; 32]);
+            ([seed; 32], key.public().0.to_vec())
+        }
+    };
+    let text = keystore::encrypt(
+        kind,
+        &secret,
+        &public,
+        PASSWORD,
+        [seed; 32],
+        [seed; 16],
+        [seed; 16],
+        Cost::Light,
+    );
+    std::fs::write(path, text).unwrap();
+}
+
+/// The words of an example, with what its placeholders stand for.
+fn words(example: &str, folder: &Path) -> Vec<String> {
+    let account = format!("0x{}", "11".repeat(20));
+    let hash = format!("0x{}", "22".repeat(32));
+    let file = |name: &str| folder.join(name).display().to_string();
+    let mut words: Vec<String> = Vec::new();
+    let mut quoted = false;
+    for word in example.split(' ').filter(|word| !word.is_empty()) {
+        match (words.last_mut(), quoted) {
+            (Some(last), true) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+        if word.matches('\'').count() == 1 {
+            quoted = !quoted;
+        }
+    }
+    assert!(!quoted, "{example}");
+    words
+        .iter()
+        .map(|word| {
+            let word = word
+                .replace('\'', "")
+                .replace("$ACCOUNT", &account)
+                .replace("$TOKEN", &account)
+                .replace("$OPERATOR", &hash)
+                .replace("$NETWORK_KEY", &hash)
+                .replace("$HASH", &hash);
+            match word.as_str() {
+                "@conditions.txt" => format!("@{}", file("conditions.txt")),
+                "bls.json" | "network.json" | "password" | "claim.json" => file(&word),
+                _ => word,
+            }
+        })
+        .collect()
+}
+
+fn examples_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    keystore(&file("bls.json"), KeyKind::Bls, 7);
+    keystore(&file("network.json"), KeyKind::Network, 8);
+    std::fs::write(file("password"), format!("{PASSWORD}\n")).unwrap();
+    std::fs::write(file("conditions.txt"), "two batches under one sequence\n").unwrap();
+    let hash = format!("0x{}", "33".repeat(32));
+    let claim = json!({
+        "root": 1,
+        "earner": format!("0x{}", "44".repeat(20)),
+        "earners": 1,
+        "earners_root": hash,
+        "index": 0,
+        "path": [],
+        "token_count": 1,
+        "tokens_root": hash,
+        "tokens": [],
+    });
+    std::fs::write(file("claim.json"), claim.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_action_has_a_command_and_nothing_else_has() {
+    let all: BTreeSet<&str> = Action::NAMES.iter().copied().collect();
+    let reached: BTreeSet<&str> = kinds().map(|kind| kind.name).collect();
+    assert_eq!(reached, all);
+    assert_eq!(kinds().count(), Action::NAMES.len());
+}
+
+#[test]
+fn the_example_of_every_kind_makes_its_action() {
+    let folder = examples_folder();
+    for kind in kinds() {
+        let mut line = vec!["tx".to_owned(), kind.command().to_owned()];
+        line.extend(words(kind.example, folder.path()));
+        line.push("--dry-run".to_owned());
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        let transaction = json_of(&line);
+        let action: Action = serde_json::from_value(transaction["action"].clone())
+            .unwrap_or_else(|error| panic!("{}: {error}: {transaction}", kind.name));
+        assert_eq!(action.name(), kind.name);
+        // What the options made is what the action is: no option got lost, none was made up.
+        let again = serde_json::to_value(&action).unwrap();
+        for (field, value) in transaction["action"].as_object().unwrap() {
+            assert_eq!(&again[field], value, "{}: {field}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn every_option_of_every_kind_reaches_its_place() {
+    let folder = examples_folder();
+    for kind in kinds() {
+        let sample = |field: &ashlar_ledger::command::kinds::Field| -> Option<String> {
+            use ashlar_ledger::command::value::FieldKind::*;
+            Some(match field.kind {
+                Tokens => "3eth".to_owned(),
+                Part => "25%".to_owned(),
+                Bps(_) => "1234".to_owned(),
+                Number(max) => 9.min(max).to_string(),
+                Numbers => "17".to_owned(),
+                AccountKey => "$ACCOUNT".to_owned(),
+                OperatorKey => "$OPERATOR".to_owned(),
+                Hash => "$HASH".to_owned(),
+                Text => "words".to_owned(),
+                TextOrFile => "@conditions.txt".to_owned(),
+                Choice(words) => (*words.last().unwrap()).to_owned(),
+                Flag => return None,
+                Profile => "$OPERATOR=100%".to_owned(),
+                Multipliers => "2=1.5".to_owned(),
+                SlashParts => "2=75%".to_owned(),
+                DisperserList => "3=$NETWORK_KEY,$ACCOUNT".to_owned(),
+                FaultNumber => "false-answer".to_owned(),
+                ParamsOrFile => "classic".to_owned(),
+                JsonFile => "claim.json".to_owned(),
+                BlsKeystore => "bls.json".to_owned(),
+                NetworkKeystore => "network.json".to_owned(),
+                PasswordFile => "password".to_owned(),
+            })
+        };
+        let mut example = String::new();
+        for field in kind.fields {
+            example.push_str(&format!(" --{}", field.option));
+            if let Some(sample) = sample(field) {
+                example.push_str(&format!(" {sample}"));
+            }
+        }
+        let mut line = vec!["tx".to_owned(), kind.command().to_owned()];
+        line.extend(words(&example, folder.path()));
+        line.push("--dry-run".to_owned());
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        let transaction = json_of(&line);
+        for field in kind.fields.iter().filter(|field| !field.path.is_empty()) {
+            let pointer = format!("/action/{}", field.path.replace('.', "/"));
+            let value = transaction.pointer(&pointer);
+            assert!(
+                value.is_some_and(|value| !value.is_null() && *value != json!(false)),
+                "{} --{}: {transaction}",
+                kind.name,
+                field.option
+            );
+        }
+    }
+}
+
+#[test]
+fn the_list_names_every_kind_and_option() {
+    let text = ashlar(&["tx", "--list"]).unwrap();
+    let list = json_of(&["tx", "--list"]);
+    assert_eq!(list["kinds"].as_array().unwrap().len(), Action::NAMES.len());
+    for kind in kinds() {
+        assert!(
+            text.contains(&format!("\n  {} ", kind.command())),
+            "{}",
+            kind.name
+        );
+        for field in kind.fields {
+            assert!(
+                text.contains(&format!("--{} ", field.option)),
+                "{}",
+                kind.name
+            );
+        }
+    }
+}
+
+#[test]
+fn any_action_can_come_as_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("action.json");
+    let file = path.display().to_string();
+    for name in ["undelegate", "retire_operator"] {
+        std::fs::write(&path, json!({ "type": name }).to_string()).unwrap();
+        let transaction = json_of(&["tx", "--action", &file, "--dry-run"]);
+        assert_eq!(transaction["action"]["type"], name);
+    }
+    for (text, code) in [
+        ("{", "io.not_json"),
+        ("{}", "tx.action"),
+        (r#"{"type": "steal"}"#, "tx.action"),
+        (r#"{"type": "undelegate", "all": true}"#, "tx.action"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = ashlar(&["tx", "--action", &file, "--dry-run"]).unwrap_err();
+        assert_eq!(error.code, code, "{text}");
+    }
+    assert!(action::decode(json!({"type": "undelegate"})).is_ok());
+}
+
+#[test]
+fn a_dry_run_says_who_would_send() {
+    let folder = examples_folder();
+    let key = folder.path().join("network.json").display().to_string();
+    let account = ashlar(&["account", &key]).unwrap();
+    let transaction = json_of(&["tx", "undelegate", "--key", &key, "--dry-run"]);
+    assert_eq!(transaction["sender"], account.trim());
+}
+
+#[test]
+fn every_command_parses() {
+    let account = format!("0x{}", "11".repeat(20));
+    let id = format!("0x{}", "22".repeat(32));
+    for line in [
+        vec!["show", "head"],
+        vec!["show", "root"],
+        vec!["show", "params"],
+        vec!["show", "strategies"],
+        vec!["show", "operators"],
+        vec!["show", "operator", &id],
+        vec!["show", "staker", &account],
+        vec!["show", "withdrawals", &account],
+        vec!["show", "services"],
+        vec!["show", "service", "1"],
+        vec!["show", "quorums"],
+        vec!["show", "quorums", "--service", "1"],
+        vec!["show", "members", "1", "0"],
+        vec!["show", "slash-requests"],
+        vec!["show", "vaults"],
+        vec!["show", "vault", "1", "--holder", &account],
+        vec!["show", "rewards"],
+        vec!["show", "rewards", "roots"],
+        vec!["show", "rewards", "fund", &account],
+        vec!["show", "rewards", "claimed", &account, &account],
+        vec!["show", "rewards", "shares", "1", "0", "1.5eth"],
+        vec!["show", "table", "--block", "7", "--service", "2"],
+        vec!["show", "events", "--since", "3"],
+        vec!["show", "account", &account],
+        vec!["evidence", "submit", "fault.bin"],
+        vec!["evidence", "show", "-"],
+        vec!["risk", "--graph", "g.toml", "--shock", "a", "--psi", "1/3"],
+        vec!["risk", "--profit", "1=5eth", "--alpha", "1=50%"],
+        vec!["verify-log", "dir", "--root", &id, "--records", "3"],
+        vec!["account", "key.json"],
+        vec!["tx", "--list"],
+        vec!["tx", "--action", "-"],
+        vec![
+            "--ledger",
+            "http://127.0.0.1:1",
+            "show",
+            "head",
+            "--wait",
+            "1",
+        ],
+        vec!["tx", "-k", "key.json", "undelegate", "--password-file", "p"],
+    ] {
+        parse(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    }
+}
+
+#[test]
+fn what_is_wrong_on_the_line_is_refused_there() {
+    for line in [
+        vec!["tx", "deposit", "--strategy", "2", "--amount", "1.5"],
+        vec!["tx", "deposit", "--strategy", "2", "--amount", "1.5btc"],
+        vec!["tx", "deposit", "--amount", "1eth"],
+        vec!["tx", "delegate", "--operator", "alice"],
+        vec!["tx", "opt-in", "--service", "1", "--quorum", "256"],
+        vec![
+            "tx",
+            "allocate",
+            "--service",
+            "1",
+            "--quorum",
+            "0",
+            "--strategy",
+            "1",
+            "--magnitude",
+            "1",
+        ],
+        vec!["tx", "steal"],
+        vec!["show", "staker", "0x12"],
+        vec!["risk", "--profit", "100"],
+        vec!["risk", "--psi", "2"],
+        // Secrets are never on the command line: there is no option that takes one.
+        vec!["tx", "undelegate", "--password", "secret"],
+    ] {
+        assert!(parse(&line).is_err(), "{line:?}");
+    }
+    let error = ashlar(&["tx"]).unwrap_err();
+    assert!(error.next.as_ref().unwrap().contains("--list"), "{error}");
+    let error = ashlar(&["tx", "undelegate"]).unwrap_err();
+    assert!(error.next.as_ref().unwrap().contains("--key"), "{error}");
+    let error = ashlar(&["show", "head", "--ledger", "here"]).unwrap_err();
+    assert_eq!(error.exit as u8, 2, "{error}");
+}
+
+#[test]
+fn a_service_that_is_not_there_is_named() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    let error = ashlar(&["show", "head", "--ledger", &url, "--wait", "1"]).unwrap_err();
+    assert_eq!(
+        (error.exit as u8, error.code.as_str()),
+        (4, "http.unreachable")
+    );
+    assert!(error.next.as_ref().unwrap().contains("ashlar stake serve"));
+    assert!(error.why[0].contains(&url), "{error}");
+}
+
+#[test]
+fn the_graph_of_the_guide_is_certified() {
+    let page = include_str!("../../docs/restaking.md");
+    let section = &page[page.find("## Risk").unwrap()..];
+    let block = |fence: &str| {
+        let begin = section.find(fence).unwrap() + fence.len();
+        let length = section[begin..].find("```").unwrap();
+        &section[begin..begin + length]
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (graph, svg) = (folder.path().join("g.toml"), folder.path().join("g.svg"));
+    std::fs::write(&graph, block("```toml\n")).unwrap();
+    let (graph, svg) = (graph.display().to_string(), svg.display().to_string());
+    let text = ashlar(&["risk", "--graph", &graph, "--svg", &svg, "--shock", "delta"]).unwrap();
+    assert!(text.starts_with(block("```text\n")), "{text}");
+    assert!(text.contains("no attack pays, the slack is 3/2"), "{text}");
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    let report = json_of(&["risk", "--graph", &graph, "--profit", "da=1000"]);
+    assert_eq!(report["certified"], false);
+    let error = ashlar(&["risk", "--graph", &graph, "--profit", "nowhere=1"]).unwrap_err();
+    assert!(error.next.as_ref().unwrap().contains("da, bridge, oracle"));
+    let error = ashlar(&["risk", "--graph", &graph, "--shock", "nobody"]).unwrap_err();
+    assert_eq!(error.code, "risk.shock_operator");
+}
