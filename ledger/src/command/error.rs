@@ -104,6 +104,18 @@ impl CommandError {
         self.0.next = Some(next.into());
         self
     }
+
+    /// The error as the JSON object that `--json` prints to standard error.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "error": {
+            "code": self.code,
+            "exit": self.exit as u8,
+            "blame": self.blame.map(|blame| blame.to_string()),
+            "what": self.what,
+            "why": self.why,
+            "next": self.next,
+        } })
+    }
 }
 
 impl std::ops::Deref for CommandError {

@@ -2,13 +2,16 @@
 
 mod tables;
 
-use ashlar_proto::{Account, OperatorId, QuorumId};
+use alloy_primitives::{B256, Bytes};
+use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot, TableView as _};
 use ashlar_stake::ledger::{Amount, ServiceId, VaultId};
+use ashlar_stake::{OperatorTable, PossessionCache};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::connection::{Connection, ConnectionArgs};
-use super::error::CommandResult;
+use super::connection::{Connection, ConnectionArgs, failed};
+use super::error::{CommandError, CommandResult, Exit};
 use super::output::Output;
 use super::units;
 use crate::types::{
@@ -24,6 +27,7 @@ Examples:
   ashlar stake show operator 0x5e…
   ashlar stake show staker 0xa1…
   ashlar stake show table --service 1 --block 120      who weighed what at the end of block 120
+  ashlar stake show table --witness 0x5e…              proves an operator's weight to who has the table's root only
   ashlar stake show events --since 40 --json
   ashlar stake show rewards shares 1 0 100eth          who would get what of a reward
 
@@ -112,6 +116,9 @@ pub enum What {
         /// The block [default: the newest that is over]
         #[arg(long, value_name = "NUMBER")]
         block: Option<u64>,
+        /// Show the witness of one operator: its entry, and its Merkle path to the table's root
+        #[arg(long, value_name = "OPERATOR")]
+        witness: Option<OperatorId>,
     },
     /// What happened
     Events {
@@ -237,7 +244,11 @@ pub fn run(args: &ShowArgs, connection: &ConnectionArgs, out: &mut Output<'_>) -
             out.data(&one, || tables::holder(&one))
         }
         What::Rewards { what } => rewards(what.as_ref().unwrap_or(&Rewards::Roots), &ledger, out),
-        What::Table { service, block } => table(*service, *block, &ledger, out),
+        What::Table {
+            service,
+            block,
+            witness,
+        } => table(*service, *block, witness.as_ref(), &ledger, out),
         What::Events { since } => events(*since, &ledger, out),
         What::Account { account } => {
             let one: AccountView = ledger.get(&format!("v1/accounts/{account}"))?;
@@ -282,6 +293,7 @@ fn rewards(what: &Rewards, ledger: &Connection, out: &mut Output<'_>) -> Command
 fn table(
     service: ServiceId,
     block: Option<u64>,
+    of: Option<&OperatorId>,
     ledger: &Connection,
     out: &mut Output<'_>,
 ) -> CommandResult {
@@ -294,11 +306,98 @@ fn table(
     };
     let view: TableView = ledger.get(&format!("v1/services/{service}/tables/{block}"))?;
     // Computed here from the entries, proofs of possession included, and compared with what the service says.
-    ledger.run(
-        "the ledger's table is not what it says",
-        ledger.client().table(service, block),
-    )?;
-    out.data(&view, || tables::table(&view))
+    let mut cache = PossessionCache::default();
+    let (table, _) = crate::source::build_table(view.clone(), service, block, &mut cache)
+        .map_err(|error| failed("the ledger's table is not what it says", &error))?;
+    match of {
+        None => out.data(&view, || tables::table(&view)),
+        Some(id) => {
+            let witness = Witness::of(&table, service, id)?;
+            out.data(&witness, || tables::witness(&witness))
+        }
+    }
+}
+
+/// What shows somebody who has the table's root only that an operator is in it: the header makes the root, the path leads from
+/// the entry to the header.
+#[derive(Clone, Debug, Serialize)]
+pub struct Witness {
+    /// The service.
+    pub service: ServiceId,
+    /// The table's block.
+    pub block: u64,
+    /// The table's root.
+    pub root: TableRoot,
+    /// Operators in the table.
+    pub operators: u32,
+    /// Root of their tree, from the table's header.
+    pub operators_root: B256,
+    /// The header, ABI-encoded: the root is `sha256("ashlar/table/1" | this)`.
+    pub header: Bytes,
+    /// The operator.
+    pub operator: OperatorId,
+    /// Its place.
+    pub index: u32,
+    /// Its entry, ABI-encoded: what the leaf is the hash of.
+    pub entry: Bytes,
+    /// The leaf.
+    pub leaf: B256,
+    /// From the leaf to the tree's root, lowest first.
+    pub path: Vec<B256>,
+    /// Its weight by quorum.
+    pub weights: Vec<(QuorumId, Amount)>,
+}
+
+impl Witness {
+    fn of(table: &OperatorTable, service: ServiceId, id: &OperatorId) -> CommandResult<Self> {
+        let found = table
+            .find(id)
+            .and_then(|index| Some((index, table.witness(index)?)));
+        let Some((index, (entry, path))) = found else {
+            return Err(CommandError::new(
+                Exit::Unavailable,
+                "table.no_operator",
+                format!("operator {id} is not in this table"),
+            )
+            .because(format!(
+                "the table of service {service} at block {} has {} operators",
+                table.reference_block(),
+                table.operators().len()
+            ))
+            .next("see who is in it: ashlar stake show table"));
+        };
+        let header = table.header();
+        let witness = Self {
+            service,
+            block: table.reference_block(),
+            root: table.root(),
+            operators: header.operators,
+            operators_root: B256::from(header.operators_root),
+            header: header.abi_encode().into(),
+            operator: *id,
+            index,
+            entry: entry.abi_encode().into(),
+            leaf: B256::from(entry.leaf()),
+            path: path.iter().map(|hash| B256::from(*hash)).collect(),
+            weights: entry
+                .stakes
+                .iter()
+                .map(|(quorum, stake)| (*quorum, Amount(*stake)))
+                .collect(),
+        };
+        // As whoever gets it will check it.
+        ashlar_crypto::verify_path(
+            &header.operators_root,
+            u64::from(header.operators),
+            u64::from(index),
+            entry.leaf(),
+            &path,
+        )
+        .map_err(|error| {
+            CommandError::coded(Exit::Failure, "the witness does not hold", &error)
+        })?;
+        Ok(witness)
+    }
 }
 
 fn events(since: u64, ledger: &Connection, out: &mut Output<'_>) -> CommandResult {

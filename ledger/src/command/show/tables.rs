@@ -724,3 +724,27 @@ pub(super) fn table(view: &TableView) -> String {
     }
     out
 }
+
+pub(super) fn witness(witness: &super::Witness) -> String {
+    let mut rows = vec![
+        ("service", witness.service.to_string()),
+        ("block", witness.block.to_string()),
+        ("root", witness.root.to_string()),
+        ("operators' root", witness.operators_root.to_string()),
+        ("operator", witness.operator.to_string()),
+        (
+            "place",
+            format!("{} of {}", witness.index, witness.operators),
+        ),
+        ("leaf", witness.leaf.to_string()),
+    ];
+    let path: Vec<String> = witness.path.iter().map(ToString::to_string).collect();
+    rows.extend(path.iter().map(|hash| ("path", hash.clone())));
+    rows.extend(
+        witness
+            .weights
+            .iter()
+            .map(|(quorum, weight)| ("weight", format!("quorum {quorum}: {}", whole(*weight)))),
+    );
+    pairs(&rows)
+}
