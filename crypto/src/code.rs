@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::kernel::{self, Kernel};
-use crate::merkle::{MerkleTree, leaf_hash};
+use crate::merkle::{MerkleTree, leaf_hashes};
 use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Blame, Coded, ELEMENTS_PER_ROW, Rows};
 
 mod recovery;
@@ -202,12 +202,8 @@ impl Slices {
 
     /// The Merkle tree whose leaves are the slices; its root is the blob header's `chunk_root`.
     pub fn tree(&self) -> MerkleTree {
-        MerkleTree::from_leaf_hashes(
-            self.bytes
-                .par_chunks_exact(self.slice_bytes())
-                .map(leaf_hash)
-                .collect(),
-        )
+        let slices: Vec<&[u8]> = self.iter().collect();
+        MerkleTree::from_leaf_hashes(leaf_hashes(&slices))
     }
 
     /// The slices' bytes, one slice behind the other.

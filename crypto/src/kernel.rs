@@ -13,6 +13,7 @@ mod ifma;
 mod msm;
 mod points;
 mod portable;
+mod sha256;
 
 use std::sync::OnceLock;
 
@@ -24,6 +25,7 @@ use crate::{BYTES_PER_ROW, Blame, Coded};
 
 pub(crate) use fft::{bit_reverse, root_of_unity};
 pub(crate) use points::FixedBases;
+pub(crate) use sha256::hash_each;
 
 /// An integer below the group order, little-endian limbs: what a multi-scalar multiplication reads.
 pub(crate) type Integer = [u64; 4];

@@ -57,7 +57,7 @@ pub use kzg::{
     Claim, ClaimError, Commitment, CommitmentBytes, KzgError, Opening, PointError, Proof,
     ProofBytes, check_commitments, commit_rows, open_element, verify_opening,
 };
-pub use merkle::{MerkleError, MerkleTree, leaf_hash, verify_path, verify_range};
+pub use merkle::{MerkleError, MerkleTree, leaf_hash, leaf_hashes, verify_path, verify_range};
 pub use payload::{Encoding, PayloadError, rows_for};
 pub use rows::Rows;
 pub use setup::{Setup, SetupError, TABLE_BYTES, TablesInUse, limit_tables};

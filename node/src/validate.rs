@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
-use ashlar_crypto::merkle::{MerkleError, leaf_hash, verify_range};
+use ashlar_crypto::merkle::{MerkleError, leaf_hashes, verify_range};
 use ashlar_crypto::{
     Blame, ChunkColumn, ChunkError, Coded, CommitmentBytes, Hash, PointError, ProofBytes,
     RowChallenge, Setup, identity::NetworkPublicKey, verify_chunks,
@@ -463,10 +463,10 @@ fn check_slices(
         .zip(data)
         .enumerate()
         .map(|(number, ((blob, proofs), data))| {
-            let leaves: Vec<Hash> = (0..batch.runs.count())
-                .into_par_iter()
-                .map(|place| leaf_hash(piece(version, blob, data, place)))
+            let pieces: Vec<&[u8]> = (0..batch.runs.count())
+                .map(|place| piece(version, blob, data, place))
                 .collect();
+            let leaves = leaf_hashes(&pieces);
             let mut rest = leaves.as_slice();
             for (&(start, len), proof) in batch.runs.as_slice().iter().zip(proofs) {
                 let (run, behind) = rest.split_at_checked(len as usize).unwrap_or_default();

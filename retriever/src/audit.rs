@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
 use ashlar_crypto::{
     ChunkColumn, Code, Commitment, CommitmentBytes, Hash, Proof, RowChallenge, Setup,
-    find_bad_chunks, leaf_hash, verify_chunks,
+    find_bad_chunks, leaf_hashes, verify_chunks,
 };
 use ashlar_proto::wire::{BulkView, Chunks, GetChunks, Request, Response};
 use ashlar_proto::{
@@ -231,12 +231,7 @@ impl AuditTask {
             .zip(&chunks.slice_proofs)
             .enumerate()
         {
-            let hashes: Vec<Hash> = view
-                .blob(blob)
-                .unwrap_or_default()
-                .into_iter()
-                .map(leaf_hash)
-                .collect();
+            let hashes = leaf_hashes(&view.blob(blob).unwrap_or_default());
             check_runs(header, self.code, &chunks.runs, &hashes, proofs)?;
         }
         if chunks.slice_proofs.len() == chunks.blob_headers.len() {

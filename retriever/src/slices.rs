@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ashlar_crypto::{Code, Hash, leaf_hash, verify_range};
+use ashlar_crypto::{Code, Hash, leaf_hashes, verify_range};
 use ashlar_proto::wire::{GetSlices, Request, Response, Slices};
 use ashlar_proto::{BlobHeader, BlobKey, OperatorEntry, Runs};
 use bytes::Bytes;
@@ -89,7 +89,8 @@ impl SlicesTask {
             return Err(Fault::OtherIndices);
         }
         let items = self.split(&slices, &bulk)?;
-        let hashes: Vec<Hash> = items.iter().map(|(_, slice)| leaf_hash(slice)).collect();
+        let slices_only: Vec<&[u8]> = items.iter().map(|(_, slice)| slice.as_ref()).collect();
+        let hashes = leaf_hashes(&slices_only);
         check_runs(
             &self.header,
             self.code,

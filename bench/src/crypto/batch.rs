@@ -5,7 +5,7 @@ use std::ops::Range;
 use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
 use ashlar_crypto::{
     AggregatedRow, ChunkColumn, Claim, Commitment, CommitmentBytes, Encoding, Hash, MerkleTree,
-    ProofBytes, RowChallenge, Rows, Setup, Slices, check_commitments, commit_rows, leaf_hash,
+    ProofBytes, RowChallenge, Rows, Setup, Slices, check_commitments, commit_rows, leaf_hashes,
     prove_chunks, verify_chunks, verify_range,
 };
 use ashlar_proto::{
@@ -219,11 +219,7 @@ pub(crate) fn check(
         return Ok(false);
     }
     for blob in &sent.blobs {
-        let leaves: Vec<_> = blob
-            .slices
-            .par_iter()
-            .map(|slice| leaf_hash(slice))
-            .collect();
+        let leaves = leaf_hashes(&blob.slices);
         let (chunks, first) = (u64::from(version.code.chunks()), u64::from(sent.first));
         if commitments_root(&blob.commitments) != blob.header.commitments_root
             || verify_range(
