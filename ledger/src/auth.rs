@@ -26,16 +26,19 @@ pub fn account_of(key: &NetworkPublicKey) -> Account {
 }
 
 /// A transaction with its sender's permission. What `POST /v1/transactions` takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedTransaction {
     /// The sender's key; its account is the transaction's sender.
+    #[schema(value_type = String)]
     pub public_key: NetworkPublicKey,
     /// Larger than every nonce of this account before.
     pub nonce: u64,
     /// The ed25519 signature, 64 bytes as hex.
+    #[schema(value_type = String)]
     pub signature: B512,
     /// What is to be done.
+    #[schema(value_type = Object)]
     pub transaction: Transaction,
 }
 

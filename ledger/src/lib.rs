@@ -7,13 +7,17 @@
 //! some out or answer wrongly. What it cannot do is act for somebody else: every transaction is [signed](auth) by the key
 //! of its account, and the signatures are kept.
 
+mod api;
 pub mod auth;
 pub mod client;
 pub mod command;
+pub mod service;
 pub mod source;
 pub mod types;
 
+pub use api::openapi;
 pub use auth::{SignedTransaction, account_of};
 pub use client::{ClientConfig, ClientError, LedgerClient};
+pub use service::{LedgerConfig, LedgerService, RunningLedger, ServiceError};
 pub use source::HttpStakeSource;
 pub use types::{Head, Receipt};

@@ -150,8 +150,7 @@ impl HttpStakeSource {
         let (questions, asked) = tokio::sync::mpsc::channel(QUESTIONS);
         let patience = shared.config.patience;
         let follower = follow::Follower::new(client, Arc::clone(&shared), asked);
-        let failed =
-            |error: std::io::Error| shared.unavailable("stake.thread", error.to_string());
+        let failed = |error: std::io::Error| shared.unavailable("stake.thread", error.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -176,7 +175,9 @@ impl HttpStakeSource {
     pub fn wait_ready(&self, patience: Duration) -> Result<u64, StakeError> {
         let end = Instant::now() + patience;
         loop {
-            let result = self.head().and_then(|head| self.table_at(head).map(|_| head));
+            let result = self
+                .head()
+                .and_then(|head| self.table_at(head).map(|_| head));
             match result {
                 Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
                 other => return other,

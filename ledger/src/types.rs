@@ -3,17 +3,18 @@
 //! Ids, keys and hashes are lower-case hexadecimal with `0x`, amounts and fractions strings of decimal digits, blocks and numbers JSON
 //! numbers. Records of the ledger itself ([`Strategy`], [`Operator`], …) are in their own form beside their id.
 
-use alloy_primitives::B256;
+use alloy_primitives::{B256, Bytes};
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
 use ashlar_stake::TableRecord;
 use ashlar_stake::evidence::{Fault, FaultKind};
 use ashlar_stake::ledger::{
-    Allocation, Amount, Disperser, Event, Fund, Member, Operator, Params, Pool, PositionView, Quorum,
-    QuorumTotals, RewardKind, RewardRoot, Service, ServiceId, SlashRequest, Staker, Strategy,
-    StrategyId, Vault, VaultId, VaultPart, VaultRequest, Withdrawal,
+    Allocation, Amount, Disperser, Event, Fund, Member, Operator, Params, Pool, PositionView,
+    Quorum, QuorumTotals, RewardKind, RewardRoot, Service, ServiceId, SlashRequest, Staker,
+    Strategy, StrategyId, Vault, VaultId, VaultPart, VaultRequest, Withdrawal,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Most items of a page, and what a page has if nobody asks.
 pub const MAX_PAGE: usize = 500;
@@ -31,11 +32,12 @@ pub struct Page<T> {
 }
 
 /// Where the ledger stands (`GET /v1/head`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Head {
     /// The network's name; part of what is signed.
     pub network: String,
     /// Hash of the genesis.
+    #[schema(value_type = String)]
     pub genesis: B256,
     /// The block being made.
     pub block: u64,
@@ -46,39 +48,44 @@ pub struct Head {
     /// Records in the log.
     pub records: u64,
     /// Link of the last record.
+    #[schema(value_type = String)]
     pub link: B256,
     /// Milliseconds between blocks.
     pub block_ms: u64,
 }
 
 /// The state root (`GET /v1/root`): of the state after the record `link`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StateRoot {
     /// The block.
     pub block: u64,
     /// Records in the log.
     pub records: u64,
     /// Link of the last record.
+    #[schema(value_type = String)]
     pub link: B256,
     /// The state root.
+    #[schema(value_type = String)]
     pub root: B256,
 }
 
 /// A transaction is applied and on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     /// The block it is in.
     pub block: u64,
     /// The number of its record in the log, from 1 on: the cursor of its events.
     pub record: u64,
     /// What it did.
+    #[schema(value_type = Vec<Object>)]
     pub events: Vec<Event>,
 }
 
 /// What the service knows of an account's signatures (`GET /v1/accounts/{account}`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountView {
     /// The account.
+    #[schema(value_type = String)]
     pub account: Account,
     /// The last nonce that was used; 0 if none was. The next has to be larger.
     pub nonce: u64,
@@ -87,18 +94,19 @@ pub struct AccountView {
 }
 
 /// Events of one record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventsOf {
     /// The record's number, from 1 on; `since` of the next question.
     pub record: u64,
     /// Its block.
     pub block: u64,
     /// What happened, in order.
+    #[schema(value_type = Vec<Object>)]
     pub events: Vec<Event>,
 }
 
 /// Events (`GET /v1/events?since=`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventPage {
     /// By rising record. Records without events are left out.
     pub items: Vec<EventsOf>,
@@ -250,7 +258,7 @@ pub struct ServiceDetail {
     pub service: Service,
     /// Its quorums.
     pub quorums: Vec<QuorumView>,
-    /// The dispersers in its newest table; empty while it has no table.
+    /// The dispersers that it lists.
     pub dispersers: Vec<Disperser>,
 }
 
@@ -402,13 +410,14 @@ pub struct ShareView {
 }
 
 /// The newest table of a service (`GET /v1/services/{id}/head`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TableHead {
     /// The service.
     pub service: ServiceId,
     /// The newest block that is over.
     pub block: u64,
     /// Root of its table; none if nobody has stake then.
+    #[schema(value_type = Option<String>)]
     pub root: Option<TableRoot>,
     /// The last block, up to this one, in which anything but the block's number changed in the table.
     pub changed_at: Option<u64>,
@@ -430,43 +439,82 @@ pub struct TableView {
 }
 
 /// A table's root (`GET /v1/services/{id}/tables/{block}/root`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TableRootView {
     /// The service.
     pub service: ServiceId,
     /// The block.
     pub block: u64,
     /// Its root.
+    #[schema(value_type = String)]
     pub root: TableRoot,
     /// As in [`TableHead`].
     pub changed_at: Option<u64>,
 }
 
+/// What shows somebody who has a table's root only that an operator is in it
+/// (`GET /v1/services/{id}/tables/{block}/operators/{operator}`): the root is `sha256("ashlar/table/1" | header)`, the header has the
+/// operators' root, and the path leads there from the leaf `sha256(00 | entry)` at `index` of `operators`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WitnessView {
+    /// The service.
+    pub service: ServiceId,
+    /// The block.
+    pub block: u64,
+    /// The table's root.
+    #[schema(value_type = String)]
+    pub root: TableRoot,
+    /// The table's header, ABI-encoded.
+    #[schema(value_type = String)]
+    pub header: Bytes,
+    /// Operators in the table.
+    pub operators: u32,
+    /// Root of their tree (RFC 6962), from the header.
+    #[schema(value_type = String)]
+    pub operators_root: B256,
+    /// The operator.
+    #[schema(value_type = String)]
+    pub operator: OperatorId,
+    /// Its place, from 0 on.
+    pub index: u32,
+    /// Its entry, ABI-encoded.
+    #[schema(value_type = String)]
+    pub entry: Bytes,
+    /// Hashes from the leaf to the operators' root, lowest first.
+    #[schema(value_type = Vec<String>)]
+    pub path: Vec<B256>,
+}
+
 /// `POST /v1/evidence`: anybody may send it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceBody {
     /// The claim, as `0x` and hexadecimal digits.
+    #[schema(value_type = String)]
     pub fault: Fault,
 }
 
 /// What was done about evidence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EvidenceReceipt {
     /// Who did it.
+    #[schema(value_type = String)]
     pub operator: OperatorId,
     /// What it was.
+    #[schema(value_type = String)]
     pub kind: FaultKind,
     /// Names the fault: the same for every proof of it.
+    #[schema(value_type = String)]
     pub subject: B256,
     /// Names this proof.
+    #[schema(value_type = String)]
     pub evidence_hash: B256,
     /// One for each quorum in which the operator was slashed, or asked to be where the service has a veto window.
     pub receipts: Vec<Receipt>,
 }
 
 /// What the service says about itself (`GET /v1/health`); its status is 200 if it is ready, else 503.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HealthReport {
     /// In one word.
     pub status: Status,
@@ -475,7 +523,7 @@ pub struct HealthReport {
 }
 
 /// In one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The log is being read; nothing else is served.
@@ -489,7 +537,7 @@ pub enum Status {
 }
 
 /// Why the service is degraded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
     /// Stable name of the cause.
     pub code: String,

@@ -166,6 +166,14 @@ impl State {
         self.services.iter().map(|(id, record)| (*id, record))
     }
 
+    /// The dispersers that a service lists now, by number.
+    pub fn dispersers(&self, service: ServiceId) -> &[Disperser] {
+        self.dispersers
+            .range((service, 0)..=(service, self.meta.block))
+            .next_back()
+            .map_or(&[], |(_, list)| list.as_slice())
+    }
+
     /// A quorum with its totals.
     pub fn quorum(&self, service: ServiceId, quorum: QuorumId) -> Option<(&Quorum, QuorumTotals)> {
         Some((

@@ -1,0 +1,370 @@
+//! The HTTP interface. Its OpenAPI document is made from the same declarations as its routes.
+
+mod general;
+mod problem;
+mod rewards;
+mod state;
+mod tables;
+mod transactions;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use ashlar_crypto::Blame;
+use ashlar_proto::api::Problem;
+use ashlar_stake::OperatorTable;
+use ashlar_stake::ledger::store::Store;
+use ashlar_stake::ledger::{LedgerStakeSource, ServiceId, State};
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::service::{Command, EventLog, Health, LedgerConfig, Metrics, Position};
+use problem::Refusal;
+
+/// The longest that a request waits for a new block or for new events.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// The longest that a request takes, waiting included.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Tables kept ready: who follows asks for the newest, and batches refer to a handful of recent blocks.
+const TABLES: usize = 64;
+
+/// What the handlers share.
+pub(crate) struct ApiState {
+    pub(crate) config: LedgerConfig,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stop: CancellationToken,
+    opened: OnceLock<Arc<Opened>>,
+    queries: Arc<Semaphore>,
+    checks: Arc<Semaphore>,
+    waiters: Arc<Semaphore>,
+}
+
+/// What there is once the log is read.
+pub(crate) struct Opened {
+    pub(crate) network: String,
+    pub(crate) genesis: B256,
+    pub(crate) store: Arc<RwLock<Store>>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) position: watch::Receiver<Position>,
+    pub(crate) events: Arc<EventLog>,
+    /// By block, so that the oldest goes first.
+    tables: Mutex<BTreeMap<(u64, ServiceId), KeptTable>>,
+    /// The tables that evidence is checked against.
+    evidence: Option<LedgerStakeSource<RwLock<Store>>>,
+}
+
+/// A table with the block of its last change.
+#[derive(Clone)]
+pub(crate) struct KeptTable {
+    pub(crate) table: Arc<OperatorTable>,
+    pub(crate) changed_at: Option<u64>,
+}
+
+impl Opened {
+    pub(crate) fn new(
+        genesis: B256,
+        store: Arc<RwLock<Store>>,
+        commands: mpsc::Sender<Command>,
+        position: watch::Receiver<Position>,
+        events: Arc<EventLog>,
+        evidence: ServiceId,
+    ) -> Self {
+        let network = {
+            let store = store.read().unwrap_or_else(PoisonError::into_inner);
+            store.state().meta().network.clone()
+        };
+        let evidence =
+            (evidence != 0).then(|| LedgerStakeSource::new(Arc::clone(&store), evidence));
+        Self {
+            network,
+            genesis,
+            store,
+            commands,
+            position,
+            events,
+            tables: Mutex::default(),
+            evidence,
+        }
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        *self.position.borrow()
+    }
+}
+
+impl ApiState {
+    pub(crate) fn new(
+        config: LedgerConfig,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            opened: OnceLock::new(),
+            queries: Arc::new(Semaphore::new(config.accept.max_queries)),
+            checks: Arc::new(Semaphore::new(config.evidence.max_checks)),
+            waiters: Arc::new(Semaphore::new(config.accept.max_waiters)),
+            config,
+            health,
+            metrics,
+            stop,
+        })
+    }
+
+    /// The log is read.
+    pub(crate) fn open(&self, opened: Opened) {
+        let _ = self.opened.set(Arc::new(opened));
+    }
+
+    /// The ledger, if it is open and what is in memory is on disk.
+    fn opened(&self) -> Result<&Arc<Opened>, Refusal> {
+        let opened = self
+            .opened
+            .get()
+            .ok_or_else(|| Refusal::busy(self, "service.opening", "the log is being read"))?;
+        self.check_storage()?;
+        Ok(opened)
+    }
+
+    /// After a write that failed, memory may hold what is not on disk: nobody may see it.
+    fn check_storage(&self) -> Result<(), Refusal> {
+        match self.health.storage_failure() {
+            None => Ok(()),
+            Some(why) => Err(Refusal::new(
+                500,
+                "store.failed",
+                format!(
+                    "the ledger cannot write, and says nothing until it is started again: {why}"
+                ),
+            )),
+        }
+    }
+
+    /// Looks at the state on a thread that may block. While it looks, nothing is written.
+    async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&State) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let opened = Arc::clone(self.opened()?);
+        let state = Arc::clone(self);
+        self.blocking(&self.queries, move || {
+            let store = opened.store.read().unwrap_or_else(PoisonError::into_inner);
+            state.check_storage()?;
+            look(store.state())
+        })
+        .await
+    }
+
+    /// Works on a thread that may block, when a slot is free. The slot is given back when the work ends, not when its caller
+    /// stops waiting.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        slots: &Arc<Semaphore>,
+        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let slot = Arc::clone(slots).acquire_owned().await.ok();
+        tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            work()
+        })
+        .await
+        .unwrap_or_else(|_| Err(Refusal::internal()))
+    }
+
+    /// One of the slots of those who wait for something to happen.
+    fn waiter(&self) -> Result<Waiter, Refusal> {
+        let slot = Arc::clone(&self.waiters)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::busy(self, "request.busy", "too many requests wait already"))?;
+        self.metrics.waiters.inc();
+        Ok(Waiter {
+            metrics: Arc::clone(&self.metrics),
+            _slot: slot,
+        })
+    }
+
+    /// Waits until the ledger is where it should be, at most `wait`, and not when the service stops.
+    async fn wait(
+        &self,
+        wait: Duration,
+        reached: impl FnMut(&Position) -> bool,
+    ) -> Result<(), Refusal> {
+        let mut position = self.opened()?.position.clone();
+        let _waiter = self.waiter()?;
+        tokio::select! {
+            _ = tokio::time::timeout(wait.min(MAX_WAIT), position.wait_for(reached)) => {}
+            () = self.stop.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    /// Gives the writer something to do. It is never waited for: a full queue is the caller's to come back for.
+    fn command(&self, command: Command) -> Result<(), Refusal> {
+        self.opened()?
+            .commands
+            .try_send(command)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Refusal::busy(
+                    self,
+                    "request.busy",
+                    "too many transactions wait for the disk already",
+                ),
+                mpsc::error::TrySendError::Closed(_) => {
+                    Refusal::busy(self, "ledger.stopping", "the ledger is stopping")
+                }
+            })
+    }
+
+    /// What comes of a command. A writer that ends before it answers has not applied it.
+    async fn answer<T>(&self, answer: tokio::sync::oneshot::Receiver<T>) -> Result<T, Refusal> {
+        match answer.await {
+            Ok(answer) => Ok(answer),
+            Err(_) => {
+                self.check_storage()?;
+                Err(Refusal::busy(
+                    self,
+                    "ledger.stopping",
+                    "the ledger is stopping; nothing was done",
+                ))
+            }
+        }
+    }
+}
+
+/// Somebody who waits, counted.
+struct Waiter {
+    metrics: Arc<Metrics>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.metrics.waiters.dec();
+    }
+}
+
+/// Part of a path, or of a query.
+fn parse<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Refusal> {
+    text.parse::<T>().map_err(|error| {
+        Refusal::new(
+            400,
+            "request.path",
+            format!("{:?} is no {what}: {error}", shortened(text)),
+        )
+    })
+}
+
+/// What is shown of a text that somebody sent.
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Ashlar ledger",
+    description = "The restaking ledger: signed transactions, its state, operator tables with witnesses, evidence of faults. \
+                   Ids, keys and hashes are lower-case hexadecimal with 0x, amounts and fractions strings of decimal digits in base \
+                   units, blocks JSON numbers. Lists come in pages: ask again with `after` = `next`. Errors are problem documents \
+                   (RFC 9457) with a stable code."
+))]
+struct Document;
+
+fn routed() -> OpenApiRouter<Arc<ApiState>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(transactions::post_transaction))
+        .routes(routes!(transactions::post_evidence))
+        .routes(routes!(transactions::account))
+        .routes(routes!(general::head))
+        .routes(routes!(general::root))
+        .routes(routes!(general::events))
+        .routes(routes!(tables::head))
+        .routes(routes!(tables::table))
+        .routes(routes!(tables::root))
+        .routes(routes!(tables::witness))
+        .routes(routes!(state::meta))
+        .routes(routes!(state::strategies))
+        .routes(routes!(state::operators))
+        .routes(routes!(state::operator))
+        .routes(routes!(state::staker))
+        .routes(routes!(state::withdrawal))
+        .routes(routes!(state::services))
+        .routes(routes!(state::service))
+        .routes(routes!(state::members))
+        .routes(routes!(state::slash_requests))
+        .routes(routes!(state::vaults))
+        .routes(routes!(state::vault))
+        .routes(routes!(state::holder))
+        .routes(routes!(rewards::roots))
+        .routes(routes!(rewards::fund))
+        .routes(routes!(rewards::claimed))
+        .routes(routes!(rewards::shares))
+        .routes(routes!(general::health))
+        .routes(routes!(general::metrics))
+        .routes(routes!(general::document))
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routed().into_openapi()
+}
+
+/// All routes.
+pub(crate) fn router(state: Arc<ApiState>) -> Router {
+    let (router, _) = routed().split_for_parts();
+    let metrics = Arc::clone(&state.metrics);
+    router
+        .fallback(|| async {
+            Refusal::new(
+                404,
+                "route.unknown",
+                "there is no such path; GET /v1/openapi.json lists them",
+            )
+        })
+        .method_not_allowed_fallback(|| async {
+            Refusal::new(
+                405,
+                "route.method",
+                "the path does not have this method; GET /v1/openapi.json lists them",
+            )
+        })
+        .layer(CatchPanicLayer::custom(
+            |_: Box<dyn std::any::Any + Send>| Refusal::internal().into_response(),
+        ))
+        .layer(axum::middleware::from_fn(
+            move |request: Request, next: axum::middleware::Next| {
+                let metrics = Arc::clone(&metrics);
+                async move {
+                    let path = request.uri().path().to_owned();
+                    let response: Response = tokio::time::timeout(DEADLINE, next.run(request))
+                        .await
+                        .unwrap_or_else(|_| late().into_response());
+                    Refusal::finish(response, &path, |code| metrics.count_refusal(code))
+                }
+            },
+        ))
+        .with_state(state)
+}
+
+fn late() -> Refusal {
+    Refusal::from(Problem::new(
+        504,
+        "request.timeout",
+        Blame::Us,
+        format!(
+            "there was no answer within {} s; whether a transaction was applied shows when it is sent again",
+            DEADLINE.as_secs()
+        ),
+    ))
+}

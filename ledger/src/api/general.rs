@@ -1,0 +1,169 @@
+//! Where the ledger stands, its events, health, metrics, and the OpenAPI document.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ashlar_proto::api::Problem;
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+use utoipa::IntoParams;
+
+use super::ApiState;
+use super::problem::Refusal;
+use crate::service::Command;
+use crate::types::{EventPage, Head, HealthReport, MAX_PAGE, StateRoot, Status};
+
+/// What a query's text is refused with.
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refusal> {
+    query
+        .map(|Query(query)| query)
+        .map_err(|error| Refusal::new(400, "request.query", error.body_text()))
+}
+
+/// Where the ledger stands.
+#[utoipa::path(
+    get,
+    path = "/v1/head",
+    responses(
+        (status = 200, description = "Network, block, length and last link of the log", body = Head),
+        (status = 503, description = "The log is being read; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "ledger"
+)]
+pub(crate) async fn head(State(state): State<Arc<ApiState>>) -> Result<Json<Head>, Refusal> {
+    let opened = state.opened()?;
+    let position = opened.position();
+    Ok(Json(Head {
+        network: opened.network.clone(),
+        genesis: opened.genesis,
+        block: position.block,
+        table_block: position.block.saturating_sub(1),
+        transactions: position.transactions,
+        records: position.records,
+        link: position.link,
+        block_ms: state.config.blocks.interval_ms,
+    }))
+}
+
+/// The state root, now: what a replay of the log gives.
+#[utoipa::path(
+    get,
+    path = "/v1/root",
+    responses(
+        (status = 200, description = "The root, and the record it is the root after", body = StateRoot),
+        (status = 503, description = "The log is being read, or the queue is full; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "ledger"
+)]
+pub(crate) async fn root(State(state): State<Arc<ApiState>>) -> Result<Json<StateRoot>, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    state.command(Command::Root(answer))?;
+    Ok(Json(state.answer(answered).await?))
+}
+
+/// Which events.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsQuery {
+    /// Events after this record; 0 for the oldest that are kept.
+    #[serde(default)]
+    since: u64,
+    /// Records at most, 1 to 500.
+    limit: Option<usize>,
+    /// If there are none, wait for some, at most 30000 ms.
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+/// Events, oldest first. Ask again with `since` = `next`.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    params(EventsQuery),
+    responses(
+        (status = 200, description = "Events by record", body = EventPage),
+        (status = 400, description = "Malformed query", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Events of that long ago are not kept in memory; the log has them", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many wait; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "ledger"
+)]
+pub(crate) async fn events(
+    State(state): State<Arc<ApiState>>,
+    asked: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Json<EventPage>, Refusal> {
+    let asked = query(asked)?;
+    let limit = asked.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let wait = Duration::from_millis(asked.wait_ms);
+    let until = tokio::time::Instant::now() + wait.min(super::MAX_WAIT);
+    loop {
+        let opened = state.opened()?;
+        let records = opened.position().records;
+        let page = opened.events.page(asked.since, limit).map_err(|since| {
+            Refusal::new(
+                410,
+                "events.gone",
+                format!("events are kept after record {since}; the log has those before"),
+            )
+            .with(asked.since, since)
+        })?;
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        if !page.items.is_empty() || left.is_zero() || state.stop.is_cancelled() {
+            return Ok(Json(page));
+        }
+        // A block without events is a record too: then it is waited for the next.
+        let after = records.max(asked.since);
+        state
+            .wait(left, |position| position.records > after)
+            .await?;
+    }
+}
+
+/// Whether the service can work: opening, ready, degraded and why, or stopping.
+#[utoipa::path(
+    get,
+    path = "/v1/health",
+    responses(
+        (status = 200, description = "Ready", body = HealthReport),
+        (status = 503, description = "Opening, degraded or stopping; the reasons are in the body", body = HealthReport),
+    ),
+    tag = "service"
+)]
+pub(crate) async fn health(State(state): State<Arc<ApiState>>) -> Response {
+    let report = state.health.report();
+    let status = if report.status == Status::Ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(report)).into_response()
+}
+
+/// Metrics in the text format of OpenMetrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
+    tag = "service"
+)]
+pub(crate) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], state.metrics.text()).into_response()
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    responses((status = 200, description = "The OpenAPI document", body = Object)),
+    tag = "service"
+)]
+pub(crate) async fn document() -> Response {
+    Json(super::openapi()).into_response()
+}

@@ -1,0 +1,125 @@
+//! Errors as problem documents (RFC 9457).
+
+use std::fmt::Display;
+
+use ashlar_crypto::{Blame, Coded};
+use ashlar_proto::api::{PROBLEM_TYPE, Problem};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::ApiState;
+
+/// A request that is refused.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    problem: Box<Problem>,
+    retry_after_secs: Option<u64>,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::from(Box::new(problem))
+    }
+}
+
+impl From<Box<Problem>> for Refusal {
+    fn from(problem: Box<Problem>) -> Self {
+        Self {
+            problem,
+            retry_after_secs: None,
+        }
+    }
+}
+
+impl Refusal {
+    /// Status below 500: the caller has to act; else we.
+    pub(crate) fn new(status: u16, code: &str, detail: impl Display) -> Self {
+        let blame = if status < 500 {
+            Blame::Caller
+        } else {
+            Blame::Us
+        };
+        Problem::new(status, code, blame, detail).into()
+    }
+
+    /// An error of the caller.
+    pub(crate) fn bad(status: u16, error: &(impl Coded + Display)) -> Self {
+        Problem::from_coded(status, error).into()
+    }
+
+    /// An error of ours.
+    pub(crate) fn ours(error: &(impl Coded + Display)) -> Self {
+        tracing::error!(code = error.code(), "{error}");
+        Problem::from_coded(500, error).into()
+    }
+
+    /// A handler that failed, without a word about why.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            500,
+            "ledger.internal",
+            "the request failed inside the ledger's service",
+        )
+    }
+
+    /// 404.
+    pub(crate) fn not_found(what: impl Display) -> Self {
+        Self::new(404, "state.not_found", format!("there is no {what} here"))
+    }
+
+    /// 503: come back later.
+    pub(crate) fn busy(state: &ApiState, code: &str, detail: impl Display) -> Self {
+        let mut refusal = Self::new(503, code, detail);
+        refusal.retry_after_secs = Some(state.config.accept.retry_after_secs);
+        refusal
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        &self.problem.code
+    }
+
+    pub(crate) fn with(self, got: impl Display, expected: impl Display) -> Self {
+        Self {
+            problem: Box::new(self.problem.with(got, expected)),
+            ..self
+        }
+    }
+
+    /// Writes the path into a problem that a handler returned, and has it counted.
+    pub(crate) fn finish(mut response: Response, path: &str, count: impl FnOnce(&str)) -> Response {
+        let Some(refusal) = response.extensions_mut().remove::<Self>() else {
+            return response;
+        };
+        count(&refusal.problem.code);
+        refusal.build(Some(path))
+    }
+
+    fn build(self, path: Option<&str>) -> Response {
+        let mut problem = *self.problem.clone();
+        if let Some(path) = path {
+            problem = problem.at(path);
+        }
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+        if let Some(secs) = self.retry_after_secs {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
+        if path.is_none() {
+            response.extensions_mut().insert(self);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.build(None)
+    }
+}

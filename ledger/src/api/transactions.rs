@@ -1,0 +1,210 @@
+//! Transactions, evidence, and what is known of who signs.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use ashlar_crypto::Setup;
+use ashlar_proto::Account;
+use ashlar_proto::api::Problem;
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use super::problem::Refusal;
+use super::{ApiState, parse};
+use crate::auth::SignedTransaction;
+use crate::service::{Command, evidence};
+use crate::types::{AccountView, EvidenceBody, EvidenceReceipt, Receipt};
+
+/// The body as JSON, bounded in bytes and in time.
+async fn read_json<T: DeserializeOwned>(state: &ApiState, request: Request) -> Result<T, Refusal> {
+    let accept = &state.config.accept;
+    let max = accept.max_body_bytes;
+    let stated = request
+        .headers()
+        .get(axum::http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let too_large = |got: String| {
+        Refusal::new(
+            413,
+            "request.too_large",
+            format!("a body has at most {max} bytes"),
+        )
+        .with(got, max)
+    };
+    // Before a byte of it is read: the caller waits for nothing.
+    if let Some(length) = stated.filter(|length| *length > max as u64) {
+        return Err(too_large(length.to_string()));
+    }
+    let read = axum::body::to_bytes(request.into_body(), max);
+    let bytes = tokio::time::timeout(Duration::from_secs(accept.body_timeout_secs), read)
+        .await
+        .map_err(|_| {
+            Refusal::new(
+                408,
+                "request.timeout",
+                format!(
+                    "the body did not arrive within {} s",
+                    accept.body_timeout_secs
+                ),
+            )
+        })?
+        .map_err(|error| {
+            let limit = std::error::Error::source(&error)
+                .is_some_and(|source| source.to_string().contains("length limit exceeded"));
+            if limit {
+                too_large(format!("more than {max}"))
+            } else {
+                Refusal::new(400, "request.body", format!("the body broke off: {error}"))
+            }
+        })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Refusal::new(400, "request.body", error.to_string()))
+}
+
+fn allowed(state: &ApiState, account: &Account) -> bool {
+    let access = &state.config.access;
+    access.open || access.accounts.contains(account)
+}
+
+/// Applies a signed transaction; answers when it is on disk.
+///
+/// Sending the same bytes again gives the same answer, for as long as answers are kept; nothing is applied twice. A transaction
+/// that the ledger refuses changes nothing, but its nonce is used.
+#[utoipa::path(
+    post,
+    path = "/v1/transactions",
+    request_body = SignedTransaction,
+    responses(
+        (status = 200, description = "Applied, and on disk", body = Receipt),
+        (status = 400, description = "Malformed, or not signed by its sender", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not this account's to send", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The nonce is used", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Against a rule of the ledger; nothing has changed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many wait, or the service is opening or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "ledger"
+)]
+pub(crate) async fn post_transaction(
+    State(state): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Json<Receipt>, Refusal> {
+    let network = state.opened()?.network.clone();
+    let signed: SignedTransaction = read_json(&state, request).await?;
+    let sender = signed.transaction.sender;
+    if !allowed(&state, &sender) {
+        return Err(Refusal::new(
+            403,
+            "account.not_allowed",
+            format!("this ledger takes no transactions of account {sender}"),
+        ));
+    }
+    let authorized = signed
+        .verify(&network)
+        .map_err(|error| Refusal::bad(400, &error))?;
+    let (answer, answered) = oneshot::channel();
+    state.command(Command::Submit(Box::new(authorized), answer))?;
+    Ok(Json(state.answer(answered).await??))
+}
+
+/// Checks evidence of a fault; if it is proven, the operator is slashed in every quorum of the service in which it has
+/// stake, or asked to be where the service has a veto window. Each fault once, whatever evidence shows it.
+#[utoipa::path(
+    post,
+    path = "/v1/evidence",
+    request_body = EvidenceBody,
+    responses(
+        (status = 200, description = "Proven, slashed, and on disk", body = EvidenceReceipt),
+        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "This service takes no evidence", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The fault was punished before", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The evidence proves nothing, or there is nothing to slash", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many wait, or the service is opening or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "ledger"
+)]
+pub(crate) async fn post_evidence(
+    State(state): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Json<EvidenceReceipt>, Refusal> {
+    let opened = Arc::clone(state.opened()?);
+    if opened.evidence.is_none() {
+        return Err(Refusal::new(
+            404,
+            "evidence.not_configured",
+            "this ledger's service slashes for no service: evidence.service is not set in its configuration",
+        ));
+    }
+    let EvidenceBody { fault } = read_json(&state, request).await?;
+    let config = state.config.evidence.clone();
+    let (proven, transactions) = {
+        let state_of = Arc::clone(&state);
+        state
+            .blocking(&state.checks, move || {
+                let Some(source) = &opened.evidence else {
+                    return Err(Refusal::internal());
+                };
+                let proven = evidence::check(source, &fault, Setup::ethereum())
+                    .map_err(|error| Refusal::bad(422, &error))?;
+                let store = opened.store.read().unwrap_or_else(PoisonError::into_inner);
+                state_of.check_storage()?;
+                let transactions = evidence::plan(store.state(), &config, &proven)?;
+                Ok((proven, transactions))
+            })
+            .await?
+    };
+    let (answer, answered) = oneshot::channel();
+    state.command(Command::Slash(transactions, answer))?;
+    let (mut receipts, mut refused) = (Vec::new(), None);
+    for outcome in state.answer(answered).await? {
+        match outcome {
+            Ok(receipt) => receipts.push(receipt),
+            Err(problem) => refused = refused.or(Some(problem)),
+        }
+    }
+    // Somebody else's proof of the same fault was faster if none was applied.
+    if let Some(problem) = refused.filter(|_| receipts.is_empty()) {
+        return Err(problem.into());
+    }
+    state.metrics.slashed.inc();
+    tracing::warn!(
+        operator = %proven.operator(),
+        kind = %proven.kind(),
+        "a fault was proven and its operator slashed"
+    );
+    Ok(Json(EvidenceReceipt {
+        operator: proven.operator(),
+        kind: proven.kind(),
+        subject: proven.subject().into(),
+        evidence_hash: proven.evidence_hash().into(),
+        receipts,
+    }))
+}
+
+/// The last nonce of an account, and whether its transactions are taken.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account}",
+    params(("account" = String, Path, description = "Account, 20 bytes")),
+    responses(
+        (status = 200, description = "Also for an account that never signed", body = AccountView),
+        (status = 400, description = "Malformed account", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many wait; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "ledger"
+)]
+pub(crate) async fn account(
+    State(state): State<Arc<ApiState>>,
+    Path(account): Path<String>,
+) -> Result<Json<AccountView>, Refusal> {
+    let account: Account = parse("account", &account)?;
+    let (answer, answered) = oneshot::channel();
+    state.command(Command::Nonce(account, answer))?;
+    Ok(Json(AccountView {
+        account,
+        nonce: state.answer(answered).await?,
+        allowed: allowed(&state, &account),
+    }))
+}

@@ -1,0 +1,366 @@
+//! The service: a ledger on disk, its blocks, its HTTP interface.
+//!
+//! ```text
+//! HTTP ──(signature)──▶ bounded queue ──▶ writer (one thread) ──▶ nonces.log, sync ──▶ ledger.log, sync ──▶ answers
+//! timer ──(next block)──▶      │              └── writes the state under a lock; queries read it
+//! ```
+//!
+//! What waits in the queue is made durable together: two syncs for a group of up to `accept.group` transactions. An answer
+//! leaves when both are through. The clock is here and nowhere below: it decides when the next block begins, and nothing in
+//! the ledger depends on what time that is.
+
+mod config;
+mod events;
+pub(crate) mod evidence;
+mod health;
+pub(crate) mod listener;
+mod metrics;
+mod nonces;
+mod supervise;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use ashlar_crypto::{Blame, Coded};
+use ashlar_stake::ledger::Genesis;
+use ashlar_stake::ledger::store::{Store, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use config::{Accept, Access, Blocks, ConfigError, Evidence, LedgerConfig, Listen, Paths};
+
+use crate::api::{self, ApiState};
+use crate::types::HealthReport;
+pub(crate) use events::EventLog;
+pub(crate) use health::Health;
+pub(crate) use metrics::Metrics;
+use nonces::Nonces;
+use supervise::Supervisor;
+pub(crate) use writer::Command;
+use writer::{Answers, Writer};
+
+/// A stop waits so long for what is under way.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where the ledger stands, for those who wait for it to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) block: u64,
+    pub(crate) transactions: u64,
+    pub(crate) records: u64,
+    pub(crate) link: B256,
+}
+
+impl Position {
+    fn of(store: &Store) -> Self {
+        let (meta, tip) = (store.state().meta(), store.tip());
+        Self {
+            block: meta.block,
+            transactions: meta.transactions,
+            records: tip.records,
+            link: tip.link,
+        }
+    }
+}
+
+/// Starts services.
+#[derive(Debug)]
+pub struct LedgerService;
+
+impl LedgerService {
+    /// Opens the ledger of this configuration, or begins one with the genesis at `paths.genesis`, and serves it at `listen` (port 0
+    /// for any that is free). `listen.http` is not looked at.
+    ///
+    /// HTTP answers while the log is read: health says `opening`, everything else 503.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError`].
+    pub async fn start(
+        config: LedgerConfig,
+        listen: SocketAddr,
+    ) -> Result<RunningLedger, ServiceError> {
+        config.validate()?;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| ServiceError::Bind {
+                address: listen,
+                reason: error.to_string(),
+            })?;
+        let addr = listener.local_addr().map_err(|error| ServiceError::Bind {
+            address: listen,
+            reason: error.to_string(),
+        })?;
+        let block_time = Duration::from_millis(config.blocks.interval_ms);
+        let health = Arc::new(Health::new(block_time));
+        let metrics = Arc::new(Metrics::default());
+        let supervisor = Supervisor::new(Arc::clone(&health));
+        let stop = supervisor.stop_token();
+        let state = ApiState::new(
+            config.clone(),
+            Arc::clone(&health),
+            Arc::clone(&metrics),
+            stop.clone(),
+        );
+        let listener = listener::LimitedListener::new(
+            listener,
+            config.accept.max_connections,
+            Duration::from_secs(config.accept.idle_timeout_secs),
+        );
+        let served = axum::serve(listener, api::router(Arc::clone(&state)))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        supervisor.spawn("http", async move {
+            if let Err(error) = served.await {
+                tracing::error!("HTTP ended: {error}");
+            }
+        });
+
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
+        let (store, nonces, genesis) = opened.map_err(|error| ServiceError::Internal {
+            what: error.to_string(),
+        })??;
+        let position = watch::Sender::new(Position::of(&store));
+        let events = Arc::new(EventLog::new(config.accept.events, store.tip().records));
+        let store = Arc::new(RwLock::new(store));
+        let (commands, received) = mpsc::channel(config.accept.queue);
+        state.open(api::Opened::new(
+            genesis,
+            Arc::clone(&store),
+            commands.clone(),
+            position.subscribe(),
+            Arc::clone(&events),
+            config.evidence.service,
+        ));
+        let writer = Writer {
+            answers: Answers::new(config.accept.answers),
+            config,
+            store: Arc::clone(&store),
+            nonces,
+            commands: received,
+            position,
+            events,
+            health: Arc::clone(&health),
+            metrics,
+            stop: stop.clone(),
+            tried: BTreeSet::new(),
+        };
+        health.opened();
+        supervisor.spawn_thread("writer", move || writer.run())?;
+        let ticks = commands.clone();
+        supervisor.spawn("blocks", async move {
+            let mut timer = tokio::time::interval(block_time);
+            // After a pause the next block comes one block time later: blocks are counted, not caught up with.
+            timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            timer.tick().await;
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = timer.tick() => {}
+                }
+                if ticks.send(Command::Tick).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let block = read(&store, |store| store.state().meta().block);
+        tracing::info!(%addr, block, "the ledger is open");
+        Ok(RunningLedger {
+            addr,
+            supervisor,
+            health,
+            commands,
+        })
+    }
+
+    /// Begins a ledger in the folder of this configuration, applies transactions to it one by one as its founder, and goes on to a
+    /// block in which all of them are in a table. Nothing is signed: who sets up a ledger decides what it begins with, as with a
+    /// genesis, and the log shows it. Blocks the thread.
+    ///
+    /// # Errors
+    ///
+    /// [`ServiceError::Founded`] if there is a ledger already; [`ServiceError::Store`] if a transaction is refused, and the
+    /// folder is to be removed.
+    pub fn found(
+        data: &std::path::Path,
+        genesis: &Genesis,
+        transactions: &[ashlar_stake::ledger::Transaction],
+    ) -> Result<(), ServiceError> {
+        if Store::genesis(data)?.is_some() {
+            return Err(ServiceError::Founded { path: data.into() });
+        }
+        let (mut store, _) = Store::open(data, genesis)?;
+        let block = genesis.block.saturating_add(1);
+        for transaction in transactions {
+            store.apply(block, transaction.clone())?;
+        }
+        store.advance(block.saturating_add(1))?;
+        store.snapshot()?;
+        Ok(())
+    }
+}
+
+/// The store, the nonces, and the genesis of what is in the folder, or begun there.
+fn open(config: &LedgerConfig) -> Result<(Store, Nonces, B256), ServiceError> {
+    let data = &config.paths.data;
+    let genesis = match Store::genesis(data)? {
+        Some(genesis) => genesis,
+        None => read_genesis(&config.paths.genesis)?,
+    };
+    let (store, recovery) = Store::open(data, &genesis)?;
+    if let Some(torn) = &recovery.torn {
+        tracing::warn!(
+            offset = torn.offset,
+            bytes = torn.bytes,
+            kept_in = %torn.kept_in.display(),
+            "an unfinished record was cut off the log: it was never acknowledged"
+        );
+    }
+    tracing::info!(
+        replayed = recovery.replayed,
+        records = store.tip().records,
+        "the log was read"
+    );
+    let nonces = Nonces::open(data)?;
+    Ok((store, nonces, genesis.hash()))
+}
+
+fn read_genesis(path: &std::path::Path) -> Result<Genesis, ServiceError> {
+    let failed = |reason: String| ServiceError::Genesis {
+        path: path.into(),
+        reason,
+    };
+    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))
+}
+
+fn read<T>(store: &RwLock<Store>, look: impl FnOnce(&Store) -> T) -> T {
+    look(&store.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A service at work. Dropping it without [`shutdown`](Self::shutdown) stops it as a crash would: nothing acknowledged is lost.
+#[derive(Debug)]
+pub struct RunningLedger {
+    /// Where HTTP listens.
+    pub addr: SocketAddr,
+    supervisor: Supervisor,
+    health: Arc<Health>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl RunningLedger {
+    /// Its address as a client takes it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// As `GET /v1/health` says it.
+    pub fn health(&self) -> HealthReport {
+        self.health.report()
+    }
+
+    /// Waits until a part ends that the service cannot live without, and says why it did: the process should stop then.
+    pub async fn failed(&self) -> String {
+        self.supervisor.failed().await
+    }
+
+    /// Stops: no new requests; what waits is made durable and answered; a snapshot.
+    pub async fn shutdown(self) {
+        self.health.stopping();
+        let (done, stopped) = oneshot::channel();
+        let written = async {
+            if self.commands.send(Command::Stop(done)).await.is_ok() {
+                let _ = stopped.await;
+            }
+        };
+        self.supervisor.expect_end();
+        if tokio::time::timeout(PATIENCE, written).await.is_err() {
+            tracing::warn!("the writer did not stop in {PATIENCE:?}");
+        }
+        self.supervisor.shutdown(PATIENCE).await;
+    }
+}
+
+impl Drop for RunningLedger {
+    fn drop(&mut self) {
+        // Tasks that look at the token must not take their being aborted for an accident.
+        self.supervisor.stop_token().cancel();
+    }
+}
+
+/// Why a service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The HTTP address.
+    #[error("cannot listen on {address}: {reason}; choose another address")]
+    Bind {
+        /// As asked for.
+        address: SocketAddr,
+        /// As the operating system says.
+        reason: String,
+    },
+    /// The ledger's folder.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The genesis of a ledger to begin.
+    #[error(
+        "there is no ledger yet, and its genesis {} cannot be read: {reason}", path.display()
+    )]
+    Genesis {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// There is a ledger where one was to be begun.
+    #[error("{} holds a ledger already: choose another folder", path.display())]
+    Founded {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The file of used nonces.
+    #[error("the nonces in {}: {reason}", path.display())]
+    Nonces {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something that should not happen.
+    #[error("{what}")]
+    Internal {
+        /// What.
+        what: String,
+    },
+}
+
+impl Coded for ServiceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Config(error) => error.code(),
+            Self::Bind { .. } => "http.bind",
+            Self::Store(error) => error.code(),
+            Self::Genesis { .. } => "ledger.genesis",
+            Self::Founded { .. } => "ledger.founded",
+            Self::Nonces { .. } => "store.nonces",
+            Self::Internal { .. } => "ledger.internal",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Config(error) => error.blame(),
+            Self::Store(error) => error.blame(),
+            Self::Bind { .. } | Self::Genesis { .. } | Self::Founded { .. } => Blame::Caller,
+            Self::Nonces { .. } | Self::Internal { .. } => Blame::Us,
+        }
+    }
+}
