@@ -9,11 +9,13 @@ pub mod error;
 pub mod events;
 pub mod evidence;
 pub mod files;
+pub mod init;
 pub mod keys;
 pub mod kinds;
 pub mod log;
 pub mod output;
 pub mod risk;
+pub mod serve;
 pub mod show;
 pub mod text;
 pub mod tx;
@@ -58,7 +60,7 @@ pub enum StakeCommand {
     Tx(Box<tx::TxArgs>),
     /// Ask the ledger: strategies, operators, stakers, services, vaults, rewards, tables, events
     Show(show::ShowArgs),
-    /// Say which account a key has
+    /// Say which account a network key has, or which operator a BLS key makes
     Account(tx::AccountArgs),
     /// Look at evidence of a fault, or submit it
     Evidence(evidence::EvidenceArgs),
@@ -66,12 +68,16 @@ pub enum StakeCommand {
     Risk(risk::RiskArgs),
     /// Replay a ledger's log and compute its state root anew
     VerifyLog(log::VerifyLogArgs),
+    /// Make a ledger of your own: configuration, genesis, the admin's key
+    Init(init::InitArgs),
+    /// Run a ledger until SIGTERM or Ctrl-C; a second signal ends it at once
+    Serve(serve::ServeArgs),
 }
 
 impl StakeCommand {
     /// Whether it runs until it is stopped, so that a log is wanted.
     pub fn is_service(&self) -> bool {
-        false
+        matches!(self, Self::Serve(_))
     }
 }
 
@@ -94,5 +100,7 @@ pub fn run(
         StakeCommand::Evidence(args) => evidence::run(args, connection, out),
         StakeCommand::Risk(args) => risk::run(args, connection, out),
         StakeCommand::VerifyLog(args) => log::run(args, out),
+        StakeCommand::Init(args) => init::run(args, out),
+        StakeCommand::Serve(args) => serve::run(args, out),
     }
 }

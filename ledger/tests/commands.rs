@@ -5,15 +5,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ashlar_crypto::bls::SecretKey;
-use ashlar_crypto::identity::NetworkKey;
-use ashlar_crypto::keystore::{self, Cost, KeyKind};
+use ashlar_crypto::keystore::KeyKind;
 use ashlar_ledger::command::error::CommandError;
 use ashlar_ledger::command::kinds::kinds;
 use ashlar_ledger::command::{StakeArgs, action, run};
-use ashlar_stake::ledger::Action;
+use ashlar_ledger::service::LedgerConfig;
+use ashlar_stake::ledger::{Action, Genesis, Params};
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::{Value, json};
+
+mod keystores;
 
 /// A command line like that of the `ashlar` command.
 #[derive(Debug, Parser)]
@@ -53,32 +54,6 @@ fn json_of(line: &[&str]) -> Value {
     line.push("--json");
     let text = ashlar(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
     serde_json::from_str(&text).unwrap()
-}
-
-const PASSWORD: &str = "correct horse";
-
-fn keystore(path: &Path, kind: KeyKind, seed: u8) {
-    let (secret, public) = match kind {
-        KeyKind::Bls => {
-            let key = SecretKey::from_ikm(&[seed; 32]);
-            (*key.to_bytes(), key.public_key().to_bytes().0.to_vec())
-        }
-        KeyKind::Network => {
-            let key = NetworkKey::from_seed([seed; 32]);
-            ([seed; 32], key.public().0.to_vec())
-        }
-    };
-    let text = keystore::encrypt(
-        kind,
-        &secret,
-        &public,
-        PASSWORD,
-        [seed; 32],
-        [seed; 16],
-        [seed; 16],
-        Cost::Light,
-    );
-    std::fs::write(path, text).unwrap();
 }
 
 /// The words of an example, with what its placeholders stand for.
@@ -123,9 +98,9 @@ fn words(example: &str, folder: &Path) -> Vec<String> {
 fn examples_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    keystore(&file("bls.json"), KeyKind::Bls, 7);
-    keystore(&file("network.json"), KeyKind::Network, 8);
-    std::fs::write(file("password"), format!("{PASSWORD}\n")).unwrap();
+    keystores::write(&file("bls.json"), KeyKind::Bls, 7);
+    keystores::write(&file("network.json"), KeyKind::Network, 8);
+    std::fs::write(file("password"), format!("{}\n", keystores::PASSWORD)).unwrap();
     std::fs::write(file("conditions.txt"), "two batches under one sequence\n").unwrap();
     let hash = format!("0x{}", "33".repeat(32));
     let claim = json!({
@@ -320,6 +295,10 @@ fn every_command_parses() {
         vec!["risk", "--profit", "1=5eth", "--alpha", "1=50%"],
         vec!["verify-log", "dir", "--root", &id, "--records", "3"],
         vec!["account", "key.json"],
+        vec!["show", "table", "--witness", &id],
+        vec!["init", "dir", "--preset", "current/1000", "--open"],
+        vec!["init", "--print-params", "--preset", "classic"],
+        vec!["serve", "--config", "ledger.toml", "--exit-with-parent"],
         vec!["tx", "--list"],
         vec!["tx", "--action", "-"],
         vec![
@@ -360,8 +339,11 @@ fn what_is_wrong_on_the_line_is_refused_there() {
         vec!["show", "staker", "0x12"],
         vec!["risk", "--profit", "100"],
         vec!["risk", "--psi", "2"],
+        vec!["init"],
+        vec!["init", "dir", "--block-ms", "1"],
         // Secrets are never on the command line: there is no option that takes one.
         vec!["tx", "undelegate", "--password", "secret"],
+        vec!["init", "dir", "--password", "secret"],
     ] {
         assert!(parse(&line).is_err(), "{line:?}");
     }
@@ -414,4 +396,119 @@ fn the_graph_of_the_guide_is_certified() {
     assert!(error.next.as_ref().unwrap().contains("da, bridge, oracle"));
     let error = ashlar(&["risk", "--graph", &graph, "--shock", "nobody"]).unwrap_err();
     assert_eq!(error.code, "risk.shock_operator");
+}
+
+#[test]
+fn only_serve_is_a_service() {
+    for (line, expected) in [
+        (vec!["serve"], true),
+        (vec!["init", "dir"], false),
+        (vec!["show", "head"], false),
+    ] {
+        let GroupCommand::Stake(args) = parse(&line).unwrap().group;
+        assert_eq!(args.command.is_service(), expected, "{line:?}");
+    }
+}
+
+#[test]
+fn a_key_says_whose_it_is() {
+    let folder = examples_folder();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let account = json_of(&["account", &file("network.json")]);
+    assert_eq!(account["account"].as_str().unwrap().len(), 42);
+    let operator = json_of(&["account", &file("bls.json")]);
+    assert_eq!(operator["operator"].as_str().unwrap().len(), 66);
+    let error = ashlar(&["tx", "undelegate", "--key", &file("bls.json"), "--dry-run"]).unwrap_err();
+    assert_eq!(error.code, "keys.kind");
+    let error = ashlar(&["account", &file("password")]).unwrap_err();
+    assert_eq!(error.exit as u8, 2, "{error}");
+}
+
+#[test]
+fn a_folder_is_made_once_and_guards_its_key() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("password"), format!("{}\n", keystores::PASSWORD)).unwrap();
+    let init = |more: &[&'static str]| {
+        let (dir, password) = (file("ledger"), file("password"));
+        let mut line = vec![
+            "init",
+            &dir,
+            "--light",
+            "--password-file",
+            &password,
+            "--json",
+        ];
+        line.extend(more);
+        ashlar(&line)
+    };
+    // What is refused leaves nothing behind.
+    let error = init(&["--network", ""]).unwrap_err();
+    assert_eq!((error.exit as u8, error.code.as_str()), (2, "ledger.text"));
+    let error = init(&["--preset", "gentle"]).unwrap_err();
+    assert_eq!(error.code, "io.not_found", "{error}");
+    assert!(!folder.path().join("ledger").exists());
+    let made: Value = serde_json::from_str(&init(&["--preset", "classic/100"]).unwrap()).unwrap();
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(folder.path().join(name)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("ledger"), 0o700);
+    assert_eq!(mode("ledger/admin.json"), 0o600);
+    let config = LedgerConfig::load(&folder.path().join("ledger/ledger.toml")).unwrap();
+    assert_eq!(config.blocks.interval_ms, 12_000);
+    assert!(!config.access.open);
+    assert_eq!(
+        json!(config.access.accounts),
+        json!([made["admin"].clone()])
+    );
+    let genesis = std::fs::read_to_string(file("ledger/genesis.json")).unwrap();
+    let genesis: Genesis = serde_json::from_str(&genesis).unwrap();
+    assert_eq!(genesis.params, Params::classic().faster(100));
+    assert_eq!(json!(genesis.hash()), made["genesis_hash"]);
+    let key = file("ledger/admin.json");
+    assert_eq!(json_of(&["account", &key])["account"], made["admin"]);
+    // A second time nothing is touched.
+    let before = std::fs::read(file("ledger/admin.json")).unwrap();
+    let error = init(&[]).unwrap_err();
+    assert_eq!((error.exit as u8, error.code.as_str()), (2, "io.exists"));
+    assert_eq!(std::fs::read(file("ledger/admin.json")).unwrap(), before);
+}
+
+#[test]
+fn printed_parameters_can_be_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let text = ashlar(&["init", "--print-params", "--preset", "classic"]).unwrap();
+    std::fs::write(file("params.json"), &text).unwrap();
+    let again = json_of(&["init", "--print-params", "--preset", &file("params.json")]);
+    assert_eq!(
+        serde_json::from_value::<Params>(again).unwrap(),
+        Params::classic()
+    );
+}
+
+#[test]
+fn a_service_that_cannot_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let error = ashlar(&["serve", "--config", &file("ledger.toml")]).unwrap_err();
+    assert_eq!((error.exit as u8, error.code.as_str()), (2, "config.read"));
+    assert!(error.next.as_ref().unwrap().contains("ashlar stake init"));
+    std::fs::write(file("ledger.toml"), "[listen]\nport = 1\n").unwrap();
+    let error = ashlar(&["serve", "--config", &file("ledger.toml")]).unwrap_err();
+    assert_eq!(error.code, "config.parse");
+    // No genesis to begin with.
+    std::fs::write(file("ledger.toml"), "[listen]\nhttp = \"127.0.0.1:0\"\n").unwrap();
+    let error = ashlar(&["serve", "--config", &file("ledger.toml")]).unwrap_err();
+    assert_eq!(error.code, "ledger.genesis");
+    let json = error.to_json();
+    assert_eq!(json["error"]["code"], "ledger.genesis");
+    assert!(
+        json["error"]["why"][0]
+            .as_str()
+            .unwrap()
+            .contains("genesis.json")
+    );
 }

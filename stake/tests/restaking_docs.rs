@@ -1,4 +1,5 @@
-//! The worked examples of `docs/restaking.md`, parts "Risk" and "Faults and evidence": what the page says is what the code computes.
+//! The worked examples of `docs/restaking.md`: what the page says is what the code computes. Here the parts "Risk" and "Faults and
+//! evidence", in the module the ledger's.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -9,6 +10,9 @@ use ashlar_stake::risk::{
     DEFAULT_SEARCH_STEPS, Graph, Shock, alpha, certify, exact_slack, find_attack, simulate, to_svg,
     to_text,
 };
+
+#[path = "restaking_docs/ledger.rs"]
+mod ledger;
 
 const PAGE: &str = include_str!("../../docs/restaking.md");
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::bls::{PublicKeyBytes, SecretKey};
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::keystore::{self, Cost, KeyKind};
 use zeroize::Zeroizing;
@@ -22,20 +22,20 @@ fn open(path: &Path, password: &str, expected: KeyKind) -> CommandResult<Zeroizi
         )
         .next("check the password and that it is the file you mean: ashlar keys show FILE")
     })?;
-    wrong_kind(path, kind, expected)?;
-    Ok(secret)
+    if kind == expected {
+        Ok(secret)
+    } else {
+        Err(wrong_kind(path, kind, expected))
+    }
 }
 
-fn wrong_kind(path: &Path, kind: KeyKind, expected: KeyKind) -> CommandResult {
-    if kind == expected {
-        return Ok(());
-    }
-    Err(CommandError::new(
+fn wrong_kind(path: &Path, kind: KeyKind, expected: KeyKind) -> CommandError {
+    CommandError::new(
         Exit::Usage,
         "keys.kind",
         format!("{} holds a {kind} key", path.display()),
     )
-    .because(format!("a {expected} key is needed here")))
+    .because(format!("a {expected} key is needed here"))
 }
 
 /// Opens an operator's BLS key.
@@ -65,11 +65,20 @@ pub fn open_network(path: &Path, password: &str) -> CommandResult<NetworkKey> {
     )?))
 }
 
-/// What a keystore states as the public part of its network key. Needs no password; nothing of it is checked.
+/// The public part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// Of a BLS key.
+    Bls(PublicKeyBytes),
+    /// Of a network key.
+    Network(NetworkPublicKey),
+}
+
+/// What a keystore states as the public part of its key. Needs no password; nothing of it is checked.
 ///
 /// # Errors
-/// The file is missing or no keystore of a network key.
-pub fn network_public(path: &Path) -> CommandResult<NetworkPublicKey> {
+/// The file is missing or no keystore.
+pub fn public(path: &Path) -> CommandResult<Public> {
     let text = files::read_text(path, LIMIT)?;
     let summary = keystore::inspect(&text).map_err(|error| {
         CommandError::coded(
@@ -78,16 +87,35 @@ pub fn network_public(path: &Path) -> CommandResult<NetworkPublicKey> {
             &error,
         )
     })?;
-    wrong_kind(path, summary.kind, KeyKind::Network)?;
-    <[u8; 32]>::try_from(summary.public.as_slice())
-        .map(NetworkPublicKey)
-        .map_err(|_| {
-            CommandError::new(
-                Exit::Usage,
-                "keys.public",
-                format!("{} does not state its public key", path.display()),
-            )
-        })
+    let bytes = summary.public.as_slice();
+    let public = match summary.kind {
+        KeyKind::Bls => bytes
+            .try_into()
+            .ok()
+            .map(|b| Public::Bls(PublicKeyBytes(b))),
+        KeyKind::Network => bytes
+            .try_into()
+            .ok()
+            .map(|b| Public::Network(NetworkPublicKey(b))),
+    };
+    public.ok_or_else(|| {
+        CommandError::new(
+            Exit::Usage,
+            "keys.public",
+            format!("{} does not state its public key", path.display()),
+        )
+    })
+}
+
+/// The same of a network key.
+///
+/// # Errors
+/// As [`public`], or it is a key of another kind.
+pub fn network_public(path: &Path) -> CommandResult<NetworkPublicKey> {
+    match public(path)? {
+        Public::Network(key) => Ok(key),
+        Public::Bls(_) => Err(wrong_kind(path, KeyKind::Bls, KeyKind::Network)),
+    }
 }
 
 /// Makes a network key and writes its keystore, readable by its owner only. An existing file is never overwritten.

@@ -393,9 +393,7 @@ impl Witness {
             entry.leaf(),
             &path,
         )
-        .map_err(|error| {
-            CommandError::coded(Exit::Failure, "the witness does not hold", &error)
-        })?;
+        .map_err(|error| CommandError::coded(Exit::Failure, "the witness does not hold", &error))?;
         Ok(witness)
     }
 }

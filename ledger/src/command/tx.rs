@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ashlar_crypto::identity::NetworkKey;
-use ashlar_proto::Account;
+use ashlar_proto::{Account, operator_id};
 use ashlar_stake::ledger::{Action, Transaction};
 use clap::Args;
 use serde_json::json;
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::action::{self, KindArgs};
 use super::connection::{Connection, ConnectionArgs};
 use super::error::{CommandError, CommandResult};
+use super::keys::Public;
 use super::output::Output;
 use super::{events, files, keys};
 use crate::account_of;
@@ -141,18 +142,27 @@ fn sender(args: &TxArgs) -> CommandResult<NetworkKey> {
 /// Options of `ashlar stake account`.
 #[derive(Clone, Debug, Args)]
 pub struct AccountArgs {
-    /// The keystore of a network key; its password is not needed
+    /// The keystore; its password is not needed
     pub key: PathBuf,
 }
 
-/// Runs `ashlar stake account`: whose account a key is.
+/// Runs `ashlar stake account`: whose account a network key is, or which operator a BLS key makes.
 ///
 /// # Errors
-/// The file is no keystore of a network key.
+/// The file is no keystore.
 pub fn account(args: &AccountArgs, out: &mut Output<'_>) -> CommandResult {
-    let public = keys::network_public(&args.key)?;
-    let account: Account = account_of(&public);
-    out.data(&json!({ "account": account, "public_key": public }), || {
-        account.to_string()
-    })
+    match keys::public(&args.key)? {
+        Public::Network(public) => {
+            let account: Account = account_of(&public);
+            out.data(&json!({ "account": account, "public_key": public }), || {
+                account.to_string()
+            })
+        }
+        Public::Bls(public) => {
+            let id = operator_id(&public);
+            out.data(&json!({ "operator": id, "public_key": public }), || {
+                id.to_string()
+            })
+        }
+    }
 }

@@ -1,0 +1,248 @@
+//! `ashlar stake init`: the folder of a ledger of one's own, ready for `ashlar stake serve`.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use ashlar_crypto::keystore::Cost;
+use ashlar_proto::Account;
+use ashlar_stake::ledger::{Genesis, Params, State};
+use clap::Args;
+use serde::Serialize;
+
+use super::error::{CommandError, CommandResult, Exit};
+use super::files::{self, Access};
+use super::output::Output;
+use super::{keys, text, value};
+use crate::account_of;
+use crate::service::LedgerConfig;
+
+/// The configuration's name in a ledger's folder.
+pub const CONFIG: &str = "ledger.toml";
+/// The genesis's.
+pub const GENESIS: &str = "genesis.json";
+/// The admin's keystore's.
+pub const ADMIN_KEY: &str = "admin.json";
+
+const EXAMPLES: &str = "\
+Examples:
+  ashlar stake init ledger --password-file password
+  ashlar stake init ledger --preset current/1000 --block-ms 1000 --open --password-file password      for trying out
+  ashlar stake init --print-params --preset classic > params.json
+
+DIR gets ledger.toml (every key with its meaning), genesis.json (network, roles, parameters: what the ledger begins with,
+and cannot be changed later but by the admin's transactions) and admin.json (the admin's key, an EIP-2335 keystore that only its
+owner can read). Then: ashlar stake serve --config DIR/ledger.toml";
+
+/// Options of `ashlar stake init`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct InitArgs {
+    /// The folder; made if it is not there
+    #[arg(value_name = "DIR", required_unless_present = "print_params")]
+    pub directory: Option<PathBuf>,
+    /// The network's name: transactions are signed for it and hold on no other
+    #[arg(long, value_name = "NAME", default_value = "ashlar-local")]
+    pub network: String,
+    /// Delays and caps: classic, current, either with /N to divide the delays, or a JSON file
+    #[arg(long, value_name = "PRESET[/N]|FILE", default_value = "current")]
+    pub preset: String,
+    /// Milliseconds between blocks [default: the block time of the parameters]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(10..=3_600_000))]
+    pub block_ms: Option<u64>,
+    /// Where the service will listen
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7600")]
+    pub http: SocketAddr,
+    /// Take transactions of every account, not only of the admin's and those added to access.accounts
+    #[arg(long)]
+    pub open: bool,
+    /// Who submits reward roots [default: the admin]
+    #[arg(long, value_name = "ACCOUNT")]
+    pub reward_updater: Option<Account>,
+    /// The keystore of a network key to be the admin's, instead of a new one
+    #[arg(long, value_name = "FILE")]
+    pub admin_key: Option<PathBuf>,
+    /// A file whose first line is the password of the new key [default: ask twice]
+    #[arg(long, value_name = "FILE", conflicts_with = "admin_key")]
+    pub password_file: Option<PathBuf>,
+    /// Guessing the password costs milliseconds and not a second: for tests, never for a key that guards something
+    #[arg(long)]
+    pub light: bool,
+    /// Print the parameters as JSON, to change and give back to --preset, and make nothing
+    #[arg(long)]
+    pub print_params: bool,
+}
+
+/// What `init` made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Made {
+    /// The configuration.
+    pub config: PathBuf,
+    /// The genesis.
+    pub genesis: PathBuf,
+    /// The keystore of the admin's key.
+    pub admin_key: PathBuf,
+    /// Its account.
+    pub admin: Account,
+    /// The network's name.
+    pub network: String,
+    /// Hash of the genesis: who has the same begins with the same ledger.
+    pub genesis_hash: alloy_primitives::B256,
+}
+
+/// Runs `ashlar stake init`.
+///
+/// # Errors
+/// The parameters break a rule, a file is there already or cannot be written, or no password is given.
+pub fn run(args: &InitArgs, out: &mut Output<'_>) -> CommandResult {
+    let params = value::params(&args.preset)?;
+    match (&args.directory, args.print_params) {
+        (_, true) => out.data(&params, || {
+            serde_json::to_string_pretty(&params).unwrap_or_default()
+        }),
+        (Some(directory), false) => {
+            let made = make(args, directory, params, out)?;
+            out.data(&made, || {
+                text::pairs(&[
+                    ("configuration", made.config.display().to_string()),
+                    ("genesis", made.genesis.display().to_string()),
+                    ("admin's key", made.admin_key.display().to_string()),
+                    ("admin", made.admin.to_string()),
+                    ("network", made.network.clone()),
+                    ("genesis hash", made.genesis_hash.to_string()),
+                ])
+            })?;
+            out.note(format!(
+                "next: ashlar stake serve --config {}",
+                made.config.display()
+            ));
+            Ok(())
+        }
+        (None, false) => {
+            Err(CommandError::usage("no folder was named").next("ashlar stake init DIR"))
+        }
+    }
+}
+
+fn make(
+    args: &InitArgs,
+    directory: &Path,
+    params: Params,
+    out: &mut Output<'_>,
+) -> CommandResult<Made> {
+    let at = |name: &str| directory.join(name);
+    // All of them before the first is written: what is there is somebody's ledger.
+    for name in [CONFIG, GENESIS, ADMIN_KEY] {
+        files::refuse_existing(&at(name))?;
+    }
+    // What could be refused is tried before there is a key that somebody has to clean up.
+    genesis_of(args, &params, Account([0; 20]))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| {
+            CommandError::io(format!("could not make {}", directory.display()), &error)
+        })?;
+    let (admin_key, admin) = match &args.admin_key {
+        Some(path) => (path.clone(), account_of(&keys::network_public(path)?)),
+        None => {
+            let password = files::password(
+                args.password_file.as_deref(),
+                "Password for the admin's new key",
+                true,
+            )?;
+            let cost = if args.light {
+                out.note("the key's password is cheap to guess (--light): for tests only");
+                Cost::Light
+            } else {
+                Cost::Standard
+            };
+            let key = keys::new_network(&at(ADMIN_KEY), &password, cost)?;
+            (at(ADMIN_KEY), account_of(&key.public()))
+        }
+    };
+    let genesis = genesis_of(args, &params, admin)?;
+    let json = serde_json::to_string_pretty(&genesis).map_err(|error| {
+        CommandError::new(
+            Exit::Failure,
+            "output.json",
+            "could not write the genesis as JSON",
+        )
+        .because(error.to_string())
+    })?;
+    files::write(
+        &at(GENESIS),
+        format!("{json}\n").as_bytes(),
+        Access::Everyone,
+    )?;
+    let mut config = LedgerConfig::default();
+    config.listen.http = args.http;
+    config.blocks.interval_ms = args
+        .block_ms
+        .unwrap_or_else(|| params.block_seconds.saturating_mul(1000));
+    config.access.open = args.open;
+    config.access.accounts = vec![admin];
+    config.validate().map_err(|error| {
+        CommandError::coded(
+            Exit::Usage,
+            "the configuration would not be accepted",
+            &error,
+        )
+    })?;
+    // Last: a folder with a configuration is a whole one.
+    files::write(&at(CONFIG), commented(&config).as_bytes(), Access::Everyone)?;
+    Ok(Made {
+        config: at(CONFIG),
+        genesis: at(GENESIS),
+        admin_key,
+        admin,
+        network: genesis.network.clone(),
+        genesis_hash: genesis.hash(),
+    })
+}
+
+/// The genesis, checked as the ledger will check it.
+fn genesis_of(args: &InitArgs, params: &Params, admin: Account) -> CommandResult<Genesis> {
+    let genesis = Genesis {
+        network: args.network.clone(),
+        block: 1,
+        admin,
+        reward_updater: args.reward_updater.unwrap_or(admin),
+        params: params.clone(),
+    };
+    State::new(&genesis).map_err(|error| {
+        CommandError::coded(Exit::Usage, "no ledger can begin with this", &error)
+            .next("start from a preset: ashlar stake init --print-params --preset current")
+    })?;
+    Ok(genesis)
+}
+
+/// The published example, which explains every key, with the values of `config`.
+pub fn commented(config: &LedgerConfig) -> String {
+    let values = toml::Table::try_from(config).unwrap_or_default();
+    let mut out = String::new();
+    let mut section = String::new();
+    for line in LedgerConfig::example().lines() {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            name.clone_into(&mut section);
+        }
+        let value = line
+            .split_once(" = ")
+            .filter(|_| !line.starts_with('#'))
+            .and_then(|(key, _)| Some((key, values.get(&section)?.get(key)?)));
+        let _ = match value {
+            Some((key, value)) => writeln!(out, "{key} = {value}"),
+            None => writeln!(out, "{line}"),
+        };
+    }
+    out
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;
