@@ -502,7 +502,13 @@ fn percent(share: &Rational) -> String {
 }
 
 fn attack_line(attack: &Attack, unit: Unit) -> String {
-    let coalition: Vec<String> = attack.coalition.iter().map(ToString::to_string).collect();
+    // Everything in a ledger's graph is allocated to one service; what backs several is a pool without stake there.
+    let coalition: Vec<String> = attack
+        .coalition
+        .iter()
+        .filter(|pool| unit == Unit::Plain || pool.service.is_some())
+        .map(ToString::to_string)
+        .collect();
     format!(
         "{} on {}: costs {}, gains {}",
         coalition.join(", "),

@@ -1,0 +1,622 @@
+//! `ashlar stake tx` and `show` against a service at work: every kind of transaction is sent and applied, everything is shown, what
+//! is refused says why, and the log of all of it replays to the same root.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::keystore::KeyKind;
+use ashlar_ledger::account_of;
+use ashlar_ledger::command::error::CommandError;
+use ashlar_ledger::command::{StakeArgs, run};
+use ashlar_ledger::service::{LedgerConfig, LedgerService, RunningLedger};
+use ashlar_proto::{Account, BatchHeader, OperatorId, operator_id};
+use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
+use ashlar_stake::ledger::distribution::Distribution;
+use ashlar_stake::ledger::{Action, Amount, Genesis, Params};
+use clap::Parser;
+use serde_json::{Value, json};
+
+mod keystores;
+
+/// Longer than any delay of [`params`].
+const DEADLINE: Duration = Duration::from_secs(60);
+const VETO: u64 = 80;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    stake: StakeArgs,
+}
+
+/// Delays that pass while somebody waits, and a veto window that a busy machine does not miss.
+fn params() -> Params {
+    let mut params = Params::current().faster(1_000_000);
+    params.timing.veto = VETO;
+    params.execution_window = 100_000;
+    params.root_delay = 20;
+    params.withdrawal_delay = params.timing.total();
+    params.deallocation_delay = params.timing.total();
+    params
+}
+
+fn key(seed: u8) -> NetworkKey {
+    NetworkKey::from_seed([seed; 32])
+}
+
+fn account(seed: u8) -> Account {
+    account_of(&key(seed).public())
+}
+
+fn bls(seed: u8) -> SecretKey {
+    SecretKey::from_ikm(&[seed; 32])
+}
+
+fn operator(seed: u8) -> OperatorId {
+    operator_id(&bls(seed).public_key().to_bytes())
+}
+
+const ADMIN: u8 = 1;
+const OTTO: u8 = 2;
+const OLGA: u8 = 3;
+const RITA: u8 = 4;
+const ALICE: u8 = 5;
+const BOB: u8 = 6;
+
+struct World {
+    folder: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+    service: Option<RunningLedger>,
+    url: String,
+    sent: BTreeSet<String>,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        std::fs::write(file("password"), keystores::PASSWORD).unwrap();
+        for seed in [ADMIN, OTTO, OLGA, RITA, ALICE, BOB] {
+            keystores::write(&file(&format!("{seed}.json")), KeyKind::Network, seed);
+            keystores::write(&file(&format!("bls-{seed}.json")), KeyKind::Bls, seed);
+        }
+        let genesis = Genesis {
+            network: "everything".into(),
+            block: 1,
+            admin: account(ADMIN),
+            reward_updater: account(ADMIN),
+            params: params(),
+        };
+        std::fs::write(file("genesis.json"), serde_json::to_vec(&genesis).unwrap()).unwrap();
+        std::fs::write(file("params.json"), serde_json::to_vec(&params()).unwrap()).unwrap();
+        let mut config = LedgerConfig::default();
+        config.resolve(folder.path());
+        config.blocks.interval_ms = 25;
+        config.access.open = true;
+        config.evidence.service = 1;
+        config.evidence.slasher = account(ADMIN);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let service = runtime
+            .block_on(LedgerService::start(config, "127.0.0.1:0".parse().unwrap()))
+            .unwrap();
+        Self {
+            url: service.url(),
+            folder,
+            runtime,
+            service: Some(service),
+            sent: BTreeSet::new(),
+        }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn run(&self, line: &[&str]) -> Result<String, CommandError> {
+        let mut words = vec!["ashlar", "--ledger", &self.url];
+        words.extend(line);
+        let cli = Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        run(&cli.stake, cli.json, &mut out, &mut notes)?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    /// Sends a kind with its options, separated by spaces, and gives the receipt's events.
+    fn try_tx(&self, seed: u8, text: &str) -> Result<Vec<Value>, CommandError> {
+        let (key, password) = (self.file(&format!("{seed}.json")), self.file("password"));
+        let mut line = vec!["tx", "--json", "--key", &key, "--password-file", &password];
+        line.extend(text.split_whitespace());
+        let receipt: Value = serde_json::from_str(&self.run(&line)?).unwrap();
+        assert!(receipt["record"].as_u64().unwrap() > 0);
+        Ok(receipt["events"].as_array().unwrap().clone())
+    }
+
+    fn tx(&mut self, seed: u8, text: &str) -> Vec<Value> {
+        let events = self
+            .try_tx(seed, text)
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        let kind = text.split_whitespace().next().unwrap();
+        self.sent.insert(kind.replace('-', "_"));
+        events
+    }
+
+    /// A field of the event of this type.
+    fn number(events: &[Value], event: &str, field: &str) -> u64 {
+        let found = events.iter().find(|value| value["type"] == event);
+        found.unwrap_or_else(|| panic!("no {event} in {events:?}"))[field]
+            .as_u64()
+            .unwrap()
+    }
+
+    fn show(&self, line: &[&str]) -> Value {
+        let mut words = vec!["show", "--json"];
+        words.extend(line);
+        let text = self
+            .run(&words)
+            .unwrap_or_else(|error| panic!("{line:?}: {error}"));
+        // The same for people.
+        let mut words = vec!["show"];
+        words.extend(line);
+        assert!(!self.run(&words).unwrap().trim().is_empty(), "{line:?}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn block(&self) -> u64 {
+        self.show(&["head"])["block"].as_u64().unwrap()
+    }
+
+    fn wait_until(&self, block: u64) {
+        let begin = Instant::now();
+        while self.block() < block {
+            assert!(begin.elapsed() < DEADLINE, "the ledger makes no blocks");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn wait(&self, blocks: u64) {
+        self.wait_until(self.block() + blocks);
+    }
+}
+
+fn market(world: &mut World) {
+    let (admin, me) = (ADMIN, account(ADMIN));
+    let params = world.file("params.json");
+    world.tx(admin, &format!("set-params --params {params}"));
+    world.tx(admin, &format!("set-reward-updater --account {me}"));
+    for (name, kind, asset) in [("ETH", "native_eth", "00"), ("stETH", "lst", "e1")] {
+        let asset = format!("0x{}", asset.repeat(20));
+        world.tx(
+            admin,
+            &format!("add-strategy --name {name} --kind {kind} --asset {asset} --oracle {me}"),
+        );
+    }
+    let service =
+        format!("register-service --name da --conditions all --slasher {me} --ejector {me}");
+    world.tx(admin, &service);
+    world.tx(
+        admin,
+        &format!("{service} --resolver {me} --veto-window {VETO} --slash-cap 50%"),
+    );
+    for service in 1..=2 {
+        world.tx(
+            admin,
+            &format!(
+                "add-quorum --service {service} --quorum 0 --multiplier 1=1 --multiplier 2=1 --ejection 100% --ejection-cooldown 1"
+            ),
+        );
+    }
+    world.tx(
+        admin,
+        "set-multipliers --service 1 --quorum 0 --multiplier 1=1 --multiplier 2=1.05",
+    );
+    world.tx(admin, &format!("set-slasher --service 1 --slasher {me}"));
+    let disperser = key(99).public();
+    world.tx(
+        admin,
+        &format!("set-dispersers --service 1 --disperser 0={disperser},{me}"),
+    );
+    for seed in [OTTO, OLGA, RITA] {
+        let (bls, network) = (
+            world.file(&format!("bls-{seed}.json")),
+            world.file(&format!("{seed}.json")),
+        );
+        let password = world.file("password");
+        world.tx(
+            seed,
+            &format!(
+                "register-operator --bls-key {bls} --bls-password-file {password} --network-key {network} --address 10.0.0.{seed}:7400"
+            ),
+        );
+    }
+    world.tx(RITA, "retire-operator");
+    world.tx(OTTO, "update-operator --address 10.1.1.1:7400");
+    world.tx(OTTO, "set-allocation-delay --blocks 0");
+    world.tx(OTTO, "set-fee-split --service 1 --split 5%");
+}
+
+fn stake(world: &mut World) {
+    world.tx(OTTO, "deposit --strategy 2 --amount 100eth");
+    world.tx(OLGA, "deposit --strategy 2 --amount 100eth");
+    world.tx(ALICE, "deposit --strategy 2 --amount 50eth");
+    world.tx(BOB, "deposit --strategy 2 --amount 7eth");
+    world.tx(ALICE, "add-validator --strategy 1 --validator 7");
+    for staker in [ALICE, BOB] {
+        world.tx(staker, &format!("delegate --operator {}", operator(OTTO)));
+    }
+    world.tx(ADMIN, "rebase --strategy 2 --balance 270eth");
+    world.tx(BOB, "donate --strategy 2 --amount 1eth");
+    world.tx(
+        ADMIN,
+        &format!(
+            "beacon-balance --strategy 1 --staker {} --balance 31.5eth",
+            account(ALICE)
+        ),
+    );
+    for (operator, service, part) in [(OTTO, 1, 40), (OTTO, 2, 20), (OLGA, 1, 50)] {
+        world.tx(
+            operator,
+            &format!("allocate --service {service} --quorum 0 --strategy 2 --magnitude {part}%"),
+        );
+        world.tx(operator, &format!("opt-in --service {service} --quorum 0"));
+    }
+}
+
+fn slash(world: &mut World) {
+    let otto = operator(OTTO);
+    world.tx(
+        ADMIN,
+        &format!("slash --service 1 --quorum 0 --operator {otto} --part 2=50% --reason test"),
+    );
+    let hash = format!("0x{}", "22".repeat(32));
+    world.tx(
+        ADMIN,
+        &format!(
+            "slash-by-evidence --service 1 --quorum 0 --operator {otto} --part 2=10% --fault-kind double-signing --evidence-hash {hash} --reason test"
+        ),
+    );
+    let ask = format!("slash --service 2 --quorum 0 --operator {otto} --part 2=50% --reason test");
+    let request = |events: &[Value]| World::number(events, "slash_requested", "request");
+    let first = request(&world.tx(ADMIN, &ask));
+    assert_eq!(world.show(&["slash-requests"])["items"][0]["id"], first);
+    world.tx(ADMIN, &format!("veto-slash --request {first}"));
+    let events = world.tx(ADMIN, &ask);
+    let error = world
+        .try_tx(
+            ADMIN,
+            &format!("execute-slash --request {}", request(&events)),
+        )
+        .unwrap_err();
+    assert_eq!((error.code.as_str(), error.exit as u8), ("slash.early", 3));
+    world.wait_until(World::number(&events, "slash_requested", "veto_until") + 1);
+    world.tx(
+        ADMIN,
+        &format!("execute-slash --request {}", request(&events)),
+    );
+}
+
+/// Vault 1, its stake on the way back, and a reward root that waits.
+fn vault(world: &mut World) -> u64 {
+    let (otto, me) = (operator(OTTO), account(ADMIN));
+    world.tx(
+        ADMIN,
+        &format!(
+            "create-vault --name ashETH --strategy 2 --seed 1eth --fee-recipient {me} --to {otto}=100%"
+        ),
+    );
+    world.tx(ADMIN, &format!("set-profile --vault 1 --to {otto}=100%"));
+    world.tx(ALICE, "vault-deposit --vault 1 --amount 2eth");
+    world.tx(
+        ALICE,
+        &format!(
+            "vault-transfer --vault 1 --to {} --shares 0.1eth",
+            account(BOB)
+        ),
+    );
+    world.tx(ADMIN, "vault-stake --vault 1");
+    world.tx(ALICE, "vault-request-withdrawal --vault 1 --amount 0.2eth");
+    let error = world.try_tx(BOB, "vault-finalize --vault 1").unwrap_err();
+    assert_eq!(error.code, "vault.buffer");
+    let events = world.tx(
+        ADMIN,
+        &format!("vault-unstake --vault 1 --operator {otto} --shares 0.5eth"),
+    );
+    let (source, token) = (
+        format!("0x{}", "77".repeat(32)),
+        format!("0x{}", "e5".repeat(20)),
+    );
+    world.tx(
+        ADMIN,
+        &format!(
+            "vault-source --vault 1 --source {source} --kind points --token {token} --amount 500eth"
+        ),
+    );
+    World::number(&events, "withdrawal_queued", "withdrawal")
+}
+
+fn leave(world: &mut World) -> (u64, u64) {
+    let queued = |events: &[Value]| World::number(events, "withdrawal_queued", "withdrawal");
+    let tokens = queued(&world.tx(ALICE, "queue-withdrawal --strategy 2 --shares 10eth"));
+    let moved = queued(&world.tx(ALICE, &format!("redelegate --operator {}", operator(OLGA))));
+    world.tx(BOB, "undelegate");
+    world.tx(OTTO, "opt-out --service 2 --quorum 0");
+    world.tx(
+        ADMIN,
+        &format!("eject --service 1 --quorum 0 --operator {}", operator(OLGA)),
+    );
+    let error = world
+        .try_tx(ALICE, &format!("complete-withdrawal --withdrawal {tokens}"))
+        .unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), error.exit as u8),
+        ("withdrawal.early", 3)
+    );
+    assert!(error.next.is_some());
+    (tokens, moved)
+}
+
+fn rewards(world: &mut World) -> Distribution {
+    let token = Account([0xe5; 20]);
+    world.tx(
+        ADMIN,
+        &format!("pay-reward --service 1 --token {token} --amount 100eth --kind bounty"),
+    );
+    let mut all = Distribution::default();
+    all.add(account(ALICE), token, Amount::ether(60)).unwrap();
+    all.add(account(BOB), token, Amount::ether(40)).unwrap();
+    world.tx(ADMIN, &format!("submit-root --root {}", all.root()));
+    world.tx(ADMIN, &format!("submit-root --root 0x{}", "99".repeat(32)));
+    world.tx(ADMIN, "disable-root --root 2");
+    all
+}
+
+fn show_everything(world: &World) {
+    let (alice, otto, token) = (
+        account(ALICE).to_string(),
+        operator(OTTO).to_string(),
+        Account([0xe5; 20]).to_string(),
+    );
+    assert_eq!(world.show(&["head"])["network"], "everything");
+    assert_eq!(world.show(&["params"])["params"], json!(params()));
+    assert_eq!(world.show(&["strategies"])["items"][1]["name"], "stETH");
+    let operators = world.show(&["operators"]);
+    assert_eq!(operators["items"].as_array().unwrap().len(), 3);
+    let one = world.show(&["operator", &otto]);
+    assert_eq!(one["operator"]["address"], "10.1.1.1:7400");
+    let staker = world.show(&["staker", &alice]);
+    assert_eq!(staker["staker"]["pod"]["factor"], "984375000000000000");
+    assert_eq!(staker["withdrawals"].as_array().unwrap().len(), 3);
+    let withdrawals = world.show(&["withdrawals", &alice]);
+    assert_eq!(withdrawals["items"], staker["withdrawals"]);
+    assert_eq!(world.show(&["services"])["items"][0]["name"], "da");
+    let service = world.show(&["service", "1"]);
+    assert_eq!(service["dispersers"][0]["id"], 0);
+    let quorums = world.show(&["quorums"]);
+    assert_eq!(quorums["items"].as_array().unwrap().len(), 2);
+    let quorums = world.show(&["quorums", "--service", "1"]);
+    assert_eq!(quorums["items"][0]["service"], 1);
+    let members = world.show(&["members", "1", "0"]);
+    assert_eq!(members["items"].as_array().unwrap().len(), 2);
+    world.show(&["slash-requests"]);
+    assert_eq!(world.show(&["vaults"])["items"][0]["name"], "ashETH");
+    let vault = world.show(&["vault", "1"]);
+    assert_eq!(vault["requests"][0]["asked"], "200000000000000000");
+    assert_eq!(vault["pots"][0]["kind"], "points");
+    let holder = world.show(&["vault", "1", "--holder", &account(BOB).to_string()]);
+    assert_eq!(holder["shares"], "100000000000000000");
+    let roots = world.show(&["rewards"]);
+    assert_eq!(roots["items"][1]["disabled"], true);
+    assert_eq!(roots, world.show(&["rewards", "roots"]));
+    let fund = world.show(&["rewards", "fund", &token]);
+    assert_eq!(fund["paid_in"], "100000000000000000000");
+    world.show(&["rewards", "claimed", &alice, &token]);
+    let shares = world.show(&["rewards", "shares", "1", "0", "3eth"]);
+    assert!(!shares["items"].as_array().unwrap().is_empty());
+    let table = world.show(&["table", "--service", "1"]);
+    let block = table["table"]["block"].as_u64().unwrap().to_string();
+    let witness = world.show(&["table", "--block", &block, "--witness", &otto]);
+    assert_eq!(witness["root"], table["root"]);
+    assert_eq!(witness["weights"][0][0], 0);
+    let events = world.show(&["events"]);
+    assert!(events["items"].as_array().unwrap().len() > 40);
+    let since = events["items"][10]["record"].as_u64().unwrap();
+    let later = world.show(&["events", "--since", &since.to_string()]);
+    assert_eq!(later["items"][0], events["items"][11]);
+    let one = world.show(&["account", &alice]);
+    assert!(one["nonce"].as_u64().unwrap() > 0 && one["allowed"] == true);
+    world.show(&["root"]);
+
+    let error = world
+        .run(&["show", "operator", &operator(BOB).to_string()])
+        .unwrap_err();
+    assert_eq!(error.exit as u8, 4, "{error}");
+    let rita = operator(RITA).to_string();
+    let error = world
+        .run(&["show", "table", "--witness", &rita])
+        .unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), error.exit as u8),
+        ("table.no_operator", 4)
+    );
+    let error = world
+        .run(&["show", "table", "--block", "99999999"])
+        .unwrap_err();
+    assert_eq!(error.code, "table.future");
+}
+
+fn risk(world: &World) {
+    let error = world.run(&["risk"]).unwrap_err();
+    assert!(error.next.as_ref().unwrap().contains("--profit"), "{error}");
+    let error = world.run(&["risk", "--profit", "9=1eth"]).unwrap_err();
+    assert!(error.next.as_ref().unwrap().contains("1, 2"), "{error}");
+    let svg = world.file("risk.svg");
+    let text = world
+        .run(&["risk", "--profit", "1=1eth", "--svg", &svg, "--json"])
+        .unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["certified"], true, "{report}");
+    assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
+    let text = world.run(&["risk", "--profit", "1=100000eth"]).unwrap();
+    assert!(text.contains("not certified"), "{text}");
+    assert!(text.contains("an attack pays"), "{text}");
+}
+
+fn evidence(world: &World) {
+    let batch = |byte: u8| {
+        let header = BatchHeader {
+            version: 1,
+            batch_root: [byte; 32],
+            blobs: 1,
+            rows: 1,
+            reference_block: world.show(&["head"])["table_block"].as_u64().unwrap(),
+            disperser_id: 0,
+            sequence: 9,
+            created_at_ms: 1,
+        };
+        SignedBatch::sign(&bls(OTTO), header)
+    };
+    let fault = Fault::DoubleSigning(DoubleSigning::new(operator(OTTO), batch(1), batch(2)));
+    let (binary, hex) = (world.file("fault.bin"), world.file("fault.hex"));
+    std::fs::write(&binary, fault.to_bytes()).unwrap();
+    let digits: String = fault
+        .to_bytes()
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    std::fs::write(&hex, format!("0x{digits}\n")).unwrap();
+    let shown = |file: &str| -> Value {
+        let text = world.run(&["evidence", "show", file, "--json"]).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    assert_eq!(shown(&binary), shown(&hex));
+    assert_eq!(shown(&binary)["operator"], json!(operator(OTTO)));
+    // Both batches are the same: shows something, proves nothing.
+    let nothing = Fault::DoubleSigning(DoubleSigning::new(operator(OTTO), batch(1), batch(1)));
+    let bad = world.file("bad.bin");
+    std::fs::write(&bad, nothing.to_bytes()).unwrap();
+    let error = world.run(&["evidence", "submit", &bad]).unwrap_err();
+    assert_eq!(error.exit as u8, 3, "{error}");
+    let text = world.run(&["evidence", "submit", &binary]).unwrap();
+    assert!(text.contains("slashed"), "{text}");
+    let error = world.run(&["evidence", "submit", &hex]).unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), error.exit as u8),
+        ("slash.same_fault", 3)
+    );
+    let error = world
+        .run(&["evidence", "show", &world.file("password")])
+        .unwrap_err();
+    assert_eq!(error.exit as u8, 2, "{error}");
+}
+
+#[test]
+fn everything_can_be_sent_and_shown() {
+    let mut world = World::new();
+    market(&mut world);
+    stake(&mut world);
+    slash(&mut world);
+    let collect = vault(&mut world);
+    let all = rewards(&mut world);
+    risk(&world);
+    world.wait(2);
+    evidence(&world);
+    let (tokens, moved) = leave(&mut world);
+    show_everything(&world);
+
+    let claim = world.file("claim.json");
+    let one = all.claim(1, account(ALICE)).unwrap();
+    std::fs::write(&claim, serde_json::to_vec(&one).unwrap()).unwrap();
+    world.wait(params().withdrawal_delay + 1);
+    world.tx(ALICE, &format!("complete-withdrawal --withdrawal {tokens}"));
+    world.tx(
+        ALICE,
+        &format!("complete-withdrawal --withdrawal {moved} --as-shares"),
+    );
+    world.tx(BOB, &format!("claim-reward --claim {claim}"));
+    let error = world
+        .try_tx(BOB, &format!("claim-reward --claim {claim}"))
+        .unwrap_err();
+    assert_eq!(error.code, "reward.not_rising");
+    world.tx(
+        BOB,
+        &format!("vault-collect --vault 1 --withdrawal {collect}"),
+    );
+    world.tx(BOB, "vault-report --vault 1");
+    world.tx(BOB, "vault-finalize --vault 1 --count 5");
+    world.tx(ALICE, "vault-claim-withdrawal --vault 1 --request 1");
+    let token = Account([0xe5; 20]);
+    world.tx(
+        ADMIN,
+        &format!("vault-distribute --vault 1 --token {token}"),
+    );
+
+    let every: BTreeSet<String> = Action::NAMES
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
+    let missing: Vec<_> = every.difference(&world.sent).collect();
+    assert!(missing.is_empty(), "never sent: {missing:?}");
+    assert_eq!(every.len(), 48);
+
+    // Signed for another network, or by nobody: refused, and nothing changes.
+    let error = world
+        .try_tx(BOB, "--network elsewhere donate --strategy 2 --amount 1eth")
+        .unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), error.exit as u8),
+        ("transaction.signature", 3)
+    );
+
+    // Whoever has the log comes to the same root, at any record that the service named.
+    let root = world.show(&["root"]);
+    let data = world.file("data");
+    let (records, link, hash) = (
+        root["records"].as_u64().unwrap().to_string(),
+        root["link"].as_str().unwrap(),
+        root["root"].as_str().unwrap(),
+    );
+    let verify = |hash: &str| {
+        let line = [
+            "verify-log",
+            &data,
+            "--records",
+            &records,
+            "--link",
+            link,
+            "--root",
+            hash,
+            "--json",
+        ];
+        world.run(&line)
+    };
+    let replayed: Value = serde_json::from_str(&verify(hash).unwrap()).unwrap();
+    assert_eq!(replayed["network"], "everything");
+    let error = verify(&format!("0x{}", "00".repeat(32))).unwrap_err();
+    assert_eq!((error.code.as_str(), error.exit as u8), ("log.mismatch", 3));
+
+    let service = world.service.take().unwrap();
+    world.runtime.block_on(service.shutdown());
+    damaged_log(&world, Path::new(&data));
+}
+
+/// One bit of the log changed: the replay says where.
+fn damaged_log(world: &World, data: &Path) {
+    let path = data.join("ledger.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = world
+        .run(&["verify-log", &data.display().to_string()])
+        .unwrap_err();
+    assert_eq!(error.exit as u8, 3, "{error}");
+    let error = world
+        .run(&["verify-log", &world.file("nowhere")])
+        .unwrap_err();
+    assert_eq!((error.code.as_str(), error.exit as u8), ("log.none", 4));
+}
