@@ -11,6 +11,7 @@ mod api;
 pub mod auth;
 pub mod client;
 pub mod command;
+pub mod devnet;
 pub mod service;
 pub mod source;
 pub mod types;

@@ -27,8 +27,9 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use ashlar_crypto::{Blame, Coded};
-use ashlar_stake::ledger::Genesis;
+use ashlar_stake::ledger::log::Entry;
 use ashlar_stake::ledger::store::{Store, StoreError};
+use ashlar_stake::ledger::{Genesis, Transaction};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -178,9 +179,9 @@ impl LedgerService {
         })
     }
 
-    /// Begins a ledger in the folder of this configuration, applies transactions to it one by one as its founder, and goes on to a
-    /// block in which all of them are in a table. Nothing is signed: who sets up a ledger decides what it begins with, as with a
-    /// genesis, and the log shows it. Blocks the thread.
+    /// Begins a ledger in a folder, applies transactions to it in its first block as its founder, and goes on to the next one: the first
+    /// block is over, and has the tables that follow. Nothing is signed: who sets up a ledger decides what it begins with,
+    /// as with a genesis, and the log shows it. Blocks the thread.
     ///
     /// # Errors
     ///
@@ -189,17 +190,19 @@ impl LedgerService {
     pub fn found(
         data: &std::path::Path,
         genesis: &Genesis,
-        transactions: &[ashlar_stake::ledger::Transaction],
+        transactions: &[Transaction],
     ) -> Result<(), ServiceError> {
         if Store::genesis(data)?.is_some() {
             return Err(ServiceError::Founded { path: data.into() });
         }
         let (mut store, _) = Store::open(data, genesis)?;
-        let block = genesis.block.saturating_add(1);
-        for transaction in transactions {
-            store.apply(block, transaction.clone())?;
+        let entries = transactions
+            .iter()
+            .map(|transaction| Entry::Transaction(genesis.block, Box::new(transaction.clone())))
+            .chain([Entry::Block(genesis.block.saturating_add(1))]);
+        for result in store.apply_all(entries)? {
+            result.map_err(StoreError::from)?;
         }
-        store.advance(block.saturating_add(1))?;
         store.snapshot()?;
         Ok(())
     }

@@ -69,7 +69,10 @@ impl Follower {
                 },
                 told = &mut asking => {
                     let result = match told {
-                        Ok(head) => self.take_over(head).await,
+                        Ok(head) => match self.check_history(head.block).await {
+                            Ok(()) => self.take_over(head).await,
+                            Err(problem) => Err(problem),
+                        },
                         Err(error) => Err(self.shared.failed(&error)),
                     };
                     self.settle(result);
@@ -113,6 +116,37 @@ impl Follower {
                     tracing::warn!(code = problem.code(), "{problem}");
                 }
             }
+        }
+    }
+
+    /// After a failure the ledger behind the address may be another one: the newest table that is here is compared with what it says
+    /// of that block.
+    async fn check_history(&self, head: u64) -> Result<(), StakeError> {
+        if self.backoff.is_zero() {
+            return Ok(());
+        }
+        let newest = self.shared.read(|state| {
+            state
+                .tables
+                .iter()
+                .next_back()
+                .map(|(block, table)| (*block, Arc::clone(table)))
+        });
+        let Some((block, table)) = newest.filter(|(block, _)| *block <= head) else {
+            return Ok(());
+        };
+        let told = self.client.table_root(self.shared.service, block).await;
+        match told {
+            Ok(view) => self.same_root(block, &table, view.root),
+            Err(error) if matches!(error.code(), "table.no_operators" | "state.not_found") => {
+                Err(self.shared.unavailable(
+                    "stake.rewound",
+                    format!(
+                        "it has no table of block {block}, and had one before: another ledger?"
+                    ),
+                ))
+            }
+            Err(error) => Err(self.shared.failed(&error)),
         }
     }
 

@@ -1,0 +1,506 @@
+//! Ledgers for networks that live for minutes: what such a network begins with, as real transactions.
+//!
+//! Every operator restakes: it registers, deposits one asset itself and has another one delegated by its staker, allocates all of it
+//! to the data availability service, and opts in to both quorums. Quorum 0 counts ether in its restaked forms, each by
+//! its price; quorum 1 counts a token like EIGEN. Amounts are such that in both quorums the weights are to each other
+//! exactly as the stakes that were asked for.
+
+use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
+use ashlar_crypto::hash::sha256;
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
+use ashlar_crypto::{Blame, Coded};
+use ashlar_proto::{Account, OperatorId, QuorumId, operator_id};
+use ashlar_stake::ledger::{
+    Action, Amount, Disperser, Genesis, Params, QuorumConfig, QuorumStrategy, Refusal, ServiceId,
+    State, StrategyId, StrategyKind, Timing, Transaction, Wad,
+};
+
+use crate::service::LedgerConfig;
+
+const KEY_TAG: &[u8] = b"ashlar/devnet-key/1";
+const TOKEN_TAG: &[u8] = b"ashlar/devnet-token/1";
+
+/// The data availability service's number in a devnet's ledger.
+pub const SERVICE: ServiceId = 1;
+/// The quorum that counts ether.
+pub const ETH_QUORUM: QuorumId = 0;
+/// The quorum that counts the token.
+pub const TOKEN_QUORUM: QuorumId = 1;
+/// Weight in [`ETH_QUORUM`] of a stake of one, in ether: a validator's.
+pub const ETH_UNIT: u64 = 32;
+/// Weight in [`TOKEN_QUORUM`] of a stake of one, in tokens.
+pub const TOKEN_UNIT: u64 = 1000;
+/// The largest stake of one operator.
+pub const MAX_STAKE: u64 = 1_000_000;
+/// Validators of one account; what is beyond them is stETH, because each validator is a transaction.
+const MAX_VALIDATORS: u64 = 16;
+/// Operators of a quorum.
+const MAX_OPERATORS: usize = 1024;
+
+/// An asset: its name, kind, price in ether (a share's weight, in units of 10^-18), and how much of it weighs
+/// [`ETH_UNIT`] ether. Prices divide evenly, so that weights are exact.
+struct Asset {
+    name: &'static str,
+    kind: StrategyKind,
+    price: u64,
+    unit: u64,
+}
+
+const ETHER: u64 = 1_000_000_000_000_000_000;
+
+/// By rising number from 1 on. The invented prices are near those of the real assets.
+const ASSETS: [Asset; 6] = [
+    Asset {
+        name: "native ETH",
+        kind: StrategyKind::NativeEth,
+        price: ETHER,
+        unit: 32 * 1000,
+    },
+    Asset {
+        name: "stETH",
+        kind: StrategyKind::Lst,
+        price: ETHER,
+        unit: 32 * 1000,
+    },
+    Asset {
+        name: "rETH",
+        kind: StrategyKind::Lst,
+        price: ETHER / 100 * 125,
+        unit: 25_600,
+    },
+    Asset {
+        name: "cbETH",
+        kind: StrategyKind::Lst,
+        price: ETHER / 1000 * 1024,
+        unit: 31_250,
+    },
+    Asset {
+        name: "ETH/stETH LP",
+        kind: StrategyKind::LpLst,
+        price: ETHER * 2,
+        unit: 16 * 1000,
+    },
+    Asset {
+        name: "EIGEN",
+        kind: StrategyKind::Other,
+        price: ETHER,
+        unit: TOKEN_UNIT * 1000,
+    },
+];
+const NATIVE: usize = 0;
+const STETH: usize = 1;
+/// The first so many are ether.
+const ETH_ASSETS: usize = 5;
+const TOKEN: usize = 5;
+
+fn strategy(asset: usize) -> StrategyId {
+    StrategyId::try_from(asset + 1).unwrap_or(StrategyId::MAX)
+}
+
+/// An operator of a devnet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevnetOperator {
+    /// Its account: most simply [`account_of`](crate::account_of) its network key.
+    pub account: Account,
+    /// Who delegates to it. May be its own account: then all of its stake is its own.
+    pub staker: Account,
+    /// Its BLS key.
+    pub bls_public_key: PublicKeyBytes,
+    /// Proof that it holds that key.
+    pub proof_of_possession: SignatureBytes,
+    /// Its TLS identity.
+    pub network_key: NetworkPublicKey,
+    /// `host:port`.
+    pub address: String,
+    /// Its stake, 1 to [`MAX_STAKE`]: only what it is to the others' counts.
+    pub stake: u64,
+}
+
+/// Who does what in a devnet's ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DevnetRoles {
+    /// Adds strategies, sets parameters.
+    pub admin: Account,
+    /// Submits reward roots.
+    pub reward_updater: Account,
+    /// Reports balances of all assets.
+    pub oracle: Account,
+    /// Owns the data availability service.
+    pub owner: Account,
+    /// Slashes; the ledger's service acts in its name upon evidence.
+    pub slasher: Account,
+    /// Ejects.
+    pub ejector: Account,
+}
+
+impl DevnetRoles {
+    /// One account for everything.
+    pub fn all(account: Account) -> Self {
+        Self {
+            admin: account,
+            reward_updater: account,
+            oracle: account,
+            owner: account,
+            slasher: account,
+            ejector: account,
+        }
+    }
+}
+
+/// What a devnet begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DevnetSpec {
+    /// The network's name, 1 to 64 bytes; part of what is signed.
+    pub network: String,
+    /// The first block: the first that has a table.
+    pub block: u64,
+    /// Delays; [`devnet_params`] for short ones.
+    pub params: Params,
+    /// Who does what.
+    pub roles: DevnetRoles,
+    /// The service's dispersers.
+    pub dispersers: Vec<Disperser>,
+    /// 1 to 1024.
+    pub operators: Vec<DevnetOperator>,
+}
+
+/// A devnet's ledger, to be begun with [`LedgerService::found`](crate::LedgerService::found).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Devnet {
+    /// The genesis.
+    pub genesis: Genesis,
+    /// What happens in the first block. Checked: the ledger takes all of them.
+    pub transactions: Vec<Transaction>,
+    /// The data availability service: [`SERVICE`].
+    pub service: ServiceId,
+    /// Its slasher.
+    pub slasher: Account,
+}
+
+impl Devnet {
+    /// Sets what a service's configuration has to know: whose evidence is taken, and that everybody may send
+    /// transactions.
+    pub fn configure(&self, config: &mut LedgerConfig) {
+        config.access.open = true;
+        config.evidence.service = self.service;
+        config.evidence.slasher = self.slasher;
+    }
+}
+
+/// Why there is no such devnet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DevnetError {
+    /// Too few or too many.
+    #[error("{got} operators, a devnet has 1 to {max}")]
+    Operators {
+        /// Given.
+        got: usize,
+        /// Allowed.
+        max: usize,
+    },
+    /// No stake, or too much.
+    #[error("operator {operator} has a stake of {got}, allowed are 1 to {max}")]
+    Stake {
+        /// Whose.
+        operator: OperatorId,
+        /// Given.
+        got: u64,
+        /// Allowed.
+        max: u64,
+    },
+    /// The ledger refuses a transaction: a key is used twice, a proof or an address is none, ….
+    #[error("transaction {place} ({kind}) is refused: {source}")]
+    Refused {
+        /// Its place, from 0 on.
+        place: usize,
+        /// What it does.
+        kind: &'static str,
+        /// Why.
+        source: Box<Refusal>,
+    },
+}
+
+impl Coded for DevnetError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Operators { .. } => "devnet.operators",
+            Self::Stake { .. } => "devnet.stake",
+            Self::Refused { source, .. } => source.code(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Refused { source, .. } => source.blame(),
+            _ => Blame::Caller,
+        }
+    }
+}
+
+/// A key of a devnet: of the role or person with this name, from one secret of 32 random bytes.
+pub fn devnet_key(secret: &[u8; 32], name: &str) -> NetworkKey {
+    NetworkKey::from_seed(sha256(&[KEY_TAG, secret, name.as_bytes()]))
+}
+
+/// Delays of `escrow` blocks (5 at least) for leaving, of one block for everything else, and slashes of up to 100 %.
+pub fn devnet_params(block_seconds: u64, escrow: u64) -> Params {
+    let escrow = escrow.max(5);
+    Params {
+        block_seconds: block_seconds.clamp(1, 3600),
+        withdrawal_delay: escrow,
+        deallocation_delay: escrow,
+        allocation_delay_change: 1,
+        slasher_delay: 1,
+        split_delay: 1,
+        root_delay: 1,
+        execution_window: escrow,
+        slash_cap: Wad::ONE,
+        report_interval: 1,
+        timing: Timing {
+            open_to_challenges: escrow - 4,
+            challenge: 1,
+            response: 1,
+            veto: 1,
+            margin: 1,
+        },
+    }
+}
+
+/// The genesis and the first transactions of a devnet: assets, the service with its quorums, and operators with the stakes asked
+/// for. All of them are applied once here, so that a ledger takes them.
+///
+/// # Errors
+///
+/// [`DevnetError`].
+pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
+    let got = spec.operators.len();
+    if got == 0 || got > MAX_OPERATORS {
+        return Err(DevnetError::Operators {
+            got,
+            max: MAX_OPERATORS,
+        });
+    }
+    for operator in &spec.operators {
+        if operator.stake == 0 || operator.stake > MAX_STAKE {
+            return Err(DevnetError::Stake {
+                operator: operator_id(&operator.bls_public_key),
+                got: operator.stake,
+                max: MAX_STAKE,
+            });
+        }
+    }
+    let genesis = Genesis {
+        network: spec.network.clone(),
+        block: spec.block,
+        admin: spec.roles.admin,
+        reward_updater: spec.roles.reward_updater,
+        params: spec.params.clone(),
+    };
+    let mut script = Script::default();
+    script.market(spec);
+    for (place, operator) in spec.operators.iter().enumerate() {
+        script.operator(place, operator);
+    }
+    let transactions = script.transactions;
+    let refused = |place, kind| {
+        move |source| DevnetError::Refused {
+            place,
+            kind,
+            source: Box::new(source),
+        }
+    };
+    let mut state = State::new(&genesis).map_err(refused(0, "genesis"))?;
+    for (place, transaction) in transactions.iter().enumerate() {
+        let kind = transaction.action.name();
+        state
+            .apply(spec.block, transaction)
+            .map_err(refused(place, kind))?;
+    }
+    Ok(Devnet {
+        genesis,
+        transactions,
+        service: SERVICE,
+        slasher: spec.roles.slasher,
+    })
+}
+
+#[derive(Default)]
+struct Script {
+    transactions: Vec<Transaction>,
+    validators: u64,
+}
+
+impl Script {
+    fn push(&mut self, sender: Account, action: Action) {
+        self.transactions.push(Transaction { sender, action });
+    }
+
+    /// Assets, the service, its quorums.
+    fn market(&mut self, spec: &DevnetSpec) {
+        let roles = &spec.roles;
+        for asset in &ASSETS {
+            let native = asset.kind == StrategyKind::NativeEth;
+            self.push(
+                roles.admin,
+                Action::AddStrategy {
+                    name: asset.name.into(),
+                    kind: asset.kind,
+                    asset: if native {
+                        Account([0; 20])
+                    } else {
+                        token(asset.name)
+                    },
+                    oracle: roles.oracle,
+                },
+            );
+        }
+        self.push(
+            roles.owner,
+            Action::RegisterService {
+                name: "ashlar".into(),
+                conditions: "Two batches signed under one number of a disperser; a signed answer that contradicts the commitment; \
+                             a signed batch that breaks the rules; a custody challenge without an answer."
+                    .into(),
+                slasher: roles.slasher,
+                resolver: None,
+                veto_window: 0,
+                slash_cap: spec.params.slash_cap,
+                ejector: roles.ejector,
+                dispersers: spec.dispersers.clone(),
+            },
+        );
+        let all = |assets: std::ops::Range<usize>| -> Vec<QuorumStrategy> {
+            ASSETS
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| assets.contains(place))
+                .map(|(place, asset)| QuorumStrategy {
+                    strategy: strategy(place),
+                    multiplier: asset.price.into(),
+                })
+                .collect()
+        };
+        for (quorum, strategies) in [
+            (ETH_QUORUM, all(0..ETH_ASSETS)),
+            (TOKEN_QUORUM, all(TOKEN..TOKEN + 1)),
+        ] {
+            self.push(
+                roles.owner,
+                Action::AddQuorum {
+                    service: SERVICE,
+                    quorum,
+                    config: QuorumConfig {
+                        strategies,
+                        minimum_weight: Amount::ZERO,
+                        maximum_operators: 1024,
+                        churn_bps: 11_000,
+                        ejection_bps: 3333,
+                        ejection_window: 100,
+                        ejection_cooldown: 10,
+                        redistribute_to: None,
+                    },
+                },
+            );
+        }
+    }
+
+    /// An operator: half of its ether in one asset of its own, half in the next one from its staker, and the staker's token.
+    fn operator(&mut self, place: usize, operator: &DevnetOperator) {
+        let account = operator.account;
+        self.push(
+            account,
+            Action::RegisterOperator {
+                bls_public_key: operator.bls_public_key,
+                proof_of_possession: operator.proof_of_possession,
+                network_key: operator.network_key,
+                address: operator.address.clone(),
+                allocation_delay: 0,
+            },
+        );
+        let of_staker = operator.stake / 2;
+        let first = place % ETH_ASSETS;
+        let second = (place + 1) % ETH_ASSETS;
+        let mut used = Vec::new();
+        self.deposit(account, first, operator.stake - of_staker, &mut used);
+        self.deposit(operator.staker, second, of_staker, &mut used);
+        self.deposit(operator.staker, TOKEN, operator.stake, &mut used);
+        if operator.staker != account {
+            let id = operator_id(&operator.bls_public_key);
+            self.push(operator.staker, Action::Delegate { operator: id });
+        }
+        used.sort_unstable();
+        used.dedup();
+        for asset in used {
+            let quorum = if asset == TOKEN {
+                TOKEN_QUORUM
+            } else {
+                ETH_QUORUM
+            };
+            self.push(
+                account,
+                Action::Allocate {
+                    service: SERVICE,
+                    quorum,
+                    strategy: strategy(asset),
+                    magnitude: Wad::ONE,
+                },
+            );
+        }
+        for quorum in [ETH_QUORUM, TOKEN_QUORUM] {
+            self.push(
+                account,
+                Action::OptIn {
+                    service: SERVICE,
+                    quorum,
+                },
+            );
+        }
+    }
+
+    /// So many units of an asset.
+    fn deposit(&mut self, who: Account, asset: usize, units: u64, used: &mut Vec<usize>) {
+        if units == 0 {
+            return;
+        }
+        used.push(asset);
+        if asset == NATIVE {
+            let validators = units.min(MAX_VALIDATORS);
+            for _ in 0..validators {
+                self.validators += 1;
+                let validator = self.validators;
+                let strategy = strategy(NATIVE);
+                self.push(
+                    who,
+                    Action::AddValidator {
+                        strategy,
+                        validator,
+                    },
+                );
+            }
+            self.deposit(who, STETH, units - validators, used);
+            return;
+        }
+        let unit = ASSETS.get(asset).map_or(0, |asset| asset.unit);
+        // In thousandths of a token.
+        let amount = u128::from(unit) * u128::from(units) * u128::from(ETHER / 1000);
+        self.push(
+            who,
+            Action::Deposit {
+                strategy: strategy(asset),
+                amount: amount.into(),
+            },
+        );
+    }
+}
+
+/// An invented token's contract.
+fn token(name: &str) -> Account {
+    let mut account = [0; 20];
+    let digest = sha256(&[TOKEN_TAG, name.as_bytes()]);
+    let (first, _) = digest.split_at(account.len());
+    account.copy_from_slice(first);
+    Account(account)
+}
+
+#[cfg(test)]
+mod tests;
