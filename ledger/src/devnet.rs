@@ -1,9 +1,11 @@
 //! Ledgers for networks that live for minutes: what such a network begins with, as real transactions.
 //!
 //! Every operator restakes: it registers, deposits one asset itself and has another one delegated by its staker, allocates all of it
-//! to the data availability service, and opts in to both quorums. Quorum 0 counts ether in its restaked forms, each by
-//! its price; quorum 1 counts a token like EIGEN. Amounts are such that in both quorums the weights are to each other
-//! exactly as the stakes that were asked for.
+//! to the data availability service, and opts in to its quorums. Quorum 0 counts ether in its restaked forms, each by
+//! its price; quorum 1 counts a token like EIGEN, further quorums one token each. Amounts are such that in every quorum the weights
+//! are to each other exactly as the stakes that were asked for.
+
+use std::borrow::Cow;
 
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
 use ashlar_crypto::hash::sha256;
@@ -24,13 +26,15 @@ const TOKEN_TAG: &[u8] = b"ashlar/devnet-token/1";
 pub const SERVICE: ServiceId = 1;
 /// The quorum that counts ether.
 pub const ETH_QUORUM: QuorumId = 0;
-/// The quorum that counts the token.
+/// The first quorum that counts a token.
 pub const TOKEN_QUORUM: QuorumId = 1;
+/// Quorums of a devnet at most.
+pub const MAX_QUORUMS: usize = 16;
 /// Weight in [`ETH_QUORUM`] of a stake of one, in ether: a validator's.
 pub const ETH_UNIT: u64 = 32;
-/// Weight in [`TOKEN_QUORUM`] of a stake of one, in tokens.
+/// Weight of a stake of one in the quorums from [`TOKEN_QUORUM`] on, in tokens.
 pub const TOKEN_UNIT: u64 = 1000;
-/// The largest stake of one operator.
+/// The largest stake of one operator in a quorum.
 pub const MAX_STAKE: u64 = 1_000_000;
 /// Validators of one account; what is beyond them is stETH, because each validator is a transaction.
 const MAX_VALIDATORS: u64 = 16;
@@ -40,7 +44,7 @@ const MAX_OPERATORS: usize = 1024;
 /// An asset: its name, kind, price in ether (a share's weight, in units of 10^-18), and how much of it weighs
 /// [`ETH_UNIT`] ether. Prices divide evenly, so that weights are exact.
 struct Asset {
-    name: &'static str,
+    name: Cow<'static, str>,
     kind: StrategyKind,
     price: u64,
     unit: u64,
@@ -48,50 +52,45 @@ struct Asset {
 
 const ETHER: u64 = 1_000_000_000_000_000_000;
 
-/// By rising number from 1 on. The invented prices are near those of the real assets.
-const ASSETS: [Asset; 6] = [
-    Asset {
-        name: "native ETH",
-        kind: StrategyKind::NativeEth,
-        price: ETHER,
-        unit: 32 * 1000,
-    },
-    Asset {
-        name: "stETH",
-        kind: StrategyKind::Lst,
-        price: ETHER,
-        unit: 32 * 1000,
-    },
-    Asset {
-        name: "rETH",
-        kind: StrategyKind::Lst,
-        price: ETHER / 100 * 125,
-        unit: 25_600,
-    },
-    Asset {
-        name: "cbETH",
-        kind: StrategyKind::Lst,
-        price: ETHER / 1000 * 1024,
-        unit: 31_250,
-    },
-    Asset {
-        name: "ETH/stETH LP",
-        kind: StrategyKind::LpLst,
-        price: ETHER * 2,
-        unit: 16 * 1000,
-    },
-    Asset {
-        name: "EIGEN",
-        kind: StrategyKind::Other,
-        price: ETHER,
-        unit: TOKEN_UNIT * 1000,
-    },
+/// Five forms of ether: name, kind, price, thousandths that weigh [`ETH_UNIT`]. The invented prices are near those of the real
+/// assets.
+const ETH_ASSETS: [(&str, StrategyKind, u64, u64); 5] = [
+    ("native ETH", StrategyKind::NativeEth, ETHER, 32 * 1000),
+    ("stETH", StrategyKind::Lst, ETHER, 32 * 1000),
+    ("rETH", StrategyKind::Lst, ETHER / 100 * 125, 25_600),
+    ("cbETH", StrategyKind::Lst, ETHER / 1000 * 1024, 31_250),
+    ("ETH/stETH LP", StrategyKind::LpLst, ETHER * 2, 16 * 1000),
 ];
 const NATIVE: usize = 0;
 const STETH: usize = 1;
-/// The first so many are ether.
-const ETH_ASSETS: usize = 5;
-const TOKEN: usize = 5;
+
+/// By rising number from 1 on: those of quorum 0, then one for each further quorum.
+fn assets(quorums: usize) -> Vec<Asset> {
+    let ether = ETH_ASSETS.map(|(name, kind, price, unit)| Asset {
+        name: name.into(),
+        kind,
+        price,
+        unit,
+    });
+    let tokens = (1..quorums).map(|quorum| Asset {
+        name: match quorum {
+            1 => "EIGEN".into(),
+            _ => format!("token {quorum}").into(),
+        },
+        kind: StrategyKind::Other,
+        price: ETHER,
+        unit: TOKEN_UNIT * 1000,
+    });
+    ether.into_iter().chain(tokens).collect()
+}
+
+/// The places of the assets that a quorum counts.
+fn assets_of(quorum: usize) -> std::ops::Range<usize> {
+    match quorum {
+        0 => 0..ETH_ASSETS.len(),
+        _ => ETH_ASSETS.len() + quorum - 1..ETH_ASSETS.len() + quorum,
+    }
+}
 
 fn strategy(asset: usize) -> StrategyId {
     StrategyId::try_from(asset + 1).unwrap_or(StrategyId::MAX)
@@ -112,8 +111,9 @@ pub struct DevnetOperator {
     pub network_key: NetworkPublicKey,
     /// `host:port`.
     pub address: String,
-    /// Its stake, 1 to [`MAX_STAKE`]: only what it is to the others' counts.
-    pub stake: u64,
+    /// Its stake in each quorum from 0 on, up to [`MAX_STAKE`]: only what it is to the others' counts. Zero, or nothing at all:
+    /// it is not in that quorum.
+    pub stakes: Vec<u64>,
 }
 
 /// Who does what in a devnet's ledger.
@@ -198,7 +198,17 @@ pub enum DevnetError {
         /// Allowed.
         max: usize,
     },
-    /// No stake, or too much.
+    /// More than a devnet has.
+    #[error("operator {operator} has stakes in {got} quorums, a devnet has {max} at most")]
+    Quorums {
+        /// Whose.
+        operator: OperatorId,
+        /// Given.
+        got: usize,
+        /// Allowed.
+        max: usize,
+    },
+    /// No stake in any quorum, or too much in one.
     #[error("operator {operator} has a stake of {got}, allowed are 1 to {max}")]
     Stake {
         /// Whose.
@@ -224,6 +234,7 @@ impl Coded for DevnetError {
     fn code(&self) -> &'static str {
         match self {
             Self::Operators { .. } => "devnet.operators",
+            Self::Quorums { .. } => "devnet.quorums",
             Self::Stake { .. } => "devnet.stake",
             Self::Refused { source, .. } => source.code(),
         }
@@ -281,10 +292,19 @@ pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
         });
     }
     for operator in &spec.operators {
-        if operator.stake == 0 || operator.stake > MAX_STAKE {
+        let id = operator_id(&operator.bls_public_key);
+        if operator.stakes.len() > MAX_QUORUMS {
+            return Err(DevnetError::Quorums {
+                operator: id,
+                got: operator.stakes.len(),
+                max: MAX_QUORUMS,
+            });
+        }
+        let most = operator.stakes.iter().copied().max().unwrap_or_default();
+        if most == 0 || most > MAX_STAKE {
             return Err(DevnetError::Stake {
-                operator: operator_id(&operator.bls_public_key),
-                got: operator.stake,
+                operator: id,
+                got: most,
                 max: MAX_STAKE,
             });
         }
@@ -296,8 +316,14 @@ pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
         reward_updater: spec.roles.reward_updater,
         params: spec.params.clone(),
     };
-    let mut script = Script::default();
-    script.market(spec);
+    let quorums = spec.operators.iter().map(|operator| operator.stakes.len());
+    let quorums = quorums.max().unwrap_or_default();
+    let mut script = Script {
+        assets: assets(quorums),
+        transactions: Vec::new(),
+        validators: 0,
+    };
+    script.market(spec, quorums);
     for (place, operator) in spec.operators.iter().enumerate() {
         script.operator(place, operator);
     }
@@ -324,8 +350,8 @@ pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
     })
 }
 
-#[derive(Default)]
 struct Script {
+    assets: Vec<Asset>,
     transactions: Vec<Transaction>,
     validators: u64,
 }
@@ -336,23 +362,23 @@ impl Script {
     }
 
     /// Assets, the service, its quorums.
-    fn market(&mut self, spec: &DevnetSpec) {
+    fn market(&mut self, spec: &DevnetSpec, quorums: usize) {
         let roles = &spec.roles;
-        for asset in &ASSETS {
-            let native = asset.kind == StrategyKind::NativeEth;
-            self.push(
-                roles.admin,
-                Action::AddStrategy {
-                    name: asset.name.into(),
-                    kind: asset.kind,
-                    asset: if native {
-                        Account([0; 20])
-                    } else {
-                        token(asset.name)
-                    },
-                    oracle: roles.oracle,
+        let strategies: Vec<Action> = self
+            .assets
+            .iter()
+            .map(|asset| Action::AddStrategy {
+                name: asset.name.clone().into_owned(),
+                kind: asset.kind,
+                asset: match asset.kind {
+                    StrategyKind::NativeEth => Account([0; 20]),
+                    _ => token(&asset.name),
                 },
-            );
+                oracle: roles.oracle,
+            })
+            .collect();
+        for action in strategies {
+            self.push(roles.admin, action);
         }
         self.push(
             roles.owner,
@@ -369,21 +395,15 @@ impl Script {
                 dispersers: spec.dispersers.clone(),
             },
         );
-        let all = |assets: std::ops::Range<usize>| -> Vec<QuorumStrategy> {
-            ASSETS
-                .iter()
-                .enumerate()
-                .filter(|(place, _)| assets.contains(place))
-                .map(|(place, asset)| QuorumStrategy {
-                    strategy: strategy(place),
-                    multiplier: asset.price.into(),
+        for (number, quorum) in (0..quorums).zip(0u8..) {
+            let strategies = assets_of(number)
+                .filter_map(|place| {
+                    Some(QuorumStrategy {
+                        strategy: strategy(place),
+                        multiplier: self.assets.get(place)?.price.into(),
+                    })
                 })
-                .collect()
-        };
-        for (quorum, strategies) in [
-            (ETH_QUORUM, all(0..ETH_ASSETS)),
-            (TOKEN_QUORUM, all(TOKEN..TOKEN + 1)),
-        ] {
+                .collect();
             self.push(
                 roles.owner,
                 Action::AddQuorum {
@@ -404,7 +424,7 @@ impl Script {
         }
     }
 
-    /// An operator: half of its ether in one asset of its own, half in the next one from its staker, and the staker's token.
+    /// An operator: half of its ether in one asset of its own, half in the next one from its staker, and the staker's tokens.
     fn operator(&mut self, place: usize, operator: &DevnetOperator) {
         let account = operator.account;
         self.push(
@@ -417,36 +437,42 @@ impl Script {
                 allocation_delay: 0,
             },
         );
-        let of_staker = operator.stake / 2;
-        let first = place % ETH_ASSETS;
-        let second = (place + 1) % ETH_ASSETS;
+        // What is in the pools in the end, by quorum.
         let mut used = Vec::new();
-        self.deposit(account, first, operator.stake - of_staker, &mut used);
-        self.deposit(operator.staker, second, of_staker, &mut used);
-        self.deposit(operator.staker, TOKEN, operator.stake, &mut used);
+        for (number, &stake) in operator.stakes.iter().enumerate() {
+            let mut assets = Vec::new();
+            if number == 0 {
+                let of_staker = stake / 2;
+                let count = ETH_ASSETS.len();
+                self.deposit(account, place % count, stake - of_staker, &mut assets);
+                self.deposit(operator.staker, (place + 1) % count, of_staker, &mut assets);
+            } else {
+                let token = assets_of(number).start;
+                self.deposit(operator.staker, token, stake, &mut assets);
+            }
+            assets.sort_unstable();
+            assets.dedup();
+            used.push(assets);
+        }
         if operator.staker != account {
             let id = operator_id(&operator.bls_public_key);
             self.push(operator.staker, Action::Delegate { operator: id });
         }
-        used.sort_unstable();
-        used.dedup();
-        for asset in used {
-            let quorum = if asset == TOKEN {
-                TOKEN_QUORUM
-            } else {
-                ETH_QUORUM
-            };
-            self.push(
-                account,
-                Action::Allocate {
-                    service: SERVICE,
-                    quorum,
-                    strategy: strategy(asset),
-                    magnitude: Wad::ONE,
-                },
-            );
-        }
-        for quorum in [ETH_QUORUM, TOKEN_QUORUM] {
+        for (quorum, assets) in (0u8..).zip(used) {
+            if assets.is_empty() {
+                continue;
+            }
+            for asset in assets {
+                self.push(
+                    account,
+                    Action::Allocate {
+                        service: SERVICE,
+                        quorum,
+                        strategy: strategy(asset),
+                        magnitude: Wad::ONE,
+                    },
+                );
+            }
             self.push(
                 account,
                 Action::OptIn {
@@ -480,7 +506,7 @@ impl Script {
             self.deposit(who, STETH, units - validators, used);
             return;
         }
-        let unit = ASSETS.get(asset).map_or(0, |asset| asset.unit);
+        let unit = self.assets.get(asset).map_or(0, |asset| asset.unit);
         // In thousandths of a token.
         let amount = u128::from(unit) * u128::from(units) * u128::from(ETHER / 1000);
         self.push(

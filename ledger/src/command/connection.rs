@@ -18,16 +18,15 @@ const MAX_ITEMS: usize = 1_000_000;
 /// Which ledger to talk to.
 #[derive(Clone, Debug, Args)]
 pub struct ConnectionArgs {
-    /// Address of the ledger's service
+    /// Address of the ledger's service [default: http://127.0.0.1:7600, or that of the devnet in .ashlar/devnet]
     #[arg(
         long,
         global = true,
         value_name = "URL",
         env = "ASHLAR_LEDGER",
-        default_value = DEFAULT_URL,
         hide_env_values = true
     )]
-    pub ledger: String,
+    pub ledger: Option<String>,
     /// Seconds to wait for the service, all attempts together
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 20,
         value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -46,8 +45,9 @@ impl Connection {
     /// # Errors
     /// The address is none, or the operating system gives no resources.
     pub fn new(args: &ConnectionArgs) -> CommandResult<Self> {
-        let base = args.ledger.parse::<reqwest::Url>().map_err(|error| {
-            CommandError::usage(format!("{:?} is no address of a ledger", args.ledger))
+        let url = args.ledger.as_deref().unwrap_or(DEFAULT_URL);
+        let base = url.parse::<reqwest::Url>().map_err(|error| {
+            CommandError::usage(format!("{url:?} is no address of a ledger"))
                 .because(error.to_string())
                 .next(format!("write it as {DEFAULT_URL}"))
         })?;

@@ -18,7 +18,7 @@ fn operator(index: u8, stake: u64) -> DevnetOperator {
         proof_of_possession: bls.prove_possession().to_bytes(),
         network_key: network,
         address: format!("127.0.0.1:{}", 7000 + u16::from(index)),
-        stake,
+        stakes: vec![stake; 2],
     }
 }
 
@@ -68,7 +68,7 @@ fn weights_are_exactly_as_asked_for_from_the_first_block_on() {
                 let index = table.find(&operator_id(&operator.bls_public_key)).unwrap();
                 let entry = &table.operators()[index as usize];
                 let weight = |unit: u64| {
-                    Stake::from(operator.stake) * Stake::from(unit) * Stake::from(ETHER)
+                    Stake::from(operator.stakes[0]) * Stake::from(unit) * Stake::from(ETHER)
                 };
                 assert_eq!(entry.stake(ETH_QUORUM), weight(ETH_UNIT));
                 assert_eq!(entry.stake(TOKEN_QUORUM), weight(TOKEN_UNIT));
@@ -78,6 +78,28 @@ fn weights_are_exactly_as_asked_for_from_the_first_block_on() {
             state.check_books().unwrap();
         }
     }
+}
+
+#[test]
+fn stakes_may_differ_by_quorum_and_a_quorum_may_be_left_out() {
+    let mut spec = spec(&[1; 4]);
+    let stakes = [vec![5, 0, 7], vec![0, 3, 1], vec![2], vec![1, 1, 1]];
+    for (operator, stakes) in spec.operators.iter_mut().zip(&stakes) {
+        operator.stakes.clone_from(stakes);
+    }
+    let state = state(&devnet_genesis(&spec).unwrap());
+    let table = state.table_at(SERVICE, 0).unwrap();
+    assert_eq!(table.quorums().collect::<Vec<_>>(), [0, 1, 2]);
+    for operator in &spec.operators {
+        let index = table.find(&operator_id(&operator.bls_public_key)).unwrap();
+        let entry = &table.operators()[index as usize];
+        for (quorum, unit) in [(0, ETH_UNIT), (1, TOKEN_UNIT), (2, TOKEN_UNIT)] {
+            let stake = operator.stakes.get(usize::from(quorum)).copied();
+            let weight = Stake::from(stake.unwrap_or(0)) * Stake::from(unit) * Stake::from(ETHER);
+            assert_eq!(entry.stake(quorum), weight, "quorum {quorum}");
+        }
+    }
+    state.check_books().unwrap();
 }
 
 #[test]
@@ -116,6 +138,9 @@ fn what_makes_no_devnet_is_refused() {
     assert_eq!(code(&spec(&[])), "devnet.operators");
     assert_eq!(code(&spec(&[1, 0])), "devnet.stake");
     assert_eq!(code(&spec(&[MAX_STAKE + 1])), "devnet.stake");
+    let mut many = spec(&[1]);
+    many.operators[0].stakes = vec![1; MAX_QUORUMS + 1];
+    assert_eq!(code(&many), "devnet.quorums");
     let mut twice = spec(&[1, 2]);
     twice.operators[1] = twice.operators[0].clone();
     assert_eq!(code(&twice), "operator.account_taken");

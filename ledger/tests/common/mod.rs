@@ -82,7 +82,7 @@ pub fn spec(stakes: &[u64]) -> DevnetSpec {
                     proof_of_possession: bls.prove_possession().to_bytes(),
                     network_key: public(&operator_key(index)),
                     address: format!("127.0.0.1:{}", 7000 + u16::from(index)),
-                    stake: *stake,
+                    stakes: vec![*stake; 2],
                 }
             })
             .collect(),
