@@ -381,7 +381,10 @@ impl SignedStake {
     pub fn text(&self) -> String {
         format!(
             "  quorum {}: {} of {} stake signed, {:.2} %",
-            self.quorum, self.signed, self.total, self.percent
+            self.quorum,
+            crate::ui::stake(&self.signed),
+            crate::ui::stake(&self.total),
+            self.percent
         )
     }
 }

@@ -1,7 +1,11 @@
 //! `ashlar demo`: the whole promise on one machine. A file is posted and certified; operators that hold as much stake as
-//! the safety threshold allows are killed, the disperser is stopped; the file is rebuilt from the operators that are left.
+//! the safety threshold allows are killed, the disperser is stopped; the file is rebuilt from the operators that are left. In the
+//! end one of them signs two batches under one number, and is slashed for it.
+
+mod slashing;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ashlar_crypto::sha256;
@@ -80,6 +84,7 @@ struct DemoOut {
     report: ashlar_retriever::Report,
     rebuilt_sha256: String,
     equal: bool,
+    slashed: slashing::Slashed,
     steps: Vec<Step>,
 }
 
@@ -132,12 +137,13 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
 
     let plan = Plan::new(Some(args.operators), Some(QUORUMS), &[])?;
     steps.begin(format!(
-        "starting {} operators and a disperser, each a process of its own",
+        "starting a ledger, {} operators and a disperser, each a process of its own",
         args.operators
     ));
     let started = Instant::now();
     let quiet = Ui { quiet: true, ..ui };
-    let mut devnet = Devnet::start(quiet, &folder.path.join("devnet"), Some(&plan), &plan).await?;
+    let mut devnet =
+        Devnet::start(quiet, &folder.path.join("devnet"), Some(&plan), &plan, true).await?;
     steps.end("devnet ready", started);
     let table = open_table(&devnet.file.table)?;
 
@@ -215,7 +221,7 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     let out = folder.path.join("rebuilt");
     let fetch = Fetch {
         from: Source::Operators,
-        stake: Some(table),
+        stake: Some(Arc::clone(&table)),
         relays: Vec::new(),
         deadline: std::time::Duration::from_secs(120),
     };
@@ -230,6 +236,27 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
             "0x{}",
             hex::encode(sha256(&[&files::read(&payload_file, 1 << 30)?]))
         );
+
+    let dishonest = (0..plan.operators())
+        .filter(|index| !victims.contains(index))
+        .max_by_key(|&index| plan.of_operator(index))
+        .and_then(|index| devnet.file.nodes.get(index))
+        .ok_or_else(|| {
+            CliError::new(
+                Exit::Failure,
+                "demo.slashing",
+                "no operator is left to slash",
+            )
+        })?;
+    steps.begin(format!(
+        "operator {} signs a second batch under the same number; the ledger gets both signatures",
+        dishonest.index
+    ));
+    let started = Instant::now();
+    let header = verified.batch_header();
+    let slashed = slashing::double_sign(&devnet.file, dishonest, header, &table).await?;
+    ui.note(slashed.text().trim_end());
+    steps.end("operator slashed", started);
 
     steps.begin("stopping what is left".to_owned());
     let started = Instant::now();
@@ -254,6 +281,7 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
         report,
         rebuilt_sha256: rebuilt_digest,
         equal,
+        slashed,
         steps: steps.steps,
     };
     if !result.equal {
@@ -333,6 +361,7 @@ fn make_payload() -> CliResult<Vec<u8>> {
         "disperser",
         "retriever",
         "client",
+        "ledger",
         "cli",
     ] {
         collect(&Path::new(folder).join("src"), &mut sources);
@@ -441,7 +470,10 @@ fn certificate_text(
     for signed in &checked.signed {
         lines.push(format!(
             "  quorum {}     {} of {} stake signed, {:.2} %",
-            signed.quorum, signed.signed, signed.total, signed.percent
+            signed.quorum,
+            ui::stake(&signed.signed),
+            ui::stake(&signed.total),
+            signed.percent
         ));
     }
     lines.push(format!(
@@ -473,8 +505,22 @@ impl DemoOut {
             .iter()
             .map(|killed| killed.operator.to_string())
             .collect();
+        let falls: Vec<String> = self
+            .slashed
+            .quorums
+            .iter()
+            .map(|fall| {
+                let [was, is] = &fall.stake;
+                format!(
+                    "quorum {} {} → {}",
+                    fall.quorum,
+                    ui::stake(was),
+                    ui::stake(is)
+                )
+            })
+            .collect();
         format!(
-            "\n{}\nposted   {}  {} bytes\nrebuilt  {}  from {} operators, {} fetched\nkilled   operators {} with {} of the stake; the disperser was stopped\n\nequal: the file survived.\n",
+            "\n{}\nposted   {}  {} bytes\nrebuilt  {}  from {} operators, {} fetched\nkilled   operators {} with {} of the stake; the disperser was stopped\nslashed  operator {}: {}\n\nequal: the file survived.\n",
             ui::table(&rows, &[false, true]),
             self.payload_sha256,
             self.payload_bytes,
@@ -487,6 +533,8 @@ impl DemoOut {
             ui::bytes(self.report.bytes_fetched),
             each.join(", "),
             percent.join(" / "),
+            self.slashed.operator,
+            falls.join(", "),
         )
     }
 }

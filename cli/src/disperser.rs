@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::keystore::Cost;
 use ashlar_disperser::{Disperser, DisperserConfig};
+use ashlar_stake::TableLocation;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::context::{DisperserOption, open_table};
+use crate::context::{DisperserOption, follow_table};
 use crate::daemon::{self, Stop};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
@@ -59,14 +60,14 @@ pub struct InitArgs {
     /// The number under which it will be registered
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub id: u32,
-    /// The operator table that it will follow
+    /// The operator tables that it will follow: a file, or http://HOST:PORT/v1/services/NUMBER on a restaking ledger
     #[arg(
         long,
-        value_name = "FILE",
+        value_name = "FILE|URL",
         env = "ASHLAR_TABLE",
         hide_env_values = true
     )]
-    pub table: PathBuf,
+    pub table: TableLocation,
     /// A file whose first line is the password for the key [default: ask]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
@@ -91,8 +92,8 @@ pub struct RunArgs {
 pub struct Settings {
     /// TCP address.
     pub http: String,
-    /// The operator table.
-    pub table: PathBuf,
+    /// The operator tables.
+    pub table: TableLocation,
 }
 
 /// Runs `ashlar disperser`.
@@ -147,7 +148,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     };
     let mut config = DisperserConfig::default();
     config.listen.http = args.http;
-    config.paths.operators = absolute(&args.table)?;
+    config.paths.operators = crate::context::absolute(&args.table)?;
     if let Some(path) = &args.password_file {
         config.paths.password_file = absolute(path)?;
     }
@@ -201,7 +202,7 @@ async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     )?;
     let key = keys::open_network(&config.paths.network_key, &password)?;
     drop(password);
-    let stake = open_table(&config.paths.operators)?;
+    let stake = follow_table(&config.paths.operators)?;
     let disperser = Disperser::start(config, key, stake)
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the disperser could not start", &error))?;

@@ -1,4 +1,4 @@
-//! The `ashlar` command: devnet, put, get, cert, node, disperser, keys, operators, bench, demo.
+//! The `ashlar` command: devnet, put, get, cert, node, disperser, keys, operators, stake, bench, demo.
 //!
 //! One file for each command group holds its options and what it does. Data goes to standard output, everything else
 //! to standard error; `--json` makes both machine-readable. Exit codes are those of [`error::Exit`].
@@ -19,6 +19,7 @@ pub mod node;
 pub mod operators;
 pub mod put;
 pub mod reference;
+pub mod stake;
 pub mod ui;
 
 use std::process::ExitCode;
@@ -41,7 +42,8 @@ Examples:
   ashlar demo                                    see all of it work on this machine, in a minute
   ashlar devnet                                  8 operators and a disperser, until Ctrl-C
   ashlar put block.bin --cert block.cert         in another terminal, same folder
-  ashlar get --cert block.cert -o copy.bin --from operators";
+  ashlar get --cert block.cert -o copy.bin --from operators
+  ashlar stake show operators                    the stake behind the signatures";
 
 /// Ashlar, a data availability layer: post a blob, get a certificate signed by restaked operators, rebuild the blob from
 /// any third of them.
@@ -94,6 +96,8 @@ pub enum Command {
     Keys(keys::KeysArgs),
     /// Look at the operator table
     Operators(operators::OperatorsArgs),
+    /// The restaking ledger: stake, delegate, register, slash, ask; run one
+    Stake(Box<ashlar_ledger::command::StakeArgs>),
     /// Measure how fast this machine is, next to the peers
     Bench(bench::BenchArgs),
     /// Prove it on this machine: post a file, kill operators, rebuild it from the rest
@@ -162,14 +166,17 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn run(cli: Cli, ui: Ui) -> CliResult {
     // Daemons log what they do; the other commands speak for themselves and log only what goes wrong.
-    let daemon = matches!(
-        cli.command,
-        Command::Node(node::NodeArgs {
-            command: node::NodeCommand::Run(_)
-        }) | Command::Disperser(disperser::DisperserArgs {
-            command: disperser::DisperserCommand::Run(_)
-        })
-    );
+    let daemon = match &cli.command {
+        Command::Stake(args) => args.command.is_service(),
+        command => matches!(
+            command,
+            Command::Node(node::NodeArgs {
+                command: node::NodeCommand::Run(_)
+            }) | Command::Disperser(disperser::DisperserArgs {
+                command: disperser::DisperserCommand::Run(_)
+            })
+        ),
+    };
     daemon::start_logging(&cli, daemon);
     // The tables of who may serve what are data; a build that breaks them must not start anything.
     ashlar_proto::check_table().map_err(|error| {
@@ -188,6 +195,7 @@ fn run(cli: Cli, ui: Ui) -> CliResult {
         Command::Disperser(args) => disperser::run(ui, args),
         Command::Keys(args) => keys::run(ui, args),
         Command::Operators(args) => operators::run(ui, args),
+        Command::Stake(args) => stake::run(ui, *args),
         Command::Bench(args) => bench::run(ui, args),
         Command::Demo(args) => daemon::block_on(demo::run(ui, args)),
     }

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::keystore::Cost;
 use ashlar_node::{Node, NodeConfig, NodeKeys};
+use ashlar_stake::TableLocation;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::context::{devnet_here, open_table};
+use crate::context::{devnet_here, follow_table};
 use crate::daemon::{self, Stop};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
@@ -62,14 +63,14 @@ pub struct InitArgs {
     /// Where to listen for the operator's own HTTP, TCP
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7480")]
     pub http: std::net::SocketAddr,
-    /// The operator table that the node will follow
+    /// The operator tables that the node will follow: a file, or http://HOST:PORT/v1/services/NUMBER on a restaking ledger
     #[arg(
         long,
-        value_name = "FILE",
+        value_name = "FILE|URL",
         env = "ASHLAR_TABLE",
         hide_env_values = true
     )]
-    pub table: PathBuf,
+    pub table: TableLocation,
     /// A file whose first line is the password for the keys [default: ask]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
@@ -107,8 +108,8 @@ pub struct Settings {
     pub quic: String,
     /// TCP address.
     pub http: String,
-    /// The operator table.
-    pub table: PathBuf,
+    /// The operator tables.
+    pub table: TableLocation,
 }
 
 /// Runs `ashlar node`.
@@ -178,8 +179,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     for path in [&config_path, &bls_path, &network_path] {
         keys::refuse_existing(path)?;
     }
-    let table = std::path::absolute(&args.table)
-        .map_err(|error| CliError::io(format!("could not use {}", args.table.display()), &error))?;
+    let table = crate::context::absolute(&args.table)?;
     let password = files::password(
         args.password_file.as_deref(),
         "Password for the node's new keys",
@@ -248,7 +248,7 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
         network: keys::open_network(&config.paths.network_key, &password)?,
     };
     drop(password);
-    let stake = open_table(&config.paths.operators)?;
+    let stake = follow_table(&config.paths.operators)?;
     let node = Node::start(config, keys, stake)
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the node could not start", &error))?;

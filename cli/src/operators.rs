@@ -215,7 +215,7 @@ impl TableOut {
                     short(&operator.operator_id.to_string()),
                     operator.address.clone(),
                     stake.quorum.to_string(),
-                    stake.stake.clone(),
+                    ui::stake(&stake.stake),
                     format!("{:.2} %", stake.percent),
                     stake.chunks.to_string(),
                 ]);
@@ -224,7 +224,7 @@ impl TableOut {
         let totals: Vec<String> = self
             .totals
             .iter()
-            .map(|total| format!("quorum {}: {}", total.quorum, total.total))
+            .map(|total| format!("quorum {}: {}", total.quorum, ui::stake(&total.total)))
             .collect();
         let dispersers: Vec<String> = self
             .dispersers

@@ -105,6 +105,29 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// A stake in decimal as a person reads it: those of real assets count 10⁻¹⁸ of a token, `2400000000000000000000` is
+/// `2400e18`. Small numbers and fractions beyond a thousandth stay as they are.
+pub fn stake(decimal: &str) -> String {
+    const DIGITS: usize = 18;
+    let Some((whole, rest)) = decimal
+        .len()
+        .checked_sub(DIGITS)
+        .and_then(|at| decimal.split_at_checked(at))
+        .filter(|(whole, _)| !whole.is_empty())
+    else {
+        return decimal.to_owned();
+    };
+    match rest.split_at_checked(3) {
+        Some((thousandths, below)) if below.bytes().all(|digit| digit == b'0') => {
+            match thousandths.trim_end_matches('0') {
+                "" => format!("{whole}e18"),
+                fraction => format!("{whole}.{fraction}e18"),
+            }
+        }
+        _ => decimal.to_owned(),
+    }
+}
+
 /// Milliseconds as a person reads them: `850 ms`, `2.41 s`, `3 min 05 s`.
 pub fn millis(ms: u64) -> String {
     match ms {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "crypto",
     "proto",
     "stake",
@@ -16,6 +16,7 @@ const CRATES: [&str; 10] = [
     "disperser",
     "retriever",
     "client",
+    "ledger",
     "cli",
     "bench",
 ];
@@ -27,6 +28,8 @@ fn allowed(name: &str) -> &'static [&'static str] {
         "proto" => &["crypto"],
         "stake" => &["crypto", "proto"],
         "net" => &["crypto", "proto", "stake"],
+        // A service like the others, over HTTP: it needs no QUIC.
+        "ledger" => &["crypto", "proto", "stake"],
         // The three services stand side by side and never import each other.
         "node" | "disperser" | "retriever" => &["crypto", "proto", "stake", "net"],
         "client" => &["crypto", "proto", "stake", "net", "retriever"],
@@ -49,6 +52,7 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "disperser",
             "retriever",
             "client",
+            "ledger",
             "bench",
         ],
         other => panic!("a new crate {other}: say here what it may import"),

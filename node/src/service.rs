@@ -321,6 +321,7 @@ impl Service {
         let head = self.stake.head()?;
         let newest = self.stake.table_at(head)?;
         check_sender(&batch.peer, &batch.header, &newest)?;
+        let (head, newest) = self.newest(batch.header.reference_block, head, newest)?;
         if let Some(stored) = self.known(&batch.header)? {
             return Ok(Checked::Known(stored));
         }
@@ -347,6 +348,25 @@ impl Service {
             &self.shared.operator_id,
             &assignment,
         )?))
+    }
+
+    /// The newest block and its table. A disperser may be a block ahead of a node that follows the same ledger: a later block
+    /// counts once the source has its table.
+    fn newest(
+        &self,
+        reference: u64,
+        head: u64,
+        table: Arc<OperatorTable>,
+    ) -> Result<(u64, Arc<OperatorTable>), StakeError> {
+        if reference <= head {
+            return Ok((head, table));
+        }
+        match self.stake.table_at(reference) {
+            Ok(later) => Ok((reference, later)),
+            // The check of the header says that there is no such block.
+            Err(StakeError::UnknownBlock { .. }) => Ok((head, table)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The answer to a batch that was signed before.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
 use ashlar_crypto::{
-    ChunkColumn, Code, Commitment, CommitmentBytes, Hash, Proof, RowChallenge, Setup,
-    find_bad_chunks, leaf_hashes, verify_chunks,
+    ChunkColumn, Code, Commitment, CommitmentBytes, Proof, RowChallenge, Setup, find_bad_chunks,
+    leaf_hashes, verify_chunks,
 };
 use ashlar_proto::wire::{BulkView, Chunks, GetChunks, Request, Response};
 use ashlar_proto::{

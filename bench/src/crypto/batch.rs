@@ -11,7 +11,6 @@ use ashlar_crypto::{
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, ProtocolVersion, batch_tree, commitments_root,
 };
-use rayon::prelude::*;
 
 use super::BenchError;
 

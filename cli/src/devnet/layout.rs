@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! DIR/devnet.json            what runs where; read by `put`, `get`, … in the same folder
-//! DIR/operators.toml         the operator table
+//! DIR/ledger/                ledger.toml, admin.json, password, data/, log; the stake behind the operators
+//! DIR/operators.toml         the operator table, of a devnet without a ledger
 //! DIR/lock                   held while a devnet runs here
-//! DIR/node-<i>/              node.toml, bls.json, network.json, password, data/, log
+//! DIR/node-<i>/              node.toml, bls.json, network.json, staker.json, password, data/, log
 //! DIR/disperser/             disperser.toml, network.json, password, data/, log
 //! ```
 
 use std::path::{Path, PathBuf};
 
+use ashlar_stake::TableLocation;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, CliResult, Exit};
@@ -26,13 +28,28 @@ pub struct DevnetFile {
     pub pid: u32,
     /// The disperser's HTTP address.
     pub disperser_url: String,
-    /// The operator table.
-    pub table: PathBuf,
+    /// The operator tables: of the service on the devnet's ledger, or a file.
+    pub table: TableLocation,
     /// The operators, in the order in which they were made (their index in the table is another: there they are sorted
     /// by id).
     pub nodes: Vec<NodeEntry>,
     /// The disperser.
     pub disperser: DisperserEntry,
+    /// The restaking ledger, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerEntry>,
+}
+
+/// The ledger of a devnet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerEntry {
+    /// Its process.
+    pub pid: u32,
+    /// Its HTTP address.
+    pub url: String,
+    /// Its folder.
+    pub dir: PathBuf,
 }
 
 /// One operator of a devnet.

@@ -1,4 +1,4 @@
-//! `ashlar devnet`: operators and a disperser as real processes on this machine.
+//! `ashlar devnet`: a restaking ledger, operators and a disperser as real processes on this machine.
 
 pub mod layout;
 pub mod ports;
@@ -37,6 +37,8 @@ Examples:
   ashlar devnet --quorums 2                          two quorums, the second with the stakes in reverse order
   ashlar devnet --dir /tmp/net --ready-file /tmp/ready --json   for scripts: one JSON object a line
 
+The stakes are real restaking: a ledger runs beside the operators, in which they and their stakers deposited ether in five forms
+(and a token for each further quorum), delegated and opted in. ashlar stake, in the same folder, looks at it and changes it.
 Ctrl-C or SIGTERM stops everything. The folder keeps keys and data: the same command there goes on where it stopped.
 While it runs, other commands in the same folder find it by themselves.";
 
@@ -53,6 +55,9 @@ pub struct DevnetArgs {
     /// How many quorums [default: as many as --stakes, else 1]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub quorums: Option<u8>,
+    /// No restaking ledger: the operator table is a file, and stays as it is
+    #[arg(long)]
+    pub no_ledger: bool,
     /// Where keys, configuration, data and logs go
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     pub dir: PathBuf,
@@ -196,6 +201,8 @@ pub struct Devnet {
     pub nodes: Vec<Daemon>,
     /// The disperser.
     pub disperser: Daemon,
+    /// The restaking ledger, if there is one.
+    pub ledger: Option<Daemon>,
     reported: Vec<String>,
     _lock: Flock<std::fs::File>,
 }
@@ -210,6 +217,7 @@ impl Devnet {
         dir: &Path,
         plan: Option<&Plan>,
         default: &Plan,
+        ledger: bool,
     ) -> CliResult<Devnet> {
         files::create_folder(dir)?;
         let dir = dir
@@ -235,7 +243,7 @@ impl Devnet {
                     dir.display(),
                     plan.operators()
                 ));
-                setup::create(&dir, plan)?
+                setup::create(&dir, plan, ledger)?
             }
         };
         // The ports were held so that nothing else could take them while keys were made; now their owners need them.
@@ -243,6 +251,18 @@ impl Devnet {
 
         let program = std::env::current_exe()
             .map_err(|error| CliError::io("could not find my own program", &error))?;
+        let http = crate::http::client()?;
+        let deadline = Instant::now() + READY_DEADLINE;
+        // First: the others follow its tables.
+        let ledger = match &mut file.ledger {
+            None => None,
+            Some(entry) => {
+                let mut daemon = start_ledger(&program, &entry.dir)?;
+                entry.pid = daemon.pid();
+                wait_healthy(&http, &mut daemon, &entry.url, deadline).await?;
+                Some(daemon)
+            }
+        };
         let mut nodes = Vec::with_capacity(file.nodes.len());
         for node in &mut file.nodes {
             let daemon = start_daemon(
@@ -258,8 +278,6 @@ impl Devnet {
         file.disperser.pid = disperser.pid();
         file.pid = std::process::id();
 
-        let http = crate::http::client()?;
-        let deadline = Instant::now() + READY_DEADLINE;
         for (node, daemon) in file.nodes.iter().zip(&mut nodes) {
             wait_healthy(&http, daemon, &node.http, deadline).await?;
         }
@@ -269,19 +287,28 @@ impl Devnet {
             file,
             nodes,
             disperser,
+            ledger,
             reported: Vec::new(),
             _lock: lock,
         })
     }
 
+    fn daemons(&mut self) -> impl Iterator<Item = &mut Daemon> {
+        self.nodes
+            .iter_mut()
+            .chain([&mut self.disperser])
+            .chain(&mut self.ledger)
+    }
+
     /// Processes that ended since the last call, each reported once.
     pub fn deaths(&mut self) -> Vec<String> {
         let mut news = Vec::new();
-        for daemon in self.nodes.iter_mut().chain([&mut self.disperser]) {
+        let mut reported = std::mem::take(&mut self.reported);
+        for daemon in self.daemons() {
             if let Some(status) = daemon.ended()
-                && !self.reported.iter().any(|name| name == daemon.name())
+                && !reported.iter().any(|name| name == daemon.name())
             {
-                self.reported.push(daemon.name().to_owned());
+                reported.push(daemon.name().to_owned());
                 news.push(format!(
                     "the {} (pid {}) ended: {status}",
                     daemon.name(),
@@ -289,19 +316,18 @@ impl Devnet {
                 ));
             }
         }
+        self.reported = reported;
         news
     }
 
     /// How many processes still run.
     pub fn running(&mut self) -> usize {
-        self.nodes
-            .iter_mut()
-            .chain([&mut self.disperser])
+        self.daemons()
             .filter_map(|daemon| daemon.ended().is_none().then_some(()))
             .count()
     }
 
-    /// Stops the disperser, then all operators at once. Returns the names of those that had to be killed.
+    /// Stops the disperser, then all operators at once, then the ledger. Returns the names of those that had to be killed.
     pub async fn stop(mut self) -> Vec<String> {
         let mut killed = Vec::new();
         if !self.disperser.stop(STOP_PATIENCE).await {
@@ -312,6 +338,11 @@ impl Devnet {
             (!went).then(|| node.name().to_owned())
         });
         killed.extend(futures::future::join_all(stops).await.into_iter().flatten());
+        if let Some(ledger) = &mut self.ledger
+            && !ledger.stop(STOP_PATIENCE).await
+        {
+            killed.push(ledger.name().to_owned());
+        }
         killed
     }
 }
@@ -327,6 +358,17 @@ fn start_daemon(program: &Path, command: &str, name: &str, dir: &Path) -> CliRes
         dir.join("password").into(),
     ];
     Daemon::start(name, program, &arguments, &dir.join("log"))
+}
+
+fn start_ledger(program: &Path, dir: &Path) -> CliResult<Daemon> {
+    let arguments: [OsString; 5] = [
+        "stake".into(),
+        "serve".into(),
+        "--exit-with-parent".into(),
+        "--config".into(),
+        dir.join(ashlar_ledger::command::init::CONFIG).into(),
+    ];
+    Daemon::start("ledger", program, &arguments, &dir.join("log"))
 }
 
 fn lock(dir: &Path) -> CliResult<Flock<std::fs::File>> {
@@ -356,7 +398,13 @@ pub async fn run(ui: Ui, args: DevnetArgs) -> CliResult {
     let mut stop = Stop::listen(args.exit_with_parent)?;
     let asked = args.operators.is_some() || args.quorums.is_some() || !args.stakes.is_empty();
     let plan = Plan::new(args.operators, args.quorums, &args.stakes)?;
-    let start = Devnet::start(ui, &args.dir, asked.then_some(&plan), &plan);
+    let start = Devnet::start(
+        ui,
+        &args.dir,
+        asked.then_some(&plan),
+        &plan,
+        !args.no_ledger,
+    );
     let mut devnet = tokio::select! {
         devnet = start => devnet?,
         () = stop.asked() => {
@@ -426,11 +474,18 @@ fn ready_text(file: &DevnetFile) -> String {
             node.pid.to_string(),
         ]);
     }
+    let (ledger, look) = match &file.ledger {
+        Some(ledger) => (
+            format!("ledger     {}  (pid {})\n", ledger.url, ledger.pid),
+            "Look at the stake:            ashlar stake show operators\n",
+        ),
+        None => (String::new(), ""),
+    };
     format!(
-        "ready\n\ndisperser  {}  (pid {})\ntable      {}\n\n{}\nPost a file, in this folder:  ashlar put FILE --cert FILE.cert\nStop everything:              Ctrl-C",
+        "ready\n\ndisperser  {}  (pid {})\n{ledger}table      {}\n\n{}\nPost a file, in this folder:  ashlar put FILE --cert FILE.cert\n{look}Stop everything:              Ctrl-C",
         file.disperser_url,
         file.disperser.pid,
-        file.table.display(),
+        file.table,
         ui::table(&rows, &[true, false, true, false, false, true]),
     )
 }

@@ -3,19 +3,34 @@
 use std::path::{Path, PathBuf};
 
 use ashlar_crypto::keystore::Cost;
+use ashlar_ledger::command::init;
+use ashlar_ledger::devnet::{
+    Devnet, DevnetOperator, DevnetRoles, DevnetSpec, MAX_STAKE, SERVICE, devnet_genesis,
+    devnet_params,
+};
+use ashlar_ledger::{LedgerConfig, LedgerService, account_of};
 use ashlar_proto::table::OperatorEntry;
 use ashlar_proto::{Account, QuorumId, Stake};
-use ashlar_stake::{DisperserRecord, OperatorRecord, Registration, TableFile, TableRecord};
+use ashlar_stake::ledger::Disperser;
+use ashlar_stake::{
+    DisperserRecord, OperatorRecord, Registration, TableFile, TableLocation, TableRecord,
+};
 
 use super::Plan;
-use super::layout::{DevnetFile, DisperserEntry, NodeEntry};
+use super::layout::{DevnetFile, DisperserEntry, LedgerEntry, NodeEntry};
 use super::ports::{self, Held};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys;
 
-/// The block of the devnet's only table.
+/// The block of the first table; without a ledger the only one.
 const BLOCK: u64 = 1;
+/// Milliseconds between the ledger's blocks.
+const BLOCK_MS: u64 = 1000;
+/// Blocks that withdrawn stake stays slashable.
+const ESCROW_BLOCKS: u64 = 120;
+/// Name of the ledger's folder.
+const LEDGER: &str = "ledger";
 /// The number of the devnet's only disperser.
 const DISPERSER_ID: u32 = 0;
 
@@ -25,9 +40,12 @@ const DISPERSER_ID: u32 = 0;
 ///
 /// # Errors
 /// The folder holds the rest of an earlier attempt, or cannot be written, or there are no free ports.
-pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
+pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, Vec<Held>)> {
     let count = plan.operators();
-    if dir.join("node-0").exists() || dir.join("disperser").exists() {
+    if ["node-0", "disperser", LEDGER]
+        .iter()
+        .any(|name| dir.join(name).exists())
+    {
         return Err(CliError::new(
             Exit::Usage,
             "devnet.half_made",
@@ -39,8 +57,12 @@ pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
             dir.display()
         )));
     }
-    // Of each operator: one port for QUIC, one for HTTP. One for the disperser's HTTP.
-    let held = ports::hold(2 * count + 1)?;
+    // Refused before there is anything to clean up.
+    if ledger {
+        check_for_ledger(plan)?;
+    }
+    // Of each operator: one port for QUIC, one for HTTP. One for the disperser's HTTP, one for the ledger's.
+    let held = ports::hold(2 * count + 1 + usize::from(ledger))?;
     let mut numbers = held.iter().map(|held| held.port);
     let mut next = || {
         numbers
@@ -49,16 +71,28 @@ pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
             .unwrap_or_default()
     };
 
-    let table = dir.join("operators.toml");
     let disperser_dir = dir.join("disperser");
     let disperser_http = next();
+    let ledger_http = ledger.then(&mut next);
+    let table = match &ledger_http {
+        Some(http) => TableLocation::Ledger {
+            url: format!("http://{http}"),
+            service: SERVICE,
+        },
+        None => TableLocation::File(dir.join("operators.toml")),
+    };
+    let mut restakers = Vec::new();
     let mut operators = Vec::with_capacity(count);
     let mut nodes = Vec::with_capacity(count);
     for (index, operator) in (0u32..).zip(0..count) {
         let node_dir = dir.join(format!("node-{index}"));
         let (quic, http) = (next(), next());
         let stakes = plan.of_operator(operator);
-        let record = make_node(&node_dir, &quic, &http, &table, &stakes)?;
+        let made = make_node(&node_dir, &quic, &http, &table, &stakes)?;
+        let record = OperatorRecord::from(&made);
+        if ledger {
+            restakers.push(make_restaker(&node_dir, &made, &stakes)?);
+        }
         nodes.push(NodeEntry {
             index,
             operator_id: record
@@ -74,21 +108,37 @@ pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
         operators.push(record);
     }
     let disperser = make_disperser(&disperser_dir, &disperser_http, &table)?;
-    TableFile {
-        tables: vec![TableRecord {
-            block: BLOCK,
-            dispersers: vec![disperser],
-            operators,
-        }],
-    }
-    .write(&table)
-    .map_err(|error| {
-        CliError::coded(
-            Exit::Failure,
-            format!("could not write {}", table.display()),
-            &error,
-        )
-    })?;
+    let ledger = match (&table, ledger_http) {
+        (TableLocation::File(path), _) => {
+            let tables = vec![TableRecord {
+                block: BLOCK,
+                dispersers: vec![disperser],
+                operators,
+            }];
+            TableFile { tables }.write(path).map_err(|error| {
+                CliError::coded(
+                    Exit::Failure,
+                    format!("could not write {}", path.display()),
+                    &error,
+                )
+            })?;
+            None
+        }
+        (TableLocation::Ledger { url, .. }, http) => {
+            let ledger_dir = dir.join(LEDGER);
+            make_ledger(
+                &ledger_dir,
+                &http.unwrap_or_default(),
+                &disperser,
+                restakers,
+            )?;
+            Some(LedgerEntry {
+                pid: 0,
+                url: url.clone(),
+                dir: ledger_dir,
+            })
+        }
+    };
 
     let file = DevnetFile {
         pid: 0,
@@ -99,6 +149,7 @@ pub fn create(dir: &Path, plan: &Plan) -> CliResult<(DevnetFile, Vec<Held>)> {
             pid: 0,
             dir: disperser_dir,
         },
+        ledger,
     };
     file.write(dir)?;
     Ok((file, held))
@@ -143,9 +194,9 @@ fn make_node(
     dir: &Path,
     quic: &str,
     http: &str,
-    table: &Path,
+    table: &TableLocation,
     stakes: &[Stake],
-) -> CliResult<OperatorRecord> {
+) -> CliResult<Registration> {
     files::create_folder(dir)?;
     let (_, password) = make_password(dir)?;
     // The keys of a devnet guard nothing; opening seventeen of them at full cost would take a minute.
@@ -156,7 +207,7 @@ fn make_node(
         &crate::node::Settings {
             quic: quic.to_owned(),
             http: http.to_owned(),
-            table: table.to_path_buf(),
+            table: table.clone(),
         },
     )?;
     let public = bls.public_key().to_bytes();
@@ -165,7 +216,7 @@ fn make_node(
         .filter(|(_, stake)| !stake.is_zero())
         .map(|(quorum, stake)| (quorum, *stake))
         .collect();
-    Ok(OperatorRecord::from(&Registration {
+    Ok(Registration {
         entry: OperatorEntry {
             operator_id: ashlar_proto::operator_id(&public),
             bls_public_key: public,
@@ -174,10 +225,80 @@ fn make_node(
             stakes,
         },
         proof_of_possession: bls.prove_possession().to_bytes(),
-    }))
+    })
 }
 
-fn make_disperser(dir: &Path, http: &str, table: &Path) -> CliResult<DisperserRecord> {
+/// The ledger takes whole numbers up to a million as stakes: real assets are behind them.
+fn check_for_ledger(plan: &Plan) -> CliResult {
+    let max = Stake::from(MAX_STAKE);
+    match plan.stakes.iter().flatten().find(|stake| **stake > max) {
+        None => Ok(()),
+        Some(stake) => Err(CliError::usage(format!(
+            "a stake of {stake} is more than the devnet's ledger gives one operator"
+        ))
+        .because(format!("at most {MAX_STAKE}; only the proportions count"))
+        .next("name smaller numbers, or do without the ledger: --no-ledger")),
+    }
+}
+
+/// The operator as the ledger will know it: its account is its network key's, and its staker has a key of its own.
+fn make_restaker(dir: &Path, made: &Registration, stakes: &[Stake]) -> CliResult<DevnetOperator> {
+    let password = files::password(Some(&dir.join("password")), "", false)?;
+    let (staker, _) = keys::new_network(&dir.join("staker.json"), &password, Cost::Light)?;
+    Ok(DevnetOperator {
+        account: account_of(&made.entry.network_key),
+        staker: account_of(&staker.public()),
+        bls_public_key: made.entry.bls_public_key,
+        proof_of_possession: made.proof_of_possession,
+        network_key: made.entry.network_key,
+        address: made.entry.address.clone(),
+        // Not above `MAX_STAKE`: looked at before.
+        stakes: stakes.iter().map(|stake| stake.saturating_to()).collect(),
+    })
+}
+
+/// A ledger in which all operators have their stakes from the first block on.
+fn make_ledger(
+    dir: &Path,
+    http: &str,
+    disperser: &DisperserRecord,
+    operators: Vec<DevnetOperator>,
+) -> CliResult {
+    files::create_folder(dir)?;
+    let (_, password) = make_password(dir)?;
+    let (admin, _) = keys::new_network(&dir.join(init::ADMIN_KEY), &password, Cost::Light)?;
+    let devnet: Devnet = devnet_genesis(&DevnetSpec {
+        network: "ashlar-devnet".to_owned(),
+        block: BLOCK,
+        params: devnet_params(BLOCK_MS / 1000, ESCROW_BLOCKS),
+        roles: DevnetRoles::all(account_of(&admin.public())),
+        dispersers: vec![Disperser {
+            id: disperser.id,
+            network_key: disperser.network_key,
+            account: account_of(&disperser.network_key),
+        }],
+        operators,
+    })
+    .map_err(|error| {
+        CliError::coded(Exit::Failure, "could not make the devnet's ledger", &error)
+    })?;
+    LedgerService::found(&dir.join("data"), &devnet.genesis, &devnet.transactions).map_err(
+        |error| CliError::coded(Exit::Failure, "could not found the devnet's ledger", &error),
+    )?;
+    let mut config = LedgerConfig::default();
+    config.listen.http = http
+        .parse()
+        .map_err(|_| CliError::usage(format!("{http} is not an address")))?;
+    config.blocks.interval_ms = BLOCK_MS;
+    devnet.configure(&mut config);
+    files::write_atomically(
+        &dir.join(init::CONFIG),
+        init::commented(&config).as_bytes(),
+        Access::Everyone,
+    )
+}
+
+fn make_disperser(dir: &Path, http: &str, table: &TableLocation) -> CliResult<DisperserRecord> {
     files::create_folder(dir)?;
     let (_, password) = make_password(dir)?;
     let (network, _) = keys::new_network(&dir.join("network.json"), &password, Cost::Light)?;
@@ -185,7 +306,7 @@ fn make_disperser(dir: &Path, http: &str, table: &Path) -> CliResult<DisperserRe
         dir,
         &crate::disperser::Settings {
             http: http.to_owned(),
-            table: table.to_path_buf(),
+            table: table.clone(),
         },
     )?;
     Ok(DisperserRecord {

@@ -55,6 +55,15 @@ fn the_demo_rebuilds_its_file_without_a_third_of_the_stake_and_leaves_nothing() 
             .any(|operator| operator["operator"] == killed["operator_id"] && operator["good"] != 0);
         assert!(!gave, "a dead operator delivered: {out}");
     }
+    // Slashed by half, as the ledger's configuration says, in both quorums, and seen in a later table.
+    let slashed = &out["slashed"];
+    let blocks: Vec<u64> = serde_json::from_value(slashed["blocks"].clone()).unwrap();
+    assert!(blocks[0] < blocks[1], "{out}");
+    assert_eq!(slashed["quorums"].as_array().unwrap().len(), 2, "{out}");
+    for fall in slashed["quorums"].as_array().unwrap() {
+        let [was, is] = [0, 1].map(|i| fall["stake"][i].as_str().unwrap().parse::<u128>().unwrap());
+        assert_eq!(was, 2 * is, "{out}");
+    }
     assert!(!dir.exists(), "the demo left its folder");
     assert_eq!(processes_of(folder.path()), Vec::<String>::new());
 }
@@ -71,9 +80,9 @@ fn a_demo_that_is_killed_leaves_no_process() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // The demo itself, four operators and the disperser.
+    // The demo itself, the ledger, four operators and the disperser.
     wait_for("all processes of the demo", || {
-        processes_of(folder.path()).len() == 6
+        processes_of(folder.path()).len() == 7
     });
     demo.kill().unwrap();
     demo.wait().unwrap();
