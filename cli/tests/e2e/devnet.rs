@@ -10,7 +10,8 @@ use crate::support::{Devnet, Outcome, alive, binary, wait_for};
 fn sigkill_of_the_devnet_leaves_nothing_running() {
     let mut devnet = Devnet::start_with(&["--operators", "3"]);
     let pids = devnet.pids();
-    assert_eq!(pids.len(), 4);
+    // Three operators, the disperser, the ledger.
+    assert_eq!(pids.len(), 5);
     assert!(pids.iter().all(|pid| alive(*pid)));
     devnet.kill_watcher();
     wait_for("all children to stop by themselves", || {
@@ -79,7 +80,7 @@ fn a_child_that_dies_is_reported_and_not_started_again() {
 fn secrets_are_readable_by_their_owner_only_and_encrypted() {
     let devnet = Devnet::start_with(&["--operators", "1"]);
     let dir = &devnet.node(0).dir;
-    for name in ["password", "bls.json", "network.json"] {
+    for name in ["password", "bls.json", "network.json", "staker.json"] {
         let mode = std::fs::metadata(dir.join(name))
             .unwrap()
             .permissions()

@@ -17,7 +17,8 @@ struct Stage {
 }
 
 fn stage() -> Stage {
-    let mut devnet = Devnet::start_with(&["--operators", "4", "--stakes", "10,10,10,10"]);
+    let mut devnet =
+        Devnet::start_with(&["--no-ledger", "--operators", "4", "--stakes", "10,10,10,10"]);
     let sender = Sender::new(&evil::network_key(&devnet.file.disperser.dir));
     let table = evil::table(&devnet);
     devnet.kill_disperser();

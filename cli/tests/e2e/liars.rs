@@ -79,7 +79,7 @@ struct Stage {
 }
 
 fn stage() -> Stage {
-    let devnet = Devnet::start_with(&["--stakes", "10,10,10,10,10,10,10,10"]);
+    let devnet = Devnet::start_with(&["--no-ledger", "--stakes", "10,10,10,10,10,10,10,10"]);
     let bytes = payload(61, 500_000);
     let certificate = devnet.put("p", &bytes);
     let runtime = tokio::runtime::Builder::new_multi_thread()

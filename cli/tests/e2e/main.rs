@@ -17,4 +17,5 @@ mod faults;
 mod liars;
 mod many_payloads;
 mod round_trip;
+mod stake;
 mod support;

@@ -15,7 +15,7 @@ use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, OperatorEntry, Runs, batch_tree, commitments_root, version,
 };
-use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource};
+use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableLocation};
 use bytes::Bytes;
 
 use super::Devnet;
@@ -27,7 +27,10 @@ pub fn network_key(dir: &std::path::Path) -> NetworkKey {
 }
 
 pub fn table(devnet: &Devnet) -> Arc<OperatorTable> {
-    let source = FileStakeSource::open(&devnet.file.table).unwrap();
+    let TableLocation::File(path) = &devnet.file.table else {
+        panic!("a devnet with --no-ledger is wanted here: its table stays as it is");
+    };
+    let source = FileStakeSource::open(path).unwrap();
     source.table_at(source.head().unwrap()).unwrap()
 }
 

@@ -100,7 +100,13 @@ impl Devnet {
             .args(arguments)
             .current_dir(self.folder())
             .env("ASHLAR_DISPERSER", &self.file.disperser_url)
-            .env("ASHLAR_TABLE", &self.file.table)
+            .env("ASHLAR_TABLE", self.file.table.to_string())
+            .envs(
+                self.file
+                    .ledger
+                    .as_ref()
+                    .map(|ledger| ("ASHLAR_LEDGER", &ledger.url)),
+            )
             .env_remove("ASHLAR_LOG")
             .stdin(Stdio::null());
         command
@@ -177,6 +183,11 @@ impl Devnet {
         self.kill(self.file.disperser.pid);
     }
 
+    /// SIGKILL to the ledger, and its end.
+    pub fn kill_ledger(&mut self) {
+        self.kill(self.file.ledger.as_ref().unwrap().pid);
+    }
+
     fn kill(&mut self, pid: u32) {
         use nix::sys::signal::{Signal, kill};
         use nix::unistd::Pid;
@@ -202,7 +213,7 @@ impl Devnet {
     pub fn restart_node(&mut self, index: usize) {
         let dir = self.file.nodes[index].dir.clone();
         let http = self.file.nodes[index].http.clone();
-        let pid = self.restart("node", &dir, &http);
+        let pid = self.restart(&["node", "run"], &dir, "node.toml", true, &http);
         self.file.nodes[index].pid = pid;
     }
 
@@ -210,20 +221,40 @@ impl Devnet {
     pub fn restart_disperser(&mut self) {
         let dir = self.file.disperser.dir.clone();
         let url = self.file.disperser_url.clone();
-        self.file.disperser.pid = self.restart("disperser", &dir, &url);
+        let command = ["disperser", "run"];
+        self.file.disperser.pid = self.restart(&command, &dir, "disperser.toml", true, &url);
     }
 
-    fn restart(&mut self, what: &str, dir: &Path, base: &str) -> u32 {
+    /// Starts a killed ledger again with its own files; returns when it is ready.
+    pub fn restart_ledger(&mut self) {
+        let ledger = self.file.ledger.clone().unwrap();
+        let command = ["stake", "serve"];
+        let pid = self.restart(&command, &ledger.dir, "ledger.toml", false, &ledger.url);
+        self.file.ledger.as_mut().unwrap().pid = pid;
+    }
+
+    fn restart(
+        &mut self,
+        command: &[&str],
+        dir: &Path,
+        config: &str,
+        has_password: bool,
+        base: &str,
+    ) -> u32 {
         let log = std::fs::File::options()
             .append(true)
             .create(true)
             .open(dir.join("log"))
             .unwrap();
+        let password = [
+            OsStr::new("--password-file").to_owned(),
+            dir.join("password").into(),
+        ];
         let child = Command::new(binary())
-            .args([what, "run", "--exit-with-parent", "--config"])
-            .arg(dir.join(format!("{what}.toml")))
-            .arg("--password-file")
-            .arg(dir.join("password"))
+            .args(command)
+            .args(["--exit-with-parent", "--config"])
+            .arg(dir.join(config))
+            .args(password.iter().filter(|_| has_password))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(log))
@@ -242,6 +273,7 @@ impl Devnet {
     pub fn pids(&self) -> Vec<u32> {
         let mut pids: Vec<u32> = self.file.nodes.iter().map(|node| node.pid).collect();
         pids.push(self.file.disperser.pid);
+        pids.extend(self.file.ledger.as_ref().map(|ledger| ledger.pid));
         pids
     }
 
@@ -273,6 +305,7 @@ impl Devnet {
             self.folder().join("devnet.log"),
             self.file.disperser.dir.join("log"),
         ];
+        logs.extend(self.file.ledger.iter().map(|ledger| ledger.dir.join("log")));
         logs.extend(self.file.nodes.iter().map(|node| node.dir.join("log")));
         for log in logs {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
