@@ -1,0 +1,356 @@
+//! Evidence sent to the service: what is proven is punished, once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use ashlar_ledger::client::LedgerClient;
+use ashlar_ledger::devnet::SERVICE;
+use ashlar_ledger::types::EvidenceReceipt;
+use ashlar_proto::OperatorId;
+use ashlar_stake::evidence::{
+    BadAttestation, Breach, DoubleSigning, Fault, FaultKind, SignedBatch,
+};
+use ashlar_stake::ledger::{Action, Amount, Event, QuorumConfig, QuorumStrategy, Transaction, Wad};
+use common::*;
+use serde_json::Value;
+
+/// Of what a receipt says was taken: in how many quorums.
+fn slashes(receipt: &EvidenceReceipt) -> usize {
+    receipt
+        .receipts
+        .iter()
+        .filter(|receipt| {
+            receipt
+                .events
+                .iter()
+                .any(|event| matches!(event, Event::Slashed { .. }))
+        })
+        .count()
+}
+
+async fn refused(client: &LedgerClient, fault: &Fault, status: u16, code: &str) {
+    let error = client.submit_evidence(fault).await.unwrap_err();
+    assert_eq!(error.code(), code, "{error}");
+    assert_eq!(error.problem().unwrap().status, status);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_double_signing_is_slashed_once_whatever_shows_it() {
+    let home = Home::new(20);
+    let running = home.start().await;
+    let sender = client(&running);
+    let first = block_after(&sender, 0).await;
+    let whole = weight(&sender, first, 2, 0).await;
+    assert_eq!(whole, Amount::ether(20 * 32));
+    let before = sender.table(SERVICE, first).await.unwrap();
+
+    let fault = double_signing(2, 9, [1, 2]);
+    let receipt = sender.submit_evidence(&fault).await.unwrap();
+    assert_eq!(receipt.operator, operator(2));
+    assert_eq!(receipt.kind, FaultKind::DoubleSigning);
+    assert_eq!(receipt.evidence_hash.0, fault.hash());
+    assert_eq!(slashes(&receipt), 2, "once in each quorum");
+    let punished = receipt.receipts[0].block;
+
+    // The next table shows it, those before do not.
+    let next = block_after(&sender, punished.max(first) - 1).await;
+    let half = Amount::ether(10 * 32);
+    assert_eq!(weight(&sender, next, 2, 0).await, half);
+    assert_eq!(weight(&sender, next, 2, 1).await, Amount::ether(10 * 1000));
+    assert_eq!(weight(&sender, next, 1, 0).await, Amount::ether(10 * 32));
+    let again = sender.table(SERVICE, first).await.unwrap();
+    assert_eq!(again.operators(), before.operators());
+
+    // The same, and other evidence of the same misdeed: a third batch under the number.
+    let others = [
+        fault.clone(),
+        double_signing(2, 9, [1, 3]),
+        double_signing(2, 9, [4, 5]),
+    ];
+    for fault in &others {
+        refused(&sender, fault, 409, "slash.same_fault").await;
+    }
+    running.shutdown().await;
+
+    let running = home.start().await;
+    let sender = client(&running);
+    for fault in &others {
+        refused(&sender, fault, 409, "slash.same_fault").await;
+    }
+    let now = sender.head().await.unwrap().table_block;
+    assert_eq!(weight(&sender, now, 2, 0).await, half);
+    // Another misdeed is another fault, and another operator's misdeed too.
+    let receipt = sender
+        .submit_evidence(&double_signing(2, 10, [1, 2]))
+        .await
+        .unwrap();
+    assert_eq!(slashes(&receipt), 2);
+    let receipt = sender
+        .submit_evidence(&double_signing(3, 9, [1, 2]))
+        .await
+        .unwrap();
+    assert_eq!(slashes(&receipt), 2);
+    drop(running);
+    // After a crash too.
+    let running = home.start().await;
+    let sender = client(&running);
+    refused(
+        &sender,
+        &double_signing(3, 9, [1, 2]),
+        409,
+        "slash.same_fault",
+    )
+    .await;
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_tell_one_is_first() {
+    let home = Home::new(NO_BLOCKS);
+    let running = home.start().await;
+    let client = client(&running);
+    let tell = (0..12u64).map(|number| {
+        let client = client.clone();
+        async move {
+            let fault = double_signing(1, 1, [number, number + 1]);
+            client.submit_evidence(&fault).await
+        }
+    });
+    let told = futures::future::join_all(tell).await;
+    let (done, late): (Vec<_>, Vec<_>) = told.into_iter().partition(Result::is_ok);
+    assert_eq!(done.len(), 1);
+    assert_eq!(slashes(&done.into_iter().next().unwrap().unwrap()), 2);
+    for error in late {
+        assert_eq!(error.unwrap_err().code(), "slash.same_fault");
+    }
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_proven_changes_nothing() {
+    let home = Home::new(NO_BLOCKS);
+    let running = home.start().await;
+    let client = client(&running);
+    let before = client.root().await.unwrap();
+    let signed = |index: u8, sequence: u64, time: u64| {
+        SignedBatch::sign(&bls(index), batch(0, sequence, 1_700_000_000_000 + time))
+    };
+    let claim = |operator: OperatorId, one, other| {
+        Fault::DoubleSigning(DoubleSigning::new(operator, one, other))
+    };
+    for (fault, expected) in [
+        // Signed by somebody else.
+        (
+            claim(operator(2), signed(2, 9, 1), signed(3, 9, 2)),
+            "evidence.signature",
+        ),
+        // Two numbers.
+        (
+            claim(operator(2), signed(2, 9, 1), signed(2, 8, 2)),
+            "evidence.other_sequence",
+        ),
+        (
+            claim(operator(2), signed(2, 9, 1), signed(2, 9, 1)),
+            "evidence.same_batch",
+        ),
+        // No operator here.
+        (
+            claim(operator(77), signed(77, 9, 1), signed(77, 9, 2)),
+            "evidence.not_on_table",
+        ),
+        // A rule that is kept.
+        (
+            Fault::BadAttestation(BadAttestation {
+                operator: operator(1),
+                table_block: 0,
+                batch: signed(1, 9, 1),
+                breach: Breach::FutureReference,
+            }),
+            "evidence.not_broken",
+        ),
+        (
+            Fault::BadAttestation(BadAttestation {
+                operator: operator(1),
+                table_block: 0,
+                batch: signed(1, 9, 1),
+                breach: Breach::UnknownDisperser,
+            }),
+            "evidence.not_broken",
+        ),
+        // A table that is to come.
+        (
+            Fault::BadAttestation(BadAttestation {
+                operator: operator(1),
+                table_block: 1_000_000,
+                batch: SignedBatch::sign(&bls(1), batch(1_000_000, 9, 1)),
+                breach: Breach::FutureReference,
+            }),
+            "evidence.no_table",
+        ),
+    ] {
+        refused(&client, &fault, 422, expected).await;
+    }
+    let malformed = client.query::<Value>("v1/evidence").await.unwrap_err();
+    assert_eq!(malformed.code(), "route.method");
+    assert_eq!(client.root().await.unwrap(), before);
+
+    // A batch that refers to a block which nobody can know is another matter.
+    let fault = Fault::BadAttestation(BadAttestation {
+        operator: operator(1),
+        table_block: 0,
+        batch: SignedBatch::sign(&bls(1), batch(1_000_000, 9, 1)),
+        breach: Breach::FutureReference,
+    });
+    let receipt = client.submit_evidence(&fault).await.unwrap();
+    assert_eq!(receipt.kind, FaultKind::BadAttestation);
+    assert_eq!(slashes(&receipt), 2);
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_lost_everything_has_nothing_to_slash() {
+    let mut home = Home::new(NO_BLOCKS);
+    home.config.evidence.wad = Wad::ONE;
+    let running = home.start().await;
+    let client = client(&running);
+    let receipt = client
+        .submit_evidence(&double_signing(4, 1, [1, 2]))
+        .await
+        .unwrap();
+    assert_eq!(slashes(&receipt), 2);
+    refused(
+        &client,
+        &double_signing(4, 1, [1, 2]),
+        409,
+        "slash.same_fault",
+    )
+    .await;
+    refused(
+        &client,
+        &double_signing(4, 2, [1, 2]),
+        422,
+        "evidence.nothing_to_slash",
+    )
+    .await;
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_cannot_slash_says_so() {
+    let mut home = Home::new(NO_BLOCKS);
+    let fault = double_signing(1, 1, [1, 2]);
+    for (service, slasher, status) in [
+        (0, account(&role_key()), 404),
+        (SERVICE, account(&stranger_key()), 500),
+        (5, account(&role_key()), 422),
+    ] {
+        home.config.evidence.service = service;
+        home.config.evidence.slasher = slasher;
+        let running = home.start().await;
+        let expected = match status {
+            422 => "evidence.no_table",
+            _ => "evidence.not_configured",
+        };
+        refused(&client(&running), &fault, status, expected).await;
+        running.shutdown().await;
+    }
+}
+
+/// A second service with a veto window: evidence makes a request, which is executed by itself when nobody vetoed.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_veto_window_the_slash_is_executed() {
+    let mut home = Home::new(20);
+    home.config.evidence.service = 2;
+    let running = home.start().await;
+    let client = client(&running);
+    let owner = account(&role_key());
+    let of = |sender, action| Transaction { sender, action };
+    // rETH, of which operator 1 has none yet, and of which nothing is allocated.
+    let strategy = 3;
+    let (service, quorum) = (2, 0);
+    let setup = [
+        of(
+            owner,
+            Action::RegisterService {
+                name: "vetoed".into(),
+                conditions: "as written".into(),
+                slasher: owner,
+                resolver: Some(account(&stranger_key())),
+                veto_window: 1,
+                slash_cap: Wad::percent(40),
+                ejector: owner,
+                dispersers: Vec::new(),
+            },
+        ),
+        of(
+            owner,
+            Action::AddQuorum {
+                service,
+                quorum,
+                config: QuorumConfig {
+                    strategies: vec![QuorumStrategy {
+                        strategy,
+                        multiplier: Amount::WAD,
+                    }],
+                    minimum_weight: Amount::ZERO,
+                    maximum_operators: 10,
+                    churn_bps: 11_000,
+                    ejection_bps: 0,
+                    ejection_window: 1,
+                    ejection_cooldown: 0,
+                    redistribute_to: None,
+                },
+            },
+        ),
+        of(
+            account(&operator_key(1)),
+            Action::Deposit {
+                strategy,
+                amount: Amount::ether(100),
+            },
+        ),
+        of(
+            account(&operator_key(1)),
+            Action::Allocate {
+                service,
+                quorum,
+                strategy,
+                magnitude: Wad::ONE,
+            },
+        ),
+        of(account(&operator_key(1)), Action::OptIn { service, quorum }),
+    ];
+    let receipts = client.submit_all(&setup).await.unwrap();
+    let joined = receipts.last().unwrap().block;
+    let block = block_after(&client, joined - 1).await;
+    let sign = |time| SignedBatch::sign(&bls(1), batch(block, 4, time));
+    let fault = Fault::DoubleSigning(DoubleSigning::new(operator(1), sign(1), sign(2)));
+    let receipt = client.submit_evidence(&fault).await.unwrap();
+    assert!(matches!(
+        receipt.receipts[0].events[..],
+        [Event::SlashRequested { .. }]
+    ));
+    refused(&client, &fault, 409, "slash.same_fault").await;
+    let weight = async || {
+        let head = client.table_head(service, None).await.unwrap().block;
+        let table = client.table(service, head).await.unwrap();
+        Amount(table.operators()[0].stake(quorum))
+    };
+    // Not more than the service's cap, whatever is configured.
+    let left = Amount::ether(60);
+    until("the slash", async || weight().await == left).await;
+    let open: Vec<Value> = client
+        .query_all("v1/state/slash-requests", 10)
+        .await
+        .unwrap();
+    assert_eq!(open, Vec::<Value>::new());
+    refused(&client, &fault, 409, "slash.same_fault").await;
+    // The first service's stake is untouched: isolation.
+    let head = client.head().await.unwrap().table_block;
+    assert_eq!(
+        common::weight(&client, head, 1, 0).await,
+        Amount::ether(10 * 32)
+    );
+    running.shutdown().await;
+}
