@@ -368,3 +368,6 @@ fn late() -> Refusal {
         ),
     ))
 }
+
+#[cfg(test)]
+mod tests;

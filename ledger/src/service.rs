@@ -38,6 +38,8 @@ pub use config::{Accept, Access, Blocks, ConfigError, Evidence, LedgerConfig, Li
 use crate::api::{self, ApiState};
 use crate::types::HealthReport;
 pub(crate) use events::EventLog;
+#[cfg(test)]
+pub(crate) use health::Cause;
 pub(crate) use health::Health;
 pub(crate) use metrics::Metrics;
 use nonces::Nonces;

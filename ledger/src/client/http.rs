@@ -266,16 +266,15 @@ impl LedgerClient {
                 retry_after,
             })
         };
-        tokio::time::timeout(limit, exchange)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Failure {
-                    sent: true,
-                    error: ClientError::Timeout {
-                        url: url.to_string(),
-                        millis: limit.as_millis(),
-                    },
-                })
-            })
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure {
+                sent: true,
+                error: ClientError::Timeout {
+                    url: url.to_string(),
+                    millis: limit.as_millis(),
+                },
+            }),
+        }
     }
 }

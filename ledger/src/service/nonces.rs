@@ -24,6 +24,8 @@ const TAG: &[u8] = b"ashlar/ledger-nonce/1";
 const CONTENT: usize = 8 + 8 + 32 + 64;
 const CHECK: usize = 8;
 const RECORD: usize = CONTENT + CHECK;
+/// More than the largest group's records.
+const ZEROS: u64 = 1 << 24;
 
 /// The last nonce of every account that ever signed.
 #[derive(Debug)]
@@ -74,8 +76,9 @@ impl Nonces {
                 Err(error) => return Err(failed("read", &error)),
             }
             let Some((account, nonce)) = decode(&mut check, &record) else {
-                // A whole record that is wrong: at the very end a write that was cut off left it, elsewhere it is damage.
-                if length - good <= RECORD as u64 {
+                // A whole record that is wrong: at the very end, or with nothing but zeros behind it, a write that was cut off left it
+                // (a file may have grown before its new blocks were written); elsewhere it is damage.
+                if only_zeros(&mut reader).map_err(|error| failed("read", &error))? {
                     break;
                 }
                 return Err(ServiceError::Nonces {
@@ -160,6 +163,13 @@ impl Nonces {
         self.failed = false;
         Ok(())
     }
+}
+
+/// Whether nothing but zeros follows; of a device without an end, that it begins with them is enough.
+fn only_zeros(reader: &mut impl Read) -> std::io::Result<bool> {
+    let mut rest = Vec::new();
+    reader.take(ZEROS).read_to_end(&mut rest)?;
+    Ok(rest.iter().all(|byte| *byte == 0))
 }
 
 fn check(before: &[u8; CHECK], content: &[u8]) -> [u8; CHECK] {
