@@ -448,6 +448,9 @@ fn a_folder_is_made_once_and_guards_its_key() {
     assert_eq!((error.exit as u8, error.code.as_str()), (2, "ledger.text"));
     let error = init(&["--preset", "gentle"]).unwrap_err();
     assert_eq!(error.code, "io.not_found", "{error}");
+    std::fs::write(file("password"), "\n").unwrap();
+    assert_eq!(init(&[]).unwrap_err().code, "keys.password_empty");
+    std::fs::write(file("password"), format!("{}\n", keystores::PASSWORD)).unwrap();
     assert!(!folder.path().join("ledger").exists());
     let made: Value = serde_json::from_str(&init(&["--preset", "classic/100"]).unwrap()).unwrap();
     let mode = |name: &str| {
@@ -469,6 +472,11 @@ fn a_folder_is_made_once_and_guards_its_key() {
     assert_eq!(json!(genesis.hash()), made["genesis_hash"]);
     let key = file("ledger/admin.json");
     assert_eq!(json_of(&["account", &key])["account"], made["admin"]);
+    // The same key can be another ledger's admin.
+    let (other, key) = (file("other"), file("ledger/admin.json"));
+    let again = json_of(&["init", &other, "--admin-key", &key]);
+    assert_eq!(again["admin"], made["admin"]);
+    assert!(!folder.path().join("other/admin.json").exists());
     // A second time nothing is touched.
     let before = std::fs::read(file("ledger/admin.json")).unwrap();
     let error = init(&[]).unwrap_err();

@@ -10,6 +10,7 @@ use ashlar_proto::Account;
 use ashlar_stake::ledger::{Genesis, Params, State};
 use clap::Args;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::error::{CommandError, CommandResult, Exit};
 use super::files::{self, Access};
@@ -125,6 +126,14 @@ pub fn run(args: &InitArgs, out: &mut Output<'_>) -> CommandResult {
     }
 }
 
+/// Whose key the admin's is to be.
+enum Admin {
+    /// One that is there.
+    Known(PathBuf, Account),
+    /// A new one with this password.
+    New(Zeroizing<String>),
+}
+
 fn make(
     args: &InitArgs,
     directory: &Path,
@@ -136,8 +145,16 @@ fn make(
     for name in [CONFIG, GENESIS, ADMIN_KEY] {
         files::refuse_existing(&at(name))?;
     }
-    // What could be refused is tried before there is a key that somebody has to clean up.
+    // What could be refused is tried before there is anything that somebody has to clean up.
     genesis_of(args, &params, Account([0; 20]))?;
+    let admin = match &args.admin_key {
+        Some(path) => Admin::Known(path.clone(), account_of(&keys::network_public(path)?)),
+        None => Admin::New(files::password(
+            args.password_file.as_deref(),
+            "Password for the admin's new key",
+            true,
+        )?),
+    };
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -145,14 +162,9 @@ fn make(
         .map_err(|error| {
             CommandError::io(format!("could not make {}", directory.display()), &error)
         })?;
-    let (admin_key, admin) = match &args.admin_key {
-        Some(path) => (path.clone(), account_of(&keys::network_public(path)?)),
-        None => {
-            let password = files::password(
-                args.password_file.as_deref(),
-                "Password for the admin's new key",
-                true,
-            )?;
+    let (admin_key, admin) = match admin {
+        Admin::Known(path, account) => (path, account),
+        Admin::New(password) => {
             let cost = if args.light {
                 out.note("the key's password is cheap to guess (--light): for tests only");
                 Cost::Light
@@ -219,12 +231,15 @@ fn genesis_of(args: &InitArgs, params: &Params, admin: Account) -> CommandResult
     Ok(genesis)
 }
 
+/// What stands above a configuration that was made here.
+const HEAD: &str = "# Ashlar restaking ledger, as ashlar stake init made it. Every key is shown; one that is left out has its default.\n";
+
 /// The published example, which explains every key, with the values of `config`.
 pub fn commented(config: &LedgerConfig) -> String {
     let values = toml::Table::try_from(config).unwrap_or_default();
-    let mut out = String::new();
+    let mut out = HEAD.to_owned();
     let mut section = String::new();
-    for line in LedgerConfig::example().lines() {
+    for line in LedgerConfig::example().lines().skip(1) {
         if let Some(name) = line
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))

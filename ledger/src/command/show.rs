@@ -179,7 +179,8 @@ pub fn run(args: &ShowArgs, connection: &ConnectionArgs, out: &mut Output<'_>) -
         }
         What::Params => {
             let meta: MetaView = ledger.get("v1/state/meta")?;
-            out.data(&meta, || tables::params(&meta))
+            let head: Head = ledger.get("v1/head")?;
+            out.data(&meta, || tables::params(&meta, head.block_ms))
         }
         What::Strategies => {
             let list: Vec<StrategyView> = ledger.list("v1/state/strategies")?;

@@ -47,10 +47,11 @@ pub(super) fn root(root: &StateRoot) -> String {
     ])
 }
 
-pub(super) fn params(meta: &MetaView) -> String {
+/// What the parameters say, in time as well: blocks as this service makes them, which need not be the parameters' `block_seconds`.
+pub(super) fn params(meta: &MetaView, block_ms: u64) -> String {
     let params = &meta.params;
     let blocks = |blocks: u64| {
-        let seconds = u128::from(blocks) * u128::from(params.block_seconds);
+        let seconds = u128::from(blocks) * u128::from(block_ms) / 1000;
         format!("{blocks} blocks ({})", duration(seconds))
     };
     let timing = &params.timing;
@@ -84,7 +85,7 @@ pub(super) fn params(meta: &MetaView) -> String {
     out
 }
 
-/// Of blocks at the stated seconds each: days where they fit, else hours, minutes, seconds.
+/// Days where they fit, else hours, minutes, seconds.
 fn duration(seconds: u128) -> String {
     for (name, unit) in [("days", 86_400), ("h", 3600), ("min", 60)] {
         if seconds >= unit {
@@ -416,7 +417,7 @@ pub(super) fn quorums(list: &[QuorumView]) -> String {
                 whole(c.minimum_weight),
                 multipliers.join(" "),
                 c.redistribute_to
-                    .map_or_else(|| "burnt".to_owned(), |to| short(to)),
+                    .map_or_else(|| "burnt".to_owned(), short),
             ]
         })
         .collect();
