@@ -265,6 +265,8 @@ fn every_command_parses() {
     let account = format!("0x{}", "11".repeat(20));
     let id = format!("0x{}", "22".repeat(32));
     for line in [
+        vec!["show", "health"],
+        vec!["show", "withdrawal", "7"],
         vec!["show", "head"],
         vec!["show", "root"],
         vec!["show", "params"],
@@ -519,4 +521,31 @@ fn a_service_that_cannot_start_says_why() {
             .unwrap()
             .contains("genesis.json")
     );
+}
+
+#[test]
+fn the_guide_names_every_command() {
+    let page = include_str!("../../docs/restaking.md");
+    let table = &page[page.find("\n## The commands").unwrap()..];
+    let cli = Cli::command();
+    let stake = cli.find_subcommand("stake").unwrap();
+    for command in stake.get_subcommands() {
+        let name = format!("| `ashlar stake {} ", command.get_name());
+        let alone = format!("| `ashlar stake {}` ", command.get_name());
+        assert!(table.contains(&name) || table.contains(&alone), "{name}");
+    }
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("| `ashlar stake show"))
+        .unwrap();
+    let words: Vec<&str> = row
+        .split(|letter: char| !letter.is_ascii_alphabetic() && letter != '-')
+        .collect();
+    for command in stake.find_subcommand("show").unwrap().get_subcommands() {
+        assert!(
+            words.contains(&command.get_name()),
+            "{}",
+            command.get_name()
+        );
+    }
 }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::keystore::KeyKind;
-use ashlar_ledger::account_of;
 use ashlar_ledger::command::error::CommandError;
 use ashlar_ledger::command::{StakeArgs, run};
 use ashlar_ledger::service::{LedgerConfig, LedgerService, RunningLedger};
+use ashlar_ledger::{LedgerClient, account_of};
 use ashlar_proto::{Account, BatchHeader, OperatorId, operator_id};
 use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_stake::ledger::distribution::Distribution;
@@ -393,6 +393,12 @@ fn show_everything(world: &World) {
     assert_eq!(staker["withdrawals"].as_array().unwrap().len(), 3);
     let withdrawals = world.show(&["withdrawals", &alice]);
     assert_eq!(withdrawals["items"], staker["withdrawals"]);
+    let first = &withdrawals["items"][0];
+    assert_eq!(
+        &world.show(&["withdrawal", &first["id"].to_string()]),
+        first
+    );
+    assert_eq!(world.show(&["health"])["status"], "ready");
     assert_eq!(world.show(&["services"])["items"][0]["name"], "da");
     let service = world.show(&["service", "1"]);
     assert_eq!(service["dispersers"][0]["id"], 0);
@@ -422,6 +428,13 @@ fn show_everything(world: &World) {
     let witness = world.show(&["table", "--block", &block, "--witness", &otto]);
     assert_eq!(witness["root"], table["root"]);
     assert_eq!(witness["weights"][0][0], 0);
+    // As the service gives it, too.
+    let client = LedgerClient::parse(&world.url).unwrap();
+    let path = format!("v1/services/1/tables/{block}/operators/{otto}");
+    let answer: Value = world.runtime.block_on(client.query(&path)).unwrap();
+    for (field, value) in answer.as_object().unwrap() {
+        assert_eq!(&witness[field], value, "{field}");
+    }
     let events = world.show(&["events"]);
     assert!(events["items"].as_array().unwrap().len() > 40);
     let since = events["items"][10]["record"].as_u64().unwrap();

@@ -2,8 +2,8 @@
 
 mod tables;
 
-use alloy_primitives::{B256, Bytes};
-use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot, TableView as _};
+use alloy_primitives::B256;
+use ashlar_proto::{Account, OperatorId, QuorumId, TableView as _};
 use ashlar_stake::ledger::{Amount, ServiceId, VaultId};
 use ashlar_stake::{OperatorTable, PossessionCache};
 use clap::{Args, Subcommand};
@@ -18,7 +18,7 @@ use crate::types::{
     AccountView, ClaimedView, EventPage, FundView, Head, HolderView, MemberView, MetaView,
     OperatorDetail, OperatorView, QuorumView, RewardRootView, ServiceDetail, ServiceView,
     ShareView, SlashRequestView, StakerDetail, StateRoot, StrategyView, TableHead, TableView,
-    VaultDetail, VaultView,
+    VaultDetail, VaultView, WithdrawalView, WitnessView,
 };
 
 const EXAMPLES: &str = "\
@@ -45,6 +45,8 @@ pub struct ShowArgs {
 /// What can be shown.
 #[derive(Clone, Debug, Subcommand)]
 pub enum What {
+    /// Whether the service is well, and if not, why
+    Health,
     /// Network, block, and where the log stands
     Head,
     /// The state root, which `ashlar stake verify-log` computes anew
@@ -69,6 +71,11 @@ pub enum What {
     Withdrawals {
         /// Its account
         account: Account,
+    },
+    /// An open withdrawal
+    Withdrawal {
+        /// Its number
+        id: u64,
     },
     /// What operators secure
     Services,
@@ -169,6 +176,10 @@ pub enum Rewards {
 pub fn run(args: &ShowArgs, connection: &ConnectionArgs, out: &mut Output<'_>) -> CommandResult {
     let ledger = Connection::new(connection)?;
     match &args.what {
+        What::Health => {
+            let health = ledger.run("could not ask the ledger", ledger.client().health())?;
+            out.data(&health, || tables::health(&health))
+        }
         What::Head => {
             let head: Head = ledger.get("v1/head")?;
             out.data(&head, || tables::head(&head))
@@ -202,6 +213,13 @@ pub fn run(args: &ShowArgs, connection: &ConnectionArgs, out: &mut Output<'_>) -
             let one: StakerDetail = ledger.get(&format!("v1/state/stakers/{account}"))?;
             out.data(&items(&one.withdrawals), || {
                 tables::withdrawals(one.block, &one.withdrawals)
+            })
+        }
+        What::Withdrawal { id } => {
+            let one: WithdrawalView = ledger.get(&format!("v1/state/withdrawals/{id}"))?;
+            let head: Head = ledger.get("v1/head")?;
+            out.data(&one, || {
+                tables::withdrawals(head.block, std::slice::from_ref(&one))
             })
         }
         What::Services => {
@@ -320,32 +338,15 @@ fn table(
 }
 
 /// What shows somebody who has the table's root only that an operator is in it: the header makes the root, the path leads from
-/// the entry to the header.
+/// the entry to the header. As the service would give it, and what follows from it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Witness {
-    /// The service.
-    pub service: ServiceId,
-    /// The table's block.
-    pub block: u64,
-    /// The table's root.
-    pub root: TableRoot,
-    /// Operators in the table.
-    pub operators: u32,
-    /// Root of their tree, from the table's header.
-    pub operators_root: B256,
-    /// The header, ABI-encoded: the root is `sha256("ashlar/table/1" | this)`.
-    pub header: Bytes,
-    /// The operator.
-    pub operator: OperatorId,
-    /// Its place.
-    pub index: u32,
-    /// Its entry, ABI-encoded: what the leaf is the hash of.
-    pub entry: Bytes,
-    /// The leaf.
+    /// The table, the entry and the path.
+    #[serde(flatten)]
+    pub view: WitnessView,
+    /// Hash of the entry.
     pub leaf: B256,
-    /// From the leaf to the tree's root, lowest first.
-    pub path: Vec<B256>,
-    /// Its weight by quorum.
+    /// The operator's weight by quorum, from the entry.
     pub weights: Vec<(QuorumId, Amount)>,
 }
 
@@ -369,17 +370,19 @@ impl Witness {
         };
         let header = table.header();
         let witness = Self {
-            service,
-            block: table.reference_block(),
-            root: table.root(),
-            operators: header.operators,
-            operators_root: B256::from(header.operators_root),
-            header: header.abi_encode().into(),
-            operator: *id,
-            index,
-            entry: entry.abi_encode().into(),
-            leaf: B256::from(entry.leaf()),
-            path: path.iter().map(|hash| B256::from(*hash)).collect(),
+            view: WitnessView {
+                service,
+                block: table.reference_block(),
+                root: table.root(),
+                header: header.abi_encode().into(),
+                operators: header.operators,
+                operators_root: header.operators_root.into(),
+                operator: *id,
+                index,
+                entry: entry.abi_encode().into(),
+                path: path.iter().map(|hash| B256::from(*hash)).collect(),
+            },
+            leaf: entry.leaf().into(),
             weights: entry
                 .stakes
                 .iter()

@@ -130,6 +130,10 @@ impl Ledger {
     }
 
     fn operator(&mut self, operator: Account) {
+        self.operator_with(operator, 0);
+    }
+
+    fn operator_with(&mut self, operator: Account, allocation_delay: u64) {
         let key = bls(operator);
         self.ok(
             operator,
@@ -138,7 +142,7 @@ impl Ledger {
                 proof_of_possession: key.prove_possession().to_bytes(),
                 network_key: NetworkKey::from_seed([operator.0[0]; 32]).public(),
                 address: "node.example.org:7400".into(),
-                allocation_delay: 0,
+                allocation_delay,
             },
         );
         self.deposit(operator, ether(100));
@@ -469,6 +473,27 @@ fn a_full_quorum_and_an_ejection() {
 }
 
 #[test]
+fn an_increase_waits_for_the_allocation_delay() {
+    let mut ledger = Ledger::market(Params::current());
+    ledger.operator_with(OLGA, 7200);
+    ledger.pass(1000 - ledger.state.meta().block);
+    ledger.allocate(OLGA, 1, STETH, Wad::percent(30));
+    let pool = ledger.state.pools(id(OLGA)).next().unwrap().1;
+    assert_eq!(pool.encumbered, Wad::percent(30));
+    let slashable = |ledger: &Ledger| {
+        let key = (id(OLGA), STETH, 1, 0);
+        ledger.state.slashable_shares(&key).unwrap()
+    };
+    ledger.pass(7199);
+    assert_eq!(slashable(&ledger), Amount::ZERO);
+    ledger.pass(1);
+    assert_eq!(slashable(&ledger), ether(30));
+    says(
+        "encumbered from that block on, and 30 shares are slashable from block 8,200 on, in block 8,199 none",
+    );
+}
+
+#[test]
 fn a_decrease_takes_its_time() {
     let delay = Params::current().deallocation_delay;
     for (wait, expected) in [(delay, 30), (delay + 1, 5)] {
@@ -591,7 +616,7 @@ fn a_veto_window_and_who_gets_slashed_stake() {
     };
     assert_eq!((*tokens, *redistributed_to), (ether(20), Some(HARMED)));
     says(&format!(
-        "asked for in block 1,000 it can be vetoed through block {}, and executed from block {} through block {}: \
+        "asked for in block 1,000: it can be vetoed through block {}, and executed from block {} through block {}; \
          20 stETH go to the harmed",
         thousands(veto_until),
         thousands(veto_until + 1),
@@ -628,34 +653,43 @@ fn rewards_split() {
 
 #[test]
 fn rewards_are_claimed_cumulatively() {
-    let mut ledger = Ledger::market(Params::current());
-    let pay = |amount| Action::PayReward {
-        service: 1,
-        token: TOKEN,
-        amount,
-        kind: RewardKind::Fee,
+    // What Alice is paid by the first claim and by the second, if she makes the first at all.
+    let paid = |first: bool| {
+        let mut ledger = Ledger::market(Params::current());
+        let mut all = Distribution::default();
+        let mut paid = Vec::new();
+        for (number, amount) in [(1, 100u64), (2, 150)] {
+            let pay = Action::PayReward {
+                service: 1,
+                token: TOKEN,
+                amount: ether(amount),
+                kind: RewardKind::Fee,
+            };
+            ledger.ok(OWNER, pay);
+            all.add(ALICE, TOKEN, ether(amount)).unwrap();
+            let root = all.root();
+            ledger.ok(ADMIN, Action::SubmitRoot { root });
+            let claim = Action::ClaimReward {
+                claim: all.claim(number, ALICE).unwrap(),
+            };
+            assert_eq!(ledger.code(BOB, claim.clone()), "reward.root_early");
+            ledger.pass(ledger.state.meta().params.root_delay);
+            if number == 1 && !first {
+                continue;
+            }
+            let events = ledger.ok(BOB, claim.clone());
+            let Event::RewardClaimed { amount, .. } = &events[0] else {
+                panic!("{events:?}")
+            };
+            paid.push(*amount);
+            assert_eq!(ledger.code(BOB, claim), "reward.not_rising");
+        }
+        paid
     };
-    let mut all = Distribution::default();
-    let mut paid = Vec::new();
-    for (number, amount) in [(1, 100u64), (2, 150)] {
-        ledger.ok(OWNER, pay(ether(amount)));
-        all.add(ALICE, TOKEN, ether(amount)).unwrap();
-        let root = all.root();
-        ledger.ok(ADMIN, Action::SubmitRoot { root });
-        let claim = Action::ClaimReward {
-            claim: all.claim(number, ALICE).unwrap(),
-        };
-        assert_eq!(ledger.code(BOB, claim.clone()), "reward.root_early");
-        ledger.pass(ledger.state.meta().params.root_delay);
-        let events = ledger.ok(BOB, claim.clone());
-        let Event::RewardClaimed { amount, .. } = &events[0] else {
-            panic!("{events:?}")
-        };
-        paid.push(*amount);
-        assert_eq!(ledger.code(BOB, claim), "reward.not_rising");
-    }
-    assert_eq!(paid, [ether(100), ether(150)]);
+    assert_eq!(paid(true), [ether(100), ether(150)]);
     says("the first root says 100 and pays 100, the second says 250 and pays 150");
+    assert_eq!(paid(false), [ether(250)]);
+    says("Had she skipped the first claim, the second would pay 250");
     says(&format!(
         "each root waits {} blocks",
         thousands(Params::current().root_delay)

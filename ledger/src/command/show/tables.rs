@@ -416,8 +416,7 @@ pub(super) fn quorums(list: &[QuorumView]) -> String {
                 whole(view.totals.weight),
                 whole(c.minimum_weight),
                 multipliers.join(" "),
-                c.redistribute_to
-                    .map_or_else(|| "burnt".to_owned(), short),
+                c.redistribute_to.map_or_else(|| "burnt".to_owned(), short),
             ]
         })
         .collect();
@@ -727,20 +726,17 @@ pub(super) fn table(view: &TableView) -> String {
 }
 
 pub(super) fn witness(witness: &super::Witness) -> String {
+    let view = &witness.view;
     let mut rows = vec![
-        ("service", witness.service.to_string()),
-        ("block", witness.block.to_string()),
-        ("root", witness.root.to_string()),
-        ("operators' root", witness.operators_root.to_string()),
-        ("operator", witness.operator.to_string()),
-        (
-            "place",
-            format!("{} of {}", witness.index, witness.operators),
-        ),
+        ("service", view.service.to_string()),
+        ("block", view.block.to_string()),
+        ("root", view.root.to_string()),
+        ("operators' root", view.operators_root.to_string()),
+        ("operator", view.operator.to_string()),
+        ("place", format!("{} of {}", view.index, view.operators)),
         ("leaf", witness.leaf.to_string()),
     ];
-    let path: Vec<String> = witness.path.iter().map(ToString::to_string).collect();
-    rows.extend(path.iter().map(|hash| ("path", hash.clone())));
+    rows.extend(view.path.iter().map(|hash| ("path", hash.to_string())));
     rows.extend(
         witness
             .weights
@@ -748,4 +744,18 @@ pub(super) fn witness(witness: &super::Witness) -> String {
             .map(|(quorum, weight)| ("weight", format!("quorum {quorum}: {}", whole(*weight)))),
     );
     pairs(&rows)
+}
+
+pub(super) fn health(report: &HealthReport) -> String {
+    let status = match report.status {
+        Status::Opening => "opening: the log is being read",
+        Status::Ready => "ready",
+        Status::Degraded => "degraded",
+        Status::Stopping => "stopping",
+    };
+    let mut out = format!("{status}\n");
+    for reason in &report.reasons {
+        out.push_str(&format!("  {}  {}\n", reason.code, reason.message));
+    }
+    out
 }
