@@ -15,8 +15,8 @@ use super::{Event, Genesis, Refusal, State, Transaction};
 
 const RECORD_TAG: &[u8] = b"ashlar/ledger-record/1";
 const CHECK_TAG: &[u8] = b"ashlar/ledger-record-header/1";
-const HEADER: usize = 21;
-const LINK: usize = 32;
+pub(super) const HEADER: usize = 21;
+pub(super) const LINK: usize = 32;
 
 /// The largest payload: 1 MiB. The largest transactions (claims of 32 tokens) have some 150 kB.
 pub const MAX_PAYLOAD: usize = 1 << 20;

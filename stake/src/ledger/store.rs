@@ -12,7 +12,7 @@ use ashlar_crypto::{Blame, Coded};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::log::{Entry, LogError, Read, Tip};
+use super::log::{Entry, HEADER, LINK, LogError, Read, Tip};
 use super::{Event, Genesis, Refusal, State, Transaction};
 
 const GENESIS: &str = "genesis.json";
@@ -424,18 +424,20 @@ impl Store {
     }
 }
 
-/// What a write that was cut off leaves: nothing but zeros, or one last record whose content is not all there.
+/// What a write that was cut off leaves: a record whose content is not all there, and behind it nothing, or nothing but zeros
+/// where the file had grown before its new blocks were written.
 fn is_torn(error: &LogError, tail: &[u8]) -> bool {
-    match error {
-        LogError::Header { .. } => tail.iter().all(|byte| *byte == 0),
+    let record = match error {
+        LogError::Header { .. } => HEADER,
         LogError::Link { .. } => {
             let length = tail
                 .first_chunk::<4>()
                 .map_or(0, |bytes| u32::from_be_bytes(*bytes) as usize);
-            tail.len() <= length + 21 + 32
+            HEADER + length + LINK
         }
-        _ => false,
-    }
+        _ => return false,
+    };
+    tail.iter().skip(record).all(|byte| *byte == 0)
 }
 
 fn cut_tail(file: &File, log: &Path, offset: u64, tail: &[u8]) -> Result<TornTail, StoreError> {

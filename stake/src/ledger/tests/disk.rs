@@ -115,7 +115,15 @@ fn a_torn_end_is_cut_off_and_kept_and_damage_is_an_error() {
     let whole = fs::read(&log).unwrap();
     let mut longer = tip;
     let next = longer.write(&Entry::Block(1 << 30)).unwrap();
-    for (cut, zeros) in [(1, 0), (20, 0), (next.len() - 1, 0), (0, 500), (21, 32)] {
+    for (cut, zeros) in [
+        (1, 0),
+        (20, 0),
+        (next.len() - 1, 0),
+        (0, 500),
+        (21, 32),
+        (9, 600),
+        (30, 4000),
+    ] {
         let mut bytes = whole.clone();
         bytes.extend_from_slice(&next[..cut]);
         bytes.extend(vec![0; zeros]);
