@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::random::payload;
-use crate::support::{Devnet, http_get, wait_for};
+use crate::support::{Devnet, http_get, http_request, wait_for};
 
 /// The stake of a devnet's operator in a quorum, in the newest table.
 fn stake(devnet: &Devnet, operator: usize, quorum: u64) -> u128 {
@@ -105,7 +105,22 @@ fn without_the_ledger_blobs_are_certified_health_says_it_and_it_comes_back() {
     }
     // The tables known so far go on to hold.
     let bytes = payload(94, 20_000);
-    let certificate = devnet.put("without", &bytes);
+    let url = format!("{disperser}/v1/blobs?wait=certified");
+    let (status, head, body) = http_request("POST", &url, &[], &bytes).unwrap();
+    assert!(matches!(status, 200 | 201), "{head}");
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["state"], "certified", "{answer}");
+    let url = format!(
+        "{disperser}/v1/blobs/{}/certificate",
+        answer["key"].as_str().unwrap()
+    );
+    let (status, _, certificate) = http_request("GET", &url, &[], b"").unwrap();
+    assert_eq!(status, 200);
+    let certificate = devnet.write("without.cert", &certificate);
+    // A reader that has no table yet cannot check it now, and says why.
+    let shown = devnet.run(["cert", "verify", certificate.to_str().unwrap()]);
+    assert_eq!(shown.code, 4, "{}", shown.stderr);
+
     devnet.restart_ledger();
     for base in [&disperser, &node] {
         wait_for("health to be ready again", || {

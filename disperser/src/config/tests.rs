@@ -157,7 +157,10 @@ fn paths_start_at_the_folder_of_the_file() {
     std::fs::write(&file, "[paths]\noperators = \"/etc/operators.toml\"\n").unwrap();
     let config = DisperserConfig::load(&file).unwrap();
     assert_eq!(config.paths.data, folder.path().join("data"));
-    assert_eq!(config.paths.operators, Path::new("/etc/operators.toml"));
+    assert_eq!(
+        config.paths.operators,
+        std::path::PathBuf::from("/etc/operators.toml").into()
+    );
     assert_eq!(
         DisperserConfig::load(&folder.path().join("no.toml"))
             .unwrap_err()
