@@ -9,17 +9,31 @@ const WIDTH: usize = 100;
 pub fn markdown() -> String {
     let mut out = String::from(
         "# Command-line reference\n\n\
-         Written by `make docs-cli` from the commands' own help; a test fails when it is stale.\n",
+         Written by `make docs-cli` from the commands' own help; a test fails when it is stale. Options that all commands below one \
+         have are listed there only.\n",
     );
     let mut root = crate::command();
     root.build();
-    section(&mut out, &root, "ashlar");
+    section(&mut out, &root, None, "ashlar");
     out
 }
 
-fn section(out: &mut String, command: &clap::Command, path: &str) {
+fn section(out: &mut String, command: &clap::Command, above: Option<&clap::Command>, path: &str) {
+    let told = |argument: &clap::Arg| {
+        let same = |other: &&clap::Arg| other.get_id() == argument.get_id();
+        let inherited = |above: &clap::Command| above.get_arguments().any(|other| same(&other));
+        (argument.is_global_set() || argument.get_id() == "help") && above.is_some_and(inherited)
+    };
     let help = command
         .clone()
+        .mut_args(|argument| {
+            let hidden = told(&argument);
+            if hidden {
+                argument.hide(true)
+            } else {
+                argument
+            }
+        })
         .bin_name(path)
         .term_width(WIDTH)
         .max_term_width(WIDTH)
@@ -36,6 +50,7 @@ fn section(out: &mut String, command: &clap::Command, path: &str) {
         .get_subcommands()
         .filter(|child| child.get_name() != "help")
     {
-        section(out, child, &format!("{path} {}", child.get_name()));
+        let path = format!("{path} {}", child.get_name());
+        section(out, child, Some(command), &path);
     }
 }

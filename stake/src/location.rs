@@ -113,4 +113,5 @@ impl fmt::Display for TableLocation {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
