@@ -13,6 +13,7 @@ mod ifma;
 mod msm;
 mod points;
 mod portable;
+mod scalar_fft;
 mod sha256;
 
 use std::sync::OnceLock;

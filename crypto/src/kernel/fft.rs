@@ -1,4 +1,4 @@
-//! Scalar-field FFTs without bit-reversal passes.
+//! What the FFTs of all kernels share: roots, shifts, the order.
 //!
 //! Rows come in bit-reversed order and extensions leave in it. A decimation-in-time inverse takes bit-reversed input to
 //! ordered coefficients, a decimation-in-frequency forward transform takes those to bit-reversed output, so no
@@ -59,101 +59,6 @@ pub(crate) fn twiddles(log: u32) -> &'static Twiddles {
             size_inverse,
         }
     })
-}
-
-/// Decimation in frequency: ordered input, bit-reversed output.
-pub(crate) fn fft(values: &mut [Scalar]) {
-    let log = values.len().trailing_zeros();
-    let roots = &twiddles(log).forward;
-    let mut half = values.len() / 2;
-    let mut stride = 1;
-    while half > 0 {
-        for block in values.chunks_exact_mut(2 * half) {
-            let (low, high) = block.split_at_mut(half);
-            for ((a, b), root) in low.iter_mut().zip(high).zip(roots.iter().step_by(stride)) {
-                let difference = *a - *b;
-                *a += *b;
-                *b = difference * root;
-            }
-        }
-        half /= 2;
-        stride *= 2;
-    }
-}
-
-/// Decimation in time: bit-reversed input, ordered output, not yet divided by the size.
-pub(crate) fn inverse_fft_unscaled(values: &mut [Scalar]) {
-    let log = values.len().trailing_zeros();
-    let roots = &twiddles(log).inverse;
-    let mut half = 1;
-    let mut stride = values.len() / 2;
-    while half < values.len() {
-        for block in values.chunks_exact_mut(2 * half) {
-            let (low, high) = block.split_at_mut(half);
-            for ((a, b), root) in low
-                .iter_mut()
-                .zip(high)
-                .zip(roots.iter().step_by(stride.max(1)))
-            {
-                let product = *b * root;
-                *b = *a - product;
-                *a += product;
-            }
-        }
-        half *= 2;
-        stride /= 2;
-    }
-}
-
-/// [`fft`] of columns side by side.
-pub(crate) fn fft_columns(values: &mut [Scalar], columns: usize) {
-    let columns = columns.max(1);
-    let log = (values.len() / columns).trailing_zeros();
-    let roots = &twiddles(log).forward;
-    let mut half = values.len() / columns / 2;
-    let mut stride = 1;
-    while half > 0 {
-        for block in values.chunks_exact_mut(2 * half * columns) {
-            let (low, high) = block.split_at_mut(half * columns);
-            let rows = low
-                .chunks_exact_mut(columns)
-                .zip(high.chunks_exact_mut(columns));
-            for ((low, high), root) in rows.zip(roots.iter().step_by(stride)) {
-                for (a, b) in low.iter_mut().zip(high) {
-                    let difference = *a - *b;
-                    *a += *b;
-                    *b = difference * root;
-                }
-            }
-        }
-        half /= 2;
-        stride *= 2;
-    }
-}
-
-/// [`inverse_fft_unscaled`] of columns side by side.
-pub(crate) fn inverse_fft_columns(values: &mut [Scalar], columns: usize) {
-    let columns = columns.max(1);
-    let size = values.len() / columns;
-    let roots = &twiddles(size.trailing_zeros()).inverse;
-    let mut half = 1;
-    while half < size {
-        let stride = (size / (2 * half)).max(1);
-        for block in values.chunks_exact_mut(2 * half * columns) {
-            let (low, high) = block.split_at_mut(half * columns);
-            let rows = low
-                .chunks_exact_mut(columns)
-                .zip(high.chunks_exact_mut(columns));
-            for ((low, high), root) in rows.zip(roots.iter().step_by(stride)) {
-                for (a, b) in low.iter_mut().zip(high) {
-                    let product = *b * root;
-                    *b = *a - product;
-                    *a += product;
-                }
-            }
-        }
-        half *= 2;
-    }
 }
 
 /// What the coefficients are multiplied with before the transform that gives block 1, 2, … of an extension: the powers

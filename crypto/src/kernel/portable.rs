@@ -1,7 +1,8 @@
-//! The kernel for every CPU: arkworks' field types, our transforms and multi-scalar multiplications.
+//! The kernel for every CPU: arkworks' field types, the assembly of `blst`, our transforms and multi-scalar multiplications.
 
 use super::batch_affine::Batched;
 use super::points::FixedBases;
+use super::scalar_fft::{self, Element};
 use super::{Integer, Kernel, fft, g1_fft, msm};
 use crate::curve::G1Affine;
 use crate::field::{Scalar, raw_from_be, raw_to_be};
@@ -15,11 +16,11 @@ impl Kernel for Portable {
     }
 
     fn fft(&self, values: &mut [Scalar]) {
-        fft::fft(values);
+        scalar_fft::fft_columns(values, 1);
     }
 
     fn inverse_fft(&self, values: &mut [Scalar]) {
-        fft::inverse_fft_unscaled(values);
+        scalar_fft::inverse_fft_columns(values, 1);
         let scale = fft::twiddles(values.len().trailing_zeros()).size_inverse;
         for value in values {
             *value *= scale;
@@ -27,21 +28,23 @@ impl Kernel for Portable {
     }
 
     fn fft_columns(&self, values: &mut [Scalar], columns: usize) {
-        fft::fft_columns(values, columns);
+        scalar_fft::fft_columns(values, columns);
     }
 
     fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize) {
-        fft::inverse_fft_columns(values, columns);
+        scalar_fft::inverse_fft_columns(values, columns);
     }
 
     fn fft_rows(&self, values: &mut [Scalar], size: usize) {
-        values.chunks_exact_mut(size.max(1)).for_each(fft::fft);
+        for row in values.chunks_exact_mut(size.max(1)) {
+            scalar_fft::fft_columns(row, 1);
+        }
     }
 
     fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize) {
-        values
-            .chunks_exact_mut(size.max(1))
-            .for_each(fft::inverse_fft_unscaled);
+        for row in values.chunks_exact_mut(size.max(1)) {
+            scalar_fft::inverse_fft_columns(row, 1);
+        }
     }
 
     fn multiply(&self, values: &mut [Scalar], factors: &[Scalar]) {
@@ -52,19 +55,20 @@ impl Kernel for Portable {
 
     fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]) {
         // Raw form all the way: the transforms are linear.
-        let mut coefficients: Vec<Scalar> = row.as_chunks().0.iter().map(raw_from_be).collect();
-        fft::inverse_fft_unscaled(&mut coefficients);
-        let mut values = vec![Scalar::default(); ELEMENTS_PER_ROW];
+        let raw = row.as_chunks().0.iter().map(raw_from_be);
+        let mut coefficients: Vec<Element> = raw.map(|scalar| Element::from(&scalar)).collect();
+        scalar_fft::inverse_fft_unscaled(&mut coefficients);
+        let mut values = vec![Element::ZERO; ELEMENTS_PER_ROW];
         for (block, shifts) in parity
             .chunks_exact_mut(BYTES_PER_ROW)
-            .zip(fft::block_shifts(blowup))
+            .zip(scalar_fft::block_shifts(blowup))
         {
             for ((value, coefficient), shift) in values.iter_mut().zip(&coefficients).zip(shifts) {
-                *value = *coefficient * shift;
+                value.set_product(coefficient, shift);
             }
-            fft::fft(&mut values);
+            scalar_fft::fft(&mut values);
             for (bytes, value) in block.as_chunks_mut().0.iter_mut().zip(&values) {
-                *bytes = raw_to_be(value);
+                *bytes = raw_to_be(&value.into());
             }
         }
     }
