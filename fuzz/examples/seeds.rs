@@ -9,6 +9,8 @@ use ashlar_crypto::payload::Encoding;
 use ashlar_proto::TableView;
 use ashlar_proto::wire::{ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, Stored};
 use ashlar_proto::{Account, Runs};
+use ashlar_stake::ledger::log::{Entry, Tip};
+use ashlar_stake::ledger::{Action, StrategyKind, Transaction};
 use ashlar_stake::{FileFormat, TableFile, TableRecord};
 
 fn seed(target: &str, name: &str, content: impl AsRef<[u8]>) -> io::Result<()> {
@@ -27,6 +29,37 @@ fn main() -> io::Result<()> {
     let (batch, blobs) = ashlar_fuzz::batch();
     seed("headers", "batch", batch.abi_encode())?;
     seed("headers", "blob", blobs[0].abi_encode())?;
+
+    seed(
+        "evidence",
+        "double_signing",
+        ashlar_fuzz::double_signing().to_bytes(),
+    )?;
+
+    let mut tip = Tip::of(&ashlar_fuzz::genesis());
+    let deposit = Transaction {
+        sender: Account([1; 20]),
+        action: Action::AddStrategy {
+            name: "stETH".into(),
+            kind: StrategyKind::Lst,
+            asset: Account([3; 20]),
+            oracle: Account([4; 20]),
+        },
+    };
+    let mut log = Vec::new();
+    for entry in [
+        Entry::Transaction(1, Box::new(deposit.clone())),
+        Entry::Block(2),
+    ] {
+        log.extend(tip.write(&entry).map_err(io::Error::other)?);
+    }
+    seed("ledger", "log", log)?;
+    seed("ledger", "transaction", serde_json::to_string(&deposit)?)?;
+    seed(
+        "ledger",
+        "genesis",
+        serde_json::to_string(&ashlar_fuzz::genesis())?,
+    )?;
 
     let runs = Runs::new(vec![(0, 3), (7, 1)]).expect("ascending runs");
     let requests = [

@@ -8,8 +8,10 @@ use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Stake,
-    TableView,
+    TableView, operator_id,
 };
+use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
+use ashlar_stake::ledger::{Genesis, Params};
 use ashlar_stake::{OperatorTable, Registration};
 
 const OPERATORS: u8 = 4;
@@ -41,6 +43,31 @@ pub fn table() -> &'static OperatorTable {
         };
         OperatorTable::register(7, registrations, vec![disperser]).expect("a valid table")
     })
+}
+
+/// What a small ledger begins with.
+pub fn genesis() -> Genesis {
+    Genesis {
+        network: "fuzz".into(),
+        block: 1,
+        admin: Account([1; 20]),
+        reward_updater: Account([2; 20]),
+        params: Params::current(),
+    }
+}
+
+/// Operator 1 signs two batches under one number.
+pub fn double_signing() -> Fault {
+    let (batch, _) = batch();
+    let mut other = batch.clone();
+    other.created_at_ms += 1;
+    let secret = key(1);
+    let operator = operator_id(&secret.public_key().to_bytes());
+    Fault::DoubleSigning(DoubleSigning::new(
+        operator,
+        SignedBatch::sign(&secret, batch),
+        SignedBatch::sign(&secret, other),
+    ))
 }
 
 /// A header of a blob of one row.
