@@ -212,9 +212,16 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
         bls_path.display(),
         network_path.display()
     ));
-    ui.note(
-        "hand this in for the operator table; the stake in it, 1 in quorum 0, is a placeholder:",
-    );
+    ui.note(match &config.paths.operators {
+        TableLocation::File(_) => {
+            "hand this in for the operator table; the stake in it, 1 in quorum 0, is a placeholder:"
+                .to_owned()
+        }
+        TableLocation::Ledger { url, .. } => format!(
+            "register these keys on the ledger: ashlar stake tx register-operator --help (--ledger {url}); as an entry of a table file \
+             they would be:"
+        ),
+    });
     ui.data(&out, || {
         format!(
             "[[tables.operators]]\noperator_id = \"{}\"\nbls_public_key = \"{}\"\nproof_of_possession = \"{}\"\n\

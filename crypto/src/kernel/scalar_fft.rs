@@ -90,6 +90,35 @@ fn plain(a: &mut Element, b: &mut Element) {
     b.subtract_from(&before);
 }
 
+/// One level of a transform: butterflies over the distance `half`, in each block the first one plain and the others by the powers
+/// of the root. `columns` transforms lie side by side.
+#[inline(always)]
+fn level(
+    values: &mut [Element],
+    columns: usize,
+    half: usize,
+    roots: &[Element],
+    mut butterfly: impl FnMut(&mut Element, &mut Element, &Element),
+) {
+    let stride = values.len() / (2 * half * columns);
+    for block in values.chunks_exact_mut(2 * half * columns) {
+        let (low, high) = block.split_at_mut(half * columns);
+        let (low_first, low) = low.split_at_mut(columns);
+        let (high_first, high) = high.split_at_mut(columns);
+        for (a, b) in low_first.iter_mut().zip(high_first) {
+            plain(a, b);
+        }
+        let rows = low
+            .chunks_exact_mut(columns)
+            .zip(high.chunks_exact_mut(columns));
+        for ((low, high), root) in rows.zip(roots.iter().step_by(stride).skip(1)) {
+            for (a, b) in low.iter_mut().zip(high) {
+                butterfly(a, b, root);
+            }
+        }
+    }
+}
+
 /// Decimation in frequency: ordered input, bit-reversed output. `columns` transforms side by side.
 fn forward(values: &mut [Element], columns: usize) {
     let columns = columns.max(1);
@@ -98,25 +127,11 @@ fn forward(values: &mut [Element], columns: usize) {
     let mut difference = Element::ZERO;
     let mut half = size / 2;
     while half > 0 {
-        let stride = size / (2 * half);
-        for block in values.chunks_exact_mut(2 * half * columns) {
-            let (low, high) = block.split_at_mut(half * columns);
-            let (low_first, low) = low.split_at_mut(columns);
-            let (high_first, high) = high.split_at_mut(columns);
-            for (a, b) in low_first.iter_mut().zip(high_first) {
-                plain(a, b);
-            }
-            let rows = low
-                .chunks_exact_mut(columns)
-                .zip(high.chunks_exact_mut(columns));
-            for ((low, high), root) in rows.zip(roots.iter().step_by(stride).skip(1)) {
-                for (a, b) in low.iter_mut().zip(high) {
-                    difference.set_difference(a, b);
-                    a.add(b);
-                    b.set_product(&difference, root);
-                }
-            }
-        }
+        level(values, columns, half, roots, |a, b, root| {
+            difference.set_difference(a, b);
+            a.add(b);
+            b.set_product(&difference, root);
+        });
         half /= 2;
     }
 }
@@ -129,25 +144,11 @@ fn backward(values: &mut [Element], columns: usize) {
     let mut product = Element::ZERO;
     let mut half = 1;
     while half < size {
-        let stride = size / (2 * half);
-        for block in values.chunks_exact_mut(2 * half * columns) {
-            let (low, high) = block.split_at_mut(half * columns);
-            let (low_first, low) = low.split_at_mut(columns);
-            let (high_first, high) = high.split_at_mut(columns);
-            for (a, b) in low_first.iter_mut().zip(high_first) {
-                plain(a, b);
-            }
-            let rows = low
-                .chunks_exact_mut(columns)
-                .zip(high.chunks_exact_mut(columns));
-            for ((low, high), root) in rows.zip(roots.iter().step_by(stride).skip(1)) {
-                for (a, b) in low.iter_mut().zip(high) {
-                    product.set_product(b, root);
-                    b.set_difference(a, &product);
-                    a.add(&product);
-                }
-            }
-        }
+        level(values, columns, half, roots, |a, b, root| {
+            product.set_product(b, root);
+            b.set_difference(a, &product);
+            a.add(&product);
+        });
         half *= 2;
     }
 }
