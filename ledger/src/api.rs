@@ -1,5 +1,6 @@
 //! The HTTP interface. Its OpenAPI document is made from the same declarations as its routes.
 
+mod challenges;
 mod general;
 mod problem;
 mod rewards;
@@ -303,6 +304,10 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(state::service))
         .routes(routes!(state::members))
         .routes(routes!(state::slash_requests))
+        .routes(routes!(challenges::challenges))
+        .routes(routes!(challenges::challenge))
+        .routes(routes!(challenges::bonds))
+        .routes(routes!(challenges::bonds_paid))
         .routes(routes!(state::vaults))
         .routes(routes!(state::vault))
         .routes(routes!(state::holder))

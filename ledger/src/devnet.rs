@@ -13,8 +13,8 @@ use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::{Account, OperatorId, QuorumId, operator_id};
 use ashlar_stake::ledger::{
-    Action, Amount, Disperser, Genesis, Params, QuorumConfig, QuorumStrategy, Refusal, ServiceId,
-    State, StrategyId, StrategyKind, Timing, Transaction, Wad,
+    Action, Amount, CustodyTerms, Disperser, Genesis, Params, QuorumConfig, QuorumStrategy,
+    Refusal, ServiceId, State, StrategyId, StrategyKind, Timing, Transaction, Wad,
 };
 
 use crate::service::LedgerConfig;
@@ -393,6 +393,13 @@ impl Script {
                 slash_cap: spec.params.slash_cap,
                 ejector: roles.ejector,
                 dispersers: spec.dispersers.clone(),
+                custody: Some(CustodyTerms {
+                    token: token("stETH"),
+                    min_bond: Amount::from(ETHER / 100),
+                    wad: Wad::percent(10).min(spec.params.slash_cap),
+                    max_open: 1024,
+                    max_open_per_operator: 64,
+                }),
             },
         );
         for (number, quorum) in (0..quorums).zip(0u8..) {

@@ -9,9 +9,10 @@ use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
 use ashlar_stake::TableRecord;
 use ashlar_stake::evidence::{Fault, FaultKind};
 use ashlar_stake::ledger::{
-    Allocation, Amount, Disperser, Event, Fund, Member, Operator, Params, Pool, PositionView,
-    Quorum, QuorumTotals, RewardKind, RewardRoot, Service, ServiceId, SlashRequest, Staker,
-    Strategy, StrategyId, Vault, VaultId, VaultPart, VaultRequest, Withdrawal,
+    Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator, Params,
+    Pool, PositionView, Quorum, QuorumTotals, RewardKind, RewardRoot, Service, ServiceId,
+    SlashRequest, Staker, Strategy, StrategyId, Vault, VaultId, VaultPart, VaultRequest,
+    Withdrawal,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -294,6 +295,48 @@ pub struct SlashRequestView {
     /// Its record.
     #[serde(flatten)]
     pub request: SlashRequest,
+}
+
+/// An open custody challenge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeView {
+    /// Its number.
+    pub id: u64,
+    /// Its record.
+    #[serde(flatten)]
+    pub challenge: OpenChallenge,
+}
+
+/// An open custody challenge (`GET /v1/state/challenges/{id}`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeDetail {
+    /// The ledger's block.
+    pub block: u64,
+    /// Its number.
+    pub id: u64,
+    /// Its record.
+    pub challenge: OpenChallenge,
+}
+
+/// The bonds of challenges in a token (`GET /v1/state/bonds/{token}`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondFundView {
+    /// The token.
+    pub token: Account,
+    /// Its record.
+    #[serde(flatten)]
+    pub fund: BondFund,
+}
+
+/// What an account was paid of bonds in a token, ever (`GET /v1/state/bonds/{token}/paid/{account}`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondsPaidView {
+    /// The account.
+    pub account: Account,
+    /// The token.
+    pub token: Account,
+    /// How much: for answers, and its own bonds that came back.
+    pub amount: Amount,
 }
 
 /// A vault.

@@ -88,7 +88,8 @@ fn words(example: &str, folder: &Path) -> Vec<String> {
                 .replace("$HASH", &hash);
             match word.as_str() {
                 "@conditions.txt" => format!("@{}", file("conditions.txt")),
-                "bls.json" | "network.json" | "password" | "claim.json" => file(&word),
+                "bls.json" | "network.json" | "password" | "claim.json" | "blob.cert"
+                | "answer.bin" => file(&word),
                 _ => word,
             }
         })
@@ -115,6 +116,8 @@ fn examples_folder() -> tempfile::TempDir {
         "tokens": [],
     });
     std::fs::write(file("claim.json"), claim.to_string()).unwrap();
+    std::fs::write(file("blob.cert"), [1, 2, 3]).unwrap();
+    std::fs::write(file("answer.bin"), [4, 5, 6]).unwrap();
     folder
 }
 
@@ -176,7 +179,7 @@ fn every_option_of_every_kind_reaches_its_place() {
                 DisperserList => "3=$NETWORK_KEY,$ACCOUNT".to_owned(),
                 FaultNumber => "false-answer".to_owned(),
                 ParamsOrFile => "classic".to_owned(),
-                JsonFile => "claim.json".to_owned(),
+                JsonFile | BytesFile(_) => "claim.json".to_owned(),
                 BlsKeystore => "bls.json".to_owned(),
                 NetworkKeystore => "network.json".to_owned(),
                 PasswordFile => "password".to_owned(),

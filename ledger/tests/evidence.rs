@@ -281,6 +281,7 @@ async fn after_the_veto_window_the_slash_is_executed() {
                 slash_cap: Wad::percent(40),
                 ejector: owner,
                 dispersers: Vec::new(),
+                custody: None,
             },
         ),
         of(

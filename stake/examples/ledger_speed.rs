@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         slash_cap: Wad::ONE,
         ejector: admin,
         dispersers: Vec::new(),
+        custody: None,
     };
     send(&mut state, 1, admin, service)?;
     for quorum in 0..2 {

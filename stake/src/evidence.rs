@@ -19,10 +19,11 @@
 mod answer;
 mod attestation;
 mod book;
-mod codec;
+pub(crate) mod codec;
 mod custody;
 mod double_signing;
 mod error;
+mod open;
 pub mod performance;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -234,6 +235,17 @@ pub struct ProvenFault {
 }
 
 impl ProvenFault {
+    /// What follows from a challenge that nobody answered until its deadline. The subject is the duty, which is one for the
+    /// whole blob: who lost it can be asked for any of its elements, and lost it once.
+    pub(crate) fn unanswered(challenge: &Challenge) -> Self {
+        Self::new(
+            challenge.operator,
+            FaultKind::UnansweredChallenge,
+            &[&challenge.batch_digest.0[..], &challenge.blob_key.0].concat(),
+            challenge.id().0,
+        )
+    }
+
     fn new(operator: OperatorId, kind: FaultKind, subject: &[u8], evidence_hash: Hash) -> Self {
         Self {
             operator,
@@ -254,7 +266,7 @@ impl ProvenFault {
     }
 
     /// The misdeed's name, whatever evidence showed it: of a double signing the disperser and the sequence, of a false answer the
-    /// element, of a bad attestation the batch, of an unanswered challenge the element. Slash once for each.
+    /// element, of a bad attestation the batch, of an unanswered challenge the batch and the blob. Slash once for each.
     pub fn subject(&self) -> Hash {
         self.subject
     }

@@ -7,6 +7,7 @@
 //!
 //! * Stake: [`Strategy`], [`Position`], [`Pool`], [`Withdrawal`]. Every share is in one counter; see [`State::check_books`].
 //! * Security: [`Service`], [`QuorumConfig`], [`Allocation`]: what a quorum can slash of an operator, and nobody else.
+//! * Custody: [`OpenChallenge`], [`CustodyTerms`]: an operator is asked to show what it signed for, or loses stake.
 //! * Rewards: [`distribution`], [`State::reward_shares`], [`State::vault_rewards`].
 //! * Tables: [`State::table_at`] for any block that is over; [`LedgerStakeSource`] gives them to the network.
 //! * Disk: [`log`] is the codec, [`store::Store`] keeps a ledger in a directory.
@@ -22,6 +23,7 @@
 mod action;
 mod amount;
 mod book;
+mod custody;
 pub mod distribution;
 mod event;
 mod execute;
@@ -42,6 +44,9 @@ mod weights;
 
 pub use action::{Action, Transaction};
 pub use amount::{Amount, AmountError, WAD, Wad};
+pub use custody::{
+    MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE, MAX_CHALLENGES, MAX_CHALLENGES_PER_OPERATOR,
+};
 pub use event::Event;
 pub use operators::{DEFAULT_SPLIT_BPS, MAX_ALLOCATION_DELAY, MAX_MEMBERSHIPS};
 pub use params::{Params, Timing};

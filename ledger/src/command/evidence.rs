@@ -1,8 +1,11 @@
-//! `ashlar stake evidence`: what proves a fault.
+//! `ashlar stake evidence`: what proves a fault, and what answers a challenge.
 
 use std::path::{Path, PathBuf};
 
-use ashlar_stake::evidence::{Fault, MAX_FAULT_BYTES};
+use ashlar_crypto::{Rows, Setup};
+use ashlar_proto::HARD_MAX_PAYLOAD;
+use ashlar_stake::evidence::{CustodyAnswer, Fault, MAX_FAULT_BYTES};
+use ashlar_stake::ledger::{MAX_CHALLENGE_ANSWER, OpenChallenge};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -10,12 +13,14 @@ use super::connection::{Connection, ConnectionArgs};
 use super::error::{CommandError, CommandResult, Exit};
 use super::output::Output;
 use super::{events, files, text};
-use crate::types::EvidenceReceipt;
+use crate::types::{ChallengeDetail, EvidenceReceipt};
 
 const EXAMPLES: &str = "\
 Examples:
   ashlar stake evidence show fault.bin           who is accused of what; nothing is sent
   ashlar stake evidence submit fault.bin         the service checks it, and slashes
+  ashlar stake evidence answer --challenge 1 --payload blob.bin --out answer.bin
+                                                 answers a custody challenge; send it with tx answer-challenge
 
 A file has the fault's bytes, or their hex digits. Anybody may submit evidence: it proves itself. docs/restaking.md lists
 the faults.";
@@ -36,6 +41,21 @@ pub enum EvidenceCommand {
     Submit {
         /// The evidence; - reads standard input
         file: PathBuf,
+    },
+    /// Make the answer to an open custody challenge out of the blob's payload, as anybody can who has it
+    Answer {
+        /// Number of the challenge
+        #[arg(long, value_name = "NUMBER")]
+        challenge: u64,
+        /// The payload, as `ashlar get` writes it; - reads standard input
+        #[arg(long, value_name = "FILE")]
+        payload: PathBuf,
+        /// Where the answer goes
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Answer with the whole slice: quicker to make, and much longer [default: with an opening of the element]
+        #[arg(long)]
+        slice: bool,
     },
     /// Say what it claims; whether that holds, only the check says
     Show {
@@ -71,6 +91,40 @@ pub fn run(
                 ])
             })
         }
+        EvidenceCommand::Answer {
+            challenge,
+            payload,
+            out: to,
+            slice,
+        } => {
+            let ledger = Connection::new(connection)?;
+            let one: ChallengeDetail = ledger.get(&format!("v1/state/challenges/{challenge}"))?;
+            let answer = make_answer(&one.challenge, payload, *slice)?;
+            files::write(to, &answer, files::Access::Everyone)?;
+            let value = json!({
+                "challenge": challenge,
+                "row": one.challenge.row,
+                "element": one.challenge.element,
+                "bytes": answer.len(),
+                "out": to,
+            });
+            out.data(&value, || {
+                text::pairs(&[
+                    ("challenge", challenge.to_string()),
+                    ("row", one.challenge.row.to_string()),
+                    ("element", one.challenge.element.to_string()),
+                    ("answer", format!("{} bytes, {}", answer.len(), to.display())),
+                    (
+                        "next",
+                        format!(
+                            "ashlar stake tx answer-challenge --challenge {challenge} --answer {}, until block {}",
+                            to.display(),
+                            one.challenge.deadline
+                        ),
+                    ),
+                ])
+            })
+        }
         EvidenceCommand::Submit { file } => {
             let fault = read(file)?;
             let connection = Connection::new(connection)?;
@@ -81,6 +135,54 @@ pub fn run(
             out.data(&receipt, || describe(&receipt))
         }
     }
+}
+
+/// The answer's bytes, checked as the ledger will check them.
+fn make_answer(challenge: &OpenChallenge, payload: &Path, slice: bool) -> CommandResult<Vec<u8>> {
+    let blob = &challenge.blob;
+    let bytes = files::read(payload, HARD_MAX_PAYLOAD)?;
+    let not_it = || {
+        CommandError::new(
+            Exit::Refused,
+            "evidence.other_payload",
+            format!(
+                "{} is not the payload of blob {}",
+                payload.display(),
+                challenge.blob_key
+            ),
+        )
+        .next("get it by its certificate: ashlar get")
+    };
+    if bytes.len() as u64 != blob.payload_len {
+        return Err(not_it().because(format!(
+            "it has {} bytes, the blob's has {}",
+            bytes.len(),
+            blob.payload_len
+        )));
+    }
+    let rows = Rows::from_payload(&bytes, blob.encoding)
+        .map_err(|error| not_it().because(error.to_string()))?;
+    let (setup, position) = (Setup::ethereum(), challenge.position());
+    let answer = if slice {
+        CustodyAnswer::slice_from_rows(setup, blob, &rows, position)
+    } else {
+        CustodyAnswer::from_rows(setup, blob, &rows, position)
+    };
+    let answer = answer
+        .map_err(|error| not_it().because(error.to_string()))?
+        .to_bytes();
+    if answer.len() > MAX_CHALLENGE_ANSWER {
+        return Err(CommandError::new(
+            Exit::Failure,
+            "evidence.slice_too_long",
+            format!(
+                "a slice of this blob makes an answer of {} bytes, a transaction has room for {MAX_CHALLENGE_ANSWER}",
+                answer.len()
+            ),
+        )
+        .next("leave --slice out: an opening is short, whatever the blob"));
+    }
+    Ok(answer)
 }
 
 fn describe(receipt: &EvidenceReceipt) -> String {

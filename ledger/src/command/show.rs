@@ -1,5 +1,6 @@
 //! `ashlar stake show`: what the ledger says.
 
+mod challenges;
 mod tables;
 
 use alloy_primitives::B256;
@@ -15,10 +16,10 @@ use super::error::{CommandError, CommandResult, Exit};
 use super::output::Output;
 use super::units;
 use crate::types::{
-    AccountView, ClaimedView, EventPage, FundView, Head, HolderView, MemberView, MetaView,
-    OperatorDetail, OperatorView, QuorumView, RewardRootView, ServiceDetail, ServiceView,
-    ShareView, SlashRequestView, StakerDetail, StateRoot, StrategyView, TableHead, TableView,
-    VaultDetail, VaultView, WithdrawalView, WitnessView,
+    AccountView, ChallengeDetail, ChallengeView, ClaimedView, EventPage, FundView, Head,
+    HolderView, MemberView, MetaView, OperatorDetail, OperatorView, QuorumView, RewardRootView,
+    ServiceDetail, ServiceView, ShareView, SlashRequestView, StakerDetail, StateRoot, StrategyView,
+    TableHead, TableView, VaultDetail, VaultView, WithdrawalView, WitnessView,
 };
 
 const EXAMPLES: &str = "\
@@ -99,6 +100,20 @@ pub enum What {
     },
     /// Slashes that wait for their veto window
     SlashRequests,
+    /// Open custody challenges: who is asked for which element, and until when
+    Challenges {
+        /// Those to this operator
+        #[arg(long, value_name = "OPERATOR")]
+        operator: Option<OperatorId>,
+        /// Those of this service
+        #[arg(long, value_name = "NUMBER")]
+        service: Option<ServiceId>,
+    },
+    /// An open custody challenge
+    Challenge {
+        /// Its number
+        id: u64,
+    },
     /// Liquid restaking vaults
     Vaults,
     /// A vault: its rate, operators and requests
@@ -246,6 +261,23 @@ pub fn run(args: &ShowArgs, connection: &ConnectionArgs, out: &mut Output<'_>) -
         What::SlashRequests => {
             let list: Vec<SlashRequestView> = ledger.list("v1/state/slash-requests")?;
             out.data(&items(&list), || tables::slash_requests(&list))
+        }
+        What::Challenges { operator, service } => {
+            let asked = [
+                operator.map(|operator| format!("operator={operator}")),
+                service.map(|service| format!("service={service}")),
+            ];
+            let asked: Vec<String> = asked.into_iter().flatten().collect();
+            let path = match asked.is_empty() {
+                true => "v1/state/challenges".to_owned(),
+                false => format!("v1/state/challenges?{}", asked.join("&")),
+            };
+            let list: Vec<ChallengeView> = ledger.list(&path)?;
+            out.data(&items(&list), || challenges::challenges(&list))
+        }
+        What::Challenge { id } => {
+            let one: ChallengeDetail = ledger.get(&format!("v1/state/challenges/{id}"))?;
+            out.data(&one, || challenges::challenge(&one))
         }
         What::Vaults => {
             let list: Vec<VaultView> = ledger.list("v1/state/vaults")?;

@@ -52,6 +52,8 @@ pub enum FieldKind {
     ParamsOrFile,
     /// A JSON file.
     JsonFile,
+    /// A file of at most so many bytes.
+    BytesFile(u64),
     /// A keystore of a BLS key, which is opened.
     BlsKeystore,
     /// A keystore of a network key, of which the public part is read, or that public key.
@@ -88,7 +90,7 @@ impl FieldKind {
             Self::SlashParts => "STRATEGY=PART",
             Self::DisperserList => "ID=NETWORK_KEY,ACCOUNT",
             Self::ParamsOrFile => "PRESET[/N]|FILE",
-            Self::JsonFile | Self::BlsKeystore | Self::PasswordFile => "FILE",
+            Self::JsonFile | Self::BytesFile(_) | Self::BlsKeystore | Self::PasswordFile => "FILE",
             Self::NetworkKeystore => "FILE|KEY",
         }
     }
@@ -123,6 +125,7 @@ impl FieldKind {
             Self::TextOrFile
             | Self::ParamsOrFile
             | Self::JsonFile
+            | Self::BytesFile(_)
             | Self::BlsKeystore
             | Self::PasswordFile
             | Self::Text
@@ -147,6 +150,10 @@ impl FieldKind {
             },
             Self::ParamsOrFile => params(text).map(|params| json!(params)),
             Self::JsonFile => files::read_json(Path::new(text)),
+            Self::BytesFile(max) => {
+                let bytes = files::read(Path::new(text), max)?;
+                Ok(json!(format!("0x{}", hex::encode(bytes))))
+            }
             Self::NetworkKeystore if !text.starts_with("0x") => {
                 super::keys::network_public(&PathBuf::from(text)).map(|key| json!(key))
             }

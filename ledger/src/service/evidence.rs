@@ -7,20 +7,14 @@
 use std::sync::{Arc, RwLock};
 
 use alloy_primitives::B256;
-use ashlar_crypto::hash::sha256;
 use ashlar_crypto::{Blame, Setup};
-use ashlar_proto::QuorumId;
 use ashlar_proto::api::Problem;
 use ashlar_stake::evidence::{Chain, EvidenceError, Fault, ProvenFault};
 use ashlar_stake::ledger::store::Store;
-use ashlar_stake::ledger::{
-    Action, FaultRecord, LedgerStakeSource, ServiceId, SlashPart, State, Transaction,
-};
+use ashlar_stake::ledger::{Action, FaultRecord, LedgerStakeSource, SlashPart, State, Transaction};
 use ashlar_stake::{OperatorTable, StakeSource as _};
 
 use super::Evidence;
-
-const TAG: &[u8] = b"ashlar/ledger-fault/1";
 
 /// The tables of a service, as the checks of evidence ask for them.
 struct Tables<'a>(&'a LedgerStakeSource<RwLock<Store>>);
@@ -47,16 +41,6 @@ pub(crate) fn check(
     setup: &Setup,
 ) -> Result<ProvenFault, EvidenceError> {
     fault.check(&Tables(source), setup)
-}
-
-/// Under which name the ledger remembers that a fault was punished in a quorum.
-fn record(proven: &ProvenFault, service: ServiceId, quorum: QuorumId) -> FaultRecord {
-    let name = sha256(&[TAG, &proven.subject(), &service.to_be_bytes(), &[quorum]]);
-    FaultRecord {
-        operator: proven.operator(),
-        kind: proven.kind().number(),
-        evidence_hash: B256::from(name),
-    }
 }
 
 /// The transactions that punish a fault: one for each quorum in which the operator has something to slash.
@@ -97,12 +81,12 @@ pub(crate) fn plan(
         .min(state.meta().params.slash_cap);
     let punished: Vec<u64> = state
         .quorums(id)
-        .filter_map(|(quorum, _)| state.fault(&record(proven, id, quorum)))
+        .filter_map(|(quorum, _)| state.fault(&FaultRecord::of(proven, id, quorum)))
         .collect();
     let first = punished.iter().min().copied();
     let mut transactions = Vec::new();
     for (quorum, rules) in state.quorums(id) {
-        let fault = record(proven, id, quorum);
+        let fault = FaultRecord::of(proven, id, quorum);
         if state.fault(&fault).is_some() {
             continue;
         }

@@ -19,8 +19,8 @@ use ashlar_proto::{Account, BlobHeader, Stake};
 
 use super::codec::{Input, put_blob_header};
 use super::{
-    Challenge, ChallengeId, CustodyAnswer, CustodyError, Duty, EvidenceDecodeError, FaultKind,
-    Position, ProvenFault, Timing,
+    Challenge, ChallengeId, CustodyAnswer, CustodyError, Duty, EvidenceDecodeError, Position,
+    ProvenFault, Timing,
 };
 
 const BOOK_TAG: &[u8] = b"ashlar/custody-book/1";
@@ -222,19 +222,9 @@ impl CustodyBook {
             .collect();
         over.into_iter()
             .filter_map(|id| Some((id, self.open.remove(&id)?.challenge)))
-            .map(|(id, challenge)| Settlement::Unanswered {
+            .map(|(_, challenge)| Settlement::Unanswered {
                 challenge,
-                fault: ProvenFault::new(
-                    challenge.operator,
-                    FaultKind::UnansweredChallenge,
-                    &[
-                        &challenge.blob_key.0[..],
-                        &challenge.position.row.to_be_bytes(),
-                        &challenge.position.element.to_be_bytes(),
-                    ]
-                    .concat(),
-                    id.0,
-                ),
+                fault: ProvenFault::unanswered(&challenge),
             })
             .collect()
     }

@@ -10,14 +10,14 @@ use super::EvidenceDecodeError as Error;
 /// Most hashes in a Merkle path of evidence: enough for 2^32 leaves.
 pub const MAX_EVIDENCE_PATH: usize = 32;
 
-pub(super) fn put_path(out: &mut Vec<u8>, path: &[Hash]) {
+pub(crate) fn put_path(out: &mut Vec<u8>, path: &[Hash]) {
     let count = path.len().min(MAX_EVIDENCE_PATH);
     out.push(count as u8); // at most 32
     path.iter().take(count).for_each(|hash| out.extend(hash));
 }
 
 /// Any header: that it breaks a rule may be the point.
-pub(super) fn put_batch_header(out: &mut Vec<u8>, header: &BatchHeader) {
+pub(crate) fn put_batch_header(out: &mut Vec<u8>, header: &BatchHeader) {
     out.extend(header.version.to_be_bytes());
     out.extend(header.batch_root);
     out.extend(header.blobs.to_be_bytes());
@@ -29,7 +29,7 @@ pub(super) fn put_batch_header(out: &mut Vec<u8>, header: &BatchHeader) {
 }
 
 /// Any header. Of its quorums at most 255 are written; more than 16 are not read.
-pub(super) fn put_blob_header(out: &mut Vec<u8>, header: &BlobHeader) {
+pub(crate) fn put_blob_header(out: &mut Vec<u8>, header: &BlobHeader) {
     out.extend(header.version.to_be_bytes());
     out.push(header.encoding as u8);
     out.extend(header.payload_len.to_be_bytes());
@@ -44,12 +44,12 @@ pub(super) fn put_blob_header(out: &mut Vec<u8>, header: &BlobHeader) {
 }
 
 /// What is left to read.
-pub(super) struct Input<'a> {
+pub(crate) struct Input<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(bytes: &'a [u8], max: usize) -> Result<Self, Error> {
+    pub(crate) fn new(bytes: &'a [u8], max: usize) -> Result<Self, Error> {
         if bytes.len() > max {
             let got = bytes.len();
             return Err(Error::TooLong { got, max });
@@ -57,14 +57,14 @@ impl<'a> Input<'a> {
         Ok(Self { rest: bytes })
     }
 
-    pub(super) fn finish(self) -> Result<(), Error> {
+    pub(crate) fn finish(self) -> Result<(), Error> {
         match self.rest.len() {
             0 => Ok(()),
             got => Err(Error::Trailing { got }),
         }
     }
 
-    pub(super) fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], Error> {
+    pub(crate) fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], Error> {
         let (taken, rest) = self
             .rest
             .split_at_checked(len)
@@ -73,29 +73,29 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
+    pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
         self.take(N, field)?
             .try_into()
             .map_err(|_| Error::Truncated { field })
     }
 
-    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
         Ok(u8::from_be_bytes(self.array(field)?))
     }
 
-    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, Error> {
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, Error> {
         Ok(u16::from_be_bytes(self.array(field)?))
     }
 
-    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, Error> {
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, Error> {
         Ok(u32::from_be_bytes(self.array(field)?))
     }
 
-    pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, Error> {
+    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, Error> {
         Ok(u64::from_be_bytes(self.array(field)?))
     }
 
-    pub(super) fn path(&mut self, field: &'static str) -> Result<Vec<Hash>, Error> {
+    pub(crate) fn path(&mut self, field: &'static str) -> Result<Vec<Hash>, Error> {
         let count = usize::from(self.u8(field)?);
         if count > MAX_EVIDENCE_PATH {
             return Err(Error::Limit {
@@ -107,7 +107,7 @@ impl<'a> Input<'a> {
         (0..count).map(|_| self.array(field)).collect()
     }
 
-    pub(super) fn batch_header(&mut self) -> Result<BatchHeader, Error> {
+    pub(crate) fn batch_header(&mut self) -> Result<BatchHeader, Error> {
         const FIELD: &str = "batch header";
         Ok(BatchHeader {
             version: self.u16(FIELD)?,
@@ -121,7 +121,7 @@ impl<'a> Input<'a> {
         })
     }
 
-    pub(super) fn blob_header(&mut self) -> Result<BlobHeader, Error> {
+    pub(crate) fn blob_header(&mut self) -> Result<BlobHeader, Error> {
         const FIELD: &str = "blob header";
         Ok(BlobHeader {
             version: self.u16(FIELD)?,
@@ -153,16 +153,40 @@ impl<'a> Input<'a> {
     }
 }
 
-pub(super) fn serialize_hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_hex<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&format_args!("0x{}", hex::encode(bytes)))
 }
 
-pub(super) fn serialize_hash<S: Serializer>(hash: &Hash, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_hash<S: Serializer>(hash: &Hash, to: S) -> Result<S::Ok, S::Error> {
     serialize_hex(hash, to)
 }
 
+/// A blob header in a record: the hex of its bytes.
+pub(crate) mod blob_header {
+    use serde::{Deserializer, Serializer, de};
+
+    use super::{BlobHeader, Input, deserialize_hex, put_blob_header, serialize_hex};
+
+    /// The fixed fields, and as many quorums as a count can say.
+    const MAX: usize = 512;
+
+    pub(crate) fn serialize<S: Serializer>(header: &BlobHeader, to: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::with_capacity(128);
+        put_blob_header(&mut bytes, header);
+        serialize_hex(&bytes, to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BlobHeader, D::Error> {
+        let bytes = deserialize_hex(from, MAX)?;
+        let mut input = Input::new(&bytes, MAX).map_err(de::Error::custom)?;
+        let header = input.blob_header().map_err(de::Error::custom)?;
+        input.finish().map_err(de::Error::custom)?;
+        Ok(header)
+    }
+}
+
 /// Lower-case hex with `0x`, of at most `max` bytes: one text for each value.
-pub(super) fn deserialize_hex<'de, D: Deserializer<'de>>(
+pub(crate) fn deserialize_hex<'de, D: Deserializer<'de>>(
     from: D,
     max: usize,
 ) -> Result<Vec<u8>, D::Error> {

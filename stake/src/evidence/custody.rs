@@ -115,6 +115,11 @@ impl Duty {
         self.reference_block
     }
 
+    /// The protocol version, with its times.
+    pub fn version(&self) -> &'static ProtocolVersion {
+        self.version
+    }
+
     /// The chunks that it owes, rising.
     pub fn chunks(&self) -> &[u32] {
         &self.chunks

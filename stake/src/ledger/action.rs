@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::distribution::RewardClaim;
 use super::{
-    Amount, Disperser, FaultRecord, Params, QuorumConfig, QuorumStrategy, RewardKind, ServiceId,
-    SlashPart, StrategyId, StrategyKind, VaultId, Wad,
+    Amount, CustodyTerms, Disperser, FaultRecord, Params, QuorumConfig, QuorumStrategy, RewardKind,
+    ServiceId, SlashPart, StrategyId, StrategyKind, VaultId, Wad,
 };
 
 /// What an account wants done. That the sender is who it says is the caller's to check.
@@ -23,6 +23,21 @@ pub struct Transaction {
     pub sender: Account,
     /// What it does.
     pub action: Action,
+}
+
+/// Bytes in a transaction: lower-case hex with `0x`, one text for each value, and no more of them than fit into a record of the log.
+mod bytes {
+    use serde::{Deserializer, Serializer};
+
+    use crate::evidence::codec::{deserialize_hex, serialize_hex};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        serialize_hex(bytes, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        deserialize_hex(from, super::super::log::MAX_PAYLOAD / 2)
+    }
 }
 
 /// Everything that a transaction can do.
@@ -133,6 +148,8 @@ pub enum Action {
         slash_cap: Wad,
         ejector: Account,
         dispersers: Vec<Disperser>,
+        /// On which terms its operators can be challenged to show what they hold; without them they cannot.
+        custody: Option<CustodyTerms>,
     },
     /// Service's owner: adds a quorum.
     AddQuorum {
@@ -177,6 +194,22 @@ pub enum Action {
         parts: Vec<SlashPart>,
         fault: FaultRecord,
         reason: String,
+    },
+    /// Anybody: asks an operator that signed for a blob to show an element of it, which the ledger picks, and pays the bond for it.
+    OpenChallenge {
+        service: ServiceId,
+        operator: OperatorId,
+        /// The blob's certificate, as bytes: what shows that the operator owes it.
+        #[serde(with = "bytes")]
+        certificate: Vec<u8>,
+        bond: Amount,
+    },
+    /// Anybody: shows the element that a challenge asks for; the bond goes to the operator.
+    AnswerChallenge {
+        challenge: u64,
+        /// A [`CustodyAnswer`](crate::evidence::CustodyAnswer), as bytes.
+        #[serde(with = "bytes")]
+        answer: Vec<u8>,
     },
     /// Service's resolver: ends a slash request.
     VetoSlash { request: u64 },
@@ -292,6 +325,8 @@ impl Action {
             Self::Eject { .. } => "eject",
             Self::Slash { .. } => "slash",
             Self::SlashByEvidence { .. } => "slash_by_evidence",
+            Self::OpenChallenge { .. } => "open_challenge",
+            Self::AnswerChallenge { .. } => "answer_challenge",
             Self::VetoSlash { .. } => "veto_slash",
             Self::ExecuteSlash { .. } => "execute_slash",
             Self::PayReward { .. } => "pay_reward",
@@ -345,6 +380,8 @@ impl Action {
         "eject",
         "slash",
         "slash_by_evidence",
+        "open_challenge",
+        "answer_challenge",
         "veto_slash",
         "execute_slash",
         "pay_reward",

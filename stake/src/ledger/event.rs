@@ -1,7 +1,7 @@
 //! What a transaction did.
 
 use alloy_primitives::B256;
-use ashlar_proto::{Account, OperatorId, QuorumId};
+use ashlar_proto::{Account, BlobKey, OperatorId, QuorumId};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, RewardKind, ServiceId, StrategyId, VaultId, Wad};
@@ -165,6 +165,35 @@ pub enum Event {
         queued_shares: Amount,
         tokens: Amount,
         redistributed_to: Option<Account>,
+    },
+    /// An operator is asked for an element of a blob.
+    ChallengeOpened {
+        challenge: u64,
+        service: ServiceId,
+        operator: OperatorId,
+        challenger: Account,
+        blob_key: BlobKey,
+        row: u32,
+        element: u32,
+        deadline: u64,
+        token: Account,
+        bond: Amount,
+    },
+    /// The element was shown, and the bond paid to the operator's account.
+    ChallengeAnswered {
+        challenge: u64,
+        operator: OperatorId,
+        account: Account,
+        token: Account,
+        bond: Amount,
+    },
+    /// The deadline is over: the bond went back to the challenger. What the operator loses follows.
+    ChallengeUnanswered {
+        challenge: u64,
+        operator: OperatorId,
+        challenger: Account,
+        token: Account,
+        bond: Amount,
     },
     /// A request is over.
     SlashVetoed { request: u64 },

@@ -133,6 +133,7 @@ impl State {
                 slash_cap,
                 ejector,
                 dispersers,
+                custody,
             } => self.register_service(
                 sender,
                 &NewService {
@@ -144,6 +145,7 @@ impl State {
                     slash_cap: *slash_cap,
                     ejector: *ejector,
                     dispersers,
+                    custody: *custody,
                 },
             ),
             Action::AddQuorum {
@@ -212,6 +214,15 @@ impl State {
                     fault: Some(*fault),
                 },
             ),
+            Action::OpenChallenge {
+                service,
+                operator,
+                certificate,
+                bond,
+            } => self.open_challenge(sender, *service, *operator, certificate, *bond),
+            Action::AnswerChallenge { challenge, answer } => {
+                self.answer_challenge(*challenge, answer)
+            }
             Action::VetoSlash { request } => self.veto(sender, *request),
             Action::ExecuteSlash { request } => self.execute_request(sender, *request),
             Action::PayReward {

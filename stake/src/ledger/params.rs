@@ -11,7 +11,8 @@ const DAY: u64 = 86_400;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
-    /// Seconds between blocks, 1 to 3600; for people and for the presets, no rule counts seconds.
+    /// Seconds between blocks, 1 to 3600; for people, for the presets, and to compare with the times of protocol versions, which are in
+    /// seconds: how long a blob may be challenged and is kept.
     pub block_seconds: u64,
     /// A withdrawal queued in block b can be slashed in b + this and completed in the block after that.
     pub withdrawal_delay: u64,
@@ -165,6 +166,8 @@ impl Params {
             ("execution_window", self.execution_window, 1, LONGEST),
             ("slash_cap", self.slash_cap.0, 1, Wad::ONE.0),
             ("report_interval", self.report_interval, 0, LONGEST),
+            // Without it nobody could answer, and with it zero a challenge would be a slash.
+            ("timing.response", self.timing.response, 1, LONGEST),
         ] {
             if !(min..=max).contains(&got) {
                 return Err(Refusal::Param {

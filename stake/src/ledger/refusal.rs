@@ -199,6 +199,36 @@ refusals! {
     /// Within the veto window still.
     SlashEarly { got: u64, expected: u64 } = "slash.early", "it is block {got}, the request can be executed from block {expected} on";
 
+    // Custody challenges.
+    /// Terms of custody out of range.
+    CustodyTerms { what: &'static str, got: u64, min: u64, max: u64 } = "service.custody", "the {what} of the terms of custody is {got}, allowed are {min} to {max}";
+    /// The service takes no challenges.
+    NoChallenges { service: ServiceId } = "challenge.not_taken", "service {service} was registered without terms of custody: its operators cannot be challenged";
+    /// The bond is too small, or absurd.
+    ChallengeBond { got: Amount, min: Amount, max: Amount } = "challenge.bond", "the bond is {got}, allowed are {min} to {max}";
+    /// Too many at a time, for the service or for one operator.
+    TooManyChallenges { whom: &'static str, max: u32 } = "challenge.too_many", "{max} challenges to {whom} are open, which is as many as can be: wait until one ends";
+    /// One at a time.
+    SameChallenge { challenge: u64 } = "challenge.same", "challenge {challenge} of this account to this operator for this blob is open: wait until it ends";
+    /// The bytes are no certificate.
+    CertificateForm { source: ashlar_proto::CertificateDecodeError } = "challenge.certificate_form", "the certificate cannot be read: {source}";
+    /// There was no table.
+    NoTable { service: ServiceId, block: u64 } = "challenge.no_table", "service {service} had no operator table at the certificate's block, {block}";
+    /// The reference block is not over.
+    ChallengeEarly { got: u64, expected: u64 } = "challenge.early", "it is block {got}; the batch can be challenged from block {expected} on";
+    /// The custody period is over.
+    ChallengeLate { got: u64, expected: u64 } = "challenge.late", "it is block {got}; the batch could be challenged through block {expected}";
+    /// The certificate does not hold.
+    Certificate { source: ashlar_proto::CertificateError } = "challenge.certificate", "the certificate does not hold with the table of its block: {source}";
+    /// The operator owes nothing.
+    NoDuty { source: crate::evidence::CustodyError } = "challenge.no_duty", "there is nothing to ask the operator for: {source}";
+    /// No such challenge.
+    UnknownChallenge { challenge: u64 } = "challenge.unknown", "there is no open challenge {challenge}: it was answered, its deadline is over, or it never was";
+    /// The bytes are no answer.
+    AnswerForm { source: crate::evidence::EvidenceDecodeError } = "challenge.answer_form", "the answer cannot be read: {source}";
+    /// The answer shows something else.
+    WrongAnswer { source: crate::evidence::CustodyError } = "challenge.wrong_answer", "the answer does not show the element that is asked for: {source}";
+
     // Rewards.
     /// No such root.
     UnknownRoot { root: u64 } = "reward.unknown_root", "there is no reward root {root}, or it was withdrawn";

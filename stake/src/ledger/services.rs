@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::{Account, OperatorId, QuorumId};
 
+use super::custody::check_terms;
 use super::refusal::Outcome;
 use super::state::{check_sender, check_text, take_number};
 use super::types::*;
@@ -33,6 +34,7 @@ pub(super) struct NewService<'a> {
     pub(super) slash_cap: Wad,
     pub(super) ejector: Account,
     pub(super) dispersers: &'a [Disperser],
+    pub(super) custody: Option<CustodyTerms>,
 }
 
 /// A slash, as it is asked for.
@@ -84,6 +86,9 @@ impl State {
                 max: self.meta.params.slash_cap,
             });
         }
+        if let Some(terms) = &new.custody {
+            check_terms(terms, new.slash_cap)?;
+        }
         let service = take_number(&mut self.meta.next_service)?;
         let conditions_hash = sha256(&[new.conditions.as_bytes()]).into();
         self.services.insert(
@@ -99,6 +104,8 @@ impl State {
                 slash_cap: new.slash_cap,
                 ejector: new.ejector,
                 operators: 0,
+                custody: new.custody,
+                challenges: 0,
             },
         );
         self.emit(Event::ServiceRegistered {
@@ -305,7 +312,6 @@ impl State {
         self.quorum_ref(slash.service, slash.quorum)?;
         let service = self.service_ref(slash.service)?;
         check_sender(sender, "service's slasher", service.slasher.at(block))?;
-        let veto_window = service.veto_window;
         check_text("reason", slash.reason, MAX_REASON)?;
         self.check_slash(slash)?;
         if let Some(fault) = slash.fault {
@@ -314,6 +320,12 @@ impl State {
             }
             self.faults.insert(fault, block);
         }
+        self.slash_or_request(slash)
+    }
+
+    /// Slashes at once, or makes a request where the service has a veto window. What is checked was checked.
+    pub(super) fn slash_or_request(&mut self, slash: &Slash<'_>) -> Outcome {
+        let veto_window = self.service_ref(slash.service)?.veto_window;
         if veto_window == 0 {
             return self.execute_parts(slash);
         }

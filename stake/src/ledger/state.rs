@@ -7,7 +7,7 @@ use ashlar_crypto::bls::PublicKey;
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::merkle::MerkleTree;
-use ashlar_proto::{Account, OperatorId, QuorumId};
+use ashlar_proto::{Account, BlobKey, OperatorId, QuorumId};
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ use super::{Amount, Event, Refusal, Transaction};
 
 const STATE_TAG: &[u8] = b"ashlar/ledger-state/1";
 const META_TAG: &[u8] = b"ashlar/ledger-meta/1";
+const TRAIL_TAG: &[u8] = b"ashlar/ledger-trail/1";
 const GENESIS_TAG: &[u8] = b"ashlar/ledger-genesis/1";
 
 /// An operator's public face from a block on.
@@ -105,6 +106,12 @@ state! {
     weights: (ServiceId, QuorumId, OperatorId, u64) => Amount,
     requests: u64 => SlashRequest,
     faults: FaultRecord => u64,
+    challenges: u64 => OpenChallenge,
+    /// Whom, by whom and for which blob the open challenges are.
+    challenged: (ServiceId, OperatorId, Account, BlobKey) => u64,
+    bonds: Account => BondFund,
+    /// Bonds paid out, ever, by account and token.
+    bonds_paid: (Account, Account) => Amount,
     splits: (OperatorId, ServiceId) => Delayed<u16>,
     roots: u64 => RewardRoot,
     funds: Account => Fund,
@@ -137,12 +144,15 @@ impl State {
             admin: genesis.admin,
             reward_updater: genesis.reward_updater,
             params: genesis.params.clone(),
+            trail: genesis.hash(),
+            seed: genesis.hash(),
             native: None,
             next_strategy: 1,
             next_service: 1,
             next_vault: 1,
             next_withdrawal: 1,
             next_request: 1,
+            next_challenge: 1,
             next_root: 1,
             next_timer: 1,
         }))
@@ -167,6 +177,13 @@ impl State {
                         .ok_or(Refusal::Overflow {
                             what: "the number of transactions",
                         })?;
+                let trail = &[
+                    TRAIL_TAG,
+                    self.meta.trail.as_slice(),
+                    &block.to_be_bytes(),
+                    &canonical(transaction),
+                ];
+                self.meta.trail = sha256(trail).into();
                 Ok(())
             });
         self.end(result)
@@ -209,6 +226,9 @@ impl State {
                 expected,
             });
         }
+        if block > expected {
+            self.meta.seed = self.meta.trail;
+        }
         while let Some(&key) = self.timers.first_key().filter(|(due, _)| *due <= block) {
             let Some(timer) = self.timers.remove(&key) else {
                 break;
@@ -219,6 +239,7 @@ impl State {
                 Timer::Allocation(allocation) => self.allocation_due(allocation)?,
                 Timer::Expired(request) => self.expire_request(request),
                 Timer::Left(service, quorum, operator) => self.left(service, quorum, operator),
+                Timer::Unanswered(challenge) => self.unanswered(challenge)?,
             }
         }
         self.meta.block = block;

@@ -1,8 +1,10 @@
 //! What the ledger's tests share: a small world, random transactions for it, and the invariants.
 
+pub(crate) mod custody;
 mod invariants;
 mod world;
 
+pub(crate) use custody::custody_terms;
 pub(crate) use invariants::Watch;
 pub(crate) use world::{World, key, operator_key};
 
@@ -42,7 +44,7 @@ pub(crate) fn params() -> Params {
         timing: Timing {
             open_to_challenges: 6,
             challenge: 1,
-            response: 1,
+            response: 3,
             veto: 3,
             margin: 1,
         },
@@ -87,11 +89,11 @@ impl Trace {
         let block = self.state.meta().block + self.world.blocks();
         let before = self.state.clone();
         self.watch.remember(&before, block);
-        self.state.advance(block).unwrap();
+        let events = self.state.advance(block).unwrap();
         if block > before.meta().block {
             self.entries.push(Entry::Block(block));
         }
-        self.watch.compare(&before, &self.state, None);
+        self.watch.compare(&before, &self.state, None, &events);
         let transaction = self.world.next(&self.state);
         self.send(transaction).ok();
     }
@@ -105,7 +107,7 @@ impl Trace {
                 *self.accepted.entry(name).or_default() += 1;
                 self.world.learn(&transaction, &events);
                 self.watch
-                    .compare(&before, &self.state, Some((&transaction.action, &events)));
+                    .compare(&before, &self.state, Some(&transaction.action), &events);
                 self.entries
                     .push(Entry::Transaction(block, Box::new(transaction)));
                 Ok(())
@@ -218,6 +220,7 @@ impl Lab {
             slash_cap: Wad::ONE,
             ejector: account(EJECTOR),
             dispersers: Vec::new(),
+            custody: Some(custody_terms()),
         }
     }
 

@@ -4,11 +4,15 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::B256;
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
+use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::NetworkPublicKey;
-use ashlar_proto::{Account, OperatorId, QuorumId};
+use ashlar_proto::{Account, BatchDigest, BlobHeader, BlobKey, OperatorId, QuorumId};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Params, Wad};
+use crate::evidence::ProvenFault;
+
+const FAULT_TAG: &[u8] = b"ashlar/ledger-fault/1";
 
 /// Number of a strategy, from 1 on in the order of addition.
 pub type StrategyId = u32;
@@ -259,6 +263,94 @@ pub struct Service {
     pub ejector: Account,
     /// Operators in any of its quorums.
     pub operators: u64,
+    /// How its operators can be challenged to show what they hold; not at all if it said nothing. Cannot be changed, as the
+    /// conditions: operators opted in to it.
+    pub custody: Option<CustodyTerms>,
+    /// Open challenges.
+    pub challenges: u32,
+}
+
+/// On which terms the operators of a service can be challenged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CustodyTerms {
+    /// The token of the bonds.
+    pub token: Account,
+    /// The least bond: what it is worth to an operator to answer.
+    pub min_bond: Amount,
+    /// Which part of its allocations an operator loses that does not answer, at most the service's cap.
+    pub wad: Wad,
+    /// Most challenges open at a time, 1 to 65,536.
+    pub max_open: u32,
+    /// Most of them to one operator, 1 to 1,024, so that nobody can be drowned in them.
+    pub max_open_per_operator: u32,
+}
+
+/// A challenge that waits for its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenChallenge {
+    /// The service whose table the certificate was checked with.
+    pub service: ServiceId,
+    /// Who is asked.
+    pub operator: OperatorId,
+    /// Who asks, and gets the bond back if nobody answers.
+    pub challenger: Account,
+    /// The blob.
+    pub blob_key: BlobKey,
+    /// The batch that the operator signed.
+    pub batch_digest: BatchDigest,
+    /// Row of the blob.
+    pub row: u32,
+    /// Element of the row's extension.
+    pub element: u32,
+    /// When it was opened.
+    pub opened: u64,
+    /// The last block for an answer.
+    pub deadline: u64,
+    /// The token of the bond.
+    pub token: Account,
+    /// What the operator gets for an answer.
+    pub bond: Amount,
+    /// What the answer is checked against.
+    #[serde(with = "crate::evidence::codec::blob_header")]
+    pub blob: BlobHeader,
+}
+
+impl OpenChallenge {
+    /// The element asked for.
+    pub fn position(&self) -> crate::evidence::Position {
+        crate::evidence::Position {
+            row: self.row,
+            element: self.element,
+        }
+    }
+
+    /// The challenge as evidence knows it.
+    pub fn challenge(&self) -> crate::evidence::Challenge {
+        crate::evidence::Challenge {
+            challenger: self.challenger,
+            blob_key: self.blob_key,
+            batch_digest: self.batch_digest,
+            position: self.position(),
+            operator: self.operator,
+            opened_block: self.opened,
+            deadline_block: self.deadline,
+            bond: self.bond.0,
+        }
+    }
+}
+
+/// The bonds of a token. Always `paid_in = held + to_operators + returned`, and `held` is the sum of the open challenges' bonds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondFund {
+    /// Came in with challenges.
+    pub paid_in: Amount,
+    /// Of open challenges.
+    pub held: Amount,
+    /// Paid out for answers.
+    pub to_operators: Amount,
+    /// Given back to challengers that got no answer.
+    pub returned: Amount,
 }
 
 /// One asset of a quorum.
@@ -400,6 +492,24 @@ pub struct FaultRecord {
     pub evidence_hash: B256,
 }
 
+impl FaultRecord {
+    /// Under which name a ledger remembers that a proven fault was punished in a quorum of a service: it follows from the fault's
+    /// subject, so that other evidence of the same misdeed has the same name.
+    pub fn of(fault: &ProvenFault, service: ServiceId, quorum: QuorumId) -> Self {
+        let name = sha256(&[
+            FAULT_TAG,
+            &fault.subject(),
+            &service.to_be_bytes(),
+            &[quorum],
+        ]);
+        Self {
+            operator: fault.operator(),
+            kind: fault.kind().number(),
+            evidence_hash: B256::from(name),
+        }
+    }
+}
+
 /// A slash that waits for its veto window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlashRequest {
@@ -526,6 +636,8 @@ pub enum Timer {
     Expired(u64),
     /// An operator that left a quorum cannot be slashed there any more.
     Left(ServiceId, QuorumId, OperatorId),
+    /// A challenge's deadline is over.
+    Unanswered(u64),
 }
 
 /// What the whole ledger knows once.
@@ -543,6 +655,11 @@ pub struct Meta {
     pub reward_updater: Account,
     /// The parameters.
     pub params: Params,
+    /// Hash of every transaction so far, in its order.
+    pub(super) trail: B256,
+    /// What the trail was when the block began: what anybody can know before it sends a transaction for this block, and nobody can
+    /// choose within it.
+    pub(super) seed: B256,
     /// The strategy for native ETH.
     pub native: Option<StrategyId>,
     pub(super) next_strategy: StrategyId,
@@ -550,6 +667,7 @@ pub struct Meta {
     pub(super) next_vault: VaultId,
     pub(super) next_withdrawal: u64,
     pub(super) next_request: u64,
+    pub(super) next_challenge: u64,
     pub(super) next_root: u64,
     pub(super) next_timer: u64,
 }

@@ -211,6 +211,29 @@ impl State {
         self.faults.get(fault).copied()
     }
 
+    /// Open challenges, oldest first.
+    pub fn challenges(&self) -> impl Iterator<Item = (u64, &OpenChallenge)> {
+        self.challenges.iter().map(|(id, record)| (*id, record))
+    }
+
+    /// An open challenge.
+    pub fn challenge(&self, challenge: u64) -> Option<&OpenChallenge> {
+        self.challenges.get(&challenge)
+    }
+
+    /// The bonds of a token.
+    pub fn bond_fund(&self, token: Account) -> BondFund {
+        self.bonds.get(&token).copied().unwrap_or_default()
+    }
+
+    /// What an account was paid of bonds in a token, ever: for answers, and its own that came back.
+    pub fn bonds_paid(&self, account: Account, token: Account) -> Amount {
+        self.bonds_paid
+            .get(&(account, token))
+            .copied()
+            .unwrap_or_default()
+    }
+
     /// A reward root.
     pub fn reward_root(&self, root: u64) -> Option<RewardRoot> {
         self.roots.get(&root).copied()
@@ -297,7 +320,8 @@ impl State {
 
     /// Checks that every share and every weight is accounted for, to the unit:
     /// `deposited = idle + operators + queued + matured + paid + slashed + penalised + rounding`, the shares that exist are the
-    /// first four, tokens that came in are there or went out, and quorums' totals are sums of weights.
+    /// first four, tokens that came in are there or went out, quorums' totals are sums of weights, and
+    /// the bonds held are those of open challenges.
     ///
     /// Walks operators, strategies and members, no stakers. For tests, audits, and after opening a snapshot.
     ///
@@ -333,6 +357,23 @@ impl State {
             }
             expect(weight == totals.weight, "weight of a quorum")?;
             expect(members == totals.members, "members of a quorum")?;
+        }
+        let (mut held, mut open) = (BTreeMap::new(), BTreeMap::new());
+        for (_, challenge) in self.challenges.iter() {
+            let sum: &mut Amount = held.entry(challenge.token).or_default();
+            *sum = sum.plus(challenge.bond)?;
+            *open.entry(challenge.service).or_insert(0u32) += 1;
+        }
+        for (token, fund) in self.bonds.iter() {
+            let sum = held.remove(token).unwrap_or_default();
+            expect(sum == fund.held, "bonds held")?;
+            let gone = add(&[fund.held, fund.to_operators, fund.returned])?;
+            expect(gone == fund.paid_in, "bonds of a token")?;
+        }
+        expect(held.is_empty(), "bonds without a fund")?;
+        for (id, service) in self.services.iter() {
+            let count = open.remove(id).unwrap_or_default();
+            expect(count == service.challenges, "open challenges of a service")?;
         }
         Ok(())
     }

@@ -97,6 +97,7 @@ impl Ledger {
                 slash_cap: slash_cap.min(self.state.meta().params.slash_cap),
                 ejector: OWNER,
                 dispersers: Vec::new(),
+                custody: None,
             },
         );
     }

@@ -1,5 +1,7 @@
 //! Services, their quorums, slashing.
 
+use ashlar_stake::ledger::{MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE};
+
 use super::*;
 
 pub(super) const KINDS: &[Kind] = &[
@@ -38,6 +40,36 @@ pub(super) const KINDS: &[Kind] = &[
                 "dispersers",
                 DisperserList,
                 "A disperser that its tables list; several times",
+            ),
+            opt(
+                "custody-token",
+                "custody.token",
+                AccountKey,
+                "Token of the bonds of custody challenges. With this and the other terms of custody its operators can be challenged; without, they cannot",
+            ),
+            opt(
+                "custody-bond",
+                "custody.min_bond",
+                Tokens,
+                "The least bond of a challenge",
+            ),
+            opt(
+                "custody-slash",
+                "custody.wad",
+                Part,
+                "What an operator that does not answer loses of each allocation",
+            ),
+            opt(
+                "custody-open",
+                "custody.max_open",
+                Number(65_536),
+                "Most challenges open at a time",
+            ),
+            opt(
+                "custody-open-per-operator",
+                "custody.max_open_per_operator",
+                Number(1024),
+                "Most of them to one operator",
             ),
         ],
         "--name da --conditions @conditions.txt --slasher $ACCOUNT --ejector $ACCOUNT --slash-cap 50%",
@@ -187,6 +219,45 @@ pub(super) const KINDS: &[Kind] = &[
             REASON,
         ],
         "--service 1 --quorum 0 --operator $OPERATOR --part 2=100% --fault-kind double-signing --evidence-hash $HASH --reason 'two batches under one sequence'",
+    ),
+    kind(
+        "open_challenge",
+        Group::Service,
+        "anybody",
+        "Ask an operator to show an element, which the ledger picks, of a blob that it signed for",
+        &[
+            SERVICE,
+            OPERATOR,
+            req(
+                "certificate",
+                "certificate",
+                BytesFile(MAX_CHALLENGE_CERTIFICATE as u64),
+                "The blob's certificate, which shows that the operator owes it",
+            ),
+            req(
+                "bond",
+                "bond",
+                Tokens,
+                "What the operator gets for an answer; it comes back if there is none",
+            ),
+        ],
+        "--service 1 --operator $OPERATOR --certificate blob.cert --bond 0.01eth",
+    ),
+    kind(
+        "answer_challenge",
+        Group::Service,
+        "anybody",
+        "Show the element that a challenge asks for",
+        &[
+            req("challenge", "challenge", U64, "Number of the challenge"),
+            req(
+                "answer",
+                "answer",
+                BytesFile(MAX_CHALLENGE_ANSWER as u64),
+                "The answer, as evidence answer makes it",
+            ),
+        ],
+        "--challenge 1 --answer answer.bin",
     ),
     kind(
         "veto_slash",

@@ -4,6 +4,7 @@ use ashlar_crypto::Coded;
 use ashlar_proto::version;
 use proptest::prelude::*;
 
+use super::super::FaultKind;
 use super::super::testing::*;
 use super::*;
 

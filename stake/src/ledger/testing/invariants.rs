@@ -120,6 +120,7 @@ pub(crate) fn check(state: &State) {
         assert!(member.slashable_until.is_none_or(|until| block <= until));
     }
     check_rewards(state);
+    check_challenges(state);
     for (id, _) in state.vaults() {
         check_vault(state, id);
     }
@@ -137,6 +138,45 @@ fn check_rewards(state: &State) {
         assert_eq!(fund.claimed, sum, "claimed = sum of claims");
     }
     assert!(claimed.is_empty());
+}
+
+fn check_challenges(state: &State) {
+    let block = state.meta.block;
+    let mut to_operator: BTreeMap<_, u32> = BTreeMap::new();
+    for (number, challenge) in state.challenges() {
+        assert!(
+            challenge.opened <= block && block <= challenge.deadline,
+            "open until the deadline and no longer"
+        );
+        let key = (
+            challenge.service,
+            challenge.operator,
+            challenge.challenger,
+            challenge.blob_key,
+        );
+        assert_eq!(state.challenged.get(&key), Some(&number));
+        *to_operator
+            .entry((challenge.service, challenge.operator))
+            .or_default() += 1;
+    }
+    assert_eq!(state.challenged.iter().count(), state.challenges().count());
+    for ((service, _), open) in to_operator {
+        let service = state.service(service).unwrap();
+        let terms = service.custody.unwrap();
+        assert!(open <= terms.max_open_per_operator && service.challenges <= terms.max_open);
+    }
+    let mut paid: BTreeMap<_, Amount> = BTreeMap::new();
+    for ((_, token), amount) in state.bonds_paid.iter() {
+        let sum = paid.entry(*token).or_default();
+        *sum = sum.plus(*amount).unwrap();
+    }
+    for (token, fund) in state.bonds.iter() {
+        let sum = paid.remove(token).unwrap_or_default();
+        let out = fund.to_operators.plus(fund.returned).unwrap();
+        assert_eq!(out, sum, "bonds paid = sum of payments");
+        assert_eq!(out.plus(fund.held).unwrap(), fund.paid_in, "bonds are kept");
+    }
+    assert!(paid.is_empty());
 }
 
 fn check_vault(state: &State, id: VaultId) {
@@ -186,7 +226,8 @@ impl Watch {
         &mut self,
         before: &State,
         after: &State,
-        step: Option<(&Action, &[Event])>,
+        action: Option<&Action>,
+        events: &[Event],
     ) {
         check(after);
         for (key, pool) in before.pools.iter() {
@@ -199,7 +240,6 @@ impl Watch {
                 "claims never fall"
             );
         }
-        let events = step.map_or(&[][..], |(_, events)| events);
         for event in events {
             if let Event::Slashed {
                 operator,
@@ -217,22 +257,22 @@ impl Watch {
                 );
             }
         }
-        match step {
-            Some((Action::Rebase { strategy, balance }, _)) => {
+        match action {
+            Some(Action::Rebase { strategy, balance }) => {
                 self.rebased_down |= *balance < before.strategy(*strategy).unwrap().balance;
             }
-            Some((Action::BeaconBalance { .. }, _)) => {}
+            Some(Action::BeaconBalance { .. }) => {}
             _ if events.iter().any(|e| matches!(e, Event::Slashed { .. })) => {}
-            _ => self.rates(before, after, step),
+            _ => self.rates(before, after, action),
         }
     }
 
-    fn rates(&self, before: &State, after: &State, step: Option<(&Action, &[Event])>) {
+    fn rates(&self, before: &State, after: &State, step: Option<&Action>) {
         for (id, _) in before.vaults() {
             let (a0, s0) = before.vault_rate(id).unwrap();
             let (a1, s1) = after.vault_rate(id).unwrap();
             let (then, now) = (wide(a0) * wide(s1), wide(a1) * wide(s0));
-            if self.rebased_down && matches!(step, Some((Action::VaultReport { .. }, _))) {
+            if self.rebased_down && matches!(step, Some(Action::VaultReport { .. })) {
                 let cap = U512::from(10_000u64);
                 assert!(now * cap + wide(s0) * wide(s1) * cap >= then * (cap - U512::from(3u64)));
             } else {
@@ -275,7 +315,8 @@ impl Watch {
     }
 }
 
-/// A slash by one quorum leaves every other allocation's magnitude, and its value but for one unit of rounding upwards.
+/// A slash by one quorum leaves every other allocation's magnitude, and its value but for one unit of rounding upwards (for each
+/// slash: several challenges can end between two blocks).
 fn isolation(before: &State, after: &State, slashed: AllocationKey, events: &[Event]) {
     let by = |key: &AllocationKey| {
         events.iter().any(|event| {
@@ -283,7 +324,25 @@ fn isolation(before: &State, after: &State, slashed: AllocationKey, events: &[Ev
                 if (*operator, *strategy, *service, *quorum) == *key)
         })
     };
-    for (key, allocation) in before.allocations.iter().filter(|(key, _)| !by(key)) {
+    // What takes effect by itself between two blocks is nobody's slash.
+    let due = |key: &AllocationKey| {
+        events.iter().any(|event| {
+            matches!(event, Event::AllocationInEffect { operator, service, quorum, strategy, .. }
+                if (*operator, *strategy, *service, *quorum) == *key)
+        })
+    };
+    let slashes = |key: &AllocationKey| {
+        let of_pool = |event: &&Event| {
+            matches!(event, Event::Slashed { operator, strategy, .. }
+                if (*operator, *strategy) == (key.0, key.1))
+        };
+        events.iter().filter(of_pool).count() as u64
+    };
+    for (key, allocation) in before
+        .allocations
+        .iter()
+        .filter(|(key, _)| !by(key) && !due(key))
+    {
         let now = after.allocations.get(key).unwrap();
         assert_eq!(allocation, now, "isolation of magnitudes");
         if key.0 != slashed.0 {
@@ -300,7 +359,7 @@ fn isolation(before: &State, after: &State, slashed: AllocationKey, events: &[Ev
         };
         let (then, now) = (value(before), value(after));
         assert!(
-            now >= then && now <= then.plus(1u64.into()).unwrap(),
+            now >= then && now <= then.plus(slashes(key).into()).unwrap(),
             "isolation of values: {then} then {now}"
         );
     }

@@ -184,6 +184,10 @@ impl World {
                     slash_cap: Wad::ONE,
                     ejector: account(EJECTOR),
                     dispersers: Vec::new(),
+                    custody: Some(CustodyTerms {
+                        max_open: 5,
+                        ..custody_terms()
+                    }),
                 },
             ),
             5..=8 => {
@@ -375,7 +379,7 @@ impl World {
             },
             12..=16 => Action::OptIn { service, quorum },
             17..=18 => Action::OptOut { service, quorum },
-            _ if self.below(6) == 0 => {
+            _ if self.below(3) == 0 => {
                 // Late ones that never joined anything.
                 return (account(0x45), Action::RetireOperator {});
             }
@@ -406,7 +410,14 @@ impl World {
         if quorum == 1 {
             parts.retain(|part| part.strategy != 1);
         }
-        match self.below(16) {
+        match self.below(21) {
+            16..=17 => self
+                .challenge(state)
+                .unwrap_or((account(1), Action::Undelegate {})),
+            18..=20 => self
+                .answer(state)
+                .or_else(|| self.challenge(state))
+                .unwrap_or((account(1), Action::Undelegate {})),
             0..=2 => (
                 account(SLASHER),
                 Action::Slash {

@@ -671,6 +671,7 @@ fn directed() -> BTreeSet<&'static str> {
 #[test]
 fn every_refusal_is_met() {
     let mut met = directed();
+    met.extend(super::challenges::refusals());
     for seed in 900..930 {
         let mut trace = Trace::new(seed);
         for _ in 0..200 {
