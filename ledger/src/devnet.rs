@@ -253,9 +253,11 @@ pub fn devnet_key(secret: &[u8; 32], name: &str) -> NetworkKey {
     NetworkKey::from_seed(sha256(&[KEY_TAG, secret, name.as_bytes()]))
 }
 
-/// Delays of `escrow` blocks (5 at least) for leaving, of one block for everything else, and slashes of up to 100 %.
+/// Delays of `escrow` blocks (5 at least) for leaving, a quarter of that for the answer to a challenge, one block for everything else,
+/// and slashes of up to 100 %.
 pub fn devnet_params(block_seconds: u64, escrow: u64) -> Params {
     let escrow = escrow.max(5);
+    let custody = escrow - 4;
     Params {
         block_seconds: block_seconds.clamp(1, 3600),
         withdrawal_delay: escrow,
@@ -268,9 +270,9 @@ pub fn devnet_params(block_seconds: u64, escrow: u64) -> Params {
         slash_cap: Wad::ONE,
         report_interval: 1,
         timing: Timing {
-            open_to_challenges: escrow - 4,
+            open_to_challenges: custody - custody / 4,
             challenge: 1,
-            response: 1,
+            response: 1 + custody / 4,
             veto: 1,
             margin: 1,
         },

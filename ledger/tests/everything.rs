@@ -21,6 +21,7 @@ use ashlar_stake::ledger::{Action, Amount, Genesis, Params};
 use clap::Parser;
 use serde_json::{Value, json};
 
+mod custody;
 mod keystores;
 
 /// Longer than any delay of [`params`].
@@ -38,6 +39,8 @@ struct Cli {
 /// Delays that pass while somebody waits, and a veto window that a busy machine does not miss.
 fn params() -> Params {
     let mut params = Params::current().faster(1_000_000);
+    params.timing.open_to_challenges = 200;
+    params.timing.response = 200;
     params.timing.veto = VETO;
     params.execution_window = 100_000;
     params.root_delay = 20;
@@ -198,7 +201,10 @@ fn market(world: &mut World) {
     }
     let service =
         format!("register-service --name da --conditions all --slasher {me} --ejector {me}");
-    world.tx(admin, &service);
+    let custody = format!(
+        "--custody-token {me} --custody-bond 0.01eth --custody-slash 10% --custody-open 100 --custody-open-per-operator 10"
+    );
+    world.tx(admin, &format!("{service} {custody}"));
     world.tx(
         admin,
         &format!("{service} --resolver {me} --veto-window {VETO} --slash-cap 50%"),
@@ -265,6 +271,60 @@ fn stake(world: &mut World) {
         );
         world.tx(operator, &format!("opt-in --service {service} --quorum 0"));
     }
+}
+
+/// Otto and Olga signed for a blob; Otto is asked for an element of it, and somebody with the payload answers for him.
+fn challenge(world: &mut World) {
+    let otto = operator(OTTO);
+    world.wait(2);
+    let table = world.runtime.block_on(async {
+        let client = LedgerClient::parse(&world.url).unwrap();
+        let block = client.head().await.unwrap().table_block;
+        client.table(1, block).await.unwrap()
+    });
+    let blob = custody::blob(1);
+    let certificate = custody::certificate(&table, &blob, &[bls(OTTO), bls(OLGA)]);
+    let [file, payload, answer] =
+        ["blob.cert", "payload.bin", "answer.bin"].map(|name| world.file(name));
+    std::fs::write(&file, certificate.to_bytes()).unwrap();
+    std::fs::write(&payload, &blob.payload).unwrap();
+    assert_eq!(world.show(&["challenges"])["items"], json!([]));
+    let ask =
+        format!("open-challenge --service 1 --operator {otto} --certificate {file} --bond 0.02eth");
+    let events = world.tx(BOB, &ask);
+    let id = World::number(&events, "challenge_opened", "challenge").to_string();
+    let list = world.show(&["challenges", "--operator", &otto.to_string()]);
+    let one = world.show(&["challenge", &id]);
+    assert_eq!(list["items"][0]["element"], one["challenge"]["element"]);
+    let make = |payload: &str, more: &[&str]| {
+        let mut line = vec![
+            "evidence",
+            "answer",
+            "--challenge",
+            &id,
+            "--payload",
+            payload,
+        ];
+        line.extend(["--out", answer.as_str()]);
+        line.extend(more);
+        world.run(&line)
+    };
+    let error = make(&file, &[]).unwrap_err();
+    assert_eq!(
+        (error.code.as_str(), error.exit as u8),
+        ("evidence.other_payload", 3)
+    );
+    make(&payload, &["--slice"]).unwrap();
+    assert!(std::fs::metadata(&answer).unwrap().len() > 4096);
+    make(&payload, &[]).unwrap();
+    assert!(std::fs::metadata(&answer).unwrap().len() < 1024);
+    let events = world.tx(
+        ALICE,
+        &format!("answer-challenge --challenge {id} --answer {answer}"),
+    );
+    assert_eq!(events[0]["account"], json!(account(OTTO)));
+    let error = world.run(&["show", "challenge", &id]).unwrap_err();
+    assert_eq!(error.exit as u8, 4, "{error}");
 }
 
 fn slash(world: &mut World) {
@@ -532,6 +592,7 @@ fn everything_can_be_sent_and_shown() {
     let mut world = World::new();
     market(&mut world);
     stake(&mut world);
+    challenge(&mut world);
     slash(&mut world);
     let collect = vault(&mut world);
     let all = rewards(&mut world);
@@ -574,7 +635,7 @@ fn everything_can_be_sent_and_shown() {
         .collect();
     let missing: Vec<_> = every.difference(&world.sent).collect();
     assert!(missing.is_empty(), "never sent: {missing:?}");
-    assert_eq!(every.len(), 48);
+    assert_eq!(every.len(), 50);
 
     // Signed for another network, or by nobody: refused, and nothing changes.
     let error = world

@@ -5,7 +5,7 @@
 //! | two batches signed under one (disperser, sequence) | two headers, two signatures | [`DoubleSigning`] |
 //! | a signed answer that is false | the answer, and a KZG opening with another value | [`FalseAnswer`] |
 //! | a signed batch that breaks the rules | the header, the signature, the broken rule | [`BadAttestation`] |
-//! | a custody challenge without an answer | a certificate, and silence until the deadline | [`CustodyBook`] |
+//! | a custody challenge without an answer | a certificate, and silence until the deadline | [`Duty`], [`Challenge`], and the [ledger](crate::ledger::OpenChallenge), which knows the time |
 //!
 //! Each of them is something that an honest node never does, whatever its disperser, its peers and its network do: it
 //! looks at a header before it signs, it records what it signed before the signature leaves, and it keeps its
@@ -13,12 +13,11 @@
 //! signature, not answering off-chain. Those count in [`performance`]: they lower rewards and end in ejection.
 //!
 //! A [`Fault`] is a claim that anybody may submit, as bytes or as hex in JSON. A [`ProvenFault`] comes from [`Fault::check`]
-//! or [`CustodyBook::expire`] alone. The ledger slashes for a [`ProvenFault`], and once for each [`subject`](ProvenFault::subject):
+//! or from a challenge's deadline in the ledger, and from nowhere else. The ledger slashes for a [`ProvenFault`], and once for each [`subject`](ProvenFault::subject):
 //! one misdeed can be shown by several pieces of evidence.
 
 mod answer;
 mod attestation;
-mod book;
 pub(crate) mod codec;
 mod custody;
 mod double_signing;
@@ -43,7 +42,6 @@ use crate::OperatorTable;
 
 pub use answer::{FalseAnswer, SignedAnswer};
 pub use attestation::{BadAttestation, BlobInBatch, Breach};
-pub use book::{CustodyBook, CustodyParams, Open, Settlement};
 pub use codec::MAX_EVIDENCE_PATH;
 pub use custody::{
     Challenge, ChallengeId, CustodyAnswer, Duty, MAX_ANSWER_BYTES, MAX_SLICE_BYTES, Position,

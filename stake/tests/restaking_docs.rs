@@ -5,7 +5,7 @@
 
 use ashlar_proto::version;
 use ashlar_stake::evidence::performance::{PerformanceParams, Record};
-use ashlar_stake::evidence::{CustodyParams, Timing, check_timing};
+use ashlar_stake::evidence::{Timing, check_timing};
 use ashlar_stake::risk::{
     DEFAULT_SEARCH_STEPS, Graph, Shock, alpha, certify, exact_slack, find_attack, simulate, to_svg,
     to_text,
@@ -89,12 +89,11 @@ fn alpha_of_the_default_version() {
 fn windows_of_custody() {
     let v1 = version(1).unwrap();
     check_timing(v1, &Timing::default()).unwrap();
-    says("9 + 2 + 2 + 1 = 14 days");
-    let params = CustodyParams::new(v1, &Timing::default(), 12, Default::default());
-    says(&format!(
-        "{} blocks to open a challenge and {} blocks to answer it",
-        params.challenge_blocks, params.response_blocks
-    ));
+    says("9 + 1 + 1 + 2 + 1 = 14 days");
+    assert_eq!(
+        (v1.challenge_secs, v1.retention_secs),
+        (9 * 86_400, 14 * 86_400)
+    );
 }
 
 #[test]

@@ -52,12 +52,6 @@ pub enum EvidenceDecodeError {
         /// The limit.
         max: u64,
     },
-    /// Entries of a snapshot out of order, or at odds with themselves.
-    #[error("the custody book is not one that was written here: {what}")]
-    Snapshot {
-        /// What is wrong.
-        what: &'static str,
-    },
 }
 
 impl Coded for EvidenceDecodeError {
@@ -69,7 +63,6 @@ impl Coded for EvidenceDecodeError {
             Self::Truncated { .. } => "evidence.truncated",
             Self::Trailing { .. } => "evidence.trailing",
             Self::Limit { .. } => "evidence.limit",
-            Self::Snapshot { .. } => "evidence.snapshot",
         }
     }
 
@@ -191,7 +184,7 @@ impl Coded for EvidenceError {
     }
 }
 
-/// Why a challenge is not opened, or an answer not accepted.
+/// Why a certificate proves no duty, or an answer does not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CustodyError {
     /// The certificate does not hold, so it proves no duty.
@@ -232,52 +225,6 @@ pub enum CustodyError {
         /// The element.
         element: u32,
     },
-    /// The batch's table is newer than the newest block.
-    #[error("the batch refers to block {reference}, the newest block is {now}")]
-    NotYet {
-        /// The batch's reference block.
-        reference: u64,
-        /// The newest block.
-        now: u64,
-    },
-    /// Too late.
-    #[error("challenges to this batch ended with block {last}, now is {now}")]
-    PeriodOver {
-        /// The last block.
-        last: u64,
-        /// The newest block.
-        now: u64,
-    },
-    /// The bond is too small.
-    #[error("a challenge needs a bond of {needed}, not {got}")]
-    Bond {
-        /// The bond offered.
-        got: Stake,
-        /// The least bond.
-        needed: Stake,
-    },
-    /// This element of this operator is being asked for already.
-    #[error("there is an open challenge to this operator for this element")]
-    Duplicate,
-    /// Too many at a time, for one operator or at all.
-    #[error("{max} challenges are open {scope}; wait until one ends")]
-    TooMany {
-        /// `in all` or `to this operator`.
-        scope: &'static str,
-        /// The limit.
-        max: u32,
-    },
-    /// No such challenge, or not any more.
-    #[error("there is no open challenge of this id")]
-    Unknown,
-    /// The answer came too late.
-    #[error("the deadline was block {deadline}, now is {now}")]
-    DeadlineOver {
-        /// The last block for an answer.
-        deadline: u64,
-        /// The newest block.
-        now: u64,
-    },
     /// A slice of another length.
     #[error("the slice has {got} bytes, a slice of this blob has {expected}")]
     SliceLength {
@@ -304,13 +251,6 @@ impl Coded for CustodyError {
             Self::NoChunks { .. } => "custody.no_chunks",
             Self::Row { .. } => "custody.row",
             Self::NotAssigned { .. } => "custody.not_assigned",
-            Self::NotYet { .. } => "custody.not_yet",
-            Self::PeriodOver { .. } => "custody.period_over",
-            Self::Bond { .. } => "custody.bond",
-            Self::Duplicate => "custody.duplicate",
-            Self::TooMany { .. } => "custody.too_many",
-            Self::Unknown => "custody.unknown",
-            Self::DeadlineOver { .. } => "custody.deadline_over",
             Self::SliceLength { .. } => "custody.slice_length",
             Self::SlicePath(_) => "custody.slice_path",
             Self::Opening(source) => source.code(),

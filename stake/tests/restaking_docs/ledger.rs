@@ -8,6 +8,8 @@ use ashlar_stake::ledger::*;
 
 use super::says;
 
+#[path = "custody.rs"]
+mod custody;
 #[path = "rewards.rs"]
 mod rewards;
 
