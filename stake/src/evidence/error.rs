@@ -3,7 +3,7 @@
 use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::merkle::MerkleError;
 use ashlar_crypto::{Blame, Coded, KzgError, PointError};
-use ashlar_proto::{BlobKey, CertificateError, HeaderError, OperatorId, Stake};
+use ashlar_proto::{BlobKey, CertificateError, HeaderError, OperatorId};
 use thiserror::Error;
 
 use crate::AssignmentError;

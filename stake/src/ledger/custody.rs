@@ -47,7 +47,6 @@ pub(super) fn check_terms(terms: &CustodyTerms, slash_cap: Wad) -> Outcome {
         return Err(Refusal::ChallengeBond {
             got: terms.min_bond,
             min: Amount::from(1u64),
-            max: max_shares(),
         });
     }
     if terms.wad.is_zero() || terms.wad > slash_cap {
@@ -99,13 +98,9 @@ impl State {
             .custody
             .ok_or(Refusal::NoChallenges { service: id })?;
         // A bound for the sum of all bonds ever, which has to fit; nobody has that much.
-        let (min, max) = (terms.min_bond, max_shares());
-        if bond < min || bond > max {
-            return Err(Refusal::ChallengeBond {
-                got: bond,
-                min,
-                max,
-            });
+        let min = terms.min_bond;
+        if bond < min || bond > max_shares() {
+            return Err(Refusal::ChallengeBond { got: bond, min });
         }
         if service.challenges >= terms.max_open {
             return Err(Refusal::TooManyChallenges {
@@ -197,7 +192,9 @@ impl State {
             CustodyAnswer::from_bytes(answer).map_err(|source| Refusal::AnswerForm { source })?;
         answer
             .check(Setup::ethereum(), &record.blob, record.position())
-            .map_err(|source| Refusal::WrongAnswer { source })?;
+            .map_err(|source| Refusal::WrongAnswer {
+                source: Box::new(source),
+            })?;
         let account = self.operator_ref(record.operator)?.account;
         let Some(record) = self.take_challenge(challenge)? else {
             return Err(bug("a challenge is gone"));
@@ -359,8 +356,12 @@ impl State {
             _ => Refusal::NoTable { service, block },
         })?;
         Duty::prove(certificate, &table, &operator).map_err(|error| match error {
-            CustodyError::Certificate(source) => Refusal::Certificate { source },
-            source => Refusal::NoDuty { source },
+            CustodyError::Certificate(source) => Refusal::Certificate {
+                source: Box::new(source),
+            },
+            source => Refusal::NoDuty {
+                source: Box::new(source),
+            },
         })
     }
 

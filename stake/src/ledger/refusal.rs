@@ -205,7 +205,7 @@ refusals! {
     /// The service takes no challenges.
     NoChallenges { service: ServiceId } = "challenge.not_taken", "service {service} was registered without terms of custody: its operators cannot be challenged";
     /// The bond is too small, or absurd.
-    ChallengeBond { got: Amount, min: Amount, max: Amount } = "challenge.bond", "the bond is {got}, allowed are {min} to {max}";
+    ChallengeBond { got: Amount, min: Amount } = "challenge.bond", "the bond is {got}, allowed are {min} to 10^38 - 1";
     /// Too many at a time, for the service or for one operator.
     TooManyChallenges { whom: &'static str, max: u32 } = "challenge.too_many", "{max} challenges to {whom} are open, which is as many as can be: wait until one ends";
     /// One at a time.
@@ -219,15 +219,15 @@ refusals! {
     /// The custody period is over.
     ChallengeLate { got: u64, expected: u64 } = "challenge.late", "it is block {got}; the batch could be challenged through block {expected}";
     /// The certificate does not hold.
-    Certificate { source: ashlar_proto::CertificateError } = "challenge.certificate", "the certificate does not hold with the table of its block: {source}";
+    Certificate { source: Box<ashlar_proto::CertificateError> } = "challenge.certificate", "the certificate does not hold with the table of its block: {source}";
     /// The operator owes nothing.
-    NoDuty { source: crate::evidence::CustodyError } = "challenge.no_duty", "there is nothing to ask the operator for: {source}";
+    NoDuty { source: Box<crate::evidence::CustodyError> } = "challenge.no_duty", "there is nothing to ask the operator for: {source}";
     /// No such challenge.
     UnknownChallenge { challenge: u64 } = "challenge.unknown", "there is no open challenge {challenge}: it was answered, its deadline is over, or it never was";
     /// The bytes are no answer.
     AnswerForm { source: crate::evidence::EvidenceDecodeError } = "challenge.answer_form", "the answer cannot be read: {source}";
     /// The answer shows something else.
-    WrongAnswer { source: crate::evidence::CustodyError } = "challenge.wrong_answer", "the answer does not show the element that is asked for: {source}";
+    WrongAnswer { source: Box<crate::evidence::CustodyError> } = "challenge.wrong_answer", "the answer does not show the element that is asked for: {source}";
 
     // Rewards.
     /// No such root.
