@@ -6,9 +6,7 @@ use std::sync::Arc;
 use ashlar_crypto::Setup;
 use ashlar_fuzz::table;
 use ashlar_stake::OperatorTable;
-use ashlar_stake::evidence::{
-    Chain, Challenge, CustodyAnswer, CustodyBook, CustodyParams, Fault, FaultKind,
-};
+use ashlar_stake::evidence::{Chain, Challenge, CustodyAnswer, Fault, FaultKind};
 use libfuzzer_sys::fuzz_target;
 
 /// One table, at every block up to the newest.
@@ -38,15 +36,5 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Ok(answer) = CustodyAnswer::from_bytes(data) {
         assert_eq!(answer.to_bytes(), data, "an answer has one encoding");
-    }
-    let params = CustodyParams {
-        challenge_blocks: 10,
-        response_blocks: 10,
-        min_bond: ashlar_proto::Stake::from(1u32),
-        max_open: 100,
-        max_open_per_operator: 10,
-    };
-    if let Ok(book) = CustodyBook::from_bytes(params, data) {
-        assert_eq!(book.to_bytes(), data, "a book has one encoding");
     }
 });
