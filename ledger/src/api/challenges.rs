@@ -79,8 +79,8 @@ pub(crate) async fn challenges(
 /// One open challenge, with the blob's header: what an answer is checked against.
 #[utoipa::path(
     get,
-    path = "/v1/state/challenges/{challenge}",
-    params(("challenge" = u64, Path, description = "Number of the challenge")),
+    path = "/v1/state/challenges/{id}",
+    params(("id" = u64, Path, description = "Number of the challenge")),
     responses(
         (status = 200, description = "The challenge", body = Object),
         (status = 404, description = "Not open (any more)", body = Problem, content_type = "application/problem+json"),
