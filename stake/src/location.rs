@@ -113,5 +113,4 @@ impl fmt::Display for TableLocation {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
