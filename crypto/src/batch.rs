@@ -6,9 +6,11 @@ use ark_ff::{Field, One, Zero};
 use rayon::prelude::*;
 use thiserror::Error;
 
+use crate::bisection::Bisection;
+use crate::curve::G1Affine;
 use crate::field::{Scalar, first_non_canonical, from_raw};
 use crate::hash::{Hash, hash_to_scalar};
-use crate::multiproof::{self, WeightedProof, WeightedValues, random_weights};
+use crate::multiproof::{self, WeightedProof, WeightedValues, integer, random_weights};
 use crate::{
     BYTES_PER_ELEMENT, Blame, Code, Coded, Commitment, ELEMENTS_PER_ROW, Proof, ProofBytes, Rows,
     Setup, curve, fk20, kernel,
@@ -71,7 +73,7 @@ pub(crate) fn add_weighted_rows(sums: &mut [Scalar], rows: &[(&[u8], Scalar)]) {
         .for_each(|(block, sums)| {
             let start = block * BLOCK * BYTES_PER_ELEMENT;
             for (row, weight) in rows {
-                kernel::active().add_scaled(sums, weight, row.get(start..).unwrap_or_default());
+                kernel::active().add_scaled(sums, weight, &row[start..]);
             }
         });
 }
@@ -217,15 +219,16 @@ pub fn verify_chunks(
         .collect();
     let combined = combined.into_iter().collect::<Result<Vec<_>, _>>()?;
     let combined: Vec<_> = combined.iter().collect();
-    if holds(setup, code, &powers, commitments, &combined, &seed) {
+    let points = points(commitments);
+    if holds(setup, code, &points, &powers, &combined, &seed) {
         Ok(())
     } else {
         Err(ChunkError::ProofMismatch)
     }
 }
 
-/// The indices of the columns that [`verify_chunks`] alone would refuse, ascending: all of the malformed ones, and by
-/// bisection those whose proof does not fit. With good columns only, it costs as much as [`verify_chunks`].
+/// The indices of the columns that [`verify_chunks`] alone would refuse, ascending: all of the malformed ones, and those whose
+/// proof did not fit when it was checked alone, which bisection leads to. With good columns only, it costs as much as [`verify_chunks`].
 ///
 /// Without commitments every column is bad. A column that comes twice is judged twice.
 pub fn find_bad_chunks(
@@ -255,26 +258,17 @@ pub fn find_bad_chunks(
             Err(index) => bad.push(*index),
         }
     }
-    let check = |part: &[&Combined<'_>]| holds(setup, code, &powers, commitments, part, &seed);
-    // Parts that are known to be wrong; a part not yet judged is judged before it is pushed.
-    let mut wrong = if check(&good) {
-        Vec::new()
-    } else {
-        vec![&good[..]]
+    let points = points(commitments);
+    let check = |commitments: &[G1Affine], weights: &[Scalar], part: &[&Combined<'_>]| {
+        holds(setup, code, commitments, weights, part, &seed)
     };
-    while let Some(part) = wrong.pop() {
-        let (left, right) = part.split_at(part.len() / 2);
-        if let ([], [one]) = (left, right) {
+    if !check(&points, &powers, &good) {
+        // C_γ, once for all halvings.
+        let weights: Vec<_> = powers.iter().map(integer).collect();
+        let row = [kernel::msm(&points, &weights)];
+        let mut search = Bisection::new(&good, |_, _| false, good.len());
+        while let Some(one) = search.next(|_| false, |part| check(&row, &[Scalar::one()], part)) {
             bad.push(one.index);
-            continue;
-        }
-        let left_holds = check(left);
-        if !left_holds {
-            wrong.push(left);
-        }
-        // If the left half is right, the fault is in the right one.
-        if left_holds || !check(right) {
-            wrong.push(right);
         }
     }
     bad.sort_unstable();
@@ -350,29 +344,33 @@ fn powers(challenge: Scalar, count: usize) -> Vec<Scalar> {
         .collect()
 }
 
+fn points(commitments: &[Commitment]) -> Vec<G1Affine> {
+    commitments
+        .iter()
+        .map(|commitment| *commitment.point())
+        .collect()
+}
+
+/// Whether the columns fit Σ weight · commitment, which is C_γ.
 fn holds(
     setup: &Setup,
     code: Code,
-    powers: &[Scalar],
-    commitments: &[Commitment],
+    commitments: &[G1Affine],
+    weights: &[Scalar],
     columns: &[&Combined<'_>],
     seed: &[u8; 32],
 ) -> bool {
     if columns.is_empty() {
         return true;
     }
-    let weights = random_weights("ashlar/chunk-weights/1", seed, columns.len());
-    let total: Scalar = weights.iter().sum();
-    let points: Vec<_> = commitments
-        .iter()
-        .map(|commitment| *commitment.point())
-        .collect();
-    let commitment_weights: Vec<_> = powers.iter().map(|power| *power * total).collect();
+    let column_weights = random_weights("ashlar/chunk-weights/1", seed, columns.len());
+    let total: Scalar = column_weights.iter().sum();
+    let commitment_weights: Vec<_> = weights.iter().map(|weight| *weight * total).collect();
     let (mut values, mut proofs) = (
         Vec::with_capacity(columns.len()),
         Vec::with_capacity(columns.len()),
     );
-    for (column, weight) in columns.iter().zip(weights) {
+    for (column, weight) in columns.iter().zip(column_weights) {
         values.push(WeightedValues {
             index: column.index,
             values: column.values.iter().map(|value| *value * weight).collect(),
@@ -383,7 +381,14 @@ fn holds(
             weight,
         });
     }
-    multiproof::check(setup, code, &points, &commitment_weights, values, &proofs)
+    multiproof::check(
+        setup,
+        code,
+        commitments,
+        &commitment_weights,
+        values,
+        &proofs,
+    )
 }
 
 #[cfg(test)]

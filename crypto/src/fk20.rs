@@ -12,15 +12,14 @@
 //! size 2m: 2m multi-scalar multiplications of l bases that depend on the setup only. One inverse transform over the
 //! group gives the h_i, one forward transform all proofs, in bit-reversed order like the cells.
 
-use std::sync::OnceLock;
-
 use ark_ec::CurveGroup;
-use ark_ff::{Field, PrimeField, Zero};
+use ark_ff::{PrimeField, Zero};
 use rayon::prelude::*;
 
+use crate::code::MAX_CELL_LEN;
 use crate::curve::{G1Affine, G1Projective};
 use crate::field::Scalar;
-use crate::kernel::{self, FixedBases};
+use crate::kernel::{self, FixedBases, Kernel, PerKernel};
 use crate::setup::{on_own_threads, table_bytes};
 use crate::{Code, ELEMENTS_PER_ROW, Setup};
 
@@ -28,20 +27,27 @@ use crate::{Code, ELEMENTS_PER_ROW, Setup};
 /// 25 to 45 MB for each length in use.
 #[derive(Default)]
 pub(crate) struct Fk20Tables {
-    by_log: [OnceLock<Box<dyn FixedBases>>; 7],
+    by_log: [PerKernel<Box<dyn FixedBases>>; MAX_CELL_LEN.trailing_zeros() as usize + 1],
 }
 
 impl Fk20Tables {
-    pub(crate) fn get(&self, cell_len: usize, monomial: &[G1Affine]) -> &dyn FixedBases {
-        let log = (cell_len.trailing_zeros() as usize).min(self.by_log.len() - 1);
+    pub(crate) fn get(
+        &self,
+        kernel: &'static dyn Kernel,
+        cell_len: usize,
+        monomial: &[G1Affine],
+    ) -> &dyn FixedBases {
+        let log = cell_len.trailing_zeros() as usize;
         self.by_log[log]
-            .get_or_init(|| on_own_threads(|| bases(1 << log, monomial)))
+            .get_or_init(kernel, || {
+                on_own_threads(|| bases(kernel, 1 << log, monomial))
+            })
             .as_ref()
     }
 }
 
 /// For each frequency k of 2m, in bit-reversed order, the k-th Fourier coefficients of the l correlated sequences.
-fn bases(cell_len: usize, monomial: &[G1Affine]) -> Box<dyn FixedBases> {
+fn bases(kernel: &dyn Kernel, cell_len: usize, monomial: &[G1Affine]) -> Box<dyn FixedBases> {
     let blocks = monomial.len() / cell_len;
     let columns: Vec<_> = (0..cell_len)
         .into_par_iter()
@@ -54,25 +60,35 @@ fn bases(cell_len: usize, monomial: &[G1Affine]) -> Box<dyn FixedBases> {
                 .rev()
                 .copied()
                 .collect();
-            kernel::active().g1_fft(&sequence, 2 * blocks)
+            kernel.g1_fft(&sequence, 2 * blocks)
         })
         .collect();
     let mut grouped = Vec::with_capacity(2 * monomial.len());
     for frequency in 0..2 * blocks {
         grouped.extend(columns.iter().map(|column| column[frequency]));
     }
-    kernel::active().fixed_bases(&grouped, cell_len, table_bytes())
+    kernel.fixed_bases(&grouped, cell_len, table_bytes())
 }
 
-/// The proofs of all cells of the polynomial with these 4096 coefficients.
+/// The proofs of all cells of the polynomial with these 4096 coefficients, checked to be on the curve.
 pub(crate) fn prove(setup: &Setup, code: Code, coefficients: &[Scalar]) -> Vec<G1Affine> {
-    let kernel = kernel::active();
+    kernel::checked(
+        "prove",
+        |kernel| prove_over(kernel, setup, code, coefficients),
+        |proofs| proofs.iter().all(G1Affine::is_on_curve),
+    )
+}
+
+fn prove_over(
+    kernel: &'static dyn Kernel,
+    setup: &Setup,
+    code: Code,
+    coefficients: &[Scalar],
+) -> Vec<G1Affine> {
     let cell_len = code.cell_len();
     let blocks = ELEMENTS_PER_ROW / cell_len;
     // The inverse transform over the group below does not divide by its size; the scalars do it here.
-    let scale = Scalar::from(2 * blocks as u64)
-        .inverse()
-        .unwrap_or_default();
+    let scale = kernel::invert(&Scalar::from(2 * blocks as u64));
     let columns: Vec<_> = (0..cell_len)
         .into_par_iter()
         .map(|residue| {
@@ -95,7 +111,7 @@ pub(crate) fn prove(setup: &Setup, code: Code, coefficients: &[Scalar]) -> Vec<G
                 .map(move |column| column[frequency].into_bigint().0)
         })
         .collect();
-    let products = setup.fk20_bases(cell_len).msm_groups(&scalars);
+    let products = setup.fk20_bases(kernel, cell_len).msm_groups(&scalars);
     let quotients = kernel.g1_inverse_fft(G1Projective::normalize_batch(&products));
     kernel.g1_fft(
         &quotients[blocks - 1..2 * blocks - 1],

@@ -196,5 +196,10 @@ impl NetworkPublicKey {
     }
 }
 
+/// An ed25519 signature, 64 bytes, unchecked. Text and JSON: hex with `0x`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkSignature(pub [u8; 64]);
+impl_hex_bytes!(NetworkSignature, 64);
+
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! Secret keys at rest: EIP-2335 keystores, version 4, for BLS keys and for network (ed25519) keys.
+//! Secret keys at rest: EIP-2335 keystores, version 4, for BLS, network (ed25519) and account (secp256k1) keys.
 //!
 //! A keystore is JSON: the secret, encrypted by AES-128 in counter mode under a key that scrypt or PBKDF2 derives
 //! from a password, with a checksum that tells a wrong password from a right one. Files of other tools (staking
-//! deposit tools, Web3Signer) are read; what is written here carries one field more, `"ashlar": "bls" | "network"`,
+//! deposit tools, Web3Signer) are read; what is written here carries one field more, `"ashlar": "bls" | "network" | "account"`,
 //! because the standard knows BLS keys only. Without that field a keystore is taken for a BLS key.
 //!
 //! This module reads and writes text. Files, their permissions and the questions to a person are the caller's.
@@ -17,6 +17,7 @@ use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use crate::account::AccountKey;
 use crate::hash::sha256;
 use crate::identity::NetworkKey;
 use crate::{Blame, Coded, bls};
@@ -46,6 +47,8 @@ pub enum KeyKind {
     Bls,
     /// An ed25519 seed, [`NetworkKey`].
     Network,
+    /// A secp256k1 secret key, [`AccountKey`]; its public key in the file is the address, 20 bytes.
+    Account,
 }
 
 impl fmt::Display for KeyKind {
@@ -53,6 +56,7 @@ impl fmt::Display for KeyKind {
         f.write_str(match self {
             Self::Bls => "bls",
             Self::Network => "network",
+            Self::Account => "account",
         })
     }
 }
@@ -553,10 +557,15 @@ fn check_public_key(kind: KeyKind, secret: &[u8; 32], public: &[u8]) -> Result<(
                 bls::SecretKey::from_bytes(secret).map_err(|_| KeystoreError::NotAKey { kind })?;
             public.is_empty()
                 || public == key.public_key().to_bytes().0
-                || public == bls_key_in_g1(secret)
+                || bls_key_in_g1(secret).is_some_and(|key| public == key)
         }
         KeyKind::Network => {
             public.is_empty() || public == NetworkKey::from_seed(*secret).public().0
+        }
+        KeyKind::Account => {
+            let key =
+                AccountKey::from_bytes(secret).map_err(|_| KeystoreError::NotAKey { kind })?;
+            public.is_empty() || public == key.address()
         }
     };
     if belongs {
@@ -567,10 +576,9 @@ fn check_public_key(kind: KeyKind, secret: &[u8; 32], public: &[u8]) -> Result<(
 }
 
 /// The 48-byte public key that Ethereum's validators use, which is what the `pubkey` of other tools' files holds.
-fn bls_key_in_g1(secret: &[u8; 32]) -> Vec<u8> {
-    blst::min_pk::SecretKey::from_bytes(secret)
-        .map(|key| key.sk_to_pk().to_bytes().to_vec())
-        .unwrap_or_default()
+fn bls_key_in_g1(secret: &[u8; 32]) -> Option<[u8; 48]> {
+    let key = blst::min_pk::SecretKey::from_bytes(secret).ok()?;
+    Some(key.sk_to_pk().to_bytes())
 }
 
 /// RFC 9562 text of a version 4 (random) UUID made of these bytes.

@@ -13,7 +13,7 @@ use crate::field::limbs;
 use crate::hex_bytes::impl_hex_bytes;
 use crate::{Blame, Coded, Rows, Setup};
 
-pub use claims::{Claim, ClaimError, check_commitments};
+pub use claims::{CheckedClaims, Claim, ClaimError, check_commitments};
 pub(crate) use opening::coefficients;
 pub use opening::{
     KzgError, Opening, element_point, extended_point, open_at, open_element, verify_at,
@@ -162,7 +162,7 @@ pub fn decode_proofs(bytes: &[ProofBytes]) -> Result<Vec<Proof>, (usize, PointEr
         .collect()
 }
 
-/// Commits to every row; the commitments are those of EIP-4844. Runs on all threads of the current rayon pool, about
+/// Commits to every row; the commitments are those of EIP-4844, and checked to be on the curve. Runs on all threads of the current rayon pool, about
 /// 30 ms of one thread a row.
 pub fn commit_rows(setup: &Setup, rows: &Rows) -> Vec<Commitment> {
     let points: Vec<_> = rows
@@ -176,7 +176,7 @@ pub fn commit_rows(setup: &Setup, rows: &Rows) -> Vec<Commitment> {
 /// Commitment to one row of canonical elements.
 pub(crate) fn commit_row(setup: &Setup, row: &[u8]) -> G1Affine {
     let scalars: Vec<_> = row.as_chunks().0.iter().map(limbs).collect();
-    setup.lagrange_bases().msm(&scalars)
+    setup.commit(&scalars)
 }
 
 #[cfg(test)]

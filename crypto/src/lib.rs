@@ -17,8 +17,9 @@
 //! | [`batch`] | one multi-proof a chunk for all rows of a batch, and its batched check |
 //! | [`eip`] | every function of EIP-4844 and EIP-7594, bytes in, bytes out |
 //! | [`hash`], [`merkle`] | SHA-256, RFC 6962 trees |
-//! | [`bls`], [`identity`], [`keystore`] | signatures, network keys, encrypted key files |
+//! | [`bls`], [`identity`], [`account`], [`keystore`] | signatures, network keys, account keys, encrypted key files |
 
+mod bisection;
 mod blame;
 mod curve;
 mod fk20;
@@ -28,6 +29,7 @@ mod multiproof;
 #[allow(clippy::unwrap_used)]
 mod testing;
 
+pub mod account;
 pub mod batch;
 pub mod bls;
 pub mod code;
@@ -43,6 +45,7 @@ pub mod payload;
 pub mod rows;
 pub mod setup;
 
+pub use account::{AccountError, AccountKey, AccountSignature};
 pub use batch::{
     AggregatedRow, ChunkColumn, ChunkError, RowChallenge, find_bad_chunks, prove_chunks,
     verify_chunks,
@@ -51,11 +54,16 @@ pub use blame::{Blame, Coded};
 pub use code::{Code, CodeError, RecoverError, Slices, recover, recover_slices};
 pub use field::{FieldError, Scalar};
 pub use hash::{Hash, hash_to_scalar, sha256};
-pub use identity::{NetworkKey, NetworkPublicKey};
-pub use kernel::{KernelError, kernels, use_kernel};
+pub use identity::{NetworkKey, NetworkPublicKey, NetworkSignature};
+#[cfg(any(test, feature = "differential"))]
+#[doc(hidden)]
+pub use kernel::differential;
+pub use kernel::{
+    KernelDisagreement, KernelError, KernelStatus, kernel_status, kernels, use_kernel,
+};
 pub use kzg::{
-    Claim, ClaimError, Commitment, CommitmentBytes, KzgError, Opening, PointError, Proof,
-    ProofBytes, check_commitments, commit_rows, open_element, verify_opening,
+    CheckedClaims, Claim, ClaimError, Commitment, CommitmentBytes, KzgError, Opening, PointError,
+    Proof, ProofBytes, check_commitments, commit_rows, open_element, verify_opening,
 };
 pub use merkle::{MerkleError, MerkleTree, leaf_hash, leaf_hashes, verify_path, verify_range};
 pub use payload::{Encoding, PayloadError, rows_for};

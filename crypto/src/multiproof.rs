@@ -15,9 +15,8 @@ pub(crate) fn random_weights(tag: &str, seed: &[u8; 32], count: usize) -> Vec<Sc
     (0..count as u64)
         .map(|index| {
             let digest = sha256(&[tag.as_bytes(), seed, &index.to_be_bytes()]);
-            let (halves, _) = digest.as_chunks();
-            // A digest has two halves; the fallback is never taken.
-            Scalar::from(halves.first().map_or(1, |half| u128::from_be_bytes(*half)))
+            let half = std::array::from_fn(|at| digest[at]);
+            Scalar::from(u128::from_be_bytes(half))
         })
         .collect()
 }
@@ -58,7 +57,7 @@ pub(crate) fn check(
         .into_par_iter()
         .map(|WeightedValues { index, mut values }| {
             kernel.inverse_fft(&mut values);
-            let unshift = coset_shift(code, index).inverse().unwrap_or(Scalar::one());
+            let unshift = kernel::invert(&coset_shift(code, index));
             let mut power = Scalar::one();
             for value in &mut values {
                 *value *= power;
@@ -78,7 +77,7 @@ pub(crate) fn check(
     });
 
     let mut right_points = commitments.to_vec();
-    right_points.extend_from_slice(setup.monomial().get(..cell_len).unwrap_or_default());
+    right_points.extend_from_slice(&setup.monomial()[..cell_len]);
     right_points.extend_from_slice(&points);
     let mut right_scalars: Vec<_> = commitment_weights.iter().map(integer).collect();
     right_scalars.extend(
@@ -89,8 +88,8 @@ pub(crate) fn check(
     right_scalars.extend(shifted);
 
     let (left, right) = rayon::join(
-        || kernel.msm(&points, &weights),
-        || kernel.msm(&right_points, &right_scalars),
+        || kernel::msm(&points, &weights),
+        || kernel::msm(&right_points, &right_scalars),
     );
     curve::pairings_equal(&left, setup.g2_power(cell_len), &right, setup.g2_power(0))
 }

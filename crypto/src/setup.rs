@@ -8,7 +8,7 @@
 //! The file: the 8 bytes `ASHLKZG1`; 4096 points [L_i(τ)]₁ over the 4096th roots of unity in their natural order; 4096
 //! points [τ^i]₁; 65 points [τ^i]₂. A G1 point is x | y, a G2 point x₁ | x₀ | y₁ | y₀, coordinates 48 bytes big-endian.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use ark_bls12_381::Bls12_381;
 use ark_ec::AffineRepr;
@@ -21,7 +21,7 @@ use crate::curve::{self, G1_RAW_BYTES, G1Affine, G2_RAW_BYTES, G2Affine};
 use crate::field::Scalar;
 use crate::fk20::Fk20Tables;
 use crate::hash::sha256;
-use crate::kernel::{self, FixedBases, bit_reverse};
+use crate::kernel::{self, FixedBases, Integer, Kernel, PerKernel, bit_reverse};
 use crate::kzg::PointError;
 use crate::multiproof::{integer, random_weights};
 use crate::{Blame, Code, Coded, ELEMENTS_PER_ROW};
@@ -100,7 +100,7 @@ pub struct Setup {
     monomial: Vec<G1Affine>,
     /// [τ^i]₂, i ≤ 64.
     g2: Vec<G2Affine>,
-    lagrange_bases: OnceLock<Box<dyn FixedBases>>,
+    lagrange_bases: PerKernel<Box<dyn FixedBases>>,
     fk20: Fk20Tables,
     verifier_key: OnceLock<VerifierKey<Bls12_381>>,
 }
@@ -147,13 +147,13 @@ impl Setup {
 
         let bits = ELEMENTS_PER_ROW.trailing_zeros();
         let lagrange = (0..ELEMENTS_PER_ROW)
-            .filter_map(|i| in_order.get(bit_reverse(i, bits)).copied())
+            .map(|i| in_order[bit_reverse(i, bits)])
             .collect();
         let setup = Self {
             lagrange,
             monomial,
             g2,
-            lagrange_bases: OnceLock::new(),
+            lagrange_bases: PerKernel::default(),
             fk20: Fk20Tables::default(),
             verifier_key: OnceLock::new(),
         };
@@ -164,8 +164,9 @@ impl Setup {
     /// Makes the tables for commitments and for proofs of this code now instead of at first use: about two seconds of
     /// CPU time, and up to 50 MB. Runs on all threads of the current rayon pool.
     pub fn prepare(&self, code: Code) {
-        self.lagrange_bases();
-        self.fk20_bases(code.cell_len());
+        let kernel = kernel::active();
+        self.lagrange_bases(kernel);
+        self.fk20_bases(kernel, code.cell_len());
     }
 
     /// Checks that the parts belong together. The weights are a hash of the whole file, which whoever made the file
@@ -175,15 +176,14 @@ impl Setup {
         if self.monomial.first() != Some(&generator_1) || self.g2.first() != Some(&generator_2) {
             return Err(SetupError::Generator);
         }
-        let kernel = kernel::active();
         let weights = random_weights("ashlar/setup-weights/1", digest, ELEMENTS_PER_ROW);
         let integers: Vec<_> = weights.iter().map(integer).collect();
 
         // Each power in G1 is the one before times τ: e(Σ ρ_i [τ^(i+1)], [1]) = e(Σ ρ_i [τ^i], [τ]).
         let (low, high) = neighbours(&self.monomial);
         let (low, high) = rayon::join(
-            || kernel.msm(low, &integers),
-            || kernel.msm(high, &integers),
+            || kernel::msm(low, &integers),
+            || kernel::msm(high, &integers),
         );
         if !curve::pairings_equal(&high, self.g2_power(0), &low, self.g2_power(1)) {
             return Err(SetupError::Powers { part: "monomial" });
@@ -198,7 +198,7 @@ impl Setup {
                 .into()
         };
         let (low, high) = neighbours(&self.g2);
-        let tau = self.monomial.get(1).copied().unwrap_or_default();
+        let tau = self.monomial[1];
         if !curve::pairings_equal(&generator_1, &sum(high), &tau, &sum(low)) {
             return Err(SetupError::Powers { part: "g2" });
         }
@@ -207,8 +207,8 @@ impl Setup {
             Radix2EvaluationDomain::<Scalar>::new(ELEMENTS_PER_ROW).ok_or(SetupError::Lagrange)?;
         let coefficients: Vec<_> = domain.ifft(&weights).iter().map(integer).collect();
         let (values, coefficients) = rayon::join(
-            || kernel.msm(lagrange_in_order, &integers),
-            || kernel.msm(&self.monomial, &coefficients),
+            || kernel::msm(lagrange_in_order, &integers),
+            || kernel::msm(&self.monomial, &coefficients),
         );
         if values == coefficients {
             Ok(())
@@ -217,25 +217,42 @@ impl Setup {
         }
     }
 
-    pub(crate) fn lagrange_bases(&self) -> &dyn FixedBases {
-        let make =
-            || kernel::active().fixed_bases(&self.lagrange, self.lagrange.len(), table_bytes());
+    /// The commitment to a polynomial with these values, in bit-reversed order, checked to be on the curve.
+    pub(crate) fn commit(&self, values: &[Integer]) -> G1Affine {
+        kernel::checked(
+            "fixed_bases",
+            |kernel| self.lagrange_bases(kernel).msm(values),
+            G1Affine::is_on_curve,
+        )
+    }
+
+    fn lagrange_bases(&self, kernel: &'static dyn Kernel) -> &dyn FixedBases {
+        let make = || kernel.fixed_bases(&self.lagrange, self.lagrange.len(), table_bytes());
         self.lagrange_bases
-            .get_or_init(|| on_own_threads(make))
+            .get_or_init(kernel, || on_own_threads(make))
             .as_ref()
     }
 
-    pub(crate) fn fk20_bases(&self, cell_len: usize) -> &dyn FixedBases {
-        self.fk20.get(cell_len, &self.monomial)
+    pub(crate) fn fk20_bases(
+        &self,
+        kernel: &'static dyn Kernel,
+        cell_len: usize,
+    ) -> &dyn FixedBases {
+        self.fk20.get(kernel, cell_len, &self.monomial)
+    }
+
+    #[cfg(any(test, feature = "differential"))]
+    pub(crate) fn lagrange(&self) -> &[G1Affine] {
+        &self.lagrange
     }
 
     pub(crate) fn monomial(&self) -> &[G1Affine] {
         &self.monomial
     }
 
-    /// [τ^power]₂ for powers up to 64, the last one beyond; the lengths were checked on loading.
+    /// [τ^power]₂ for powers up to 64, the longest cell; the lengths were checked on loading.
     pub(crate) fn g2_power(&self, power: usize) -> &G2Affine {
-        &self.g2[power.min(G2_POWERS - 1)]
+        &self.g2[power]
     }
 
     /// What `ark-poly-commit` checks openings with.
@@ -306,14 +323,37 @@ pub(crate) fn table_bytes() -> usize {
 /// On the current pool, a thread that waits for its parts takes other work meanwhile, which may ask for the same
 /// table, and would then wait for itself.
 pub(crate) fn on_own_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    on_thread(std::thread::Builder::new(), work)
+}
+
+fn on_thread<T: Send>(builder: std::thread::Builder, work: impl FnOnce() -> T + Send) -> T {
     let threads = rayon::current_num_threads();
-    let run = || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-        Ok(pool) => pool.install(work),
-        // No threads to be had: then here, and the machine has worse troubles than a wait.
-        Err(_) => work(),
+    // The work stays here, so that it is not lost with a thread that cannot be made.
+    let work = Mutex::new(Some(work));
+    #[expect(
+        clippy::expect_used,
+        reason = "a closure that runs once takes it, or else we do"
+    )]
+    let take = || {
+        work.lock()
+            .expect("nobody panicked")
+            .take()
+            .expect("nobody took it")
     };
-    let result = std::thread::scope(|scope| scope.spawn(run).join());
-    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    let run = || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+        Ok(pool) => pool.install(take()),
+        // No threads to be had: then here, and the machine has worse troubles than a wait.
+        Err(_) => take()(),
+    };
+    let result = std::thread::scope(|scope| {
+        let thread = builder.spawn_scoped(scope, run).ok();
+        thread.map(std::thread::ScopedJoinHandle::join)
+    });
+    match result {
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        None => take()(),
+    }
 }
 
 /// All points but the last, and all but the first.

@@ -9,7 +9,8 @@ use ashlar_crypto::{
     prove_chunks, verify_chunks, verify_range,
 };
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, ProtocolVersion, batch_tree, commitments_root,
+    Account, BatchHeader, BlobHeader, Domain, ProtocolVersion, TableRoot, batch_tree,
+    commitments_root,
 };
 
 use super::BenchError;
@@ -62,7 +63,7 @@ pub(crate) fn encode(
                 .map(|commitments| Claim { rows, commitments })
         })
         .collect();
-    let mut checked = check_commitments(setup, &claims, seed).into_iter();
+    let mut checked = check_commitments(setup, &claims, seed).results.into_iter();
     let mut blobs = Vec::with_capacity(posted.len());
     for (one, rows) in posted.iter().zip(&rows) {
         let commitments = match one.commitments {
@@ -76,6 +77,8 @@ pub(crate) fn encode(
     }
     let keys: Vec<_> = blobs.iter().map(|blob| blob.header.blob_key()).collect();
     let header = BatchHeader {
+        domain: Domain::default(),
+        table_root: TableRoot::default(),
         version: version.id,
         batch_root: batch_tree(&keys).root(),
         blobs: blobs.len() as u32,

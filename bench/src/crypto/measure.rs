@@ -180,6 +180,7 @@ pub struct Times {
 
 impl Times {
     fn of(runs: &[Run]) -> Self {
+        assert!(!runs.is_empty(), "every candidate is timed at least once");
         let sorted = |part: fn(&Run) -> Duration| {
             let mut times: Vec<_> = runs.iter().map(part).collect();
             times.sort_unstable();
@@ -189,15 +190,14 @@ impl Times {
         Self {
             median: median(&wall),
             cpu: median(&sorted(|run| run.cpu)),
-            min: wall.first().copied().unwrap_or_default(),
+            min: wall[0],
             runs: runs.len(),
         }
     }
 }
 
 fn median(sorted: &[Duration]) -> Duration {
-    let at = |index: usize| sorted.get(index).copied().unwrap_or_default();
-    (at(sorted.len() / 2) + at(sorted.len().saturating_sub(1) / 2)) / 2
+    (sorted[sorted.len() / 2] + sorted[(sorted.len() - 1) / 2]) / 2
 }
 
 /// Times all candidates, in turns; the results are in the order of the candidates.

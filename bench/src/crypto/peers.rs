@@ -93,9 +93,9 @@ impl Peers {
 fn lagrange_points() -> impl Iterator<Item = [u8; 96]> {
     // After an eight-byte mark, the file holds them in the natural order of the roots of unity.
     let file = ashlar_crypto::Setup::ethereum_file();
-    let points = file.get(8..).unwrap_or_default().as_chunks::<96>().0;
+    let points = file[8..].as_chunks::<96>().0;
     let bits = ELEMENTS_PER_ROW.trailing_zeros();
-    (0..ELEMENTS_PER_ROW).filter_map(move |index| points.get(bit_reverse(index, bits)).copied())
+    (0..ELEMENTS_PER_ROW).map(move |index| points[bit_reverse(index, bits)])
 }
 
 fn bit_reverse(index: usize, bits: u32) -> usize {

@@ -140,14 +140,13 @@ impl std::fmt::Display for Machine {
 }
 
 fn cpu_name() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    info.lines()
-        .find(|line| line.starts_with("model name"))
-        .and_then(|line| line.split_once(':'))
-        .map_or_else(
-            || std::env::consts::ARCH.to_owned(),
-            |(_, name)| name.trim().to_owned(),
-        )
+    // Where there is no such file or line, the architecture is all that is known.
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok();
+    let name = info.as_deref().and_then(|info| {
+        let line = info.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
 
 #[cfg(target_arch = "x86_64")]

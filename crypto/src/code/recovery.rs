@@ -128,7 +128,8 @@ fn indices(slices: &[(u32, &[u8])]) -> Vec<u32> {
 
 fn cells_of_row<'a>(code: Code, slices: &[(u32, &'a [u8])], row: usize) -> Vec<&'a [u8]> {
     let cell = code.cell_bytes();
-    let cell = |slice: &'a [u8]| slice.get(row * cell..(row + 1) * cell).unwrap_or_default();
+    // [`select`] has checked that every slice has a cell for each row.
+    let cell = |slice: &'a [u8]| &slice[row * cell..(row + 1) * cell];
     slices.iter().map(|(_, slice)| cell(slice)).collect()
 }
 
@@ -299,7 +300,7 @@ impl Plan {
             return plan;
         }
         for index in known {
-            let unshift = coset_shift(code, *index).inverse().unwrap_or(Scalar::one());
+            let unshift = kernel::invert(&coset_shift(code, *index));
             plan.unshift.extend(powers(unshift, cell_len));
         }
 
@@ -346,16 +347,15 @@ impl Plan {
             .map(|(coefficient, degree)| *coefficient * degree)
             .collect();
         let (values, derivative) = (self.on_domain(&vanishing), self.on_domain(&derivative));
-        let scale = Scalar::from((cell_len * chunks) as u64)
-            .inverse()
-            .unwrap_or_default();
+        let scale = kernel::invert(&Scalar::from((cell_len * chunks) as u64));
         let before = self.known.iter().flat_map(|index| {
             let factor = values[*index as usize] * scale;
-            let unshift = coset_shift(code, *index).inverse().unwrap_or_default();
+            let unshift = kernel::invert(&coset_shift(code, *index));
             powers(unshift, cell_len).map(move |power| power * factor)
         });
         let after = wanted.iter().flat_map(|index| {
-            let factor = derivative[*index as usize].inverse().unwrap_or_default();
+            // The vanishing polynomial has simple roots only.
+            let factor = kernel::invert(&derivative[*index as usize]);
             powers(coset_shift(code, *index), cell_len).map(move |power| power * factor)
         });
         Derivative {
@@ -399,7 +399,7 @@ impl Plan {
     fn transform(&self) -> Transform {
         let scale = Scalar::from(u64::from(self.code.chunks()));
         let weights = self.weights.iter().map(|weight| *weight * scale).collect();
-        let mut vanishing = self.vanishing.get(1..).unwrap_or_default().to_vec();
+        let mut vanishing = self.vanishing[1..].to_vec();
         vanishing.resize(2 * self.code.needed() as usize, Scalar::zero());
         kernel::active().fft(&mut vanishing);
         Transform { weights, vanishing }

@@ -275,6 +275,6 @@ pub fn recover_cells_and_kzg_proofs<D: AsRef<[u8]>>(
             index: u64::from(*index),
         });
     }
-    let proofs = prove(setup, row.get(..BYTES_PER_ROW).unwrap_or_default());
+    let proofs = prove(setup, &row[..BYTES_PER_ROW]);
     Ok((cells, proofs))
 }

@@ -59,9 +59,7 @@ fn open(setup: &Setup, blob: &[u8], z: Scalar) -> (G1Affine, Scalar) {
     let y = divide(&mut quotient, z);
     // Back to values: the tables are over the Lagrange form.
     kernel.fft(&mut quotient);
-    let proof = setup
-        .lagrange_bases()
-        .msm(&quotient.iter().map(integer).collect::<Vec<_>>());
+    let proof = setup.commit(&quotient.iter().map(integer).collect::<Vec<_>>());
     (proof, y)
 }
 
@@ -104,7 +102,6 @@ struct Claim {
 /// Checks claims together, weighted with the powers of `challenge`:
 /// `e(Σ r^i (C_i − y_i [1]₁ + z_i π_i), [1]₂) = e(Σ r^i π_i, [τ]₂)`.
 fn verify(setup: &Setup, claims: &[Claim], challenge: Scalar) -> bool {
-    let kernel = kernel::active();
     let weights: Vec<_> =
         std::iter::successors(Some(Scalar::one()), |weight| Some(*weight * challenge))
             .take(claims.len())
@@ -116,9 +113,9 @@ fn verify(setup: &Setup, claims: &[Claim], challenge: Scalar) -> bool {
         scalars.extend([integer(weight), integer(&(claim.z * weight))]);
         value += claim.y * weight;
     }
-    let left = (kernel.msm(&points, &scalars) - G1Affine::generator() * value).into_affine();
+    let left = (kernel::msm(&points, &scalars) - G1Affine::generator() * value).into_affine();
     let proofs: Vec<_> = claims.iter().map(|claim| claim.proof).collect();
-    let right = kernel.msm(&proofs, &weights.iter().map(integer).collect::<Vec<_>>());
+    let right = kernel::msm(&proofs, &weights.iter().map(integer).collect::<Vec<_>>());
     curve::pairings_equal(&left, setup.g2_power(0), &right, setup.g2_power(1))
 }
 

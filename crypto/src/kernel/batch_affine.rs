@@ -42,7 +42,9 @@ impl Scratch {
             rest = behind;
             index += 1;
         }
-        self.before.pop().unwrap_or(Fe::ONE).inverse()
+        #[expect(clippy::expect_used, reason = "the list is one longer than the pairs")]
+        let product = self.before.pop().expect("the whole product");
+        product.inverse()
     }
 }
 

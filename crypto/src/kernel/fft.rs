@@ -7,13 +7,17 @@
 use std::sync::OnceLock;
 
 use ark_ff::{FftField, Field, One};
-use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 
 use crate::ELEMENTS_PER_ROW;
+use crate::code::MAX_BLOWUP;
 use crate::field::Scalar;
 
 /// Largest transform, as a power of two: 4096 × the largest blow-up.
 pub(crate) const MAX_LOG: u32 = 18;
+/// Blow-ups 1, 2, … up to the largest.
+pub(crate) const BLOWUPS: usize = MAX_BLOWUP.trailing_zeros() as usize + 1;
+const _: () = assert!(ELEMENTS_PER_ROW << (BLOWUPS - 1) == 1 << MAX_LOG);
+const _: () = assert!(MAX_LOG <= <Scalar as FftField>::TWO_ADICITY);
 
 /// `index` with its lowest `bits` bits reversed.
 pub(crate) fn bit_reverse(index: usize, bits: u32) -> usize {
@@ -24,9 +28,27 @@ pub(crate) fn bit_reverse(index: usize, bits: u32) -> usize {
     }
 }
 
-/// The primitive root of unity of this order, a power of two up to 2³²; one for any other number.
+/// The primitive root of unity of this order.
+///
+/// # Panics
+///
+/// If the order is no power of two up to 2³².
+#[expect(
+    clippy::expect_used,
+    reason = "orders are sizes of transforms, powers of two up to 2^MAX_LOG, and r − 1 is a multiple of 2³²"
+)]
 pub(crate) fn root_of_unity(order: usize) -> Scalar {
-    Scalar::get_root_of_unity(order as u64).unwrap_or(Scalar::one())
+    Scalar::get_root_of_unity(order as u64).expect("the order divides 2³²")
+}
+
+/// The inverse of what cannot be zero: a root of unity, a difference of two different ones, a size.
+///
+/// # Panics
+///
+/// If it is zero.
+#[expect(clippy::expect_used, reason = "the caller says that it is not zero")]
+pub(crate) fn invert<F: Field>(element: &F) -> F {
+    element.inverse().expect("the element is not zero")
 }
 
 /// The powers of a root of unity of order 2^log: 2^(log−1) of them, forward and inverse, in order.
@@ -40,19 +62,17 @@ pub(crate) struct Twiddles {
 pub(crate) fn twiddles(log: u32) -> &'static Twiddles {
     static TABLES: [OnceLock<Twiddles>; MAX_LOG as usize + 1] =
         [const { OnceLock::new() }; MAX_LOG as usize + 1];
-    let log = log.min(MAX_LOG);
     TABLES[log as usize].get_or_init(|| {
         let size = 1usize << log;
         let root = root_of_unity(size);
-        let inverse_root = root.inverse().unwrap_or(Scalar::one());
+        let inverse_root = invert(&root);
         let half = (size / 2).max(1);
         let powers = |base: Scalar| {
             std::iter::successors(Some(Scalar::one()), |p| Some(*p * base))
                 .take(half)
                 .collect()
         };
-        let size_inverse = Radix2EvaluationDomain::<Scalar>::new(size)
-            .map_or(Scalar::one(), |domain| domain.size_inv());
+        let size_inverse = invert(&Scalar::from(size as u64));
         Twiddles {
             forward: powers(root),
             inverse: powers(inverse_root),
@@ -65,8 +85,8 @@ pub(crate) fn twiddles(log: u32) -> &'static Twiddles {
 /// of the block's coset shift ω^bit_reverse(block), ω of order 4096 × blowup, each divided by 4096 on behalf of the
 /// unscaled inverse transform before.
 pub(crate) fn block_shifts(blowup: usize) -> &'static [Vec<Scalar>] {
-    static TABLES: [OnceLock<Vec<Vec<Scalar>>>; 8] = [const { OnceLock::new() }; 8];
-    let log = blowup.trailing_zeros().min(7);
+    static TABLES: [OnceLock<Vec<Vec<Scalar>>>; BLOWUPS] = [const { OnceLock::new() }; BLOWUPS];
+    let log = blowup.trailing_zeros();
     TABLES[log as usize].get_or_init(|| {
         let root = root_of_unity(ELEMENTS_PER_ROW << log);
         let scale = twiddles(ELEMENTS_PER_ROW.trailing_zeros()).size_inverse;

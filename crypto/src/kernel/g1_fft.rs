@@ -21,6 +21,13 @@ const WINDOW: usize = 5;
 const TABLE: usize = 1 << (WINDOW - 1);
 /// Windows of a half scalar and its last carry.
 const WINDOWS: usize = 129_usize.div_ceil(WINDOW);
+// A half is below 2¹²⁸ and its last carry is one more bit; a digit with its carry is an `i8`.
+const _: () = assert!(WINDOWS * WINDOW > 128 && WINDOW < i8::BITS as usize - 1);
+// r < λ · 2¹²⁸, so the upper half is below 2¹²⁸.
+const _: () = {
+    let r = <ark_bls12_381::FrConfig as ark_ff::MontConfig<4>>::MODULUS.0;
+    assert!((r[3] as u128) << 64 | (r[2] as u128) < LAMBDA);
+};
 /// Scalar multiplications handed to a thread at a time, when there are enough for all threads.
 const PART: usize = 512;
 

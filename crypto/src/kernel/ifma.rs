@@ -14,6 +14,8 @@ use std::marker::PhantomData;
 pub(super) use lanes::Avx512;
 pub(super) use lanes::Emulated;
 use lanes::{LANES, Lanes};
+#[cfg(any(test, feature = "differential"))]
+pub(super) use points::chain_of_products;
 
 use super::points::FixedBases;
 use super::portable::Portable;
@@ -28,6 +30,11 @@ impl<L> Ifma<L> {
     pub(super) const fn new() -> Self {
         Self(PhantomData)
     }
+}
+
+/// Whether columns fill the lanes, and are short enough for numbers that nothing reduces on the way.
+fn in_lanes(values: usize, columns: usize) -> bool {
+    columns > 0 && columns.is_multiple_of(LANES) && (values / columns) >> scalars::MAX_LEVELS <= 1
 }
 
 impl<L: Lanes> Kernel for Ifma<L> {
@@ -49,7 +56,7 @@ impl<L: Lanes> Kernel for Ifma<L> {
     }
 
     fn fft_columns(&self, values: &mut [Scalar], columns: usize) {
-        if columns.is_multiple_of(LANES) {
+        if in_lanes(values.len(), columns) {
             scalars::transform_columns::<L>(values, columns, false);
         } else {
             Portable.fft_columns(values, columns);
@@ -57,7 +64,7 @@ impl<L: Lanes> Kernel for Ifma<L> {
     }
 
     fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize) {
-        if columns.is_multiple_of(LANES) {
+        if in_lanes(values.len(), columns) {
             scalars::transform_columns::<L>(values, columns, true);
         } else {
             Portable.inverse_fft_columns(values, columns);
@@ -65,12 +72,20 @@ impl<L: Lanes> Kernel for Ifma<L> {
     }
 
     fn fft_rows(&self, values: &mut [Scalar], size: usize) {
-        let rest = scalars::transform_rows::<L>(values, size, false);
+        let rest = if size >> scalars::MAX_LEVELS > 1 {
+            values
+        } else {
+            scalars::transform_rows::<L>(values, size, false)
+        };
         Portable.fft_rows(rest, size);
     }
 
     fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize) {
-        let rest = scalars::transform_rows::<L>(values, size, true);
+        let rest = if size >> scalars::MAX_LEVELS > 1 {
+            values
+        } else {
+            scalars::transform_rows::<L>(values, size, true)
+        };
         Portable.inverse_fft_rows(rest, size);
     }
 

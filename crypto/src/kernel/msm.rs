@@ -14,6 +14,12 @@ use crate::curve::G1Affine;
 
 /// Bits of a scalar.
 const SCALAR_BITS: usize = 255;
+const _: () =
+    assert!(<ark_bls12_381::Fr as ark_ff::PrimeField>::MODULUS_BIT_SIZE as usize == SCALAR_BITS);
+/// Widths of windows that are looked at; a digit is an `i32`.
+const WIDTHS: std::ops::RangeInclusive<usize> = 3..=14;
+/// Points in reach of an entry, which has a bit for the sign beside the position.
+const MAX_POINTS: usize = 1 << 31;
 /// Points that are fetched before they are read.
 const AHEAD: usize = 12;
 /// Points gathered at a time: large enough to share an inversion well, small enough for the cache.
@@ -22,6 +28,12 @@ const GROUP: usize = 8192;
 const RUN: usize = 32;
 /// Below this many points a multi-scalar multiplication stays on its thread.
 const PARALLEL: usize = 4096;
+
+/// The width with the lowest cost.
+#[expect(clippy::expect_used, reason = "there are twelve widths")]
+fn cheapest(cost: impl Fn(&usize) -> usize) -> usize {
+    WIDTHS.min_by_key(cost).expect("there are widths")
+}
 
 /// Windows of `width` bits that hold a number of `bits` bits in signed digits.
 const fn windows(bits: usize, width: usize) -> usize {
@@ -237,10 +249,14 @@ impl<P: Points> Tables<P> {
             let rounds = windows.div_ceil(fits);
             windows * group + rounds * 2 * (1 << (width - 1)) + (rounds - 1) * width * 2
         };
-        let width = (3..=14).min_by_key(cost).unwrap_or(8);
+        let width = cheapest(cost);
         let windows = windows(SCALAR_BITS, width);
         let rounds = windows.div_ceil(fits);
         let stored = windows.div_ceil(rounds);
+        assert!(
+            stored * groups * group <= MAX_POINTS,
+            "an entry reaches all of the table"
+        );
         let mut table = vec![P::INFINITY; stored * groups * group];
         table
             .par_chunks_exact_mut(stored * group)
@@ -296,8 +312,9 @@ impl<P: Points> Tables<P> {
 impl<P: Points> FixedBases for Tables<P> {
     fn msm(&self, scalars: &[Integer]) -> G1Affine {
         let scalars = &scalars[..scalars.len().min(self.group)];
-        let sum = self.sums(0, scalars).first().copied();
-        sum.unwrap_or_default().into_affine()
+        // One group at most; none without scalars.
+        let sums = self.sums(0, scalars);
+        sums.iter().sum::<G1Projective>().into_affine()
     }
 
     fn msm_groups(&self, scalars: &[Integer]) -> Vec<G1Projective> {
@@ -328,6 +345,7 @@ fn horner(sums: &[G1Projective], width: usize) -> G1Projective {
 /// `Σ scalars[i] · points[i]` over any points, as far as the shorter of the two goes.
 pub(super) fn msm<P: Points>(points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
     let len = points.len().min(scalars.len());
+    assert!(len <= MAX_POINTS, "an entry reaches all points");
     let (points, scalars) = (&points[..len], &scalars[..len]);
     let part = points
         .len()
@@ -347,7 +365,7 @@ fn msm_part<P: Points>(points: &[G1Affine], scalars: &[Integer]) -> G1Projective
         return G1Projective::zero();
     }
     let cost = |width: &usize| windows(bits, *width) * (points.len() + 2 * (1 << (width - 1)));
-    let width = (2..=14).min_by_key(cost).unwrap_or(8);
+    let width = cheapest(cost);
     let windows = windows(bits, width);
     let per_set = 1 << (width - 1);
     let points: Vec<_> = points.iter().map(P::import).collect();

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use ark_ff::BigInt;
 use blst::{blst_fr, blst_fr_add, blst_fr_mul, blst_fr_sub};
 
-use super::fft::{MAX_LOG, twiddles};
+use super::fft::{BLOWUPS, MAX_LOG, twiddles};
 use crate::field::Scalar;
 
 /// An element of the scalar field in Montgomery form with R = 2²⁵⁶, below the modulus: the limbs that arkworks has too.
@@ -64,7 +64,6 @@ impl Element {
 fn roots(log: u32) -> &'static (Vec<Element>, Vec<Element>) {
     static TABLES: [OnceLock<(Vec<Element>, Vec<Element>)>; MAX_LOG as usize + 1] =
         [const { OnceLock::new() }; MAX_LOG as usize + 1];
-    let log = log.min(MAX_LOG);
     TABLES[log as usize].get_or_init(|| {
         let of = |scalars: &[Scalar]| scalars.iter().map(Element::from).collect();
         let table = twiddles(log);
@@ -74,8 +73,8 @@ fn roots(log: u32) -> &'static (Vec<Element>, Vec<Element>) {
 
 /// [`super::fft::block_shifts`].
 pub(super) fn block_shifts(blowup: usize) -> &'static [Vec<Element>] {
-    static TABLES: [OnceLock<Vec<Vec<Element>>>; 8] = [const { OnceLock::new() }; 8];
-    let log = blowup.trailing_zeros().min(7);
+    static TABLES: [OnceLock<Vec<Vec<Element>>>; BLOWUPS] = [const { OnceLock::new() }; BLOWUPS];
+    let log = blowup.trailing_zeros();
     TABLES[log as usize].get_or_init(|| {
         let of = |scalars: &Vec<Scalar>| scalars.iter().map(Element::from).collect();
         super::fft::block_shifts(1 << log).iter().map(of).collect()

@@ -6,6 +6,7 @@ use ark_ff::{Field, One, PrimeField, Zero};
 
 use super::*;
 use crate::testing::{random_scalar, random_scalars};
+use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW, Setup};
 
 /// Every kernel that this machine can run, and the twin of the one that it may not.
 fn all() -> Vec<&'static dyn Kernel> {
@@ -275,7 +276,7 @@ fn group_ffts_are_inverted() {
 #[test]
 fn all_kernels_agree() {
     for kernel in all() {
-        assert!(agrees(kernel), "{}", kernel.name());
+        assert_eq!(self_check::check(kernel), Ok(()));
     }
     let names: Vec<_> = all().iter().map(|kernel| kernel.name()).collect();
     assert!(names.contains(&"portable") && names.contains(&"ifma-emulated"));
@@ -283,7 +284,6 @@ fn all_kernels_agree() {
 
 #[test]
 fn rows_are_extended() {
-    use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
     let random: Vec<u8> = random_scalars("row", ELEMENTS_PER_ROW)
         .iter()
         .flat_map(crate::field::scalar_to_be)
@@ -328,21 +328,6 @@ fn weighted_elements_are_added() {
                 assert_eq!(crate::field::from_raw(raw), *sum + weight * element);
             }
         }
-    }
-}
-
-#[test]
-fn kernels_are_chosen_by_name() {
-    assert_eq!(
-        find("wide").err(),
-        Some(KernelError::Unknown {
-            name: "wide".into()
-        })
-    );
-    assert_eq!(find("portable").unwrap().name(), "portable");
-    match find("ifma") {
-        Ok(kernel) => assert!(kernel.runs_here()),
-        Err(error) => assert_eq!(error, KernelError::NotHere { name: "ifma" }),
     }
 }
 
@@ -404,6 +389,40 @@ fn products() {
             let expected: Vec<_> = values.iter().zip(&factors).map(|(a, b)| *a * b).collect();
             kernel.multiply(&mut values, &factors);
             assert_eq!(values, expected, "{}", kernel.name());
+        }
+    }
+}
+
+/// Sums that agree in one limb of x, which no kernel may take for equal.
+#[test]
+fn colliding_blobs_are_committed_to_as_by_c_kzg() {
+    use c_kzg::{Blob, ethereum_kzg_settings};
+    let blobs = differential::colliding_blobs();
+    assert!(blobs.len() >= 16 && blobs.iter().all(|elements| elements.len() == 8));
+    let expected = |elements: &[usize]| {
+        let mut blob = vec![0; BYTES_PER_ROW];
+        for at in elements {
+            blob[at * 32 + 31] = 1;
+        }
+        let blob = Blob::from_bytes(&blob).unwrap();
+        let commitment = ethereum_kzg_settings(0).blob_to_kzg_commitment(&blob);
+        commitment.unwrap().to_bytes().into_inner()
+    };
+    let expected: Vec<_> = blobs.iter().map(|elements| expected(elements)).collect();
+    let setup = Setup::ethereum();
+    for kernel in all() {
+        // As commitments are made, with all windows in the table, and as a plain sum.
+        let bases = kernel.fixed_bases(setup.lagrange(), ELEMENTS_PER_ROW, usize::MAX);
+        for (elements, expected) in blobs.iter().zip(&expected) {
+            let mut scalars = vec![[0; 4]; ELEMENTS_PER_ROW];
+            for at in elements {
+                scalars[*at] = [1, 0, 0, 0];
+            }
+            let sum = bases.msm(&scalars);
+            let context = (kernel.name(), elements);
+            assert!(crate::curve::compress(&sum) == *expected, "{context:?}");
+            let sum = kernel.msm(setup.lagrange(), &scalars);
+            assert!(crate::curve::compress(&sum) == *expected, "{context:?}");
         }
     }
 }

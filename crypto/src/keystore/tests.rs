@@ -60,6 +60,7 @@ fn light(kind: KeyKind, password: &str) -> String {
             .0
             .to_vec(),
         KeyKind::Network => NetworkKey::from_seed(SECRET).public().0.to_vec(),
+        KeyKind::Account => AccountKey::from_bytes(&SECRET).unwrap().address().to_vec(),
     };
     encrypt(
         kind,
@@ -122,7 +123,7 @@ fn passwords_are_normalized_as_the_standard_says() {
 
 #[test]
 fn both_kinds_round_trip() {
-    for kind in [KeyKind::Bls, KeyKind::Network] {
+    for kind in [KeyKind::Bls, KeyKind::Network, KeyKind::Account] {
         let json = light(kind, "password");
         let (read, secret) = decrypt(&json, "password\n").unwrap();
         assert_eq!((read, *secret), (kind, SECRET));

@@ -1,10 +1,13 @@
 //! The bulk check of claimed commitments.
 
+use std::cell::Cell;
+
 use ark_ff::Zero;
 use thiserror::Error;
 
 use super::{Commitment, CommitmentBytes, PointError, decode_commitments};
 use crate::batch::add_weighted_rows;
+use crate::bisection::Bisection;
 use crate::curve::G1Affine;
 use crate::field::Scalar;
 use crate::kernel;
@@ -62,17 +65,29 @@ impl Coded for ClaimError {
     }
 }
 
+/// What [`check_commitments`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedClaims {
+    /// One result for each claim, in order: the checked commitments, or why the claim is refused.
+    pub results: Vec<Result<Vec<Commitment>, ClaimError>>,
+    /// How many commitments it took.
+    pub commitments: usize,
+}
+
 /// Checks any number of claims together: one result for each, in order, with the checked commitments.
 ///
-/// For random ρ, `commit(Σ ρ_i row_i) = Σ ρ_i C_i` settles all rows with one commitment; only if it fails are the
-/// claims halved, again and again, to blame those that are false. So the cost of false claims is borne by the tick
-/// that they come in: about two commitments for each halving. `seed` is fresh randomness from the operating system that
-/// whoever made the claims must not have known. Runs on all threads of the current rayon pool.
-pub fn check_commitments(
-    setup: &Setup,
-    claims: &[Claim<'_>],
-    seed: [u8; 32],
-) -> Vec<Result<Vec<Commitment>, ClaimError>> {
+/// For random ρ, `commit(Σ ρ_i row_i) = Σ ρ_i C_i` settles all rows with one commitment. Only if it fails are the claims
+/// halved, again and again. A row is called false only after it was checked alone and failed.
+///
+/// Time, in commitments: one if all claims are true. A false claim adds log₂ of the number of rows, plus two. All of them
+/// together never add more than two a claim and, for each false one, log₂ of its own rows, plus two: when as many checks are spent as there
+/// are claims, what is left is tested claim by claim. Still, everybody in the tick waits for it. So callers keep the claims
+/// of those who have lately claimed falsely out of it, and make one call for each of these: it costs one commitment, plus log₂ of the claim's rows
+/// and one if the claim is false, and nobody else anything.
+///
+/// `seed` is fresh randomness from the operating system that whoever made the claims must not have known. Runs on all
+/// threads of the current rayon pool.
+pub fn check_commitments(setup: &Setup, claims: &[Claim<'_>], seed: [u8; 32]) -> CheckedClaims {
     let mut results: Vec<_> = claims.iter().map(decode).collect();
     let total = claims.iter().map(|claim| claim.rows.count()).sum();
     let mut weights = &random_weights("ashlar/claim-weights/1", &seed, total)[..];
@@ -91,41 +106,25 @@ pub fn check_commitments(
             },
         ));
     }
-    // Parts that are known to be wrong, the front ones on top, so that the first false row of a claim comes first.
-    let mut wrong = if holds(setup, &statements) {
-        Vec::new()
-    } else {
-        vec![&statements[..]]
-    };
-    while let Some(part) = wrong.pop() {
+    // As many checks as there are claims are spent on halving: then the false ones are so many that each claim is
+    // checked by itself.
+    let same_claim = |a: &Statement<'_>, b: &Statement<'_>| a.claim == b.claim;
+    let commitments = Cell::new(0);
+    let mut search = Bisection::new(&statements, same_claim, claims.len());
+    while let Some(false_one) = search.next(
         // A claim with one false row is refused; its other rows need no judgement.
-        let judged =
-            |statement: &Statement<'_>| results.get(statement.claim).is_some_and(Result::is_err);
-        let start = part
-            .iter()
-            .position(|statement| !judged(statement))
-            .unwrap_or(part.len());
-        let rest = part.get(start..).unwrap_or_default();
-        if rest.is_empty() || (rest.len() < part.len() && holds(setup, rest)) {
-            continue;
-        }
-        if let [one] = rest {
-            if let Some(result) = results.get_mut(one.claim) {
-                *result = Err(ClaimError::Mismatch { row: one.row });
-            }
-            continue;
-        }
-        let (left, right) = rest.split_at(rest.len() / 2);
-        let left_holds = holds(setup, left);
-        // If the left half is right, the fault is in the right one.
-        if left_holds || !holds(setup, right) {
-            wrong.push(right);
-        }
-        if !left_holds {
-            wrong.push(left);
-        }
+        |statement| results[statement.claim].is_err(),
+        |part| {
+            commitments.set(commitments.get() + 1);
+            holds(setup, part)
+        },
+    ) {
+        results[false_one.claim] = Err(ClaimError::Mismatch { row: false_one.row });
     }
-    results
+    CheckedClaims {
+        results,
+        commitments: commitments.get(),
+    }
 }
 
 fn decode(claim: &Claim<'_>) -> Result<Vec<Commitment>, ClaimError> {
@@ -146,7 +145,6 @@ struct Statement<'a> {
 }
 
 fn holds(setup: &Setup, statements: &[Statement<'_>]) -> bool {
-    let kernel = kernel::active();
     let rows: Vec<_> = statements
         .iter()
         .map(|statement| (statement.bytes, statement.weight))
@@ -155,18 +153,14 @@ fn holds(setup: &Setup, statements: &[Statement<'_>]) -> bool {
     add_weighted_rows(&mut sums, &rows);
     let (committed, claimed) = rayon::join(
         // In raw form the limbs are the number itself.
-        || {
-            setup
-                .lagrange_bases()
-                .msm(&sums.iter().map(|sum| sum.0.0).collect::<Vec<_>>())
-        },
+        || setup.commit(&sums.iter().map(|sum| sum.0.0).collect::<Vec<_>>()),
         || {
             let points: Vec<_> = statements.iter().map(|statement| statement.point).collect();
             let weights: Vec<_> = statements
                 .iter()
                 .map(|statement| integer(&statement.weight))
                 .collect();
-            kernel.msm(&points, &weights)
+            kernel::msm(&points, &weights)
         },
     );
     committed == claimed

@@ -164,3 +164,10 @@ fn a_thread_that_makes_a_table_takes_no_other_work() {
     assert_eq!(jobs.load(Ordering::SeqCst), JOBS);
     assert_eq!(taken_by_maker.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn tables_are_made_where_no_thread_can_be() {
+    // More stack than there are addresses.
+    let builder = std::thread::Builder::new().stack_size(1 << 62);
+    assert_eq!(on_thread(builder, || 7), 7);
+}

@@ -95,6 +95,27 @@ fn single_points_of_the_setups_are_the_same() {
     }
 }
 
+/// Commitments on whose way there are two points that agree in one limb of x only. A commitment off the curve would have been made
+/// again by the portable kernel, and the other one given up.
+#[test]
+fn colliding_blobs() {
+    let (ours, theirs) = both();
+    let lines = include_str!("../data/colliding_blobs.txt").lines();
+    for line in lines.filter(|line| !line.starts_with('#')) {
+        let mut blob = blob_of([]);
+        for at in line.split(' ') {
+            blob[at.parse::<usize>().unwrap() * 32 + 31] = 1;
+        }
+        let theirs = theirs.blob_to_kzg_commitment(&Blob::from_bytes(&blob).unwrap());
+        assert_eq!(
+            eip::blob_to_kzg_commitment(ours, &blob).unwrap(),
+            theirs.unwrap().to_bytes().into_inner(),
+            "{line}"
+        );
+    }
+    assert_eq!(ashlar_crypto::kernel_status().refused, None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10))]
 

@@ -37,8 +37,7 @@ pub(super) fn commit<'a>(bases: &'a [blst_p1_affine], inputs: &'a RowInputs) -> 
             .for_each(<[u8]>::reverse);
         let sum = bases.mult(&scalars, SCALAR_BITS);
         let affine = p1_affines::from(&[sum]);
-        let point = affine.as_slice().first().copied().unwrap_or_default();
-        Ok(Signature::from(point).compress().to_vec())
+        Ok(Signature::from(affine.as_slice()[0]).compress().to_vec())
     };
     Candidate::new(NAME, run).output(run)
 }

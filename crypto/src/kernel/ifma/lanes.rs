@@ -46,8 +46,10 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     fn either(a: Self::Mask, b: Self::Mask) -> Self::Mask;
     /// `yes` where the mask says so, `no` elsewhere.
     fn select(mask: Self::Mask, yes: Self::V, no: Self::V) -> Self::V;
-    /// Whether any lane is in the mask.
-    fn any(mask: Self::Mask) -> bool;
+    /// Lanes that are in `a` and not in `b`.
+    fn but_not(a: Self::Mask, b: Self::Mask) -> Self::Mask;
+    /// The lanes in the mask, the first lane in the lowest bit.
+    fn bits(mask: Self::Mask) -> u8;
     /// Lane j of vector i becomes lane i of vector j.
     fn transpose(rows: &mut [Self::V; LANES]);
     /// Reverses the bytes of each lane.
@@ -129,8 +131,13 @@ impl Lanes for Emulated {
     fn select(mask: Self::Mask, yes: Self::V, no: Self::V) -> Self::V {
         std::array::from_fn(|i| if mask[i] { yes[i] } else { no[i] })
     }
-    fn any(mask: Self::Mask) -> bool {
-        mask.contains(&true)
+    fn but_not(a: Self::Mask, b: Self::Mask) -> Self::Mask {
+        std::array::from_fn(|i| a[i] && !b[i])
+    }
+    fn bits(mask: Self::Mask) -> u8 {
+        mask.iter()
+            .rev()
+            .fold(0, |bits, lane| bits << 1 | u8::from(*lane))
     }
     fn transpose(rows: &mut [Self::V; LANES]) {
         *rows = std::array::from_fn(|j| std::array::from_fn(|i| rows[i][j]));
@@ -243,8 +250,12 @@ mod avx512 {
             unsafe { _mm512_mask_blend_epi64(mask, no, yes) }
         }
         #[inline(always)]
-        fn any(mask: __mmask8) -> bool {
-            mask != 0
+        fn but_not(a: __mmask8, b: __mmask8) -> __mmask8 {
+            a & !b
+        }
+        #[inline(always)]
+        fn bits(mask: __mmask8) -> u8 {
+            mask
         }
         #[inline(always)]
         fn transpose(r: &mut [__m512i; LANES]) {

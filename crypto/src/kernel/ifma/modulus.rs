@@ -52,6 +52,18 @@ pub(crate) const fn split<const N: usize>(words: &[u64], times: u64) -> [u64; N]
     limbs
 }
 
+/// Whether `words × times` is below 2^(52·N): what N limbs hold.
+pub(crate) const fn fits<const N: usize>(words: &[u64], times: u64) -> bool {
+    let limbs: [u64; N] = split(words, 1);
+    let mut carry = 0u128;
+    let mut at = 0;
+    while at < N {
+        carry = (limbs[at] as u128 * times as u128 + carry) >> LIMB_BITS;
+        at += 1;
+    }
+    carry == 0
+}
+
 /// The inverse of [`split`] with `times` one, for numbers below 2^(64·W).
 pub(crate) fn join<const N: usize, const W: usize>(limbs: &[u64; N]) -> [u64; W] {
     let mut words = [0; W];
@@ -92,7 +104,8 @@ pub(crate) fn multiply<L: Lanes, const N: usize>(
 ) -> [L::V; N] {
     let zero = L::splat(0);
     let negative_inverse = L::splat(modulus.negative_inverse);
-    // Sums stay below 4·N·2⁵², far from 2⁶⁴.
+    // A limb takes in four half products on each of its N steps, and a carry; carries read it with its sign.
+    const { assert!((4 * N as u128 + 1) << LIMB_BITS <= 1 << 63) };
     let mut t = [zero; N];
     for factor in b {
         let mut low = [zero; N];

@@ -12,10 +12,11 @@ use ark_ff::{BigInt, BigInteger, Field, MontConfig, PrimeField};
 
 use super::Ifma;
 use super::lanes::{LANES, LIMB_BITS, LIMB_MASK, Lanes};
-use super::modulus::{self, Modulus, each, join, split};
+use super::modulus::{self, Modulus, each, fits, join, split};
 use crate::curve::G1Affine;
 use crate::kernel::base_field::{Fe, prefetch};
 use crate::kernel::batch_affine::{self, Batched};
+use crate::kernel::fft::invert as inverse_of;
 use crate::kernel::points::Points;
 
 const LIMBS: usize = 8;
@@ -25,6 +26,9 @@ const P1: [u64; LIMBS] = split(&WORDS, 1);
 const P2: [u64; LIMBS] = split(&WORDS, 2);
 const P3: [u64; LIMBS] = split(&WORDS, 3);
 const P4: [u64; LIMBS] = split(&WORDS, 4);
+// Factors are below 4·p, so a product is below 16·p² / 2⁴¹⁶ + p, which is below 2·p. The largest number is the sum that a
+// new x is taken from: a product and 4·p.
+const _: () = assert!(fits::<LIMBS>(&WORDS, 16));
 
 /// A coordinate: the number times 2⁴¹⁶ modulo p, between 0 and 2·p, in limbs of 52 bits. An x is below 2·p with limbs
 /// below 2⁵²; the limbs of a y may be negative, as long as the number is not.
@@ -81,7 +85,7 @@ fn residue(limbs: &Coordinate) -> BigInt<6> {
 
 fn from_limbs(limbs: &Coordinate) -> Fq {
     static FACTOR: OnceLock<Fq> = OnceLock::new();
-    let factor = FACTOR.get_or_init(|| Fq::from(1u64 << 32).inverse().unwrap_or_default());
+    let factor = FACTOR.get_or_init(|| inverse_of(&Fq::from(1u64 << 32)));
     Fq::new_unchecked(residue(limbs)) * factor
 }
 
@@ -146,16 +150,29 @@ fn zero<L: Lanes>(x: &Wide<L>) -> L::Mask {
     L::zero_lanes(any)
 }
 
-/// Lanes in which a difference made by [`sub`] of two numbers below 2·p may be zero modulo p: it is between 0 and 4·p,
-/// and its lowest limb tells all but one in 2⁵¹ of the others.
+/// Lanes in which a difference made by [`sub`] of two numbers below 2·p may be zero modulo p: it is above 0 and below 4·p,
+/// and its lowest limb tells all but one in 2⁵⁰ of the others.
 #[inline(always)]
 fn maybe_zero<L: Lanes>(difference: &Wide<L>) -> L::Mask {
     let low = difference[0];
-    let [one, two, three, four] = [P1[0], P2[0], P3[0], P4[0]];
+    let [one, two, three] = [P1[0], P2[0], P3[0]];
     L::either(
         L::either(is::<L>(low, one), is::<L>(low, two)),
-        L::either(is::<L>(low, three), is::<L>(low, four)),
+        is::<L>(low, three),
     )
+}
+
+/// Lanes in which a difference as in [`maybe_zero`] is zero modulo p.
+#[inline(always)]
+fn is_zero<L: Lanes>(difference: &Wide<L>) -> L::Mask {
+    let equals = |multiple: &Coordinate| {
+        zero::<L>(&each(
+            L::splat(0),
+            #[inline(always)]
+            |limb| L::sub(difference[limb], L::splat(multiple[limb])),
+        ))
+    };
+    L::either(L::either(equals(&P1), equals(&P2)), equals(&P3))
 }
 
 /// Lanes that hold this number.
@@ -276,9 +293,12 @@ fn collect<'a, L: Lanes>(
         let (x1, x2) = both::<L>(count, group, &pair, |point| &point.x);
         let infinite = L::either(zero::<L>(&x1), zero::<L>(&x2));
         let difference = sub::<L>(&x2, &x1);
-        let same = maybe_zero::<L>(&difference);
-        if L::any(same) {
-            mark(count, group, memory, &pair);
+        // What the lowest limb does not tell apart is rare: only then the others are looked at. Exactly the lanes that
+        // divide by one are those left out here and the infinite ones, which need no sum.
+        let mut same = L::but_not(maybe_zero::<L>(&difference), infinite);
+        if L::bits(same) != 0 {
+            same = L::but_not(is_zero::<L>(&difference), infinite);
+            leave(count, group, &mut memory.left, L::bits(same));
         }
         let denominator = select::<L>(L::either(infinite, same), &unit, &difference);
         memory.terms.push((denominator, product));
@@ -287,22 +307,11 @@ fn collect<'a, L: Lanes>(
     invert::<L>(product)
 }
 
-/// Leaves the pairs of a group to the portable kernel, all eight: this is rare, and infinities among them cost nothing.
+/// Leaves pairs of a group to the portable kernel: one for each lane of the mask that counts.
 #[cold]
-fn mark<'a, L: Lanes>(
-    count: usize,
-    group: usize,
-    memory: &mut Terms<L>,
-    pair: &impl Fn(usize) -> (&'a WidePoint, &'a WidePoint),
-) {
-    let first = group * LANES;
-    for index in first..first + lanes_of(count, group) {
-        let (a, b) = pair(index);
-        let same = residue(&a.x) == residue(&b.x);
-        if same && !a.is_infinity() && !b.is_infinity() {
-            memory.left.push(index as u32);
-        }
-    }
+fn leave(count: usize, group: usize, left: &mut Vec<u32>, lanes: u8) {
+    let lanes = (0..lanes_of(count, group)).filter(|lane| lanes >> lane & 1 == 1);
+    left.extend(lanes.map(|lane| (group * LANES + lane) as u32));
 }
 
 /// The inverse for the group that `terms` ends with.
@@ -577,4 +586,38 @@ impl<L: Lanes> Points for Ifma<L> {
             || butterflies::<L>(low, high, memory),
         );
     }
+}
+
+/// `(a, b) → (b, a · b)`, so many times, over numbers as large as factors may be: each is given with the multiple of p, up to
+/// three, that is added. `None` if a product is not below 2·p.
+#[cfg(any(test, feature = "differential"))]
+pub(crate) fn chain_of_products<L: Lanes>(
+    factors: &[[(Fq, u64); LANES]; 2],
+    times: usize,
+) -> Option<[Fq; LANES]> {
+    let multiples = [split(&WORDS, 0), P1, P2, P3];
+    let limbs = factors.map(|row| {
+        row.map(|(number, multiple)| {
+            let (limbs, added) = (to_limbs(&number), multiples[multiple as usize]);
+            carried(&std::array::from_fn(|limb| limbs[limb] + added[limb]))
+        })
+    });
+    let products = L::run(
+        #[inline(always)]
+        || {
+            let (mut a, mut b) = (
+                load::<L>(|lane| &limbs[0][lane]),
+                load::<L>(|lane| &limbs[1][lane]),
+            );
+            for _ in 0..times {
+                (a, b) = (b, mul::<L>(&a, &b));
+            }
+            store::<L>(b)
+        },
+    );
+    let below = |limbs: &Coordinate| limbs.iter().rev().lt(P2.iter().rev());
+    products
+        .iter()
+        .all(below)
+        .then(|| products.map(|product| from_limbs(&product)))
 }

@@ -11,15 +11,21 @@ use ark_bls12_381::Fr;
 use ark_ff::{BigInt, Field, MontConfig, PrimeField};
 
 use super::lanes::{LANES, LIMB_BITS, LIMB_MASK, Lanes};
-use super::modulus::{self, Modulus, each, split};
+use super::modulus::{self, Modulus, each, fits, split};
 use crate::ELEMENTS_PER_ROW as ELEMENTS;
-use crate::kernel::fft::{MAX_LOG, bit_reverse, root_of_unity};
+use crate::kernel::fft::{BLOWUPS, bit_reverse, invert, root_of_unity};
 
 const LIMBS: usize = 5;
 const WORDS: [u64; 4] = <ark_bls12_381::FrConfig as MontConfig<4>>::MODULUS.0;
 const R: Modulus<LIMBS> = Modulus::new(&WORDS);
 const R1: [u64; LIMBS] = split(&WORDS, 1);
 const R2: [u64; LIMBS] = split(&WORDS, 2);
+/// Levels of the longest transform: a level adds 2·r to numbers that begin below r. Longer ones are the portable kernel's.
+pub(crate) const MAX_LEVELS: u32 = 17;
+const _: () = assert!(fits::<LIMBS>(&WORDS, 1 + 2 * MAX_LEVELS as u64));
+/// The levels of a row's transforms. The inverse begins below r, the forward one with products, below 2·r.
+const ROW_LEVELS: u32 = ELEMENTS.trailing_zeros();
+const _: () = assert!(fits::<LIMBS>(&WORDS, 2 + 2 * ROW_LEVELS as u64));
 /// 2²⁶⁰ − r.
 const NEGATIVE_R: [u64; LIMBS] = negative();
 
@@ -109,6 +115,10 @@ fn canonical<L: Lanes>(a: &Wide<L>) -> Wide<L> {
 /// [`RECIPROCAL_SHIFT`].
 const RECIPROCAL_SHIFT: u32 = 46;
 const RECIPROCAL_SCALED: u64 = ((1u128 << (52 + RECIPROCAL_SHIFT)) / (R1[4] as u128 + 1)) as u64;
+// The multiplier takes 52 bits. A limb over r's highest is at most 1 + 2^(52 − 46) below the quotient by r itself, 2⁻³⁸ and less of
+// one: with the rounding down of quotient and reciprocal the number left is below 3·r.
+const _: () = assert!(RECIPROCAL_SCALED <= LIMB_MASK && R1[4] >> 46 == 1);
+const _: () = assert!(fits::<LIMBS>(&WORDS, 3));
 
 /// The tree of roots: twiddles of blocks of the extension, level by level.
 struct Forward {
@@ -160,8 +170,8 @@ impl Forward {
 
 /// Forward tables of the blocks behind the systematic one, by the logarithm of the blow-up.
 fn forward(blowup: usize) -> &'static [Forward] {
-    static TABLES: [OnceLock<Vec<Forward>>; 8] = [const { OnceLock::new() }; 8];
-    let log = blowup.trailing_zeros().min(7);
+    static TABLES: [OnceLock<Vec<Forward>>; BLOWUPS] = [const { OnceLock::new() }; BLOWUPS];
+    let log = blowup.trailing_zeros();
     TABLES[log as usize].get_or_init(|| {
         (1..1usize << log)
             .map(|block| Forward::new(log, block))
@@ -180,12 +190,7 @@ struct Inverse {
 fn inverse() -> &'static Inverse {
     static TABLE: OnceLock<Inverse> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let root = |half: usize, at: usize| {
-            root_of_unity(2 * half)
-                .inverse()
-                .unwrap_or_default()
-                .pow([at as u64])
-        };
+        let root = |half: usize, at: usize| invert(&root_of_unity(2 * half)).pow([at as u64]);
         let mut small = [[0; LIMBS]; 7];
         let places = [1usize, 2, 4]
             .into_iter()
@@ -226,8 +231,7 @@ fn read_tile<L: Lanes>(bytes: &[u8]) -> [Wide<L>; LANES] {
             L::splat(0),
             #[inline(always)]
             |group| {
-                let line = lines.get(group * LANES / 2 + pair).unwrap_or(&[0; 64]);
-                let (words, _) = line.as_chunks::<8>();
+                let (words, _) = lines[group * LANES / 2 + pair].as_chunks::<8>();
                 let mut row = [0; LANES];
                 for (word, bytes) in row.iter_mut().zip(words) {
                     *word = u64::from_le_bytes(*bytes);
@@ -277,10 +281,9 @@ fn write_tile<L: Lanes>(tile: &[Wide<L>; LANES], bytes: &mut [u8]) {
         for (group, row) in rows.into_iter().enumerate() {
             let mut out = [0; LANES];
             L::store(L::swap_bytes(row), &mut out);
-            if let Some(line) = lines.get_mut(group * LANES / 2 + pair) {
-                for (bytes, word) in line.as_chunks_mut::<8>().0.iter_mut().zip(out) {
-                    *bytes = word.to_le_bytes();
-                }
+            let line = &mut lines[group * LANES / 2 + pair];
+            for (bytes, word) in line.as_chunks_mut::<8>().0.iter_mut().zip(out) {
+                *bytes = word.to_le_bytes();
             }
         }
     }
@@ -406,9 +409,7 @@ pub(crate) fn extend<L: Lanes>(blowup: usize, row: &[u8], parity: &mut [u8]) {
 /// Divides by the row's length, which also brings the numbers below 2·r.
 #[inline(always)]
 fn scale_down<L: Lanes>(values: &mut [Stored]) {
-    let scale = splat::<L>(&twiddle(
-        Fr::from(ELEMENTS as u64).inverse().unwrap_or_default(),
-    ));
+    let scale = splat::<L>(&twiddle(invert(&Fr::from(ELEMENTS as u64))));
     for value in values {
         let scaled = modulus::multiply::<L, LIMBS>(&load::<L>(value), &scale, &R);
         store::<L>(&scaled, value);
@@ -424,9 +425,8 @@ struct Short {
 }
 
 fn short(log: u32) -> &'static Short {
-    static TABLES: [OnceLock<Short>; MAX_LOG as usize + 1] =
-        [const { OnceLock::new() }; MAX_LOG as usize + 1];
-    let log = log.min(MAX_LOG);
+    static TABLES: [OnceLock<Short>; MAX_LEVELS as usize + 1] =
+        [const { OnceLock::new() }; MAX_LEVELS as usize + 1];
     TABLES[log as usize].get_or_init(|| {
         let entries = |entry: &dyn Fn(u32, usize) -> Fr| {
             let first = std::iter::once([0; LIMBS]);
@@ -437,10 +437,7 @@ fn short(log: u32) -> &'static Short {
         };
         Short {
             forward: entries(&split_root),
-            inverse: entries(&|level, at| {
-                let root = root_of_unity(2 << level).inverse().unwrap_or_default();
-                root.pow([at as u64])
-            }),
+            inverse: entries(&|level, at| invert(&root_of_unity(2 << level)).pow([at as u64])),
         }
     })
 }

@@ -97,7 +97,7 @@ fn lanes_agree() {
                 let mask = |mask| L::select(mask, one, a);
                 let mut rows = [a, b, c, one, L::add(a, b), L::sub(a, c), b, a];
                 L::transpose(&mut rows);
-                let any = if L::any(L::zero_lanes(c)) { one } else { a };
+                let bits = L::bits(L::but_not(L::negative_lanes(a), L::zero_lanes(c)));
                 let mut out = vec![
                     L::add(a, b),
                     L::sub(a, b),
@@ -111,7 +111,7 @@ fn lanes_agree() {
                     mask(L::zero_lanes(c)),
                     mask(L::negative_lanes(a)),
                     mask(L::either(L::zero_lanes(c), L::negative_lanes(b))),
-                    any,
+                    L::splat(bits.into()),
                     L::swap_bytes(a),
                 ];
                 out.extend(rows);

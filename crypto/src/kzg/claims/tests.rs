@@ -21,6 +21,7 @@ fn check(claims: &[(Rows, Vec<CommitmentBytes>)]) -> Vec<Result<usize, ClaimErro
         .map(|(rows, commitments)| Claim { rows, commitments })
         .collect();
     check_commitments(Setup::ethereum(), &claims, SEED)
+        .results
         .into_iter()
         .map(|result| result.map(|commitments| commitments.len()))
         .collect()
@@ -33,9 +34,11 @@ fn honest_claims_hold_and_give_their_commitments() {
         rows: &rows,
         commitments: &commitments,
     };
-    let results = check_commitments(Setup::ethereum(), &[claim, claim], SEED);
-    assert_eq!(results, vec![Ok(commit_rows(Setup::ethereum(), &rows)); 2]);
-    assert_eq!(check_commitments(Setup::ethereum(), &[], SEED), []);
+    let checked = check_commitments(Setup::ethereum(), &[claim, claim], SEED);
+    let expected = vec![Ok(commit_rows(Setup::ethereum(), &rows)); 2];
+    assert_eq!((checked.results, checked.commitments), (expected, 1));
+    let nothing = check_commitments(Setup::ethereum(), &[], SEED);
+    assert_eq!((nothing.results, nothing.commitments), (vec![], 0));
 }
 
 #[test]

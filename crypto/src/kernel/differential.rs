@@ -1,0 +1,158 @@
+//! All kernels against each other, on inputs made to tell them apart: property test, fuzz target and counted runs share it.
+//!
+//! A round takes its choices from a [`Dice`], does one piece of work with every kernel that runs here, and compares all
+//! that comes out. Where there is one, a plain twin of arkworks' arithmetic takes part.
+
+mod dice;
+mod group;
+mod points;
+mod scalars;
+
+use std::fmt;
+
+pub use dice::Dice;
+#[cfg(test)]
+pub(super) use scalars::colliding_blobs;
+
+use super::{KERNELS, Kernel};
+
+/// What a round is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// Sums, differences and doublings of points in batches.
+    Points,
+    /// Products in the base field.
+    BaseField,
+    /// Products in the scalar field.
+    ScalarField,
+    /// Transforms of scalars, extensions of rows, weighted sums.
+    Transforms,
+    /// Multi-scalar multiplications of any points.
+    Msm,
+    /// Products of fixed bases.
+    FixedBases,
+    /// Transforms of points.
+    GroupTransforms,
+    /// Commitments to rows, with the tables that they are made with.
+    Commitments,
+}
+
+impl Area {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Points,
+        Self::BaseField,
+        Self::ScalarField,
+        Self::Transforms,
+        Self::Msm,
+        Self::FixedBases,
+        Self::GroupTransforms,
+        Self::Commitments,
+    ];
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Points => "point additions",
+            Self::BaseField => "base field products",
+            Self::ScalarField => "scalar field products",
+            Self::Transforms => "scalar transforms",
+            Self::Msm => "multi-scalar multiplications",
+            Self::FixedBases => "fixed-base products",
+            Self::GroupTransforms => "group transforms",
+            Self::Commitments => "row commitments",
+        })
+    }
+}
+
+/// Two kernels gave different results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disagreement {
+    /// The kernel that differs from the portable one.
+    pub kernel: &'static str,
+    /// What it did.
+    pub operation: String,
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} differs in {}", self.kernel, self.operation)
+    }
+}
+
+/// One round: how many operations, as [`Area`] names them, every kernel in it has done.
+///
+/// # Errors
+///
+/// [`Disagreement`] of a kernel with the portable one.
+pub fn round(area: Area, dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
+    match area {
+        Area::Points => points::additions(dice),
+        Area::BaseField => points::products(dice),
+        Area::ScalarField => scalars::products(dice),
+        Area::Transforms => scalars::transforms(dice),
+        Area::Msm => group::msm(dice),
+        Area::FixedBases => group::fixed_bases(dice),
+        Area::GroupTransforms => group::transforms(dice),
+        Area::Commitments => group::commitments(dice),
+    }
+}
+
+/// The kernels to compare with the portable one. The one in plain Rust, slow, takes its turn where the processor has the
+/// vectors.
+fn others(dice: &mut Dice<'_>) -> Vec<&'static dyn Kernel> {
+    let emulated = takes_part(dice);
+    KERNELS
+        .iter()
+        .copied()
+        .filter(|kernel| kernel.runs_here())
+        .filter(|kernel| match kernel.name() {
+            "portable" => false,
+            "ifma-emulated" => emulated,
+            _ => true,
+        })
+        .collect()
+}
+
+/// Whether something slow takes part: one time in 32, or always if the vectors are not to be had.
+fn takes_part(dice: &mut Dice<'_>) -> bool {
+    let vectors = KERNELS.first().is_some_and(|kernel| kernel.runs_here());
+    dice.one_in(32) || !vectors
+}
+
+/// Compares `work` of the others with that of the portable kernel, which is returned.
+fn compare<T: PartialEq>(
+    dice: &mut Dice<'_>,
+    operation: impl fmt::Display,
+    work: impl Fn(&'static dyn Kernel) -> T,
+) -> Result<T, Disagreement> {
+    let expected = work(&super::portable::Portable);
+    for kernel in others(dice) {
+        if work(kernel) != expected {
+            return Err(Disagreement {
+                kernel: kernel.name(),
+                operation: operation.to_string(),
+            });
+        }
+    }
+    Ok(expected)
+}
+
+/// Compares with a twin, which is right by being plain.
+fn twin<T: PartialEq>(
+    operation: impl fmt::Display,
+    got: &T,
+    expected: &T,
+) -> Result<(), Disagreement> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Disagreement {
+        kernel: "arkworks' arithmetic",
+        operation: operation.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests;
