@@ -8,13 +8,13 @@ use std::{
 };
 
 use ashlar_crypto::{NetworkKey, NetworkPublicKey};
-use ashlar_proto::wire::{Request, Response, WireError};
+use ashlar_proto::wire::{AnswerLimit, Request, Response, WireError};
 use bytes::Bytes;
 use quinn::Connection;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    NetError, NetLimits, Phase, Violation,
+    Budget, NetError, NetLimits, Phase, Violation,
     endpoint::{self, close},
     frame::{Reader, SendError, Wait, lost, send_message},
     tls,
@@ -37,8 +37,8 @@ pub struct Peer {
 pub struct CallOptions {
     /// Longest time for everything, from now on.
     pub deadline: Duration,
-    /// Longest bulk part of the answer, in bytes; the endpoint's `max_bulk` if that is less.
-    pub max_answer_bulk: u64,
+    /// Longest answer that is read; the endpoint's own limits if they are less.
+    pub answer: AnswerLimit,
 }
 
 /// A peer's answer, never a [`Response::Error`]: that one is a [`NetError::Remote`].
@@ -46,7 +46,8 @@ pub struct CallOptions {
 pub struct Answer {
     /// The envelope, of the kind that belongs to the request.
     pub response: Response,
-    /// The bulk part, as long as the envelope implies.
+    /// The bulk part, as long as the envelope implies. It holds its part of [`NetLimits::answer_memory`] until the last
+    /// clone or slice of it is dropped.
     pub bulk: Bytes,
 }
 
@@ -60,7 +61,15 @@ struct Inner {
     endpoint: quinn::Endpoint,
     key: NetworkKey,
     limits: NetLimits,
+    memory: AnswerMemory,
     pool: Mutex<HashMap<Peer, Arc<Slot>>>,
+}
+
+/// Memory for answers, taken before they are read. Two budgets: whoever holds an envelope waits for its bulk part's
+/// memory, and must not hold what that is waited for.
+struct AnswerMemory {
+    envelopes: Budget,
+    bulk: Budget,
 }
 
 /// A peer's place in the pool. Its lock is held while a connection is being made, so that a peer gets one.
@@ -126,6 +135,10 @@ impl Client {
         let inner = Arc::new(Inner {
             endpoint,
             key: key.clone(),
+            memory: AnswerMemory {
+                envelopes: Budget::new(limits.envelope_memory),
+                bulk: Budget::new(limits.answer_memory),
+            },
             limits,
             pool: Mutex::default(),
         });
@@ -143,7 +156,13 @@ impl Client {
         &self.inner.limits
     }
 
-    /// Sends a request and waits for the answer. See [`call`](Self::call).
+    /// Bytes of answers' bulk parts in memory now.
+    pub fn answer_memory_used(&self) -> u64 {
+        self.inner.memory.bulk.used()
+    }
+
+    /// Sends a request and waits for the answer, which may be as long as the request alone allows. See
+    /// [`call`](Self::call).
     ///
     /// # Errors
     /// As [`call`](Self::call).
@@ -156,7 +175,7 @@ impl Client {
     ) -> Result<Answer, NetError> {
         let options = CallOptions {
             deadline,
-            max_answer_bulk: self.inner.limits.max_bulk,
+            answer: request.answer_limit(),
         };
         self.call(to, &request, &bulk, options).await
     }
@@ -206,7 +225,7 @@ impl Client {
                 bulk,
                 options,
                 wait,
-                limits,
+                &self.inner,
             )
             .await;
             slot.touch();
@@ -386,15 +405,18 @@ async fn exchange(
     bulk: &[Bytes],
     options: CallOptions,
     wait: Wait,
-    limits: &NetLimits,
+    inner: &Inner,
 ) -> Result<Answer, NetError> {
     let opened = wait.step(Phase::OpenStream, connection.open_bi()).await?;
     let (mut send, recv) = opened.map_err(|e| lost(&e, &to.address))?;
     let reader = Reader::new(recv, wait, to.address.as_str().into());
-    let max_bulk = options.max_answer_bulk.min(limits.max_bulk);
+    let limit = AnswerLimit {
+        envelope: options.answer.envelope.min(inner.limits.max_envelope),
+        bulk: options.answer.bulk.min(inner.limits.max_bulk),
+    };
     let result = {
         let sending = send_message(&mut send, envelope, bulk, wait, &to.address);
-        let reading = read_answer(reader, request, limits.max_envelope, max_bulk);
+        let reading = read_answer(reader, request, limit, wait, &inner.memory);
         tokio::pin!(sending, reading);
         // The answer may come before everything is sent: a refusal needs no bulk part.
         tokio::select! {
@@ -419,11 +441,18 @@ async fn exchange(
 async fn read_answer(
     mut reader: Reader,
     request: &Request,
-    max_envelope: usize,
-    max_bulk: u64,
+    limit: AnswerLimit,
+    wait: Wait,
+    memory: &AnswerMemory,
 ) -> Result<Answer, NetError> {
-    let len = reader.envelope_len(max_envelope, true).await?;
-    let response = Response::decode(reader.exact(len, "envelope", Phase::Envelope).await?)?;
+    let memory_by = || wait.total.min(Instant::now() + wait.stall);
+    let len = reader
+        .envelope_len(limit.envelope, true)
+        .await
+        .map_err(too_large)?;
+    let held = memory.envelopes.reserve(len as u64, memory_by()).await?;
+    let envelope = reader.exact(len, "envelope", Phase::Envelope).await?;
+    let response = Response::decode(held.attach(envelope))?;
     let expected = match (request, &response) {
         (_, Response::Error(error)) => return Err(NetError::Remote(error.clone())),
         (Request::StoreBatch(_), Response::Stored(_))
@@ -438,15 +467,28 @@ async fn read_answer(
             .into());
         }
     };
-    let got = reader.bulk_len(max_bulk).await?;
+    let got = reader.bulk_len(limit.bulk).await.map_err(too_large)?;
     if got != expected {
         return Err(WireError::BulkLength { got, expected }.into());
     }
-    let len = usize::try_from(got).map_err(|_| Violation::BulkTooLarge { got, max: max_bulk })?;
+    let max = limit.bulk;
+    let len =
+        usize::try_from(got).map_err(|_| too_large(Violation::BulkTooLarge { got, max }.into()))?;
+    let held_bulk = memory.bulk.reserve(got, memory_by()).await?;
     let bulk = reader.exact(len, "bulk part", Phase::Bulk).await?;
     reader.end().await?;
     Ok(Answer {
         response,
-        bulk: bulk.into(),
+        bulk: held_bulk.attach(bulk),
     })
+}
+
+/// The same limit, seen from the asker: the request says how long an answer can be.
+fn too_large(error: NetError) -> NetError {
+    let (part, got, max) = match error {
+        NetError::Violation(Violation::EnvelopeTooLarge { got, max }) => ("envelope", got, max),
+        NetError::Violation(Violation::BulkTooLarge { got, max }) => ("bulk part", got, max),
+        other => return other,
+    };
+    Violation::AnswerTooLarge { part, got, max }.into()
 }

@@ -20,7 +20,7 @@ pub enum Phase {
     Envelope,
     /// More of the bulk part.
     Bulk,
-    /// Memory for a bulk part, from the process's own budget.
+    /// Memory for a message, from the process's own budget.
     Memory,
     /// The handler's answer.
     Handler,
@@ -37,7 +37,7 @@ impl Phase {
             Self::Send => "the peer to take data",
             Self::Envelope => "the peer's message to begin",
             Self::Bulk => "more of the peer's bulk data",
-            Self::Memory => "free memory in the budget for bulk data",
+            Self::Memory => "free memory in the budget for messages",
             Self::Handler => "the request to be handled",
             Self::Total => "the whole request",
         }
@@ -75,6 +75,16 @@ pub enum Violation {
         /// Limit for this message.
         max: u64,
     },
+    /// An answer with more in it than was asked for.
+    #[error("the answer's {part} has {got} bytes, what was asked for fits into {max}")]
+    AnswerTooLarge {
+        /// `envelope` or `bulk part`.
+        part: &'static str,
+        /// Declared length.
+        got: u64,
+        /// Longest answer to the request.
+        max: u64,
+    },
     /// An envelope that is refused.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -104,6 +114,7 @@ impl Violation {
             Self::Trailing => "net.trailing",
             Self::EnvelopeTooLarge { .. } => "net.envelope_too_large",
             Self::BulkTooLarge { .. } => "net.bulk_too_large",
+            Self::AnswerTooLarge { .. } => "net.answer_too_large",
             Self::Wire(_) => "net.wire",
             Self::Reset(_) => "net.reset",
             Self::WrongAnswer { .. } => "net.wrong_answer",

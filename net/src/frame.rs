@@ -121,7 +121,7 @@ impl Reader {
             let Some(read) = read else {
                 return Err(Violation::Truncated(what).into());
             };
-            buffer = buffer.get_mut(read..).unwrap_or_default();
+            buffer = buffer.split_at_mut(read).1;
         }
         Ok(())
     }

@@ -19,7 +19,8 @@ use ashlar_proto::wire::limits;
 /// Data on its way out is not copied: QUIC holds the answer's own bytes until they are acknowledged. With the
 /// defaults, one disperser and 448 strangers: 32 + 224 + 3 * 64 + 512 + 256 MiB, about 1.2 GiB.
 ///
-/// A client holds `connection_window` of unread data for each connected peer, and the answers.
+/// A client holds `connection_window` of unread data for each connected peer, `envelope_memory` and about twice as much
+/// again while answers are decoded, and `answer_memory`.
 ///
 /// # Windows
 ///
@@ -37,8 +38,11 @@ pub struct NetLimits {
     /// Server: the same for strangers, who have a budget of their own: whatever they do, there is memory for batches.
     /// Default 256 MiB.
     pub stranger_memory: u64,
-    /// Server: bytes of envelopes being read, all requests together. Default 64 MiB.
+    /// Bytes of envelopes being read, all requests or answers together. Default 64 MiB.
     pub envelope_memory: u64,
+    /// Client: bytes of answers' bulk parts in memory, until whoever asked has dropped them. Callers that collect
+    /// several answers have to stay below it, or they wait for each other. Default 512 MiB.
+    pub answer_memory: u64,
     /// Server: connections at once; more are refused. Default 512.
     pub max_connections: usize,
     /// Server: how many of them may be strangers'. Default 448.
@@ -91,6 +95,7 @@ impl Default for NetLimits {
             bulk_memory: 512 << 20,
             stranger_memory: 256 << 20,
             envelope_memory: 64 << 20,
+            answer_memory: 512 << 20,
             max_connections: 512,
             max_stranger_connections: 448,
             max_requests: 256,

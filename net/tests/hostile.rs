@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
-use ashlar_crypto::{Coded, NetworkKey};
+use ashlar_crypto::{Blame, Coded, NetworkKey};
 use ashlar_net::{ALPN, CallOptions, NetError, NetLimits, Peer, Phase, Server, Violation};
-use ashlar_proto::wire::{Request, Response};
+use ashlar_proto::{
+    Runs,
+    wire::{AnswerLimit, Request, Response, Slices, limits},
+};
 use common::*;
 use proptest::{prelude::*, test_runner::TestRunner};
 use quinn::{Connection, Endpoint, RecvStream};
@@ -247,6 +250,43 @@ async fn every_malformed_request_has_its_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sixteen_mebibytes_of_empty_fields_are_refused() {
+    let server = server(NetLimits::default(), Arc::default());
+    let connection = raw_connect(&server).await;
+    // A batch of 8 million blobs without a header, and one with as many empty proofs: they would take 256 MiB.
+    let fields = (limits::MAX_ENVELOPE - 64) / 2;
+    let field = |key: u8, bytes: Vec<u8>| {
+        let mut out = vec![key];
+        varint(bytes.len(), &mut out);
+        out.extend(bytes);
+        out
+    };
+    for batch in [
+        [0x12, 0].repeat(fields),
+        field(0x2a, [0x0a, 0].repeat(fields)),
+        [0x1a, 0].repeat(fields),
+    ] {
+        let envelope = field(0x0a, batch);
+        assert!(envelope.len() <= limits::MAX_ENVELOPE);
+        let code = code_of(&connection, &message(&envelope, 0, b"")).await;
+        assert!(["wire.limit", "header.length"].contains(&&*code), "{code}");
+    }
+    assert_eq!(
+        code_of(&connection, &message(&[0x7a, 0].repeat(fields), 0, b"")).await,
+        "wire.unknown_kind"
+    );
+    until("it is over", || server.requests() == 0).await;
+}
+
+fn varint(mut value: usize, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_stalls_is_told_off() {
     let limits = NetLimits {
         stall_timeout: Duration::from_millis(200),
@@ -447,12 +487,12 @@ async fn every_malformed_answer_is_a_violation() {
         (good[..3].to_vec(), "net.truncated"),
         (good[..good.len() - 1].to_vec(), "net.truncated"),
         ([&good[..], b"x"].concat(), "net.trailing"),
-        (message(&pong(5).encode(), 1, b"x"), "wire.bulk_length"),
+        (message(&pong(5).encode(), 1, b"x"), "net.answer_too_large"),
         (
             message(&pong(5).encode(), u64::MAX, b""),
-            "net.bulk_too_large",
+            "net.answer_too_large",
         ),
-        (vec![0xff; 100], "net.envelope_too_large"),
+        (vec![0xff; 100], "net.answer_too_large"),
         (message(&[0xff; 9], 0, b""), "wire.malformed"),
         (message(&stored.encode(), 0, b""), "net.wrong_answer"),
     ] {
@@ -463,6 +503,73 @@ async fn every_malformed_answer_is_a_violation() {
             .unwrap_err();
         assert!(matches!(error, NetError::Violation(_)), "{error}");
         assert_eq!(error.code(), code, "{bytes:?}");
+    }
+}
+
+/// What follows from the request is the limit, long before the endpoint's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_with_more_than_was_asked_for_is_not_read() {
+    let client = client(NetLimits::default());
+    let slices = |count: u32| {
+        let runs = Runs::new(vec![(0, count)]).unwrap();
+        Response::Slices(Slices {
+            blob_header: blob(PAYLOAD, 0),
+            proofs: vec![vec![]],
+            runs,
+        })
+    };
+    let Request::GetSlices(asked) = get_slices(1) else {
+        panic!("no request for slices")
+    };
+    let slice_limit = asked.answer_limit(&blob(PAYLOAD, 0)).unwrap();
+    let two = slices(2);
+    let two_len = two.bulk_len().unwrap();
+    assert_eq!(two_len, 2 * slice_limit.bulk);
+    for (request, answer, limit, part, got, max) in [
+        // A pong of 16 MiB: its length is all that comes, and it is enough.
+        (
+            ping(5),
+            (16u32 << 20).to_be_bytes().to_vec(),
+            AnswerLimit::SMALL,
+            "envelope",
+            16 << 20,
+            AnswerLimit::SMALL.envelope as u64,
+        ),
+        // Two slices where one was asked for; an envelope of 1 MiB around one.
+        (
+            Request::GetSlices(asked.clone()),
+            message(&two.encode(), two_len, b""),
+            slice_limit,
+            "bulk part",
+            two_len,
+            slice_limit.bulk,
+        ),
+        (
+            Request::GetSlices(asked.clone()),
+            (1u32 << 20).to_be_bytes().to_vec(),
+            slice_limit,
+            "envelope",
+            1 << 20,
+            slice_limit.envelope as u64,
+        ),
+    ] {
+        let (peer, _endpoint) = liar(answer, false).await;
+        let options = CallOptions {
+            deadline: LONG,
+            answer: limit,
+        };
+        let error = client
+            .call(&peer, &request, &[], options)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error,
+            Violation::AnswerTooLarge { part, got, max }.into(),
+            "{error}"
+        );
+        assert_eq!(error.code(), "net.answer_too_large");
+        assert_eq!(error.blame(), Blame::Peer);
+        assert_eq!(client.answer_memory_used(), 0);
     }
 }
 
@@ -508,7 +615,7 @@ async fn a_peer_with_a_stolen_key_or_another_protocol() {
         };
         let options = CallOptions {
             deadline: LONG,
-            max_answer_bulk: 0,
+            answer: AnswerLimit::SMALL,
         };
         let error = client
             .call(

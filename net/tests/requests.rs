@@ -10,7 +10,7 @@ use ashlar_crypto::{Blame, Coded, NetworkPublicKey};
 use ashlar_net::{CallOptions, Client, NetError, NetLimits, Peer, Phase, Violation};
 use ashlar_proto::{
     BatchDigest, Runs,
-    wire::{GetChunks, Request, Response},
+    wire::{AnswerLimit, GetChunks, Request, Response},
 };
 use common::*;
 use futures::future::join_all;
@@ -286,12 +286,52 @@ async fn an_oversized_request_is_refused_by_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_wait_for_the_clients_memory() {
+    let server = server(NetLimits::default(), Arc::default());
+    let client = client(NetLimits {
+        answer_memory: 20 << 20,
+        stall_timeout: Duration::from_millis(300),
+        ..NetLimits::default()
+    });
+    let peer = peer(&server);
+    let ask = || client.request(&peer, get_slices(64), vec![], LONG);
+    let first = ask().await.unwrap();
+    let used = client.answer_memory_used();
+    assert!(
+        used >= first.bulk.len() as u64 && used <= 20 << 20,
+        "{used}"
+    );
+    // The next one does not fit as long as the first is held, even in part.
+    let part = first.bulk.slice(..10);
+    drop(first);
+    let error = ask().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            NetError::Timeout {
+                phase: Phase::Memory,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(error.blame(), Blame::Us);
+    drop(part);
+    assert_eq!(client.answer_memory_used(), 0);
+    ask().await.unwrap();
+    assert_eq!(client.answer_memory_used(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_oversized_answer_is_refused_by_the_client() {
     let server = server(NetLimits::default(), Arc::default());
     let client = client(NetLimits::default());
     let options = CallOptions {
         deadline: LONG,
-        max_answer_bulk: 1 << 20,
+        answer: AnswerLimit {
+            bulk: 1 << 20,
+            ..get_slices(64).answer_limit()
+        },
     };
     let error = client
         .call(&peer(&server), &get_slices(64), &[], options)
@@ -300,7 +340,11 @@ async fn an_oversized_answer_is_refused_by_the_client() {
     assert!(
         matches!(
             error,
-            NetError::Violation(Violation::BulkTooLarge { max: 0x10_0000, .. })
+            NetError::Violation(Violation::AnswerTooLarge {
+                part: "bulk part",
+                max: 0x10_0000,
+                ..
+            })
         ),
         "{error}"
     );

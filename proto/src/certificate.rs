@@ -4,24 +4,28 @@
 //! hold the table. *Portable* carries the table's header and, for each operator that did not sign, its entry with a
 //! Merkle path: enough for those who hold only the table's root.
 //!
-//! Checking is a pure function, [`verify_certificate`] or [`verify_portable`], with a typed reason for every refusal.
+//! Checking is a pure function, [`verify_certificate`] or [`verify_portable`], with a typed reason for every refusal. It is
+//! done under a [`CertificatePolicy`], which says which service, how old and which quorums, and with an operator table
+//! for which somebody vouches: a [`TrustedTable`], or its [`TrustedRoot`]. None of these has a default.
 
 mod codec;
 mod error;
+mod policy;
 mod verify;
 
 use ashlar_crypto::{bls::SignatureBytes, hash::Hash};
 
 pub use codec::{FORMAT_VERSION, MAGIC, MAX_CERTIFICATE_BYTES, MAX_PATH};
 pub use error::{CertificateDecodeError, CertificateError, ConversionError};
+pub use policy::{
+    CertificatePolicy, MAX_AHEAD_MS, MaxAge, RequiredQuorums, TrustedRoot, TrustedTable,
+};
 pub use verify::{
-    CertificatePolicy, QuorumSigned, VerifiedCertificate, needed_stake, verify_certificate,
-    verify_portable,
+    QuorumSigned, VerifiedCertificate, needed_stake, verify_certificate, verify_portable,
 };
 
 use crate::{
-    BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableHeader, TableRoot, TableView,
-    table::operators_tree,
+    BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableHeader, TableView, table::operators_tree,
 };
 
 /// A certificate as it came: nothing in it is checked beyond its form.
@@ -35,8 +39,6 @@ pub struct Certificate {
     pub blob_path: Vec<Hash>,
     /// The batch.
     pub batch_header: BatchHeader,
-    /// The operator table at the batch's reference block.
-    pub table_root: TableRoot,
     /// Who signed.
     pub attestation: Attestation,
     /// Sum of the signers' signatures over the batch digest, compressed.
@@ -45,6 +47,10 @@ pub struct Certificate {
 
 /// Who signed, in one of two forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few live at once, and a box would be one more step to each field"
+)]
 pub enum Attestation {
     /// For those who hold the operator table.
     Compact {
@@ -80,10 +86,10 @@ impl Certificate {
         let Attestation::Compact { signers } = &self.attestation else {
             return Ok(self.clone());
         };
-        if table.root() != self.table_root {
+        if table.root() != self.batch_header.table_root {
             return Err(ConversionError::TableRoot {
                 got: table.root(),
-                expected: self.table_root,
+                expected: self.batch_header.table_root,
             });
         }
         let header = table.header();

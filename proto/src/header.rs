@@ -7,24 +7,25 @@ use alloy_sol_types::SolValue;
 use ashlar_crypto::{
     Blame, Coded,
     hash::{Hash, sha256},
+    identity::{IdentityError, NetworkKey, NetworkPublicKey, NetworkSignature},
     kzg::CommitmentBytes,
     merkle::MerkleTree,
     payload::{Encoding, PayloadError, rows_for},
 };
 
 use crate::{
-    Account, BatchDigest, BlobId, BlobKey, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits,
-    MAX_QUORUMS, ProtocolVersion, UnknownVersion, version,
+    Account, BatchDigest, BlobId, BlobKey, Domain, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits,
+    MAX_QUORUMS, ProtocolVersion, TableRoot, UnknownVersion, version,
 };
 
 const BLOB_TAG: &[u8] = b"ashlar/blob/1";
-const BATCH_TAG: &[u8] = b"ashlar/batch/1";
+const BATCH_TAG: &[u8] = b"ashlar/batch/2";
 const SUBMISSION_TAG: &[u8] = b"ashlar/submission/1";
 
-/// Most bytes of an encoded blob header: 12 words and the quorums' word.
-pub const MAX_BLOB_HEADER_BYTES: usize = 13 * 32;
-/// Bytes of an encoded batch header: 8 words, nothing in it is of variable length.
-pub const BATCH_HEADER_BYTES: usize = 8 * 32;
+/// Bytes of an encoded blob header: 12 words, one of which has room for all quorums that there can be.
+pub const BLOB_HEADER_BYTES: usize = 12 * 32;
+/// Bytes of an encoded batch header: 10 words, nothing in it is of variable length.
+pub const BATCH_HEADER_BYTES: usize = 10 * 32;
 
 /// The Solidity structs behind the headers.
 #[allow(missing_docs)]
@@ -43,6 +44,8 @@ pub mod sol {
         }
 
         struct BatchHeader {
+            bytes32 domain;
+            bytes32 tableRoot;
             uint16 version;
             bytes32 batchRoot;
             uint32 blobs;
@@ -118,10 +121,10 @@ impl BlobHeader {
     /// # Errors
     /// Bytes that are not the canonical encoding of a valid header.
     pub fn abi_decode(bytes: &[u8]) -> Result<Self, HeaderError> {
-        if bytes.len() > MAX_BLOB_HEADER_BYTES {
+        if bytes.len() != BLOB_HEADER_BYTES {
             return Err(HeaderError::Length {
                 got: bytes.len(),
-                expected: MAX_BLOB_HEADER_BYTES,
+                expected: BLOB_HEADER_BYTES,
             });
         }
         let sol = sol::BlobHeader::abi_decode(bytes).map_err(|_| HeaderError::Abi)?;
@@ -207,9 +210,13 @@ pub fn check_quorums(quorums: &[u8]) -> Result<(), HeaderError> {
     }
 }
 
-/// What operators sign: a batch of blobs, the table it was made for, and its place in its disperser's sequence.
+/// What operators sign: a batch of blobs, the service and the table it was made for, and its place in its disperser's sequence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BatchHeader {
+    /// The service. A signature counts there and nowhere else.
+    pub domain: Domain,
+    /// Root of the operator table at the reference block, by which the chunks are assigned.
+    pub table_root: TableRoot,
     /// Protocol version, that of all its blobs.
     pub version: u16,
     /// Merkle root over the blob keys.
@@ -234,9 +241,29 @@ impl BatchHeader {
         BatchDigest(sha256(&[BATCH_TAG, &self.abi_encode()]))
     }
 
+    /// Signs the digest with the disperser's network key: the one of its entry in the table. Two digests signed under one
+    /// (domain, disperser, sequence) cost it its bond.
+    pub fn sign_as_disperser(&self, key: &NetworkKey) -> NetworkSignature {
+        NetworkSignature(key.sign(self.digest().as_bytes()))
+    }
+
+    /// Checks that the disperser with this network key signed the digest.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn verify_disperser(
+        &self,
+        key: &NetworkPublicKey,
+        signature: &NetworkSignature,
+    ) -> Result<(), IdentityError> {
+        key.verify(self.digest().as_bytes(), &signature.0)
+    }
+
     /// `abi.encode(header)`.
     pub fn abi_encode(&self) -> Vec<u8> {
         sol::BatchHeader {
+            domain: self.domain.0.into(),
+            tableRoot: self.table_root.0.into(),
             version: self.version,
             batchRoot: self.batch_root.into(),
             blobs: self.blobs,
@@ -262,6 +289,8 @@ impl BatchHeader {
         }
         let sol = sol::BatchHeader::abi_decode(bytes).map_err(|_| HeaderError::Abi)?;
         let header = Self {
+            domain: Domain(sol.domain.0),
+            table_root: TableRoot(sol.tableRoot.0),
             version: sol.version,
             batch_root: sol.batchRoot.0,
             blobs: sol.blobs,

@@ -132,7 +132,7 @@ id!(
     BlobKey, 32, "blob key"
 );
 id!(
-    /// A batch, and what operators sign: `H("ashlar/batch/1" | abi.encode(BatchHeader))`.
+    /// A batch, and what operators sign: `H("ashlar/batch/2" | abi.encode(BatchHeader))`.
     BatchDigest, 32, "batch digest"
 );
 id!(
@@ -140,7 +140,15 @@ id!(
     OperatorId, 32, "operator id"
 );
 id!(
-    /// An operator table: `H("ashlar/table/1" | abi.encode(TableHeader))`.
+    /// A network: one ledger, one registry contract, or one operator file. See [`domain`](crate::domain).
+    Network, 32, "network"
+);
+id!(
+    /// One service of a network: what everything that is signed for it carries. See [`domain`](crate::domain).
+    Domain, 32, "domain"
+);
+id!(
+    /// An operator table: `H("ashlar/table/2" | abi.encode(TableHeader))`.
     TableRoot, 32, "table root"
 );
 id!(

@@ -1,37 +1,50 @@
 //! Headers, digests, parameters, certificates and wire messages of Ashlar, without IO.
 //!
 //! * [`ids`]: names of blobs, batches, operators, tables.
+//! * [`domain`]: which network and service a signature is for.
+//! * [`eip712`], [`auth`], [`registration`], [`head`]: what accounts, operators and sources of tables sign beside batches.
 //! * [`params`]: protocol versions with their safety check, and size limits.
 //! * [`header`]: blob and batch headers, Solidity structs first, and their digests.
 //! * [`table`]: what a certificate needs of the operator table.
 //! * [`certificate`]: both encodings and the check.
+//! * [`time`]: the time that promises end by.
 //! * [`wire`]: envelopes of the QUIC protocol, with every limit on what a peer can declare.
 //! * [`api`]: JSON of the disperser's HTTP interface.
 
 pub mod api;
+pub mod auth;
 pub mod bitmap;
 pub mod certificate;
+pub mod domain;
+pub mod eip712;
+pub mod head;
 pub mod header;
 pub mod ids;
 pub mod params;
+pub mod registration;
 pub mod runs;
 pub mod table;
+pub mod time;
 pub mod wire;
 
 pub use bitmap::Bitmap;
 pub use certificate::{
-    Attestation, Certificate, CertificateDecodeError, CertificateError, CertificatePolicy,
-    NonSigner, QuorumSigned, VerifiedCertificate, verify_certificate, verify_portable,
+    Attestation, Certificate, CertificateDecodeError, CertificateError, CertificatePolicy, MaxAge,
+    NonSigner, QuorumSigned, RequiredQuorums, TrustedRoot, TrustedTable, VerifiedCertificate,
+    verify_certificate, verify_portable,
 };
+pub use head::{Head, HeadError, HeadKeySuccession, SignedHead, VouchedHead};
 pub use header::{BatchHeader, BlobHeader, HeaderError, Submission, batch_tree, commitments_root};
 pub use ids::{
-    Account, BatchDigest, BlobId, BlobKey, IdError, OperatorId, QuorumId, Stake, TableRoot,
+    Account, BatchDigest, BlobId, BlobKey, Domain, IdError, Network, OperatorId, QuorumId, Stake,
+    TableRoot,
 };
 pub use params::{
     DEFAULT_VERSION, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, MAX_QUORUMS,
     MAX_TABLE_OPERATORS, ParamError, ProtocolVersion, UnknownVersion, VERSIONS, check_table,
     version,
 };
+pub use registration::OperatorStatement;
 pub use runs::{Runs, RunsError};
 pub use table::{DisperserEntry, EntryError, OperatorEntry, TableHeader, TableView, operator_id};
 

@@ -10,10 +10,10 @@ use ashlar_crypto::{
     merkle::{MerkleTree, leaf_hash},
 };
 
-use crate::{Account, OperatorId, QuorumId, Stake, TableRoot};
+use crate::{Account, Domain, OperatorId, QuorumId, Stake, TableRoot};
 
 const OPERATOR_TAG: &[u8] = b"ashlar/operator/1";
-const TABLE_TAG: &[u8] = b"ashlar/table/1";
+const TABLE_TAG: &[u8] = b"ashlar/table/2";
 
 /// Most bytes of an operator's address text: a 253-byte DNS name, a colon and a port.
 pub const MAX_ADDRESS_BYTES: usize = 260;
@@ -44,6 +44,7 @@ pub mod sol {
         }
 
         struct TableHeader {
+            bytes32 domain;
             uint64 referenceBlock;
             uint32 operators;
             bytes32 operatorsRoot;
@@ -94,7 +95,7 @@ impl OperatorEntry {
 
     /// Stake in one quorum, zero if it has none there.
     pub fn stake(&self, quorum: QuorumId) -> Stake {
-        lookup(&self.stakes, quorum).unwrap_or_default()
+        lookup(&self.stakes, quorum).unwrap_or(Stake::ZERO)
     }
 
     /// Checks the rules that need nothing but the entry: the id is that of the key, the address has the form
@@ -191,6 +192,8 @@ pub fn dispersers_tree<'a>(dispersers: impl IntoIterator<Item = &'a DisperserEnt
 /// What the root of an operator table commits to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableHeader {
+    /// The service whose operators these are.
+    pub domain: Domain,
     /// The block at which the table is the state.
     pub reference_block: u64,
     /// Number of operators.
@@ -209,6 +212,7 @@ impl TableHeader {
     /// `abi.encode(header)`.
     pub fn abi_encode(&self) -> Vec<u8> {
         sol::TableHeader {
+            domain: self.domain.0.into(),
             referenceBlock: self.reference_block,
             operators: self.operators,
             operatorsRoot: self.operators_root.into(),

@@ -10,11 +10,17 @@ use ashlar_crypto::{
 
 use crate::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    OperatorEntry, Stake, TableHeader, TableRoot, TableView, batch_tree, operator_id,
+    Domain, Network, OperatorEntry, Stake, TableHeader, TableRoot, TableView, batch_tree,
+    operator_id,
     table::{dispersers_tree, operators_tree},
 };
 
 pub(crate) const BLOCK: u64 = 1_234_567;
+
+/// The service of all tables and batches of these tests.
+pub(crate) fn domain() -> Domain {
+    Network::file("test").domain(1)
+}
 
 /// A table whose secret keys are known.
 pub(crate) struct Table {
@@ -65,6 +71,7 @@ impl Table {
             account: Account([3; 20]),
         }];
         let header = TableHeader {
+            domain: domain(),
             reference_block: BLOCK,
             operators: operators.len() as u32,
             operators_root: operators_tree(&operators).root(),
@@ -106,6 +113,8 @@ impl Table {
         let keys: Vec<BlobKey> = blobs.iter().map(BlobHeader::blob_key).collect();
         let tree = batch_tree(&keys);
         let batch_header = BatchHeader {
+            domain: domain(),
+            table_root: self.header.root(),
             version: 1,
             batch_root: tree.root(),
             blobs: 3,
@@ -120,7 +129,6 @@ impl Table {
             blob_index: 1,
             blob_path: tree.path(1).unwrap(),
             batch_header,
-            table_root: self.root(),
             attestation: Attestation::Compact {
                 signers: Bitmap::from_indices(self.header.operators, signers.iter().copied())
                     .unwrap(),
@@ -185,6 +193,8 @@ pub(crate) fn blob_header(payload_len: u64, quorums: &[u8], salt: u64) -> BlobHe
 pub(crate) fn batch_header(blobs: &[BlobHeader]) -> BatchHeader {
     let keys: Vec<BlobKey> = blobs.iter().map(BlobHeader::blob_key).collect();
     BatchHeader {
+        domain: domain(),
+        table_root: TableRoot([0x33; 32]),
         version: 1,
         batch_root: batch_tree(&keys).root(),
         blobs: blobs.len() as u32,

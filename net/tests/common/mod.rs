@@ -19,12 +19,12 @@ use std::{
 };
 
 use ashlar_crypto::{
-    Blame, NetworkKey, NetworkPublicKey, ProofBytes, bls::SignatureBytes, payload::Encoding,
-    payload::rows_for,
+    Blame, NetworkKey, NetworkPublicKey, NetworkSignature, ProofBytes, bls::SignatureBytes,
+    payload::Encoding, payload::rows_for,
 };
 use ashlar_net::{Admission, BulkReader, Client, Handler, NetLimits, Peer, Reply, Server};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, Runs, batch_tree,
+    Account, BatchHeader, BlobHeader, BlobKey, Domain, Runs, TableRoot, batch_tree,
     wire::{ErrorReply, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch, Stored},
 };
 use bytes::Bytes;
@@ -193,6 +193,8 @@ pub fn store_batch(blobs: u64) -> StoreBatch {
     let blob_headers: Vec<_> = (0..blobs).map(|salt| blob(PAYLOAD, salt)).collect();
     let keys: Vec<BlobKey> = blob_headers.iter().map(BlobHeader::blob_key).collect();
     let batch_header = BatchHeader {
+        domain: Domain([0xd0; 32]),
+        table_root: TableRoot([0x77; 32]),
         version: 1,
         batch_root: batch_tree(&keys).root(),
         blobs: blobs as u32,
@@ -204,6 +206,7 @@ pub fn store_batch(blobs: u64) -> StoreBatch {
     };
     StoreBatch {
         batch_header,
+        disperser_signature: NetworkSignature([0; 64]),
         blob_headers,
         chunk_proofs: vec![ProofBytes([0; 48]); 64],
         slice_proofs: vec![vec![vec![[0; 32]; 3]]; blobs as usize],

@@ -1,6 +1,6 @@
 //! The certificate's bytes.
 //!
-//! All integers are big-endian. `magic "ashc" | format u8 = 1 | form u8 | body`, with the body:
+//! All integers are big-endian. `magic "ashc" | format u8 = 2 | form u8 | body`, with the body:
 //!
 //! | field | bytes |
 //! |---|---|
@@ -9,11 +9,11 @@
 //! | blob: quorums | 1 (count), count |
 //! | blob: account, salt | 20, 8 |
 //! | place in the batch, path | 4, 1 (count), 32 × count |
+//! | batch: domain, table root | 32, 32 |
 //! | batch: version, root, blobs, rows | 2, 32, 4, 4 |
 //! | batch: reference block, disperser, sequence, time | 8, 4, 8, 8 |
-//! | table root | 32 |
 //! | form 0: signers | 2 (operators), ⌈operators / 8⌉ |
-//! | form 1: table header: block, operators, two roots, aggregate key | 8, 4, 32, 32, 96 |
+//! | form 1: table header: domain, block, operators, two roots, aggregate key | 32, 8, 4, 32, 32, 96 |
 //! | form 1: totals | 2 (count), (1 quorum, 32 stake) × count |
 //! | form 1: non-signers | 2 (count), each as below |
 //! | signature | 48 |
@@ -32,15 +32,15 @@ use ashlar_crypto::{
 
 use super::{Attestation, Certificate, CertificateDecodeError as Error, NonSigner};
 use crate::{
-    Account, BatchHeader, Bitmap, BlobHeader, HeaderError, MAX_QUORUMS, MAX_TABLE_OPERATORS,
-    OperatorEntry, OperatorId, QuorumId, Stake, TableHeader, TableRoot,
+    Account, BatchHeader, Bitmap, BlobHeader, Domain, HeaderError, MAX_QUORUMS,
+    MAX_TABLE_OPERATORS, OperatorEntry, OperatorId, QuorumId, Stake, TableHeader, TableRoot,
     table::{MAX_ADDRESS_BYTES, MAX_TABLE_QUORUMS},
 };
 
 /// First bytes of every certificate.
 pub const MAGIC: [u8; 4] = *b"ashc";
 /// The format that this code writes and reads.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
 /// Longest certificate, in bytes. A portable one with 512 non-signers of a table of 1024 has about 300 KiB.
 pub const MAX_CERTIFICATE_BYTES: usize = 1 << 20;
 /// Most hashes in a Merkle path: enough for 2^32 leaves.
@@ -66,7 +66,6 @@ impl Certificate {
         out.extend(self.blob_index.to_be_bytes());
         put_path(&mut out, &self.blob_path);
         put_batch_header(&mut out, &self.batch_header);
-        out.extend(self.table_root.0);
         match &self.attestation {
             Attestation::Compact { signers } => {
                 put_u16(&mut out, signers.len() as usize);
@@ -112,7 +111,6 @@ impl Certificate {
         let blob_index = input.u32("place in the batch")?;
         let blob_path = input.path("blob path")?;
         let batch_header = input.batch_header()?;
-        let table_root = TableRoot(input.array("table root")?);
         let attestation = if form == COMPACT {
             let operators = u32::from(input.u16("bitmap")?);
             limit(
@@ -151,7 +149,6 @@ impl Certificate {
             blob_index,
             blob_path,
             batch_header,
-            table_root,
             attestation,
             signature,
         })
@@ -207,6 +204,8 @@ fn put_blob_header(out: &mut Vec<u8>, header: &BlobHeader) {
 }
 
 fn put_batch_header(out: &mut Vec<u8>, header: &BatchHeader) {
+    out.extend(header.domain.0);
+    out.extend(header.table_root.0);
     out.extend(header.version.to_be_bytes());
     out.extend(header.batch_root);
     out.extend(header.blobs.to_be_bytes());
@@ -218,6 +217,7 @@ fn put_batch_header(out: &mut Vec<u8>, header: &BatchHeader) {
 }
 
 fn put_table_header(out: &mut Vec<u8>, header: &TableHeader) {
+    out.extend(header.domain.0);
     out.extend(header.reference_block.to_be_bytes());
     out.extend(header.operators.to_be_bytes());
     out.extend(header.operators_root);
@@ -320,6 +320,8 @@ impl<'a> Input<'a> {
     fn batch_header(&mut self) -> Result<BatchHeader, Error> {
         const FIELD: &str = "batch header";
         let header = BatchHeader {
+            domain: Domain(self.array(FIELD)?),
+            table_root: TableRoot(self.array(FIELD)?),
             version: self.u16(FIELD)?,
             batch_root: self.array(FIELD)?,
             blobs: self.u32(FIELD)?,
@@ -336,6 +338,7 @@ impl<'a> Input<'a> {
     fn table_header(&mut self) -> Result<TableHeader, Error> {
         const FIELD: &str = "table header";
         let header = TableHeader {
+            domain: Domain(self.array(FIELD)?),
             reference_block: self.u64(FIELD)?,
             operators: self.u32(FIELD)?,
             operators_root: self.array(FIELD)?,

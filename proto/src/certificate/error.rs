@@ -3,7 +3,7 @@
 use ashlar_crypto::{Blame, Coded, bls::BlsError, merkle::MerkleError};
 
 use super::{FORMAT_VERSION, MAX_CERTIFICATE_BYTES};
-use crate::{EntryError, HeaderError, ParamError, QuorumId, Stake, TableRoot};
+use crate::{Domain, EntryError, HeaderError, ParamError, QuorumId, Stake, TableRoot};
 
 /// Bytes that are no certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +86,47 @@ impl Coded for CertificateDecodeError {
 /// A certificate that is refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
+    /// Made for another service than the reader's.
+    #[error("the certificate is of the service {got}, accepted here are those of {expected}")]
+    OtherDomain {
+        /// The certificate's.
+        got: Domain,
+        /// The reader's.
+        expected: Domain,
+    },
+    /// The operator table is another service's.
+    #[error("the operator table is that of the service {got}, expected that of {expected}")]
+    TableDomain {
+        /// The table's.
+        got: Domain,
+        /// The reader's.
+        expected: Domain,
+    },
+    /// Older than the reader accepts.
+    #[error("the certificate is {got} {unit} old, accepted here are at most {expected}")]
+    Expired {
+        /// Its age.
+        got: u64,
+        /// Longest age.
+        expected: u64,
+        /// `ms` or `blocks`.
+        unit: &'static str,
+    },
+    /// Made later than the reader's clock says, or than the block that includes it.
+    #[error("the certificate was made at {got}, and the reader is at {now} ({unit})")]
+    FromTheFuture {
+        /// When it was made.
+        got: u64,
+        /// The reader's time or block.
+        now: u64,
+        /// `ms` or `blocks`.
+        unit: &'static str,
+    },
+    /// The policy lists no quorum.
+    #[error(
+        "the policy requires quorums and names none; name them, or leave the choice to the submitter"
+    )]
+    NoQuorumRequired,
     /// The blob header breaks a rule.
     #[error("the blob header is invalid: {0}")]
     BlobHeader(HeaderError),
@@ -256,6 +297,11 @@ pub enum CertificateError {
 impl Coded for CertificateError {
     fn code(&self) -> &'static str {
         match self {
+            Self::OtherDomain { .. } => "certificate.other_domain",
+            Self::TableDomain { .. } => "certificate.table_domain",
+            Self::Expired { .. } => "certificate.expired",
+            Self::FromTheFuture { .. } => "certificate.from_the_future",
+            Self::NoQuorumRequired => "certificate.no_quorum_required",
             Self::BlobHeader(_) => "certificate.blob_header",
             Self::BatchHeader(_) => "certificate.batch_header",
             Self::VersionMismatch { .. } => "certificate.version_mismatch",
@@ -287,8 +333,11 @@ impl Coded for CertificateError {
 
     fn blame(&self) -> Blame {
         match self {
-            // A table that contradicts itself is the reader's own, and so is the form it asked for.
-            Self::TableInconsistent { .. } | Self::UnsafeVersion(_) => Blame::Us,
+            // The table is the reader's own, and so is the policy.
+            Self::TableInconsistent { .. }
+            | Self::TableDomain { .. }
+            | Self::NoQuorumRequired
+            | Self::UnsafeVersion(_) => Blame::Us,
             _ => Blame::Caller,
         }
     }

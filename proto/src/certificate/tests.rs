@@ -5,11 +5,12 @@ use proptest::prelude::*;
 
 use super::{verify::check_headers, *};
 use crate::{
-    HeaderError, ParamError, ProtocolVersion, Stake, VERSIONS,
-    testing::{BLOCK, Table},
+    HeaderError, ParamError, ProtocolVersion, Stake, TableRoot, VERSIONS,
+    testing::{BLOCK, Table, domain},
 };
 
 mod golden;
+mod policy;
 mod refusals;
 
 /// Everybody but the operator with stake 100: 360 of 460, 78 %.
@@ -19,8 +20,27 @@ fn most(table: &Table) -> Vec<u32> {
         .collect()
 }
 
+/// Quorum 0 of this service, however long ago.
 fn policy() -> CertificatePolicy {
-    CertificatePolicy::default()
+    CertificatePolicy::new(domain(), RequiredQuorums::all([0]), MaxAge::Unbounded)
+}
+
+fn with_table(
+    certificate: &Certificate,
+    table: &impl TableView,
+    policy: &CertificatePolicy,
+) -> Result<VerifiedCertificate, CertificateError> {
+    let trusted = TrustedTable::trust_on_my_own_word(table);
+    verify_certificate(certificate, &trusted, policy)
+}
+
+fn with_root(
+    certificate: &Certificate,
+    root: &TableRoot,
+    policy: &CertificatePolicy,
+) -> Result<VerifiedCertificate, CertificateError> {
+    let trusted = TrustedRoot::trust_on_my_own_word(*root);
+    verify_portable(certificate, &trusted, policy)
 }
 
 #[test]
@@ -35,9 +55,9 @@ fn a_good_certificate_passes_in_both_forms() {
     assert_eq!(portable.claimed_signers(), (6, 7));
 
     for verified in [
-        verify_certificate(&compact, &table, &policy()).unwrap(),
-        verify_certificate(&portable, &table, &policy()).unwrap(),
-        verify_portable(&portable, &table.root(), &policy()).unwrap(),
+        with_table(&compact, &table, &policy()).unwrap(),
+        with_table(&portable, &table, &policy()).unwrap(),
+        with_root(&portable, &table.root(), &policy()).unwrap(),
     ] {
         assert_eq!(verified.blob_key(), compact.blob_header.blob_key());
         assert_eq!(verified.batch_digest(), compact.batch_header.digest());
@@ -69,9 +89,9 @@ fn few_or_all_signers_pass_too() {
     for signers in [vec![big], (0..5).collect::<Vec<_>>()] {
         let compact = table.certify(&signers, &[0]);
         let portable = compact.to_portable(&table).unwrap();
-        let verified = verify_certificate(&compact, &table, &policy()).unwrap();
+        let verified = with_table(&compact, &table, &policy()).unwrap();
         assert_eq!(verified.signer_count() as usize, signers.len());
-        verify_portable(&portable, &table.root(), &policy()).unwrap();
+        with_root(&portable, &table.root(), &policy()).unwrap();
     }
 }
 
@@ -93,7 +113,7 @@ fn flips_are_refused(certificate: &Certificate, table: &Table) {
         flipped[bit / 8] ^= 1 << (bit % 8);
         if let Ok(other) = Certificate::from_bytes(&flipped) {
             assert!(
-                verify_certificate(&other, table, &policy()).is_err(),
+                with_table(&other, table, &policy()).is_err(),
                 "bit {bit} of {} can be flipped",
                 bytes.len() * 8
             );
@@ -155,7 +175,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let _ = Certificate::from_bytes(&bytes);
-        let mut framed = b"ashc\x01".to_vec();
+        let mut framed = b"ashc\x02".to_vec();
         framed.extend(bytes);
         let _ = Certificate::from_bytes(&framed);
     }
@@ -174,8 +194,8 @@ proptest! {
             bytes[at] = bytes[at].wrapping_add(change);
         }
         if bytes != original && let Ok(other) = Certificate::from_bytes(&bytes) {
-            prop_assert!(verify_certificate(&other, &table, &policy()).is_err());
-            prop_assert!(verify_portable(&other, &table.root(), &policy()).is_err());
+            prop_assert!(with_table(&other, &table, &policy()).is_err());
+            prop_assert!(with_root(&other, &table.root(), &policy()).is_err());
         }
     }
 }

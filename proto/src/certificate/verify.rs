@@ -1,50 +1,22 @@
 //! The check. Pure: the same certificate, table and policy give the same answer, with no clock and no IO.
 //!
-//! Cheapest first: headers and version, the reader's quorums, place in the batch, table, who signed, stake; the
-//! pairing last.
+//! Cheapest first: domain, table root, age; headers and version, the reader's quorums, place in the batch; who signed,
+//! stake; then the signature's point, the keys, and the pairing last. Somebody who sends a certificate that is too short
+//! of stake, with thousands of keys in it, has not one of them decoded.
 
 use ashlar_crypto::{
     bls::{PublicKey, Signature, aggregate_public_keys, subtract},
     merkle::{leaf_hash, verify_path},
 };
 
-use super::{Attestation, Certificate, CertificateError as Error, NonSigner};
-use crate::{
-    BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, ProtocolVersion, QuorumId, Stake,
-    TableHeader, TableRoot, TableView, UnknownVersion, VERSIONS,
+use super::{
+    Attestation, Certificate, CertificateError as Error, CertificatePolicy, NonSigner, TrustedRoot,
+    TrustedTable,
 };
-
-/// What a reader asks of a certificate beyond the protocol's own rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificatePolicy {
-    /// Quorums that the blob must name. The quorums of a blob are its submitter's choice, so a reader that required
-    /// none would accept a quorum of its adversary's own token. Default: quorum 0.
-    pub required_quorums: Vec<QuorumId>,
-    /// Protocol versions accepted; `None` for every version in the table. Default: none named.
-    pub accepted_versions: Option<Vec<u16>>,
-    /// Least share of each quorum's stake in percent, if above the version's own threshold. Default 0.
-    pub min_confirmation_percent: u32,
-}
-
-impl Default for CertificatePolicy {
-    fn default() -> Self {
-        Self {
-            required_quorums: vec![0],
-            accepted_versions: None,
-            min_confirmation_percent: 0,
-        }
-    }
-}
-
-impl CertificatePolicy {
-    /// The default policy with other required quorums.
-    pub fn requiring(quorums: impl Into<Vec<QuorumId>>) -> Self {
-        Self {
-            required_quorums: quorums.into(),
-            ..Self::default()
-        }
-    }
-}
+use crate::{
+    BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Domain, ProtocolVersion, QuorumId,
+    Stake, TableHeader, TableRoot, TableView, UnknownVersion, VERSIONS,
+};
 
 /// Stake of one quorum behind a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,9 +91,22 @@ impl VerifiedCertificate {
         self.version
     }
 
+    /// The service whose operators hold the blob.
+    pub fn domain(&self) -> Domain {
+        self.certificate.batch_header.domain
+    }
+
+    /// Until when operators have to hold the blob, in milliseconds since 1970.
+    pub fn held_until_ms(&self) -> u64 {
+        let retention_ms = self.version.retention_secs.saturating_mul(1000);
+        self.batch_header()
+            .created_at_ms
+            .saturating_add(retention_ms)
+    }
+
     /// The operator table that it was checked against.
     pub fn table_root(&self) -> TableRoot {
-        self.certificate.table_root
+        self.certificate.batch_header.table_root
     }
 
     /// Stake that signed, for each quorum of the blob.
@@ -151,24 +136,29 @@ impl VerifiedCertificate {
 /// Why it is refused.
 pub fn verify_certificate(
     certificate: &Certificate,
-    table: &impl TableView,
+    table: &TrustedTable<impl TableView>,
     policy: &CertificatePolicy,
 ) -> Result<VerifiedCertificate, Error> {
+    check_domain(certificate, policy)?;
+    if table.header().domain != policy.domain {
+        return Err(Error::TableDomain {
+            got: table.header().domain,
+            expected: policy.domain,
+        });
+    }
+    check_root(certificate, &table.trusted_root())?;
     let checked = check_headers(&VERSIONS, certificate, policy)?;
-    check_root(certificate, &table.root())?;
     match &certificate.attestation {
         Attestation::Compact { signers } => {
             check_block(certificate, table.header())?;
-            let attested = attest_compact(certificate, table, signers)?;
-            finish(certificate, checked, policy, attested)
+            let signed = compact_stake(certificate, &**table, signers)?;
+            let enough = enough(checked, policy, signed, signers.clone())?;
+            enough.finish(certificate, || compact_key(&**table, signers))
         }
         Attestation::Portable {
             table_header,
             non_signers,
-        } => {
-            let attested = attest_portable(certificate, table_header, non_signers)?;
-            finish(certificate, checked, policy, attested)
-        }
+        } => portable(certificate, checked, policy, table_header, non_signers),
     }
 }
 
@@ -178,11 +168,10 @@ pub fn verify_certificate(
 /// Why it is refused; a compact one with [`CertificateError::NeedsTable`](Error::NeedsTable).
 pub fn verify_portable(
     certificate: &Certificate,
-    table_root: &TableRoot,
+    root: &TrustedRoot,
     policy: &CertificatePolicy,
 ) -> Result<VerifiedCertificate, Error> {
-    let checked = check_headers(&VERSIONS, certificate, policy)?;
-    check_root(certificate, table_root)?;
+    check_domain(certificate, policy)?;
     let Attestation::Portable {
         table_header,
         non_signers,
@@ -190,8 +179,31 @@ pub fn verify_portable(
     else {
         return Err(Error::NeedsTable);
     };
-    let attested = attest_portable(certificate, table_header, non_signers)?;
-    finish(certificate, checked, policy, attested)
+    check_root(certificate, root)?;
+    let checked = check_headers(&VERSIONS, certificate, policy)?;
+    portable(certificate, checked, policy, table_header, non_signers)
+}
+
+fn check_domain(certificate: &Certificate, policy: &CertificatePolicy) -> Result<(), Error> {
+    let got = certificate.batch_header.domain;
+    if got != policy.domain {
+        return Err(Error::OtherDomain {
+            got,
+            expected: policy.domain,
+        });
+    }
+    Ok(())
+}
+
+fn check_root(certificate: &Certificate, expected: &TrustedRoot) -> Result<(), Error> {
+    let got = certificate.batch_header.table_root;
+    if got != expected.root() {
+        return Err(Error::TableRoot {
+            got,
+            expected: expected.root(),
+        });
+    }
+    Ok(())
 }
 
 /// What the headers alone say.
@@ -206,15 +218,20 @@ pub(super) fn check_headers(
     policy: &CertificatePolicy,
 ) -> Result<Checked, Error> {
     let (blob, batch) = (&certificate.blob_header, &certificate.batch_header);
+    let got = batch.version;
+    let version = versions
+        .iter()
+        .find(|v| v.id == got)
+        .ok_or(Error::BatchHeader(UnknownVersion { got }.into()))?;
+    policy.max_age.check(batch, version)?;
     blob.validate().map_err(Error::BlobHeader)?;
     batch.validate().map_err(Error::BatchHeader)?;
-    if blob.version != batch.version {
+    if blob.version != got {
         return Err(Error::VersionMismatch {
             blob: blob.version,
-            batch: batch.version,
+            batch: got,
         });
     }
-    let got = blob.version;
     if policy
         .accepted_versions
         .as_ref()
@@ -222,21 +239,8 @@ pub(super) fn check_headers(
     {
         return Err(Error::VersionNotAccepted { got });
     }
-    let version = versions
-        .iter()
-        .find(|v| v.id == got)
-        .ok_or(Error::BlobHeader(UnknownVersion { got }.into()))?;
     version.check().map_err(Error::UnsafeVersion)?;
-    if let Some(&quorum) = policy
-        .required_quorums
-        .iter()
-        .find(|q| !blob.quorums.contains(q))
-    {
-        return Err(Error::QuorumMissing {
-            quorum,
-            got: blob.quorums.clone(),
-        });
-    }
+    policy.required_quorums.check(&blob.quorums)?;
     if blob.rows > batch.rows {
         return Err(Error::Rows {
             blob: blob.rows,
@@ -255,16 +259,6 @@ pub(super) fn check_headers(
     Ok(Checked { version, blob_key })
 }
 
-fn check_root(certificate: &Certificate, expected: &TableRoot) -> Result<(), Error> {
-    if certificate.table_root != *expected {
-        return Err(Error::TableRoot {
-            got: certificate.table_root,
-            expected: *expected,
-        });
-    }
-    Ok(())
-}
-
 fn check_block(certificate: &Certificate, table: &TableHeader) -> Result<(), Error> {
     let got = certificate.batch_header.reference_block;
     if got != table.reference_block {
@@ -276,18 +270,12 @@ fn check_block(certificate: &Certificate, table: &TableHeader) -> Result<(), Err
     Ok(())
 }
 
-/// Who signed, their keys' sum, and the stake for each quorum of the blob.
-struct Attested {
-    signers: Bitmap,
-    key: PublicKey,
-    signed: Vec<QuorumSigned>,
-}
-
-fn attest_compact(
+/// The signers' stake in each quorum of the blob, by the table.
+fn compact_stake(
     certificate: &Certificate,
     table: &impl TableView,
     signers: &Bitmap,
-) -> Result<Attested, Error> {
+) -> Result<Vec<QuorumSigned>, Error> {
     let header = table.header();
     if signers.len() != header.operators {
         return Err(Error::BitmapLength {
@@ -295,28 +283,9 @@ fn attest_compact(
             expected: header.operators,
         });
     }
-    let count = signers.count();
-    if count == 0 {
+    if signers.count() == 0 {
         return Err(Error::NoSigners);
     }
-    let key_at = |index| {
-        table
-            .public_key(index)
-            .copied()
-            .ok_or(Error::TableInconsistent { index })
-    };
-    // Whichever is shorter: add up the signers or take the others away from the sum of all.
-    let key = if count * 2 <= header.operators {
-        let keys = signers.iter().map(key_at).collect::<Result<Vec<_>, _>>()?;
-        aggregate_public_keys(&keys)
-    } else {
-        let keys = signers
-            .iter_missing()
-            .map(key_at)
-            .collect::<Result<Vec<_>, _>>()?;
-        subtract(table.aggregate_key(), &keys)
-    }
-    .ok_or(Error::AggregateIdentity)?;
     let mut signed = quorums(certificate, header)?;
     for index in signers.iter() {
         let entry = table
@@ -330,26 +299,61 @@ fn attest_compact(
                 .ok_or(Error::TableInconsistent { index })?;
         }
     }
-    Ok(Attested {
-        signers: signers.clone(),
-        key,
-        signed,
-    })
+    Ok(signed)
 }
 
-fn attest_portable(
+/// The sum of the signers' keys, by the table: whichever is shorter, adding them up or taking the others away from the
+/// sum of all.
+fn compact_key(table: &impl TableView, signers: &Bitmap) -> Result<PublicKey, Error> {
+    let keys = |indices: &mut dyn Iterator<Item = u32>| {
+        indices
+            .map(|index| {
+                table
+                    .public_key(index)
+                    .copied()
+                    .ok_or(Error::TableInconsistent { index })
+            })
+            .collect::<Result<Vec<_>, _>>()
+    };
+    if signers.count() * 2 <= signers.len() {
+        aggregate_public_keys(&keys(&mut signers.iter())?)
+    } else {
+        subtract(table.aggregate_key(), &keys(&mut signers.iter_missing())?)
+    }
+    .ok_or(Error::AggregateIdentity)
+}
+
+fn portable(
     certificate: &Certificate,
+    checked: Checked,
+    policy: &CertificatePolicy,
     header: &TableHeader,
     non_signers: &[NonSigner],
-) -> Result<Attested, Error> {
+) -> Result<VerifiedCertificate, Error> {
     let got = header.root();
-    if got != certificate.table_root {
-        return Err(Error::TableHeader {
-            got,
-            expected: certificate.table_root,
+    let expected = certificate.batch_header.table_root;
+    if got != expected {
+        return Err(Error::TableHeader { got, expected });
+    }
+    if header.domain != policy.domain {
+        return Err(Error::TableDomain {
+            got: header.domain,
+            expected: policy.domain,
         });
     }
     check_block(certificate, header)?;
+    let (signed, signers) = portable_stake(certificate, header, non_signers)?;
+    let enough = enough(checked, policy, signed, signers)?;
+    enough.finish(certificate, || portable_key(header, non_signers))
+}
+
+/// The signers' stake in each quorum of the blob and who they are: everybody but the witnesses, who are in the table
+/// where they say. Their keys are bytes so far.
+fn portable_stake(
+    certificate: &Certificate,
+    header: &TableHeader,
+    non_signers: &[NonSigner],
+) -> Result<(Vec<QuorumSigned>, Bitmap), Error> {
     let operators = header.operators;
     if non_signers.len() > operators as usize {
         return Err(Error::WitnessCount {
@@ -365,7 +369,6 @@ fn attest_portable(
     signed
         .iter_mut()
         .for_each(|quorum| quorum.signed = quorum.total);
-    let mut keys = Vec::with_capacity(non_signers.len());
     let mut previous = None;
     for NonSigner { index, entry, path } in non_signers {
         let index = *index;
@@ -399,28 +402,25 @@ fn attest_portable(
                 .checked_sub(entry.stake(quorum.quorum))
                 .ok_or(Error::TableInconsistent { index })?;
         }
-        let key =
-            PublicKey::from_bytes(&entry.bls_public_key).map_err(|source| Error::PublicKey {
-                which: "a non-signer's",
-                source,
-            })?;
-        keys.push(key);
     }
-    let aggregate =
-        PublicKey::from_bytes(&header.aggregate_key).map_err(|source| Error::PublicKey {
-            which: "the table's aggregate",
-            source,
-        })?;
-    let key = subtract(&aggregate, &keys).ok_or(Error::AggregateIdentity)?;
     let mut signers = Bitmap::new(operators);
     absent.iter_missing().for_each(|index| {
         signers.insert(index);
     });
-    Ok(Attested {
-        signers,
-        key,
-        signed,
-    })
+    Ok((signed, signers))
+}
+
+/// The sum of the signers' keys: the table's, less the witnesses'.
+fn portable_key(header: &TableHeader, non_signers: &[NonSigner]) -> Result<PublicKey, Error> {
+    let decode = |bytes, which| {
+        PublicKey::from_bytes(bytes).map_err(|source| Error::PublicKey { which, source })
+    };
+    let aggregate = decode(&header.aggregate_key, "the table's aggregate")?;
+    let keys = non_signers
+        .iter()
+        .map(|non_signer| decode(&non_signer.entry.bls_public_key, "a non-signer's"))
+        .collect::<Result<Vec<_>, _>>()?;
+    subtract(&aggregate, &keys).ok_or(Error::AggregateIdentity)
 }
 
 /// The blob's quorums with their totals, nothing signed yet.
@@ -440,12 +440,19 @@ fn quorums(certificate: &Certificate, table: &TableHeader) -> Result<Vec<QuorumS
         .collect()
 }
 
-fn finish(
-    certificate: &Certificate,
+/// A certificate with enough stake behind it, if these signed.
+struct Enough {
+    checked: Checked,
+    signed: Vec<QuorumSigned>,
+    signers: Bitmap,
+}
+
+fn enough(
     checked: Checked,
     policy: &CertificatePolicy,
-    attested: Attested,
-) -> Result<VerifiedCertificate, Error> {
+    signed: Vec<QuorumSigned>,
+    signers: Bitmap,
+) -> Result<Enough, Error> {
     let percent = checked
         .version
         .confirmation_percent
@@ -454,7 +461,7 @@ fn finish(
         quorum,
         signed,
         total,
-    } in &attested.signed
+    } in &signed
     {
         let needed = needed_stake(total, percent);
         if signed < needed {
@@ -467,19 +474,33 @@ fn finish(
             });
         }
     }
-    let batch_digest = certificate.batch_header.digest();
-    let signature =
-        Signature::from_bytes(&certificate.signature).map_err(Error::SignatureMalformed)?;
-    attested
-        .key
-        .verify(batch_digest.as_bytes(), &signature)
-        .map_err(|_| Error::SignatureInvalid)?;
-    Ok(VerifiedCertificate {
-        certificate: certificate.clone(),
-        blob_key: checked.blob_key,
-        batch_digest,
-        version: checked.version,
-        signed: attested.signed,
-        signers: attested.signers,
+    Ok(Enough {
+        checked,
+        signed,
+        signers,
     })
+}
+
+impl Enough {
+    /// Whether they did.
+    fn finish(
+        self,
+        certificate: &Certificate,
+        key: impl FnOnce() -> Result<PublicKey, Error>,
+    ) -> Result<VerifiedCertificate, Error> {
+        let batch_digest = certificate.batch_header.digest();
+        let signature =
+            Signature::from_bytes(&certificate.signature).map_err(Error::SignatureMalformed)?;
+        key()?
+            .verify(batch_digest.as_bytes(), &signature)
+            .map_err(|_| Error::SignatureInvalid)?;
+        Ok(VerifiedCertificate {
+            certificate: certificate.clone(),
+            blob_key: self.checked.blob_key,
+            batch_digest,
+            version: self.checked.version,
+            signed: self.signed,
+            signers: self.signers,
+        })
+    }
 }

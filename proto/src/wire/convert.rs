@@ -1,17 +1,16 @@
-//! Between protobuf messages and checked ones.
+//! Between protobuf messages and checked ones. What [`scan`] has counted is not counted again.
 
-use ashlar_crypto::{Blame, bls::SignatureBytes, hash::Hash, kzg::ProofBytes};
+use ashlar_crypto::{
+    Blame, bls::SignatureBytes, hash::Hash, identity::NetworkSignature, kzg::ProofBytes,
+};
 use bytes::Bytes;
 use prost::Message;
 
 use super::{
     Chunks, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch,
-    Stored, WireError, limits, pb,
+    Stored, WireError, limits, pb, scan,
 };
-use crate::{
-    BatchDigest, BatchHeader, BlobHeader, BlobKey, HeaderError, Runs, RunsError, params::version,
-    runs::MAX_RUNS,
-};
+use crate::{BatchDigest, BatchHeader, BlobHeader, BlobKey, HeaderError, Runs, params::version};
 
 pub(super) fn at_most(field: &'static str, got: usize, max: usize) -> Result<(), WireError> {
     if got > max {
@@ -53,9 +52,6 @@ pub(super) fn packed<const N: usize>(
 }
 
 fn runs_from(list: Vec<pb::Run>) -> Result<Runs, WireError> {
-    if list.len() > MAX_RUNS {
-        return Err(RunsError::Count { got: list.len() }.into());
-    }
     Ok(Runs::new(
         list.into_iter().map(|r| (r.start, r.len)).collect(),
     )?)
@@ -69,7 +65,6 @@ fn runs_to(runs: &Runs) -> Vec<pb::Run> {
 }
 
 fn blob_headers_from(list: &[Bytes]) -> Result<Vec<BlobHeader>, WireError> {
-    at_most("blob headers", list.len(), limits::MAX_BLOBS)?;
     Ok(list
         .iter()
         .map(|bytes| BlobHeader::abi_decode(bytes))
@@ -140,22 +135,17 @@ fn chunk_proofs_to(proofs: &[ProofBytes]) -> Bytes {
     proofs.iter().flat_map(|p| p.0).collect::<Vec<u8>>().into()
 }
 
-fn range_proofs_from(message: &pb::SliceProofs, runs: &Runs) -> Result<Vec<Vec<Hash>>, WireError> {
+fn range_proofs_from(list: &[Bytes], runs: &Runs) -> Result<Vec<Vec<Hash>>, WireError> {
     let expected = runs.as_slice().len();
-    if message.runs.len() != expected {
+    if list.len() != expected {
         return Err(WireError::Count {
             field: "range proofs",
-            got: message.runs.len(),
+            got: list.len(),
             expected,
         });
     }
-    message
-        .runs
-        .iter()
-        .map(|proof| {
-            at_most("range proof", proof.len(), limits::MAX_RANGE_PROOF * 32)?;
-            packed("range proof", proof)
-        })
+    list.iter()
+        .map(|proof| packed("range proof", proof))
         .collect()
 }
 
@@ -167,18 +157,10 @@ fn range_proofs_to(proofs: &[Vec<Hash>]) -> pb::SliceProofs {
 
 fn slice_proofs_from(
     list: &[pb::SliceProofs],
-    blobs: &[BlobHeader],
     runs: &Runs,
 ) -> Result<Vec<Vec<Vec<Hash>>>, WireError> {
-    if list.len() != blobs.len() {
-        return Err(WireError::Count {
-            field: "slice proofs",
-            got: list.len(),
-            expected: blobs.len(),
-        });
-    }
     list.iter()
-        .map(|proofs| range_proofs_from(proofs, runs))
+        .map(|proofs| range_proofs_from(&proofs.runs, runs))
         .collect()
 }
 
@@ -211,6 +193,7 @@ impl Request {
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, WireError> {
         let bytes = bytes.into();
         at_most("envelope", bytes.len(), limits::MAX_ENVELOPE)?;
+        scan::request(&bytes)?;
         pb::Request::decode(bytes)
             .map_err(|_| WireError::Malformed)?
             .try_into()
@@ -293,6 +276,7 @@ impl Response {
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Self, WireError> {
         let bytes = bytes.into();
         at_most("envelope", bytes.len(), limits::MAX_ENVELOPE)?;
+        scan::response(&bytes)?;
         pb::Response::decode(bytes)
             .map_err(|_| WireError::Malformed)?
             .try_into()
@@ -334,7 +318,9 @@ impl TryFrom<pb::Response> for Response {
                 let blob_header = BlobHeader::abi_decode(&m.blob_header)?;
                 let runs = runs_from(m.runs)?;
                 check_indices(blob_header.version, &runs)?;
-                let proofs = range_proofs_from(&m.proofs.unwrap_or_default(), &runs)?;
+                // Protobuf leaves a message without entries out.
+                let proofs = m.proofs.as_ref().map_or(&[][..], |proofs| &proofs.runs);
+                let proofs = range_proofs_from(proofs, &runs)?;
                 Self::Slices(Slices {
                     blob_header,
                     runs,
@@ -347,7 +333,7 @@ impl TryFrom<pb::Response> for Response {
                 let runs = runs_from(m.runs)?;
                 check_batch(&batch_header, &blob_headers, &runs)?;
                 let chunk_proofs = chunk_proofs_from(&m.chunk_proofs, &runs)?;
-                let slice_proofs = slice_proofs_from(&m.slice_proofs, &blob_headers, &runs)?;
+                let slice_proofs = slice_proofs_from(&m.slice_proofs, &runs)?;
                 Self::Chunks(Chunks {
                     batch_header,
                     blob_headers,
@@ -366,6 +352,7 @@ impl From<&StoreBatch> for pb::StoreBatch {
     fn from(m: &StoreBatch) -> Self {
         Self {
             batch_header: m.batch_header.abi_encode().into(),
+            disperser_signature: m.disperser_signature.0.to_vec().into(),
             blob_headers: blob_headers_to(&m.blob_headers),
             runs: runs_to(&m.runs),
             chunk_proofs: chunk_proofs_to(&m.chunk_proofs),
@@ -379,13 +366,16 @@ impl TryFrom<pb::StoreBatch> for StoreBatch {
 
     fn try_from(m: pb::StoreBatch) -> Result<Self, WireError> {
         let batch_header = BatchHeader::abi_decode(&m.batch_header)?;
+        let disperser_signature =
+            NetworkSignature(array("disperser signature", &m.disperser_signature)?);
         let blob_headers = blob_headers_from(&m.blob_headers)?;
         let runs = runs_from(m.runs)?;
         check_batch(&batch_header, &blob_headers, &runs)?;
         let chunk_proofs = chunk_proofs_from(&m.chunk_proofs, &runs)?;
-        let slice_proofs = slice_proofs_from(&m.slice_proofs, &blob_headers, &runs)?;
+        let slice_proofs = slice_proofs_from(&m.slice_proofs, &runs)?;
         Ok(Self {
             batch_header,
+            disperser_signature,
             blob_headers,
             runs,
             chunk_proofs,
@@ -398,8 +388,6 @@ impl TryFrom<pb::Pong> for Pong {
     type Error = WireError;
 
     fn try_from(m: pb::Pong) -> Result<Self, WireError> {
-        at_most("software name", m.software.len(), limits::MAX_SHORT_TEXT)?;
-        at_most("protocol versions", m.versions.len(), limits::MAX_VERSIONS)?;
         let versions = m
             .versions
             .iter()
@@ -445,8 +433,10 @@ impl From<&ErrorReply> for pb::Error {
             Blame::Peer => pb::Blame::Peer,
             Blame::Us => pb::Blame::Us,
         };
+        // Proto3 has no other "absent" for text than the empty one.
         let short = |text: &Option<String>| {
-            cut_text(text.as_deref().unwrap_or_default(), limits::MAX_SHORT_TEXT)
+            text.as_ref()
+                .map_or_else(String::new, |text| cut_text(text, limits::MAX_SHORT_TEXT))
         };
         Self {
             code: cut_text(&m.code, limits::MAX_CODE),
@@ -462,13 +452,6 @@ impl TryFrom<pb::Error> for ErrorReply {
     type Error = WireError;
 
     fn try_from(m: pb::Error) -> Result<Self, WireError> {
-        at_most("error code", m.code.len(), limits::MAX_CODE)?;
-        at_most("error message", m.message.len(), limits::MAX_MESSAGE)?;
-        at_most(
-            "error numbers",
-            m.got.len().max(m.expected.len()),
-            limits::MAX_SHORT_TEXT,
-        )?;
         let blame = match m.blame() {
             pb::Blame::Caller => Blame::Caller,
             pb::Blame::Peer => Blame::Peer,

@@ -13,6 +13,12 @@ pub enum WireError {
     /// An envelope with nothing in it, or something that this version does not know.
     #[error("an envelope of no known kind")]
     UnknownKind,
+    /// A field that is not in `ashlar.proto`.
+    #[error("field {got} is none of the message's")]
+    UnknownField {
+        /// Its number.
+        got: u32,
+    },
     /// A field of wrong length.
     #[error("{field}: {got} bytes, expected {expected}")]
     Length {
@@ -83,6 +89,7 @@ impl Coded for WireError {
         match self {
             Self::Malformed => "wire.malformed",
             Self::UnknownKind => "wire.unknown_kind",
+            Self::UnknownField { .. } => "wire.unknown_field",
             Self::Length { .. } => "wire.length",
             Self::Count { .. } => "wire.count",
             Self::Limit { .. } => "wire.limit",

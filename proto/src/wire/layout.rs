@@ -137,8 +137,14 @@ impl BulkView {
     }
 
     /// All commitments, 48 bytes a row.
+    #[expect(
+        clippy::expect_used,
+        reason = "Layout::view has compared the bulk part's length with the layout's"
+    )]
     pub fn commitments(&self) -> &[u8] {
-        self.bulk.get(self.layout.commitments()).unwrap_or_default()
+        self.bulk
+            .get(self.layout.commitments())
+            .expect("a bulk part as long as its layout says")
     }
 
     /// The slice of blob number `blob` with the chunk index at place `place` of the runs; `None` out of range.

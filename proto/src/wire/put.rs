@@ -104,14 +104,16 @@ impl PutBlob {
             }
             .into());
         }
-        let commitments: Vec<[u8; 48]> = packed("commitments", &m.commitments)?;
-        if !commitments.is_empty() && commitments.len() != rows as usize {
+        // Before they are copied.
+        let count = m.commitments.len() / 48;
+        if count != 0 && count != rows as usize {
             return Err(WireError::Count {
                 field: "commitments",
-                got: commitments.len(),
+                got: count,
                 expected: rows as usize,
             });
         }
+        let commitments: Vec<[u8; 48]> = packed("commitments", &m.commitments)?;
         Ok(Self {
             version: version_id,
             encoding,

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ashlar_crypto::{Blame, Coded, kzg::CommitmentBytes, payload::Encoding};
+use ashlar_crypto::{Blame, Coded, NetworkSignature, kzg::CommitmentBytes, payload::Encoding};
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message;
@@ -19,6 +19,7 @@ fn store_batch() -> StoreBatch {
     let blob_headers = vec![blob_header(1000, &[0], 1), blob_header(200_000, &[0], 2)];
     StoreBatch {
         batch_header: batch_header(&blob_headers),
+        disperser_signature: NetworkSignature([0x44; 64]),
         blob_headers,
         runs: runs(),
         chunk_proofs: vec![
@@ -27,7 +28,7 @@ fn store_batch() -> StoreBatch {
             ProofBytes([3; 48]),
         ],
         slice_proofs: vec![
-            vec![vec![[4; 32]; 9], vec![]],
+            vec![vec![[4; 32]; 9], vec![[4; 32]]],
             vec![vec![[5; 32]], vec![[6; 32]]],
         ],
     }
@@ -44,6 +45,7 @@ fn slices() -> Slices {
 fn chunks() -> Chunks {
     let StoreBatch {
         batch_header,
+        disperser_signature: _,
         blob_headers,
         runs,
         chunk_proofs,
@@ -132,7 +134,14 @@ fn what_a_disperser_can_declare_wrongly() {
         refused(|m| m.blob_headers[0] = vec![0; 5000].into()),
         "header.length"
     );
-    assert_eq!(refused(|m| m.blob_headers.truncate(1)), "batch.blob_count");
+    assert_eq!(refused(|m| m.blob_headers.truncate(1)), "wire.count");
+    assert_eq!(
+        refused(|m| {
+            m.blob_headers.truncate(1);
+            m.slice_proofs.truncate(1);
+        }),
+        "batch.blob_count"
+    );
     assert_eq!(
         refused(|m| m.blob_headers[0] = m.blob_headers[1].clone()),
         "batch.row_count"
@@ -149,8 +158,15 @@ fn what_a_disperser_can_declare_wrongly() {
         }),
         "batch.mixed_versions"
     );
-    assert_eq!(refused(|m| m.runs.clear()), "runs.count");
-    assert_eq!(refused(|m| m.runs = vec![run(1, 1); 65]), "runs.count");
+    assert_eq!(refused(|m| m.runs.clear()), "wire.count");
+    assert_eq!(
+        refused(|m| {
+            m.runs.clear();
+            m.slice_proofs.iter_mut().for_each(|p| p.runs.clear());
+        }),
+        "runs.count"
+    );
+    assert_eq!(refused(|m| m.runs = vec![run(1, 1); 65]), "wire.limit");
     assert_eq!(refused(|m| m.runs[0].len = 0), "runs.empty");
     assert_eq!(refused(|m| m.runs.reverse()), "runs.order");
     assert_eq!(refused(|m| m.runs[1].start = u32::MAX), "runs.index");
@@ -227,7 +243,7 @@ fn what_an_operator_can_answer_wrongly() {
             blob_header: Bytes::new(),
             ..good_slices()
         })),
-        "header.abi"
+        "header.length"
     );
     let good_chunks = || match pb::Response::decode(&*Response::Chunks(chunks()).encode())
         .unwrap()
@@ -255,7 +271,7 @@ fn what_an_operator_can_answer_wrongly() {
             blob_headers: vec![],
             ..good_chunks()
         })),
-        "batch.blob_count"
+        "wire.count"
     );
 
     let pong = |software: String, versions| {
@@ -448,6 +464,7 @@ fn the_largest_legal_batch_fits_the_limits() {
     let runs = Runs::new(vec![(1, 15), (33, 15), (101, 17), (301, 17)]).unwrap();
     let batch = StoreBatch {
         batch_header: batch_header(&blob_headers),
+        disperser_signature: NetworkSignature([0; 64]),
         blob_headers,
         chunk_proofs: vec![ProofBytes([0; 48]); runs.count()],
         slice_proofs: vec![vec![vec![[0; 32]; 18]; 4]; 1024],
