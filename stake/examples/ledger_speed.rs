@@ -6,15 +6,17 @@
 use std::error::Error;
 use std::time::Instant;
 
+use alloy_primitives::B256;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
+use ashlar_proto::registration::OperatorStatement;
 use ashlar_proto::table::operator_id;
 use ashlar_proto::{Account, OperatorId};
 use ashlar_stake::ledger::log::Entry;
 use ashlar_stake::ledger::store::Store;
 use ashlar_stake::ledger::{
-    Action, Amount, Genesis, Params, QuorumConfig, QuorumStrategy, State, StrategyKind,
-    Transaction, Wad,
+    Action, Amount, DisperserTerms, Genesis, Params, QuorumConfig, QuorumStrategy, State,
+    StrategyKind, Transaction, Wad,
 };
 
 const OPERATORS: u64 = 1000;
@@ -33,6 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let admin = account(0xa, 0);
     let genesis = Genesis {
         network: "speed".into(),
+        salt: B256::repeat_byte(1),
+        head_key: admin,
         block: 1,
         admin,
         reward_updater: admin,
@@ -65,7 +69,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         veto_window: 0,
         slash_cap: Wad::ONE,
         ejector: admin,
-        dispersers: Vec::new(),
+        versions: vec![2],
+        dispersers: DisperserTerms {
+            token: admin,
+            min_bond: Amount::WAD,
+            max: 1024,
+        },
         custody: None,
     };
     send(&mut state, 1, admin, service)?;
@@ -103,12 +112,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         let key = SecretKey::from_ikm(&seed);
         let bls_public_key = key.public_key().to_bytes();
         let who = account(1, number);
+        let statement = OperatorStatement {
+            network: state.meta().id,
+            account: who,
+            network_key: NetworkKey::from_seed(seed).public(),
+            address: format!("node-{number}.example:7000"),
+            sequence: 0,
+        };
         operators.push(operator_id(&bls_public_key));
         let register = Action::RegisterOperator {
             bls_public_key,
             proof_of_possession: key.prove_possession().to_bytes(),
-            network_key: NetworkKey::from_seed(seed).public(),
-            address: format!("node-{number}.example:7000"),
+            network_key: statement.network_key,
+            statement: statement.sign(&key),
+            address: statement.address,
             allocation_delay: 0,
         };
         send(&mut state, 1, who, register)?;

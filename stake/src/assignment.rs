@@ -147,7 +147,14 @@ fn share(stake: Stake, shared: u32, total: Stake) -> u32 {
     let product = U512::from(stake) * U512::from(shared);
     // A stake is part of the total: the quotient is at most `shared`, and the total is not zero.
     let share = product.div_ceil(U512::from(total));
-    u32::try_from(share).unwrap_or(shared).min(shared)
+    #[expect(
+        clippy::expect_used,
+        reason = "the total is a sum that this stake is part of"
+    )]
+    u32::try_from(share)
+        .ok()
+        .filter(|share| *share <= shared)
+        .expect("a share is no more than the whole")
 }
 
 /// The indices of each operator in one quorum: `shares[i]` of them, none given twice, as many as possible from `held[i]`.

@@ -6,7 +6,7 @@ use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::identity::IdentityError;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::table::EntryError;
-use ashlar_proto::{OperatorId, QuorumId, TableRoot};
+use ashlar_proto::{Domain, OperatorId, QuorumId, TableRoot};
 use thiserror::Error;
 
 /// Why a set of operators and dispersers is no table.
@@ -180,6 +180,36 @@ impl Coded for AssignmentError {
     }
 }
 
+fn kept(proof: &Option<PathBuf>) -> String {
+    proof.as_ref().map_or_else(String::new, |path| {
+        format!(
+            "; both heads are in {}: settle with whoever runs them, and move the file away",
+            path.display()
+        )
+    })
+}
+
+/// Two heads of one block with different roots: whoever signed them told two stories, and neither is believed any more.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{one} vouched for the table {one_root} of block {block}, {other} for {other_root}: at least one of them is lying, and nothing is signed by either{}",
+    kept(proof)
+)]
+pub struct Contradiction {
+    /// The block.
+    pub block: u64,
+    /// Who told the first one.
+    pub one: String,
+    /// Its root.
+    pub one_root: TableRoot,
+    /// Who told the other one; the same, if it told both.
+    pub other: String,
+    /// Its root.
+    pub other_root: TableRoot,
+    /// Where both signed heads were written down.
+    pub proof: Option<PathBuf>,
+}
+
 /// Why a stake source has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum StakeError {
@@ -220,6 +250,30 @@ pub enum StakeError {
     NoTables {
         /// The file.
         path: PathBuf,
+    },
+    /// No name of a network, or one that is too long.
+    #[error(
+        "the operator table file {path}: the network's name has {got} bytes, expected 1 to {max}"
+    )]
+    NetworkName {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        got: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The file changed its network or service: nothing that was signed under the old one counts in the new one.
+    #[error(
+        "the operator table file {path} is of domain {got} now, it was of {expected}; stop, and start with the other file"
+    )]
+    OtherDomain {
+        /// The file.
+        path: PathBuf,
+        /// As the file says now.
+        got: Domain,
+        /// As it said when it was opened.
+        expected: Domain,
     },
     /// Two tables of one block.
     #[error("the operator table file {path} has two tables of block {block}")]
@@ -283,6 +337,22 @@ pub enum StakeError {
         /// Why.
         source: Box<crate::ledger::TableQueryError>,
     },
+    /// Two heads of one block with different roots.
+    #[error(transparent)]
+    Contradiction(Box<Contradiction>),
+    /// Where the tables come from is not described as it should be.
+    #[error(transparent)]
+    Source(#[from] crate::SourceError),
+    /// What this process remembers of a source cannot be used.
+    #[error("what is remembered of the ledger in {}: {reason}", path.display())]
+    Memory {
+        /// The file or folder.
+        path: PathBuf,
+        /// What went wrong, stable and dotted.
+        code: &'static str,
+        /// What went wrong, for people.
+        reason: String,
+    },
     /// A source somewhere else does not answer, or answers with what cannot be used.
     #[error("the ledger at {url}: {reason}")]
     Remote {
@@ -302,13 +372,17 @@ impl Coded for StakeError {
             Self::TooLarge { .. } => "stake.too_large",
             Self::Malformed { .. } => "stake.malformed",
             Self::NoTables { .. } => "stake.no_tables",
+            Self::NetworkName { .. } => "stake.network_name",
+            Self::OtherDomain { .. } => "stake.other_domain",
             Self::DuplicateBlock { .. } => "stake.duplicate_block",
             Self::Table { source, .. } => source.code(),
             Self::OperatorId { .. } => "table.operator_id",
             Self::Rewritten { .. } => "stake.rewritten",
             Self::UnknownBlock { .. } => "stake.unknown_block",
             Self::Ledger { source, .. } => source.code(),
-            Self::Remote { code, .. } => code,
+            Self::Source(error) => error.code(),
+            Self::Contradiction(_) => "head.contradiction",
+            Self::Memory { code, .. } | Self::Remote { code, .. } => code,
         }
     }
 
@@ -316,7 +390,8 @@ impl Coded for StakeError {
         match self {
             Self::UnknownBlock { .. } => Blame::Caller,
             Self::Ledger { source, .. } => source.blame(),
-            Self::Remote { .. } => Blame::Peer,
+            Self::Source(error) => error.blame(),
+            Self::Contradiction(_) | Self::Remote { .. } => Blame::Peer,
             _ => Blame::Us,
         }
     }

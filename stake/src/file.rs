@@ -11,7 +11,7 @@ use std::path::Path;
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::table::{DisperserEntry, OperatorEntry, TableView, operator_id};
-use ashlar_proto::{Account, OperatorId, QuorumId, Stake};
+use ashlar_proto::{Account, Domain, Network, OperatorId, QuorumId, Stake};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,6 +22,9 @@ use crate::{OperatorTable, PossessionCache, Registration, StakeError};
 
 /// Largest file read: 16 MiB, which is some 15,000 operators. A table in memory takes about as much.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Longest name of a network, in bytes.
+const MAX_NETWORK_NAME: usize = 64;
 
 /// How the file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +57,14 @@ impl FileFormat {
 ///
 /// A file that follows the network keeps old tables for as long as batches of their blocks are stored, and never changes
 /// them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableFile {
+    /// Name of the network, 1 to 64 bytes: what is signed by these tables counts under this name and no other.
+    pub network: String,
+    /// Which of the network's services the tables are of.
+    #[serde(default)]
+    pub service: u64,
     /// The tables, in any order, no block twice.
     pub tables: Vec<TableRecord>,
 }
@@ -257,7 +265,12 @@ impl TableRecord {
     }
 
     /// Builds the table; `path` is for errors.
-    fn build(&self, path: &Path, cache: &mut PossessionCache) -> Result<OperatorTable, StakeError> {
+    fn build(
+        &self,
+        domain: Domain,
+        path: &Path,
+        cache: &mut PossessionCache,
+    ) -> Result<OperatorTable, StakeError> {
         for record in &self.operators {
             let expected = operator_id(&record.bls_public_key);
             if let Some(got) = record.operator_id.filter(|got| *got != expected) {
@@ -283,13 +296,12 @@ impl TableRecord {
                 account: record.account,
             })
             .collect();
-        OperatorTable::register_cached(self.block, registrations, dispersers, cache).map_err(
-            |source| StakeError::Table {
+        OperatorTable::register_cached(domain, self.block, registrations, dispersers, cache)
+            .map_err(|source| StakeError::Table {
                 path: path.into(),
                 block: self.block,
                 source: Box::new(source),
-            },
-        )
+            })
     }
 }
 
@@ -370,11 +382,27 @@ impl TableFile {
         write_atomically(path, text.as_bytes()).map_err(|error| io_error("write", path, &error))
     }
 
+    /// The service that the tables are of: `file` is the kind of the network, its name the anchor. `path` is for errors only.
+    ///
+    /// # Errors
+    ///
+    /// [`StakeError::NetworkName`].
+    pub fn domain(&self, path: &Path) -> Result<Domain, StakeError> {
+        if self.network.is_empty() || self.network.len() > MAX_NETWORK_NAME {
+            return Err(StakeError::NetworkName {
+                path: path.into(),
+                got: self.network.len(),
+                max: MAX_NETWORK_NAME,
+            });
+        }
+        Ok(Network::file(&self.network).domain(self.service))
+    }
+
     /// Builds the tables, by rising block. Every proof of possession is checked. `path` is for errors only.
     ///
     /// # Errors
     ///
-    /// [`StakeError::NoTables`], [`StakeError::DuplicateBlock`], or what is wrong with the first bad table.
+    /// [`StakeError::NetworkName`], [`StakeError::NoTables`], [`StakeError::DuplicateBlock`], or what is wrong with the first bad table.
     pub fn tables(&self, path: &Path) -> Result<Vec<OperatorTable>, StakeError> {
         self.tables_cached(path, &mut PossessionCache::default())
     }
@@ -384,6 +412,7 @@ impl TableFile {
         path: &Path,
         cache: &mut PossessionCache,
     ) -> Result<Vec<OperatorTable>, StakeError> {
+        let domain = self.domain(path)?;
         if self.tables.is_empty() {
             return Err(StakeError::NoTables { path: path.into() });
         }
@@ -402,7 +431,7 @@ impl TableFile {
         let mut tables = self
             .tables
             .iter()
-            .map(|record| record.build(path, cache))
+            .map(|record| record.build(domain, path, cache))
             .collect::<Result<Vec<_>, _>>()?;
         tables.sort_by_key(OperatorTable::reference_block);
         Ok(tables)

@@ -21,38 +21,45 @@
 //! | vaults | shares minted, tokens paid | shares burnt for tokens, losses |
 
 mod action;
+mod admin;
 mod amount;
 mod book;
 mod custody;
+mod dispersers;
 pub mod distribution;
 mod event;
-mod execute;
+mod genesis;
+mod heads;
 pub mod log;
 mod operators;
 mod params;
 mod refusal;
 mod rewards;
 mod services;
+mod signed;
 mod source;
 mod stake;
 mod state;
 pub mod store;
+mod typed_data;
 mod types;
 mod vaults;
 mod views;
 mod weights;
 
-pub use action::{Action, Transaction};
+pub use action::{Action, Transaction, sol};
 pub use amount::{Amount, AmountError, WAD, Wad};
 pub use custody::{
     MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE, MAX_CHALLENGES, MAX_CHALLENGES_PER_OPERATOR,
 };
+pub use dispersers::MAX_DISPERSERS;
 pub use event::Event;
+pub use genesis::{Genesis, Meta};
 pub use operators::{DEFAULT_SPLIT_BPS, MAX_ALLOCATION_DELAY, MAX_MEMBERSHIPS};
 pub use params::{Params, Timing};
 pub use refusal::Refusal;
 pub use services::{
-    MAX_CONDITIONS, MAX_DISPERSERS, MAX_MULTIPLIER, MAX_NAME, MAX_QUORUM_STRATEGIES, MAX_REASON,
+    MAX_CONDITIONS, MAX_MULTIPLIER, MAX_NAME, MAX_QUORUM_STRATEGIES, MAX_REASON, MAX_VERSIONS,
 };
 pub use source::{LedgerStakeSource, SharedState};
 pub use stake::{MAX_STRATEGIES, MAX_WITHDRAWALS, VIRTUAL_OFFSET, max_shares, validator_balance};

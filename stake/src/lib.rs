@@ -21,14 +21,18 @@ mod table;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
+mod trusted;
 
 pub use assignment::Assignment;
-pub use error::{AssignmentError, StakeError, TableError};
+pub use error::{AssignmentError, Contradiction, StakeError, TableError};
 pub use file::{
     DisperserRecord, FileFormat, FileStakeSource, MAX_FILE_BYTES, OperatorRecord, Stakes,
     TableFile, TableRecord,
 };
-pub use location::{LocationError, TableLocation};
+pub use location::{
+    LocationError, MAX_SOURCES, SourceError, TableLocation, TableOrigin, TableSource,
+};
 pub use registration::{PossessionCache, Registration};
 pub use source::{StakeEvent, StakeEventKind, StakeSource};
 pub use table::OperatorTable;
+pub use trusted::trusted_table;

@@ -1,4 +1,8 @@
 //! An operator's entry together with the proof that it holds its BLS key.
+//!
+//! The proof names no network and permits nothing: whoever sees a table can copy it. That is enough where somebody vouches for the table
+//! anyhow, a file on one's own disk or a head that its source signed: it shows that nobody chose its key to cancel the others'. Who wants to
+//! *get into* a table of a ledger signs an [`OperatorStatement`](ashlar_proto::registration::OperatorStatement) besides.
 
 use std::collections::HashSet;
 
@@ -9,7 +13,7 @@ use ashlar_proto::{QuorumId, Stake};
 
 use crate::TableError;
 
-/// What an operator hands in to be put on a table.
+/// An operator on a table, as whoever makes the table has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// The entry.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ashlar_proto::TableRoot;
+use ashlar_proto::{Domain, TableRoot};
 
 use crate::{OperatorTable, StakeError};
 
@@ -10,6 +10,9 @@ use crate::{OperatorTable, StakeError};
 ///
 /// The table of a block never changes once it was given out: certificates are checked against it.
 pub trait StakeSource: Send + Sync {
+    /// The service whose tables these are. It never changes.
+    fn domain(&self) -> Domain;
+
     /// The newest block that has a table; new batches refer to it.
     ///
     /// # Errors
@@ -39,6 +42,13 @@ pub trait StakeSource: Send + Sync {
     /// The reason why the newest state could not be taken over.
     fn health(&self) -> Result<(), StakeError> {
         Ok(())
+    }
+
+    /// Block time of the newest signed head that this source has seen, in milliseconds since 1970; `None` if nobody vouches
+    /// for the time here, as with a table file. Data expires by it ([`ashlar_proto::time`]): where there are heads, the
+    /// newest must not be older than [`MAX_DISAGREEMENT`](ashlar_proto::time::MAX_DISAGREEMENT), or expiry waits for it.
+    fn head_time_ms(&self) -> Option<u64> {
+        None
     }
 }
 

@@ -9,14 +9,14 @@ use ashlar_crypto::merkle::MerkleTree;
 use ashlar_proto::table::{
     DisperserEntry, OperatorEntry, TableHeader, TableView, dispersers_tree, operators_tree,
 };
-use ashlar_proto::{MAX_TABLE_OPERATORS, OperatorId, QuorumId, Stake, TableRoot};
+use ashlar_proto::{Domain, MAX_TABLE_OPERATORS, OperatorId, QuorumId, Stake, TableRoot};
 
 use crate::{PossessionCache, Registration, TableError};
 
 /// Most operators in one table, over all quorums: what a certificate's bitmap has room for.
 const MAX_OPERATORS: usize = MAX_TABLE_OPERATORS as usize;
 
-/// The operators and dispersers at one reference block: sorted by id, keys decoded, with the trees behind the root.
+/// The operators and dispersers of a service at one reference block: sorted by id, keys decoded, with the trees behind the root.
 ///
 /// About 700 bytes an operator. Made once a block and shared.
 #[derive(Clone, Debug)]
@@ -43,11 +43,13 @@ impl OperatorTable {
     ///
     /// [`TableError`] names the operator or disperser that breaks a rule.
     pub fn new(
+        domain: Domain,
         reference_block: u64,
         operators: Vec<OperatorEntry>,
         dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
         Self::build(
+            domain,
             reference_block,
             operators
                 .into_iter()
@@ -65,11 +67,13 @@ impl OperatorTable {
     /// [`TableError`] names the operator or disperser that breaks a rule. A key
     /// that is not its entry's is not used, the entry's is decoded.
     pub(crate) fn from_proven(
+        domain: Domain,
         reference_block: u64,
         operators: Vec<(OperatorEntry, PublicKey, SignatureBytes)>,
         dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
         Self::build(
+            domain,
             reference_block,
             operators
                 .into_iter()
@@ -85,11 +89,13 @@ impl OperatorTable {
     ///
     /// [`TableError`] names the operator or disperser that breaks a rule.
     pub fn register(
+        domain: Domain,
         reference_block: u64,
         registrations: Vec<Registration>,
         dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
         Self::register_cached(
+            domain,
             reference_block,
             registrations,
             dispersers,
@@ -103,6 +109,7 @@ impl OperatorTable {
     ///
     /// [`TableError`] names the operator or disperser that breaks a rule.
     pub fn register_cached(
+        domain: Domain,
         reference_block: u64,
         registrations: Vec<Registration>,
         dispersers: Vec<DisperserEntry>,
@@ -116,10 +123,11 @@ impl OperatorTable {
             .into_iter()
             .map(|r| (r.entry, None, Some(r.proof_of_possession)))
             .collect();
-        Self::build(reference_block, operators, dispersers)
+        Self::build(domain, reference_block, operators, dispersers)
     }
 
     fn build(
+        domain: Domain,
         reference_block: u64,
         mut entries: Vec<(OperatorEntry, Option<PublicKey>, Option<SignatureBytes>)>,
         mut dispersers: Vec<DisperserEntry>,
@@ -142,6 +150,7 @@ impl OperatorTable {
             aggregate_public_keys(&public_keys).ok_or(TableError::NoAggregateKey)?;
         let tree = operators_tree(&operators);
         let header = TableHeader {
+            domain,
             reference_block,
             operators: operators.len() as u32, // at most MAX_OPERATORS
             operators_root: tree.root(),
@@ -161,6 +170,11 @@ impl OperatorTable {
             by_network_key,
             dispersers,
         })
+    }
+
+    /// The service whose operators these are.
+    pub fn domain(&self) -> Domain {
+        self.header.domain
     }
 
     /// The block at which this is the state.
@@ -301,9 +315,9 @@ fn index_operators(
         }
         previous = Some(operator);
         if let Some(other) = by_network_key.insert(entry.network_key, index as u32) {
-            let first = operators
-                .get(other as usize)
-                .map_or(operator, |entry| entry.operator_id);
+            #[expect(clippy::expect_used, reason = "the index of an earlier operator")]
+            let first = operators.get(other as usize).expect("it was looked at");
+            let first = first.operator_id;
             return Err(TableError::DuplicateNetworkKey {
                 first,
                 second: operator,

@@ -5,9 +5,12 @@ use std::sync::OnceLock;
 use ashlar_crypto::bls::{PublicKeyBytes, SecretKey};
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_proto::table::{DisperserEntry, OperatorEntry, operator_id};
-use ashlar_proto::{Account, QuorumId, Stake};
+use ashlar_proto::{Account, Domain, QuorumId, Stake};
 
 use crate::{OperatorTable, Registration};
+
+/// The service of all tables of these tests.
+pub(crate) const DOMAIN: Domain = Domain([0xd0; 32]);
 
 /// As many operators as the largest protocol version allows, and one more.
 const KEYS: usize = 1025;
@@ -22,8 +25,12 @@ pub(crate) fn bls_key(index: usize) -> SecretKey {
     SecretKey::from_ikm(&ikm(index))
 }
 
+pub(crate) fn network_secret(index: usize) -> NetworkKey {
+    NetworkKey::from_seed(ikm(index))
+}
+
 pub(crate) fn network_key(index: usize) -> NetworkPublicKey {
-    NetworkKey::from_seed(ikm(index)).public()
+    network_secret(index).public()
 }
 
 /// The public keys, by rising operator id, so that an entry's number is its index in a table of the first ones.
@@ -65,7 +72,7 @@ pub(crate) fn table_of(stakes: &[Stake]) -> OperatorTable {
         .enumerate()
         .map(|(index, &stake)| entry(index, &[(0, stake)]))
         .collect();
-    OperatorTable::new(1, entries, Vec::new()).unwrap()
+    OperatorTable::new(DOMAIN, 1, entries, Vec::new()).unwrap()
 }
 
 pub(crate) fn disperser(id: u32) -> DisperserEntry {

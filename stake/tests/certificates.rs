@@ -9,11 +9,14 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, CertificatePolicy, Stake,
-    TableView, operator_id, verify_certificate, verify_portable,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, CertificatePolicy, Domain,
+    MaxAge, RequiredQuorums, Stake, TableView, TrustedTable, operator_id, verify_certificate,
+    verify_portable,
 };
 use ashlar_stake::{OperatorTable, Registration};
 use proptest::prelude::*;
+
+const DOMAIN: Domain = Domain([0xd0; 32]);
 
 fn key(n: u8) -> SecretKey {
     SecretKey::from_ikm(&[n; 32])
@@ -33,7 +36,7 @@ fn table() -> &'static OperatorTable {
                 )
             })
             .collect();
-        OperatorTable::register(7, registrations, Vec::new()).unwrap()
+        OperatorTable::register(DOMAIN, 7, registrations, Vec::new()).unwrap()
     })
 }
 
@@ -54,6 +57,8 @@ fn certificates() -> [Certificate; 2] {
         .collect();
     let keys: Vec<_> = blobs.iter().map(BlobHeader::blob_key).collect();
     let batch_header = BatchHeader {
+        domain: DOMAIN,
+        table_root: table().root(),
         version: 1,
         batch_root: batch_tree(&keys).root(),
         blobs: 3,
@@ -75,7 +80,6 @@ fn certificates() -> [Certificate; 2] {
         blob_index: 1,
         blob_path: batch_tree(&keys).path(1).unwrap(),
         batch_header,
-        table_root: table().root(),
         attestation: Attestation::Compact {
             signers: Bitmap::from_indices(5, signers).unwrap(),
         },
@@ -90,10 +94,15 @@ fn passes(bytes: &[u8]) -> [bool; 2] {
     let Ok(certificate) = Certificate::from_bytes(bytes) else {
         return [false; 2];
     };
-    let policy = CertificatePolicy::requiring([0]);
+    let policy = CertificatePolicy::new(
+        table().domain(),
+        RequiredQuorums::all([0]),
+        MaxAge::Unbounded,
+    );
+    let trusted = TrustedTable::trust_on_my_own_word(table());
     [
-        verify_certificate(&certificate, table(), &policy).is_ok(),
-        verify_portable(&certificate, &table().root(), &policy).is_ok(),
+        verify_certificate(&certificate, &trusted, &policy).is_ok(),
+        verify_portable(&certificate, &trusted.trusted_root(), &policy).is_ok(),
     ]
 }
 

@@ -1,24 +1,30 @@
 //! A signed batch that nobody may sign.
 
+use std::sync::Arc;
+
 use ashlar_crypto::hash::Hash;
 use ashlar_crypto::merkle::{leaf_hash, verify_path};
-use ashlar_proto::{BlobHeader, OperatorId};
+use ashlar_proto::{BlobHeader, OperatorId, TableView, version};
 
 use super::codec::{Input, put_blob_header, put_path};
-use super::{Chain, EvidenceDecodeError, EvidenceError, SignedBatch, key_at};
+use super::{Chain, EvidenceDecodeError, EvidenceError, SignedBatch, operator_key, table_at};
+use crate::OperatorTable;
 
 /// Which rule the batch breaks. A node checks each of them before it signs.
+///
+/// What the ledger recorded at the reference block decides, once the batch names the very table that it recorded there: an operator
+/// acted on the table that it signed for. Another table is a breach of its own, unless the source of tables signed that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Breach {
-    /// The header is not valid in itself: a version that is unknown to whoever checks, no blob, more blobs than rows, or more
-    /// rows than any configuration allows.
+    /// The header breaks a rule: its version is none that the service had recorded at the reference block, or it has no
+    /// blob, more blobs than rows, or more rows than its version allows.
     Header,
-    /// It refers to a block that does not exist yet. Only provable until that block is there.
-    FutureReference,
+    /// Its table root is not the one that the ledger recorded at its reference block.
+    Table,
     /// Its disperser is not registered at its reference block.
     UnknownDisperser,
-    /// One of its blobs is not valid in itself, is of another version, or has more rows than the whole batch.
+    /// One of its blobs is of another version, not valid in itself, or has more rows than the whole batch.
     Blob(BlobInBatch),
     /// The operator has no stake in any quorum of this blob, so nothing of the batch is assigned to it.
     Unassigned(BlobInBatch),
@@ -40,8 +46,6 @@ pub struct BlobInBatch {
 pub struct BadAttestation {
     /// The accused.
     pub operator: OperatorId,
-    /// A block at which the accused was an operator; the batch's own reference block need not exist.
-    pub table_block: u64,
     /// What it signed.
     pub batch: SignedBatch,
     /// What is wrong with it.
@@ -52,7 +56,7 @@ impl BadAttestation {
     /// Gives the subject: the batch.
     pub(super) fn check(&self, chain: &impl Chain) -> Result<Vec<u8>, EvidenceError> {
         self.check_breach(chain)?;
-        let key = key_at(chain, self.operator, self.table_block)?;
+        let key = operator_key(chain, self.operator)?;
         self.batch.verify(&key, "batch")?;
         Ok(self.batch.header.digest().0.to_vec())
     }
@@ -61,43 +65,44 @@ impl BadAttestation {
         let batch = &self.batch.header;
         let kept = |rule| Err(EvidenceError::NotBroken { rule });
         match &self.breach {
-            Breach::Header => match batch.validate() {
-                Err(_) => Ok(()),
-                Ok(()) => kept("a batch header is valid in itself"),
-            },
-            Breach::FutureReference => {
-                if batch.reference_block > chain.head() {
-                    return Ok(());
+            Breach::Header => {
+                self.table(chain)?;
+                if chain.uses_version(batch.reference_block, batch.version) {
+                    known(batch.version)?;
+                    if batch.validate().is_ok() {
+                        return kept("a batch header is valid in itself");
+                    }
                 }
-                kept("the reference block exists")
+                Ok(())
             }
+            Breach::Table => match self.table(chain) {
+                Ok(_) => kept("the table root is that of the reference block"),
+                Err(EvidenceError::OtherTable { .. }) => Ok(()),
+                Err(error) => Err(error),
+            },
             Breach::UnknownDisperser => {
-                let block = batch.reference_block;
-                let table = chain
-                    .table_at(block)
-                    .ok_or(EvidenceError::NoTable { block })?;
-                match table.disperser(batch.disperser_id) {
-                    None => Ok(()),
-                    Some(_) => kept("the disperser is registered at the reference block"),
+                if self.table(chain)?.disperser(batch.disperser_id).is_some() {
+                    return kept("the disperser is registered at the reference block");
                 }
+                Ok(())
             }
             Breach::Blob(blob) => {
                 self.check_path(blob)?;
                 let header = &blob.header;
-                if header.validate().is_err()
-                    || header.version != batch.version
-                    || header.rows > batch.rows
-                {
+                if header.version != batch.version || header.rows > batch.rows {
                     return Ok(());
                 }
-                kept("a blob is valid, of the batch's version, and within the batch's rows")
+                known(header.version)?;
+                if header.validate().is_ok() {
+                    return kept(
+                        "a blob is valid, of the batch's version, and within the batch's rows",
+                    );
+                }
+                Ok(())
             }
             Breach::Unassigned(blob) => {
                 self.check_path(blob)?;
-                let block = batch.reference_block;
-                let table = chain
-                    .table_at(block)
-                    .ok_or(EvidenceError::NoTable { block })?;
+                let table = self.table(chain)?;
                 let entry = table
                     .find(&self.operator)
                     .and_then(|index| table.operators().get(index as usize));
@@ -115,6 +120,28 @@ impl BadAttestation {
         }
     }
 
+    /// The recorded table of the reference block, if it is the one that was signed for.
+    fn table(&self, chain: &impl Chain) -> Result<Arc<OperatorTable>, EvidenceError> {
+        let batch = &self.batch.header;
+        let (block, signed) = (batch.reference_block, batch.table_root);
+        let table = table_at(chain, block)?;
+        let recorded = table.root();
+        if recorded == signed {
+            return Ok(table);
+        }
+        if chain.source_signed(block, &signed) {
+            return Err(EvidenceError::SourceSigned {
+                block,
+                root: signed,
+            });
+        }
+        Err(EvidenceError::OtherTable {
+            block,
+            signed,
+            recorded,
+        })
+    }
+
     fn check_path(&self, blob: &BlobInBatch) -> Result<(), EvidenceError> {
         let batch = &self.batch.header;
         verify_path(
@@ -129,11 +156,10 @@ impl BadAttestation {
 
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.extend(self.operator.0);
-        out.extend(self.table_block.to_be_bytes());
         self.batch.put(out);
         let (number, blob) = match &self.breach {
             Breach::Header => (0, None),
-            Breach::FutureReference => (1, None),
+            Breach::Table => (1, None),
             Breach::UnknownDisperser => (2, None),
             Breach::Blob(blob) => (3, Some(blob)),
             Breach::Unassigned(blob) => (4, Some(blob)),
@@ -156,11 +182,10 @@ impl BadAttestation {
         };
         Ok(Self {
             operator: OperatorId(input.array("operator")?),
-            table_block: input.u64("table block")?,
             batch: SignedBatch::take(input)?,
             breach: match input.u8("breach")? {
                 0 => Breach::Header,
-                1 => Breach::FutureReference,
+                1 => Breach::Table,
                 2 => Breach::UnknownDisperser,
                 3 => Breach::Blob(blob(input)?),
                 4 => Breach::Unassigned(blob(input)?),
@@ -173,6 +198,13 @@ impl BadAttestation {
             },
         })
     }
+}
+
+/// Whoever does not know a version cannot say that its rules are broken.
+fn known(number: u16) -> Result<(), EvidenceError> {
+    version(number)
+        .map(drop)
+        .map_err(|_| EvidenceError::UnknownVersion { version: number })
 }
 
 #[cfg(test)]

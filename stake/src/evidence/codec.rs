@@ -2,7 +2,7 @@
 
 use ashlar_crypto::hash::Hash;
 use ashlar_crypto::payload::Encoding;
-use ashlar_proto::{Account, BatchHeader, BlobHeader, MAX_QUORUMS};
+use ashlar_proto::{Account, BatchHeader, BlobHeader, Domain, MAX_QUORUMS, TableRoot};
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 use super::EvidenceDecodeError as Error;
@@ -18,6 +18,8 @@ pub(crate) fn put_path(out: &mut Vec<u8>, path: &[Hash]) {
 
 /// Any header: that it breaks a rule may be the point.
 pub(crate) fn put_batch_header(out: &mut Vec<u8>, header: &BatchHeader) {
+    out.extend(header.domain.0);
+    out.extend(header.table_root.0);
     out.extend(header.version.to_be_bytes());
     out.extend(header.batch_root);
     out.extend(header.blobs.to_be_bytes());
@@ -110,6 +112,8 @@ impl<'a> Input<'a> {
     pub(crate) fn batch_header(&mut self) -> Result<BatchHeader, Error> {
         const FIELD: &str = "batch header";
         Ok(BatchHeader {
+            domain: Domain(self.array(FIELD)?),
+            table_root: TableRoot(self.array(FIELD)?),
             version: self.u16(FIELD)?,
             batch_root: self.array(FIELD)?,
             blobs: self.u32(FIELD)?,

@@ -4,16 +4,16 @@ use std::fmt;
 
 use alloy_primitives::U256;
 use ashlar_crypto::hash::{Hash, sha256};
+use ashlar_crypto::kzg::{extended_point, verify_at};
 use ashlar_crypto::merkle::{leaf_hash, verify_path};
-use ashlar_crypto::{CommitmentBytes, ProofBytes, Setup};
+use ashlar_crypto::{Commitment, CommitmentBytes, ELEMENTS_PER_ROW, ProofBytes, Setup};
 use ashlar_proto::params::ProtocolVersion;
 use ashlar_proto::{
-    Account, BatchDigest, BlobHeader, BlobKey, Certificate, CertificatePolicy, OperatorId, Stake,
-    verify_certificate,
+    Account, BatchDigest, BlobHeader, BlobKey, Certificate, CertificatePolicy, MaxAge, OperatorId,
+    RequiredQuorums, Stake, TrustedTable, verify_certificate,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::answer::Opened;
 use super::codec::{self, Input, put_path};
 use super::{CustodyError, EvidenceDecodeError};
 use crate::{Assignment, OperatorTable};
@@ -51,21 +51,31 @@ pub struct Duty {
 }
 
 impl Duty {
-    /// Checks a certificate (compact or portable) with the table of its reference block, and that this operator signed
+    /// Checks a certificate (compact or portable) with the table of its reference block, of the same domain, and that this operator signed
     /// and was assigned something.
     ///
     /// # Errors
-    /// [`CustodyError::Certificate`], [`CustodyError::NotOnTable`], [`CustodyError::DidNotSign`],
+    /// [`CustodyError::OtherDomain`], [`CustodyError::Certificate`], [`CustodyError::NotOnTable`], [`CustodyError::DidNotSign`],
     /// [`CustodyError::Assignment`] or [`CustodyError::NoChunks`].
     pub fn prove(
         certificate: &Certificate,
         table: &OperatorTable,
         operator: &OperatorId,
     ) -> Result<Self, CustodyError> {
-        // What quorums a reader asks for is its own matter; who signed for any of them owes the data.
-        let policy = CertificatePolicy::requiring([]);
-        let verified =
-            verify_certificate(certificate, table, &policy).map_err(CustodyError::Certificate)?;
+        let (got, expected) = (certificate.batch_header.domain, table.domain());
+        if got != expected {
+            return Err(CustodyError::OtherDomain { got, expected });
+        }
+        // What quorums a reader asks for is its own matter; who signed for any of them owes the data. For how long is
+        // decided where the challenge is. The caller vouches for the table.
+        let policy = CertificatePolicy::new(
+            table.domain(),
+            RequiredQuorums::ChosenBySubmitter,
+            MaxAge::Unbounded,
+        );
+        let trusted = TrustedTable::trust_on_my_own_word(table);
+        let verified = verify_certificate(certificate, &trusted, &policy)
+            .map_err(CustodyError::Certificate)?;
         let operator = *operator;
         let index = table
             .find(&operator)
@@ -155,15 +165,18 @@ impl Duty {
         let digest = sha256(&[POSITION_TAG, seed, &self.blob_key.0, &self.operator.0]);
         let cell = self.version.code.cell_len() as u64;
         let of_row = self.chunks.len() as u64 * cell;
-        // At least one row of at least one cell, so never zero; far below 2^64.
-        let count = U256::from(of_row.saturating_mul(u64::from(self.blob.rows)).max(1));
-        let at = (U256::from_be_bytes(digest) % count).to::<u64>();
-        let (row, within) = (at / of_row.max(1), at % of_row.max(1));
-        let chunk = self
+        // Far below 2^64. Not zero: a duty has a chunk, a blob of a certificate has a row, a code's cell has an element.
+        let count = of_row * u64::from(self.blob.rows);
+        let at = (U256::from_be_bytes(digest) % U256::from(count)).to::<u64>();
+        let (row, within) = (at / of_row, at % of_row);
+        #[expect(
+            clippy::expect_used,
+            reason = "within is below the number of chunks times the length of a cell"
+        )]
+        let chunk = *self
             .chunks
             .get((within / cell) as usize)
-            .copied()
-            .unwrap_or(0);
+            .expect("one of the chunks");
         Position {
             row: row as u32,
             element: (u64::from(chunk) * cell + within % cell) as u32,
@@ -171,8 +184,8 @@ impl Duty {
     }
 }
 
-fn chunk_of(version: &ProtocolVersion, element: u32) -> u32 {
-    element / (version.code.cell_len() as u32).max(1)
+pub(super) fn chunk_of(version: &ProtocolVersion, element: u32) -> u32 {
+    element / version.code.cell_len() as u32
 }
 
 /// A challenge's name: `H("ashlar/challenge/1" | bytes)`.
@@ -321,14 +334,18 @@ impl CustodyAnswer {
     /// Checks it for an element of a blob.
     ///
     /// # Errors
-    /// [`CustodyError::Opening`], [`CustodyError::SliceLength`] or [`CustodyError::SlicePath`].
+    /// [`CustodyError::BlobHeader`]; of an opening [`CustodyError::Element`], [`CustodyError::CommitmentPath`], [`CustodyError::Commitment`] or
+    /// [`CustodyError::Opening`]; of a slice [`CustodyError::SliceLength`] or [`CustodyError::SlicePath`].
     pub fn check(
         &self,
         setup: &Setup,
         blob: &BlobHeader,
         position: Position,
     ) -> Result<(), CustodyError> {
-        let bad_header = |source| CustodyError::Opening(super::EvidenceError::BlobHeader(source));
+        // The number of rows is the number of leaves, so a header whose rows are not those of its payload proves nothing.
+        blob.validate().map_err(CustodyError::BlobHeader)?;
+        let version = blob.protocol().map_err(CustodyError::BlobHeader)?;
+        let code = version.code;
         match self {
             Self::Opening {
                 commitment,
@@ -336,27 +353,31 @@ impl CustodyAnswer {
                 y,
                 proof,
             } => {
-                let opened = Opened {
-                    commitment: *commitment,
+                let z = extended_point(code, position.element).ok_or(CustodyError::Element {
+                    got: position.element,
+                    elements: code.blowup().saturating_mul(ELEMENTS_PER_ROW as u32),
+                })?;
+                verify_path(
+                    &blob.commitments_root,
+                    u64::from(blob.rows),
+                    u64::from(position.row),
+                    leaf_hash(&commitment.0),
                     path,
-                    y,
-                    proof,
-                };
-                let Position { row, element } = position;
-                opened
-                    .check(setup, blob, row, element)
-                    .map_err(CustodyError::Opening)
+                )
+                .map_err(CustodyError::CommitmentPath)?;
+                let commitment =
+                    Commitment::try_from(*commitment).map_err(CustodyError::Commitment)?;
+                verify_at(setup, &commitment, &z, y, proof).map_err(CustodyError::Opening)
             }
             Self::Slice { bytes, path } => {
-                let expected = blob.slice_bytes().map_err(bad_header)?;
+                let expected = blob.slice_bytes().map_err(CustodyError::BlobHeader)?;
                 if bytes.len() != expected {
                     let got = bytes.len();
                     return Err(CustodyError::SliceLength { got, expected });
                 }
-                let version = blob.protocol().map_err(bad_header)?;
                 verify_path(
                     &blob.chunk_root,
-                    u64::from(version.code.chunks()),
+                    u64::from(code.chunks()),
                     u64::from(chunk_of(version, position.element)),
                     leaf_hash(bytes),
                     path,
@@ -385,7 +406,8 @@ impl CustodyAnswer {
             }
             Self::Slice { bytes, path } => {
                 out.push(1);
-                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                #[expect(clippy::expect_used, reason = "no slice is near 4 GiB")]
+                let length = u32::try_from(bytes.len()).expect("a slice's length");
                 out.extend(length.to_be_bytes());
                 out.extend(bytes);
                 put_path(&mut out, path);

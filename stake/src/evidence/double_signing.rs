@@ -1,10 +1,12 @@
-//! Two different batches signed under one (disperser, sequence).
+//! Two different batches signed by an operator under one (domain, disperser, sequence).
+
+use std::cmp::Ordering;
 
 use ashlar_crypto::bls::{PublicKey, SecretKey, Signature, SignatureBytes};
 use ashlar_proto::{BatchHeader, OperatorId};
 
 use super::codec::{Input, put_batch_header};
-use super::{Chain, EvidenceDecodeError, EvidenceError, key_at};
+use super::{Chain, EvidenceDecodeError, EvidenceError, operator_key};
 
 /// A batch header with one operator's own signature of its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,8 @@ impl SignedBatch {
 }
 
 /// An operator signed two batches of one disperser with one number. A node records what it signed, synced, before it
-/// gives the signature away, so this takes intent, or two nodes with one key.
+/// gives the signature away, so this takes intent, or two nodes with one key. Nothing but the two signatures is needed: the
+/// batches may name any block and break any rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoubleSigning {
     /// The accused.
@@ -56,11 +59,7 @@ pub struct DoubleSigning {
 impl DoubleSigning {
     /// The claim, with the batches in their order.
     pub fn new(operator: OperatorId, one: SignedBatch, other: SignedBatch) -> Self {
-        let (first, second) = if one.header.digest() <= other.header.digest() {
-            (one, other)
-        } else {
-            (other, one)
-        };
+        let [first, second] = ordered(one, other, |batch| &batch.header);
         Self {
             operator,
             first,
@@ -68,31 +67,13 @@ impl DoubleSigning {
         }
     }
 
-    /// Gives the subject: disperser and sequence.
+    /// Gives the subject: domain, disperser and sequence.
     pub(super) fn check(&self, chain: &impl Chain) -> Result<Vec<u8>, EvidenceError> {
-        let (first, second) = (&self.first.header, &self.second.header);
-        let number = |header: &BatchHeader| (header.disperser_id, header.sequence);
-        if number(first) != number(second) {
-            return Err(EvidenceError::OtherSequence {
-                first_disperser: first.disperser_id,
-                first_sequence: first.sequence,
-                second_disperser: second.disperser_id,
-                second_sequence: second.sequence,
-            });
-        }
-        match first.digest().cmp(&second.digest()) {
-            std::cmp::Ordering::Less => {}
-            std::cmp::Ordering::Equal => return Err(EvidenceError::SameBatch),
-            std::cmp::Ordering::Greater => return Err(EvidenceError::Order),
-        }
-        // An operator's id is the hash of its key, so the key is the same on every table. To be on one of the two is
-        // enough: the other batch may name any block.
-        let key = key_at(chain, self.operator, first.reference_block)
-            .or_else(|_| key_at(chain, self.operator, second.reference_block))?;
+        let subject = check_pair(&self.first.header, &self.second.header)?;
+        let key = operator_key(chain, self.operator)?;
         self.first.verify(&key, "first batch")?;
         self.second.verify(&key, "second batch")?;
-        let (disperser, sequence) = number(first);
-        Ok([&disperser.to_be_bytes()[..], &sequence.to_be_bytes()].concat())
+        Ok(subject)
     }
 
     pub(super) fn put(&self, out: &mut Vec<u8>) {
@@ -108,6 +89,44 @@ impl DoubleSigning {
             second: SignedBatch::take(input)?,
         })
     }
+}
+
+/// The batch with the lower digest first.
+pub(super) fn ordered<T>(one: T, other: T, header: impl Fn(&T) -> &BatchHeader) -> [T; 2] {
+    if header(&one).digest() <= header(&other).digest() {
+        [one, other]
+    } else {
+        [other, one]
+    }
+}
+
+/// Two different batches under one number, in their order. Gives the number: `domain 32 | disperser 4 | sequence 8`. That
+/// both have one domain was checked before.
+pub(super) fn check_pair(
+    first: &BatchHeader,
+    second: &BatchHeader,
+) -> Result<Vec<u8>, EvidenceError> {
+    let number = |header: &BatchHeader| (header.disperser_id, header.sequence);
+    if number(first) != number(second) {
+        return Err(EvidenceError::OtherSequence {
+            first_disperser: first.disperser_id,
+            first_sequence: first.sequence,
+            second_disperser: second.disperser_id,
+            second_sequence: second.sequence,
+        });
+    }
+    match first.digest().cmp(&second.digest()) {
+        Ordering::Less => {}
+        Ordering::Equal => return Err(EvidenceError::SameBatch),
+        Ordering::Greater => return Err(EvidenceError::Order),
+    }
+    let (disperser, sequence) = number(first);
+    Ok([
+        &first.domain.0[..],
+        &disperser.to_be_bytes(),
+        &sequence.to_be_bytes(),
+    ]
+    .concat())
 }
 
 #[cfg(test)]

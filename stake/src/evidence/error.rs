@@ -1,9 +1,10 @@
 //! Why evidence is refused.
 
 use ashlar_crypto::bls::BlsError;
+use ashlar_crypto::identity::IdentityError;
 use ashlar_crypto::merkle::MerkleError;
 use ashlar_crypto::{Blame, Coded, KzgError, PointError};
-use ashlar_proto::{BlobKey, CertificateError, HeaderError, OperatorId};
+use ashlar_proto::{CertificateError, Domain, HeaderError, OperatorId, TableRoot};
 use thiserror::Error;
 
 use crate::AssignmentError;
@@ -74,24 +75,91 @@ impl Coded for EvidenceDecodeError {
 /// A claimed fault that its evidence does not prove.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EvidenceError {
-    /// No operator table of a block that the evidence refers to.
-    #[error("there is no operator table of block {block} here")]
+    /// It was signed for another service or network. Looked at first: nothing else of it counts here.
+    #[error("this was signed for the domain {got}, here is {expected}")]
+    OtherDomain {
+        /// What was signed.
+        got: Domain,
+        /// The checker's.
+        expected: Domain,
+    },
+    /// A block that is not over for the checker. Neither proven nor refuted: submit it again later.
+    #[error(
+        "block {block} is not over here, so nothing is proven about it yet; submit the evidence again after it"
+    )]
+    Unseen {
+        /// The block.
+        block: u64,
+    },
+    /// A block of which the ledger recorded no table.
+    #[error("there is no operator table of block {block}")]
     NoTable {
         /// The block.
         block: u64,
     },
-    /// The accused was no operator then.
-    #[error("operator {operator} is not on the table of block {block}")]
-    NotOnTable {
-        /// The accused.
-        operator: OperatorId,
+    /// The records of a block contradict themselves.
+    #[error("the ledger's records of block {block} contradict themselves; this is a bug")]
+    Broken {
         /// The block.
         block: u64,
+    },
+    /// The batch names another table than the recorded one, so the recorded one decides nothing about it. That itself may be a
+    /// breach: [`Breach::Table`](super::Breach::Table).
+    #[error(
+        "the batch was signed for table {signed} of block {block}, the ledger recorded {recorded}"
+    )]
+    OtherTable {
+        /// The reference block.
+        block: u64,
+        /// What was signed.
+        signed: TableRoot,
+        /// What the ledger recorded.
+        recorded: TableRoot,
+    },
+    /// The batch names another table than the recorded one, but the source of tables signed that one: the source is to blame.
+    #[error(
+        "the source of tables signed table {root} of block {block}, so whoever believed it is acquitted"
+    )]
+    SourceSigned {
+        /// The reference block.
+        block: u64,
+        /// What was signed.
+        root: TableRoot,
+    },
+    /// Whoever checks does not know this version, so cannot say that its rules are broken. Newer software may.
+    #[error(
+        "the rules of protocol version {version} are unknown here, so nothing is proven about it"
+    )]
+    UnknownVersion {
+        /// The version.
+        version: u16,
+    },
+    /// The accused never registered.
+    #[error("operator {operator} never registered here")]
+    UnknownOperator {
+        /// The accused.
+        operator: OperatorId,
+    },
+    /// The accused was no disperser then.
+    #[error("disperser {disperser} is not on the table of block {block}")]
+    UnknownDisperser {
+        /// The accused.
+        disperser: u32,
+        /// The block.
+        block: u64,
+    },
+    /// The disperser did not sign this.
+    #[error("the disperser did not sign the {what}: {source}")]
+    DisperserSignature {
+        /// `first batch` or `second batch`.
+        what: &'static str,
+        /// Of another key or message.
+        source: IdentityError,
     },
     /// The accused did not sign this.
     #[error("the accused did not sign the {what}: {source}")]
     Signature {
-        /// `first batch`, `second batch`, `batch` or `answer`.
+        /// `first batch`, `second batch` or `batch`.
         what: &'static str,
         /// Malformed, or of another key or message.
         source: BlsError,
@@ -116,37 +184,6 @@ pub enum EvidenceError {
     /// The same evidence with its halves exchanged would have another name.
     #[error("the batches must be ordered by rising digest")]
     Order,
-    /// The answer is about another blob than the header.
-    #[error("the answer is about blob {answer}, the header is that of {header}")]
-    OtherBlob {
-        /// The answer's.
-        answer: BlobKey,
-        /// The header's.
-        header: BlobKey,
-    },
-    /// The blob header breaks a rule, so that nothing can be proven with it.
-    #[error("the blob header is not valid: {0}")]
-    BlobHeader(HeaderError),
-    /// The row's extension has no such element.
-    #[error("element {got} is not below {elements}")]
-    Element {
-        /// The index.
-        got: u32,
-        /// Elements of the extension.
-        elements: u32,
-    },
-    /// The commitment is not that of this row.
-    #[error("the commitment is not in the blob: {0}")]
-    CommitmentPath(MerkleError),
-    /// The commitment is no point of the group.
-    #[error("the commitment is no point: {0}")]
-    Commitment(PointError),
-    /// The opening does not prove what it says.
-    #[error("the opening is refused: {0}")]
-    Opening(KzgError),
-    /// The answer is right.
-    #[error("the answer is the committed value")]
-    AnswerTrue,
     /// The blob is not in the batch.
     #[error("the blob is not in the batch: {0}")]
     BlobPath(MerkleError),
@@ -161,32 +198,44 @@ pub enum EvidenceError {
 impl Coded for EvidenceError {
     fn code(&self) -> &'static str {
         match self {
+            Self::OtherDomain { .. } => "evidence.other_domain",
+            Self::Unseen { .. } => "evidence.unseen_block",
             Self::NoTable { .. } => "evidence.no_table",
-            Self::NotOnTable { .. } => "evidence.not_on_table",
+            Self::Broken { .. } => "evidence.broken",
+            Self::OtherTable { .. } => "evidence.other_table",
+            Self::SourceSigned { .. } => "evidence.source_signed",
+            Self::UnknownVersion { .. } => "evidence.unknown_version",
+            Self::UnknownOperator { .. } => "evidence.unknown_operator",
+            Self::UnknownDisperser { .. } => "evidence.unknown_disperser",
+            Self::DisperserSignature { .. } => "evidence.disperser_signature",
             Self::Signature { .. } => "evidence.signature",
             Self::SameBatch => "evidence.same_batch",
             Self::OtherSequence { .. } => "evidence.other_sequence",
             Self::Order => "evidence.order",
-            Self::OtherBlob { .. } => "evidence.other_blob",
-            Self::BlobHeader(_) => "evidence.blob_header",
-            Self::Element { .. } => "evidence.element",
-            Self::CommitmentPath(_) => "evidence.commitment_path",
-            Self::Commitment(_) => "evidence.commitment",
-            Self::Opening(_) => "evidence.opening",
-            Self::AnswerTrue => "evidence.answer_true",
             Self::BlobPath(_) => "evidence.blob_path",
             Self::NotBroken { .. } => "evidence.not_broken",
         }
     }
 
     fn blame(&self) -> Blame {
-        Blame::Caller
+        match self {
+            Self::Broken { .. } => Blame::Us,
+            _ => Blame::Caller,
+        }
     }
 }
 
 /// Why a certificate proves no duty, or an answer does not answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CustodyError {
+    /// The certificate is of another service or network. Looked at first.
+    #[error("the certificate is of the domain {got}, here is {expected}")]
+    OtherDomain {
+        /// The certificate's.
+        got: Domain,
+        /// The table's.
+        expected: Domain,
+    },
     /// The certificate does not hold, so it proves no duty.
     #[error("the certificate proves nothing: {0}")]
     Certificate(CertificateError),
@@ -236,14 +285,32 @@ pub enum CustodyError {
     /// The slice is not that of the blob.
     #[error("the slice is not in the blob: {0}")]
     SlicePath(MerkleError),
-    /// The opening is not that of the challenged element.
-    #[error("the opening does not answer: {0}")]
-    Opening(EvidenceError),
+    /// The blob header breaks a rule, so that nothing can be proven with it.
+    #[error("the blob header is not valid: {0}")]
+    BlobHeader(HeaderError),
+    /// The row's extension has no such element.
+    #[error("element {got} is not below {elements}")]
+    Element {
+        /// The index.
+        got: u32,
+        /// Elements of the extension.
+        elements: u32,
+    },
+    /// The commitment is not that of this row.
+    #[error("the commitment is not in the blob: {0}")]
+    CommitmentPath(MerkleError),
+    /// The commitment is no point of the group.
+    #[error("the commitment is no point: {0}")]
+    Commitment(PointError),
+    /// The opening does not prove what it says.
+    #[error("the opening is refused: {0}")]
+    Opening(KzgError),
 }
 
 impl Coded for CustodyError {
     fn code(&self) -> &'static str {
         match self {
+            Self::OtherDomain { .. } => "custody.other_domain",
             Self::Certificate(_) => "custody.certificate",
             Self::NotOnTable { .. } => "custody.not_on_table",
             Self::DidNotSign { .. } => "custody.did_not_sign",
@@ -253,7 +320,11 @@ impl Coded for CustodyError {
             Self::NotAssigned { .. } => "custody.not_assigned",
             Self::SliceLength { .. } => "custody.slice_length",
             Self::SlicePath(_) => "custody.slice_path",
-            Self::Opening(source) => source.code(),
+            Self::BlobHeader(_) => "custody.blob_header",
+            Self::Element { .. } => "custody.element",
+            Self::CommitmentPath(_) => "custody.commitment_path",
+            Self::Commitment(_) => "custody.commitment",
+            Self::Opening(_) => "custody.opening",
         }
     }
 

@@ -5,7 +5,8 @@ use ashlar_crypto::merkle::MerkleTree;
 use ashlar_crypto::{CommitmentBytes, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::BlobHeader;
 
-use super::{CustodyAnswer, CustodyError, EvidenceError, Position};
+use super::custody::chunk_of;
+use super::{CustodyAnswer, CustodyError, Position};
 
 impl CustodyAnswer {
     /// The answer with an opening: about 1 kB, whatever the size of the blob. Commits to every row, which takes some ten
@@ -24,7 +25,7 @@ impl CustodyAnswer {
             got: row,
             rows: blob.rows,
         };
-        let code = blob.protocol().map_err(bad_header)?.code;
+        let code = blob.protocol().map_err(CustodyError::BlobHeader)?.code;
         let z = extended_point(code, element).ok_or(CustodyError::NotAssigned { element })?;
         let commitments: Vec<CommitmentBytes> = commit_rows(setup, rows)
             .iter()
@@ -37,8 +38,7 @@ impl CustodyAnswer {
         else {
             return Err(no_row);
         };
-        let (y, proof) = open_at(setup, bytes, &z)
-            .map_err(|source| CustodyError::Opening(EvidenceError::Opening(source)))?;
+        let (y, proof) = open_at(setup, bytes, &z).map_err(CustodyError::Opening)?;
         let answer = Self::Opening {
             commitment: *commitment,
             path,
@@ -59,10 +59,10 @@ impl CustodyAnswer {
         rows: &Rows,
         position: Position,
     ) -> Result<Self, CustodyError> {
-        let code = blob.protocol().map_err(bad_header)?.code;
+        let version = blob.protocol().map_err(CustodyError::BlobHeader)?;
         let element = position.element;
-        let chunk = element / (code.cell_len() as u32).max(1);
-        let slices = Slices::extend(code, rows);
+        let chunk = chunk_of(version, element);
+        let slices = Slices::extend(version.code, rows);
         let (Some(bytes), Some(path)) = (slices.slice(chunk), slices.tree().path(chunk as usize))
         else {
             return Err(CustodyError::NotAssigned { element });
@@ -74,10 +74,6 @@ impl CustodyAnswer {
         answer.check(setup, blob, position)?;
         Ok(answer)
     }
-}
-
-fn bad_header(source: ashlar_proto::HeaderError) -> CustodyError {
-    CustodyError::Opening(EvidenceError::BlobHeader(source))
 }
 
 #[cfg(test)]

@@ -196,7 +196,10 @@ impl PerformanceBook {
 
     /// What an operator did so far in this window.
     pub fn record_of(&self, operator: &OperatorId) -> Record {
-        self.records.get(operator).copied().unwrap_or_default()
+        self.records.get(operator).copied().unwrap_or(Record {
+            asked: 0,
+            signed: 0,
+        })
     }
 
     /// Counts one certified batch for an operator that had chunks of it.

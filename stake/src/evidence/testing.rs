@@ -6,19 +6,26 @@ use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::kzg::{extended_point, open_at};
 use ashlar_crypto::merkle::MerkleTree;
-use ashlar_crypto::{CommitmentBytes, Encoding, ProofBytes, Rows, Slices, commit_rows};
+use ashlar_crypto::{CommitmentBytes, Encoding, ProofBytes, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    QuorumId, Stake, batch_tree, commitments_root, operator_id, version,
+    QuorumId, Stake, TableView as _, batch_tree, commitments_root, operator_id, version,
 };
 
 use super::*;
 use crate::Registration;
+pub(super) use crate::testing::DOMAIN;
 
 /// The reference block.
 pub(super) const BLOCK: u64 = 100;
-/// The newest block.
+/// The block of the other table.
+pub(super) const OTHER_BLOCK: u64 = 120;
+/// The newest block that is over.
 pub(super) const HEAD: u64 = 150;
+/// A root that the source of tables signed for the reference block, against the ledger.
+pub(super) const LIE: TableRoot = TableRoot([0x11; 32]);
+/// A version that the service recorded at the other block, and this software does not know.
+pub(super) const NEW_VERSION: u16 = 999;
 /// The registered disperser.
 pub(super) const DISPERSER: u32 = 42;
 
@@ -29,6 +36,10 @@ pub(super) fn key(n: u8) -> SecretKey {
 
 pub(super) fn id(n: u8) -> OperatorId {
     operator_id(&key(n).public_key().to_bytes())
+}
+
+pub(super) fn disperser_key() -> NetworkKey {
+    NetworkKey::from_seed([0xdd; 32])
 }
 
 fn registration(n: u8, quorum: QuorumId, stake: u64) -> Registration {
@@ -43,7 +54,7 @@ fn registration(n: u8, quorum: QuorumId, stake: u64) -> Registration {
 
 pub(super) struct World {
     pub(super) table: Arc<OperatorTable>,
-    /// A table of operators 6 alone, at block 120, without dispersers.
+    /// A table of operator 6 alone, without dispersers.
     pub(super) other_table: Arc<OperatorTable>,
     pub(super) rows: Rows,
     pub(super) commitments: Vec<CommitmentBytes>,
@@ -100,7 +111,7 @@ impl World {
     }
 
     pub(super) fn prove(&self, fault: &Fault) -> Result<ProvenFault, EvidenceError> {
-        fault.check(self, Setup::ethereum())
+        fault.check(self)
     }
 
     /// The code of a refusal.
@@ -110,27 +121,48 @@ impl World {
 }
 
 impl Chain for World {
-    fn table_at(&self, block: u64) -> Option<Arc<OperatorTable>> {
+    fn domain(&self) -> Domain {
+        DOMAIN
+    }
+
+    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable> {
         match block {
-            BLOCK => Some(self.table.clone()),
-            120 => Some(self.other_table.clone()),
-            _ => None,
+            BLOCK => Ok(self.table.clone()),
+            OTHER_BLOCK => Ok(self.other_table.clone()),
+            _ if block <= HEAD => Err(NoTable::Nobody),
+            _ => Err(NoTable::Unseen),
         }
     }
 
-    fn head(&self) -> u64 {
-        HEAD
+    fn uses_version(&self, block: u64, version: u16) -> bool {
+        let recorded: &[u16] = match block {
+            OTHER_BLOCK => &[1, 2, NEW_VERSION],
+            _ => &[1],
+        };
+        recorded.contains(&version)
+    }
+
+    fn operator_key(&self, operator: &OperatorId) -> Option<PublicKey> {
+        (1..=6)
+            .find(|n| id(*n) == *operator)
+            .map(|n| key(n).public_key())
+    }
+
+    fn source_signed(&self, block: u64, root: &TableRoot) -> bool {
+        (block, *root) == (BLOCK, LIE)
     }
 }
 
-pub(super) fn batch_of(blobs: &[BlobHeader]) -> BatchHeader {
+pub(super) fn batch_of(table: &OperatorTable, blobs: &[BlobHeader]) -> BatchHeader {
     let keys: Vec<BlobKey> = blobs.iter().map(BlobHeader::blob_key).collect();
     BatchHeader {
+        domain: DOMAIN,
+        table_root: table.root(),
         version: 1,
         batch_root: batch_tree(&keys).root(),
         blobs: blobs.len() as u32,
         rows: blobs.iter().map(|blob| blob.rows).sum(),
-        reference_block: BLOCK,
+        reference_block: table.reference_block(),
         disperser_id: DISPERSER,
         sequence: 9,
         created_at_ms: 1_700_000_000_000,
@@ -146,12 +178,13 @@ pub(super) fn world() -> &'static World {
         operators.push(registration(5, 1, 10));
         let disperser = DisperserEntry {
             id: DISPERSER,
-            network_key: NetworkKey::from_seed([0xdd; 32]).public(),
+            network_key: disperser_key().public(),
             account: Account([7; 20]),
         };
-        let table = OperatorTable::register(BLOCK, operators, vec![disperser]).unwrap();
+        let table = OperatorTable::register(DOMAIN, BLOCK, operators, vec![disperser]).unwrap();
         let other_table =
-            OperatorTable::register(120, vec![registration(6, 0, 1)], vec![]).unwrap();
+            OperatorTable::register(DOMAIN, OTHER_BLOCK, vec![registration(6, 0, 1)], vec![])
+                .unwrap();
 
         let payload: Vec<u8> = (0..200_000u32).map(|i| (i * 7 + i / 251) as u8).collect();
         let rows = Rows::from_payload(&payload, Encoding::Packed31).unwrap();
@@ -179,7 +212,7 @@ pub(super) fn world() -> &'static World {
             ..real.clone()
         };
         let blobs = vec![other(1), real.clone(), other(2)];
-        let batch = batch_of(&blobs);
+        let batch = batch_of(&table, &blobs);
         let signers = [2, 3, 4];
         let signatures: Vec<_> = signers
             .iter()
@@ -192,7 +225,6 @@ pub(super) fn world() -> &'static World {
             blob_index: BLOB as u32,
             blob_path: batch_tree(&keys).path(BLOB).unwrap(),
             batch_header: batch.clone(),
-            table_root: table.root(),
             attestation: Attestation::Compact {
                 signers: Bitmap::from_indices(5, indices).unwrap(),
             },
@@ -221,22 +253,15 @@ pub(super) fn faults() -> Vec<Fault> {
         SignedBatch::sign(&key(1), world.batch.clone()),
         SignedBatch::sign(&key(1), second),
     );
-    let (y, proof) = world.open(1, 77);
-    let mut wrong = y;
-    wrong[31] ^= 1;
-    let answer = FalseAnswer {
-        table_block: BLOCK,
-        answer: SignedAnswer::sign(&key(2), world.blob().blob_key(), 1, 77, wrong),
-        blob_header: world.blob().clone(),
-        commitment: world.commitments[1],
-        path: world.commitment_path(1),
-        y,
-        proof,
-    };
+    let mut third = world.batch.clone();
+    third.table_root = LIE;
+    let equivocation = DisperserEquivocation::new(
+        DispersedBatch::sign(&disperser_key(), world.batch.clone()),
+        DispersedBatch::sign(&disperser_key(), third),
+    );
     let attest = |n, header: BatchHeader, breach| {
         Fault::BadAttestation(BadAttestation {
             operator: id(n),
-            table_block: BLOCK,
             batch: SignedBatch::sign(&key(n), header),
             breach,
         })
@@ -248,7 +273,7 @@ pub(super) fn faults() -> Vec<Fault> {
     };
     let mut bad_blobs = world.blobs.clone();
     bad_blobs[0].rows = 2;
-    let bad_batch = batch_of(&bad_blobs);
+    let bad_batch = batch_of(&world.table, &bad_blobs);
     let keys: Vec<BlobKey> = bad_blobs.iter().map(BlobHeader::blob_key).collect();
     let bad_blob = BlobInBatch {
         header: bad_blobs[0].clone(),
@@ -262,13 +287,9 @@ pub(super) fn faults() -> Vec<Fault> {
     };
     vec![
         Fault::DoubleSigning(double),
-        Fault::FalseAnswer(answer),
-        attest(1, header(|h| h.version = 999), Breach::Header),
-        attest(
-            2,
-            header(|h| h.reference_block = HEAD + 1),
-            Breach::FutureReference,
-        ),
+        Fault::DisperserEquivocation(equivocation),
+        attest(1, header(|h| h.version = NEW_VERSION), Breach::Header),
+        attest(2, header(|h| h.table_root.0[0] ^= 1), Breach::Table),
         attest(3, header(|h| h.disperser_id = 43), Breach::UnknownDisperser),
         attest(4, bad_batch, Breach::Blob(bad_blob)),
         attest(5, world.batch.clone(), Breach::Unassigned(good_blob)),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::SystemTime;
 
+use ashlar_proto::Domain;
 use ashlar_proto::table::TableView;
 
 use super::{TableFile, io_error};
@@ -24,14 +25,18 @@ use crate::{OperatorTable, PossessionCache, StakeError, StakeEvent, StakeSource}
 #[derive(Debug)]
 pub struct FileStakeSource {
     path: PathBuf,
+    domain: Domain,
     state: RwLock<State>,
     /// Held by the one that reads the file.
     reader: Mutex<Reader>,
 }
 
+/// By reference block.
+type Tables = BTreeMap<u64, Arc<OperatorTable>>;
+
 #[derive(Debug)]
 struct State {
-    tables: BTreeMap<u64, Arc<OperatorTable>>,
+    tables: Tables,
     problem: Option<StakeError>,
 }
 
@@ -72,13 +77,14 @@ impl FileStakeSource {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StakeError> {
         let path = path.into();
         let mut reader = Reader::default();
-        let tables = reader.read(&path)?;
+        let (domain, tables) = reader.read(&path)?;
         let state = State {
             tables,
             problem: None,
         };
         Ok(Self {
             path,
+            domain,
             state: RwLock::new(state),
             reader: Mutex::new(reader),
         })
@@ -113,7 +119,14 @@ impl FileStakeSource {
         if now.is_some() && now == reader.seen {
             return;
         }
-        let outcome = reader.read(&self.path).and_then(|tables| {
+        let outcome = reader.read(&self.path).and_then(|(domain, tables)| {
+            if domain != self.domain {
+                return Err(StakeError::OtherDomain {
+                    path: self.path.clone(),
+                    got: domain,
+                    expected: self.domain,
+                });
+            }
             self.read_state(|state| unchanged_history(&self.path, &state.tables, &tables))?;
             Ok(tables)
         });
@@ -135,7 +148,7 @@ impl FileStakeSource {
 }
 
 impl Reader {
-    fn read(&mut self, path: &Path) -> Result<BTreeMap<u64, Arc<OperatorTable>>, StakeError> {
+    fn read(&mut self, path: &Path) -> Result<(Domain, Tables), StakeError> {
         self.seen = None;
         let opened =
             File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
@@ -149,21 +162,19 @@ impl Reader {
         };
         self.seen = Some(seen);
         let file = file?;
+        let domain = file.domain(path)?;
         let tables = file.tables_cached(path, &mut self.cache)?;
         self.cache.retain(&file.registrations());
-        Ok(tables
+        let tables = tables
             .into_iter()
             .map(|table| (table.reference_block(), Arc::new(table)))
-            .collect())
+            .collect();
+        Ok((domain, tables))
     }
 }
 
 /// Tables may be added and, when nothing of their time is stored any more, dropped; never changed.
-fn unchanged_history(
-    path: &Path,
-    old: &BTreeMap<u64, Arc<OperatorTable>>,
-    new: &BTreeMap<u64, Arc<OperatorTable>>,
-) -> Result<(), StakeError> {
+fn unchanged_history(path: &Path, old: &Tables, new: &Tables) -> Result<(), StakeError> {
     for (&block, old) in old {
         if let Some(new) = new.get(&block).filter(|new| new.root() != old.root()) {
             return Err(StakeError::Rewritten {
@@ -178,6 +189,10 @@ fn unchanged_history(
 }
 
 impl StakeSource for FileStakeSource {
+    fn domain(&self) -> Domain {
+        self.domain
+    }
+
     fn head(&self) -> Result<u64, StakeError> {
         self.refresh();
         self.read_state(|state| state.tables.keys().next_back().copied())
@@ -189,14 +204,12 @@ impl StakeSource for FileStakeSource {
     fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
         self.refresh();
         self.read_state(|state| {
-            state
-                .tables
-                .get(&block)
-                .cloned()
-                .ok_or_else(|| StakeError::UnknownBlock {
-                    block,
-                    head: state.tables.keys().next_back().copied().unwrap_or_default(),
-                })
+            let head = state.tables.keys().next_back().copied();
+            let head = head.ok_or_else(|| StakeError::NoTables {
+                path: self.path.clone(),
+            })?;
+            let table = state.tables.get(&block).cloned();
+            table.ok_or(StakeError::UnknownBlock { block, head })
         })
     }
 

@@ -6,10 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::TableError;
-use crate::testing::{disperser, entry, registration, stake};
+use crate::testing::{DOMAIN, disperser, entry, registration, stake};
 
 fn sample() -> TableFile {
     TableFile {
+        network: "test".into(),
+        service: 3,
         tables: vec![
             TableRecord {
                 block: 20,
@@ -79,6 +81,8 @@ fn reads_what_a_person_writes() {
     let registration = registration(0, &[(0, 1)]);
     let text = format!(
         r#"
+        network = "test"
+
         [[tables]]
         block = 5
 
@@ -141,7 +145,8 @@ fn tables_come_by_rising_block_and_go_back_to_records() {
             .sort_by_key(|operator| operator.operator_id);
     }
     assert_eq!(records, expected.tables);
-    let unproven = OperatorTable::new(1, vec![entry(0, &[(0, stake(1))])], Vec::new()).unwrap();
+    let unproven =
+        OperatorTable::new(DOMAIN, 1, vec![entry(0, &[(0, stake(1))])], Vec::new()).unwrap();
     assert_eq!(TableRecord::from_table(&unproven), None);
 }
 
@@ -224,7 +229,12 @@ fn refuses_stakes_that_are_none() {
 #[test]
 fn refuses_files_without_tables_and_blocks_twice() {
     assert_eq!(
-        TableFile::default().tables(path()).unwrap_err(),
+        TableFile {
+            tables: Vec::new(),
+            ..sample()
+        }
+        .tables(path())
+        .unwrap_err(),
         StakeError::NoTables {
             path: path().into()
         }
@@ -288,6 +298,7 @@ fn writes_and_reads() {
         // Over an existing file too, and nothing else stays behind.
         TableFile {
             tables: sample().tables.split_off(1),
+            ..sample()
         }
         .write(&path)
         .unwrap();

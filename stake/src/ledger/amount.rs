@@ -66,6 +66,8 @@ fn narrow(wide: U512, what: &'static str) -> Result<U256, Refusal> {
 impl Amount {
     /// Nothing.
     pub const ZERO: Self = Self(U256::ZERO);
+    /// The largest amount, 2^256 − 1: in a transaction "all of it".
+    pub const ALL: Self = Self(U256::MAX);
     /// 10^18: one whole token of eighteen decimals, and the scaling factor of an untouched position.
     pub const WAD: Self = Self(U256::from_limbs([WAD, 0, 0, 0]));
 

@@ -8,6 +8,8 @@ use ashlar_crypto::merkle::{MerkleTree, leaf_hash};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Amount;
+
 const BUCKET_TAG: &[u8] = b"ashlar/ledger-bucket/1";
 const BOOK_TAG: &[u8] = b"ashlar/ledger-book/1";
 /// Leaves are spread over this many subtrees, so that one changed entry costs one small subtree.
@@ -41,6 +43,13 @@ impl<K, V> Default for Book<K, V> {
             roots: Vec::new(),
             last: None,
         }
+    }
+}
+
+impl<K: Key> Book<K, Amount> {
+    /// The amount that stands there; where nothing does, it is zero.
+    pub(super) fn amount(&self, key: &K) -> Amount {
+        self.rows.get(key).map_or(Amount::ZERO, |amount| *amount)
     }
 }
 
@@ -116,9 +125,8 @@ impl<K: Key, V: Clone + Serialize> Book<K, V> {
         while let Some(key) = self.dirty.pop_first() {
             let key_bytes = canonical(&key);
             let [bucket, ..] = sha256(&[BUCKET_TAG, &key_bytes]);
-            let Some(leaves) = self.leaves.get_mut(usize::from(bucket)) else {
-                continue;
-            };
+            // A byte, and as many buckets.
+            let leaves = &mut self.leaves[usize::from(bucket)];
             touched.insert(usize::from(bucket));
             match self.rows.get(&key) {
                 Some(row) => {
@@ -133,11 +141,8 @@ impl<K: Key, V: Clone + Serialize> Book<K, V> {
             }
         }
         for bucket in touched {
-            if let (Some(root), Some(leaves)) =
-                (self.roots.get_mut(bucket), self.leaves.get(bucket))
-            {
-                *root = MerkleTree::from_leaf_hashes(leaves.values().copied().collect()).root();
-            }
+            let leaves = self.leaves[bucket].values().copied().collect();
+            self.roots[bucket] = MerkleTree::from_leaf_hashes(leaves).root();
         }
         let all = MerkleTree::from_leaf_hashes(self.roots.clone()).root();
         let root = sha256(&[
@@ -153,10 +158,12 @@ impl<K: Key, V: Clone + Serialize> Book<K, V> {
 }
 
 /// The bytes that stand for a value: its JSON without white space, fields in the order of their declaration.
+#[expect(
+    clippy::expect_used,
+    reason = "memory takes every byte, and every type of the state has a JSON form: a test writes all of them"
+)]
 pub(super) fn canonical<T: Serialize>(value: &T) -> Vec<u8> {
-    // Writing to memory cannot fail, and every type of the state has a JSON form (a test writes all of them); if one had
-    // not, its leaf would be empty, the same on every machine.
-    serde_json::to_vec(value).unwrap_or_default()
+    serde_json::to_vec(value).expect("a value of the state has a JSON form")
 }
 
 impl<K: Serialize, V: Serialize> Serialize for Book<K, V> {

@@ -127,6 +127,10 @@ impl State {
         )?;
         let certificate = Certificate::from_bytes(certificate)
             .map_err(|source| Refusal::CertificateForm { source })?;
+        let (got, expected) = (certificate.batch_header.domain, self.domain(id));
+        if got != expected {
+            return Err(Refusal::ChallengeDomain { got, expected });
+        }
         let key = (id, operator, challenger, certificate.blob_header.blob_key());
         if let Some(&challenge) = self.challenged.get(&key) {
             return Err(Refusal::SameChallenge { challenge });
@@ -160,10 +164,7 @@ impl State {
             record.deadline.saturating_add(1),
             Timer::Unanswered(challenge),
         )?;
-        let mut fund = self.bond_fund(record.token);
-        fund.paid_in = fund.paid_in.plus(record.bond)?;
-        fund.held = fund.held.plus(record.bond)?;
-        self.bonds.insert(record.token, fund);
+        self.hold_bond(record.token, record.bond)?;
         self.count_challenges(record.service, |open| open.checked_add(1))?;
         self.challenged.insert(key_of(&record), challenge);
         self.emit(Event::ChallengeOpened {
@@ -199,7 +200,7 @@ impl State {
         let Some(record) = self.take_challenge(challenge)? else {
             return Err(bug("a challenge is gone"));
         };
-        let fund = self.pay_bond(&record, account)?;
+        let fund = self.pay_bond(record.token, record.bond, account)?;
         fund.to_operators = fund.to_operators.plus(record.bond)?;
         self.emit(Event::ChallengeAnswered {
             challenge,
@@ -217,7 +218,7 @@ impl State {
             // It was answered.
             return Ok(());
         };
-        let fund = self.pay_bond(&record, record.challenger)?;
+        let fund = self.pay_bond(record.token, record.bond, record.challenger)?;
         fund.returned = fund.returned.plus(record.bond)?;
         self.emit(Event::ChallengeUnanswered {
             challenge,
@@ -229,7 +230,7 @@ impl State {
         let fault = ProvenFault::unanswered(&record.challenge());
         let reason = format!("{}, number {challenge}", fault.kind());
         for (quorum, parts) in self.punishable(&record, &fault)? {
-            let name = FaultRecord::of(&fault, record.service, quorum);
+            let name = FaultRecord::of(record.operator, &fault, record.service, quorum);
             self.faults.insert(name, self.meta.block);
             self.slash_or_request(&Slash {
                 service: record.service,
@@ -279,7 +280,7 @@ impl State {
             .filter(|quorum| {
                 !self
                     .faults
-                    .contains(&FaultRecord::of(fault, service, **quorum))
+                    .contains(&FaultRecord::of(operator, fault, service, **quorum))
                     && self.can_be_slashed(operator, service, **quorum)
             })
             .map(|quorum| (*quorum, parts_in(*quorum)))
@@ -294,8 +295,12 @@ impl State {
             return Ok(());
         }
         let punished = record.blob.quorums.iter().filter_map(|quorum| {
-            self.faults
-                .get(&FaultRecord::of(&fault, record.service, *quorum))
+            self.faults.get(&FaultRecord::of(
+                record.operator,
+                &fault,
+                record.service,
+                *quorum,
+            ))
         });
         Err(match punished.max() {
             Some(&block) => Refusal::SameFault { block },
@@ -410,17 +415,35 @@ impl State {
         Ok(())
     }
 
-    /// Takes a bond out of what is held, for an account. The caller books what for.
-    fn pay_bond(&mut self, record: &OpenChallenge, account: Account) -> Outcome<&mut BondFund> {
-        let key = (account, record.token);
-        let before = self.bonds_paid(account, record.token);
-        self.bonds_paid.insert(key, before.plus(record.bond)?);
+    /// Takes a bond in.
+    pub(super) fn hold_bond(&mut self, token: Account, bond: Amount) -> Outcome {
+        let mut fund = self.bond_fund(token);
+        fund.paid_in = fund.paid_in.plus(bond)?;
+        fund.held = fund.held.plus(bond)?;
+        self.bonds.insert(token, fund);
+        Ok(())
+    }
+
+    /// Takes a bond out of what is held. The caller books what for.
+    pub(super) fn take_bond(&mut self, token: Account, bond: Amount) -> Outcome<&mut BondFund> {
         let fund = self
             .bonds
-            .edit(&record.token)
+            .edit(&token)
             .ok_or(bug("a bond without a fund"))?;
-        fund.held = fund.held.minus(record.bond)?;
+        fund.held = fund.held.minus(bond)?;
         Ok(fund)
+    }
+
+    /// The same, for an account.
+    pub(super) fn pay_bond(
+        &mut self,
+        token: Account,
+        bond: Amount,
+        account: Account,
+    ) -> Outcome<&mut BondFund> {
+        let before = self.bonds_paid(account, token);
+        self.bonds_paid.insert((account, token), before.plus(bond)?);
+        self.take_bond(token, bond)
     }
 }
 

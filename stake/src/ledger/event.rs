@@ -1,7 +1,8 @@
 //! What a transaction did.
 
 use alloy_primitives::B256;
-use ashlar_proto::{Account, BlobKey, OperatorId, QuorumId};
+use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_proto::{Account, BlobKey, OperatorId, QuorumId, TableRoot};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, RewardKind, ServiceId, StrategyId, VaultId, Wad};
@@ -146,8 +147,59 @@ pub enum Event {
         slasher: Account,
         from: u64,
     },
-    /// Other dispersers are listed.
-    DispersersSet { service: ServiceId, dispersers: u64 },
+    /// A service uses a protocol version from a block on.
+    VersionActivated {
+        service: ServiceId,
+        version: u16,
+        from: u64,
+    },
+    /// A new disperser.
+    DisperserRegistered {
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+        network_key: NetworkPublicKey,
+        token: Account,
+        bond: Amount,
+    },
+    /// A disperser's bond is this much now.
+    DisperserBondRaised {
+        service: ServiceId,
+        disperser: u32,
+        token: Account,
+        bond: Amount,
+    },
+    /// A disperser left; its bond comes back in the block after `slashable_until`.
+    DisperserExiting {
+        service: ServiceId,
+        disperser: u32,
+        slashable_until: u64,
+    },
+    /// A disperser that left has its bond back.
+    DisperserBondReturned {
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+        token: Account,
+        bond: Amount,
+    },
+    /// A disperser's bond was burnt.
+    DisperserSlashed {
+        service: ServiceId,
+        disperser: u32,
+        token: Account,
+        bond: Amount,
+        evidence_hash: B256,
+    },
+    /// The source of tables signed a head that the ledger contradicts.
+    SourceContradicted {
+        service: ServiceId,
+        block: u64,
+        signed_root: TableRoot,
+        key: Account,
+    },
+    /// Another key signs heads.
+    HeadKeyRotated { successor: Account, from_block: u64 },
     /// A slash waits for its veto window.
     SlashRequested {
         request: u64,

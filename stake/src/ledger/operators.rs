@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use ashlar_crypto::bls::{PublicKey, PublicKeyBytes, Signature, SignatureBytes};
 use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_proto::registration::OperatorStatement;
 use ashlar_proto::table::{OperatorEntry, operator_id};
-use ashlar_proto::{Account, MAX_TABLE_OPERATORS, OperatorId, QuorumId};
+use ashlar_proto::{Account, OperatorId, QuorumId};
 
 use super::refusal::Outcome;
 use super::state::{Face, bug};
@@ -25,6 +26,7 @@ pub(super) struct NewOperator<'a> {
     pub(super) proof_of_possession: &'a SignatureBytes,
     pub(super) network_key: NetworkPublicKey,
     pub(super) address: &'a str,
+    pub(super) statement: &'a SignatureBytes,
     pub(super) allocation_delay: u64,
 }
 
@@ -66,13 +68,25 @@ impl State {
         }
         check_delay(new.allocation_delay)?;
         self.check_face(id, new.bls_public_key, new.network_key, new.address)?;
-        // Last of the checks, because it is the dearest: a pairing.
+        // Last of the checks, because they are the dearest: pairings.
         let key = PublicKey::from_bytes(new.bls_public_key)
             .and_then(|key| {
                 key.verify_possession(&Signature::from_bytes(new.proof_of_possession)?)?;
                 Ok(key)
             })
             .map_err(|source| Refusal::BlsKey { source })?;
+        // The proof is of the key alone, and anybody can copy it from a table; this says that the key's holder wants to be here.
+        self.check_statement(
+            &key,
+            &OperatorStatement {
+                network: self.meta.id,
+                account,
+                network_key: new.network_key,
+                address: new.address.to_owned(),
+                sequence: 0,
+            },
+            new.statement,
+        )?;
         self.operators.insert(
             id,
             Operator {
@@ -81,6 +95,7 @@ impl State {
                 proof_of_possession: *new.proof_of_possession,
                 network_key: new.network_key,
                 address: new.address.to_owned(),
+                sequence: 0,
                 allocation_delay: Delayed::new(new.allocation_delay),
                 memberships: BTreeSet::new(),
                 leaving: BTreeSet::new(),
@@ -135,23 +150,54 @@ impl State {
         Ok(())
     }
 
+    fn check_statement(
+        &self,
+        key: &PublicKey,
+        statement: &OperatorStatement,
+        signature: &SignatureBytes,
+    ) -> Outcome {
+        statement
+            .verify(key, signature)
+            .map_err(|source| Refusal::Statement {
+                sequence: statement.sequence,
+                source,
+            })
+    }
+
     pub(super) fn update_operator(
         &mut self,
         id: OperatorId,
-        network_key: Option<NetworkPublicKey>,
-        address: Option<&str>,
+        network_key: NetworkPublicKey,
+        address: &str,
+        signature: &SignatureBytes,
     ) -> Outcome {
         let now = self.operator_ref(id)?;
-        let before = now.network_key;
-        let bls = now.bls_public_key;
-        let network_key = network_key.unwrap_or(before);
-        let address = address.unwrap_or(&now.address).to_owned();
-        self.check_face(id, &bls, network_key, &address)?;
+        let sequence = now.sequence.checked_add(1).ok_or(Refusal::Overflow {
+            what: "the number of changes",
+        })?;
+        self.check_face(id, &now.bls_public_key, network_key, address)?;
+        let key = self
+            .keys
+            .get(&id)
+            .ok_or(bug("an operator without its key"))?;
+        // Each sequence once, so that whoever gets hold of the account cannot send the operator back to an old address.
+        self.check_statement(
+            key,
+            &OperatorStatement {
+                network: self.meta.id,
+                account: now.account,
+                network_key,
+                address: address.to_owned(),
+                sequence,
+            },
+            signature,
+        )?;
         // The old key stays its own: tables of old blocks show it.
         self.network_keys.insert(network_key, id);
         let operator = self.operator_mut(id)?;
         operator.network_key = network_key;
-        operator.address = address;
+        operator.address = address.to_owned();
+        operator.sequence = sequence;
         self.write_face(id)?;
         self.emit(Event::OperatorUpdated { operator: id });
         Ok(())
@@ -257,16 +303,16 @@ impl State {
                 expected: config.minimum_weight,
             });
         }
-        if self.totals_of(service, quorum).members >= config.maximum_operators {
+        if self.totals_mut(service, quorum)?.members >= config.maximum_operators {
             self.make_room(service, quorum, &config, weight)?;
         }
         if first_here {
-            let max = MAX_TABLE_OPERATORS as usize;
+            let (_, max) = self.operator_limit(service)?;
             let record = self
                 .services
                 .edit(&service)
                 .ok_or(Refusal::UnknownService { service })?;
-            if record.operators >= max as u64 {
+            if record.operators >= max {
                 return Err(Refusal::ServiceFull { max });
             }
             record.operators += 1;
@@ -282,7 +328,7 @@ impl State {
         );
         self.operator_mut(id)?.memberships.insert((service, quorum));
         let totals = self.totals_mut(service, quorum)?;
-        totals.members = totals.members.saturating_add(1);
+        totals.members += 1;
         self.refresh_member(id, service, quorum)?;
         self.emit(Event::OptedIn {
             operator: id,
@@ -353,14 +399,22 @@ impl State {
         member.slashable_until = Some(until);
         self.refresh_member(id, service, quorum)?;
         let totals = self.totals_mut(service, quorum)?;
-        totals.members = totals.members.saturating_sub(1);
+        totals.members = totals
+            .members
+            .checked_sub(1)
+            .ok_or(bug("the number of members"))?;
         let operator = self.operator_mut(id)?;
         operator.memberships.remove(&(service, quorum));
         operator.leaving.insert((service, quorum));
-        if !operator.memberships.iter().any(|(of, _)| *of == service)
-            && let Some(record) = self.services.edit(&service)
-        {
-            record.operators = record.operators.saturating_sub(1);
+        if !operator.memberships.iter().any(|(of, _)| *of == service) {
+            let record = self
+                .services
+                .edit(&service)
+                .ok_or(Refusal::UnknownService { service })?;
+            record.operators = record
+                .operators
+                .checked_sub(1)
+                .ok_or(bug("the number of a service's operators"))?;
         }
         self.at(until.saturating_add(1), Timer::Left(service, quorum, id))?;
         self.emit(Event::OptedOut {
@@ -374,13 +428,13 @@ impl State {
     }
 
     /// The time in which an operator that left can be slashed is over.
-    pub(super) fn left(&mut self, service: ServiceId, quorum: QuorumId, id: OperatorId) {
-        if let Some(member) = self.members.edit(&(service, quorum, id)) {
-            member.slashable_until = None;
-        }
-        if let Some(operator) = self.operators.edit(&id) {
-            operator.leaving.remove(&(service, quorum));
-        }
+    pub(super) fn left(&mut self, service: ServiceId, quorum: QuorumId, id: OperatorId) -> Outcome {
+        self.members
+            .edit(&(service, quorum, id))
+            .ok_or(bug("a member is gone"))?
+            .slashable_until = None;
+        self.operator_mut(id)?.leaving.remove(&(service, quorum));
+        Ok(())
     }
 
     /// In the quorum, or left and still within reach.

@@ -118,6 +118,8 @@ refusals! {
     NetworkKeyTaken { operator: OperatorId } = "operator.network_key_taken", "operator {operator} uses this network key already";
     /// The BLS key or its proof is not valid.
     BlsKey { source: ashlar_crypto::bls::BlsError } = "operator.bls_key", "the BLS key or its proof of possession is not valid ({source}): make the proof with the key that is registered";
+    /// The BLS key did not sign for this account, network key and address.
+    Statement { sequence: u64, source: ashlar_crypto::bls::BlsError } = "operator.statement", "the BLS key's statement number {sequence} of this account, network key and address on this network does not hold ({source}): sign it with the operator's BLS key";
     /// The network key is weak.
     NetworkKey { source: ashlar_crypto::identity::IdentityError } = "operator.network_key", "the network key cannot be used: {source}";
     /// The address is none.
@@ -152,8 +154,18 @@ refusals! {
     Resolver { window: u64 } = "service.resolver", "a veto window ({window} blocks) and a resolver belong together: give both or neither";
     /// Native ETH cannot be handed to others.
     RedistributeNative { strategy: StrategyId } = "service.redistribute_native", "strategy {strategy} is native ETH, which can only be burnt: leave out the recipient or the strategy";
-    /// Dispersers break a rule.
-    Dispersers { id: u32 } = "service.dispersers", "disperser {id} is named twice, or its network key is weak or used twice";
+    /// More dispersers than a table can have, or none at all.
+    DisperserTerms { got: u32, max: u32 } = "service.dispersers", "{got} dispersers at most are not allowed, 1 to {max} are";
+    /// A service uses a protocol version.
+    Versions { got: usize, max: usize } = "service.versions", "{got} protocol versions are named: name 1 to {max}, each once, by rising number";
+    /// A version that this software does not know.
+    VersionUnknown { version: u16 } = "service.version_unknown", "there is no protocol version {version}";
+    /// Recorded already.
+    VersionActive { version: u16, from: u64 } = "service.version_active", "the service uses version {version} from block {from} on already";
+    /// What was signed in a block that is over was signed under the rules of then.
+    VersionEarly { got: u64, expected: u64 } = "service.version_early", "a version cannot be used from block {got} on, at the earliest from block {expected}";
+    /// More operators than the service's protocol versions can assign chunks to.
+    VersionOperators { got: u32, version: u16, max: u32 } = "service.version_operators", "{got} operators are more than the {max} of protocol version {version}, which the service uses";
     /// Member already.
     AlreadyMember { service: ServiceId, quorum: QuorumId } = "service.already_member", "the operator is in quorum {quorum} of service {service} already";
     /// No member.
@@ -167,7 +179,7 @@ refusals! {
     /// Full, and not larger than the smallest by enough.
     QuorumFull { got: Amount, expected: Amount } = "service.quorum_full", "the quorum is full and the weight of {got} does not reach the {expected} that evict its smallest operator";
     /// More operators than a table has room for.
-    ServiceFull { max: usize } = "service.full", "the service's quorums together have at most {max} operators";
+    ServiceFull { max: u32 } = "service.full", "the service's quorums together have {max} operators, which is as many as its protocol versions allow";
     /// Too much ejected lately.
     EjectionRate { got: Amount, max: Amount, until: u64 } = "service.ejection_rate", "weight {got} would be ejected in this window, at most {max} may: wait until block {until}";
 
@@ -199,6 +211,41 @@ refusals! {
     /// Within the veto window still.
     SlashEarly { got: u64, expected: u64 } = "slash.early", "it is block {got}, the request can be executed from block {expected} on";
 
+    // Dispersers.
+    /// No such disperser.
+    UnknownDisperser { service: ServiceId, disperser: u32 } = "disperser.unknown", "service {service} has no disperser {disperser}";
+    /// The bond is too small, or absurd.
+    DisperserBond { got: Amount, min: Amount } = "disperser.bond", "the bond is {got}, allowed are {min} to 10^38 - 1";
+    /// No place is left.
+    DispersersFull { max: u32 } = "disperser.full", "the service has {max} dispersers with a bond, which is as many as can be: wait until one is gone";
+    /// The network key is another's.
+    DisperserKeyTaken { disperser: u32 } = "disperser.key_taken", "disperser {disperser} of the service uses this network key";
+    /// The network key did not say that it is this account's.
+    DisperserStatement { source: ashlar_crypto::identity::IdentityError } = "disperser.statement", "the network key's statement for this account and service does not hold ({source}): sign it with the key that is registered";
+    /// It leaves already.
+    DisperserExiting { disperser: u32, until: u64 } = "disperser.exiting", "disperser {disperser} has left, its bond can be slashed through block {until} and comes back after it";
+    /// It has left.
+    DisperserGone { disperser: u32 } = "disperser.gone", "disperser {disperser} has left and has its bond back";
+    /// It was slashed.
+    DisperserSlashed { disperser: u32, block: u64 } = "disperser.slashed", "disperser {disperser} lost its bond in block {block}";
+
+    // Heads.
+    /// Nobody can know its table yet.
+    HeadEarly { block: u64, expected: u64 } = "head.early", "block {block} is not over: show the head from block {expected} on";
+    /// Not by the key that signs heads.
+    HeadKey { block: u64 } = "head.key", "the head is not signed by the key that signs this ledger's heads of block {block}";
+    /// It is right.
+    HeadAgrees { block: u64 } = "head.agrees", "the head says of block {block} what the ledger says: there is nothing to record";
+    /// Recorded already.
+    HeadKnown { block: u64 } = "head.known", "this head was recorded in block {block}";
+    /// The present key did not name this successor.
+    HeadSuccession { expected: Account } = "head.succession", "the succession is not signed by the present head key, {expected}";
+
+    /// The key before signs nothing then.
+    HeadKeyBlock { got: u64, expected: u64 } = "head.key_block", "the successor signs from block {got} on, possible is block {expected} or later: the present key signs the block before";
+    /// It signed heads before.
+    HeadKeyUsed { key: Account } = "head.key_used", "account {key} signs heads or did so before: name another one";
+
     // Custody challenges.
     /// Terms of custody out of range.
     CustodyTerms { what: &'static str, got: u64, min: u64, max: u64 } = "service.custody", "the {what} of the terms of custody is {got}, allowed are {min} to {max}";
@@ -218,6 +265,8 @@ refusals! {
     ChallengeEarly { got: u64, expected: u64 } = "challenge.early", "it is block {got}; the batch can be challenged from block {expected} on";
     /// The custody period is over.
     ChallengeLate { got: u64, expected: u64 } = "challenge.late", "it is block {got}; the batch could be challenged through block {expected}";
+    /// The certificate is of another service or network.
+    ChallengeDomain { got: ashlar_proto::Domain, expected: ashlar_proto::Domain } = "challenge.other_domain", "the certificate is of the domain {got}, the service's is {expected}: challenge the operator in the service that it signed for";
     /// The certificate does not hold.
     Certificate { source: Box<ashlar_proto::CertificateError> } = "challenge.certificate", "the certificate does not hold with the table of its block: {source}";
     /// The operator owes nothing.

@@ -118,7 +118,7 @@ impl State {
 
     fn pay_earner(&mut self, earner: Account, token: Account, cumulative: Amount) -> Outcome {
         let key = (earner, token);
-        let before = self.claims.get(&key).copied().unwrap_or_default();
+        let before = self.claims.amount(&key);
         if cumulative <= before {
             return Err(Refusal::NotRising {
                 got: cumulative,

@@ -1,13 +1,12 @@
 //! Services: registration, quorums, ejection, slashing.
 
-use std::collections::BTreeSet;
-
 use ashlar_crypto::hash::sha256;
-use ashlar_proto::{Account, OperatorId, QuorumId};
+use ashlar_proto::{Account, MAX_TABLE_OPERATORS, OperatorId, ProtocolVersion, QuorumId};
 
+use super::action::somebody;
 use super::custody::check_terms;
 use super::refusal::Outcome;
-use super::state::{check_sender, check_text, take_number};
+use super::state::{bug, check_sender, check_text, take_number};
 use super::types::*;
 use super::{Amount, Event, Refusal, State, Wad};
 
@@ -19,8 +18,8 @@ pub const MAX_CONDITIONS: usize = 16_384;
 pub const MAX_REASON: usize = 1024;
 /// Strategies of a quorum.
 pub const MAX_QUORUM_STRATEGIES: usize = 32;
-/// Dispersers of a service.
-pub const MAX_DISPERSERS: usize = 256;
+/// Protocol versions of a service.
+pub const MAX_VERSIONS: usize = 16;
 /// The largest multiplier: 10^27, a weight of 10^9 a share.
 pub const MAX_MULTIPLIER: u128 = 10u128.pow(27);
 
@@ -33,7 +32,8 @@ pub(super) struct NewService<'a> {
     pub(super) veto_window: u64,
     pub(super) slash_cap: Wad,
     pub(super) ejector: Account,
-    pub(super) dispersers: &'a [Disperser],
+    pub(super) versions: &'a [u16],
+    pub(super) dispersers: DisperserTerms,
     pub(super) custody: Option<CustodyTerms>,
 }
 
@@ -89,6 +89,28 @@ impl State {
         if let Some(terms) = &new.custody {
             check_terms(terms, new.slash_cap)?;
         }
+        super::dispersers::check_terms(&new.dispersers)?;
+        let ordered = rising(
+            new.versions
+                .iter()
+                .map(|version| StrategyId::from(*version)),
+        )
+        .is_ok();
+        if !ordered || !(1..=MAX_VERSIONS).contains(&new.versions.len()) {
+            return Err(Refusal::Versions {
+                got: new.versions.len(),
+                max: MAX_VERSIONS,
+            });
+        }
+        let from = self.block();
+        let versions = new
+            .versions
+            .iter()
+            .map(|&version| {
+                known(version)?;
+                Ok(ActiveVersion { version, from })
+            })
+            .collect::<Outcome<_>>()?;
         let service = take_number(&mut self.meta.next_service)?;
         let conditions_hash = sha256(&[new.conditions.as_bytes()]).into();
         self.services.insert(
@@ -104,6 +126,10 @@ impl State {
                 slash_cap: new.slash_cap,
                 ejector: new.ejector,
                 operators: 0,
+                versions,
+                dispersers: new.dispersers,
+                bonded: 0,
+                next_disperser: 0,
                 custody: new.custody,
                 challenges: 0,
             },
@@ -112,33 +138,79 @@ impl State {
             service,
             conditions_hash,
         });
-        self.set_dispersers(service, new.dispersers)
-    }
-
-    pub(super) fn set_dispersers(&mut self, service: ServiceId, list: &[Disperser]) -> Outcome {
-        if list.len() > MAX_DISPERSERS {
-            return Err(Refusal::TooMany {
-                what: "dispersers",
-                got: list.len(),
-                max: MAX_DISPERSERS,
+        for &version in new.versions {
+            self.emit(Event::VersionActivated {
+                service,
+                version,
+                from,
             });
         }
-        let (mut ids, mut keys) = (BTreeSet::new(), BTreeSet::new());
-        for disperser in list {
-            let sound = disperser.network_key.check_strength().is_ok();
-            if !sound || !ids.insert(disperser.id) || !keys.insert(disperser.network_key) {
-                return Err(Refusal::Dispersers { id: disperser.id });
-            }
+        Ok(())
+    }
+
+    pub(super) fn activate_version(&mut self, id: ServiceId, version: u16, from: u64) -> Outcome {
+        let expected = self.after(1)?;
+        let service = self.service_ref(id)?;
+        if let Some(active) = service.versions.iter().find(|v| v.version == version) {
+            return Err(Refusal::VersionActive {
+                version,
+                from: active.from,
+            });
         }
-        let mut list = list.to_vec();
-        list.sort_by_key(|disperser| disperser.id);
-        let dispersers = list.len() as u64;
-        self.dispersers.insert((service, self.meta.block), list);
-        self.emit(Event::DispersersSet {
-            service,
-            dispersers,
+        if service.versions.len() >= MAX_VERSIONS {
+            return Err(Refusal::Versions {
+                got: service.versions.len() + 1,
+                max: MAX_VERSIONS,
+            });
+        }
+        let max = known(version)?.max_operators;
+        // What is over was signed under the rules of then.
+        if from < expected {
+            return Err(Refusal::VersionEarly {
+                got: from,
+                expected,
+            });
+        }
+        let places = self
+            .quorums(id)
+            .map(|(_, quorum)| quorum.config.maximum_operators);
+        let got = places.fold(service.operators, u32::max);
+        if got > max {
+            return Err(Refusal::VersionOperators { got, version, max });
+        }
+        self.services
+            .edit(&id)
+            .ok_or(Refusal::UnknownService { service: id })?
+            .versions
+            .push(ActiveVersion { version, from });
+        self.emit(Event::VersionActivated {
+            service: id,
+            version,
+            from,
         });
         Ok(())
+    }
+
+    /// The protocol versions that a service uses at a block, in the order of their activation: none before it was registered.
+    pub fn versions_at(&self, service: ServiceId, block: u64) -> impl Iterator<Item = u16> {
+        self.services
+            .get(&service)
+            .into_iter()
+            .flat_map(|service| &service.versions)
+            .filter(move |active| active.from <= block)
+            .map(|active| active.version)
+    }
+
+    /// Of the protocol versions that a service uses, or is going to, the one for the fewest operators, and how many that are. More of
+    /// them, in one quorum or in all together, would not be assigned chunks.
+    pub(super) fn operator_limit(&self, service: ServiceId) -> Outcome<(u16, u32)> {
+        let versions = &self.service_ref(service)?.versions;
+        let mut limits = Vec::with_capacity(versions.len());
+        for active in versions {
+            limits.push((active.version, known(active.version)?.max_operators));
+        }
+        let least = limits.into_iter().min_by_key(|(_, max)| *max);
+        least.ok_or(bug("a service without a protocol version"))
     }
 
     pub(super) fn add_quorum(
@@ -162,23 +234,29 @@ impl State {
                 })
             }
         };
+        let most = u64::from(MAX_TABLE_OPERATORS);
         range(
             "maximum_operators",
             config.maximum_operators.into(),
             1,
-            1024,
+            most,
         )?;
+        let (version, max) = self.operator_limit(service)?;
+        if config.maximum_operators > max {
+            return Err(Refusal::VersionOperators {
+                got: config.maximum_operators,
+                version,
+                max,
+            });
+        }
         range("churn_bps", config.churn_bps.into(), 10_000, 100_000)?;
         range("ejection_bps", config.ejection_bps.into(), 0, 10_000)?;
         range("ejection_window", config.ejection_window, 1, 1 << 40)?;
         range("ejection_cooldown", config.ejection_cooldown, 0, 1 << 40)?;
+        let mut config = config.clone();
+        config.redistribute_to = somebody(config.redistribute_to);
         self.check_strategies(&config.strategies, config.redistribute_to)?;
-        self.quorums.insert(
-            (service, quorum),
-            Quorum {
-                config: config.clone(),
-            },
-        );
+        self.quorums.insert((service, quorum), Quorum { config });
         self.totals
             .insert((service, quorum), QuorumTotals::default());
         self.emit(Event::QuorumAdded { service, quorum });
@@ -231,9 +309,11 @@ impl State {
                 strategy: missing.strategy,
             });
         }
-        if let Some(record) = self.quorums.edit(&(service, quorum)) {
-            record.config.strategies = list.to_vec();
-        }
+        self.quorums
+            .edit(&(service, quorum))
+            .ok_or(Refusal::UnknownQuorum { service, quorum })?
+            .config
+            .strategies = list.to_vec();
         let members: Vec<_> = self
             .active_members(service, quorum)
             .map(|(id, _)| id)
@@ -248,9 +328,11 @@ impl State {
     pub(super) fn set_slasher(&mut self, service: ServiceId, slasher: Account) -> Outcome {
         let block = self.block();
         let from = self.after(self.meta.params.slasher_delay)?;
-        if let Some(record) = self.services.edit(&service) {
-            record.slasher.set(block, slasher, from);
-        }
+        self.services
+            .edit(&service)
+            .ok_or(Refusal::UnknownService { service })?
+            .slasher
+            .set(block, slasher, from);
         self.emit(Event::SlasherSet {
             service,
             slasher,
@@ -293,9 +375,10 @@ impl State {
         totals.ejected = got;
         let banned_until = self.after(config.ejection_cooldown)?;
         self.leave(operator, service, quorum, false)?;
-        if let Some(member) = self.members.edit(&(service, quorum, operator)) {
-            member.banned_until = banned_until;
-        }
+        self.members
+            .edit(&(service, quorum, operator))
+            .ok_or(Refusal::NotMember { service, quorum })?
+            .banned_until = banned_until;
         self.emit(Event::Ejected {
             operator,
             service,
@@ -464,7 +547,9 @@ impl State {
         check_sender(
             sender,
             "service's resolver",
-            service.resolver.unwrap_or(service.owner),
+            service
+                .resolver
+                .ok_or(bug("a slash request without a resolver"))?,
         )?;
         let expected = entry.veto_until;
         if self.block() > expected {
@@ -515,6 +600,10 @@ impl State {
         self.requests.remove(&request);
         Ok(())
     }
+}
+
+fn known(version: u16) -> Outcome<&'static ProtocolVersion> {
+    ashlar_proto::version(version).map_err(|_| Refusal::VersionUnknown { version })
 }
 
 /// The first two neighbours that do not rise strictly.

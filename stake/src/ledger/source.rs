@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use ashlar_proto::TableView;
+use ashlar_proto::{Domain, TableView};
 
 use super::{ServiceId, State, TableQueryError};
 use crate::{OperatorTable, StakeError, StakeEvent, StakeEventKind, StakeSource, TableError};
@@ -95,6 +95,10 @@ impl<L: SharedState> LedgerStakeSource<L> {
 }
 
 impl<L: SharedState> StakeSource for LedgerStakeSource<L> {
+    fn domain(&self) -> Domain {
+        self.ledger.with(|state| state.domain(self.service))
+    }
+
     fn head(&self) -> Result<u64, StakeError> {
         Ok(self.block().saturating_sub(1))
     }

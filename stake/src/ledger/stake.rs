@@ -274,7 +274,7 @@ impl State {
             balance: Amount::ZERO,
             validators: 0,
         });
-        pod.validators = pod.validators.saturating_add(1);
+        pod.validators += 1;
         pod.balance = pod.balance.plus(validator_balance())?;
         self.deposit(staker, strategy, validator_balance())
     }
@@ -344,11 +344,10 @@ impl State {
         if old.is_zero() {
             return Ok(lost);
         }
-        let open = self
-            .stakers
-            .get(&staker)
-            .map(|record| record.withdrawals.clone())
-            .unwrap_or_default();
+        let Some(record) = self.stakers.get(&staker) else {
+            return Ok(lost);
+        };
+        let open = record.withdrawals.clone();
         for number in open {
             let Some(entry) = self
                 .withdrawals
@@ -503,7 +502,7 @@ impl State {
         self.debit(operator, strategy, shares)?;
         let (queued, open) = self.queue_of(operator, strategy)?;
         *queued = queued.plus(shares)?;
-        *open = open.saturating_add(1);
+        *open += 1;
         let start = self.block();
         let end = self.after(self.meta.params.withdrawal_delay)?;
         let number = take_number(&mut self.meta.next_withdrawal)?;
@@ -548,12 +547,13 @@ impl State {
         let (shares, queued_at) = (entry.shares, entry.magnitude);
         let now = operator.map_or(Wad::ONE, |id| self.pool_ref(id, strategy).magnitude);
         let payable = shares.mul_div(now.into(), queued_at.into())?;
-        if let Some(entry) = self.withdrawals.edit(&number) {
-            entry.payable = Some(payable);
-        }
+        self.withdrawals
+            .edit(&number)
+            .ok_or(bug("a withdrawal is gone"))?
+            .payable = Some(payable);
         let (queued, open) = self.queue_of(operator, strategy)?;
         *queued = queued.minus(payable)?;
-        *open = open.saturating_sub(1);
+        *open = open.checked_sub(1).ok_or(bug("the length of a queue"))?;
         // Nobody is owed what rounding left in an empty queue.
         let dust = if *open == 0 {
             std::mem::take(queued)

@@ -7,7 +7,7 @@ use ashlar_crypto::bls::PublicKey;
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::merkle::MerkleTree;
-use ashlar_proto::{Account, BlobKey, OperatorId, QuorumId};
+use ashlar_proto::{Account, BlobKey, Domain, Network, OperatorId, QuorumId, TableRoot};
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use super::book::{Book, canonical};
 use super::refusal::Outcome;
 use super::types::*;
 use super::{Amount, Event, Refusal, Transaction};
+use super::{Genesis, Meta};
 
 const STATE_TAG: &[u8] = b"ashlar/ledger-state/1";
 const META_TAG: &[u8] = b"ashlar/ledger-meta/1";
@@ -97,7 +98,12 @@ state! {
     network_keys: NetworkPublicKey => OperatorId,
     faces: (OperatorId, u64) => Face,
     services: ServiceId => Service,
-    dispersers: (ServiceId, u64) => Vec<Disperser>,
+    dispersers: (ServiceId, u32) => Disperser,
+    /// Network keys of the dispersers that tables show.
+    disperser_keys: (ServiceId, NetworkPublicKey) => u32,
+    head_keys: Account => HeadKey,
+    /// Heads that contradict the ledger, by what was signed.
+    contradictions: (ServiceId, u64, TableRoot) => Contradiction,
     quorums: (ServiceId, QuorumId) => Quorum,
     totals: (ServiceId, QuorumId) => QuorumTotals,
     members: (ServiceId, QuorumId, OperatorId) => Member,
@@ -137,8 +143,10 @@ impl State {
     pub fn new(genesis: &Genesis) -> Result<Self, Refusal> {
         check_text("network's name", &genesis.network, 64)?;
         genesis.params.check()?;
-        Ok(Self::empty(Meta {
+        let mut state = Self::empty(Meta {
             network: genesis.network.clone(),
+            id: genesis.id(),
+            head_key: genesis.head_key,
             block: genesis.block,
             transactions: 0,
             admin: genesis.admin,
@@ -155,7 +163,17 @@ impl State {
             next_challenge: 1,
             next_root: 1,
             next_timer: 1,
-        }))
+        });
+        state.head_keys.insert(
+            genesis.head_key,
+            HeadKey {
+                from: 0,
+                until: None,
+                succession: None,
+            },
+        );
+        state.commit();
+        Ok(state)
     }
 
     /// Applies a transaction in `block`, which is the ledger's block or a later one. All that was due until then happens
@@ -177,13 +195,14 @@ impl State {
                         .ok_or(Refusal::Overflow {
                             what: "the number of transactions",
                         })?;
-                let trail = &[
+                let trail: B256 = sha256(&[
                     TRAIL_TAG,
                     self.meta.trail.as_slice(),
                     &block.to_be_bytes(),
-                    &canonical(transaction),
-                ];
-                self.meta.trail = sha256(trail).into();
+                    transaction.hash().as_slice(),
+                ])
+                .into();
+                self.meta.trail = trail;
                 Ok(())
             });
         self.end(result)
@@ -230,16 +249,17 @@ impl State {
             self.meta.seed = self.meta.trail;
         }
         while let Some(&key) = self.timers.first_key().filter(|(due, _)| *due <= block) {
-            let Some(timer) = self.timers.remove(&key) else {
-                break;
-            };
+            let timer = self.timers.remove(&key).ok_or(bug("a timer is gone"))?;
             self.meta.block = key.0.max(self.meta.block);
             match timer {
                 Timer::Mature(withdrawal) => self.mature(withdrawal)?,
                 Timer::Allocation(allocation) => self.allocation_due(allocation)?,
                 Timer::Expired(request) => self.expire_request(request),
-                Timer::Left(service, quorum, operator) => self.left(service, quorum, operator),
+                Timer::Left(service, quorum, operator) => self.left(service, quorum, operator)?,
                 Timer::Unanswered(challenge) => self.unanswered(challenge)?,
+                Timer::DisperserGone(service, disperser) => {
+                    self.disperser_gone(service, disperser)?;
+                }
             }
         }
         self.meta.block = block;
@@ -285,6 +305,11 @@ impl State {
         Ok(self)
     }
 
+    /// What everything of a service carries.
+    pub fn domain(&self, service: ServiceId) -> Domain {
+        self.meta.id.domain(u64::from(service))
+    }
+
     pub(super) fn block(&self) -> u64 {
         self.meta.block
     }
@@ -301,6 +326,11 @@ impl Genesis {
     /// Names the ledger: the first link of its log's chain.
     pub fn hash(&self) -> B256 {
         sha256(&[GENESIS_TAG, &canonical(self)]).into()
+    }
+
+    /// The network that the ledger is.
+    pub fn id(&self) -> Network {
+        Network::ledger(&self.hash())
     }
 }
 

@@ -250,7 +250,8 @@ impl Store {
                 }
                 self.state = state;
             }
-            let rest = buffer.get(start..).unwrap_or_default();
+            // A record ends within the buffer that it was read from.
+            let rest = &buffer[start..];
             let step = if waiting.is_some() {
                 self.tip.skip(rest)
             } else {
@@ -339,8 +340,7 @@ impl Store {
         block: u64,
         transaction: Transaction,
     ) -> Result<Vec<Event>, StoreError> {
-        let mut results = self.apply_all([Entry::Transaction(block, Box::new(transaction))])?;
-        Ok(results.pop().unwrap_or(Ok(Vec::new()))?)
+        self.apply_one(Entry::Transaction(block, Box::new(transaction)))
     }
 
     /// Goes to a block without a transaction, durably.
@@ -349,8 +349,16 @@ impl Store {
     ///
     /// As [`apply`](Self::apply).
     pub fn advance(&mut self, block: u64) -> Result<Vec<Event>, StoreError> {
-        let mut results = self.apply_all([Entry::Block(block)])?;
-        Ok(results.pop().unwrap_or(Ok(Vec::new()))?)
+        self.apply_one(Entry::Block(block))
+    }
+
+    #[expect(
+        clippy::expect_used,
+        reason = "apply_all answers each entry, and there is one"
+    )]
+    fn apply_one(&mut self, entry: Entry) -> Result<Vec<Event>, StoreError> {
+        let mut results = self.apply_all([entry])?;
+        Ok(results.pop().expect("one answer to one entry")?)
     }
 
     /// Applies entries in their order, each or not, and makes all that were accepted durable with one write and one sync: the

@@ -10,10 +10,13 @@ pub(crate) use world::{World, key, operator_key};
 
 use std::collections::BTreeMap;
 
+use alloy_primitives::B256;
+
 use super::log::Entry;
 use super::*;
 use ashlar_crypto::Coded;
-use ashlar_proto::Account;
+use ashlar_crypto::account::AccountKey;
+use ashlar_proto::{Account, Network};
 
 pub(crate) fn account(number: u8) -> Account {
     Account([number; 20])
@@ -54,10 +57,29 @@ pub(crate) fn params() -> Params {
 pub(crate) fn genesis() -> Genesis {
     Genesis {
         network: "test".into(),
+        salt: B256::repeat_byte(7),
         block: 1,
+        head_key: Account(head_key(0).address()),
         admin: account(ADMIN),
         reward_updater: account(UPDATER),
         params: params(),
+    }
+}
+
+/// The keys that sign heads, one after the other.
+pub(crate) fn head_key(number: u8) -> AccountKey {
+    AccountKey::from_bytes(&[0x77 + number; 32]).unwrap()
+}
+
+pub(crate) fn network() -> Network {
+    genesis().id()
+}
+
+pub(crate) fn disperser_terms() -> DisperserTerms {
+    DisperserTerms {
+        token: account(0xe5),
+        min_bond: Amount::from(500u64),
+        max: 3,
     }
 }
 
@@ -219,7 +241,8 @@ impl Lab {
             veto_window,
             slash_cap: Wad::ONE,
             ejector: account(EJECTOR),
-            dispersers: Vec::new(),
+            versions: vec![1],
+            dispersers: disperser_terms(),
             custody: Some(custody_terms()),
         }
     }

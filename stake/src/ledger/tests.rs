@@ -2,6 +2,9 @@
 
 mod challenges;
 mod disk;
+mod dispersers;
+mod heads;
 mod numbers;
 mod refusals;
+mod registrations;
 mod tables;

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use alloy_primitives::B256;
+use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::NetworkPublicKey;
-use ashlar_proto::{Account, BatchDigest, BlobHeader, BlobKey, OperatorId, QuorumId};
+use ashlar_proto::{
+    Account, BatchDigest, BlobHeader, BlobKey, HeadKeySuccession, OperatorId, QuorumId,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Params, Wad};
+use super::{Amount, Wad};
 use crate::evidence::ProvenFault;
 
 const FAULT_TAG: &[u8] = b"ashlar/ledger-fault/1";
@@ -35,6 +38,19 @@ pub enum StrategyKind {
     LpLst,
     /// Any other asset (EIGEN, derivatives of bitcoin, …).
     Other,
+}
+
+impl StrategyKind {
+    /// As in JSON and in what is signed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NativeEth => "native_eth",
+            Self::Lst => "lst",
+            Self::LpEth => "lp_eth",
+            Self::LpLst => "lp_lst",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// A strategy: one asset, its shares, and where each share is.
@@ -218,6 +234,8 @@ pub struct Operator {
     pub network_key: NetworkPublicKey,
     /// `host:port`.
     pub address: String,
+    /// How often its network key or address changed: the sequence of its last statement.
+    pub sequence: u64,
     /// Blocks from an increase of an allocation until it is slashable.
     pub allocation_delay: Delayed<u64>,
     /// The quorums that it is in.
@@ -228,16 +246,95 @@ pub struct Operator {
     pub retired: bool,
 }
 
-/// A disperser that a service lists in its tables.
+/// On which terms anybody can be a disperser of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct DisperserTerms {
+    /// The token of the bonds.
+    pub token: Account,
+    /// The least bond.
+    pub min_bond: Amount,
+    /// Most dispersers with a bond at a time, those that are leaving included: 1 to 4,096.
+    pub max: u32,
+}
+
+/// A disperser of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disperser {
-    /// Its number in batch headers.
-    pub id: u32,
-    /// TLS identity.
-    pub network_key: NetworkPublicKey,
-    /// Account of its bond.
+    /// Whose it is: who put up the bond and gets it back.
     pub account: Account,
+    /// TLS identity, and the key that signs its batches.
+    pub network_key: NetworkPublicKey,
+    /// The token of the bond.
+    pub token: Account,
+    /// The bond; nothing once it came back or was burnt.
+    pub bond: Amount,
+    /// The first block whose table shows it.
+    pub from: u64,
+    /// The first block whose table does not show it any more.
+    pub until: Option<u64>,
+    /// Whether it is one still.
+    pub standing: Standing,
+}
+
+/// What became of a disperser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It is in the tables.
+    Active,
+    /// It left, and can be slashed through this block.
+    Exiting {
+        /// The last block.
+        slashable_until: u64,
+    },
+    /// It left and has its bond back.
+    Gone,
+    /// Its bond was burnt.
+    Slashed {
+        /// When.
+        block: u64,
+    },
+}
+
+/// A protocol version of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveVersion {
+    /// The version.
+    pub version: u16,
+    /// The first block that a batch of it may refer to.
+    pub from: u64,
+}
+
+/// A key that signs heads, or did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadKey {
+    /// The first block whose head it signs.
+    pub from: u64,
+    /// The first block whose head its successor signs.
+    pub until: Option<u64>,
+    /// What the key before it signed about it; the genesis's key has none. Followers check it themselves.
+    pub succession: Option<HeadKeySuccession>,
+}
+
+impl HeadKey {
+    /// Whether it signs the head of this block.
+    pub fn signs(&self, block: u64) -> bool {
+        self.from <= block && self.until.is_none_or(|until| block < until)
+    }
+}
+
+/// What the source of tables signed although the ledger says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contradiction {
+    /// The key that signed.
+    pub key: Account,
+    /// The block's time that it signed, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// The block in which it was shown.
+    pub shown: u64,
+    /// Its signature.
+    pub signature: AccountSignature,
 }
 
 /// A service that operators secure.
@@ -262,7 +359,14 @@ pub struct Service {
     /// Who ejects.
     pub ejector: Account,
     /// Operators in any of its quorums.
-    pub operators: u64,
+    pub operators: u32,
+    /// The protocol versions that it uses, each from a block on for ever, in the order of their activation.
+    pub versions: Vec<ActiveVersion>,
+    /// On which terms anybody can be its disperser.
+    pub dispersers: DisperserTerms,
+    /// Dispersers that have a bond.
+    pub bonded: u32,
+    pub(super) next_disperser: u32,
     /// How its operators can be challenged to show what they hold; not at all if it said nothing. Cannot be changed, as the
     /// conditions: operators opted in to it.
     pub custody: Option<CustodyTerms>,
@@ -271,7 +375,7 @@ pub struct Service {
 }
 
 /// On which terms the operators of a service can be challenged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustodyTerms {
     /// The token of the bonds.
@@ -340,17 +444,20 @@ impl OpenChallenge {
     }
 }
 
-/// The bonds of a token. Always `paid_in = held + to_operators + returned`, and `held` is the sum of the open challenges' bonds.
+/// The bonds of a token. Always `paid_in = held + to_operators + returned + burnt`, and `held` is the sum of the bonds of open
+/// challenges and of dispersers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BondFund {
-    /// Came in with challenges.
+    /// Came in with challenges and dispersers.
     pub paid_in: Amount,
-    /// Of open challenges.
+    /// Of open challenges and of dispersers.
     pub held: Amount,
     /// Paid out for answers.
     pub to_operators: Amount,
-    /// Given back to challengers that got no answer.
+    /// Given back to challengers that got no answer, and to dispersers that left.
     pub returned: Amount,
+    /// Of dispersers that were slashed.
+    pub burnt: Amount,
 }
 
 /// One asset of a quorum.
@@ -493,9 +600,14 @@ pub struct FaultRecord {
 }
 
 impl FaultRecord {
-    /// Under which name a ledger remembers that a proven fault was punished in a quorum of a service: it follows from the fault's
-    /// subject, so that other evidence of the same misdeed has the same name.
-    pub fn of(fault: &ProvenFault, service: ServiceId, quorum: QuorumId) -> Self {
+    /// Under which name a ledger remembers that an operator's proven fault was punished in a quorum of a service: it follows from the
+    /// fault's subject, so that other evidence of the same misdeed has the same name.
+    pub fn of(
+        operator: OperatorId,
+        fault: &ProvenFault,
+        service: ServiceId,
+        quorum: QuorumId,
+    ) -> Self {
         let name = sha256(&[
             FAULT_TAG,
             &fault.subject(),
@@ -503,7 +615,7 @@ impl FaultRecord {
             &[quorum],
         ]);
         Self {
-            operator: fault.operator(),
+            operator,
             kind: fault.kind().number(),
             evidence_hash: B256::from(name),
         }
@@ -563,6 +675,18 @@ pub enum RewardKind {
     Incentive,
     /// Points: counted, without a token behind them.
     Points,
+}
+
+impl RewardKind {
+    /// As in JSON and in what is signed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fee => "fee",
+            Self::Bounty => "bounty",
+            Self::Incentive => "incentive",
+            Self::Points => "points",
+        }
+    }
 }
 
 /// A liquid restaking vault.
@@ -638,52 +762,6 @@ pub enum Timer {
     Left(ServiceId, QuorumId, OperatorId),
     /// A challenge's deadline is over.
     Unanswered(u64),
-}
-
-/// What the whole ledger knows once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
-    /// The network's name.
-    pub network: String,
-    /// The block of the last change.
-    pub block: u64,
-    /// Transactions applied.
-    pub transactions: u64,
-    /// Adds strategies and sets parameters.
-    pub admin: Account,
-    /// Submits reward roots.
-    pub reward_updater: Account,
-    /// The parameters.
-    pub params: Params,
-    /// Hash of every transaction so far, in its order.
-    pub(super) trail: B256,
-    /// What the trail was when the block began: what anybody can know before it sends a transaction for this block, and nobody can
-    /// choose within it.
-    pub(super) seed: B256,
-    /// The strategy for native ETH.
-    pub native: Option<StrategyId>,
-    pub(super) next_strategy: StrategyId,
-    pub(super) next_service: ServiceId,
-    pub(super) next_vault: VaultId,
-    pub(super) next_withdrawal: u64,
-    pub(super) next_request: u64,
-    pub(super) next_challenge: u64,
-    pub(super) next_root: u64,
-    pub(super) next_timer: u64,
-}
-
-/// What a ledger begins with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Genesis {
-    /// The network's name, 1 to 64 bytes.
-    pub network: String,
-    /// The first block.
-    pub block: u64,
-    /// Adds strategies and sets parameters.
-    pub admin: Account,
-    /// Submits reward roots.
-    pub reward_updater: Account,
-    /// The parameters.
-    pub params: Params,
+    /// A disperser that left cannot be slashed any more.
+    DisperserGone(ServiceId, u32),
 }

@@ -105,7 +105,7 @@ impl State {
 
     fn add_vault_shares(&mut self, vault: VaultId, holder: Account, d: Amount) -> Outcome {
         let key = (vault, holder);
-        let before = self.vault_shares.get(&key).copied().unwrap_or_default();
+        let before = self.vault_shares.amount(&key);
         if !d.is_zero() {
             self.vault_shares.insert(key, before.plus(d)?);
         }
@@ -114,7 +114,7 @@ impl State {
 
     fn take_vault_shares(&mut self, vault: VaultId, holder: Account, d: Amount) -> Outcome {
         let key = (vault, holder);
-        let got = self.vault_shares.get(&key).copied().unwrap_or_default();
+        let got = self.vault_shares.amount(&key);
         if d > got {
             return Err(Refusal::VaultShares { got, expected: d });
         }
@@ -370,11 +370,7 @@ impl State {
         let (shares, asked) = match amount {
             Some(amount) => (amount.mul_div_up(record.shares, record.assets)?, amount),
             None => {
-                let shares = self
-                    .vault_shares
-                    .get(&(vault, account))
-                    .copied()
-                    .unwrap_or_default();
+                let shares = self.vault_shares.amount(&(vault, account));
                 (shares, shares.mul_div(record.assets, record.shares)?)
             }
         };
@@ -712,7 +708,7 @@ impl State {
         amount: Amount,
     ) -> Outcome {
         let key = (vault, token, kind);
-        let before = self.vault_pots.get(&key).copied().unwrap_or_default();
+        let before = self.vault_pots.amount(&key);
         self.vault_pots.insert(key, before.plus(amount)?);
         Ok(())
     }

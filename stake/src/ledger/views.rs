@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use ashlar_crypto::bls::PublicKey;
 use ashlar_proto::{Account, OperatorId, QuorumId};
 
+use super::Meta;
 use super::refusal::Outcome;
 use super::types::*;
 use super::{Amount, Refusal, State};
@@ -112,6 +114,11 @@ impl State {
         self.operators.iter().map(|(id, record)| (*id, record))
     }
 
+    /// The BLS key of an operator that ever registered.
+    pub fn operator_key(&self, operator: &OperatorId) -> Option<&PublicKey> {
+        self.keys.get(operator)
+    }
+
     /// The operator of an account.
     pub fn operator_by_account(&self, account: Account) -> Option<OperatorId> {
         self.operator_accounts.get(&account).copied()
@@ -166,20 +173,10 @@ impl State {
         self.services.iter().map(|(id, record)| (*id, record))
     }
 
-    /// The dispersers that a service lists now, by number.
-    pub fn dispersers(&self, service: ServiceId) -> &[Disperser] {
-        self.dispersers
-            .range((service, 0)..=(service, self.meta.block))
-            .next_back()
-            .map_or(&[], |(_, list)| list.as_slice())
-    }
-
     /// A quorum with its totals.
     pub fn quorum(&self, service: ServiceId, quorum: QuorumId) -> Option<(&Quorum, QuorumTotals)> {
-        Some((
-            self.quorums.get(&(service, quorum))?,
-            self.totals_of(service, quorum),
-        ))
+        let key = (service, quorum);
+        Some((self.quorums.get(&key)?, *self.totals.get(&key)?))
     }
 
     /// A service's quorums.
@@ -228,10 +225,7 @@ impl State {
 
     /// What an account was paid of bonds in a token, ever: for answers, and its own that came back.
     pub fn bonds_paid(&self, account: Account, token: Account) -> Amount {
-        self.bonds_paid
-            .get(&(account, token))
-            .copied()
-            .unwrap_or_default()
+        self.bonds_paid.amount(&(account, token))
     }
 
     /// A reward root.
@@ -246,10 +240,7 @@ impl State {
 
     /// What an earner was paid of a token, ever.
     pub fn claimed(&self, earner: Account, token: Account) -> Amount {
-        self.claims
-            .get(&(earner, token))
-            .copied()
-            .unwrap_or_default()
+        self.claims.amount(&(earner, token))
     }
 
     /// A vault.
@@ -275,10 +266,7 @@ impl State {
 
     /// A holder's shares of a vault.
     pub fn vault_shares(&self, vault: VaultId, holder: Account) -> Amount {
-        self.vault_shares
-            .get(&(vault, holder))
-            .copied()
-            .unwrap_or_default()
+        self.vault_shares.amount(&(vault, holder))
     }
 
     /// A vault's open requests, oldest first.
@@ -321,7 +309,7 @@ impl State {
     /// Checks that every share and every weight is accounted for, to the unit:
     /// `deposited = idle + operators + queued + matured + paid + slashed + penalised + rounding`, the shares that exist are the
     /// first four, tokens that came in are there or went out, quorums' totals are sums of weights, and
-    /// the bonds held are those of open challenges.
+    /// the bonds held are those of open challenges and of dispersers.
     ///
     /// Walks operators, strategies and members, no stakers. For tests, audits, and after opening a snapshot.
     ///
@@ -364,16 +352,32 @@ impl State {
             *sum = sum.plus(challenge.bond)?;
             *open.entry(challenge.service).or_insert(0u32) += 1;
         }
+        let mut bonded = BTreeMap::new();
+        for ((service, _), disperser) in self.dispersers.iter() {
+            let has_bond = matches!(
+                disperser.standing,
+                Standing::Active | Standing::Exiting { .. }
+            );
+            expect(has_bond != disperser.bond.is_zero(), "bond of a disperser")?;
+            if has_bond {
+                let sum: &mut Amount = held.entry(disperser.token).or_default();
+                *sum = sum.plus(disperser.bond)?;
+                *bonded.entry(*service).or_insert(0u32) += 1;
+            }
+        }
         for (token, fund) in self.bonds.iter() {
+            // No challenge and no disperser has a bond in it now.
             let sum = held.remove(token).unwrap_or_default();
             expect(sum == fund.held, "bonds held")?;
-            let gone = add(&[fund.held, fund.to_operators, fund.returned])?;
+            let gone = add(&[fund.held, fund.to_operators, fund.returned, fund.burnt])?;
             expect(gone == fund.paid_in, "bonds of a token")?;
         }
         expect(held.is_empty(), "bonds without a fund")?;
         for (id, service) in self.services.iter() {
             let count = open.remove(id).unwrap_or_default();
             expect(count == service.challenges, "open challenges of a service")?;
+            let count = bonded.remove(id).unwrap_or_default();
+            expect(count == service.bonded, "bonded dispersers of a service")?;
         }
         Ok(())
     }

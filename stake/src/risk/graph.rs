@@ -272,7 +272,9 @@ fn check_edges<'a>(
                 service: service.name.clone(),
             });
         }
-        *sum = sum.saturating_add(edge.unique().unwrap_or_default());
+        if let Some(unique) = edge.unique() {
+            *sum = sum.saturating_add(unique);
+        }
     }
     Ok(())
 }

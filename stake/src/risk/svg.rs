@@ -40,7 +40,7 @@ pub fn to_svg(graph: &Graph) -> Result<String, GraphError> {
         .map(|pool| &pool.stake)
         .max()
         .cloned()
-        .unwrap_or_default();
+        .unwrap_or(BigInt::ZERO);
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(
@@ -158,9 +158,13 @@ fn width(stake: &BigInt, widest: &BigInt) -> f64 {
     if widest.is_zero() {
         return 0.75;
     }
+    #[expect(
+        clippy::expect_used,
+        reason = "a fraction of at most one is near some float"
+    )]
     let share = Rational::new(stake.clone(), widest.clone())
         .to_f64()
-        .unwrap_or(0.0);
+        .expect("a share");
     0.75 + 8.25 * share
 }
 

@@ -87,8 +87,7 @@ fn table(out: &mut String, head: &[&str], rows: &[Vec<String>]) {
             .chain(rows)
             .filter_map(|row| row.get(column))
             .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
+            .fold(0, usize::max)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     for row in std::iter::once(&head).chain(rows) {

@@ -23,7 +23,8 @@ fn custody() -> Ledger {
             veto_window: 0,
             slash_cap: Wad::ONE,
             ejector: OWNER,
-            dispersers: Vec::new(),
+            versions: vec![1],
+            dispersers: DISPERSERS,
             custody: Some(CustodyTerms {
                 token: TOKEN,
                 min_bond: wei("10000000000000000"),
@@ -67,6 +68,8 @@ fn certificate(ledger: &Ledger) -> Certificate {
     };
     let tree = batch_tree(&[blob_header.blob_key()]);
     let batch_header = BatchHeader {
+        domain: ledger.state.domain(1),
+        table_root: ledger.state.table_at(1, 900).unwrap().root(),
         version: 1,
         batch_root: tree.root(),
         blobs: 1,
@@ -82,7 +85,6 @@ fn certificate(ledger: &Ledger) -> Certificate {
         blob_index: 0,
         blob_path: tree.path(0).unwrap(),
         batch_header,
-        table_root: ledger.state.table_at(1, 900).unwrap().root(),
         attestation: Attestation::Compact {
             signers: Bitmap::from_indices(1, [0]).unwrap(),
         },

@@ -1,8 +1,10 @@
 //! The worked examples of the ledger: each runs on the real one, with the parameters of the preset `current`.
 
+use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
+use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{Account, OperatorId, TableView, operator_id};
 use ashlar_stake::ledger::*;
 
@@ -25,6 +27,11 @@ const BOB: Account = Account([0x0b; 20]);
 const OTTO: Account = Account([0x40; 20]);
 const OLGA: Account = Account([0x41; 20]);
 const TOKEN: Account = Account([0xe5; 20]);
+const DISPERSERS: DisperserTerms = DisperserTerms {
+    token: TOKEN,
+    min_bond: Amount::WAD,
+    max: 1024,
+};
 const ETH: StrategyId = 1;
 const STETH: StrategyId = 2;
 
@@ -53,6 +60,8 @@ impl Ledger {
     fn new(params: Params) -> Self {
         let genesis = Genesis {
             network: "docs".into(),
+            salt: B256::repeat_byte(1),
+            head_key: ADMIN,
             block: 1,
             admin: ADMIN,
             reward_updater: ADMIN,
@@ -98,7 +107,8 @@ impl Ledger {
                 veto_window,
                 slash_cap: slash_cap.min(self.state.meta().params.slash_cap),
                 ejector: OWNER,
-                dispersers: Vec::new(),
+                versions: vec![1],
+                dispersers: DISPERSERS,
                 custody: None,
             },
         );
@@ -139,13 +149,21 @@ impl Ledger {
 
     fn operator_with(&mut self, operator: Account, allocation_delay: u64) {
         let key = bls(operator);
+        let statement = OperatorStatement {
+            network: self.state.meta().id,
+            account: operator,
+            network_key: NetworkKey::from_seed([operator.0[0]; 32]).public(),
+            address: "node.example.org:7400".into(),
+            sequence: 0,
+        };
         self.ok(
             operator,
             Action::RegisterOperator {
                 bls_public_key: key.public_key().to_bytes(),
                 proof_of_possession: key.prove_possession().to_bytes(),
-                network_key: NetworkKey::from_seed([operator.0[0]; 32]).public(),
-                address: "node.example.org:7400".into(),
+                network_key: statement.network_key,
+                statement: statement.sign(&key),
+                address: statement.address,
                 allocation_delay,
             },
         );
@@ -662,4 +680,51 @@ fn thousands(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+#[test]
+fn a_disperser_leaves() {
+    let mut ledger = Ledger::market(Params::current());
+    ledger.join(OTTO, Wad::ONE);
+    let key = NetworkKey::from_seed([9; 32]);
+    let statement = DisperserStatement {
+        domain: ledger.state.domain(1),
+        account: BOB,
+        network_key: key.public(),
+    };
+    ledger.ok(
+        BOB,
+        Action::RegisterDisperser {
+            service: 1,
+            network_key: key.public(),
+            statement: statement.sign(&key),
+            bond: ether(1),
+        },
+    );
+    ledger.pass(999);
+    assert_eq!(ledger.state.meta().block, 1000);
+    ledger.ok(
+        BOB,
+        Action::ExitDisperser {
+            service: 1,
+            disperser: 0,
+        },
+    );
+    let shown = |state: &State, block| state.table_at(1, block).unwrap().dispersers().len();
+    assert_eq!([999, 1000].map(|block| shown(&ledger.state, block)), [1, 0]);
+    ledger.pass(100_800);
+    assert_eq!(ledger.state.meta().block, 101_800);
+    let standing = |state: &State| state.disperser(1, 0).unwrap().standing;
+    let slashable_until = 101_800;
+    assert_eq!(
+        standing(&ledger.state),
+        Standing::Exiting { slashable_until }
+    );
+    ledger.pass(1);
+    assert_eq!(standing(&ledger.state), Standing::Gone);
+    assert_eq!(ledger.state.bonds_paid(BOB, TOKEN), ether(1));
+    says(
+        "A disperser that exits in block 1,000 is in the table of block 999 and not in that of block 1,000.",
+    );
+    says("Its bond can be burnt through block 101,800 and comes back in block 101,801.");
 }

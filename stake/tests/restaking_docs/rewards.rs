@@ -90,8 +90,8 @@ fn rates_of_a_vault() {
             seed: ether(10),
             fee_bps: 1000,
             fee_recipient: MANAGER,
-            cap_up_bps: None,
-            cap_down_bps: None,
+            cap_up_bps: CAP_UP_BPS,
+            cap_down_bps: CAP_DOWN_BPS,
             profile: vec![(id(OTTO), 5000), (id(OLGA), 5000)],
         },
     );
@@ -177,8 +177,8 @@ fn one_distribution_across_vaults() {
                 seed: ether(1),
                 fee_bps: 0,
                 fee_recipient: MANAGER,
-                cap_up_bps: None,
-                cap_down_bps: None,
+                cap_up_bps: CAP_UP_BPS,
+                cap_down_bps: CAP_DOWN_BPS,
                 profile: vec![(id(OTTO), 10_000)],
             },
         );

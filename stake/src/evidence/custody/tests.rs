@@ -35,6 +35,11 @@ fn no_duty() {
     assert_eq!(code(good, &world.table, 5), "custody.did_not_sign");
     assert_eq!(code(good, &world.table, 9), "custody.not_on_table");
     assert_eq!(code(good, &world.other_table, 3), "custody.certificate");
+    // Of another service or network: that is looked at before whether anything else holds.
+    let mut elsewhere = good.clone();
+    elsewhere.batch_header.domain = ashlar_proto::Network::file("elsewhere").domain(1);
+    elsewhere.batch_header.version = 77;
+    assert_eq!(code(&elsewhere, &world.table, 3), "custody.other_domain");
     // The bitmap is bound by the signature: nobody can be written into it.
     let mut framed = good.clone();
     framed.attestation = Attestation::Compact {
@@ -149,12 +154,12 @@ fn wrong_answers() {
         element: position.element ^ 1,
         ..position
     };
-    assert_eq!(code(&world.opening(elsewhere)), "evidence.opening");
+    assert_eq!(code(&world.opening(elsewhere)), "custody.opening");
     let other_row = Position {
         row: 1 - position.row,
         ..position
     };
-    assert_eq!(code(&world.opening(other_row)), "evidence.commitment_path");
+    assert_eq!(code(&world.opening(other_row)), "custody.commitment_path");
     assert_eq!(code(&world.slice(chunk + 1)), "custody.slice_path");
     let CustodyAnswer::Slice { bytes, path } = world.slice(chunk) else {
         panic!("no slice");
@@ -173,6 +178,90 @@ fn wrong_answers() {
         path,
     };
     assert_eq!(code(&short), "custody.slice_length");
+}
+
+/// Of an opening: the element has to exist, the commitment to be the row's and a point, and the proof to be the value's.
+#[test]
+fn wrong_openings() {
+    let world = world();
+    let position = world.duty(3).random_position(&[1; 32]);
+    let with =
+        |change: fn(&mut CommitmentBytes, &mut Vec<Hash>, &mut [u8; 32], &mut ProofBytes)| {
+            let mut answer = world.opening(position);
+            if let CustodyAnswer::Opening {
+                commitment,
+                path,
+                y,
+                proof,
+            } = &mut answer
+            {
+                change(commitment, path, y, proof);
+            }
+            answer
+                .check(Setup::ethereum(), world.blob(), position)
+                .unwrap_err()
+                .code()
+        };
+    assert_eq!(
+        with(|_, path, _, _| path.push([0; 32])),
+        "custody.commitment_path"
+    );
+    assert_eq!(
+        with(|commitment, _, _, _| commitment.0[5] ^= 1),
+        "custody.commitment_path"
+    );
+    assert_eq!(
+        with(|_, _, _, proof| proof.0 = [0xff; 48]),
+        "custody.opening"
+    );
+    assert_eq!(with(|_, _, y, _| *y = [0xff; 32]), "custody.opening");
+    assert_eq!(with(|_, _, y, _| y[31] ^= 2), "custody.opening");
+
+    let code = |blob: &BlobHeader, answer: &CustodyAnswer, position| {
+        answer
+            .check(Setup::ethereum(), blob, position)
+            .unwrap_err()
+            .code()
+    };
+    let answer = world.opening(position);
+    for element in [4096 * 8, u32::MAX] {
+        let beyond = Position { row: 0, element };
+        assert_eq!(code(world.blob(), &answer, beyond), "custody.element");
+    }
+    let mut blob = world.blob().clone();
+    blob.rows = 7;
+    assert_eq!(code(&blob, &answer, position), "custody.blob_header");
+
+    // A disperser may put anything at all under the root.
+    let none = CommitmentBytes([0xff; 48]);
+    blob.payload_len = 1000;
+    blob.rows = 1;
+    blob.commitments_root = ashlar_proto::commitments_root(&[none]);
+    let CustodyAnswer::Opening { y, proof, .. } = answer else {
+        panic!("no opening");
+    };
+    let answer = CustodyAnswer::Opening {
+        commitment: none,
+        path: Vec::new(),
+        y,
+        proof,
+    };
+    let first = Position { row: 0, ..position };
+    assert_eq!(code(&blob, &answer, first), "custody.commitment");
+}
+
+/// The element may lie anywhere in the row's extension.
+#[test]
+fn openings_of_the_extension_too() {
+    let world = world();
+    for element in [0, 4095, 4096, 4096 * 8 - 1] {
+        let position = Position { row: 1, element };
+        let answer = world.opening(position);
+        assert_eq!(
+            answer.check(Setup::ethereum(), world.blob(), position),
+            Ok(())
+        );
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn other_rows_make_no_answer() {
     };
     assert_eq!(
         code(&other, row_of_byte),
-        ["evidence.commitment_path", "custody.slice_path"]
+        ["custody.commitment_path", "custody.slice_path"]
     );
     let shorter = Rows::from_payload(&payload[..1000], Encoding::Packed31).unwrap();
     let beyond = Position {

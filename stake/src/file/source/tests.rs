@@ -24,6 +24,8 @@ fn record(block: u64, stakes: &[u64]) -> TableRecord {
 
 fn file(records: &[TableRecord]) -> TableFile {
     TableFile {
+        network: "test".into(),
+        service: 0,
         tables: records.to_vec(),
     }
 }
@@ -101,7 +103,7 @@ fn refuses_to_open_what_is_broken() {
         FileStakeSource::open(&path).map(|_| ()).unwrap_err().code(),
         "stake.malformed"
     );
-    fs::write(&path, "tables = []").unwrap();
+    fs::write(&path, "network = \"test\"\ntables = []").unwrap();
     assert_eq!(
         FileStakeSource::open(&path).map(|_| ()).unwrap_err().code(),
         "stake.no_tables"

@@ -70,6 +70,8 @@ pub(crate) fn certificate(
     let table = state.table_at(service, reference).ok()?;
     let tree = batch_tree(&[blob.blob_key()]);
     let batch_header = BatchHeader {
+        domain: state.domain(service),
+        table_root: table.root(),
         version: 1,
         batch_root: tree.root(),
         blobs: 1,
@@ -93,7 +95,6 @@ pub(crate) fn certificate(
         blob_index: 0,
         blob_path: tree.path(0)?,
         batch_header,
-        table_root: table.root(),
         attestation: Attestation::Compact {
             signers: Bitmap::from_indices(table.operators().len() as u32, places?)?,
         },

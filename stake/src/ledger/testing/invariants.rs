@@ -121,6 +121,7 @@ pub(crate) fn check(state: &State) {
     }
     check_rewards(state);
     check_challenges(state);
+    check_dispersers(state);
     for (id, _) in state.vaults() {
         check_vault(state, id);
     }
@@ -174,9 +175,32 @@ fn check_challenges(state: &State) {
         let sum = paid.remove(token).unwrap_or_default();
         let out = fund.to_operators.plus(fund.returned).unwrap();
         assert_eq!(out, sum, "bonds paid = sum of payments");
-        assert_eq!(out.plus(fund.held).unwrap(), fund.paid_in, "bonds are kept");
+        let kept = out.plus(fund.held).unwrap().plus(fund.burnt).unwrap();
+        assert_eq!(kept, fund.paid_in, "bonds are kept");
     }
     assert!(paid.is_empty());
+}
+
+fn check_dispersers(state: &State) {
+    let block = state.meta.block;
+    let mut shown = 0;
+    for ((service, id), record) in state.dispersers.iter() {
+        let of = state.service(*service).unwrap();
+        assert!(*id < of.next_disperser && of.bonded <= of.dispersers.max);
+        assert!(record.from <= block && record.until.is_none_or(|until| until <= block));
+        let active = record.standing == Standing::Active;
+        assert_eq!(active, record.until.is_none(), "tables show the active");
+        if active {
+            shown += 1;
+            let key = (*service, record.network_key);
+            assert_eq!(state.disperser_keys.get(&key), Some(id));
+            assert!(record.bond >= of.dispersers.min_bond);
+        }
+        if let Standing::Exiting { slashable_until } = record.standing {
+            assert!(block <= slashable_until, "bonds come back in time");
+        }
+    }
+    assert_eq!(state.disperser_keys.iter().count(), shown);
 }
 
 fn check_vault(state: &State, id: VaultId) {

@@ -1,5 +1,7 @@
 //! Random transactions that have a chance to be accepted.
 
+mod signed;
+
 use std::sync::OnceLock;
 
 use alloy_primitives::B256;
@@ -183,7 +185,8 @@ impl World {
                     veto_window: if step == 4 { 3 } else { 0 },
                     slash_cap: Wad::ONE,
                     ejector: account(EJECTOR),
-                    dispersers: Vec::new(),
+                    versions: vec![1],
+                    dispersers: disperser_terms(),
                     custody: Some(CustodyTerms {
                         max_open: 5,
                         ..custody_terms()
@@ -231,8 +234,8 @@ impl World {
                         seed: Amount::ether(1),
                         fee_bps: 1000,
                         fee_recipient: account(MANAGER),
-                        cap_up_bps: None,
-                        cap_down_bps: None,
+                        cap_up_bps: CAP_UP_BPS,
+                        cap_down_bps: CAP_DOWN_BPS,
                         profile,
                     },
                 )
@@ -275,7 +278,7 @@ impl World {
         }
         let (sender, action) = match self.below(100) {
             0..=29 => self.of_staker(state),
-            30..=54 => self.of_operator(),
+            30..=54 => self.of_operator(state),
             55..=74 => self.of_service(state),
             75..=94 => self.of_vault(state),
             _ => self.of_admin(state),
@@ -347,7 +350,7 @@ impl World {
         (sender, action)
     }
 
-    fn of_operator(&mut self) -> (Account, Action) {
+    fn of_operator(&mut self, state: &State) -> (Account, Action) {
         let sender = self.operator_account();
         let (service, quorum) = (1 + self.below(2) as u32, self.below(2) as u8);
         let action = match self.below(20) {
@@ -355,11 +358,17 @@ impl World {
                 let index = sender.0[0] as usize - 0x40;
                 Self::register(index, self.below(5))
             }
-            1 => Action::UpdateOperator {
-                network_key: (self.below(2) == 0)
-                    .then(|| network_key(100 + self.below(20) as usize)),
-                address: Some(format!("10.0.0.{}:7000", self.below(250))),
-            },
+            1 => {
+                let network_key = network_key(100 + self.below(20) as usize);
+                let address = format!("10.0.0.{}:7000", self.below(250));
+                let known = state
+                    .operator_by_account(sender)
+                    .and_then(|id| state.operator(id));
+                // Now and then a statement that was used before.
+                let next = known.map_or(0, |operator| operator.sequence) + 1;
+                let sequence = next - u64::from(self.below(8) == 0);
+                Self::update(sender.0[0] as usize - 0x40, network_key, &address, sequence)
+            }
             2 => Action::SetAllocationDelay {
                 blocks: self.below(6),
             },
@@ -410,7 +419,17 @@ impl World {
         if quorum == 1 {
             parts.retain(|part| part.strategy != 1);
         }
-        match self.below(21) {
+        match self.below(24) {
+            21 => self.of_disperser(state, service),
+            22 => self.of_source(state, service),
+            23 => (
+                account(OWNER),
+                Action::ActivateVersion {
+                    service,
+                    version: 1 + self.below(4) as u16,
+                    from: state.meta().block + self.below(4),
+                },
+            ),
             16..=17 => self
                 .challenge(state)
                 .unwrap_or((account(1), Action::Undelegate {})),
@@ -486,17 +505,7 @@ impl World {
                     slasher: account(SLASHER),
                 },
             ),
-            10 => (
-                account(OWNER),
-                Action::SetDispersers {
-                    service,
-                    dispersers: vec![Disperser {
-                        id: self.below(3) as u32,
-                        network_key: network_key(200 + self.below(3) as usize),
-                        account: account(5),
-                    }],
-                },
-            ),
+            10 => self.of_disperser(state, service),
             11 => (
                 account(OWNER),
                 Action::PayReward {
@@ -509,10 +518,54 @@ impl World {
             12..=13 => self.new_root(state, service, quorum),
             14 if self.below(3) == 0 => {
                 let roots: Vec<u64> = self.roots.iter().map(|(id, _)| *id).collect();
-                let root = self.pick(&roots).unwrap_or_default();
+                // Most often the newest, which may not pay yet.
+                let any = self.pick(&roots).unwrap_or_default();
+                let root = roots
+                    .last()
+                    .copied()
+                    .filter(|_| any % 2 == 1)
+                    .unwrap_or(any);
                 (account(UPDATER), Action::DisableRoot { root })
             }
             _ => self.claim(),
+        }
+    }
+
+    /// Somebody becomes a disperser, adds to its bond, leaves, or is slashed.
+    fn of_disperser(&mut self, state: &State, service: ServiceId) -> (Account, Action) {
+        let owner = account(5 + self.below(2) as u8);
+        let registered: Vec<_> = state
+            .dispersers(service)
+            .map(|(id, record)| (id, record.account))
+            .collect();
+        let some = self.pick(&registered);
+        match (self.below(8), some) {
+            (3, Some((disperser, owner))) => (
+                owner,
+                Action::TopUpDisperser {
+                    service,
+                    disperser,
+                    amount: some_amount(self.draw(), 10),
+                },
+            ),
+            (4..=6, Some((disperser, owner))) => {
+                (owner, Action::ExitDisperser { service, disperser })
+            }
+            (7, Some((disperser, _))) => (
+                account(SLASHER),
+                Action::SlashDisperser {
+                    service,
+                    disperser,
+                    evidence_hash: B256::repeat_byte(disperser as u8),
+                    reason: "two batches under one sequence".into(),
+                },
+            ),
+            _ => {
+                let key = 200 + self.below(4) as usize;
+                let bond = 400 + self.below(2000);
+                let action = Self::disperse(state, service, owner, key, bond);
+                (owner, action)
+            }
         }
     }
 
@@ -735,17 +788,6 @@ impl World {
                     account: account(UPDATER),
                 },
             ),
-        }
-    }
-
-    pub(crate) fn register(index: usize, allocation_delay: u64) -> Action {
-        let (bls_public_key, proof_of_possession) = key(index);
-        Action::RegisterOperator {
-            bls_public_key,
-            proof_of_possession,
-            network_key: network_key(index),
-            address: format!("10.0.0.{index}:7000"),
-            allocation_delay,
         }
     }
 }

@@ -351,9 +351,21 @@ fn a_challenge_is_a_fault_as_evidence_knows_it() {
     assert_eq!(ChallengeId(fault.evidence_hash()), challenge.id());
     lab.block += 4;
     lab.state.advance(lab.block).unwrap();
-    assert_eq!(lab.state.fault(&FaultRecord::of(&fault, 1, 0)), Some(6));
-    assert_eq!(lab.state.fault(&FaultRecord::of(&fault, 1, 1)), None);
-    assert_eq!(lab.state.fault(&FaultRecord::of(&fault, 2, 0)), None);
+    assert_eq!(
+        lab.state
+            .fault(&FaultRecord::of(operator_key(0), &fault, 1, 0)),
+        Some(6)
+    );
+    assert_eq!(
+        lab.state
+            .fault(&FaultRecord::of(operator_key(0), &fault, 1, 1)),
+        None
+    );
+    assert_eq!(
+        lab.state
+            .fault(&FaultRecord::of(operator_key(0), &fault, 2, 0)),
+        None
+    );
 }
 
 /// Challenges open, answered, silent: the log gives the same root, and so does a snapshot in between.
@@ -539,10 +551,19 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         "challenge.no_duty",
         lab.code(WHO, with(|_, operator, _| *operator = 1)),
     );
-    // A certificate of another service's table.
+    // A certificate of another service, looked at before its block; with this one's label it is not what was signed.
+    for change in [|_: &mut u64| (), |block: &mut u64| *block = 99] {
+        let mut elsewhere = certificate_of(&lab, 2, 1, &[0]);
+        change(&mut elsewhere.batch_header.reference_block);
+        let elsewhere = open_with(elsewhere.to_bytes());
+        expect("challenge.other_domain", lab.code(WHO, elsewhere));
+    }
+    let mut relabelled = certificate_of(&lab, 2, 1, &[0]);
+    relabelled.batch_header.domain = lab.state.domain(1);
+    relabelled.batch_header.table_root = certificate.batch_header.table_root;
     expect(
         "challenge.certificate",
-        lab.code(WHO, with(|service, _, _| *service = 2)),
+        lab.code(WHO, open_with(relabelled.to_bytes())),
     );
 
     // Bytes that are no certificate, and certificates that do not hold.

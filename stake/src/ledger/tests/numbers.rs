@@ -366,8 +366,8 @@ fn a_vault_mints_down_burns_up_and_shares_a_slash() {
             seed: ether(10),
             fee_bps: 1000,
             fee_recipient: account(MANAGER),
-            cap_up_bps: None,
-            cap_down_bps: None,
+            cap_up_bps: CAP_UP_BPS,
+            cap_down_bps: CAP_DOWN_BPS,
             profile: vec![(operator_key(0), 5000), (operator_key(1), 5000)],
         },
     );
@@ -479,8 +479,8 @@ fn one_distribution_across_vaults_counts_each_source_once() {
                 seed: ether(1),
                 fee_bps: 0,
                 fee_recipient: account(MANAGER),
-                cap_up_bps: None,
-                cap_down_bps: None,
+                cap_up_bps: CAP_UP_BPS,
+                cap_down_bps: CAP_DOWN_BPS,
                 profile: vec![(operator_key(0), 10_000)],
             },
         );

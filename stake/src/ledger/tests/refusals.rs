@@ -24,8 +24,8 @@ fn vault(seed: Amount, fee_bps: u16) -> Action {
         seed,
         fee_bps,
         fee_recipient: account(MANAGER),
-        cap_up_bps: None,
-        cap_down_bps: None,
+        cap_up_bps: CAP_UP_BPS,
+        cap_down_bps: CAP_DOWN_BPS,
         profile: vec![(operator_key(0), 10_000)],
     }
 }
@@ -240,33 +240,6 @@ fn directed() -> BTreeSet<&'static str> {
         *veto_window = 4;
     }
     expect("service.veto_window", lab.code(OWNER, service));
-    let disperser = Disperser {
-        id: 1,
-        network_key: network_key(1),
-        account: account(1),
-    };
-    let dispersers = vec![disperser, Disperser { id: 2, ..disperser }];
-    expect(
-        "service.dispersers",
-        lab.code(
-            OWNER,
-            Action::SetDispersers {
-                service: 1,
-                dispersers,
-            },
-        ),
-    );
-    let dispersers = vec![disperser; MAX_DISPERSERS + 1];
-    expect(
-        "ledger.too_many",
-        lab.code(
-            OWNER,
-            Action::SetDispersers {
-                service: 1,
-                dispersers,
-            },
-        ),
-    );
     let add = |quorum, config| Action::AddQuorum {
         service: 1,
         quorum,
@@ -362,7 +335,7 @@ fn directed() -> BTreeSet<&'static str> {
         }
     }
     let mut full = lab.state.clone();
-    full.services.edit(&1).unwrap().operators = ashlar_proto::MAX_TABLE_OPERATORS.into();
+    full.services.edit(&1).unwrap().operators = ashlar_proto::MAX_TABLE_OPERATORS;
     let opt_in = Action::OptIn {
         service: 1,
         quorum: 74,
@@ -672,6 +645,9 @@ fn directed() -> BTreeSet<&'static str> {
 fn every_refusal_is_met() {
     let mut met = directed();
     met.extend(super::challenges::refusals());
+    met.extend(super::dispersers::refusals());
+    met.extend(super::heads::refusals());
+    met.extend(super::registrations::refusals());
     for seed in 900..930 {
         let mut trace = Trace::new(seed);
         for _ in 0..200 {

@@ -6,6 +6,7 @@ use ashlar_proto::TableView;
 
 use super::super::testing::*;
 use super::super::*;
+use crate::testing::network_key;
 use crate::{OperatorTable, Registration, StakeError, StakeEventKind, StakeSource};
 
 #[test]
@@ -19,13 +20,7 @@ fn a_table_of_any_past_block_stays_what_it_was() {
     let root = first.header().operators_root;
     ashlar_crypto::verify_path(&root, 1, 0, entry.leaf(), &path).unwrap();
     lab.ok(SLASHER, lab.slash(0, Wad::percent(10)));
-    lab.ok(
-        0x40,
-        Action::UpdateOperator {
-            network_key: None,
-            address: Some("10.9.9.9:1".into()),
-        },
-    );
+    lab.ok(0x40, World::update(0, network_key(0), "10.9.9.9:1", 1));
     lab.pass(5);
     let now = lab.state.table_at(1, 2).unwrap();
     assert_eq!(now.total(0), Some(Amount::ether(45).0));
@@ -35,6 +30,7 @@ fn a_table_of_any_past_block_stays_what_it_was() {
     // The table that checks every proof says the same.
     let operator = lab.state.operator(operator_key(0)).unwrap();
     let checked = OperatorTable::register(
+        lab.state.domain(1),
         2,
         vec![Registration {
             entry: now.operators()[0].clone(),
