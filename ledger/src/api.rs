@@ -19,7 +19,7 @@ use ashlar_crypto::Blame;
 use ashlar_proto::api::Problem;
 use ashlar_stake::OperatorTable;
 use ashlar_stake::ledger::store::Store;
-use ashlar_stake::ledger::{LedgerStakeSource, ServiceId, State};
+use ashlar_stake::ledger::{ServiceId, State};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
@@ -30,7 +30,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::service::{Command, EventLog, Health, LedgerConfig, Metrics, Position};
+use crate::service::{Command, EventLog, Health, LedgerConfig, Metrics, Position, SignedHeads};
 use problem::Refusal;
 
 /// The longest that a request waits for a new block or for new events.
@@ -60,10 +60,9 @@ pub(crate) struct Opened {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) position: watch::Receiver<Position>,
     pub(crate) events: Arc<EventLog>,
+    pub(crate) heads: SignedHeads,
     /// By block, so that the oldest goes first.
     tables: Mutex<BTreeMap<(u64, ServiceId), KeptTable>>,
-    /// The tables that evidence is checked against.
-    evidence: Option<LedgerStakeSource<RwLock<Store>>>,
 }
 
 /// A table with the block of its last change.
@@ -80,14 +79,12 @@ impl Opened {
         commands: mpsc::Sender<Command>,
         position: watch::Receiver<Position>,
         events: Arc<EventLog>,
-        evidence: ServiceId,
+        heads: SignedHeads,
     ) -> Self {
         let network = {
             let store = store.read().unwrap_or_else(PoisonError::into_inner);
             store.state().meta().network.clone()
         };
-        let evidence =
-            (evidence != 0).then(|| LedgerStakeSource::new(Arc::clone(&store), evidence));
         Self {
             network,
             genesis,
@@ -95,8 +92,8 @@ impl Opened {
             commands,
             position,
             events,
+            heads,
             tables: Mutex::default(),
-            evidence,
         }
     }
 
@@ -196,16 +193,16 @@ impl ApiState {
         })
     }
 
-    /// Waits until the ledger is where it should be, at most `wait`, and not when the service stops.
-    async fn wait(
+    /// Waits until something is where it should be, at most `wait`, and not when the service stops.
+    async fn wait<T>(
         &self,
         wait: Duration,
-        reached: impl FnMut(&Position) -> bool,
+        mut watched: watch::Receiver<T>,
+        reached: impl FnMut(&T) -> bool,
     ) -> Result<(), Refusal> {
-        let mut position = self.opened()?.position.clone();
         let _waiter = self.waiter()?;
         tokio::select! {
-            _ = tokio::time::timeout(wait.min(MAX_WAIT), position.wait_for(reached)) => {}
+            _ = tokio::time::timeout(wait.min(MAX_WAIT), watched.wait_for(reached)) => {}
             () = self.stop.cancelled() => {}
         }
         Ok(())
@@ -291,6 +288,7 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(general::root))
         .routes(routes!(general::events))
         .routes(routes!(tables::head))
+        .routes(routes!(tables::head_keys))
         .routes(routes!(tables::table))
         .routes(routes!(tables::root))
         .routes(routes!(tables::witness))

@@ -1,42 +1,27 @@
-//! Who may send what: accounts, their keys, and signatures of transactions.
+//! Who may send what: signatures of transactions.
 //!
-//! Nothing is registered anywhere: an account is the last 20 bytes of SHA-256 of an ed25519 public key ([`account_of`]), and whoever holds
-//! the key may act for the account. What is signed is
-//! `"ashlar/ledger-transaction/1" | length of the network's name u8 | name | nonce u64 | transaction in canonical JSON`, integers
-//! big-endian. A nonce is used once: it has to be larger than every nonce of the account before. Gaps are allowed, so
-//! that milliseconds since 1970 would do; clients count.
+//! An account is an Ethereum address; nothing is registered anywhere. Its key signs the transaction's EIP-712 struct
+//! ([`Action::signing_hash`](ashlar_stake::ledger::Action::signing_hash)), in which the sender's nonce stands last, for one network: that of one ledger's genesis. A nonce is used once: it has to
+//! be larger than every nonce of the account before. Gaps are allowed, so that milliseconds since 1970 would do; clients count.
 
-use alloy_primitives::B512;
-use ashlar_crypto::hash::sha256;
-use ashlar_crypto::identity::{IdentityError, NetworkKey, NetworkPublicKey};
+use ashlar_crypto::account::{AccountError, AccountKey, AccountSignature};
 use ashlar_crypto::{Blame, Coded};
-use ashlar_proto::Account;
+use ashlar_proto::{Account, Network};
 use ashlar_stake::ledger::Transaction;
 use serde::{Deserialize, Serialize};
-
-const TAG: &[u8] = b"ashlar/ledger-transaction/1";
-
-/// The account of a public key: the last 20 bytes of its SHA-256.
-pub fn account_of(key: &NetworkPublicKey) -> Account {
-    let mut account = [0; 20];
-    let digest = sha256(&[&key.0]);
-    let (_, last) = digest.split_at(digest.len() - account.len());
-    account.copy_from_slice(last);
-    Account(account)
-}
 
 /// A transaction with its sender's permission. What `POST /v1/transactions` takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedTransaction {
-    /// The sender's key; its account is the transaction's sender.
+    /// The network that it is signed for.
     #[schema(value_type = String)]
-    pub public_key: NetworkPublicKey,
+    pub network: Network,
     /// Larger than every nonce of this account before.
     pub nonce: u64,
-    /// The ed25519 signature, 64 bytes as hex.
+    /// The signature by the sender's key, 65 bytes as hex.
     #[schema(value_type = String)]
-    pub signature: B512,
+    pub signature: AccountSignature,
     /// What is to be done.
     #[schema(value_type = Object)]
     pub transaction: Transaction,
@@ -61,37 +46,37 @@ impl Authorized {
 /// Why a signed transaction is not its sender's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// The key is another account's.
+    /// It is for another ledger, be it of the same name.
     #[error(
-        "the key is that of account {got}, the sender is {expected}: sign with the sender's key"
+        "the transaction is signed for network {got}, this is {expected}: sign it for this one"
+    )]
+    Network {
+        /// The network that it is signed for.
+        got: Network,
+        /// This one.
+        expected: Network,
+    },
+    /// The bytes are no signature.
+    #[error("{0}")]
+    Signature(AccountError),
+    /// Somebody else's, or of another transaction or nonce.
+    #[error(
+        "the signature of this transaction and nonce is account {got}'s, the sender is {expected}: sign exactly what is sent, with the sender's key"
     )]
     Sender {
-        /// The key's account.
+        /// Whose key signed, if it was this that was signed.
         got: Account,
         /// The sender.
         expected: Account,
-    },
-    /// Anybody could sign in this key's name.
-    #[error("{0}")]
-    WeakKey(IdentityError),
-    /// Not a signature of this transaction with this nonce on this network.
-    #[error(
-        "the signature is not this key's for this transaction and nonce on network {network:?}: {source}"
-    )]
-    Signature {
-        /// The network that it was checked for.
-        network: String,
-        /// What the check says.
-        source: IdentityError,
     },
 }
 
 impl Coded for AuthError {
     fn code(&self) -> &'static str {
         match self {
+            Self::Network { .. } => "transaction.network",
+            Self::Signature(_) => "transaction.signature",
             Self::Sender { .. } => "transaction.sender",
-            Self::WeakKey(_) => "transaction.weak_key",
-            Self::Signature { .. } => "transaction.signature",
         }
     }
 
@@ -102,12 +87,12 @@ impl Coded for AuthError {
 
 impl SignedTransaction {
     /// Signs a transaction. That the key is the sender's is checked by whoever verifies.
-    pub fn sign(key: &NetworkKey, network: &str, nonce: u64, transaction: Transaction) -> Self {
-        let signature = key.sign(&message(network, nonce, &transaction));
+    pub fn sign(key: &AccountKey, network: Network, nonce: u64, transaction: Transaction) -> Self {
+        let hash = transaction.action.signing_hash(network, nonce);
         Self {
-            public_key: key.public(),
+            network,
             nonce,
-            signature: B512::from(signature),
+            signature: key.sign_prehash(&hash),
             transaction,
         }
     }
@@ -117,38 +102,24 @@ impl SignedTransaction {
     /// # Errors
     ///
     /// [`AuthError`].
-    pub fn verify(self, network: &str) -> Result<Authorized, AuthError> {
-        let (got, expected) = (account_of(&self.public_key), self.transaction.sender);
+    pub fn verify(self, network: Network) -> Result<Authorized, AuthError> {
+        if self.network != network {
+            return Err(AuthError::Network {
+                got: self.network,
+                expected: network,
+            });
+        }
+        let hash = self.transaction.action.signing_hash(network, self.nonce);
+        let got = self
+            .signature
+            .recover(&hash)
+            .map_err(AuthError::Signature)?;
+        let (got, expected) = (Account(got), self.transaction.sender);
         if got != expected {
             return Err(AuthError::Sender { got, expected });
         }
-        self.public_key
-            .check_strength()
-            .map_err(AuthError::WeakKey)?;
-        let message = message(network, self.nonce, &self.transaction);
-        self.public_key
-            .verify(&message, &self.signature.0)
-            .map_err(|source| AuthError::Signature {
-                network: network.to_owned(),
-                source,
-            })?;
         Ok(Authorized(self))
     }
-}
-
-/// What is signed. A network's name has at most 64 bytes; a longer one, which no ledger has, is cut.
-fn message(network: &str, nonce: u64, transaction: &Transaction) -> Vec<u8> {
-    let name = network.as_bytes();
-    let name = name.get(..64).unwrap_or(name);
-    let mut message = Vec::with_capacity(512);
-    message.extend_from_slice(TAG);
-    message.push(name.len() as u8);
-    message.extend_from_slice(name);
-    message.extend_from_slice(&nonce.to_be_bytes());
-    // One form: fields in the order of their declaration, no spaces; a transaction that came in another form is written
-    // anew here. Writing to memory cannot fail.
-    message.extend_from_slice(&serde_json::to_vec(transaction).unwrap_or_default());
-    message
 }
 
 #[cfg(test)]

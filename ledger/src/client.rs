@@ -4,12 +4,13 @@ mod error;
 mod http;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::Method;
-use ashlar_crypto::identity::NetworkKey;
-use ashlar_proto::{Account, TableView as _};
+use ashlar_crypto::account::AccountKey;
+use ashlar_proto::{Account, Network, TableView as _};
 use ashlar_stake::evidence::Fault;
 use ashlar_stake::ledger::{ServiceId, Transaction};
 use ashlar_stake::{OperatorTable, PossessionCache};
@@ -19,11 +20,10 @@ use tokio::time::Instant;
 
 pub use error::ClientError;
 
-use crate::account_of;
 use crate::auth::SignedTransaction;
 use crate::types::{
-    AccountView, EventPage, EvidenceBody, EvidenceReceipt, Head, HealthReport, Page, Receipt,
-    StateRoot, TableHead, TableRootView, TableView,
+    AccountView, EventPage, EvidenceBody, EvidenceReceipt, Head, HeadKeysView, HealthReport, Page,
+    Receipt, StateRoot, TableHead, TableRootView, TableView,
 };
 
 /// How patient a client is.
@@ -41,10 +41,13 @@ pub struct ClientConfig {
     pub backoff: Duration,
     /// Most bytes of an answer.
     pub max_answer: usize,
+    /// A PEM file of the certificate authorities that an `https://` address is checked against, and no others; without it, those
+    /// that the operating system trusts.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for ClientConfig {
-    /// 3 s to connect, 10 s an attempt, 20 s and 5 attempts a call, 100 ms of back-off, 64 MiB.
+    /// 3 s to connect, 10 s an attempt, 20 s and 5 attempts a call, 100 ms of back-off, 64 MiB, the operating system's authorities.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(3),
@@ -53,6 +56,7 @@ impl Default for ClientConfig {
             attempts: 5,
             backoff: Duration::from_millis(100),
             max_answer: 64 << 20,
+            ca: None,
         }
     }
 }
@@ -68,8 +72,8 @@ struct Inner {
     base: Url,
     config: ClientConfig,
     http: reqwest::Client,
-    keys: Mutex<BTreeMap<Account, NetworkKey>>,
-    network: tokio::sync::OnceCell<String>,
+    keys: Mutex<BTreeMap<Account, AccountKey>>,
+    network: tokio::sync::OnceCell<Network>,
     /// The last nonce by account. Held while a transaction is on its way: nonces of one account arrive in their order.
     nonces: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<Option<u64>>>>>,
 }
@@ -115,31 +119,41 @@ impl LedgerClient {
     ///
     /// As [`new`](Self::new).
     pub fn parse(base: &str) -> Result<Self, ClientError> {
+        Self::parse_with(base, ClientConfig::default())
+    }
+
+    /// [`parse`](Self::parse) with other patience.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn parse_with(base: &str, config: ClientConfig) -> Result<Self, ClientError> {
         let url = base.parse::<Url>().map_err(|error| ClientError::Url {
             got: base.to_owned(),
             reason: error.to_string(),
         })?;
-        Self::new(url)
+        Self::with_config(url, config)
     }
 
     /// Adds a key: transactions of its account are signed with it. Gives that account.
-    pub fn add_key(&self, key: NetworkKey) -> Account {
-        let account = account_of(&key.public());
+    pub fn add_key(&self, key: AccountKey) -> Account {
+        let account = Account(key.address());
         self.keys().insert(account, key);
         account
     }
 
     /// [`add_key`](Self::add_key), for a chain of calls.
     #[must_use]
-    pub fn with_key(self, key: NetworkKey) -> Self {
+    pub fn with_key(self, key: AccountKey) -> Self {
         self.add_key(key);
         self
     }
 
-    /// Signs only for the network of this name. Without it, the name is asked for once, and the service is believed.
+    /// Signs only for this network. Without it, it is asked for once, and the service is believed.
     #[must_use]
-    pub fn for_network(self, network: &str) -> Self {
-        let _ = self.inner.network.set(network.to_owned());
+    pub fn for_network(self, network: Network) -> Self {
+        // Whoever asked before has its answer: the network stays what it was.
+        let _ = self.inner.network.set(network);
         self
     }
 
@@ -153,7 +167,7 @@ impl LedgerClient {
         &self.inner.config
     }
 
-    fn keys(&self) -> std::sync::MutexGuard<'_, BTreeMap<Account, NetworkKey>> {
+    fn keys(&self) -> std::sync::MutexGuard<'_, BTreeMap<Account, AccountKey>> {
         self.inner
             .keys
             .lock()
@@ -193,7 +207,7 @@ impl LedgerClient {
                 None => self.account(sender).await?.nonce,
             };
             let nonce = used.checked_add(1).ok_or(ClientError::NoNonce)?;
-            let signed = SignedTransaction::sign(&key, &network, nonce, transaction.clone());
+            let signed = SignedTransaction::sign(&key, network, nonce, transaction.clone());
             *last = None;
             match self.submit_signed(&signed).await {
                 Err(error) if again && error.code() == "transaction.nonce" => {}
@@ -347,20 +361,20 @@ impl LedgerClient {
         http::read_json(&url, &answer.body)
     }
 
-    /// The network's name: what transactions are signed for.
+    /// The network: what transactions are signed for.
     ///
     /// # Errors
     ///
     /// [`ClientError`].
-    pub async fn network(&self) -> Result<String, ClientError> {
+    pub async fn network(&self) -> Result<Network, ClientError> {
         self.inner
             .network
-            .get_or_try_init(|| async { Ok(self.head().await?.network) })
+            .get_or_try_init(|| async { Ok(Network::ledger(&self.head().await?.genesis.0)) })
             .await
-            .cloned()
+            .copied()
     }
 
-    /// The newest table's block and root. With `after`, waits up to `wait` until there is a newer block than that.
+    /// The newest signed head of a service. With `after`, waits up to `wait` until there is a newer block than that.
     ///
     /// # Errors
     ///
@@ -380,6 +394,15 @@ impl LedgerClient {
         }
     }
 
+    /// Who signs the ledger's heads, as it says it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn head_keys(&self) -> Result<HeadKeysView, ClientError> {
+        self.query("v1/head-keys").await
+    }
+
     /// The root of a block's table, as the service says it.
     ///
     /// # Errors
@@ -395,13 +418,15 @@ impl LedgerClient {
     }
 
     /// The operator table of a service at the end of a block, made here from its content: proofs of possession are checked, and the
-    /// root is computed and compared.
+    /// root is computed and compared with what the service says. Nobody vouches for it: [`HttpStakeSource`](crate::HttpStakeSource) has those
+    /// that somebody does.
     ///
     /// # Errors
     ///
     /// [`ClientError::Table`] if it is no table, [`ClientError::TableRoot`] if it is another one than the service says.
     pub async fn table(
         &self,
+        network: Network,
         service: ServiceId,
         block: u64,
     ) -> Result<OperatorTable, ClientError> {
@@ -409,7 +434,8 @@ impl LedgerClient {
             .query(&format!("v1/services/{service}/tables/{block}"))
             .await?;
         let mut cache = PossessionCache::default();
-        let (table, _) = crate::source::build_table(view, service, block, &mut cache)?;
+        let domain = network.domain(u64::from(service));
+        let table = crate::source::build_table(&view, service, domain, block, &mut cache)?;
         debug_assert_eq!(table.header().reference_block, block);
         Ok(table)
     }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod events;
 pub mod evidence;
 pub mod files;
+pub mod heads;
 pub mod init;
 pub mod keys;
 pub mod kinds;
@@ -60,7 +61,7 @@ pub enum StakeCommand {
     Tx(Box<tx::TxArgs>),
     /// Ask the ledger: strategies, operators, stakers, services, vaults, rewards, tables, events
     Show(show::ShowArgs),
-    /// Say which account a network key has, or which operator a BLS key makes
+    /// Say which account a key is, or which operator a BLS key makes
     Account(tx::AccountArgs),
     /// Look at evidence of a fault, or submit it
     Evidence(evidence::EvidenceArgs),
@@ -68,8 +69,10 @@ pub enum StakeCommand {
     Risk(risk::RiskArgs),
     /// Replay a ledger's log and compute its state root anew
     VerifyLog(log::VerifyLogArgs),
-    /// Make a ledger of your own: configuration, genesis, the admin's key
+    /// Make a ledger of your own: configuration, genesis, the admin's key, the key that vouches for tables
     Init(init::InitArgs),
+    /// The key that vouches for tables: hand it over, or begin again what it signed
+    Heads(heads::HeadsArgs),
     /// Run a ledger until SIGTERM or Ctrl-C; a second signal ends it at once
     Serve(serve::ServeArgs),
 }
@@ -101,6 +104,7 @@ pub fn run(
         StakeCommand::Risk(args) => risk::run(args, connection, out),
         StakeCommand::VerifyLog(args) => log::run(args, out),
         StakeCommand::Init(args) => init::run(args, out),
+        StakeCommand::Heads(args) => heads::run(args, out),
         StakeCommand::Serve(args) => serve::run(args, out),
     }
 }

@@ -7,19 +7,25 @@
 
 use std::borrow::Cow;
 
-use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
+use alloy_primitives::B256;
+use ashlar_crypto::account::AccountKey;
+use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Blame, Coded};
-use ashlar_proto::{Account, OperatorId, QuorumId, operator_id};
+use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
+use ashlar_proto::{
+    Account, DEFAULT_VERSION, Network, OperatorId, QuorumId, VERSIONS, operator_id,
+};
 use ashlar_stake::ledger::{
-    Action, Amount, CustodyTerms, Disperser, Genesis, Params, QuorumConfig, QuorumStrategy,
-    Refusal, ServiceId, State, StrategyId, StrategyKind, Timing, Transaction, Wad,
+    Action, Amount, CustodyTerms, DisperserTerms, Genesis, MAX_DISPERSERS, Params, QuorumConfig,
+    QuorumStrategy, Refusal, ServiceId, State, StrategyId, StrategyKind, Timing, Transaction, Wad,
 };
 
 use crate::service::LedgerConfig;
 
 const KEY_TAG: &[u8] = b"ashlar/devnet-key/1";
+const ACCOUNT_TAG: &[u8] = b"ashlar/devnet-account/1";
 const TOKEN_TAG: &[u8] = b"ashlar/devnet-token/1";
 
 /// The data availability service's number in a devnet's ledger.
@@ -34,12 +40,19 @@ pub const MAX_QUORUMS: usize = 16;
 pub const ETH_UNIT: u64 = 32;
 /// Weight of a stake of one in the quorums from [`TOKEN_QUORUM`] on, in tokens.
 pub const TOKEN_UNIT: u64 = 1000;
+/// Bond of a disperser, in ether.
+const DISPERSER_BOND: u64 = 10;
 /// The largest stake of one operator in a quorum.
 pub const MAX_STAKE: u64 = 1_000_000;
 /// Validators of one account; what is beyond them is stETH, because each validator is a transaction.
 const MAX_VALIDATORS: u64 = 16;
-/// Operators of a quorum.
-const MAX_OPERATORS: usize = 1024;
+/// Operators of a quorum: what the default protocol version allows.
+fn max_operators() -> u32 {
+    VERSIONS
+        .iter()
+        .find(|version| version.id == DEFAULT_VERSION)
+        .map_or(0, |version| version.max_operators)
+}
 
 /// An asset: its name, kind, price in ether (a share's weight, in units of 10^-18), and how much of it weighs
 /// [`ETH_UNIT`] ether. Prices divide evenly, so that weights are exact.
@@ -92,21 +105,23 @@ fn assets_of(quorum: usize) -> std::ops::Range<usize> {
     }
 }
 
+#[expect(
+    clippy::expect_used,
+    reason = "there are the five assets and one for each quorum, of which there are 256 at most"
+)]
 fn strategy(asset: usize) -> StrategyId {
-    StrategyId::try_from(asset + 1).unwrap_or(StrategyId::MAX)
+    StrategyId::try_from(asset + 1).expect("few assets")
 }
 
 /// An operator of a devnet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DevnetOperator {
-    /// Its account: most simply [`account_of`](crate::account_of) its network key.
+    /// Its account.
     pub account: Account,
     /// Who delegates to it. May be its own account: then all of its stake is its own.
     pub staker: Account,
-    /// Its BLS key.
-    pub bls_public_key: PublicKeyBytes,
-    /// Proof that it holds that key.
-    pub proof_of_possession: SignatureBytes,
+    /// Its BLS key: it signs what the registration needs.
+    pub bls: SecretKey,
     /// Its TLS identity.
     pub network_key: NetworkPublicKey,
     /// `host:port`.
@@ -114,6 +129,21 @@ pub struct DevnetOperator {
     /// Its stake in each quorum from 0 on, up to [`MAX_STAKE`]: only what it is to the others' counts. Zero, or nothing at all:
     /// it is not in that quorum.
     pub stakes: Vec<u64>,
+}
+
+impl DevnetOperator {
+    fn id(&self) -> OperatorId {
+        operator_id(&self.bls.public_key().to_bytes())
+    }
+}
+
+/// A disperser of a devnet. The ledger numbers them from 0 on.
+#[derive(Clone, Debug)]
+pub struct DevnetDisperser {
+    /// Its account: who puts up its bond.
+    pub account: Account,
+    /// Its network key: it signs what the registration needs.
+    pub network: NetworkKey,
 }
 
 /// Who does what in a devnet's ledger.
@@ -148,10 +178,14 @@ impl DevnetRoles {
 }
 
 /// What a devnet begins with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DevnetSpec {
-    /// The network's name, 1 to 64 bytes; part of what is signed.
+    /// The network's name, 1 to 64 bytes.
     pub network: String,
+    /// 32 random bytes: they make it another network than any other devnet.
+    pub salt: B256,
+    /// The account of the key that signs heads.
+    pub head_key: Account,
     /// The first block: the first that has a table.
     pub block: u64,
     /// Delays; [`devnet_params`] for short ones.
@@ -159,9 +193,24 @@ pub struct DevnetSpec {
     /// Who does what.
     pub roles: DevnetRoles,
     /// The service's dispersers.
-    pub dispersers: Vec<Disperser>,
-    /// 1 to 1024.
+    pub dispersers: Vec<DevnetDisperser>,
+    /// 1 to as many as the default protocol version allows.
     pub operators: Vec<DevnetOperator>,
+}
+
+impl DevnetSpec {
+    /// The genesis, which does not depend on operators and dispersers: those need to know the network before they are made.
+    pub fn genesis(&self) -> Genesis {
+        Genesis {
+            network: self.network.clone(),
+            salt: self.salt,
+            head_key: self.head_key,
+            block: self.block,
+            admin: self.roles.admin,
+            reward_updater: self.roles.reward_updater,
+            params: self.params.clone(),
+        }
+    }
 }
 
 /// A devnet's ledger, to be begun with [`LedgerService::found`](crate::LedgerService::found).
@@ -182,7 +231,6 @@ impl Devnet {
     /// transactions.
     pub fn configure(&self, config: &mut LedgerConfig) {
         config.access.open = true;
-        config.evidence.service = self.service;
         config.evidence.slasher = self.slasher;
     }
 }
@@ -253,6 +301,16 @@ pub fn devnet_key(secret: &[u8; 32], name: &str) -> NetworkKey {
     NetworkKey::from_seed(sha256(&[KEY_TAG, secret, name.as_bytes()]))
 }
 
+/// An account's key of a devnet, in the same way.
+#[expect(
+    clippy::expect_used,
+    reason = "one hash in 2^128 is no secp256k1 key, and nobody can look for it among names"
+)]
+pub fn devnet_account(secret: &[u8; 32], name: &str) -> AccountKey {
+    AccountKey::from_bytes(&sha256(&[ACCOUNT_TAG, secret, name.as_bytes()]))
+        .expect("a hash is a key")
+}
+
 /// Delays of `escrow` blocks (5 at least) for leaving, a quarter of that for the answer to a challenge, one block for everything else,
 /// and slashes of up to 100 %.
 pub fn devnet_params(block_seconds: u64, escrow: u64) -> Params {
@@ -286,15 +344,12 @@ pub fn devnet_params(block_seconds: u64, escrow: u64) -> Params {
 ///
 /// [`DevnetError`].
 pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
-    let got = spec.operators.len();
-    if got == 0 || got > MAX_OPERATORS {
-        return Err(DevnetError::Operators {
-            got,
-            max: MAX_OPERATORS,
-        });
+    let (got, max) = (spec.operators.len(), max_operators() as usize);
+    if got == 0 || got > max {
+        return Err(DevnetError::Operators { got, max });
     }
     for operator in &spec.operators {
-        let id = operator_id(&operator.bls_public_key);
+        let id = operator.id();
         if operator.stakes.len() > MAX_QUORUMS {
             return Err(DevnetError::Quorums {
                 operator: id,
@@ -302,7 +357,7 @@ pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
                 max: MAX_QUORUMS,
             });
         }
-        let most = operator.stakes.iter().copied().max().unwrap_or_default();
+        let most = operator.stakes.iter().copied().fold(0, u64::max);
         if most == 0 || most > MAX_STAKE {
             return Err(DevnetError::Stake {
                 operator: id,
@@ -311,21 +366,19 @@ pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
             });
         }
     }
-    let genesis = Genesis {
-        network: spec.network.clone(),
-        block: spec.block,
-        admin: spec.roles.admin,
-        reward_updater: spec.roles.reward_updater,
-        params: spec.params.clone(),
-    };
+    let genesis = spec.genesis();
     let quorums = spec.operators.iter().map(|operator| operator.stakes.len());
-    let quorums = quorums.max().unwrap_or_default();
+    let quorums = quorums.fold(0, usize::max);
     let mut script = Script {
+        network: genesis.id(),
         assets: assets(quorums),
         transactions: Vec::new(),
         validators: 0,
     };
     script.market(spec, quorums);
+    for disperser in &spec.dispersers {
+        script.disperser(disperser);
+    }
     for (place, operator) in spec.operators.iter().enumerate() {
         script.operator(place, operator);
     }
@@ -353,6 +406,7 @@ pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
 }
 
 struct Script {
+    network: Network,
     assets: Vec<Asset>,
     transactions: Vec<Transaction>,
     validators: u64,
@@ -386,7 +440,7 @@ impl Script {
             roles.owner,
             Action::RegisterService {
                 name: "ashlar".into(),
-                conditions: "Two batches signed under one number of a disperser; a signed answer that contradicts the commitment; \
+                conditions: "Two batches signed under one number of a disperser; \
                              a signed batch that breaks the rules; a custody challenge without an answer."
                     .into(),
                 slasher: roles.slasher,
@@ -394,7 +448,12 @@ impl Script {
                 veto_window: 0,
                 slash_cap: spec.params.slash_cap,
                 ejector: roles.ejector,
-                dispersers: spec.dispersers.clone(),
+                versions: vec![DEFAULT_VERSION],
+                dispersers: DisperserTerms {
+                    token: token("stETH"),
+                    min_bond: Amount::ether(DISPERSER_BOND),
+                    max: MAX_DISPERSERS,
+                },
                 custody: Some(CustodyTerms {
                     token: token("stETH"),
                     min_bond: Amount::from(ETHER / 100),
@@ -421,7 +480,7 @@ impl Script {
                     config: QuorumConfig {
                         strategies,
                         minimum_weight: Amount::ZERO,
-                        maximum_operators: 1024,
+                        maximum_operators: max_operators(),
                         churn_bps: 11_000,
                         ejection_bps: 3333,
                         ejection_window: 100,
@@ -433,16 +492,42 @@ impl Script {
         }
     }
 
+    fn disperser(&mut self, disperser: &DevnetDisperser) {
+        let (account, network_key) = (disperser.account, disperser.network.public());
+        let statement = DisperserStatement {
+            domain: self.network.domain(u64::from(SERVICE)),
+            account,
+            network_key,
+        };
+        self.push(
+            account,
+            Action::RegisterDisperser {
+                service: SERVICE,
+                network_key,
+                statement: statement.sign(&disperser.network),
+                bond: Amount::ether(DISPERSER_BOND),
+            },
+        );
+    }
+
     /// An operator: half of its ether in one asset of its own, half in the next one from its staker, and the staker's tokens.
     fn operator(&mut self, place: usize, operator: &DevnetOperator) {
         let account = operator.account;
+        let statement = OperatorStatement {
+            network: self.network,
+            account,
+            network_key: operator.network_key,
+            address: operator.address.clone(),
+            sequence: 0,
+        };
         self.push(
             account,
             Action::RegisterOperator {
-                bls_public_key: operator.bls_public_key,
-                proof_of_possession: operator.proof_of_possession,
+                bls_public_key: operator.bls.public_key().to_bytes(),
+                proof_of_possession: operator.bls.prove_possession().to_bytes(),
                 network_key: operator.network_key,
                 address: operator.address.clone(),
+                statement: statement.sign(&operator.bls),
                 allocation_delay: 0,
             },
         );
@@ -464,8 +549,13 @@ impl Script {
             used.push(assets);
         }
         if operator.staker != account {
-            let id = operator_id(&operator.bls_public_key);
-            self.push(operator.staker, Action::Delegate { operator: id });
+            let operator_id = operator.id();
+            self.push(
+                operator.staker,
+                Action::Delegate {
+                    operator: operator_id,
+                },
+            );
         }
         for (quorum, assets) in (0u8..).zip(used) {
             if assets.is_empty() {

@@ -4,21 +4,24 @@
 //! signed transactions and asks; [`source`] follows a service's operator tables for nodes, dispersers and retrievers.
 //!
 //! Who runs this service is trusted with what a chain would be trusted with: it orders transactions, and it could leave
-//! some out or answer wrongly. What it cannot do is act for somebody else: every transaction is [signed](auth) by the key
-//! of its account, and the signatures are kept.
+//! some out. What it cannot do is act for somebody else: every transaction is [signed](auth) by the key of its account, and
+//! the signatures are kept. Nor can it tell two stories: it signs the head of every block, followers keep what they have
+//! seen, and two heads of one block are proof against it.
 
 mod api;
 pub mod auth;
 pub mod client;
 pub mod command;
 pub mod devnet;
+mod heads;
 pub mod service;
 pub mod source;
 pub mod types;
 
 pub use api::openapi;
-pub use auth::{SignedTransaction, account_of};
+pub use auth::SignedTransaction;
 pub use client::{ClientConfig, ClientError, LedgerClient};
-pub use service::{LedgerConfig, LedgerService, RunningLedger, ServiceError};
+pub use heads::HeadFileError;
+pub use service::{HeadKeys, LedgerConfig, LedgerService, RunningLedger, ServiceError};
 pub use source::HttpStakeSource;
 pub use types::{Head, Receipt};

@@ -3,19 +3,22 @@
 //! ```text
 //! HTTP ──(signature)──▶ bounded queue ──▶ writer (one thread) ──▶ nonces.log, sync ──▶ ledger.log, sync ──▶ answers
 //! timer ──(next block)──▶      │              └── writes the state under a lock; queries read it
+//!                              └── a block is over ──▶ signer ──▶ high water, sync ──▶ heads, sync ──▶ followers
 //! ```
 //!
 //! What waits in the queue is made durable together: two syncs for a group of up to `accept.group` transactions. An answer
-//! leaves when both are through. The clock is here and nowhere below: it decides when the next block begins, and nothing in
-//! the ledger depends on what time that is.
+//! leaves when both are through. The clock is here and nowhere below: it decides when the next block begins and what time its head
+//! states, and nothing in the ledger depends on what time that is.
 
 mod config;
 mod events;
 pub(crate) mod evidence;
 mod health;
+pub mod high_water;
 pub(crate) mod listener;
 mod metrics;
 mod nonces;
+mod signer;
 mod supervise;
 mod writer;
 
@@ -43,6 +46,9 @@ pub(crate) use health::Cause;
 pub(crate) use health::Health;
 pub(crate) use metrics::Metrics;
 use nonces::Nonces;
+use signer::Signer;
+pub use signer::{HeadKeys, SignFault};
+pub(crate) use signer::{Newest, SignedHeads, accept_clock, wall_ms};
 use supervise::Supervisor;
 pub(crate) use writer::Command;
 use writer::{Answers, Writer};
@@ -77,7 +83,7 @@ pub struct LedgerService;
 
 impl LedgerService {
     /// Opens the ledger of this configuration, or begins one with the genesis at `paths.genesis`, and serves it at `listen` (port 0
-    /// for any that is free). `listen.http` is not looked at.
+    /// for any that is free). `listen.http` is not looked at. Heads are signed with `keys`.
     ///
     /// HTTP answers while the log is read: health says `opening`, everything else 503.
     ///
@@ -86,6 +92,7 @@ impl LedgerService {
     /// [`ServiceError`].
     pub async fn start(
         config: LedgerConfig,
+        keys: HeadKeys,
         listen: SocketAddr,
     ) -> Result<RunningLedger, ServiceError> {
         config.validate()?;
@@ -124,10 +131,11 @@ impl LedgerService {
         });
 
         let opening = config.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
-        let (store, nonces, genesis) = opened.map_err(|error| ServiceError::Internal {
-            what: error.to_string(),
-        })??;
+        let opened = tokio::task::spawn_blocking(move || open(&opening, keys)).await;
+        let (store, nonces, genesis, signer) =
+            opened.map_err(|error| ServiceError::Internal {
+                what: error.to_string(),
+            })??;
         let position = watch::Sender::new(Position::of(&store));
         let events = Arc::new(EventLog::new(config.accept.events, store.tip().records));
         let store = Arc::new(RwLock::new(store));
@@ -138,8 +146,9 @@ impl LedgerService {
             commands.clone(),
             position.subscribe(),
             Arc::clone(&events),
-            config.evidence.service,
+            signer.heads(),
         ));
+        let blocks = position.subscribe();
         let writer = Writer {
             answers: Answers::new(config.accept.answers),
             config,
@@ -149,12 +158,22 @@ impl LedgerService {
             position,
             events,
             health: Arc::clone(&health),
-            metrics,
+            metrics: Arc::clone(&metrics),
             stop: stop.clone(),
             tried: BTreeSet::new(),
         };
         health.opened();
         supervisor.spawn_thread("writer", move || writer.run())?;
+        supervisor.spawn(
+            "heads",
+            signer.run(
+                Arc::clone(&store),
+                blocks,
+                Arc::clone(&health),
+                Arc::clone(&metrics),
+                stop.clone(),
+            ),
+        );
         let ticks = commands.clone();
         supervisor.spawn("blocks", async move {
             let mut timer = tokio::time::interval(block_time);
@@ -210,8 +229,11 @@ impl LedgerService {
     }
 }
 
-/// The store, the nonces, and the genesis of what is in the folder, or begun there.
-fn open(config: &LedgerConfig) -> Result<(Store, Nonces, B256), ServiceError> {
+/// The store, the nonces, the genesis and the signed heads of what is in the folder, or begun there.
+fn open(
+    config: &LedgerConfig,
+    keys: HeadKeys,
+) -> Result<(Store, Nonces, B256, Signer), ServiceError> {
     let data = &config.paths.data;
     let genesis = match Store::genesis(data)? {
         Some(genesis) => genesis,
@@ -232,10 +254,12 @@ fn open(config: &LedgerConfig) -> Result<(Store, Nonces, B256), ServiceError> {
         "the log was read"
     );
     let nonces = Nonces::open(data)?;
-    Ok((store, nonces, genesis.hash()))
+    let genesis = genesis.hash();
+    let signer = Signer::open(config, keys, genesis, store.state())?;
+    Ok((store, nonces, genesis, signer))
 }
 
-fn read_genesis(path: &std::path::Path) -> Result<Genesis, ServiceError> {
+pub(crate) fn read_genesis(path: &std::path::Path) -> Result<Genesis, ServiceError> {
     let failed = |reason: String| ServiceError::Genesis {
         path: path.into(),
         reason,
@@ -339,6 +363,9 @@ pub enum ServiceError {
         /// What is wrong.
         reason: String,
     },
+    /// What was signed is not known.
+    #[error(transparent)]
+    Heads(#[from] SignFault),
     /// Something that should not happen.
     #[error("{what}")]
     Internal {
@@ -356,6 +383,7 @@ impl Coded for ServiceError {
             Self::Genesis { .. } => "ledger.genesis",
             Self::Founded { .. } => "ledger.founded",
             Self::Nonces { .. } => "store.nonces",
+            Self::Heads(fault) => fault.code(),
             Self::Internal { .. } => "ledger.internal",
         }
     }
@@ -364,6 +392,7 @@ impl Coded for ServiceError {
         match self {
             Self::Config(error) => error.blame(),
             Self::Store(error) => error.blame(),
+            Self::Heads(fault) => fault.blame(),
             Self::Bind { .. } | Self::Genesis { .. } | Self::Founded { .. } => Blame::Caller,
             Self::Nonces { .. } | Self::Internal { .. } => Blame::Us,
         }

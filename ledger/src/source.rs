@@ -1,28 +1,35 @@
-//! A stake source that follows a service over HTTP.
+//! A stake source that follows a service on one ledger or several, over HTTP.
 
 mod follow;
+mod memory;
+mod tables;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock, mpsc as std_mpsc};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::Coded as _;
-use ashlar_proto::TableView as _;
 use ashlar_proto::table::{DisperserEntry, OperatorEntry, operator_id};
+use ashlar_proto::{Domain, TableView as _};
 use ashlar_stake::ledger::ServiceId;
 use ashlar_stake::{
-    OperatorTable, PossessionCache, Registration, StakeError, StakeEvent, StakeSource, TableRecord,
+    OperatorTable, PossessionCache, Registration, StakeError, StakeEvent, StakeSource, TableOrigin,
+    TableRecord, TableSource,
 };
 
-use crate::client::{ClientError, LedgerClient};
+use crate::client::{ClientConfig, ClientError, LedgerClient};
 use crate::types::TableView;
+use memory::{Memory, Sources, only};
 
 /// How a source follows its service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowConfig {
-    /// Tables kept; the oldest goes first.
+    /// Tables of the newest blocks kept; the oldest goes first.
     pub tables: usize,
-    /// The service is asked to answer when there is a new block, at the latest after this.
+    /// Tables of older blocks kept; the one that was not asked for longest goes first.
+    pub old_tables: usize,
+    /// A ledger is asked to answer when there is a new block, at the latest after this.
     pub poll: Duration,
     /// The longest that a caller waits for a table that is not here yet.
     pub patience: Duration,
@@ -32,69 +39,109 @@ pub struct FollowConfig {
     pub backoff: Duration,
     /// Longest wait after a failure.
     pub backoff_max: Duration,
+    /// The folder in which signed heads are remembered. Without one, a restart forgets what was seen: for commands that look
+    /// once.
+    pub memory: Option<PathBuf>,
+    /// Blocks behind the newest whose heads are remembered on disk, 128 bytes each: at least as many as there are while batches
+    /// are stored.
+    pub remember: u64,
 }
 
 impl Default for FollowConfig {
-    /// 256 tables, 5 s of waiting at the service, 5 s of a caller's patience, stale after 15 s, back-off from 100 ms to 5 s.
+    /// 256 new tables and 64 old ones, 5 s of waiting at the service, 5 s of a caller's patience, stale after 15 s, back-off from
+    /// 100 ms to 5 s, no memory; if there is one, 2^21 blocks of it (24 days of 1 s, 256 MiB).
     fn default() -> Self {
         Self {
             tables: 256,
+            old_tables: 64,
             poll: Duration::from_secs(5),
             patience: Duration::from_secs(5),
             stale_after: Duration::from_secs(15),
             backoff: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
+            memory: None,
+            remember: 1 << 21,
         }
     }
 }
 
-/// Questions that wait at a time; further callers are told that the source is busy.
+/// Questions that wait at a time, for new tables and for old ones each; further callers are told that the source is busy.
 const QUESTIONS: usize = 256;
 /// Events kept.
 const EVENTS: usize = 1024;
+/// Most bytes of an answer: the table of 1024 operators in 16 quorums with thousands of dispersers takes a few MiB.
+const MAX_ANSWER: usize = 16 << 20;
+/// Blocks beyond the newest one known that a caller may have heard of first.
+const AHEAD: u64 = 16;
 
-/// The operator tables of one service, out of a ledger somewhere else.
+/// The operator tables of one service, out of ledgers somewhere else.
 ///
-/// A thread of its own follows the newest block and fetches tables; whoever asks for one that is here gets it at once, else
-/// waits for [`FollowConfig::patience`] at most. Every table is made here from its content: proofs of possession are checked, the root is
-/// computed, and a block whose table changed is refused. What the ledger does not lie about beyond that is for its operator to
-/// answer: a root is the service's word, not proven by a chain.
+/// A table counts only if its root is in a head that a pinned key signed, or one that followed a pinned key by its own statement.
+/// Every table is made here from its content: proofs of possession are checked, and the root is computed. What was seen is
+/// remembered: another root for a block that was vouched for before is a [contradiction](StakeError::Contradiction), is written down as
+/// proof, and ends every use of the source until a person has looked at it. Several ledgers are compared block by block: a block is new
+/// only when all that answer have told the same root.
 ///
-/// While the service cannot be reached, head and tables are those seen last, and [`health`](StakeSource::health) says so.
+/// A thread follows the newest block. Whoever asks for a table that is here gets it at once, else waits for
+/// [`FollowConfig::patience`] at most: for one of the newest blocks at one thread, for an older one at another. So strangers, who can
+/// ask a node for any old block, keep nobody from following.
+///
+/// While the ledgers cannot be reached, head and tables are those seen last, and [`health`](StakeSource::health) says so.
 #[derive(Debug)]
 pub struct HttpStakeSource {
     shared: Arc<Shared>,
-    questions: tokio::sync::mpsc::Sender<Question>,
-    patience: Duration,
+    new: tokio::sync::mpsc::Sender<Question>,
+    old: tokio::sync::mpsc::Sender<Question>,
+    /// Dropped with the source: then the follower ends.
+    _alive: tokio::sync::oneshot::Sender<()>,
 }
 
-/// What the thread and its callers share.
+/// What the threads and their callers share. Whoever needs both locks takes the memory's first.
 #[derive(Debug)]
 struct Shared {
     service: ServiceId,
-    url: String,
+    domain: Domain,
+    urls: Vec<String>,
     config: FollowConfig,
+    memory: Mutex<Memory>,
     state: RwLock<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The newest block with a table.
-    head: Option<u64>,
+    /// The newest block that all live sources vouch for, and its time.
+    head: Option<(u64, u64)>,
+    /// Time of the newest head that was remembered when this process began: until there is a head, no time is later.
+    remembered_ms: Option<u64>,
     tables: BTreeMap<u64, Arc<OperatorTable>>,
+    /// Older ones, the one asked for last at the end.
+    old: VecDeque<(u64, Arc<OperatorTable>)>,
     events: VecDeque<StakeEvent>,
     /// When the head moved last; before that, when the source began.
     moved: Instant,
     /// Milliseconds between blocks, as the service says it.
     block_ms: u64,
-    /// Why the last question to the service failed.
-    problem: Option<StakeError>,
+    /// Why the last question to each source failed.
+    problems: Vec<Option<StakeError>>,
+    /// The contradiction that ended it.
+    stopped: Option<StakeError>,
+}
+
+impl State {
+    /// The sources that answer. Those that were not heard yet are among them: nothing is new before they were.
+    fn live(&self) -> Sources {
+        (self.problems.iter().enumerate())
+            .filter(|(_, problem)| problem.is_none())
+            .fold(0, |all, (source, _)| all | only(source))
+    }
 }
 
 /// A table somebody waits for.
 #[derive(Debug)]
 struct Question {
     block: u64,
+    /// Afterwards nobody waits any more.
+    until: Instant,
     answer: std_mpsc::SyncSender<Result<Arc<OperatorTable>, StakeError>>,
 }
 
@@ -107,63 +154,179 @@ impl Shared {
         change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error of all sources together.
     fn unavailable(&self, code: &'static str, reason: impl Into<String>) -> StakeError {
         StakeError::Remote {
-            url: self.url.clone(),
+            url: self.urls.join(", "),
             code,
             reason: reason.into(),
         }
     }
 
-    fn failed(&self, error: &ClientError) -> StakeError {
-        self.unavailable(ashlar_crypto::Coded::code(error), error.to_string())
+    /// An error of one source.
+    fn failed(&self, source: usize, error: &ClientError) -> StakeError {
+        StakeError::Remote {
+            url: self
+                .urls
+                .get(source)
+                .cloned()
+                .unwrap_or_else(|| self.urls.join(", ")),
+            code: ashlar_crypto::Coded::code(error),
+            reason: error.to_string(),
+        }
+    }
+
+    fn head(&self) -> Result<u64, StakeError> {
+        self.read(|state| {
+            if let Some(stopped) = &state.stopped {
+                return Err(stopped.clone());
+            }
+            let problem = || state.problems.iter().flatten().next().cloned();
+            state.head.map(|(block, _)| block).ok_or_else(|| {
+                problem()
+                    .unwrap_or_else(|| self.unavailable("stake.opening", "it was not reached yet"))
+            })
+        })
+    }
+
+    /// Takes over what the memory has learned: a contradiction, and the newest block that all live sources have told
+    /// and whose table is here.
+    fn advance(&self) {
+        let memory = self.memory();
+        self.write(|state| {
+            state.stopped = memory.stopped().cloned();
+            let Some(&most) = state.tables.keys().next_back() else {
+                return;
+            };
+            let live = state.live();
+            // Nobody answers: nothing new can have been vouched for by all.
+            if live == 0 {
+                return;
+            }
+            let now = state.head.map(|(block, _)| block);
+            if let Some(signed) = memory.agreed(live, now, most)
+                && state.tables.contains_key(&signed.head.block)
+            {
+                state.head = Some((signed.head.block, signed.head.time_ms));
+                state.moved = Instant::now();
+            }
+        });
+    }
+
+    fn keep(&self, table: &Arc<OperatorTable>) {
+        let block = table.header().reference_block;
+        self.write(|state| {
+            state.tables.insert(block, Arc::clone(table));
+            while state.tables.len() > self.config.tables.max(1) {
+                state.tables.pop_first();
+            }
+        });
+    }
+
+    fn keep_old(&self, table: &Arc<OperatorTable>) {
+        let block = table.header().reference_block;
+        self.write(|state| {
+            state.old.retain(|(of, _)| *of != block);
+            state.old.push_back((block, Arc::clone(table)));
+            while state.old.len() > self.config.old_tables.max(1) {
+                state.old.pop_front();
+            }
+        });
     }
 }
 
 impl HttpStakeSource {
-    /// Follows `service` at this client's address. Returns at once; [`wait_ready`](Self::wait_ready) waits for the first table.
+    /// Follows the ledgers that are described. Returns at once; [`wait_ready`](Self::wait_ready) waits for the first table.
     ///
     /// # Errors
     ///
-    /// [`StakeError::Remote`] if the operating system gives no thread.
-    pub fn start(
-        client: LedgerClient,
-        service: ServiceId,
-        config: FollowConfig,
-    ) -> Result<Self, StakeError> {
+    /// [`StakeError::Source`] if the description does not fit together or names a file; [`StakeError::Remote`] if an address is
+    /// none, or the operating system gives no thread; [`StakeError::Memory`] if what was remembered cannot be read.
+    pub fn open(source: &TableSource, config: FollowConfig) -> Result<Self, StakeError> {
+        let (urls, network, service) = match source.origin()? {
+            TableOrigin::Ledgers {
+                urls,
+                network,
+                service,
+            } => (urls, network, service),
+            TableOrigin::File(path) => {
+                return Err(StakeError::Remote {
+                    url: path.display().to_string(),
+                    code: "http.url",
+                    reason: "it is a file, not a ledger".into(),
+                });
+            }
+        };
+        let client_config = ClientConfig {
+            ca: source.ca().map(std::path::Path::to_path_buf),
+            ..follow::impatient(&config)
+        };
+        let clients = urls
+            .iter()
+            .map(|url| {
+                LedgerClient::parse_with(url, client_config.clone()).map_err(|error| (url, error))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|(url, error)| StakeError::Remote {
+                url: (*url).to_owned(),
+                code: ashlar_crypto::Coded::code(&error),
+                reason: error.to_string(),
+            })?;
+        let urls: Vec<String> = urls.into_iter().map(str::to_owned).collect();
+        let memory = Memory::open(
+            config.memory.as_deref(),
+            network,
+            service,
+            &urls,
+            &source.head_keys,
+            config.remember,
+        )?;
         let shared = Arc::new(Shared {
             service,
-            url: client.base().to_string(),
+            domain: network.domain(u64::from(service)),
             state: RwLock::new(State {
                 head: None,
+                remembered_ms: memory.newest().map(|newest| newest.head.time_ms),
                 tables: BTreeMap::new(),
+                old: VecDeque::new(),
                 events: VecDeque::new(),
                 moved: Instant::now(),
                 block_ms: 0,
-                problem: None,
+                problems: vec![None; urls.len()],
+                stopped: memory.stopped().cloned(),
             }),
+            urls,
+            memory: Mutex::new(memory),
             config,
         });
-        let client =
-            LedgerClient::with_config(client.base().clone(), follow::impatient(&shared.config))
-                .map_err(|error| shared.failed(&error))?;
-        let (questions, asked) = tokio::sync::mpsc::channel(QUESTIONS);
-        let patience = shared.config.patience;
-        let follower = follow::Follower::new(client, Arc::clone(&shared), asked);
-        let failed = |error: std::io::Error| shared.unavailable("stake.thread", error.to_string());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
-        // It ends when the source is dropped: then nobody can ask any more.
-        std::thread::Builder::new()
-            .name("ledger-tables".into())
-            .spawn(move || runtime.block_on(follower.run()))
-            .map_err(failed)?;
+        let (alive, ended) = tokio::sync::oneshot::channel();
+        let followers: Vec<_> = clients
+            .iter()
+            .enumerate()
+            .map(|(place, client)| {
+                follow::Follower::new(client.clone(), place, Arc::clone(&shared))
+            })
+            .collect();
+        spawn(&shared, "heads", async move {
+            let all = futures::future::join_all(followers.into_iter().map(follow::Follower::run));
+            tokio::select! {
+                _ = all => {}
+                _ = ended => {}
+            }
+        })?;
+        let (new, old) = (
+            tables::start(&shared, &clients, tables::Age::New)?,
+            tables::start(&shared, &clients, tables::Age::Old)?,
+        );
         Ok(Self {
             shared,
-            questions,
-            patience,
+            new,
+            old,
+            _alive: alive,
         })
     }
 
@@ -191,42 +354,77 @@ impl HttpStakeSource {
     }
 }
 
+/// A thread with a runtime of its own.
+fn spawn(
+    shared: &Shared,
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), StakeError> {
+    let failed = |error: std::io::Error| shared.unavailable("stake.thread", error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    std::thread::Builder::new()
+        .name(format!("ledger-{name}"))
+        .spawn(move || runtime.block_on(work))
+        .map_err(failed)?;
+    Ok(())
+}
+
 impl StakeSource for HttpStakeSource {
+    fn domain(&self) -> Domain {
+        self.shared.domain
+    }
+
     fn head(&self) -> Result<u64, StakeError> {
+        self.shared.head()
+    }
+
+    fn head_time_ms(&self) -> Option<u64> {
         self.shared.read(|state| {
-            state.head.ok_or_else(|| {
-                state.problem.clone().unwrap_or_else(|| {
-                    self.shared
-                        .unavailable("stake.opening", "it was not reached yet")
-                })
-            })
+            let time = state.head.map(|(_, time)| time);
+            time.or(state.remembered_ms)
         })
     }
 
     fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
-        if let Some(table) = self.shared.read(|state| state.tables.get(&block).cloned()) {
+        let shared = &self.shared;
+        let head = shared.head()?;
+        if let Some(table) = shared.known(block) {
             return Ok(table);
         }
+        if block > head.saturating_add(AHEAD) {
+            return Err(StakeError::UnknownBlock { block, head });
+        }
+        let newest = u64::try_from(shared.config.tables).unwrap_or(u64::MAX);
+        let worker = match block.saturating_add(newest) > head {
+            true => &self.new,
+            false => &self.old,
+        };
         let (answer, answered) = std_mpsc::sync_channel(1);
-        self.questions
-            .try_send(Question { block, answer })
-            .map_err(|_| {
-                self.shared
-                    .unavailable("stake.busy", "too many tables are being fetched")
-            })?;
-        answered.recv_timeout(self.patience).unwrap_or_else(|_| {
-            Err(self.shared.unavailable(
+        let patience = shared.config.patience;
+        let question = Question {
+            block,
+            until: Instant::now() + patience,
+            answer,
+        };
+        worker
+            .try_send(question)
+            .map_err(|_| shared.unavailable("stake.busy", "too many tables are being fetched"))?;
+        answered.recv_timeout(patience).unwrap_or_else(|_| {
+            Err(shared.unavailable(
                 "stake.timeout",
                 format!(
                     "the table of block {block} did not come within {} ms",
-                    self.patience.as_millis()
+                    patience.as_millis()
                 ),
             ))
         })
     }
 
-    /// One event for each change that was seen, its cursor the block plus one; changes that came and went between two looks at
-    /// the service are left out.
+    /// One event for each change that was seen, its cursor the block plus one: that of the first block that was seen with it.
+    /// Changes that came and went between two looks at the service are left out.
     fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
         Ok(self.shared.read(|state| {
             state
@@ -238,10 +436,11 @@ impl StakeSource for HttpStakeSource {
         }))
     }
 
-    /// The last question failed, or no block has come for too long.
+    /// There was a contradiction, the last question to one of the ledgers failed, or no block has come for too long.
     fn health(&self) -> Result<(), StakeError> {
         self.shared.read(|state| {
-            if let Some(problem) = &state.problem {
+            let problem = state.stopped.iter().chain(state.problems.iter().flatten());
+            if let Some(problem) = problem.into_iter().next() {
                 return Err(problem.clone());
             }
             let blocks = Duration::from_millis(state.block_ms.saturating_mul(10));
@@ -249,7 +448,9 @@ impl StakeSource for HttpStakeSource {
             let age = state.moved.elapsed();
             if age > limit {
                 let reason = match state.head {
-                    Some(head) => format!("no block came after {head} for {} s", age.as_secs()),
+                    Some((head, _)) => {
+                        format!("no block came after {head} for {} s", age.as_secs())
+                    }
                     None => format!("no table came for {} s", age.as_secs()),
                 };
                 return Err(self.shared.unavailable("stake.stale", reason));
@@ -265,7 +466,7 @@ impl StakeSource for HttpStakeSource {
 }
 
 /// What a table is made of, checked.
-pub(crate) type Parts = (Vec<Registration>, Vec<DisperserEntry>);
+type Parts = (Vec<Registration>, Vec<DisperserEntry>);
 
 fn parts(record: &TableRecord) -> Parts {
     let registrations = record
@@ -295,15 +496,15 @@ fn parts(record: &TableRecord) -> Parts {
     (registrations, dispersers)
 }
 
-/// Makes the table of a service's answer, and compares its root.
+/// Makes the table of a service's answer, and compares its root with what the answer says.
 pub(crate) fn build_table(
-    view: TableView,
+    view: &TableView,
     service: ServiceId,
+    domain: Domain,
     block: u64,
     cache: &mut PossessionCache,
-) -> Result<(OperatorTable, Parts), ClientError> {
-    let made_of = parts(&view.table);
-    let table = build(&made_of, service, block, cache)?;
+) -> Result<OperatorTable, ClientError> {
+    let table = build(&parts(&view.table), service, domain, block, cache)?;
     let (got, expected) = (table.root(), view.root);
     if got != expected {
         return Err(ClientError::TableRoot {
@@ -313,20 +514,26 @@ pub(crate) fn build_table(
             expected,
         });
     }
-    Ok((table, made_of))
+    Ok(table)
 }
 
 fn build(
     (registrations, dispersers): &Parts,
     service: ServiceId,
+    domain: Domain,
     block: u64,
     cache: &mut PossessionCache,
 ) -> Result<OperatorTable, ClientError> {
-    OperatorTable::register_cached(block, registrations.clone(), dispersers.clone(), cache).map_err(
-        |source| ClientError::Table {
-            service,
-            block,
-            source,
-        },
+    OperatorTable::register_cached(
+        domain,
+        block,
+        registrations.clone(),
+        dispersers.clone(),
+        cache,
     )
+    .map_err(|source| ClientError::Table {
+        service,
+        block,
+        source,
+    })
 }

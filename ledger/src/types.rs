@@ -5,9 +5,9 @@
 
 use alloy_primitives::{B256, Bytes};
 use ashlar_crypto::identity::NetworkPublicKey;
-use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
+use ashlar_proto::{Account, HeadKeySuccession, OperatorId, QuorumId, SignedHead, TableRoot};
 use ashlar_stake::TableRecord;
-use ashlar_stake::evidence::{Fault, FaultKind};
+use ashlar_stake::evidence::{Accused, Fault, FaultKind};
 use ashlar_stake::ledger::{
     Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator, Params,
     Pool, PositionView, Quorum, QuorumTotals, RewardKind, RewardRoot, Service, ServiceId,
@@ -259,8 +259,18 @@ pub struct ServiceDetail {
     pub service: Service,
     /// Its quorums.
     pub quorums: Vec<QuorumView>,
-    /// The dispersers that it lists.
-    pub dispersers: Vec<Disperser>,
+    /// The dispersers that have a bond, by number.
+    pub dispersers: Vec<DisperserView>,
+}
+
+/// A disperser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisperserView {
+    /// Its number.
+    pub id: u32,
+    /// Its record.
+    #[serde(flatten)]
+    pub disperser: Disperser,
 }
 
 /// A quorum.
@@ -457,15 +467,34 @@ pub struct ShareView {
 pub struct TableHead {
     /// The service.
     pub service: ServiceId,
-    /// The newest block that is over.
-    pub block: u64,
-    /// Root of its table; none if nobody has stake then.
-    #[schema(value_type = Option<String>)]
-    pub root: Option<TableRoot>,
-    /// The last block, up to this one, in which anything but the block's number changed in the table.
-    pub changed_at: Option<u64>,
+    /// The head of the newest block in which somebody has stake: domain, block, time, the table's root, and the signature by the
+    /// ledger's head key (EIP-712).
+    #[schema(value_type = Object)]
+    pub signed: SignedHead,
     /// Milliseconds between blocks.
     pub block_ms: u64,
+}
+
+impl TableHead {
+    /// The block.
+    pub fn block(&self) -> u64 {
+        self.signed.head.block
+    }
+}
+
+/// Who signs heads (`GET /v1/head-keys`). Whoever pinned an earlier key follows it to the present one by what each signed about the
+/// next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeadKeysView {
+    /// Hash of the genesis.
+    #[schema(value_type = String)]
+    pub genesis: B256,
+    /// The present key's account.
+    #[schema(value_type = String)]
+    pub key: Account,
+    /// By rising block.
+    #[schema(value_type = Vec<Object>)]
+    pub successions: Vec<HeadKeySuccession>,
 }
 
 /// A whole table (`GET /v1/services/{id}/tables/{block}`), proofs of possession included: whoever gets it computes the root again.
@@ -475,7 +504,9 @@ pub struct TableView {
     pub service: ServiceId,
     /// Its root.
     pub root: TableRoot,
-    /// As in [`TableHead`].
+    /// The head that vouches for it; a block that was never signed has none.
+    pub signed: Option<SignedHead>,
+    /// The last block, up to this one, in which anything but the block's number changed in the table.
     pub changed_at: Option<u64>,
     /// What it is made of.
     pub table: TableRecord,
@@ -491,7 +522,10 @@ pub struct TableRootView {
     /// Its root.
     #[schema(value_type = String)]
     pub root: TableRoot,
-    /// As in [`TableHead`].
+    /// As in [`TableView`].
+    #[schema(value_type = Option<Object>)]
+    pub signed: Option<SignedHead>,
+    /// As in [`TableView`].
     pub changed_at: Option<u64>,
 }
 
@@ -540,9 +574,9 @@ pub struct EvidenceBody {
 /// What was done about evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EvidenceReceipt {
-    /// Who did it.
-    #[schema(value_type = String)]
-    pub operator: OperatorId,
+    /// Who did it: `{"operator": "0x…"}`, or `{"disperser": 3}`.
+    #[schema(value_type = Object)]
+    pub accused: Accused,
     /// What it was.
     #[schema(value_type = String)]
     pub kind: FaultKind,
@@ -552,7 +586,8 @@ pub struct EvidenceReceipt {
     /// Names this proof.
     #[schema(value_type = String)]
     pub evidence_hash: B256,
-    /// One for each quorum in which the operator was slashed, or asked to be where the service has a veto window.
+    /// One for each quorum in which the operator was slashed, or asked to be where the service has a veto window; of a
+    /// disperser one.
     pub receipts: Vec<Receipt>,
 }
 

@@ -20,10 +20,15 @@ fn bond() -> Amount {
     Amount::from(20_000_000_000_000_000u64)
 }
 
+/// What the devnet's disperser put up, in the same token.
+fn of_disperser() -> Amount {
+    Amount::ether(10)
+}
+
 /// Operators 1 and 2 signed for the blob; the staker 3 asks operator 2.
 async fn ask(client: &LedgerClient, blob: &Blob) -> Transaction {
     let block = block_after(client, 0).await;
-    let table = client.table(SERVICE, block).await.unwrap();
+    let table = client.table(network(), SERVICE, block).await.unwrap();
     let certificate = certificate(&table, blob, &[bls(1), bls(2)]);
     Transaction {
         sender: account(&staker_key(3)),
@@ -100,7 +105,8 @@ async fn asked_answered_and_punished() {
     let one: ChallengeDetail = sender.query(&path).await.unwrap();
     assert_eq!(one.challenge.blob, kept.header);
     assert_eq!(one.challenge.deadline, one.challenge.opened + 250);
-    assert_eq!(funds(&sender).await.fund.held, bond());
+    let held = of_disperser().plus(bond()).unwrap();
+    assert_eq!(funds(&sender).await.fund.held, held);
     let good = answer(&one, &kept, 2);
     let Action::AnswerChallenge {
         answer: mut bytes, ..
@@ -153,7 +159,7 @@ async fn asked_answered_and_punished() {
     let BondFundView { token, fund } = funds(&sender).await;
     assert_eq!(
         (fund.held, fund.to_operators, fund.returned),
-        (Amount::ZERO, bond(), bond())
+        (of_disperser(), bond(), bond())
     );
     for who in [operator_key(2), staker_key(3)] {
         let path = format!("v1/state/bonds/{token}/paid/{}", account(&who));

@@ -10,6 +10,8 @@ use ashlar_ledger::command::error::CommandError;
 use ashlar_ledger::command::kinds::kinds;
 use ashlar_ledger::command::{StakeArgs, action, run};
 use ashlar_ledger::service::LedgerConfig;
+use ashlar_ledger::service::high_water::HighWater;
+use ashlar_proto::{Account, HeadKeySuccession};
 use ashlar_stake::ledger::{Action, Genesis, Params};
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::{Value, json};
@@ -85,6 +87,7 @@ fn words(example: &str, folder: &Path) -> Vec<String> {
                 .replace("$TOKEN", &account)
                 .replace("$OPERATOR", &hash)
                 .replace("$NETWORK_KEY", &hash)
+                .replace("$SIGNATURE", &format!("0x{}", "44".repeat(65)))
                 .replace("$HASH", &hash);
             match word.as_str() {
                 "@conditions.txt" => format!("@{}", file("conditions.txt")),
@@ -96,11 +99,20 @@ fn words(example: &str, folder: &Path) -> Vec<String> {
         .collect()
 }
 
+/// What makes a transaction without asking a service.
+fn offline(folder: &Path) -> Vec<String> {
+    let key = folder.join("account.json").display().to_string();
+    let network = format!("0x{}", "55".repeat(32));
+    let words = ["--dry-run", "--key", &key, "--network", &network];
+    words.map(str::to_owned).to_vec()
+}
+
 fn examples_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     keystores::write(&file("bls.json"), KeyKind::Bls, 7);
     keystores::write(&file("network.json"), KeyKind::Network, 8);
+    keystores::write(&file("account.json"), KeyKind::Account, 9);
     std::fs::write(file("password"), format!("{}\n", keystores::PASSWORD)).unwrap();
     std::fs::write(file("conditions.txt"), "two batches under one sequence\n").unwrap();
     let hash = format!("0x{}", "33".repeat(32));
@@ -140,7 +152,13 @@ fn the_example_of_every_kind_makes_its_action() {
     for kind in kinds() {
         let mut line = vec!["tx".to_owned(), kind.command().to_owned()];
         line.extend(words(kind.example, folder.path()));
-        line.push("--dry-run".to_owned());
+        line.extend(offline(folder.path()));
+        if kind.name == "update_operator" {
+            line.extend(words(
+                "--sequence 1 --network-key network.json",
+                folder.path(),
+            ));
+        }
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         let transaction = json_of(&line);
         let action: Action = serde_json::from_value(transaction["action"].clone())
@@ -176,12 +194,13 @@ fn every_option_of_every_kind_reaches_its_place() {
                 Profile => "$OPERATOR=100%".to_owned(),
                 Multipliers => "2=1.5".to_owned(),
                 SlashParts => "2=75%".to_owned(),
-                DisperserList => "3=$NETWORK_KEY,$ACCOUNT".to_owned(),
-                FaultNumber => "false-answer".to_owned(),
+                Sequence => "4".to_owned(),
+                Signature => "$SIGNATURE".to_owned(),
+                FaultNumber => "bad-attestation".to_owned(),
                 ParamsOrFile => "classic".to_owned(),
                 JsonFile | BytesFile(_) => "claim.json".to_owned(),
                 BlsKeystore => "bls.json".to_owned(),
-                NetworkKeystore => "network.json".to_owned(),
+                NetworkKeystore | NetworkSecret => "network.json".to_owned(),
                 PasswordFile => "password".to_owned(),
             })
         };
@@ -194,7 +213,7 @@ fn every_option_of_every_kind_reaches_its_place() {
         }
         let mut line = vec!["tx".to_owned(), kind.command().to_owned()];
         line.extend(words(&example, folder.path()));
-        line.push("--dry-run".to_owned());
+        line.extend(offline(folder.path()));
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         let transaction = json_of(&line);
         for field in kind.fields.iter().filter(|field| !field.path.is_empty()) {
@@ -257,7 +276,7 @@ fn any_action_can_come_as_json() {
 #[test]
 fn a_dry_run_says_who_would_send() {
     let folder = examples_folder();
-    let key = folder.path().join("network.json").display().to_string();
+    let key = folder.path().join("account.json").display().to_string();
     let account = ashlar(&["account", &key]).unwrap();
     let transaction = json_of(&["tx", "undelegate", "--key", &key, "--dry-run"]);
     assert_eq!(transaction["sender"], account.trim());
@@ -432,8 +451,14 @@ fn only_serve_is_a_service() {
 fn a_key_says_whose_it_is() {
     let folder = examples_folder();
     let file = |name: &str| folder.path().join(name).display().to_string();
-    let account = json_of(&["account", &file("network.json")]);
+    let account = json_of(&["account", &file("account.json")]);
     assert_eq!(account["account"].as_str().unwrap().len(), 42);
+    let network = json_of(&["account", &file("network.json")]);
+    assert_eq!(network["network_key"].as_str().unwrap().len(), 66);
+    // A network key is nobody's account.
+    let network = file("network.json");
+    let error = ashlar(&["tx", "undelegate", "--key", &network, "--dry-run"]).unwrap_err();
+    assert_eq!(error.code, "keys.kind");
     let operator = json_of(&["account", &file("bls.json")]);
     assert_eq!(operator["operator"].as_str().unwrap().len(), 66);
     let error = ashlar(&["tx", "undelegate", "--key", &file("bls.json"), "--dry-run"]).unwrap_err();
@@ -492,14 +517,71 @@ fn a_folder_is_made_once_and_guards_its_key() {
     assert_eq!(json_of(&["account", &key])["account"], made["admin"]);
     // The same key can be another ledger's admin.
     let (other, key) = (file("other"), file("ledger/admin.json"));
-    let again = json_of(&["init", &other, "--admin-key", &key]);
+    let password = file("password");
+    let again = json_of(&[
+        "init",
+        &other,
+        "--light",
+        "--password-file",
+        &password,
+        "--admin-key",
+        &key,
+    ]);
     assert_eq!(again["admin"], made["admin"]);
     assert!(!folder.path().join("other/admin.json").exists());
+    // The key that signs heads is each ledger's own, and has signed nothing yet.
+    assert_eq!(mode("ledger/head.json"), 0o600);
+    let head = file("ledger/head.json");
+    assert_eq!(json_of(&["account", &head])["account"], made["head_key"]);
+    assert_eq!(json!(genesis.head_key), made["head_key"]);
+    assert_ne!(again["head_key"], made["head_key"]);
+    assert_ne!(again["network_id"], made["network_id"]);
+    let signed = HighWater::open(&config.paths.signed, genesis.hash()).unwrap();
+    assert_eq!(signed.next(), 0);
     // A second time nothing is touched.
     let before = std::fs::read(file("ledger/admin.json")).unwrap();
     let error = init(&[]).unwrap_err();
     assert_eq!((error.exit as u8, error.code.as_str()), (2, "io.exists"));
     assert_eq!(std::fs::read(file("ledger/admin.json")).unwrap(), before);
+}
+
+#[test]
+fn the_head_key_is_handed_over_and_what_it_signed_is_begun_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("password"), format!("{}\n", keystores::PASSWORD)).unwrap();
+    let (dir, password) = (file("ledger"), file("password"));
+    let made = json_of(&["init", &dir, "--light", "--password-file", &password]);
+    let config = file("ledger/ledger.toml");
+    let genesis = std::fs::read_to_string(file("ledger/genesis.json")).unwrap();
+    let genesis: Genesis = serde_json::from_str(&genesis).unwrap();
+
+    keystores::write(&folder.path().join("next.json"), KeyKind::Account, 9);
+    let succeed = |key: &str| {
+        let line = [
+            "heads", "succeed", "--config", &config, "--key", key, "--from", "77", "--json",
+        ];
+        ashlar(&line)
+    };
+    let succession = succeed(&file("next.json")).unwrap();
+    let succession: HeadKeySuccession = serde_json::from_str(&succession).unwrap();
+    let key: Account = serde_json::from_value(made["head_key"].clone()).unwrap();
+    succession.verify(&genesis.id(), &key).unwrap();
+    assert_eq!(succession.from_block, 77);
+    // A key does not follow itself.
+    let error = succeed(&file("ledger/head.json")).unwrap_err();
+    assert_eq!(error.exit as u8, 2, "{error}");
+
+    // What is there is never begun again.
+    let reset = |above: &str| ashlar(&["heads", "reset", "--config", &config, "--above", above]);
+    assert_eq!(reset("5").unwrap_err().code, "io.exists");
+    std::fs::remove_file(file("ledger/signed")).unwrap();
+    reset("5").unwrap();
+    let signed = HighWater::open(Path::new(&file("ledger/signed")), genesis.hash()).unwrap();
+    assert_eq!(signed.next(), 6);
+
+    let accepted = json_of(&["heads", "accept-clock", "--config", &config]);
+    assert!(accepted["accepted_ms"].as_u64().unwrap() > 1_600_000_000_000);
 }
 
 #[test]
@@ -525,8 +607,16 @@ fn a_service_that_cannot_start_says_why() {
     std::fs::write(file("ledger.toml"), "[listen]\nport = 1\n").unwrap();
     let error = ashlar(&["serve", "--config", &file("ledger.toml")]).unwrap_err();
     assert_eq!(error.code, "config.parse");
-    // No genesis to begin with.
+    // No key to sign heads with.
     std::fs::write(file("ledger.toml"), "[listen]\nhttp = \"127.0.0.1:0\"\n").unwrap();
+    std::fs::write(file("password"), format!("{}\n", keystores::PASSWORD)).unwrap();
+    let error = ashlar(&["serve", "--config", &file("ledger.toml")]).unwrap_err();
+    assert_eq!(error.code, "io.not_found", "{error}");
+    keystores::write(&folder.path().join("head.json"), KeyKind::Network, 1);
+    let error = ashlar(&["serve", "--config", &file("ledger.toml")]).unwrap_err();
+    assert_eq!(error.code, "keys.kind");
+    keystores::write(&folder.path().join("head.json"), KeyKind::Account, 1);
+    // No genesis to begin with.
     let error = ashlar(&["serve", "--config", &file("ledger.toml")]).unwrap_err();
     assert_eq!(error.code, "ledger.genesis");
     let json = error.to_json();

@@ -7,14 +7,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use alloy_primitives::B256;
+use ashlar_crypto::account::AccountKey;
 use ashlar_crypto::bls::SecretKey;
-use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::keystore::KeyKind;
+use ashlar_ledger::HeadKeys;
+use ashlar_ledger::LedgerClient;
 use ashlar_ledger::command::error::CommandError;
 use ashlar_ledger::command::{StakeArgs, run};
+use ashlar_ledger::service::high_water::HighWater;
 use ashlar_ledger::service::{LedgerConfig, LedgerService, RunningLedger};
-use ashlar_ledger::{LedgerClient, account_of};
-use ashlar_proto::{Account, BatchHeader, OperatorId, operator_id};
+use ashlar_proto::head::{Head, HeadKeySuccession};
+use ashlar_proto::{Account, BatchHeader, Network, OperatorId, TableRoot, operator_id};
 use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_stake::ledger::distribution::Distribution;
 use ashlar_stake::ledger::{Action, Amount, Genesis, Params};
@@ -49,12 +53,12 @@ fn params() -> Params {
     params
 }
 
-fn key(seed: u8) -> NetworkKey {
-    NetworkKey::from_seed([seed; 32])
+fn key(seed: u8) -> AccountKey {
+    AccountKey::from_bytes(&[seed; 32]).unwrap()
 }
 
 fn account(seed: u8) -> Account {
-    account_of(&key(seed).public())
+    Account(key(seed).address())
 }
 
 fn bls(seed: u8) -> SecretKey {
@@ -71,6 +75,7 @@ const OLGA: u8 = 3;
 const RITA: u8 = 4;
 const ALICE: u8 = 5;
 const BOB: u8 = 6;
+const HEADS: u8 = 7;
 
 struct World {
     folder: tempfile::TempDir,
@@ -86,11 +91,18 @@ impl World {
         let file = |name: &str| folder.path().join(name);
         std::fs::write(file("password"), keystores::PASSWORD).unwrap();
         for seed in [ADMIN, OTTO, OLGA, RITA, ALICE, BOB] {
-            keystores::write(&file(&format!("{seed}.json")), KeyKind::Network, seed);
+            keystores::write(&file(&format!("{seed}.json")), KeyKind::Account, seed);
+            keystores::write(
+                &file(&format!("network-{seed}.json")),
+                KeyKind::Network,
+                seed,
+            );
             keystores::write(&file(&format!("bls-{seed}.json")), KeyKind::Bls, seed);
         }
         let genesis = Genesis {
             network: "everything".into(),
+            salt: B256::repeat_byte(1),
+            head_key: account(HEADS),
             block: 1,
             admin: account(ADMIN),
             reward_updater: account(ADMIN),
@@ -102,11 +114,15 @@ impl World {
         config.resolve(folder.path());
         config.blocks.interval_ms = 25;
         config.access.open = true;
-        config.evidence.service = 1;
         config.evidence.slasher = account(ADMIN);
+        HighWater::create(&config.paths.signed, genesis.hash(), 0).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let service = runtime
-            .block_on(LedgerService::start(config, "127.0.0.1:0".parse().unwrap()))
+            .block_on(LedgerService::start(
+                config,
+                HeadKeys::new([key(HEADS)]),
+                "127.0.0.1:0".parse().unwrap(),
+            ))
             .unwrap();
         Self {
             url: service.url(),
@@ -199,8 +215,9 @@ fn market(world: &mut World) {
             &format!("add-strategy --name {name} --kind {kind} --asset {asset} --oracle {me}"),
         );
     }
-    let service =
-        format!("register-service --name da --conditions all --slasher {me} --ejector {me}");
+    let service = format!(
+        "register-service --name da --conditions all --slasher {me} --ejector {me} --disperser-token {me} --disperser-bond 1eth"
+    );
     let custody = format!(
         "--custody-token {me} --custody-bond 0.01eth --custody-slash 10% --custody-open 100 --custody-open-per-operator 10"
     );
@@ -222,15 +239,15 @@ fn market(world: &mut World) {
         "set-multipliers --service 1 --quorum 0 --multiplier 1=1 --multiplier 2=1.05",
     );
     world.tx(admin, &format!("set-slasher --service 1 --slasher {me}"));
-    let disperser = key(99).public();
+    let from = world.block() + 1000;
     world.tx(
         admin,
-        &format!("set-dispersers --service 1 --disperser 0={disperser},{me}"),
+        &format!("activate-version --service 1 --version 2 --from {from}"),
     );
     for seed in [OTTO, OLGA, RITA] {
         let (bls, network) = (
             world.file(&format!("bls-{seed}.json")),
-            world.file(&format!("{seed}.json")),
+            world.file(&format!("network-{seed}.json")),
         );
         let password = world.file("password");
         world.tx(
@@ -241,9 +258,106 @@ fn market(world: &mut World) {
         );
     }
     world.tx(RITA, "retire-operator");
-    world.tx(OTTO, "update-operator --address 10.1.1.1:7400");
+    let (bls, password) = (
+        world.file(&format!("bls-{OTTO}.json")),
+        world.file("password"),
+    );
+    world.tx(
+        OTTO,
+        &format!(
+            "update-operator --bls-key {bls} --bls-password-file {password} --address 10.1.1.1:7400"
+        ),
+    );
     world.tx(OTTO, "set-allocation-delay --blocks 0");
     world.tx(OTTO, "set-fee-split --service 1 --split 5%");
+}
+
+/// Bob runs two dispersers: one leaves, one is slashed.
+fn disperse(world: &mut World) {
+    let password = world.file("password");
+    for seed in [ALICE, BOB] {
+        let network = world.file(&format!("network-{seed}.json"));
+        world.tx(
+            BOB,
+            &format!(
+                "register-disperser --service 1 --network-key {network} --network-password-file {password} --bond 1eth"
+            ),
+        );
+    }
+    world.tx(
+        BOB,
+        "top-up-disperser --service 1 --disperser 1 --amount 2eth",
+    );
+    let service = world.show(&["service", "1"]);
+    assert_eq!(service["dispersers"][1]["bond"], "3000000000000000000");
+    let hash = format!("0x{}", "22".repeat(32));
+    world.tx(
+        ADMIN,
+        &format!("slash-disperser --service 1 --disperser 1 --evidence-hash {hash} --reason test"),
+    );
+    let error = world
+        .try_tx(BOB, "exit-disperser --service 1 --disperser 1")
+        .unwrap_err();
+    assert_eq!(error.code, "disperser.slashed");
+}
+
+/// The source signs a head that is not the ledger's, and hands its key on.
+fn heads(world: &mut World) {
+    let head = world.show(&["head"]);
+    let block = head["table_block"].as_u64().unwrap();
+    let genesis: Genesis =
+        serde_json::from_slice(&std::fs::read(world.file("genesis.json")).unwrap()).unwrap();
+    let false_head = Head {
+        domain: genesis.id().domain(1),
+        block,
+        time_ms: 1_700_000_000_000,
+        table_root: TableRoot([3; 32]),
+    };
+    let signed = false_head.sign(&key(HEADS));
+    world.tx(
+        ALICE,
+        &format!(
+            "submit-head --service 1 --block {block} --time-ms {} --table-root {} --head-signature {}",
+            signed.head.time_ms, signed.head.table_root, signed.signature
+        ),
+    );
+    let succession =
+        HeadKeySuccession::sign(&key(HEADS), genesis.id(), account(HEADS + 1), block + 1000);
+    world.tx(
+        ALICE,
+        &format!(
+            "rotate-head-key --successor {} --from-block {} --head-signature {}",
+            succession.successor, succession.from_block, succession.signature
+        ),
+    );
+}
+
+/// A wallet that holds Alice's key signs a document, and somebody else sends it.
+fn by_wallet(world: &World) {
+    let line = "donate --strategy 2 --amount 1eth";
+    let sender = account(ALICE).to_string();
+    let run = |more: &[&str]| {
+        let mut words = vec!["tx"];
+        words.extend(line.split(' '));
+        words.extend(["--sender", &sender]);
+        words.extend(more);
+        world.run(&words)
+    };
+    let document: Value = serde_json::from_str(&run(&["--typed-data"]).unwrap()).unwrap();
+    assert_eq!(document["primaryType"], "Donate");
+    assert_eq!(document["domain"]["name"], "Ashlar");
+    let nonce = document["message"]["nonce"].as_str().unwrap();
+    let genesis: Genesis =
+        serde_json::from_slice(&std::fs::read(world.file("genesis.json")).unwrap()).unwrap();
+    let donate = Action::Donate {
+        strategy: 2,
+        amount: Amount::ether(1),
+    };
+    let hash = donate.signing_hash(genesis.id(), nonce.parse().unwrap());
+    let signature = key(ALICE).sign_prehash(&hash).to_string();
+    run(&["--signature", &signature, "--nonce", nonce]).unwrap();
+    let error = run(&["--signature", &signature, "--nonce", "1000000"]).unwrap_err();
+    assert_eq!(error.code, "transaction.sender");
 }
 
 fn stake(world: &mut World) {
@@ -279,8 +393,9 @@ fn challenge(world: &mut World) {
     world.wait(2);
     let table = world.runtime.block_on(async {
         let client = LedgerClient::parse(&world.url).unwrap();
-        let block = client.head().await.unwrap().table_block;
-        client.table(1, block).await.unwrap()
+        let head = client.head().await.unwrap();
+        let network = Network::ledger(&head.genesis.0);
+        client.table(network, 1, head.table_block).await.unwrap()
     });
     let blob = custody::blob(1);
     let certificate = custody::certificate(&table, &blob, &[bls(OTTO), bls(OLGA)]);
@@ -540,8 +655,16 @@ fn risk(world: &World) {
 }
 
 fn evidence(world: &World) {
+    let genesis: alloy_primitives::B256 = world.show(&["head"])["genesis"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let domain = Network::ledger(&genesis.0).domain(1);
     let batch = |byte: u8| {
         let header = BatchHeader {
+            domain,
+            table_root: TableRoot([0x77; 32]),
             version: 1,
             batch_root: [byte; 32],
             blobs: 1,
@@ -567,9 +690,10 @@ fn evidence(world: &World) {
         serde_json::from_str(&text).unwrap()
     };
     assert_eq!(shown(&binary), shown(&hex));
-    assert_eq!(shown(&binary)["operator"], json!(operator(OTTO)));
+    assert_eq!(shown(&binary)["accused"]["operator"], json!(operator(OTTO)));
     // Both batches are the same: shows something, proves nothing.
-    let nothing = Fault::DoubleSigning(DoubleSigning::new(operator(OTTO), batch(1), batch(1)));
+    let same = batch(1);
+    let nothing = Fault::DoubleSigning(DoubleSigning::new(operator(OTTO), same.clone(), same));
     let bad = world.file("bad.bin");
     std::fs::write(&bad, nothing.to_bytes()).unwrap();
     let error = world.run(&["evidence", "submit", &bad]).unwrap_err();
@@ -592,12 +716,15 @@ fn everything_can_be_sent_and_shown() {
     let mut world = World::new();
     market(&mut world);
     stake(&mut world);
+    disperse(&mut world);
     challenge(&mut world);
     slash(&mut world);
     let collect = vault(&mut world);
     let all = rewards(&mut world);
     risk(&world);
     world.wait(2);
+    heads(&mut world);
+    by_wallet(&world);
     evidence(&world);
     let (tokens, moved) = leave(&mut world);
     show_everything(&world);
@@ -623,6 +750,7 @@ fn everything_can_be_sent_and_shown() {
     world.tx(BOB, "vault-report --vault 1");
     world.tx(BOB, "vault-finalize --vault 1 --count 5");
     world.tx(ALICE, "vault-claim-withdrawal --vault 1 --request 1");
+    world.tx(BOB, "exit-disperser --service 1 --disperser 0");
     let token = Account([0xe5; 20]);
     world.tx(
         ADMIN,
@@ -635,15 +763,21 @@ fn everything_can_be_sent_and_shown() {
         .collect();
     let missing: Vec<_> = every.difference(&world.sent).collect();
     assert!(missing.is_empty(), "never sent: {missing:?}");
-    assert_eq!(every.len(), 50);
+    assert_eq!(every.len(), 56);
 
     // Signed for another network, or by nobody: refused, and nothing changes.
     let error = world
-        .try_tx(BOB, "--network elsewhere donate --strategy 2 --amount 1eth")
+        .try_tx(
+            BOB,
+            &format!(
+                "--network 0x{} donate --strategy 2 --amount 1eth",
+                "55".repeat(32)
+            ),
+        )
         .unwrap_err();
     assert_eq!(
         (error.code.as_str(), error.exit as u8),
-        ("transaction.signature", 3)
+        ("transaction.network", 3)
     );
 
     // Whoever has the log comes to the same root, at any record that the service named.

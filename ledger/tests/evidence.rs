@@ -5,13 +5,18 @@
 mod common;
 
 use ashlar_ledger::client::LedgerClient;
-use ashlar_ledger::devnet::SERVICE;
+use ashlar_ledger::devnet::{SERVICE, devnet_account};
 use ashlar_ledger::types::EvidenceReceipt;
-use ashlar_proto::OperatorId;
+use ashlar_proto::head::Head;
+use ashlar_proto::{Account, BatchHeader, OperatorId, TableRoot, TableView as _};
 use ashlar_stake::evidence::{
-    BadAttestation, Breach, DoubleSigning, Fault, FaultKind, SignedBatch,
+    Accused, BadAttestation, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning, Fault,
+    FaultKind, SignedBatch,
 };
-use ashlar_stake::ledger::{Action, Amount, Event, QuorumConfig, QuorumStrategy, Transaction, Wad};
+use ashlar_stake::ledger::{
+    Action, Amount, DisperserTerms, Event, QuorumConfig, QuorumStrategy, ServiceId, Transaction,
+    Wad,
+};
 use common::*;
 use serde_json::Value;
 
@@ -43,11 +48,11 @@ async fn a_double_signing_is_slashed_once_whatever_shows_it() {
     let first = block_after(&sender, 0).await;
     let whole = weight(&sender, first, 2, 0).await;
     assert_eq!(whole, Amount::ether(20 * 32));
-    let before = sender.table(SERVICE, first).await.unwrap();
+    let before = sender.table(network(), SERVICE, first).await.unwrap();
 
     let fault = double_signing(2, 9, [1, 2]);
     let receipt = sender.submit_evidence(&fault).await.unwrap();
-    assert_eq!(receipt.operator, operator(2));
+    assert_eq!(receipt.accused, Accused::Operator(operator(2)));
     assert_eq!(receipt.kind, FaultKind::DoubleSigning);
     assert_eq!(receipt.evidence_hash.0, fault.hash());
     assert_eq!(slashes(&receipt), 2, "once in each quorum");
@@ -59,7 +64,7 @@ async fn a_double_signing_is_slashed_once_whatever_shows_it() {
     assert_eq!(weight(&sender, next, 2, 0).await, half);
     assert_eq!(weight(&sender, next, 2, 1).await, Amount::ether(10 * 1000));
     assert_eq!(weight(&sender, next, 1, 0).await, Amount::ether(10 * 32));
-    let again = sender.table(SERVICE, first).await.unwrap();
+    let again = sender.table(network(), SERVICE, first).await.unwrap();
     assert_eq!(again.operators(), before.operators());
 
     // The same, and other evidence of the same misdeed: a third batch under the number.
@@ -129,82 +134,217 @@ async fn of_many_who_tell_one_is_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_proven_changes_nothing() {
-    let home = Home::new(NO_BLOCKS);
+    let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    let before = client.root().await.unwrap();
-    let signed = |index: u8, sequence: u64, time: u64| {
-        SignedBatch::sign(&bls(index), batch(0, sequence, 1_700_000_000_000 + time))
+    let block = block_after(&client, 0).await;
+    let table = client.table(network(), SERVICE, block).await.unwrap();
+    let honest = |sequence: u64, time: u64| BatchHeader {
+        table_root: table.root(),
+        ..batch(block, sequence, 1_700_000_000_000 + time)
     };
+    let signed = |index: u8, header| SignedBatch::sign(&bls(index), header);
     let claim = |operator: OperatorId, one, other| {
         Fault::DoubleSigning(DoubleSigning::new(operator, one, other))
+    };
+    let attest = |header, breach| {
+        Fault::BadAttestation(BadAttestation {
+            operator: operator(1),
+            batch: signed(1, header),
+            breach,
+        })
+    };
+    let equivocate = |one, other| {
+        let sign = |header| DispersedBatch::sign(&disperser_key(), header);
+        Fault::DisperserEquivocation(DisperserEquivocation::new(sign(one), sign(other)))
+    };
+    let unseen = BatchHeader {
+        reference_block: 1_000_000,
+        ..honest(9, 1)
+    };
+    let elsewhere = |service: ServiceId| BatchHeader {
+        domain: domain(service),
+        ..honest(9, 2)
     };
     for (fault, expected) in [
         // Signed by somebody else.
         (
-            claim(operator(2), signed(2, 9, 1), signed(3, 9, 2)),
+            claim(
+                operator(2),
+                signed(2, honest(9, 1)),
+                signed(3, honest(9, 2)),
+            ),
             "evidence.signature",
         ),
-        // Two numbers.
+        // Two numbers, one batch, and one number in two services.
         (
-            claim(operator(2), signed(2, 9, 1), signed(2, 8, 2)),
+            claim(
+                operator(2),
+                signed(2, honest(9, 1)),
+                signed(2, honest(8, 2)),
+            ),
             "evidence.other_sequence",
         ),
         (
-            claim(operator(2), signed(2, 9, 1), signed(2, 9, 1)),
+            claim(
+                operator(2),
+                signed(2, honest(9, 1)),
+                signed(2, honest(9, 1)),
+            ),
             "evidence.same_batch",
+        ),
+        (
+            claim(
+                operator(2),
+                signed(2, honest(9, 1)),
+                signed(2, elsewhere(2)),
+            ),
+            "evidence.other_domain",
+        ),
+        (
+            equivocate(honest(9, 1), elsewhere(2)),
+            "evidence.other_domain",
+        ),
+        // Of no service of this ledger.
+        (
+            attest(elsewhere(7), Breach::UnknownDisperser),
+            "evidence.other_domain",
         ),
         // No operator here.
         (
-            claim(operator(77), signed(77, 9, 1), signed(77, 9, 2)),
-            "evidence.not_on_table",
+            claim(
+                operator(77),
+                signed(77, honest(9, 1)),
+                signed(77, honest(9, 2)),
+            ),
+            "evidence.unknown_operator",
         ),
-        // A rule that is kept.
+        // Rules that are kept.
+        (attest(honest(9, 1), Breach::Header), "evidence.not_broken"),
+        (attest(honest(9, 1), Breach::Table), "evidence.not_broken"),
         (
-            Fault::BadAttestation(BadAttestation {
-                operator: operator(1),
-                table_block: 0,
-                batch: signed(1, 9, 1),
-                breach: Breach::FutureReference,
-            }),
+            attest(honest(9, 1), Breach::UnknownDisperser),
             "evidence.not_broken",
         ),
         (
-            Fault::BadAttestation(BadAttestation {
-                operator: operator(1),
-                table_block: 0,
-                batch: signed(1, 9, 1),
-                breach: Breach::UnknownDisperser,
-            }),
-            "evidence.not_broken",
+            equivocate(honest(9, 1), honest(8, 1)),
+            "evidence.other_sequence",
         ),
-        // A table that is to come.
+        // Tables that are to come: this ledger has not seen what they say.
         (
-            Fault::BadAttestation(BadAttestation {
-                operator: operator(1),
-                table_block: 1_000_000,
-                batch: SignedBatch::sign(&bls(1), batch(1_000_000, 9, 1)),
-                breach: Breach::FutureReference,
-            }),
-            "evidence.no_table",
+            attest(unseen.clone(), Breach::Header),
+            "evidence.unseen_block",
         ),
+        (
+            attest(unseen.clone(), Breach::Table),
+            "evidence.unseen_block",
+        ),
+        (
+            attest(unseen.clone(), Breach::UnknownDisperser),
+            "evidence.unseen_block",
+        ),
+        (equivocate(honest(9, 1), unseen), "evidence.unseen_block"),
     ] {
         refused(&client, &fault, 422, expected).await;
     }
     let malformed = client.query::<Value>("v1/evidence").await.unwrap_err();
     assert_eq!(malformed.code(), "route.method");
-    assert_eq!(client.root().await.unwrap(), before);
+    let now = block_after(&client, block).await;
+    let after = client.table(network(), SERVICE, now).await.unwrap();
+    assert_eq!(after.operators(), table.operators());
+    assert_eq!(after.dispersers(), table.dispersers());
 
-    // A batch that refers to a block which nobody can know is another matter.
-    let fault = Fault::BadAttestation(BadAttestation {
-        operator: operator(1),
-        table_block: 0,
-        batch: SignedBatch::sign(&bls(1), batch(1_000_000, 9, 1)),
-        breach: Breach::FutureReference,
-    });
+    // A batch of a version that the service had not recorded is another matter.
+    let fault = attest(
+        BatchHeader {
+            version: 2,
+            ..honest(9, 1)
+        },
+        Breach::Header,
+    );
     let receipt = client.submit_evidence(&fault).await.unwrap();
     assert_eq!(receipt.kind, FaultKind::BadAttestation);
     assert_eq!(slashes(&receipt), 2);
+    running.shutdown().await;
+}
+
+/// Whoever signs for another table than the recorded one is slashed, but not who believed a head that the source signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_the_source_signed_acquits() {
+    let home = Home::new(20);
+    let running = home.start().await;
+    let client = client(&running);
+    let block = block_after(&client, 0).await;
+    let signed_for = |root: u8| {
+        let header = BatchHeader {
+            table_root: TableRoot([root; 32]),
+            ..batch(block, u64::from(root), 1_700_000_000_000)
+        };
+        Fault::BadAttestation(BadAttestation {
+            operator: operator(1),
+            batch: SignedBatch::sign(&bls(1), header),
+            breach: Breach::Table,
+        })
+    };
+    let head = Head {
+        domain: domain(SERVICE),
+        block,
+        time_ms: 1,
+        table_root: TableRoot([1; 32]),
+    }
+    .sign(&devnet_account(&[0; 32], "heads"));
+    let shown = Transaction {
+        sender: account(&stranger_key()),
+        action: Action::SubmitHead {
+            service: SERVICE,
+            block,
+            time_ms: head.head.time_ms,
+            table_root: head.head.table_root,
+            signature: head.signature,
+        },
+    };
+    client.submit(&shown).await.unwrap();
+    refused(&client, &signed_for(1), 422, "evidence.source_signed").await;
+    let receipt = client.submit_evidence(&signed_for(2)).await.unwrap();
+    assert_eq!(slashes(&receipt), 2);
+    running.shutdown().await;
+}
+
+/// A disperser that signs two batches under one number loses its bond, once, and leaves the tables; no operator loses anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_equivocating_disperser_loses_its_bond() {
+    let home = Home::new(20);
+    let running = home.start().await;
+    let client = client(&running);
+    let block = block_after(&client, 0).await;
+    let before = client.table(network(), SERVICE, block).await.unwrap();
+    assert!(before.disperser(DISPERSER).is_some());
+    let fault = |sequence, time| {
+        let sign = |time| DispersedBatch::sign(&disperser_key(), batch(block, sequence, time));
+        Fault::DisperserEquivocation(DisperserEquivocation::new(sign(0), sign(time)))
+    };
+    let receipt = client.submit_evidence(&fault(5, 1)).await.unwrap();
+    assert_eq!(receipt.accused, Accused::Disperser(DISPERSER));
+    assert_eq!(receipt.kind, FaultKind::DisperserEquivocation);
+    assert!(
+        matches!(
+            receipt.receipts[0].events[..],
+            [Event::DisperserSlashed {
+                service: SERVICE,
+                disperser: DISPERSER,
+                ..
+            }]
+        ),
+        "{receipt:?}"
+    );
+    let next = block_after(&client, receipt.receipts[0].block).await;
+    let after = client.table(network(), SERVICE, next).await.unwrap();
+    assert!(after.disperser(DISPERSER).is_none());
+    assert_eq!(after.operators(), before.operators());
+    // The same again, and another number: there is nothing left.
+    for fault in [fault(5, 1), fault(5, 2), fault(6, 1)] {
+        refused(&client, &fault, 409, "slash.same_fault").await;
+    }
     running.shutdown().await;
 }
 
@@ -240,18 +380,12 @@ async fn who_lost_everything_has_nothing_to_slash() {
 async fn a_service_that_cannot_slash_says_so() {
     let mut home = Home::new(NO_BLOCKS);
     let fault = double_signing(1, 1, [1, 2]);
-    for (service, slasher, status) in [
-        (0, account(&role_key()), 404),
-        (SERVICE, account(&stranger_key()), 500),
-        (5, account(&role_key()), 422),
+    for (slasher, status, expected) in [
+        (Account([0; 20]), 404, "evidence.not_configured"),
+        (account(&stranger_key()), 422, "evidence.other_slasher"),
     ] {
-        home.config.evidence.service = service;
         home.config.evidence.slasher = slasher;
         let running = home.start().await;
-        let expected = match status {
-            422 => "evidence.no_table",
-            _ => "evidence.not_configured",
-        };
         refused(&client(&running), &fault, status, expected).await;
         running.shutdown().await;
     }
@@ -260,8 +394,7 @@ async fn a_service_that_cannot_slash_says_so() {
 /// A second service with a veto window: evidence makes a request, which is executed by itself when nobody vetoed.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_veto_window_the_slash_is_executed() {
-    let mut home = Home::new(20);
-    home.config.evidence.service = 2;
+    let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
     let owner = account(&role_key());
@@ -280,7 +413,12 @@ async fn after_the_veto_window_the_slash_is_executed() {
                 veto_window: 1,
                 slash_cap: Wad::percent(40),
                 ejector: owner,
-                dispersers: Vec::new(),
+                versions: vec![1],
+                dispersers: DisperserTerms {
+                    token: owner,
+                    min_bond: Amount::ether(1),
+                    max: 1,
+                },
                 custody: None,
             },
         ),
@@ -325,7 +463,13 @@ async fn after_the_veto_window_the_slash_is_executed() {
     let receipts = client.submit_all(&setup).await.unwrap();
     let joined = receipts.last().unwrap().block;
     let block = block_after(&client, joined - 1).await;
-    let sign = |time| SignedBatch::sign(&bls(1), batch(block, 4, time));
+    let sign = |time| {
+        let header = BatchHeader {
+            domain: domain(service),
+            ..batch(block, 4, time)
+        };
+        SignedBatch::sign(&bls(1), header)
+    };
     let fault = Fault::DoubleSigning(DoubleSigning::new(operator(1), sign(1), sign(2)));
     let receipt = client.submit_evidence(&fault).await.unwrap();
     assert!(matches!(
@@ -334,8 +478,9 @@ async fn after_the_veto_window_the_slash_is_executed() {
     ));
     refused(&client, &fault, 409, "slash.same_fault").await;
     let weight = async || {
-        let head = client.table_head(service, None).await.unwrap().block;
-        let table = client.table(service, head).await.unwrap();
+        let head = client.table_head(service, None).await.unwrap();
+        let head = head.block();
+        let table = client.table(network(), service, head).await.unwrap();
         Amount(table.operators()[0].stake(quorum))
     };
     // Not more than the service's cap, whatever is configured.

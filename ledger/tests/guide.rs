@@ -166,7 +166,8 @@ impl Shell {
             ] => {
                 let kind = match *kind {
                     "bls" => KeyKind::Bls,
-                    _ => KeyKind::Network,
+                    "network" => KeyKind::Network,
+                    _ => KeyKind::Account,
                 };
                 let seed = out.bytes().fold(0u8, u8::wrapping_add);
                 keystores::write(Path::new(out), kind, seed);

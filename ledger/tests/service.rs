@@ -17,7 +17,7 @@ use ashlar_ledger::types::{
     EventPage, OperatorDetail, OperatorView, Page, StakerDetail, Status, WitnessView,
 };
 use ashlar_ledger::{LedgerConfig, LedgerService, ServiceError, SignedTransaction};
-use ashlar_proto::TableView as _;
+use ashlar_proto::{Network, TableView as _};
 use ashlar_stake::ledger::{Action, Amount, Event, Transaction};
 use common::*;
 use serde_json::Value;
@@ -72,19 +72,20 @@ async fn only_the_sender_of_this_network_signs() {
     let client = hasty(&running);
     let before = client.root().await.unwrap();
     let (key, transaction) = (staker_key(1), deposit(&staker_key(1), 1));
-    let good = SignedTransaction::sign(&key, NETWORK, 1, transaction.clone());
+    let good = SignedTransaction::sign(&key, network(), 1, transaction.clone());
 
-    let other_network = SignedTransaction::sign(&key, "other", 1, transaction.clone());
-    let other_key = SignedTransaction::sign(&stranger_key(), NETWORK, 1, transaction.clone());
+    let other_network =
+        SignedTransaction::sign(&key, Network::ledger(&[9; 32]), 1, transaction.clone());
+    let other_key = SignedTransaction::sign(&stranger_key(), network(), 1, transaction.clone());
     let mut other_nonce = good.clone();
     other_nonce.nonce = 2;
     let mut other_amount = good.clone();
     other_amount.transaction = deposit(&key, 2);
     for (signed, expected) in [
-        (&other_network, "transaction.signature"),
+        (&other_network, "transaction.network"),
         (&other_key, "transaction.sender"),
-        (&other_nonce, "transaction.signature"),
-        (&other_amount, "transaction.signature"),
+        (&other_nonce, "transaction.sender"),
+        (&other_amount, "transaction.sender"),
     ] {
         let error = client.submit_signed(signed).await.unwrap_err();
         assert_eq!(error.code(), expected);
@@ -102,7 +103,7 @@ async fn a_nonce_is_used_once_and_an_answer_given_again() {
     let running = home.start().await;
     let client = hasty(&running);
     let key = staker_key(1);
-    let sign = |nonce, ether| SignedTransaction::sign(&key, NETWORK, nonce, deposit(&key, ether));
+    let sign = |nonce, ether| SignedTransaction::sign(&key, network(), nonce, deposit(&key, ether));
     let receipt = client.submit_signed(&sign(5, 1)).await.unwrap();
     let after = client.root().await.unwrap();
     // The very same bytes: whoever lost the answer gets it again, and nothing happens twice.
@@ -150,7 +151,7 @@ async fn many_at_once_are_all_applied_once() {
 async fn a_restart_keeps_everything() {
     let home = Home::new(NO_BLOCKS);
     let running = home.start().await;
-    let signed = SignedTransaction::sign(&staker_key(2), NETWORK, 9, deposit(&staker_key(2), 4));
+    let signed = SignedTransaction::sign(&staker_key(2), network(), 9, deposit(&staker_key(2), 4));
     client(&running)
         .submit(&deposit(&staker_key(1), 3))
         .await
@@ -255,7 +256,7 @@ async fn damage_is_not_taken_for_a_power_cut() {
         bad[30] ^= 1;
         std::fs::write(home.file(name), &bad).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let error = LedgerService::start(home.config.clone(), address)
+        let error = LedgerService::start(home.config.clone(), home.keys.clone(), address)
             .await
             .unwrap_err();
         assert_eq!(ashlar_crypto::Coded::code(&error), code);
@@ -276,7 +277,7 @@ async fn a_full_disk_stops_the_ledger() {
     let key = staker_key(1);
     assert_eq!(client.health().await.unwrap().status, Status::Ready);
     let records = client.head().await.unwrap().records;
-    let signed = SignedTransaction::sign(&key, NETWORK, 1, deposit(&key, 1));
+    let signed = SignedTransaction::sign(&key, network(), 1, deposit(&key, 1));
     assert_eq!(code(client.submit_signed(&signed).await), "store.nonces");
     let why = tokio::time::timeout(PATIENCE, running.failed())
         .await
@@ -300,15 +301,19 @@ async fn tables_never_change_and_have_witnesses() {
     let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    let genesis_root = client.table_root(SERVICE, 0).await.unwrap();
     let before = block_after(&client, 0).await;
-    let table = client.table(SERVICE, before).await.unwrap();
+    let genesis_root = client.table_root(SERVICE, 0).await.unwrap();
+    let table = client.table(network(), SERVICE, before).await.unwrap();
     let receipt = client.submit(&deposit(&staker_key(1), 7)).await.unwrap();
     let after = block_after(&client, receipt.block - 1).await;
-    let next = client.table(SERVICE, after).await.unwrap();
+    let next = client.table(network(), SERVICE, after).await.unwrap();
     assert_ne!(table.header().totals, next.header().totals);
     assert_eq!(
-        client.table(SERVICE, before).await.unwrap().root(),
+        client
+            .table(network(), SERVICE, before)
+            .await
+            .unwrap()
+            .root(),
         table.root()
     );
     assert_eq!(client.table_root(SERVICE, 0).await.unwrap(), genesis_root);
@@ -333,7 +338,7 @@ async fn tables_never_change_and_have_witnesses() {
     )
     .unwrap();
     assert_eq!(
-        sha256(&[b"ashlar/table/1", &witness.header]),
+        sha256(&[b"ashlar/table/2", &witness.header]),
         next.root().0,
         "the header makes the root"
     );
@@ -351,11 +356,15 @@ async fn tables_never_change_and_have_witnesses() {
     let running = home.start().await;
     let again = LedgerClient::parse(&running.url()).unwrap();
     assert_eq!(
-        again.table(SERVICE, before).await.unwrap().root(),
+        again
+            .table(network(), SERVICE, before)
+            .await
+            .unwrap()
+            .root(),
         table.root()
     );
     assert_eq!(
-        again.table(SERVICE, after).await.unwrap().root(),
+        again.table(network(), SERVICE, after).await.unwrap().root(),
         next.root()
     );
     running.shutdown().await;
@@ -632,7 +641,9 @@ async fn what_cannot_start_says_why() {
     let home = Home::new(NO_BLOCKS);
     let running = home.start().await;
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let start = |config: &LedgerConfig, address| LedgerService::start(config.clone(), address);
+    let start = |config: &LedgerConfig, address| {
+        LedgerService::start(config.clone(), home.keys.clone(), address)
+    };
     let error = start(&home.config, anywhere).await.unwrap_err();
     assert_eq!(ashlar_crypto::Coded::code(&error), "store.locked");
     let error = start(&home.config, running.addr).await.unwrap_err();
@@ -683,6 +694,6 @@ async fn a_stop_answers_what_waits_and_ends_waiting() {
         .await
         .unwrap()
         .unwrap();
-    assert!(told.is_ok_and(|head| head.block <= receipt.block));
+    assert!(told.is_ok_and(|head| head.block() <= receipt.block));
     assert!(home.file("snapshot.json").exists());
 }

@@ -119,8 +119,9 @@ pub(crate) async fn events(
         }
         // A block without events is a record too: then it is waited for the next.
         let after = records.max(asked.since);
+        let position = opened.position.clone();
         state
-            .wait(left, |position| position.records > after)
+            .wait(left, position, |position| position.records > after)
             .await?;
     }
 }

@@ -74,10 +74,6 @@ impl Refusal {
         refusal
     }
 
-    pub(crate) fn code(&self) -> &str {
-        &self.problem.code
-    }
-
     pub(crate) fn with(self, got: impl Display, expected: impl Display) -> Self {
         Self {
             problem: Box::new(self.problem.with(got, expected)),
@@ -94,6 +90,10 @@ impl Refusal {
         refusal.build(Some(path))
     }
 
+    #[expect(
+        clippy::expect_used,
+        reason = "a problem is text and numbers: it has a JSON form"
+    )]
     fn build(self, path: Option<&str>) -> Response {
         let mut problem = *self.problem.clone();
         if let Some(path) = path {
@@ -101,7 +101,7 @@ impl Refusal {
         }
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let body = serde_json::to_vec(&problem).expect("a problem has a JSON form");
         let mut response = (status, body).into_response();
         response
             .headers_mut()

@@ -17,10 +17,10 @@ use super::general::query;
 use super::problem::Refusal;
 use super::{ApiState, parse};
 use crate::types::{
-    AllocationView, HolderView, MAX_PAGE, MemberView, MembershipView, MetaView, OperatorDetail,
-    OperatorView, Page, PoolView, PotView, ProfileView, QuorumView, ServiceDetail, ServiceView,
-    SlashRequestView, StakerDetail, StrategyView, VaultDetail, VaultRequestView, VaultView,
-    WithdrawalView,
+    AllocationView, DisperserView, HolderView, MAX_PAGE, MemberView, MembershipView, MetaView,
+    OperatorDetail, OperatorView, Page, PoolView, PotView, ProfileView, QuorumView, ServiceDetail,
+    ServiceView, SlashRequestView, StakerDetail, StrategyView, VaultDetail, VaultRequestView,
+    VaultView, WithdrawalView,
 };
 
 /// Which part of a list.
@@ -350,7 +350,7 @@ pub(crate) async fn services(
         .await
 }
 
-/// A service with its quorums and its dispersers.
+/// A service with its quorums and the dispersers that have a bond.
 #[utoipa::path(
     get,
     path = "/v1/state/services/{id}",
@@ -389,7 +389,14 @@ pub(crate) async fn service(
                 id,
                 service,
                 quorums,
-                dispersers: ledger.dispersers(id).to_vec(),
+                dispersers: ledger
+                    .dispersers(id)
+                    .filter(|(_, disperser)| !disperser.bond.is_zero())
+                    .map(|(id, disperser)| DisperserView {
+                        id,
+                        disperser: *disperser,
+                    })
+                    .collect(),
             }))
         })
         .await

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::api::Problem;
-use ashlar_proto::{OperatorId, TableView as _};
+use ashlar_proto::{OperatorId, SignedHead, TableView as _};
 use ashlar_stake::ledger::{ServiceId, TableQueryError};
 use ashlar_stake::{TableError, TableRecord};
 use axum::Json;
@@ -17,7 +17,8 @@ use utoipa::IntoParams;
 use super::general::query;
 use super::problem::Refusal;
 use super::{ApiState, KeptTable, TABLES, parse};
-use crate::types::{TableHead, TableRootView, TableView, WitnessView};
+use crate::service::Newest;
+use crate::types::{HeadKeysView, TableHead, TableRootView, TableView, WitnessView};
 
 fn refused(error: TableQueryError) -> Refusal {
     match error {
@@ -72,6 +73,21 @@ impl ApiState {
         }
         Ok(made)
     }
+
+    /// The signed head of a block.
+    async fn signed(
+        self: &Arc<Self>,
+        service: ServiceId,
+        block: u64,
+    ) -> Result<Option<SignedHead>, Refusal> {
+        let heads = self.opened()?.heads.clone();
+        self.blocking(&self.queries, move || {
+            heads
+                .get(service, block)
+                .map_err(|error| Refusal::ours(&error))
+        })
+        .await
+    }
 }
 
 /// From which block on.
@@ -86,14 +102,14 @@ pub(crate) struct HeadQuery {
     wait_ms: u64,
 }
 
-/// The newest block that is over, and its table's root. With `after`, waits for a newer one.
+/// The signed head of the newest block in which somebody has stake. With `after`, waits for a newer one.
 #[utoipa::path(
     get,
     path = "/v1/services/{service}/head",
     params(("service" = u32, Path, description = "Service"), HeadQuery),
     responses(
-        (status = 200, description = "Without a root if nobody has stake", body = TableHead),
-        (status = 404, description = "No such service, or no block is over yet", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The head and its signature", body = TableHead),
+        (status = 404, description = "No such service, or no head of it is signed yet", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many wait; see Retry-After", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "tables"
@@ -103,31 +119,56 @@ pub(crate) async fn head(
     Path(service): Path<String>,
     asked: Result<Query<HeadQuery>, QueryRejection>,
 ) -> Result<Json<TableHead>, Refusal> {
-    let service = parse("service", &service)?;
+    let service: ServiceId = parse("service", &service)?;
     let asked = query(asked)?;
+    let heads = state.opened()?.heads.clone();
+    let unsigned = || {
+        Refusal::new(
+            404,
+            "table.unsigned",
+            format!("no head of service {service} is signed yet"),
+        )
+    };
     if let Some(after) = asked.after {
-        let newest = state.opened()?.position().block.saturating_sub(1);
-        if newest <= after && asked.wait_ms > 0 {
+        let newer = |newest: &Newest| newest.get(&service).is_some_and(|block| *block > after);
+        if asked.wait_ms > 0 && !newer(&heads.watch().borrow()) {
             let wait = Duration::from_millis(asked.wait_ms);
-            state
-                .wait(wait, |position| position.block.saturating_sub(1) > after)
-                .await?;
+            state.wait(wait, heads.watch(), newer).await?;
         }
     }
-    let now = state.opened()?.position().block;
-    let block = now.checked_sub(1).ok_or_else(|| future(0, 0))?;
-    let (root, changed_at) = match state.table(service, block).await {
-        Ok(kept) => (Some(kept.table.root()), kept.changed_at),
-        Err(refusal) if refusal.code() == TableError::NoOperators.code() => (None, None),
-        Err(refusal) => return Err(refusal),
-    };
+    let block = heads.newest(service).ok_or_else(unsigned)?;
+    let signed = state.signed(service, block).await?.ok_or_else(unsigned)?;
     Ok(Json(TableHead {
         service,
-        block,
-        root,
-        changed_at,
+        signed,
         block_ms: state.config.blocks.interval_ms,
     }))
+}
+
+/// Who signs heads, and what each key signed about the next.
+#[utoipa::path(
+    get,
+    path = "/v1/head-keys",
+    responses(
+        (status = 200, description = "The present key, and the successions that lead to it", body = HeadKeysView),
+        (status = 503, description = "The log is being read; see Retry-After", body = Problem, content_type = "application/problem+json"),
+    ),
+    tag = "tables"
+)]
+pub(crate) async fn head_keys(
+    State(state): State<Arc<ApiState>>,
+) -> Result<Json<HeadKeysView>, Refusal> {
+    let genesis = state.opened()?.genesis;
+    let view = state
+        .look(move |ledger| {
+            Ok(HeadKeysView {
+                genesis,
+                key: ledger.meta().head_key,
+                successions: ledger.head_key_successions(),
+            })
+        })
+        .await?;
+    Ok(Json(view))
 }
 
 /// The operator table at the end of a block, with proofs of possession: whoever gets it computes the root again.
@@ -147,11 +188,13 @@ pub(crate) async fn table(
 ) -> Result<Json<TableView>, Refusal> {
     let (service, block) = (parse("service", &service)?, parse("block", &block)?);
     let kept = state.table(service, block).await?;
+    let signed = state.signed(service, block).await?;
     // Every operator of a ledger registered with a proof.
     let table = TableRecord::from_table(&kept.table).ok_or_else(Refusal::internal)?;
     Ok(Json(TableView {
         service,
         root: kept.table.root(),
+        signed,
         changed_at: kept.changed_at,
         table,
     }))
@@ -174,10 +217,12 @@ pub(crate) async fn root(
 ) -> Result<Json<TableRootView>, Refusal> {
     let (service, block) = (parse("service", &service)?, parse("block", &block)?);
     let kept = state.table(service, block).await?;
+    let signed = state.signed(service, block).await?;
     Ok(Json(TableRootView {
         service,
         block,
         root: kept.table.root(),
+        signed,
         changed_at: kept.changed_at,
     }))
 }

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::client::{ClientConfig, LedgerClient};
 use crate::devnet::devnet_params;
+use crate::service::Newest;
 use crate::types::Status;
 
 struct Served {
@@ -25,6 +26,8 @@ async fn serve() -> (
     let folder = tempfile::tempdir().unwrap();
     let genesis = Genesis {
         network: "net".into(),
+        salt: alloy_primitives::B256::repeat_byte(7),
+        head_key: Account([9; 20]),
         block: 5,
         admin: Account([1; 20]),
         reward_updater: Account([1; 20]),
@@ -53,7 +56,11 @@ async fn serve() -> (
         commands,
         seen,
         Arc::new(EventLog::new(10, 0)),
-        0,
+        SignedHeads::new(
+            folder.path().join("heads"),
+            genesis.id(),
+            watch::channel(Newest::default()).1,
+        ),
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -3,9 +3,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use ashlar_crypto::Setup;
-use ashlar_proto::Account;
 use ashlar_proto::api::Problem;
+use ashlar_proto::{Account, Network};
+use ashlar_stake::ledger::Transaction;
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use serde::de::DeserializeOwned;
@@ -91,7 +91,7 @@ pub(crate) async fn post_transaction(
     State(state): State<Arc<ApiState>>,
     request: Request,
 ) -> Result<Json<Receipt>, Refusal> {
-    let network = state.opened()?.network.clone();
+    let network = Network::ledger(&state.opened()?.genesis.0);
     let signed: SignedTransaction = read_json(&state, request).await?;
     let sender = signed.transaction.sender;
     if !allowed(&state, &sender) {
@@ -102,15 +102,16 @@ pub(crate) async fn post_transaction(
         ));
     }
     let authorized = signed
-        .verify(&network)
+        .verify(network)
         .map_err(|error| Refusal::bad(400, &error))?;
     let (answer, answered) = oneshot::channel();
     state.command(Command::Submit(Box::new(authorized), answer))?;
     Ok(Json(state.answer(answered).await??))
 }
 
-/// Checks evidence of a fault; if it is proven, the operator is slashed in every quorum of the service in which it has
-/// stake, or asked to be where the service has a veto window. Each fault once, whatever evidence shows it.
+/// Checks evidence of a fault, of the service whose domain was signed for. If it is proven, the operator is slashed in every quorum of
+/// the service in which it has stake, or asked to be where the service has a veto window; a disperser's bond is burnt. Each fault
+/// once, whatever evidence shows it.
 #[utoipa::path(
     post,
     path = "/v1/evidence",
@@ -130,11 +131,11 @@ pub(crate) async fn post_evidence(
     request: Request,
 ) -> Result<Json<EvidenceReceipt>, Refusal> {
     let opened = Arc::clone(state.opened()?);
-    if opened.evidence.is_none() {
+    if !state.config.evidence.is_taken() {
         return Err(Refusal::new(
             404,
             "evidence.not_configured",
-            "this ledger's service slashes for no service: evidence.service is not set in its configuration",
+            "this ledger slashes for no service: evidence.slasher is not set in its configuration",
         ));
     }
     let EvidenceBody { fault } = read_json(&state, request).await?;
@@ -143,14 +144,14 @@ pub(crate) async fn post_evidence(
         let state_of = Arc::clone(&state);
         state
             .blocking(&state.checks, move || {
-                let Some(source) = &opened.evidence else {
-                    return Err(Refusal::internal());
-                };
-                let proven = evidence::check(source, &fault, Setup::ethereum())
-                    .map_err(|error| Refusal::bad(422, &error))?;
                 let store = opened.store.read().unwrap_or_else(PoisonError::into_inner);
                 state_of.check_storage()?;
-                let transactions = evidence::plan(store.state(), &config, &proven)?;
+                let (service, proven) = evidence::check(store.state(), &fault)?;
+                let sender = config.slasher;
+                let transactions = evidence::plan(store.state(), &config, service, &proven)?
+                    .into_iter()
+                    .map(|action| Transaction { sender, action })
+                    .collect();
                 Ok((proven, transactions))
             })
             .await?
@@ -170,12 +171,12 @@ pub(crate) async fn post_evidence(
     }
     state.metrics.slashed.inc();
     tracing::warn!(
-        operator = %proven.operator(),
+        accused = %proven.accused(),
         kind = %proven.kind(),
-        "a fault was proven and its operator slashed"
+        "a fault was proven and punished"
     );
     Ok(Json(EvidenceReceipt {
-        operator: proven.operator(),
+        accused: proven.accused(),
         kind: proven.kind(),
         subject: proven.subject().into(),
         evidence_hash: proven.evidence_hash().into(),

@@ -1,5 +1,7 @@
 //! What can go wrong between here and the service.
 
+use std::path::PathBuf;
+
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, TableRoot};
@@ -91,6 +93,14 @@ pub enum ClientError {
         /// Why.
         reason: String,
     },
+    /// The file of certificate authorities cannot be used.
+    #[error("the certificate authorities in {} cannot be used: {reason}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The HTTP client cannot be made.
     #[error("HTTP cannot be set up: {reason}")]
     Setup {
@@ -105,6 +115,7 @@ const SERVICE_CODES: &[&str] = &[
     "account.too_many",
     "evidence.not_configured",
     "evidence.nothing_to_slash",
+    "evidence.other_slasher",
     "events.gone",
     "ledger.internal",
     "ledger.stopping",
@@ -123,6 +134,7 @@ const SERVICE_CODES: &[&str] = &[
     "store.io",
     "table.future",
     "table.no_operators",
+    "table.unsigned",
     "transaction.nonce",
     "transaction.sender",
     "transaction.signature",
@@ -168,6 +180,7 @@ impl ClientError {
             Self::NoKey { .. } => "transaction.no_key",
             Self::NoNonce => "transaction.no_nonce",
             Self::Url { .. } => "http.url",
+            Self::Authorities { .. } => "http.ca",
             Self::Setup { .. } => "http.setup",
         }
     }
@@ -191,7 +204,9 @@ impl Coded for ClientError {
     fn blame(&self) -> Blame {
         match self {
             Self::Refused { problem } => problem.blame,
-            Self::NoKey { .. } | Self::NoNonce | Self::Url { .. } => Blame::Caller,
+            Self::NoKey { .. } | Self::NoNonce | Self::Url { .. } | Self::Authorities { .. } => {
+                Blame::Caller
+            }
             Self::Setup { .. } => Blame::Us,
             _ => Blame::Peer,
         }

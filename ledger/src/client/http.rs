@@ -1,5 +1,6 @@
 //! Requests: one attempt, and as many as patience allows.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use ashlar_proto::api::Problem;
 use ashlar_proto::wire::cut_text;
 use bytes::Bytes;
 use reqwest::Url;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig as TlsConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde::Serialize;
@@ -50,17 +53,13 @@ pub(super) fn client(base: &Url, config: &ClientConfig) -> Result<reqwest::Clien
     let builder = TlsConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(tls)?;
-    // Plain HTTP works on a machine without CA certificates.
-    let mut rustls = if base.scheme() == "https" {
-        builder
-            .with_platform_verifier()
-            .map_err(tls)?
-            .with_no_client_auth()
-    } else {
-        builder
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()
-    };
+    let mut rustls = match (base.scheme(), &config.ca) {
+        ("https", Some(path)) => builder.with_root_certificates(authorities(path)?),
+        ("https", None) => builder.with_platform_verifier().map_err(tls)?,
+        // Plain HTTP works on a machine without CA certificates.
+        _ => builder.with_root_certificates(RootCertStore::empty()),
+    }
+    .with_no_client_auth();
     rustls.alpn_protocols = vec![b"http/1.1".to_vec()];
     reqwest::Client::builder()
         .tls_backend_preconfigured(rustls)
@@ -72,6 +71,27 @@ pub(super) fn client(base: &Url, config: &ClientConfig) -> Result<reqwest::Clien
         .map_err(|error| ClientError::Setup {
             reason: chain(&error),
         })
+}
+
+/// The certificates of a PEM file.
+fn authorities(path: &Path) -> Result<RootCertStore, ClientError> {
+    let failed = |reason: String| ClientError::Authorities {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let mut store = RootCertStore::empty();
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+        store
+            .add(certificate)
+            .map_err(|error| failed(error.to_string()))?;
+    }
+    if store.is_empty() {
+        return Err(failed("it holds no certificate".into()));
+    }
+    Ok(store)
 }
 
 /// An error with its causes in one line; the library's own text leaves them out.
@@ -164,7 +184,7 @@ impl LedgerClient {
     ) -> Result<T, ClientError> {
         let url = self.url(path)?;
         let config = &self.inner.config;
-        let deadline = Instant::now() + config.deadline + extra.unwrap_or_default();
+        let deadline = Instant::now() + config.deadline + extra.unwrap_or(Duration::ZERO);
         let mut wait = config.backoff;
         // An attempt that may have reached the service: its answer decides, whatever the later ones say.
         let mut maybe_done: Option<String> = None;
@@ -199,7 +219,7 @@ impl LedgerClient {
                     (error, None)
                 }
             };
-            let pause = jitter(wait).max(retry_after.unwrap_or_default());
+            let pause = jitter(wait).max(retry_after.unwrap_or(Duration::ZERO));
             let late = Instant::now() + pause >= deadline;
             if attempt >= config.attempts.max(1) || late || pause > MAX_RETRY_AFTER {
                 return Err(match maybe_done {
@@ -220,7 +240,7 @@ impl LedgerClient {
         extra: Option<Duration>,
     ) -> Result<Answer, Failure> {
         let config = &self.inner.config;
-        let limit = config.attempt_timeout + extra.unwrap_or_default();
+        let limit = config.attempt_timeout + extra.unwrap_or(Duration::ZERO);
         let mut request = self.inner.http.request(method.clone(), url.clone());
         if let Some(body) = body {
             request = request

@@ -2,14 +2,20 @@
 
 use std::path::Path;
 
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::NetworkKey;
+use ashlar_proto::operator_id;
+use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_stake::ledger::Action;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Subcommand};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use super::error::{CommandError, CommandResult, Exit};
 use super::kinds::{Field, Kind, Need, kinds};
+use super::tx::Signer;
 use super::value::FieldKind;
 use super::{files, keys};
 
@@ -26,58 +32,129 @@ impl KindArgs {
         self.kind
     }
 
-    /// The action. Reads the files that are named, and asks for passwords that it needs.
+    /// The action. Reads the files that are named, asks for passwords that it needs, and the ledger for what other keys than the
+    /// sender's sign.
     ///
     /// # Errors
     /// A file cannot be read or is not what it should be, or the values do not make an action.
-    pub fn action(&self) -> CommandResult<Action> {
+    pub fn action(&self, signer: &Signer<'_>) -> CommandResult<Action> {
         let mut object = Map::new();
         object.insert("type".to_owned(), json!(self.kind.name));
         for (field, texts) in &self.values {
-            match field.kind {
-                FieldKind::PasswordFile => {}
-                FieldKind::BlsKeystore => {
-                    let file = texts.first().map(String::as_str).unwrap_or_default();
-                    self.bls(Path::new(file), &mut object)?;
-                }
-                FieldKind::Flag => place(&mut object, field.path, json!(!texts.is_empty())),
-                kind if kind.is_list() => {
+            match (field.kind, texts.first()) {
+                (FieldKind::Flag, _) => place(&mut object, field.path, json!(!texts.is_empty())),
+                (kind, _) if kind.is_list() => {
                     let list = texts
                         .iter()
                         .map(|text| kind.to_json(field.option, text))
                         .collect::<Result<Vec<_>, _>>()?;
                     place(&mut object, field.path, Value::Array(list));
                 }
-                kind => {
-                    if let Some(text) = texts.first() {
-                        place(&mut object, field.path, kind.to_json(field.option, text)?);
-                    }
+                (kind, Some(text)) if kind.is_placed() => {
+                    place(&mut object, field.path, kind.to_json(field.option, text)?);
                 }
+                _ => {}
             }
+        }
+        if let Some(file) = self.text(FieldKind::BlsKeystore) {
+            let key = keys::open_bls(Path::new(file), &self.password("Password of the BLS key")?)?;
+            let sequence = self.text(FieldKind::Sequence);
+            let sequence = sequence.and_then(|text| text.parse().ok());
+            operator_statement(&key, sequence, signer, &mut object)?;
+        }
+        if let Some(file) = self.text(FieldKind::NetworkSecret) {
+            let password = self.password("Password of the network key")?;
+            let key = keys::open_network(Path::new(file), &password)?;
+            disperser_statement(&key, signer, &mut object)?;
         }
         decode(Value::Object(object))
     }
 
-    fn bls(&self, keystore: &Path, object: &mut Map<String, Value>) -> CommandResult {
-        let password_file = self
-            .values
+    /// What was written after the option of this kind.
+    fn text(&self, kind: FieldKind) -> Option<&str> {
+        self.values
             .iter()
-            .find(|(field, _)| field.kind == FieldKind::PasswordFile)
-            .and_then(|(_, texts)| texts.first());
-        let password: Zeroizing<String> = files::password(
-            password_file.map(Path::new),
-            "Password of the BLS key",
+            .find(|(field, _)| field.kind == kind)
+            .and_then(|(_, texts)| texts.first())
+            .map(String::as_str)
+    }
+
+    fn password(&self, what: &str) -> CommandResult<Zeroizing<String>> {
+        files::password(
+            self.text(FieldKind::PasswordFile).map(Path::new),
+            what,
             false,
-        )?;
-        let key = keys::open_bls(keystore, &password)?;
-        place(object, "bls_public_key", json!(key.public_key().to_bytes()));
+        )
+    }
+}
+
+/// What an operator's BLS key says when it registers, or changes its network key or address. What is not named stays as it is.
+fn operator_statement(
+    key: &SecretKey,
+    sequence: Option<u64>,
+    signer: &Signer<'_>,
+    object: &mut Map<String, Value>,
+) -> CommandResult {
+    let public = key.public_key().to_bytes();
+    let named = ["network_key", "address"].map(|field| object.contains_key(field));
+    let sequence = if object.get("type") == Some(&json!("register_operator")) {
+        place(object, "bls_public_key", json!(public));
         place(
             object,
             "proof_of_possession",
             json!(key.prove_possession().to_bytes()),
         );
-        Ok(())
-    }
+        0
+    } else if let (Some(sequence), [true, true]) = (sequence, named) {
+        sequence
+    } else {
+        let now = signer.operator(operator_id(&public))?;
+        object
+            .entry("network_key")
+            .or_insert_with(|| json!(now.network_key));
+        object
+            .entry("address")
+            .or_insert_with(|| json!(now.address));
+        sequence.unwrap_or(now.sequence.saturating_add(1))
+    };
+    let statement = OperatorStatement {
+        network: signer.network()?,
+        account: signer.account()?,
+        network_key: read(object, "network_key")?,
+        address: read(object, "address")?,
+        sequence,
+    };
+    place(object, "statement", json!(statement.sign(key)));
+    Ok(())
+}
+
+/// What a disperser's network key says when it registers.
+fn disperser_statement(
+    key: &NetworkKey,
+    signer: &Signer<'_>,
+    object: &mut Map<String, Value>,
+) -> CommandResult {
+    let statement = DisperserStatement {
+        domain: signer.network()?.domain(read(object, "service")?),
+        account: signer.account()?,
+        network_key: key.public(),
+    };
+    place(object, "network_key", json!(key.public()));
+    place(object, "statement", json!(statement.sign(key)));
+    Ok(())
+}
+
+/// A field that was placed before.
+fn read<T: DeserializeOwned>(object: &Map<String, Value>, field: &str) -> CommandResult<T> {
+    let value = object.get(field).cloned().unwrap_or(Value::Null);
+    serde_json::from_value(value).map_err(|error| {
+        CommandError::new(
+            Exit::Usage,
+            "tx.action",
+            format!("the {field} is missing or none"),
+        )
+        .because(error.to_string())
+    })
 }
 
 /// An action out of its JSON.

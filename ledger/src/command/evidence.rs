@@ -78,15 +78,17 @@ pub fn run(
             let fault = read(file)?;
             let hash = alloy_primitives::B256::from(fault.hash());
             let value = json!({
-                "operator": fault.operator(),
+                "accused": fault.accused(),
+                "domain": fault.domain(),
                 "kind": fault.kind(),
                 "evidence_hash": hash,
                 "fault": fault,
             });
             out.data(&value, || {
                 text::pairs(&[
-                    ("accused", fault.operator().to_string()),
+                    ("accused", fault.accused().to_string()),
                     ("of", fault.kind().to_string()),
+                    ("domain", fault.domain().to_string()),
                     ("evidence", hash.to_string()),
                 ])
             })
@@ -188,7 +190,7 @@ fn make_answer(challenge: &OpenChallenge, payload: &Path, slice: bool) -> Comman
 fn describe(receipt: &EvidenceReceipt) -> String {
     let mut out = text::pairs(&[
         ("proven", receipt.kind.to_string()),
-        ("operator", receipt.operator.to_string()),
+        ("accused", receipt.accused.to_string()),
         ("fault", receipt.subject.to_string()),
         ("evidence", receipt.evidence_hash.to_string()),
     ]);

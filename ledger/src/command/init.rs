@@ -5,19 +5,20 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use alloy_primitives::B256;
+
 use ashlar_crypto::keystore::Cost;
-use ashlar_proto::Account;
+use ashlar_proto::{Account, Network};
 use ashlar_stake::ledger::{Genesis, Params, State};
 use clap::Args;
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use super::error::{CommandError, CommandResult, Exit};
 use super::files::{self, Access};
 use super::output::Output;
 use super::{keys, text, value};
-use crate::account_of;
 use crate::service::LedgerConfig;
+use crate::service::high_water::HighWater;
 
 /// The configuration's name in a ledger's folder.
 pub const CONFIG: &str = "ledger.toml";
@@ -25,6 +26,10 @@ pub const CONFIG: &str = "ledger.toml";
 pub const GENESIS: &str = "genesis.json";
 /// The admin's keystore's.
 pub const ADMIN_KEY: &str = "admin.json";
+/// The keystore's of the key that signs heads.
+pub const HEAD_KEY: &str = "head.json";
+/// The file's that says up to which block it has signed.
+pub const SIGNED: &str = "signed";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,8 +38,9 @@ Examples:
   ashlar stake init --print-params --preset classic > params.json
 
 DIR gets ledger.toml (every key with its meaning), genesis.json (network, roles, parameters: what the ledger begins with,
-and cannot be changed later but by the admin's transactions) and admin.json (the admin's key, an EIP-2335 keystore that only its
-owner can read). Then: ashlar stake serve --config DIR/ledger.toml";
+and cannot be changed later but by the admin's transactions), admin.json (the admin's key, an EIP-2335 keystore that only its
+owner can read), head.json (the key that vouches for operator tables: followers are given its account, as --head-key) and
+signed (up to which block it has: never put an older copy of it back). Then: ashlar stake serve --config DIR/ledger.toml";
 
 /// Options of `ashlar stake init`.
 #[derive(Clone, Debug, Args)]
@@ -61,11 +67,11 @@ pub struct InitArgs {
     /// Who submits reward roots [default: the admin]
     #[arg(long, value_name = "ACCOUNT")]
     pub reward_updater: Option<Account>,
-    /// The keystore of a network key to be the admin's, instead of a new one
+    /// The keystore of an account's key to be the admin's, instead of a new one
     #[arg(long, value_name = "FILE")]
     pub admin_key: Option<PathBuf>,
-    /// A file whose first line is the password of the new key [default: ask twice]
-    #[arg(long, value_name = "FILE", conflicts_with = "admin_key")]
+    /// A file whose first line is the password of the new keys [default: ask twice]
+    #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
     /// Guessing the password costs milliseconds and not a second: for tests, never for a key that guards something
     #[arg(long)]
@@ -86,10 +92,14 @@ pub struct Made {
     pub admin_key: PathBuf,
     /// Its account.
     pub admin: Account,
+    /// The account that signs heads: what followers pin.
+    pub head_key: Account,
     /// The network's name.
     pub network: String,
     /// Hash of the genesis: who has the same begins with the same ledger.
     pub genesis_hash: alloy_primitives::B256,
+    /// What follows from it and stands in everything that is signed: followers name it behind the ledger's address.
+    pub network_id: Network,
 }
 
 /// Runs `ashlar stake init`.
@@ -99,9 +109,10 @@ pub struct Made {
 pub fn run(args: &InitArgs, out: &mut Output<'_>) -> CommandResult {
     let params = value::params(&args.preset)?;
     match (&args.directory, args.print_params) {
-        (_, true) => out.data(&params, || {
-            serde_json::to_string_pretty(&params).unwrap_or_default()
-        }),
+        (_, true) => {
+            let text = pretty(&params)?;
+            out.data(&params, || text)
+        }
         (Some(directory), false) => {
             let made = make(args, directory, params, out)?;
             out.data(&made, || {
@@ -110,13 +121,19 @@ pub fn run(args: &InitArgs, out: &mut Output<'_>) -> CommandResult {
                     ("genesis", made.genesis.display().to_string()),
                     ("admin's key", made.admin_key.display().to_string()),
                     ("admin", made.admin.to_string()),
+                    ("head key", made.head_key.to_string()),
                     ("network", made.network.clone()),
                     ("genesis hash", made.genesis_hash.to_string()),
+                    ("network id", made.network_id.to_string()),
                 ])
             })?;
             out.note(format!(
-                "next: ashlar stake serve --config {}",
-                made.config.display()
+                "next: ashlar stake serve --config {}; whoever follows the tables of its service 1, say, is told: --table \
+                 http://{}/v1/services/1#{} --head-key {}",
+                made.config.display(),
+                args.http,
+                made.network_id,
+                made.head_key
             ));
             Ok(())
         }
@@ -124,14 +141,6 @@ pub fn run(args: &InitArgs, out: &mut Output<'_>) -> CommandResult {
             Err(CommandError::usage("no folder was named").next("ashlar stake init DIR"))
         }
     }
-}
-
-/// Whose key the admin's is to be.
-enum Admin {
-    /// One that is there.
-    Known(PathBuf, Account),
-    /// A new one with this password.
-    New(Zeroizing<String>),
 }
 
 fn make(
@@ -142,19 +151,21 @@ fn make(
 ) -> CommandResult<Made> {
     let at = |name: &str| directory.join(name);
     // All of them before the first is written: what is there is somebody's ledger.
-    for name in [CONFIG, GENESIS, ADMIN_KEY] {
+    for name in [CONFIG, GENESIS, ADMIN_KEY, HEAD_KEY, SIGNED] {
         files::refuse_existing(&at(name))?;
     }
     // What could be refused is tried before there is anything that somebody has to clean up.
-    genesis_of(args, &params, Account([0; 20]))?;
-    let admin = match &args.admin_key {
-        Some(path) => Admin::Known(path.clone(), account_of(&keys::network_public(path)?)),
-        None => Admin::New(files::password(
-            args.password_file.as_deref(),
-            "Password for the admin's new key",
-            true,
-        )?),
+    let nobody = Account([0; 20]);
+    genesis_of(args, &params, nobody, nobody)?;
+    let known = match &args.admin_key {
+        Some(path) => Some((path.clone(), keys::account(path)?)),
+        None => None,
     };
+    let password = files::password(
+        args.password_file.as_deref(),
+        "Password for the new keys",
+        true,
+    )?;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -162,34 +173,36 @@ fn make(
         .map_err(|error| {
             CommandError::io(format!("could not make {}", directory.display()), &error)
         })?;
-    let (admin_key, admin) = match admin {
-        Admin::Known(path, account) => (path, account),
-        Admin::New(password) => {
-            let cost = if args.light {
-                out.note("the key's password is cheap to guess (--light): for tests only");
-                Cost::Light
-            } else {
-                Cost::Standard
-            };
-            let key = keys::new_network(&at(ADMIN_KEY), &password, cost)?;
-            (at(ADMIN_KEY), account_of(&key.public()))
+    let cost = if args.light {
+        out.note("the keys' password is cheap to guess (--light): for tests only");
+        Cost::Light
+    } else {
+        Cost::Standard
+    };
+    let (admin_key, admin) = match known {
+        Some(known) => known,
+        None => {
+            let key = keys::new_account(&at(ADMIN_KEY), &password, cost)?;
+            (at(ADMIN_KEY), Account(key.address()))
         }
     };
-    let genesis = genesis_of(args, &params, admin)?;
-    let json = serde_json::to_string_pretty(&genesis).map_err(|error| {
-        CommandError::new(
-            Exit::Failure,
-            "output.json",
-            "could not write the genesis as JSON",
-        )
-        .because(error.to_string())
-    })?;
+    let head_key = Account(keys::new_account(&at(HEAD_KEY), &password, cost)?.address());
+    let genesis = genesis_of(args, &params, admin, head_key)?;
+    let json = pretty(&genesis)?;
     files::write(
         &at(GENESIS),
         format!("{json}\n").as_bytes(),
         Access::Everyone,
     )?;
+    HighWater::create(&at(SIGNED), genesis.hash(), 0).map_err(|error| {
+        CommandError::coded(Exit::Failure, "could not prepare the head key", &error)
+    })?;
     let mut config = LedgerConfig::default();
+    if let Some(path) = &args.password_file {
+        config.paths.password_file = std::path::absolute(path).map_err(|error| {
+            CommandError::io(format!("could not use {}", path.display()), &error)
+        })?;
+    }
     config.listen.http = args.http;
     config.blocks.interval_ms = args
         .block_ms
@@ -210,15 +223,24 @@ fn make(
         genesis: at(GENESIS),
         admin_key,
         admin,
+        head_key,
         network: genesis.network.clone(),
         genesis_hash: genesis.hash(),
+        network_id: genesis.id(),
     })
 }
 
 /// The genesis, checked as the ledger will check it.
-fn genesis_of(args: &InitArgs, params: &Params, admin: Account) -> CommandResult<Genesis> {
+fn genesis_of(
+    args: &InitArgs,
+    params: &Params,
+    admin: Account,
+    head_key: Account,
+) -> CommandResult<Genesis> {
     let genesis = Genesis {
         network: args.network.clone(),
+        salt: B256::from(files::random()?),
+        head_key,
         block: 1,
         admin,
         reward_updater: args.reward_updater.unwrap_or(admin),
@@ -231,12 +253,23 @@ fn genesis_of(args: &InitArgs, params: &Params, admin: Account) -> CommandResult
     Ok(genesis)
 }
 
+fn pretty(value: &impl Serialize) -> CommandResult<String> {
+    serde_json::to_string_pretty(value).map_err(|error| {
+        CommandError::new(Exit::Failure, "output.json", "could not write it as JSON")
+            .because(error.to_string())
+    })
+}
+
 /// What stands above a configuration that was made here.
 const HEAD: &str = "# Ashlar restaking ledger, as ashlar stake init made it. Every key is shown; one that is left out has its default.\n";
 
 /// The published example, which explains every key, with the values of `config`.
+#[expect(
+    clippy::expect_used,
+    reason = "a configuration is read from TOML and has a TOML form"
+)]
 pub fn commented(config: &LedgerConfig) -> String {
-    let values = toml::Table::try_from(config).unwrap_or_default();
+    let values = toml::Table::try_from(config).expect("a configuration has a TOML form");
     let mut out = HEAD.to_owned();
     let mut section = String::new();
     for line in LedgerConfig::example().lines().skip(1) {

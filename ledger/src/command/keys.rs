@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use ashlar_crypto::account::AccountKey;
 use ashlar_crypto::bls::{PublicKeyBytes, SecretKey};
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::keystore::{self, Cost, KeyKind};
+use ashlar_proto::Account;
 use zeroize::Zeroizing;
 
 use super::error::{CommandError, CommandResult, Exit};
@@ -65,6 +67,21 @@ pub fn open_network(path: &Path, password: &str) -> CommandResult<NetworkKey> {
     )?))
 }
 
+/// Opens an account's key.
+///
+/// # Errors
+/// As [`open_bls`].
+pub fn open_account(path: &Path, password: &str) -> CommandResult<AccountKey> {
+    let secret = open(path, password, KeyKind::Account)?;
+    AccountKey::from_bytes(&secret).map_err(|error| {
+        CommandError::coded(
+            Exit::Usage,
+            format!("{} holds no account's key", path.display()),
+            &error,
+        )
+    })
+}
+
 /// The public part of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Public {
@@ -72,6 +89,18 @@ pub enum Public {
     Bls(PublicKeyBytes),
     /// Of a network key.
     Network(NetworkPublicKey),
+    /// Of an account's key.
+    Account(Account),
+}
+
+impl Public {
+    fn kind(&self) -> KeyKind {
+        match self {
+            Self::Bls(_) => KeyKind::Bls,
+            Self::Network(_) => KeyKind::Network,
+            Self::Account(_) => KeyKind::Account,
+        }
+    }
 }
 
 /// What a keystore states as the public part of its key. Needs no password; nothing of it is checked.
@@ -97,6 +126,7 @@ pub fn public(path: &Path) -> CommandResult<Public> {
             .try_into()
             .ok()
             .map(|b| Public::Network(NetworkPublicKey(b))),
+        KeyKind::Account => bytes.try_into().ok().map(|b| Public::Account(Account(b))),
     };
     public.ok_or_else(|| {
         CommandError::new(
@@ -114,22 +144,35 @@ pub fn public(path: &Path) -> CommandResult<Public> {
 pub fn network_public(path: &Path) -> CommandResult<NetworkPublicKey> {
     match public(path)? {
         Public::Network(key) => Ok(key),
-        Public::Bls(_) => Err(wrong_kind(path, KeyKind::Bls, KeyKind::Network)),
+        other => Err(wrong_kind(path, other.kind(), KeyKind::Network)),
     }
 }
 
-/// Makes a network key and writes its keystore, readable by its owner only. An existing file is never overwritten.
+/// The account of an account's key.
+///
+/// # Errors
+/// As [`public`], or it is a key of another kind.
+pub fn account(path: &Path) -> CommandResult<Account> {
+    match public(path)? {
+        Public::Account(account) => Ok(account),
+        other => Err(wrong_kind(path, other.kind(), KeyKind::Account)),
+    }
+}
+
+/// Makes an account's key and writes its keystore, readable by its owner only. An existing file is never overwritten.
 ///
 /// # Errors
 /// There is a file, it cannot be written, or there is no randomness.
-pub fn new_network(path: &Path, password: &str, cost: Cost) -> CommandResult<NetworkKey> {
+pub fn new_account(path: &Path, password: &str, cost: Cost) -> CommandResult<AccountKey> {
     files::refuse_existing(path)?;
-    let seed = Zeroizing::new(files::random::<32>()?);
-    let key = NetworkKey::from_seed(*seed);
+    let secret = Zeroizing::new(files::random::<32>()?);
+    let key = AccountKey::from_bytes(&secret).map_err(|error| {
+        CommandError::coded(Exit::Failure, "could not make a key: try again", &error)
+    })?;
     let json = keystore::encrypt(
-        KeyKind::Network,
-        key.seed(),
-        &key.public().0,
+        KeyKind::Account,
+        key.secret(),
+        &key.address(),
         password,
         files::random()?,
         files::random()?,

@@ -25,6 +25,8 @@ pub enum Group {
     Operator,
     /// Is secured.
     Service,
+    /// Makes batches.
+    Disperser,
     /// Pays and is paid.
     Rewards,
     /// Pools stake.
@@ -40,6 +42,7 @@ impl Group {
             Self::Staker => "staker",
             Self::Operator => "operator",
             Self::Service => "service",
+            Self::Disperser => "disperser",
             Self::Rewards => "rewards",
             Self::Vault => "vault",
         }
@@ -155,6 +158,13 @@ const U64: FieldKind = Number(u64::MAX);
 const STRATEGY: Field = req("strategy", "strategy", U32, "Number of the strategy");
 const SERVICE: Field = req("service", "service", U32, "Number of the service");
 const QUORUM: Field = req("quorum", "quorum", Number(255), "Number of the quorum");
+const DISPERSER: Field = req("disperser", "disperser", U32, "Number of the disperser");
+const SIGNATURE: Field = req(
+    "head-signature",
+    "signature",
+    Signature,
+    "The signature of the head key",
+);
 const VAULT: Field = req("vault", "vault", U32, "Number of the vault");
 const OPERATOR: Field = req("operator", "operator", OperatorKey, "Id of the operator");
 const REASON: Field = req("reason", "reason", Text, "Why, for everybody to read");

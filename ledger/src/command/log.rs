@@ -143,7 +143,7 @@ pub fn replay(directory: &Path, limit: Option<u64>) -> CommandResult<Replayed> {
         if limit.is_some_and(|limit| tip.records >= limit) {
             break 0;
         }
-        let rest = buffer.get(start..).unwrap_or_default();
+        let rest = &buffer[start..];
         match tip.read(rest) {
             Ok(Read::Record(entry, length)) => {
                 state.follow(&entry).map_err(|error| {

@@ -2,16 +2,18 @@
 
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
 
 use super::error::{CommandError, CommandResult, Exit};
 use super::output::Output;
-use crate::service::{LedgerConfig, LedgerService};
+use super::{files, keys};
+use crate::service::{HeadKeys, LedgerConfig, LedgerService};
 
 /// How long a stop may take before the process ends anyway.
 const STOP_DEADLINE: Duration = Duration::from_secs(50);
@@ -31,6 +33,9 @@ pub struct ServeArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = super::init::CONFIG)]
     pub config: PathBuf,
+    /// A file whose first line is the password of the head key [default: that of the configuration, else ask]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
     /// Listen here and not where the configuration says
     #[arg(long, value_name = "IP:PORT")]
     pub http: Option<SocketAddr>,
@@ -65,17 +70,11 @@ pub async fn until(
     out: &mut Output<'_>,
     stop: impl Future<Output = ()>,
 ) -> CommandResult {
-    let config = LedgerConfig::load(&args.config).map_err(|error| {
-        CommandError::coded(
-            Exit::Usage,
-            format!("could not use the configuration {}", args.config.display()),
-            &error,
-        )
-        .next("ashlar stake init DIR writes one that works")
-    })?;
+    let config = load(&args.config)?;
     let listen = args.http.unwrap_or(config.listen.http);
     let open = config.access.open;
-    let ledger = LedgerService::start(config, listen)
+    let keys = head_keys(args, &config)?;
+    let ledger = LedgerService::start(config, keys, listen)
         .await
         .map_err(|error| {
             CommandError::coded(Exit::Failure, "the ledger could not start", &error)
@@ -114,6 +113,46 @@ pub async fn until(
         .because(why)
         .next("nothing that was acknowledged is lost; start it again, and report it")),
     }
+}
+
+/// Reads a ledger's configuration.
+///
+/// # Errors
+/// It is not there, or cannot be used.
+pub(super) fn load(path: &Path) -> CommandResult<LedgerConfig> {
+    LedgerConfig::load(path).map_err(|error| {
+        CommandError::coded(
+            Exit::Usage,
+            format!("could not use the configuration {}", path.display()),
+            &error,
+        )
+        .next("ashlar stake init DIR writes one that works")
+    })
+}
+
+/// The password of the head key: from a file that is named, else the configuration's, else it is asked for.
+///
+/// # Errors
+/// The file cannot be read, or nobody answers.
+pub(super) fn password(
+    named: Option<&Path>,
+    config: &LedgerConfig,
+) -> CommandResult<Zeroizing<String>> {
+    let configured = Some(config.paths.password_file.as_path()).filter(|path| path.exists());
+    files::password(named.or(configured), "Password of the head key", false)
+}
+
+/// Opens the keys that sign heads.
+fn head_keys(args: &ServeArgs, config: &LedgerConfig) -> CommandResult<HeadKeys> {
+    let paths = &config.paths;
+    let password = password(args.password_file.as_deref(), config)?;
+    let next = Some(&paths.next_head_key).filter(|path| !path.as_os_str().is_empty());
+    let keys = [&paths.head_key]
+        .into_iter()
+        .chain(next)
+        .map(|path| keys::open_account(path, &password))
+        .collect::<CommandResult<Vec<_>>>()?;
+    Ok(HeadKeys::new(keys))
 }
 
 /// Over at the first SIGINT or SIGTERM, or when the parent's end of standard input closes. A second signal ends the process at

@@ -4,7 +4,7 @@ mod challenges;
 mod tables;
 
 use alloy_primitives::B256;
-use ashlar_proto::{Account, OperatorId, QuorumId, TableView as _};
+use ashlar_proto::{Account, Network, OperatorId, QuorumId, TableView as _};
 use ashlar_stake::ledger::{Amount, ServiceId, VaultId};
 use ashlar_stake::{OperatorTable, PossessionCache};
 use clap::{Args, Subcommand};
@@ -352,13 +352,15 @@ fn table(
         Some(block) => block,
         None => {
             let head: TableHead = ledger.get(&format!("v1/services/{service}/head"))?;
-            head.block
+            head.block()
         }
     };
     let view: TableView = ledger.get(&format!("v1/services/{service}/tables/{block}"))?;
     // Computed here from the entries, proofs of possession included, and compared with what the service says.
     let mut cache = PossessionCache::default();
-    let (table, _) = crate::source::build_table(view.clone(), service, block, &mut cache)
+    let head: Head = ledger.get("v1/head")?;
+    let domain = Network::ledger(&head.genesis.0).domain(u64::from(service));
+    let table = crate::source::build_table(&view, service, domain, block, &mut cache)
         .map_err(|error| failed("the ledger's table is not what it says", &error))?;
     match of {
         None => out.data(&view, || tables::table(&view)),

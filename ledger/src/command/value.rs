@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::{Account, OperatorId};
 use ashlar_stake::ledger::Params;
@@ -44,8 +45,6 @@ pub enum FieldKind {
     Multipliers,
     /// `STRATEGY=PART`, several.
     SlashParts,
-    /// `ID=NETWORK_KEY,ACCOUNT`, several.
-    DisperserList,
     /// Which fault.
     FaultNumber,
     /// `classic`, `current`, either with `/N`, or a JSON file.
@@ -58,17 +57,18 @@ pub enum FieldKind {
     BlsKeystore,
     /// A keystore of a network key, of which the public part is read, or that public key.
     NetworkKeystore,
+    /// A keystore of a network key, which is opened.
+    NetworkSecret,
+    /// The sequence of an operator's statement.
+    Sequence,
+    /// 65 bytes of an account's signature.
+    Signature,
     /// A file with a password.
     PasswordFile,
 }
 
 /// Faults by number, as `ashlar_stake::evidence::FaultKind` counts them.
-pub const FAULTS: &[&str] = &[
-    "double-signing",
-    "false-answer",
-    "bad-attestation",
-    "unanswered-challenge",
-];
+pub const FAULTS: &[&str] = &["double-signing", "bad-attestation", "unanswered-challenge"];
 
 impl FieldKind {
     /// What the help shows after the option.
@@ -77,7 +77,7 @@ impl FieldKind {
             Self::Tokens => "AMOUNT",
             Self::Part => "PART",
             Self::Bps(_) => "BPS",
-            Self::Number(_) | Self::Numbers => "NUMBER",
+            Self::Number(_) | Self::Numbers | Self::Sequence => "NUMBER",
             Self::AccountKey => "ACCOUNT",
             Self::OperatorKey => "OPERATOR",
             Self::Hash => "HASH",
@@ -88,9 +88,13 @@ impl FieldKind {
             Self::Profile => "OPERATOR=PART",
             Self::Multipliers => "STRATEGY=MULTIPLIER",
             Self::SlashParts => "STRATEGY=PART",
-            Self::DisperserList => "ID=NETWORK_KEY,ACCOUNT",
+            Self::Signature => "0x…",
             Self::ParamsOrFile => "PRESET[/N]|FILE",
-            Self::JsonFile | Self::BytesFile(_) | Self::BlsKeystore | Self::PasswordFile => "FILE",
+            Self::JsonFile
+            | Self::BytesFile(_)
+            | Self::BlsKeystore
+            | Self::NetworkSecret
+            | Self::PasswordFile => "FILE",
             Self::NetworkKeystore => "FILE|KEY",
         }
     }
@@ -99,11 +103,15 @@ impl FieldKind {
     pub const fn is_list(self) -> bool {
         matches!(
             self,
-            Self::Numbers
-                | Self::Profile
-                | Self::Multipliers
-                | Self::SlashParts
-                | Self::DisperserList
+            Self::Numbers | Self::Profile | Self::Multipliers | Self::SlashParts
+        )
+    }
+
+    /// Whether what is written goes into the action, and not only into what another key than the sender's signs.
+    pub const fn is_placed(self) -> bool {
+        !matches!(
+            self,
+            Self::BlsKeystore | Self::NetworkSecret | Self::PasswordFile | Self::Sequence
         )
     }
 
@@ -127,6 +135,7 @@ impl FieldKind {
             | Self::JsonFile
             | Self::BytesFile(_)
             | Self::BlsKeystore
+            | Self::NetworkSecret
             | Self::PasswordFile
             | Self::Text
             | Self::Flag => Ok(()),
@@ -167,7 +176,7 @@ impl FieldKind {
             Self::Part => json!(units::wad(text)?),
             Self::Bps(max) => json!(units::basis_points(text, max)?),
             Self::Number(max) => json!(number(text, max)?),
-            Self::Numbers => json!(number(text, u64::MAX)?),
+            Self::Numbers | Self::Sequence => json!(number(text, u64::MAX)?),
             Self::AccountKey => json!(parse::<Account>(text, "account: 0x and 40 hex digits")?),
             Self::OperatorKey => {
                 json!(parse::<OperatorId>(
@@ -201,18 +210,10 @@ impl FieldKind {
                     "wad": units::wad(part)?,
                 })
             }
-            Self::DisperserList => {
-                const FORM: &str = "ID=NETWORK_KEY,ACCOUNT";
-                let (id, rest) = pair(text, FORM)?;
-                let (key, account) = rest
-                    .split_once(',')
-                    .ok_or_else(|| format!("write it as {FORM}"))?;
-                json!({
-                    "id": number(id, u64::from(u32::MAX))?,
-                    "network_key": network_key(key)?,
-                    "account": Self::AccountKey.pure(account)?,
-                })
-            }
+            Self::Signature => json!(parse::<AccountSignature>(
+                text,
+                "signature: 0x and 130 hex digits"
+            )?),
             Self::FaultNumber => FAULTS
                 .iter()
                 .position(|name| *name == text)
@@ -282,7 +283,7 @@ mod tests {
             (FieldKind::Bps(10_000), "2.5%", json!(250)),
             (FieldKind::Number(255), "7", json!(7)),
             (FieldKind::AccountKey, account.as_str(), json!(account)),
-            (FieldKind::FaultNumber, "bad-attestation", json!(2)),
+            (FieldKind::FaultNumber, "bad-attestation", json!(1)),
             (
                 FieldKind::Multipliers,
                 "2=1.05",
@@ -317,7 +318,7 @@ mod tests {
             (FieldKind::Profile, "60%"),
             (FieldKind::Multipliers, "2"),
             (FieldKind::SlashParts, "2=1"),
-            (FieldKind::DisperserList, "0=0x12"),
+            (FieldKind::Signature, "0x12"),
             (FieldKind::FaultNumber, "rudeness"),
             (FieldKind::NetworkKeystore, "0x12"),
         ] {

@@ -1,21 +1,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use alloy_primitives::B256;
 use std::collections::BTreeSet;
 
 use ashlar_crypto::bls::SecretKey;
 use ashlar_proto::{Stake, TableView as _};
 
 use super::*;
-use crate::account_of;
+
+fn account(name: &str) -> Account {
+    Account(devnet_account(&[9; 32], name).address())
+}
 
 fn operator(index: u8, stake: u64) -> DevnetOperator {
     let bls = SecretKey::from_ikm(&[index; 32]);
     let network = NetworkKey::from_seed([index; 32]).public();
     DevnetOperator {
-        account: account_of(&network),
-        staker: account_of(&devnet_key(&[9; 32], &format!("staker {index}")).public()),
-        bls_public_key: bls.public_key().to_bytes(),
-        proof_of_possession: bls.prove_possession().to_bytes(),
+        account: account(&format!("operator {index}")),
+        staker: account(&format!("staker {index}")),
+        bls,
         network_key: network,
         address: format!("127.0.0.1:{}", 7000 + u16::from(index)),
         stakes: vec![stake; 2],
@@ -25,13 +28,14 @@ fn operator(index: u8, stake: u64) -> DevnetOperator {
 fn spec(stakes: &[u64]) -> DevnetSpec {
     DevnetSpec {
         network: "devnet".into(),
+        salt: B256::repeat_byte(1),
+        head_key: account("heads"),
         block: 0,
         params: devnet_params(1, 60),
         roles: DevnetRoles::all(Account([7; 20])),
-        dispersers: vec![Disperser {
-            id: 1,
-            network_key: NetworkKey::from_seed([200; 32]).public(),
+        dispersers: vec![DevnetDisperser {
             account: Account([8; 20]),
+            network: NetworkKey::from_seed([200; 32]),
         }],
         operators: (1u8..)
             .zip(stakes)
@@ -65,7 +69,7 @@ fn weights_are_exactly_as_asked_for_from_the_first_block_on() {
             let table = state.table_at(devnet.service, block).unwrap();
             assert_eq!(table.operators().len(), stakes.len());
             for operator in &spec.operators {
-                let index = table.find(&operator_id(&operator.bls_public_key)).unwrap();
+                let index = table.find(&operator.id()).unwrap();
                 let entry = &table.operators()[index as usize];
                 let weight = |unit: u64| {
                     Stake::from(operator.stakes[0]) * Stake::from(unit) * Stake::from(ETHER)
@@ -74,7 +78,7 @@ fn weights_are_exactly_as_asked_for_from_the_first_block_on() {
                 assert_eq!(entry.stake(TOKEN_QUORUM), weight(TOKEN_UNIT));
                 assert_eq!(entry.address, operator.address);
             }
-            assert!(table.disperser(1).is_some());
+            assert!(table.disperser(0).is_some());
             state.check_books().unwrap();
         }
     }
@@ -91,7 +95,7 @@ fn stakes_may_differ_by_quorum_and_a_quorum_may_be_left_out() {
     let table = state.table_at(SERVICE, 0).unwrap();
     assert_eq!(table.quorums().collect::<Vec<_>>(), [0, 1, 2]);
     for operator in &spec.operators {
-        let index = table.find(&operator_id(&operator.bls_public_key)).unwrap();
+        let index = table.find(&operator.id()).unwrap();
         let entry = &table.operators()[index as usize];
         for (quorum, unit) in [(0, ETH_UNIT), (1, TOKEN_UNIT), (2, TOKEN_UNIT)] {
             let stake = operator.stakes.get(usize::from(quorum)).copied();
@@ -111,7 +115,7 @@ fn stake_comes_from_all_assets_and_from_delegation() {
         assert!(strategy.idle.is_zero());
     }
     for operator in &spec.operators {
-        let id = operator_id(&operator.bls_public_key);
+        let id = operator.id();
         assert_eq!(state.staker(operator.staker).unwrap().operator, Some(id));
         let own: BTreeSet<_> = state.staker(operator.account).unwrap().strategies.clone();
         let delegated = &state.staker(operator.staker).unwrap().strategies;
@@ -144,9 +148,12 @@ fn what_makes_no_devnet_is_refused() {
     let mut twice = spec(&[1, 2]);
     twice.operators[1] = twice.operators[0].clone();
     assert_eq!(code(&twice), "operator.account_taken");
-    let mut unproven = spec(&[1, 2]);
-    unproven.operators[1].proof_of_possession = unproven.operators[0].proof_of_possession;
-    assert_eq!(code(&unproven), "operator.bls_key");
+    let mut shared = spec(&[1, 2]);
+    shared.operators[1].bls = shared.operators[0].bls.clone();
+    assert_eq!(code(&shared), "operator.key_taken");
+    let mut crowd = spec(&[1]);
+    crowd.operators = vec![crowd.operators[0].clone(); 129];
+    assert_eq!(code(&crowd), "devnet.operators");
     let mut unnamed = spec(&[1]);
     unnamed.network = String::new();
     assert_eq!(devnet_genesis(&unnamed).unwrap_err().blame(), Blame::Caller);
@@ -166,4 +173,8 @@ fn keys_are_one_for_each_name() {
     assert_eq!(of("admin"), of("admin"));
     assert_ne!(of("admin"), of("slasher"));
     assert_ne!(of("admin"), devnet_key(&[2; 32], "admin").public());
+    let of = |secret: u8, name: &str| devnet_account(&[secret; 32], name).address();
+    assert_eq!(of(1, "admin"), of(1, "admin"));
+    assert_ne!(of(1, "admin"), of(1, "slasher"));
+    assert_ne!(of(1, "admin"), of(2, "admin"));
 }

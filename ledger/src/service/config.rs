@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::Account;
-use ashlar_stake::ledger::{ServiceId, Wad};
+use ashlar_stake::ledger::Wad;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be set.
@@ -38,6 +38,14 @@ pub struct Paths {
     pub data: PathBuf,
     /// Genesis of a ledger that is begun.
     pub genesis: PathBuf,
+    /// Keystore of the key that signs heads.
+    pub head_key: PathBuf,
+    /// Keystore of the key that succeeds it; empty if none does.
+    pub next_head_key: PathBuf,
+    /// Up to which block these keys have signed.
+    pub signed: PathBuf,
+    /// File with the password of both keystores.
+    pub password_file: PathBuf,
 }
 
 impl Default for Paths {
@@ -45,6 +53,10 @@ impl Default for Paths {
         Self {
             data: "data".into(),
             genesis: "genesis.json".into(),
+            head_key: "head.json".into(),
+            next_head_key: PathBuf::new(),
+            signed: "signed".into(),
+            password_file: "password".into(),
         }
     }
 }
@@ -156,9 +168,7 @@ impl Default for Accept {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evidence {
-    /// The data availability service in this ledger; 0: evidence is not taken.
-    pub service: ServiceId,
-    /// The service's slasher, in whose name this service slashes.
+    /// In whose name this service slashes: the slasher of every service whose evidence is taken. Zero: none is.
     pub slasher: Account,
     /// Part of each allocation that a proven fault costs, within the service's cap.
     pub wad: Wad,
@@ -166,10 +176,16 @@ pub struct Evidence {
     pub max_checks: usize,
 }
 
+impl Evidence {
+    /// Whether any is taken.
+    pub fn is_taken(&self) -> bool {
+        self.slasher != Account([0; 20])
+    }
+}
+
 impl Default for Evidence {
     fn default() -> Self {
         Self {
-            service: 0,
             slasher: Account([0; 20]),
             wad: Wad::percent(50),
             max_checks: 2,
@@ -182,10 +198,29 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
     (
         "paths",
         &[
-            ("data", "Folder of the ledger: its log, snapshots, nonces."),
+            (
+                "data",
+                "Folder of the ledger: its log, snapshots, nonces, signed heads.",
+            ),
             (
                 "genesis",
                 "Genesis (JSON) of a ledger that is begun; not read once there is one in paths.data.",
+            ),
+            (
+                "head_key",
+                "Keystore (EIP-2335) of the secp256k1 key that signs heads: the one that followers pin. Nobody else needs it, not even the admin.",
+            ),
+            (
+                "next_head_key",
+                "Keystore of the key that succeeds it, from before the succession is recorded until paths.head_key is changed to it; empty: none.",
+            ),
+            (
+                "signed",
+                "File that says up to which block these keys have signed. It stays with the keys, and is never restored from a copy: it is what keeps a restored ledger from signing twice.",
+            ),
+            (
+                "password_file",
+                "File whose first line is the password of both keystores; if it is not there, stake serve asks.",
             ),
         ],
     ),
@@ -276,12 +311,8 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
         "evidence",
         &[
             (
-                "service",
-                "Number of the data availability service in this ledger; 0: evidence is not taken.",
-            ),
-            (
                 "slasher",
-                "The service's slasher. This service acts in its name, and only upon evidence that it has checked.",
+                "Account in whose name this service slashes, and only upon evidence that it has checked: evidence is taken about every service of this ledger that named it as its slasher. All zero: none is taken.",
             ),
             (
                 "wad",
@@ -325,28 +356,50 @@ impl LedgerConfig {
 
     /// Makes relative paths start at a folder.
     pub fn resolve(&mut self, folder: &Path) {
-        for path in [&mut self.paths.data, &mut self.paths.genesis] {
+        let paths = &mut self.paths;
+        for path in [
+            &mut paths.data,
+            &mut paths.genesis,
+            &mut paths.head_key,
+            &mut paths.signed,
+            &mut paths.password_file,
+        ] {
             *path = folder.join(&*path);
+        }
+        if !paths.next_head_key.as_os_str().is_empty() {
+            paths.next_head_key = folder.join(&paths.next_head_key);
         }
     }
 
     /// As a file.
     pub fn to_toml(&self) -> String {
-        // Every value has a form in TOML; a test writes all of them.
-        toml::to_string(self).unwrap_or_default()
+        #[expect(
+            clippy::expect_used,
+            reason = "every value of a configuration has a form in TOML"
+        )]
+        toml::to_string(self).expect("a configuration as TOML")
     }
 
     /// The published example: every key with its default and what it is for.
     pub fn example() -> String {
-        let defaults = toml::Table::try_from(Self::default()).unwrap_or_default();
+        #[expect(
+            clippy::expect_used,
+            reason = "every value of a configuration has a form in TOML, and a test compares DOCS with the keys"
+        )]
+        let value = {
+            let defaults = toml::Table::try_from(Self::default()).expect("the defaults as TOML");
+            move |section: &str, key: &str| {
+                let value = defaults.get(section).and_then(|section| section.get(key));
+                value.expect("a documented key").to_string()
+            }
+        };
         let mut out = String::from(
             "# Ashlar restaking ledger. Every key is shown with its default; leave out what you do not change.\n",
         );
         for (section, keys) in DOCS {
             let _ = write!(out, "\n[{section}]\n");
             for (key, text) in *keys {
-                let value = defaults.get(*section).and_then(|section| section.get(key));
-                let value = value.map(ToString::to_string).unwrap_or_default();
+                let value = value(section, key);
                 let _ = write!(out, "# {text}\n{key} = {value}\n");
             }
         }
@@ -414,13 +467,6 @@ impl LedgerConfig {
                     why: format!("it is {got}, allowed are {min} to {max}"),
                 });
             }
-        }
-        if self.evidence.service != 0 && self.evidence.slasher == Account([0; 20]) {
-            return Err(ConfigError::Invalid {
-                key: "evidence.slasher",
-                why: "evidence is taken for a service, so the account of its slasher is needed"
-                    .into(),
-            });
         }
         Ok(())
     }

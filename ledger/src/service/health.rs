@@ -11,6 +11,12 @@ use crate::types::{HealthReport, Reason, Status};
 pub(crate) enum Cause {
     /// A write failed: no more transactions.
     Storage,
+    /// Heads are not signed: followers see no new block.
+    Heads,
+    /// The wall clock is not believed: the time in heads goes its own way.
+    Clock,
+    /// The fast kernel of this CPU computes something else than the portable one, which serves in its place.
+    Kernel,
     /// The last snapshot could not be written: opening takes longer.
     Snapshot,
     /// A part that is needed has ended.
@@ -21,6 +27,9 @@ impl Cause {
     fn code(self) -> String {
         match self {
             Self::Storage => "storage".into(),
+            Self::Heads => "heads".into(),
+            Self::Clock => "clock".into(),
+            Self::Kernel => "kernel.disagrees".into(),
             Self::Snapshot => "snapshot".into(),
             Self::Task(name) => format!("task.{name}"),
         }

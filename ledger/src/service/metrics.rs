@@ -24,6 +24,7 @@ pub(crate) struct Kind {
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) block: Gauge,
+    pub(crate) signed_block: Gauge,
     pub(crate) records: Gauge,
     pub(crate) accounts: Gauge,
     pub(crate) queue: Gauge,
@@ -42,6 +43,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("ashlar_ledger"),
             block: Gauge::default(),
+            signed_block: Gauge::default(),
             records: Gauge::default(),
             accounts: Gauge::default(),
             queue: Gauge::default(),
@@ -62,6 +64,11 @@ impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("block", "The ledger's block", self.block.clone());
+        registry.register(
+            "signed_block",
+            "The newest block with a signed head, of any service; -1 for none",
+            self.signed_block.clone(),
+        );
         registry.register("records", "Records in the log", self.records.clone());
         registry.register(
             "accounts",

@@ -1,6 +1,6 @@
 //! Which nonces are used, durably: a file beside the ledger's log.
 //!
-//! A record is `records u64 | nonce u64 | public key [32] | signature [64] | check [8]`, integers big-endian: `records` is the length of the
+//! A record is `records u64 | nonce u64 | account [20] | signature [65] | check [8]`, integers big-endian: `records` is the length of the
 //! ledger's log when the transaction came, `check` the start of a hash of the record and the check before it. It is on disk
 //! before the transaction is applied, and so a nonce is used up whether the ledger then takes the transaction or refuses
 //! it; what a crash in between leaves is a used nonce and no transaction, which was not acknowledged. The signatures are
@@ -12,16 +12,14 @@ use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use ashlar_crypto::hash::sha256;
-use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::Account;
 
 use super::ServiceError;
-use crate::account_of;
 use crate::auth::SignedTransaction;
 
 const FILE: &str = "nonces.log";
-const TAG: &[u8] = b"ashlar/ledger-nonce/1";
-const CONTENT: usize = 8 + 8 + 32 + 64;
+const TAG: &[u8] = b"ashlar/ledger-nonce/2";
+const CONTENT: usize = 8 + 8 + 20 + 65;
 const CHECK: usize = 8;
 const RECORD: usize = CONTENT + CHECK;
 /// More than the largest group's records.
@@ -129,13 +127,12 @@ impl Nonces {
         let mut record = Vec::with_capacity(RECORD);
         record.extend_from_slice(&records.to_be_bytes());
         record.extend_from_slice(&signed.nonce.to_be_bytes());
-        record.extend_from_slice(&signed.public_key.0);
-        record.extend_from_slice(signed.signature.as_slice());
+        record.extend_from_slice(&signed.transaction.sender.0);
+        record.extend_from_slice(&signed.signature.0);
         self.check = check(&self.check, &record);
         record.extend_from_slice(&self.check);
         self.pending.extend_from_slice(&record);
-        self.last
-            .insert(account_of(&signed.public_key), signed.nonce);
+        self.last.insert(signed.transaction.sender, signed.nonce);
     }
 
     /// Puts what was taken on disk.
@@ -185,9 +182,9 @@ fn decode(before: &mut [u8; CHECK], record: &[u8; RECORD]) -> Option<(Account, u
         return None;
     }
     let nonce = u64::from_be_bytes(content.get(8..16)?.try_into().ok()?);
-    let key = NetworkPublicKey(content.get(16..48)?.try_into().ok()?);
+    let account = Account(content.get(16..36)?.try_into().ok()?);
     *before = expected;
-    Some((account_of(&key), nonce))
+    Some((account, nonce))
 }
 
 #[cfg(test)]

@@ -85,7 +85,10 @@ impl Supervisor {
             .map_err(|error| ServiceError::Internal {
                 what: format!("cannot start the thread {name}: {error}"),
             })?;
-        self.watch(name, async move { end.await.unwrap_or_default() });
+        self.watch(name, async move {
+            end.await
+                .unwrap_or_else(|_| format!("the thread {name} ended without a word"))
+        });
         Ok(())
     }
 
@@ -113,10 +116,14 @@ impl Supervisor {
     /// Waits until a task ends that should not, and says why it did.
     pub(crate) async fn failed(&self) -> String {
         let mut fatal = self.fatal.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
-        match fatal.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        loop {
+            if let Some(why) = fatal.borrow_and_update().clone() {
+                return why;
+            }
+            // The sender lives in `self`: there is always another change to wait for.
+            if fatal.changed().await.is_err() {
+                return std::future::pending().await;
+            }
         }
     }
 

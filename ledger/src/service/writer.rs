@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use alloy_primitives::B512;
+use ashlar_crypto::AccountSignature;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::Account;
 use ashlar_proto::api::Problem;
@@ -46,7 +46,7 @@ enum Waiting {
     /// For one entry.
     One {
         key: (Account, u64),
-        signature: B512,
+        signature: AccountSignature,
         answer: oneshot::Sender<Outcome>,
     },
     /// For this many entries.
@@ -74,7 +74,7 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 pub(crate) struct Answers {
     most: usize,
-    by_nonce: HashMap<(Account, u64), (B512, Outcome)>,
+    by_nonce: HashMap<(Account, u64), (AccountSignature, Outcome)>,
     order: VecDeque<(Account, u64)>,
 }
 
@@ -87,15 +87,15 @@ impl Answers {
         }
     }
 
-    /// The answer to this very transaction. An ed25519 signature is of one message under one key.
-    fn find(&self, key: &(Account, u64), signature: &B512) -> Option<Outcome> {
+    /// The answer to this very transaction. A signature is of one message under one key.
+    fn find(&self, key: &(Account, u64), signature: &AccountSignature) -> Option<Outcome> {
         self.by_nonce
             .get(key)
             .filter(|(of, _)| of == signature)
             .map(|(_, outcome)| outcome.clone())
     }
 
-    fn keep(&mut self, key: (Account, u64), signature: B512, outcome: Outcome) {
+    fn keep(&mut self, key: (Account, u64), signature: AccountSignature, outcome: Outcome) {
         if self.by_nonce.insert(key, (signature, outcome)).is_none() {
             self.order.push_back(key);
         }
@@ -400,7 +400,12 @@ impl Writer {
                 .collect();
             let waiting = vec![Waiting::Many(entries.len(), done)];
             self.commit(entries, waiting)?;
-            for (request, outcome) in due.iter().zip(outcomes.try_recv().unwrap_or_default()) {
+            #[expect(
+                clippy::expect_used,
+                reason = "a commit that worked has answered everybody who waits for its entries"
+            )]
+            let outcomes = outcomes.try_recv().expect("the outcomes of a commit");
+            for (request, outcome) in due.iter().zip(outcomes) {
                 match outcome {
                     Ok(_) => tracing::info!(request, "a slash was executed after its veto window"),
                     Err(problem) => tracing::warn!(request, "a slash is not executed: {problem}"),
@@ -418,7 +423,7 @@ impl Writer {
 
     /// Requests made upon evidence, not vetoed, and not tried before.
     fn due_requests(&mut self) -> Vec<u64> {
-        let service = self.config.evidence.service;
+        let slasher = self.config.evidence.slasher;
         let store = Arc::clone(&self.store);
         let store = store.read().unwrap_or_else(PoisonError::into_inner);
         let state = store.state();
@@ -428,7 +433,9 @@ impl Writer {
         state
             .slash_requests()
             .filter(|(id, request)| {
-                request.service == service
+                state
+                    .service(request.service)
+                    .is_some_and(|service| service.slasher.at(block) == slasher)
                     && request.fault.is_some()
                     && block > request.veto_until
                     && !self.tried.contains(id)

@@ -9,21 +9,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::B256;
+use ashlar_crypto::account::AccountKey;
 use ashlar_crypto::bls::SecretKey;
-use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
+use ashlar_crypto::identity::NetworkKey;
 use ashlar_ledger::client::{ClientConfig, ClientError, LedgerClient};
 use ashlar_ledger::devnet::{
-    Devnet, DevnetOperator, DevnetRoles, DevnetSpec, SERVICE, devnet_genesis, devnet_key,
-    devnet_params,
+    Devnet, DevnetDisperser, DevnetOperator, DevnetRoles, DevnetSpec, SERVICE, devnet_account,
+    devnet_genesis, devnet_key, devnet_params,
 };
-use ashlar_ledger::{LedgerConfig, LedgerService, RunningLedger, ServiceError, account_of};
-use ashlar_proto::{Account, BatchHeader, OperatorId, operator_id};
+use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::{HeadKeys, LedgerConfig, LedgerService, RunningLedger, ServiceError};
+use ashlar_proto::{
+    Account, BatchHeader, Domain, Network, OperatorId, SignedHead, TableRoot, operator_id,
+};
 use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_stake::ledger::store::Store;
-use ashlar_stake::ledger::{Action, Amount, Disperser, Transaction};
+use ashlar_stake::ledger::{Action, Amount, ServiceId, Transaction};
+use ashlar_stake::{TableLocation, TableSource};
+
+pub mod proxy;
 
 pub const NETWORK: &str = "test";
-pub const DISPERSER: u32 = 3;
+/// The first that the ledger gives a number.
+pub const DISPERSER: u32 = 0;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// No block within any test.
 pub const NO_BLOCKS: u64 = 3_600_000;
@@ -36,57 +44,78 @@ pub fn operator(index: u8) -> OperatorId {
     operator_id(&bls(index).public_key().to_bytes())
 }
 
-pub fn operator_key(index: u8) -> NetworkKey {
-    devnet_key(&[0; 32], &format!("operator {index}"))
+pub fn operator_key(index: u8) -> AccountKey {
+    devnet_account(&[0; 32], &format!("operator {index}"))
 }
 
-pub fn staker_key(index: u8) -> NetworkKey {
-    devnet_key(&[0; 32], &format!("staker {index}"))
+pub fn staker_key(index: u8) -> AccountKey {
+    devnet_account(&[0; 32], &format!("staker {index}"))
 }
 
-pub fn role_key() -> NetworkKey {
-    devnet_key(&[0; 32], "roles")
+pub fn role_key() -> AccountKey {
+    devnet_account(&[0; 32], "roles")
 }
 
-pub fn stranger_key() -> NetworkKey {
-    devnet_key(&[0; 32], "stranger")
+pub fn stranger_key() -> AccountKey {
+    devnet_account(&[0; 32], "stranger")
 }
 
-pub fn account(key: &NetworkKey) -> Account {
-    account_of(&key.public())
+pub fn account(key: &AccountKey) -> Account {
+    Account(key.address())
 }
 
-pub fn public(key: &NetworkKey) -> NetworkPublicKey {
-    key.public()
+pub fn node_key(index: u8) -> NetworkKey {
+    devnet_key(&[0; 32], &format!("node {index}"))
+}
+
+pub fn disperser_key() -> NetworkKey {
+    devnet_key(&[0; 32], "disperser")
+}
+
+/// The key that signs heads.
+pub fn head_key() -> AccountKey {
+    devnet_account(&[0; 32], "heads")
+}
+
+/// The one that may come after it.
+pub fn next_head_key() -> AccountKey {
+    devnet_account(&[0; 32], "next heads")
 }
 
 pub fn spec(stakes: &[u64]) -> DevnetSpec {
     DevnetSpec {
         network: NETWORK.into(),
+        salt: B256::repeat_byte(1),
+        head_key: account(&head_key()),
         block: 0,
         params: devnet_params(1, 1000),
         roles: DevnetRoles::all(account(&role_key())),
-        dispersers: vec![Disperser {
-            id: DISPERSER,
-            network_key: public(&devnet_key(&[0; 32], "disperser")),
-            account: account(&devnet_key(&[0; 32], "disperser")),
+        dispersers: vec![DevnetDisperser {
+            account: account(&devnet_account(&[0; 32], "disperser")),
+            network: disperser_key(),
         }],
         operators: (1u8..)
             .zip(stakes)
-            .map(|(index, stake)| {
-                let bls = bls(index);
-                DevnetOperator {
-                    account: account(&operator_key(index)),
-                    staker: account(&staker_key(index)),
-                    bls_public_key: bls.public_key().to_bytes(),
-                    proof_of_possession: bls.prove_possession().to_bytes(),
-                    network_key: public(&operator_key(index)),
-                    address: format!("127.0.0.1:{}", 7000 + u16::from(index)),
-                    stakes: vec![*stake; 2],
-                }
+            .map(|(index, stake)| DevnetOperator {
+                account: account(&operator_key(index)),
+                staker: account(&staker_key(index)),
+                bls: bls(index),
+                network_key: node_key(index).public(),
+                address: format!("127.0.0.1:{}", 7000 + u16::from(index)),
+                stakes: vec![*stake; 2],
             })
             .collect(),
     }
+}
+
+/// The network of every ledger made by [`spec`].
+pub fn network() -> Network {
+    spec(&[1]).genesis().id()
+}
+
+/// The domain of a service of such a ledger.
+pub fn domain(service: ServiceId) -> Domain {
+    network().domain(u64::from(service))
 }
 
 /// A ledger's folder, and the configuration of its service.
@@ -94,11 +123,19 @@ pub struct Home {
     folder: tempfile::TempDir,
     pub config: LedgerConfig,
     pub devnet: Devnet,
+    pub keys: HeadKeys,
 }
 
 impl Home {
     pub fn new(interval_ms: u64) -> Self {
         Self::with(&spec(&[10, 20, 5, 1]), interval_ms)
+    }
+
+    /// As [`Home::new`], with a genesis of its own.
+    pub fn salted(salt: u8, interval_ms: u64) -> Self {
+        let mut spec = spec(&[10, 20, 5, 1]);
+        spec.salt = B256::repeat_byte(salt);
+        Self::with(&spec, interval_ms)
     }
 
     pub fn with(spec: &DevnetSpec, interval_ms: u64) -> Self {
@@ -107,6 +144,8 @@ impl Home {
         let mut config = LedgerConfig::default();
         config.paths.data = folder.path().join("data");
         config.paths.genesis = folder.path().join("genesis.json");
+        config.paths.signed = folder.path().join("signed");
+        HighWater::create(&config.paths.signed, devnet.genesis.hash(), 0).unwrap();
         config.blocks.interval_ms = interval_ms;
         devnet.configure(&mut config);
         LedgerService::found(&config.paths.data, &devnet.genesis, &devnet.transactions).unwrap();
@@ -114,6 +153,27 @@ impl Home {
             folder,
             config,
             devnet,
+            keys: HeadKeys::new([head_key()]),
+        }
+    }
+
+    pub fn domain(&self) -> Domain {
+        self.devnet.genesis.id().domain(u64::from(SERVICE))
+    }
+
+    /// What a follower is told: these ledgers, and the head key.
+    pub fn source(&self, urls: &[&str]) -> TableSource {
+        TableSource {
+            tables: urls
+                .iter()
+                .map(|url| TableLocation::Ledger {
+                    url: (*url).to_owned(),
+                    service: SERVICE,
+                    network: self.devnet.genesis.id(),
+                })
+                .collect(),
+            head_keys: vec![account(&head_key())],
+            ca: PathBuf::new(),
         }
     }
 
@@ -133,7 +193,7 @@ impl Home {
     pub async fn start_at(&self, address: SocketAddr) -> RunningLedger {
         let end = Instant::now() + PATIENCE;
         loop {
-            match LedgerService::start(self.config.clone(), address).await {
+            match LedgerService::start(self.config.clone(), self.keys.clone(), address).await {
                 Ok(running) => return running,
                 Err(
                     ServiceError::Store(ashlar_stake::ledger::store::StoreError::Locked { .. })
@@ -175,7 +235,7 @@ pub fn hasty(running: &RunningLedger) -> LedgerClient {
 }
 
 /// stETH.
-pub fn deposit(key: &NetworkKey, ether: u64) -> Transaction {
+pub fn deposit(key: &AccountKey, ether: u64) -> Transaction {
     Transaction {
         sender: account(key),
         action: Action::Deposit {
@@ -191,6 +251,8 @@ pub fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
 
 pub fn batch(reference_block: u64, sequence: u64, created_at_ms: u64) -> BatchHeader {
     BatchHeader {
+        domain: domain(SERVICE),
+        table_root: TableRoot([0x77; 32]),
         version: 1,
         batch_root: [4; 32],
         blobs: 1,
@@ -218,17 +280,25 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// The newest signed head, once there is one.
+pub async fn newest_head(client: &LedgerClient) -> SignedHead {
+    until("a signed head", async || {
+        client.table_head(SERVICE, None).await.is_ok()
+    })
+    .await;
+    client.table_head(SERVICE, None).await.unwrap().signed
+}
+
 /// The newest block that is over, when there is one after `block`.
 pub async fn block_after(client: &LedgerClient, block: u64) -> u64 {
     let end = Instant::now() + PATIENCE;
     loop {
         let wait = Duration::from_secs(5);
-        let head = client
-            .table_head(SERVICE, Some((block, wait)))
-            .await
-            .unwrap();
-        if head.block > block {
-            return head.block;
+        let told = client.table_head(SERVICE, Some((block, wait))).await;
+        match told.map(|head| head.block()) {
+            Ok(newest) if newest > block => return newest,
+            Err(error) if error.code() != "table.unsigned" => panic!("{error}"),
+            _ => {}
         }
         assert!(Instant::now() < end, "no block after {block}");
     }
@@ -236,7 +306,7 @@ pub async fn block_after(client: &LedgerClient, block: u64) -> u64 {
 
 /// A weight of an operator in a table of the service.
 pub async fn weight(client: &LedgerClient, block: u64, index: u8, quorum: u8) -> Amount {
-    let table = Arc::new(client.table(SERVICE, block).await.unwrap());
+    let table = Arc::new(client.table(network(), SERVICE, block).await.unwrap());
     table
         .find(&operator(index))
         .and_then(|index| table.operators().get(index as usize))

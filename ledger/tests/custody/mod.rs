@@ -49,6 +49,8 @@ pub fn blob(salt: u64) -> Blob {
 pub fn certificate(table: &OperatorTable, blob: &Blob, signers: &[SecretKey]) -> Certificate {
     let tree = batch_tree(&[blob.header.blob_key()]);
     let batch_header = BatchHeader {
+        domain: table.domain(),
+        table_root: table.root(),
         version: 1,
         batch_root: tree.root(),
         blobs: 1,
@@ -72,7 +74,6 @@ pub fn certificate(table: &OperatorTable, blob: &Blob, signers: &[SecretKey]) ->
         blob_index: 0,
         blob_path: tree.path(0).unwrap(),
         batch_header,
-        table_root: table.root(),
         attestation: Attestation::Compact {
             signers: Bitmap::from_indices(table.operators().len() as u32, places).unwrap(),
         },

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ashlar_crypto::account::AccountKey;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::keystore::{self, Cost, KeyKind};
@@ -19,6 +20,10 @@ pub(crate) fn write(path: &Path, kind: KeyKind, seed: u8) {
         KeyKind::Network => {
             let key = NetworkKey::from_seed([seed; 32]);
             ([seed; 32], key.public().0.to_vec())
+        }
+        KeyKind::Account => {
+            let key = AccountKey::from_bytes(&[seed; 32]).unwrap();
+            ([seed; 32], key.address().to_vec())
         }
     };
     let text = keystore::encrypt(

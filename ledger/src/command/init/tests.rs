@@ -14,7 +14,7 @@ fn every_value_reaches_the_commented_file() {
     config.access.open = true;
     config.access.accounts = vec![Account([7; 20]), Account([8; 20])];
     config.accept.events = 77;
-    config.evidence.service = 3;
+    config.evidence.slasher = Account([9; 20]);
     let text = commented(&config);
     assert_eq!(LedgerConfig::parse(&text).unwrap(), config);
     // Every key is there with its comment, as in the example.

@@ -67,17 +67,19 @@ pub(super) const KINDS: &[Kind] = &[
                 AccountKey,
                 "Who gets the fee, in shares",
             ),
-            opt(
+            or(
                 "cap-up",
                 "cap_up_bps",
                 Bps(10_000),
-                "A report raises the rate by this at most [default: 25]",
+                "25",
+                "A report raises the rate by this at most",
             ),
-            opt(
+            or(
                 "cap-down",
                 "cap_down_bps",
                 Bps(10_000),
-                "A report lowers the rate by this at most [default: 3]",
+                "3",
+                "A report lowers the rate by this at most",
             ),
             req(
                 "to",

@@ -1,6 +1,6 @@
 //! Services, their quorums, slashing.
 
-use ashlar_stake::ledger::{MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE};
+use ashlar_stake::ledger::{MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE, MAX_DISPERSERS};
 
 use super::*;
 
@@ -35,11 +35,31 @@ pub(super) const KINDS: &[Kind] = &[
                 "The most that one slash takes of an allocation",
             ),
             req("ejector", "ejector", AccountKey, "Who ejects"),
-            opt(
-                "disperser",
-                "dispersers",
-                DisperserList,
-                "A disperser that its tables list; several times",
+            or(
+                "version",
+                "versions",
+                Numbers,
+                "1",
+                "A protocol version that it uses; several times, rising",
+            ),
+            req(
+                "disperser-token",
+                "dispersers.token",
+                AccountKey,
+                "Token of the bonds of its dispersers",
+            ),
+            req(
+                "disperser-bond",
+                "dispersers.min_bond",
+                Tokens,
+                "The least bond of a disperser",
+            ),
+            or(
+                "max-dispersers",
+                "dispersers.max",
+                Number(MAX_DISPERSERS as u64),
+                "1024",
+                "Most dispersers with a bond at a time",
             ),
             opt(
                 "custody-token",
@@ -72,7 +92,19 @@ pub(super) const KINDS: &[Kind] = &[
                 "Most of them to one operator",
             ),
         ],
-        "--name da --conditions @conditions.txt --slasher $ACCOUNT --ejector $ACCOUNT --slash-cap 50%",
+        "--name da --conditions @conditions.txt --slasher $ACCOUNT --ejector $ACCOUNT --slash-cap 50% --disperser-token $TOKEN --disperser-bond 10eth",
+    ),
+    kind(
+        "activate_version",
+        Group::Service,
+        "service's owner",
+        "Use a protocol version from a later block on",
+        &[
+            SERVICE,
+            req("version", "version", Number(65_535), "The version"),
+            req("from", "from", U64, "The first block of a batch of it"),
+        ],
+        "--service 1 --version 2 --from 100000",
     ),
     kind(
         "add_quorum",
@@ -99,7 +131,7 @@ pub(super) const KINDS: &[Kind] = &[
                 "maximum-operators",
                 "config.maximum_operators",
                 Number(1024),
-                "200",
+                "128",
                 "How many fit in",
             ),
             or(
@@ -168,20 +200,70 @@ pub(super) const KINDS: &[Kind] = &[
         "--service 1 --slasher $ACCOUNT",
     ),
     kind(
-        "set_dispersers",
-        Group::Service,
-        "service's owner",
-        "List the service's dispersers, all of them",
+        "register_disperser",
+        Group::Disperser,
+        "anybody",
+        "Become a disperser of a service, against a bond",
         &[
             SERVICE,
+            req(
+                "network-key",
+                "",
+                NetworkSecret,
+                "Keystore of the disperser's network key; opened to sign the statement of your account",
+            ),
             opt(
-                "disperser",
-                "dispersers",
-                DisperserList,
-                "A disperser; several times, none to list nobody",
+                "network-password-file",
+                "",
+                PasswordFile,
+                "A file whose first line is that keystore's password [default: ask]",
+            ),
+            req(
+                "bond",
+                "bond",
+                Tokens,
+                "What it loses for two batches under one sequence; comes back after it left",
             ),
         ],
-        "--service 1 --disperser 0=$NETWORK_KEY,$ACCOUNT",
+        "--service 1 --network-key network.json --network-password-file password --bond 10eth",
+    ),
+    kind(
+        "top_up_disperser",
+        Group::Disperser,
+        "disperser",
+        "Add to a disperser's bond",
+        &[
+            SERVICE,
+            DISPERSER,
+            req("amount", "amount", Tokens, "How much"),
+        ],
+        "--service 1 --disperser 0 --amount 1eth",
+    ),
+    kind(
+        "exit_disperser",
+        Group::Disperser,
+        "disperser",
+        "Leave the tables; the bond comes back after the deallocation delay",
+        &[SERVICE, DISPERSER],
+        "--service 1 --disperser 0",
+    ),
+    kind(
+        "slash_disperser",
+        Group::Service,
+        "service's slasher",
+        "Burn a disperser's bond, for a fault whose evidence was checked",
+        &[
+            SERVICE,
+            DISPERSER,
+            req(
+                "evidence-hash",
+                "evidence_hash",
+                Hash,
+                "Name of the evidence",
+            ),
+            REASON,
+        ],
+        "--service 1 --disperser 0 --evidence-hash $HASH --reason 'two batches under one sequence'",
     ),
     kind(
         "eject",
@@ -274,5 +356,46 @@ pub(super) const KINDS: &[Kind] = &[
         "Execute a slash request after its veto window",
         &[REQUEST],
         "--request 1",
+    ),
+    kind(
+        "submit_head",
+        Group::Service,
+        "anybody",
+        "Show a head that the source of tables signed and that contradicts the ledger",
+        &[
+            SERVICE,
+            req("block", "block", U64, "The head's block"),
+            req(
+                "time-ms",
+                "time_ms",
+                U64,
+                "The head's time, in milliseconds",
+            ),
+            req("table-root", "table_root", Hash, "The head's table root"),
+            SIGNATURE,
+        ],
+        "--service 1 --block 100 --time-ms 1700000000000 --table-root $HASH --head-signature $SIGNATURE",
+    ),
+    kind(
+        "rotate_head_key",
+        Group::Admin,
+        "anybody",
+        "Hand over what the present head key signed about its successor",
+        &[
+            req(
+                "successor",
+                "successor",
+                AccountKey,
+                "The new key's account",
+            ),
+            req(
+                "from-block",
+                "from_block",
+                U64,
+                "The first block whose head it signs",
+            ),
+            SIGNATURE,
+        ],
+        "--successor $ACCOUNT --from-block 100 --head-signature $SIGNATURE",
     ),
 ];

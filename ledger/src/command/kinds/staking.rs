@@ -169,7 +169,7 @@ pub(super) const KINDS: &[Kind] = &[
                 "bls-key",
                 "bls_public_key",
                 BlsKeystore,
-                "Keystore of the BLS key; opened to sign the proof of possession",
+                "Keystore of the BLS key; opened to sign the proof of possession, and the statement of account, network key and address",
             ),
             opt(
                 "bls-password-file",
@@ -205,15 +205,38 @@ pub(super) const KINDS: &[Kind] = &[
         "operator",
         "Change where the node listens, or its network key",
         &[
+            req(
+                "bls-key",
+                "",
+                BlsKeystore,
+                "Keystore of the BLS key; opened to sign the statement of account, network key and address",
+            ),
+            opt(
+                "bls-password-file",
+                "",
+                PasswordFile,
+                "A file whose first line is that keystore's password [default: ask]",
+            ),
             opt(
                 "network-key",
                 "network_key",
                 NetworkKeystore,
-                "Keystore of the new network key, or the public key",
+                "Keystore of the new network key, or the public key; as it is if left out",
             ),
-            opt("address", "address", Text, "The new host:port"),
+            opt(
+                "address",
+                "address",
+                Text,
+                "The new host:port; as it is if left out",
+            ),
+            opt(
+                "sequence",
+                "",
+                Sequence,
+                "Number of the statement: how often the two changed, this time included [default: the next]",
+            ),
         ],
-        "--address node-2.example.org:7100",
+        "--bls-key bls.json --bls-password-file password --address node-2.example.org:7100",
     ),
     kind(
         "set_allocation_delay",

@@ -1,7 +1,7 @@
 //! What is shown, for people.
 
 use ashlar_proto::operator_id;
-use ashlar_stake::ledger::{Amount, Pending, StrategyKind};
+use ashlar_stake::ledger::{Amount, Pending, Service, Standing, StrategyKind};
 
 use crate::command::events::lines;
 use crate::command::text::{pairs, table as columns};
@@ -387,17 +387,46 @@ pub(super) fn service(one: &ServiceDetail) -> String {
         ("slash cap", percent(s.slash_cap)),
         ("ejector", s.ejector.to_string()),
         ("operators", s.operators.to_string()),
+        ("versions", versions(s)),
+        (
+            "dispersers",
+            format!(
+                "{} of {}, bond {} of token {}",
+                s.bonded,
+                s.dispersers.max,
+                whole(s.dispersers.min_bond),
+                s.dispersers.token
+            ),
+        ),
         ("conditions", s.conditions.clone()),
     ]);
-    for disperser in &one.dispersers {
+    for view in &one.dispersers {
+        let d = &view.disperser;
+        let standing = match d.standing {
+            Standing::Exiting { slashable_until } => {
+                format!(", leaves, slashable until {slashable_until}")
+            }
+            _ => String::new(),
+        };
         out.push_str(&format!(
-            "disperser {}: {}, {}\n",
-            disperser.id, disperser.network_key, disperser.account
+            "disperser {}: {}, {}, bond {}{standing}\n",
+            view.id,
+            d.network_key,
+            d.account,
+            whole(d.bond)
         ));
     }
     out.push('\n');
     out.push_str(&quorums(&one.quorums));
     out
+}
+
+fn versions(service: &Service) -> String {
+    let versions = service.versions.iter();
+    let texts: Vec<_> = versions
+        .map(|active| format!("{} from block {}", active.version, active.from))
+        .collect();
+    texts.join(", ")
 }
 
 pub(super) fn quorums(list: &[QuorumView]) -> String {
@@ -709,6 +738,13 @@ pub(super) fn table(view: &TableView) -> String {
         ("service", view.service.to_string()),
         ("block", view.table.block.to_string()),
         ("root", view.root.to_string()),
+        (
+            "signed",
+            or_dash(
+                view.signed
+                    .map(|signed| format!("{} ms", signed.head.time_ms)),
+            ),
+        ),
         ("last change", or_dash(view.changed_at)),
     ]);
     for (quorum, total) in totals {

@@ -52,7 +52,6 @@ fn what_is_set_is_read_back() {
     config.paths.data = "/somewhere".into();
     config.access.open = true;
     config.access.accounts = vec![Account([1; 20]), Account([2; 20])];
-    config.evidence.service = 3;
     config.evidence.slasher = Account([9; 20]);
     config.evidence.wad = Wad::percent(7);
     assert_eq!(LedgerConfig::parse(&config.to_toml()).unwrap(), config);
@@ -119,7 +118,6 @@ fn each_range_is_checked() {
         ("evidence.max_checks", |c| c.evidence.max_checks = 0),
         ("evidence.wad", |c| c.evidence.wad = Wad(0)),
         ("evidence.wad", |c| c.evidence.wad = Wad(Wad::ONE.0 + 1)),
-        ("evidence.slasher", |c| c.evidence.service = 1),
     ];
     for (expected, change) in cases {
         let mut config = LedgerConfig::default();

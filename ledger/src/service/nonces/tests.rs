@@ -1,18 +1,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ashlar_crypto::Coded;
-use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::account::AccountKey;
+use ashlar_proto::Network;
 use ashlar_stake::ledger::{Action, Transaction};
 use proptest::prelude::*;
 
 use super::*;
 
-fn key(seed: u8) -> NetworkKey {
-    NetworkKey::from_seed([seed; 32])
+fn key(seed: u8) -> AccountKey {
+    AccountKey::from_bytes(&[seed; 32]).unwrap()
 }
 
 fn account(seed: u8) -> Account {
-    account_of(&key(seed).public())
+    Account(key(seed).address())
 }
 
 fn signed(seed: u8, nonce: u64) -> SignedTransaction {
@@ -20,7 +21,7 @@ fn signed(seed: u8, nonce: u64) -> SignedTransaction {
         sender: account(seed),
         action: Action::Undelegate {},
     };
-    SignedTransaction::sign(&key(seed), "net", nonce, transaction)
+    SignedTransaction::sign(&key(seed), Network::ledger(&[1; 32]), nonce, transaction)
 }
 
 fn folder() -> tempfile::TempDir {

@@ -1,0 +1,233 @@
+//! Up to which block heads were signed: a file beside the key, so that whoever puts an older copy of the ledger back cannot sign a
+//! second story over the first.
+//!
+//! It is written and synced before a signature is made. Two places of the file take turns, each `genesis [32] | next u64 | check [8]`
+//! in a sector of its own: a power cut spoils the one that is being written, and the other one stands.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use alloy_primitives::B256;
+use ashlar_crypto::hash::sha256;
+use ashlar_crypto::{Blame, Coded};
+
+use crate::heads::sync_folder;
+
+const TAG: &[u8] = b"ashlar/ledger-signed/1";
+/// Where the two places begin.
+const PLACES: [u64; 2] = [0, 4096];
+const CONTENT: usize = 32 + 8;
+const PLACE: usize = CONTENT + 8;
+
+/// The file, open.
+#[derive(Debug)]
+pub struct HighWater {
+    path: PathBuf,
+    file: File,
+    genesis: B256,
+    next: u64,
+    /// The place that is written next.
+    place: usize,
+}
+
+impl HighWater {
+    /// Begins a file: of the ledger with this genesis, nothing below block `next` is ever signed with the keys beside it. 0 for
+    /// keys that have signed nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`HighWaterError::Io`]; also if there is something at the path.
+    pub fn create(path: &Path, genesis: B256, next: u64) -> Result<Self, HighWaterError> {
+        let failed = |error: std::io::Error| HighWaterError::io("make", path, &error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(failed)?;
+        let mut made = Self {
+            path: path.to_path_buf(),
+            file,
+            genesis,
+            next,
+            place: 0,
+        };
+        for _ in PLACES {
+            made.write(next)?;
+        }
+        sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+        Ok(made)
+    }
+
+    /// Opens the file of the ledger with this genesis.
+    ///
+    /// # Errors
+    ///
+    /// [`HighWaterError`]: there is none, it is damaged, or it is another ledger's.
+    pub fn open(path: &Path, genesis: B256) -> Result<Self, HighWaterError> {
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(HighWaterError::Missing { path: path.into() });
+            }
+            other => other.map_err(|error| HighWaterError::io("open", path, &error))?,
+        };
+        let found = PLACES.map(|at| {
+            let mut bytes = [0; PLACE];
+            file.read_exact_at(&mut bytes, at).ok()?;
+            decode(&bytes)
+        });
+        // The older one is written next.
+        let (newest, place) = match found {
+            [Some(one), Some(other)] if one.1 > other.1 => (one, 1),
+            [Some(one), None] => (one, 1),
+            [_, Some(other)] => (other, 0),
+            [None, None] => return Err(HighWaterError::Damaged { path: path.into() }),
+        };
+        let (got, next) = newest;
+        if got != genesis {
+            return Err(HighWaterError::OtherLedger {
+                path: path.into(),
+                got,
+                expected: genesis,
+            });
+        }
+        Ok(Self {
+            path: path.into(),
+            file,
+            genesis,
+            next,
+            place,
+        })
+    }
+
+    /// The lowest block that may be signed.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Gives up the right to sign below `next`, durably. Never goes back.
+    ///
+    /// # Errors
+    ///
+    /// [`HighWaterError::Io`]: then nothing may be signed either.
+    pub fn raise(&mut self, next: u64) -> Result<(), HighWaterError> {
+        if next <= self.next {
+            return Ok(());
+        }
+        self.write(next)?;
+        self.next = next;
+        Ok(())
+    }
+
+    fn write(&mut self, next: u64) -> Result<(), HighWaterError> {
+        let at = PLACES.get(self.place).copied().unwrap_or(PLACES[0]);
+        self.file
+            .write_all_at(&encode(&self.genesis, next), at)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| HighWaterError::io("write", &self.path, &error))?;
+        self.place ^= 1;
+        Ok(())
+    }
+}
+
+fn check(content: &[u8]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = sha256(&[TAG, content]);
+    [a, b, c, d, e, f, g, h]
+}
+
+fn encode(genesis: &B256, next: u64) -> [u8; PLACE] {
+    let mut bytes = [0; PLACE];
+    let (content, end) = bytes.split_at_mut(CONTENT);
+    let (genesis_part, next_part) = content.split_at_mut(32);
+    genesis_part.copy_from_slice(genesis.as_slice());
+    next_part.copy_from_slice(&next.to_be_bytes());
+    end.copy_from_slice(&check(content));
+    bytes
+}
+
+fn decode(bytes: &[u8; PLACE]) -> Option<(B256, u64)> {
+    let (content, end) = bytes.split_at(CONTENT);
+    if check(content) != end {
+        return None;
+    }
+    let (genesis, next) = content.split_first_chunk::<32>()?;
+    Some((
+        B256::from(genesis),
+        u64::from_be_bytes(next.try_into().ok()?),
+    ))
+}
+
+/// Why nothing can be signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HighWaterError {
+    /// There is no file: nobody knows what these keys have signed.
+    #[error(
+        "{} is missing: it says up to which block heads were signed, and without it two could be signed for one block. If it is lost, find the highest block that any follower has seen, and run: ashlar stake heads reset --above BLOCK", path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Neither of the two places can be read.
+    #[error(
+        "{} is damaged: move it away, find the highest block that any follower has seen, and run: ashlar stake heads reset --above BLOCK", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It lies beside the keys of another ledger.
+    #[error(
+        "{} is of the ledger with the genesis {got}, expected {expected}: a key signs for one ledger only", path.display()
+    )]
+    OtherLedger {
+        /// The file.
+        path: PathBuf,
+        /// The genesis it names.
+        got: B256,
+        /// That of the ledger here.
+        expected: B256,
+    },
+    /// The disk.
+    #[error("cannot {action} {}: {reason}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// As the operating system says.
+        reason: String,
+    },
+}
+
+impl HighWaterError {
+    fn io(action: &'static str, path: &Path, error: &std::io::Error) -> Self {
+        Self::Io {
+            action,
+            path: path.into(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl Coded for HighWaterError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "heads.signed_missing",
+            Self::Damaged { .. } => "heads.signed_damaged",
+            Self::OtherLedger { .. } => "heads.other_ledger",
+            Self::Io { .. } => "heads.io",
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::OtherLedger { .. } => Blame::Caller,
+            _ => Blame::Us,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
