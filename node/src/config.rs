@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits};
-use ashlar_stake::TableLocation;
+use ashlar_stake::{SourceError, TableSource};
 use serde::{Deserialize, Serialize};
 
 use crate::validate::Rules;
+
+/// The time is kept at least so often: a crash must not look like a long stop.
+const MAX_EXPIRY_INTERVAL_SECS: u64 = 900;
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +23,8 @@ use crate::validate::Rules;
 pub struct NodeConfig {
     /// Where things are on this machine.
     pub paths: Paths,
+    /// Operator tables, and who vouches for them.
+    pub operators: TableSource,
     /// Addresses to listen on.
     pub listen: Listen,
     /// Which batches are accepted.
@@ -44,8 +49,8 @@ pub struct Paths {
     pub network_key: PathBuf,
     /// File with the password of both keystores.
     pub password_file: PathBuf,
-    /// Operator tables.
-    pub operators: TableLocation,
+    /// Folder in which the heads of a ledger are remembered.
+    pub heads: PathBuf,
 }
 
 impl Default for Paths {
@@ -55,7 +60,7 @@ impl Default for Paths {
             bls_key: "bls.json".into(),
             network_key: "network.json".into(),
             password_file: "password".into(),
-            operators: PathBuf::from("operators.toml").into(),
+            heads: "heads".into(),
         }
     }
 }
@@ -214,7 +219,9 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 "data",
-                "Folder of the database. It belongs to one operator: it holds the record of what was signed.",
+                "Folder of the database. It belongs to one operator: it holds the record of what was signed. The file \
+                 bls.database.json beside the BLS keystore says which database that is; without it, or with another database here, \
+                 the node does not start.",
             ),
             (
                 "bls_key",
@@ -229,11 +236,12 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
                 "File whose first line is the password of both keystores.",
             ),
             (
-                "operators",
-                "Operator tables: a file (TOML or JSON), read again when it changes, or the URL of a service on a restaking ledger: http://HOST:PORT/v1/services/NUMBER.",
+                "heads",
+                "Folder in which the heads that a ledger signed are remembered, so that it cannot tell another story later. Keep it with the database.",
             ),
         ],
     ),
+    ("operators", TableSource::DOCS),
     (
         "listen",
         &[
@@ -325,7 +333,8 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 "expiry_interval_secs",
-                "Seconds between two looks for expired windows.",
+                "Seconds between two looks for expired windows, at most 900. The time is kept on disk as often: a stop is counted \
+                 from there.",
             ),
             (
                 "scrub_interval_secs",
@@ -355,7 +364,11 @@ const DOCS: &[(&str, &[(&str, &str)])] = &[
 impl NodeConfig {
     /// The example file: every key with its default and a sentence about it.
     pub fn example() -> String {
-        let defaults = toml::Table::try_from(Self::default()).unwrap_or_default();
+        #[expect(
+            clippy::expect_used,
+            reason = "the defaults are constants, and none of them is a path that is not UTF-8"
+        )]
+        let defaults = toml::Table::try_from(Self::default()).expect("the defaults are TOML");
         let mut out = String::from(
             "# Configuration of an Ashlar storage node. Every key is optional; shown are the defaults.\n\
              # Relative paths start at the folder of this file.\n",
@@ -397,19 +410,25 @@ impl NodeConfig {
         let paths = &mut config.paths;
         for path in [
             &mut paths.data,
+            &mut paths.heads,
             &mut paths.bls_key,
             &mut paths.network_key,
             &mut paths.password_file,
         ] {
             *path = folder.join(&*path);
         }
-        paths.operators = paths.operators.clone().starting_at(folder);
+        config.operators = config.operators.starting_at(folder);
         Ok(config)
     }
 
     /// This configuration as the text of a file, without comments.
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).unwrap_or_default()
+    ///
+    /// # Errors
+    /// A path in it is not UTF-8.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|error| ConfigError::Encode {
+            detail: error.to_string(),
+        })
     }
 
     /// Checks everything that a type cannot.
@@ -417,6 +436,7 @@ impl NodeConfig {
     /// # Errors
     /// The first key whose value makes no sense, and why.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        self.operators.origin()?;
         let fail = |key: &'static str, why: String| Err(ConfigError::Invalid { key, why });
         let positive: [(&'static str, u64); 14] = [
             ("accept.max_batch_blobs", self.accept.max_batch_blobs.into()),
@@ -439,6 +459,15 @@ impl NodeConfig {
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return fail(key, "it is 0; it has to be at least 1".into());
+        }
+        if self.tasks.expiry_interval_secs > MAX_EXPIRY_INTERVAL_SECS {
+            return fail(
+                "tasks.expiry_interval_secs",
+                format!(
+                    "it is {}; it has to be at most {MAX_EXPIRY_INTERVAL_SECS}",
+                    self.tasks.expiry_interval_secs
+                ),
+            );
         }
         let accept = &self.accept;
         if accept.versions.is_empty() {
@@ -561,6 +590,12 @@ pub enum ConfigError {
         /// As the parser says, with the line.
         detail: String,
     },
+    /// Something in it cannot be written as TOML.
+    #[error("the configuration cannot be written: {detail}")]
+    Encode {
+        /// As the encoder says.
+        detail: String,
+    },
     /// A value that makes no sense.
     #[error("configuration key {key}: {why}")]
     Invalid {
@@ -569,6 +604,9 @@ pub enum ConfigError {
         /// What is wrong and what would be right.
         why: String,
     },
+    /// The section `[operators]`.
+    #[error("configuration section [operators]: {0}")]
+    Operators(#[from] SourceError),
 }
 
 impl Coded for ConfigError {
@@ -576,7 +614,9 @@ impl Coded for ConfigError {
         match self {
             Self::Read { .. } => "config.read",
             Self::Parse { .. } => "config.parse",
+            Self::Encode { .. } => "config.encode",
             Self::Invalid { .. } => "config.invalid",
+            Self::Operators(error) => error.code(),
         }
     }
 

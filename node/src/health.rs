@@ -16,8 +16,20 @@ pub enum Cause {
     Corruption,
     /// The operator table cannot be read.
     OperatorTable,
+    /// Somebody vouched for two operator tables of one block: none is believed any more.
+    Contradiction,
     /// This operator is not in the newest operator table, or with another network key.
     NotRegistered,
+    /// The wall clock is behind a time that was reached before.
+    ClockBehind,
+    /// Wall clock and what vouches for it disagree: nothing expires.
+    ClockDisagrees,
+    /// The protection file was exported for moving: another database signs now.
+    Moved,
+    /// The fast kernel of this CPU computes something else than the portable one, which serves in its place.
+    Kernel,
+    /// A disperser signed two batches under one number. Not this node's fault: a notice, the node is as well as before.
+    Equivocation,
     /// A background task ended.
     Task(&'static str),
 }
@@ -30,14 +42,28 @@ impl Cause {
             Self::DiskSpace => "disk_space".into(),
             Self::Corruption => "corruption".into(),
             Self::OperatorTable => "operator_table".into(),
+            Self::Contradiction => "head.contradiction".into(),
             Self::NotRegistered => "not_registered".into(),
+            Self::ClockBehind => "clock.behind".into(),
+            Self::ClockDisagrees => "clock.disagrees".into(),
+            Self::Moved => "database.moved".into(),
+            Self::Kernel => "kernel.disagrees".into(),
+            Self::Equivocation => "disperser.equivocation".into(),
             Self::Task(name) => format!("task.{name}"),
         }
     }
 
     /// Whether batches must not be accepted while it lasts.
     pub fn stops_signing(self) -> bool {
-        matches!(self, Self::Storage | Self::DiskSpace)
+        matches!(
+            self,
+            Self::Storage | Self::DiskSpace | Self::Contradiction | Self::ClockBehind | Self::Moved
+        )
+    }
+
+    /// Whether it is only for the operator to know: the node is not degraded by it.
+    pub fn is_notice(self) -> bool {
+        matches!(self, Self::Equivocation)
     }
 }
 
@@ -71,6 +97,8 @@ pub struct HealthReport {
     pub status: Status,
     /// Every cause that is raised.
     pub reasons: Vec<Reason>,
+    /// What the operator should know, and the node cannot be blamed for.
+    pub notices: Vec<Reason>,
 }
 
 #[derive(Debug)]
@@ -129,7 +157,12 @@ impl Health {
         let message = message.into();
         let before = self.state().causes.insert(cause, message.clone());
         if before.is_none() {
-            tracing::warn!(cause = cause.code(), "degraded: {message}");
+            let effect = if cause.is_notice() {
+                "notice"
+            } else {
+                "degraded"
+            };
+            tracing::warn!(cause = cause.code(), "{effect}: {message}");
             self.raised.notify_one();
         }
     }
@@ -175,21 +208,30 @@ impl Health {
     /// The whole answer.
     pub fn report(&self) -> HealthReport {
         let state = self.state();
-        let reasons: Vec<Reason> = state
-            .causes
-            .iter()
-            .map(|(cause, message)| Reason {
-                code: cause.code(),
-                message: message.clone(),
-            })
-            .collect();
+        let raised = |notices: bool| {
+            let chosen = state
+                .causes
+                .iter()
+                .filter(|(cause, _)| cause.is_notice() == notices);
+            chosen
+                .map(|(cause, message)| Reason {
+                    code: cause.code(),
+                    message: message.clone(),
+                })
+                .collect::<Vec<_>>()
+        };
+        let (reasons, notices) = (raised(false), raised(true));
         let status = match state.phase {
             Phase::Opening => Status::Opening,
             Phase::Stopping => Status::Stopping,
             Phase::Open if reasons.is_empty() => Status::Ready,
             Phase::Open => Status::Degraded,
         };
-        HealthReport { status, reasons }
+        HealthReport {
+            status,
+            reasons,
+            notices,
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::health::Status;
 use crate::shared::Shared;
+use crate::status::{EquivocationList, EquivocationPair, MAX_SHOWN};
+use crate::tasks::blocking;
 
 /// Content type of the OpenMetrics text format.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -22,6 +24,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/health", get(health))
         .route("/v1/status", get(status))
+        .route("/v1/equivocations", get(equivocations))
         .route("/metrics", get(metrics))
         .with_state(shared)
 }
@@ -39,6 +42,22 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
     Json(shared.status()).into_response()
+}
+
+/// 503 until the database is open, or if it cannot be read.
+async fn equivocations(State(shared): State<Arc<Shared>>) -> Response {
+    let unavailable = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    let Some(store) = shared.store.get().cloned() else {
+        return unavailable("the database is not open yet".into());
+    };
+    match blocking(move || store.equivocations(None, MAX_SHOWN)).await {
+        Ok(pairs) => Json(EquivocationList {
+            held: shared.metrics.equivocations.get(),
+            pairs: pairs.iter().map(EquivocationPair::from).collect(),
+        })
+        .into_response(),
+        Err(error) => unavailable(error.to_string()),
+    }
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {

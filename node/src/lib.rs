@@ -3,13 +3,18 @@
 //! * [`validate`]: the checks between a disperser's bytes and a signature, pure.
 //! * [`store`]: what is kept, in windows that expire whole; the signed records that outlive them.
 //! * [`signer`]: store, sync, then sign.
+//! * [`database`]: which database belongs to a key; [`protection`]: what goes with a key that moves.
+//! * [`clock`]: the time that data expires by.
 //! * [`config`], [`health`], [`metrics`], [`status`]: what the operator sets and sees.
 //! * [`Node`]: starts all of it; [`RunningNode`]: the handle of a node that serves.
 //! * [`supervise`]: background tasks that never end in silence.
 
+pub mod clock;
 pub mod config;
+pub mod database;
 pub mod health;
 pub mod metrics;
+pub mod protection;
 pub mod signer;
 pub mod status;
 pub mod store;
@@ -24,5 +29,6 @@ mod shared;
 mod tasks;
 
 pub use config::{ConfigError, NodeConfig};
+pub use database::{Database, DatabaseError};
 pub use running::{Node, NodeKeys, OpeningNode, RunningNode, StartError};
 pub use service::ServiceError;

@@ -61,6 +61,12 @@ pub struct Metrics {
     pub corrupt: Counter,
     /// 1 if healthy and open, else 0.
     pub ready: Gauge,
+    /// Pairs of batches held as evidence against dispersers.
+    pub equivocations: Gauge<u64, AtomicU64>,
+    /// Seconds that the wall clock is ahead of the time that data expires by.
+    pub clock_ahead_seconds: Gauge,
+    /// 1 if the fast kernel disagrees with the portable one, else 0.
+    pub kernel_disagrees: Gauge,
 }
 
 impl Default for Metrics {
@@ -86,6 +92,9 @@ impl Default for Metrics {
             scrubbed: Counter::default(),
             corrupt: Counter::default(),
             ready: Gauge::default(),
+            equivocations: Gauge::default(),
+            clock_ahead_seconds: Gauge::default(),
+            kernel_disagrees: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests by kind", metrics.requests.clone());
@@ -161,6 +170,22 @@ impl Default for Metrics {
             "ready",
             "1 if the node is ready, 0 if not",
             metrics.ready.clone(),
+        );
+        registry.register(
+            "equivocations",
+            "Pairs of batches held as evidence against dispersers",
+            metrics.equivocations.clone(),
+        );
+        registry.register_with_unit(
+            "clock_ahead",
+            "Wall clock less the time that is accepted",
+            Unit::Seconds,
+            metrics.clock_ahead_seconds.clone(),
+        );
+        registry.register(
+            "kernel_disagrees",
+            "1 if the fast kernel disagrees with the portable one, which serves in its place",
+            metrics.kernel_disagrees.clone(),
         );
         Self {
             registry,

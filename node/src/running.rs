@@ -12,13 +12,15 @@ use ashlar_proto::wire::limits;
 use ashlar_proto::{OperatorId, ParamError, check_table, operator_id};
 use ashlar_stake::StakeSource;
 
+use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
-use crate::health::HealthReport;
+use crate::database::{self, Database, DatabaseError};
+use crate::health::{Cause, HealthReport};
 use crate::service::{Door, STORE_COPIES, Service};
 use crate::shared::Shared;
 use crate::signer::Signer;
-use crate::status::{NodeStatus, ScrubReport};
-use crate::store::{RocksBackend, RocksOptions, Store, StoreError, TableStore};
+use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
+use crate::store::{Store, StoreError};
 use crate::supervise::{OnEnd, Supervisor};
 use crate::{http, tasks};
 
@@ -48,6 +50,7 @@ pub struct OpeningNode {
 #[derive(Debug)]
 pub struct RunningNode {
     shared: Arc<Shared>,
+    clock: Arc<Clock>,
     supervisor: Supervisor,
     store: Arc<dyn Store>,
     server: Server,
@@ -55,35 +58,27 @@ pub struct RunningNode {
 }
 
 impl Node {
-    /// Starts a node on the database in `config.paths.data` and returns when it serves.
+    /// Starts a node on the database in `config.paths.data`, by this machine's clocks, and returns when it serves.
     ///
     /// # Errors
-    /// The configuration is not valid, an address is taken, or the database cannot be opened.
+    /// The configuration is not valid, an address is taken, or the database is not the key's or cannot be opened.
     pub async fn start(
         config: NodeConfig,
         keys: NodeKeys,
         stake: Arc<dyn StakeSource>,
+        which: Database,
     ) -> Result<RunningNode, StartError> {
-        let options = RocksOptions {
-            write_buffer_bytes: usize::try_from(config.store.write_buffer_bytes)
-                .unwrap_or(usize::MAX),
-            ..RocksOptions::new(&config.paths.data)
-        };
-        let window_secs = config.store.window_secs;
-        let opening = Self::listen(config, keys, stake).await?;
+        let time = Arc::new(SystemTimeSource::default());
+        let opening = Self::listen(config.clone(), keys, stake, time).await?;
         opening
             .open(move |owner| {
-                let backend =
-                    RocksBackend::open(options).map_err(|source| StoreError::Backend {
-                        doing: "open the database",
-                        source,
-                    })?;
-                Ok(Arc::new(TableStore::open(backend, owner, window_secs)?) as Arc<dyn Store>)
+                Ok(Arc::new(database::open(&config, owner, which)?) as Arc<dyn Store>)
             })
             .await
     }
 
-    /// The first half of [`start`](Self::start): HTTP answers, and says that the database is not open yet.
+    /// The first half of [`start`](Self::start): HTTP answers, and says that the database is not open yet. `time` is what the
+    /// node takes for the clocks of its machine.
     ///
     /// # Errors
     /// The configuration or the table of protocol versions is not valid, or the HTTP address is taken.
@@ -91,12 +86,13 @@ impl Node {
         config: NodeConfig,
         keys: NodeKeys,
         stake: Arc<dyn StakeSource>,
+        time: Arc<dyn TimeSource>,
     ) -> Result<OpeningNode, StartError> {
         check_table()?;
         config.validate()?;
         let id = operator_id(&keys.bls.public_key().to_bytes());
         let address = config.listen.http;
-        let shared = Arc::new(Shared::new(config, id, keys.network.public()));
+        let shared = Arc::new(Shared::new(config, id, keys.network.public(), time));
         let (listener, http) = http::bind(address)
             .await
             .map_err(|error| StartError::Http {
@@ -137,7 +133,7 @@ impl OpeningNode {
     /// The store cannot be opened, or the QUIC address is taken. HTTP has stopped then.
     pub async fn open<F>(self, open: F) -> Result<RunningNode, StartError>
     where
-        F: FnOnce(OperatorId) -> Result<Arc<dyn Store>, StoreError> + Send + 'static,
+        F: FnOnce(OperatorId) -> Result<Arc<dyn Store>, DatabaseError> + Send + 'static,
     {
         let Self {
             shared,
@@ -148,8 +144,27 @@ impl OpeningNode {
         } = self;
         let id = shared.operator_id;
         let started = async {
-            let store = tasks::blocking(move || open(id)).await?;
+            let (store, kept_ms, equivocations) = tasks::blocking(move || {
+                let store = open(id)?;
+                let kept_ms = store.kept_time()?;
+                let equivocations = count_equivocations(store.as_ref())?;
+                Ok::<_, DatabaseError>((store, kept_ms, equivocations))
+            })
+            .await?;
             let _ = shared.store.set(Arc::clone(&store));
+            shared.metrics.equivocations.set(equivocations);
+            shared.note_equivocations();
+            if store.has_moved() {
+                shared
+                    .health
+                    .raise(Cause::Moved, StoreError::Moved.to_string());
+            }
+            let clock = Arc::new(Clock::new(
+                Arc::clone(&shared.time),
+                Arc::clone(&stake),
+                Arc::clone(&shared.health),
+                kept_ms,
+            ));
             let signer = Arc::new(Signer::new(keys.bls, Arc::clone(&store)));
             let wanted = shared.config.load.threads;
             let threads = rayon::ThreadPoolBuilder::new()
@@ -165,6 +180,7 @@ impl OpeningNode {
                 Arc::clone(&store),
                 signer,
                 Arc::clone(&stake),
+                Arc::clone(&clock),
                 threads,
             ));
             // Once before the first request: who is a disperser, how much room there is.
@@ -180,9 +196,9 @@ impl OpeningNode {
                 net_limits(&shared.config),
                 Arc::new(Door(Arc::clone(&service))),
             )?;
-            Ok::<_, StartError>((store, service, server))
+            Ok::<_, StartError>((store, clock, service, server))
         };
-        let (store, service, server) = match started.await {
+        let (store, clock, service, server) = match started.await {
             Ok(parts) => parts,
             Err(error) => {
                 supervisor
@@ -200,7 +216,7 @@ impl OpeningNode {
         supervisor.spawn(
             "expiry",
             OnEnd::Degrade,
-            tasks::expiry(Arc::clone(s), Arc::clone(d), stop()),
+            tasks::expiry(Arc::clone(s), Arc::clone(d), Arc::clone(&clock), stop()),
         );
         supervisor.spawn(
             "scrub",
@@ -221,11 +237,24 @@ impl OpeningNode {
         tracing::info!(operator = %id, quic = %server.local_addr(), %http, kernel = ashlar_crypto::kernel_name(), "the node serves");
         Ok(RunningNode {
             shared,
+            clock,
             supervisor,
             store,
             server,
             http,
         })
+    }
+}
+
+fn count_equivocations(store: &dyn Store) -> Result<u64, StoreError> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let page = store.equivocations(after.as_ref(), MAX_SHOWN)?;
+        count += page.len() as u64;
+        match page.last() {
+            Some(last) => after = Some(last.at()),
+            None => return Ok(count),
+        }
     }
 }
 
@@ -280,6 +309,7 @@ impl RunningNode {
     pub async fn shutdown(self) {
         let Self {
             shared,
+            clock,
             supervisor,
             store,
             server,
@@ -293,7 +323,14 @@ impl RunningNode {
             .await;
         // The last owner closes the database; closing waits for its background work.
         drop(shared);
-        tasks::blocking(move || drop(store)).await;
+        tasks::blocking(move || {
+            // The stop that begins now is counted from here.
+            if let Err(error) = store.keep_time(clock.look().accepted_ms) {
+                tracing::warn!(%error, "the time could not be kept");
+            }
+            drop(store);
+        })
+        .await;
     }
 }
 
@@ -317,9 +354,9 @@ pub enum StartError {
     /// The QUIC address cannot be had.
     #[error("QUIC: {0}")]
     Net(#[from] NetError),
-    /// The database cannot be opened.
+    /// The database is not this key's, or cannot be opened.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Database(#[from] DatabaseError),
     /// The operating system gives no threads.
     #[error("{wanted} threads for checks cannot be started: {detail}; see load.threads")]
     Threads {
@@ -337,7 +374,7 @@ impl Coded for StartError {
             Self::Params(error) => error.code(),
             Self::Http { .. } => "node.http_address",
             Self::Net(error) => error.code(),
-            Self::Store(error) => error.code(),
+            Self::Database(error) => error.code(),
             Self::Threads { .. } => "node.threads",
         }
     }
@@ -345,8 +382,9 @@ impl Coded for StartError {
     fn blame(&self) -> Blame {
         match self {
             Self::Config(error) => error.blame(),
+            Self::Database(error) => error.blame(),
             Self::Http { .. } => Blame::Caller,
-            Self::Params(_) | Self::Net(_) | Self::Store(_) | Self::Threads { .. } => Blame::Us,
+            Self::Params(_) | Self::Net(_) | Self::Threads { .. } => Blame::Us,
         }
     }
 }

@@ -8,30 +8,36 @@ mod read;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Admission, Budget, BulkReader, Handler, NetError, Reply, Reservation};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{BatchHeader, TableRoot, TableView};
+use ashlar_proto::{BatchDigest, BatchHeader, TableRoot, TableView};
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::clock::Clock as NodeClock;
 use crate::health::Cause;
 use crate::metrics::{CodeLabel, RequestLabel};
-use crate::shared::{SOFTWARE, Shared, now_ms};
+use crate::shared::{SOFTWARE, Shared};
 use crate::signer::Signer;
-use crate::store::{Store, StoreError};
+use crate::store::{Equivocation, SignedHeader, Store, StoreError};
 use crate::tasks::blocking;
-use crate::validate::{Clock, ExpectedBatch, Rules, UnverifiedBatch, ValidateError, check_sender};
+use crate::validate::{
+    AuthenticBatch, Clock, ExpectedBatch, Rules, UnverifiedBatch, ValidateError, check_disperser,
+    check_domain,
+};
 
 /// Assignments remembered: (table, version, quorums) change rarely.
 const ASSIGNMENTS: usize = 32;
 /// Memory that a batch takes, in multiples of its bytes: the bytes, the write batch, the write buffer.
 pub(crate) const STORE_COPIES: u64 = 3;
+/// A sender that the last table seen does not know makes the node look for a newer one, at most once in this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What answers requests.
 pub(crate) struct Service {
@@ -48,7 +54,16 @@ pub(crate) struct Service {
     store_memory: Budget,
     read_memory: Budget,
     assignments: Mutex<VecDeque<(AssignmentKey, Arc<Assignment>)>>,
-    dispersers: RwLock<HashSet<NetworkPublicKey>>,
+    seen: RwLock<Option<Seen>>,
+    /// When somebody's batch last made the node look for a newer table.
+    looked: Mutex<Option<Instant>>,
+    clock: Arc<NodeClock>,
+}
+
+/// The newest operator table that was looked at.
+struct Seen {
+    table: Arc<OperatorTable>,
+    dispersers: HashSet<NetworkPublicKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +163,9 @@ impl ServiceError {
             Self::Store(StoreError::Conflict {
                 existing, offered, ..
             }) => ErrorReply::from_coded(self).with(offered, existing),
+            Self::Store(StoreError::BelowFloor { at, floor }) => {
+                ErrorReply::from_coded(self).with(at.sequence, format!("more than {floor}"))
+            }
             Self::Overloaded {
                 what,
                 retry_after_ms,
@@ -166,6 +184,7 @@ impl Service {
         store: Arc<dyn Store>,
         signer: Arc<Signer>,
         stake: Arc<dyn StakeSource>,
+        clock: Arc<NodeClock>,
         threads: rayon::ThreadPool,
     ) -> Self {
         let load = &shared.config.load;
@@ -177,7 +196,9 @@ impl Service {
             read_memory: Budget::new(load.read_memory_bytes),
             setup: Setup::ethereum(),
             assignments: Mutex::default(),
-            dispersers: RwLock::default(),
+            seen: RwLock::default(),
+            looked: Mutex::default(),
+            clock,
             shared,
             store,
             signer,
@@ -186,13 +207,74 @@ impl Service {
         }
     }
 
-    /// Who gets full windows: the dispersers of the newest table.
-    pub(crate) fn learn_dispersers(&self, table: &OperatorTable) {
-        let keys = table.dispersers().iter().map(|d| d.network_key).collect();
-        *self
-            .dispersers
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = keys;
+    /// The newest table: who may send batches, and gets full windows.
+    pub(crate) fn learn(&self, table: Arc<OperatorTable>) {
+        let seen = Seen {
+            dispersers: table.dispersers().iter().map(|d| d.network_key).collect(),
+            table,
+        };
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    }
+
+    /// Reads the clocks.
+    pub(crate) fn watch_clock(&self) {
+        let timing = self.clock.look();
+        let ahead = self.clock.wall_ms().saturating_sub(timing.accepted_ms) / 1000;
+        self.shared
+            .metrics
+            .clock_ahead_seconds
+            .set(i64::try_from(ahead).unwrap_or(i64::MAX));
+    }
+
+    /// Domain and sender, by the newest table that was looked at: neither a place nor memory nor a thread is spent before that
+    /// on what strangers send.
+    async fn check_door(
+        self: &Arc<Self>,
+        peer: &NetworkPublicKey,
+        header: &BatchHeader,
+    ) -> Result<(), ServiceError> {
+        check_domain(header, self.stake.domain())?;
+        let refused = match self.check_sender(peer, header) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        // It may have been registered a moment ago.
+        if !self.look_again() {
+            return Err(refused);
+        }
+        let this = Arc::clone(self);
+        blocking(move || {
+            let head = this.stake.head()?;
+            this.learn(this.stake.table_at(head)?);
+            Ok::<_, StakeError>(())
+        })
+        .await?;
+        self.check_sender(peer, header)
+    }
+
+    fn check_sender(
+        &self,
+        peer: &NetworkPublicKey,
+        header: &BatchHeader,
+    ) -> Result<(), ServiceError> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        match seen.as_ref() {
+            Some(seen) => Ok(check_disperser(peer, header, &seen.table)?),
+            None => Err(ServiceError::NotAccepting {
+                cause: Cause::OperatorTable.code(),
+                why: "no operator table is known yet".into(),
+            }),
+        }
+    }
+
+    /// Whether a newer table may be looked for now. Whoever is told so is the only one for a while.
+    fn look_again(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
+            return false;
+        }
+        *looked = Some(Instant::now());
+        true
     }
 
     fn overloaded(&self, what: &'static str) -> ServiceError {
@@ -219,7 +301,7 @@ impl Service {
         bytes: u64,
         what: &'static str,
     ) -> Result<Reservation, ServiceError> {
-        let patience = std::time::Duration::from_millis(self.shared.config.load.retry_after_ms);
+        let patience = Duration::from_millis(self.shared.config.load.retry_after_ms);
         match of
             .reserve(bytes, tokio::time::Instant::now() + patience)
             .await
@@ -269,11 +351,14 @@ impl Service {
         message: StoreBatch,
         mut bulk: BulkReader,
     ) -> Result<Reply, ServiceError> {
+        self.check_door(&peer, &message.batch_header).await?;
         let slot = self.slot(&self.stores, "batches")?;
+        self.clock.look();
         self.may_sign()?;
         let batch = UnverifiedBatch {
             peer,
             header: message.batch_header,
+            disperser_signature: message.disperser_signature,
             blobs: message.blob_headers,
             runs: message.runs,
             chunk_proofs: message.chunk_proofs,
@@ -281,9 +366,9 @@ impl Service {
             bulk_len: bulk.len(),
         };
         let this = Arc::clone(&self);
-        let expected = match blocking(move || this.before_bulk(batch)).await? {
-            Checked::Known(stored) => return Ok(stored),
-            Checked::Expected(expected) => expected,
+        let (expected, offered) = match blocking(move || this.before_bulk(batch)).await? {
+            Checked::Known(stored) => return Ok(*stored),
+            Checked::Expected(passed) => *passed,
         };
 
         let memory = self
@@ -293,7 +378,7 @@ impl Service {
                 "bytes of batches",
             )
             .await?;
-        let patience = std::time::Duration::from_secs(self.shared.config.load.bulk_timeout_secs);
+        let patience = Duration::from_secs(self.shared.config.load.bulk_timeout_secs);
         let bytes = tokio::time::timeout(patience, bulk.read_to_end())
             .await
             .map_err(|_| {
@@ -311,7 +396,7 @@ impl Service {
             let _held = (slot, memory);
             let checking = Arc::clone(&this);
             this.threads
-                .install(move || checking.with_bulk(expected, bytes, seed))
+                .install(move || checking.with_bulk(expected, &offered, bytes, seed))
         })
         .await
     }
@@ -319,20 +404,14 @@ impl Service {
     /// All that can be checked before the bulk part is received.
     fn before_bulk(&self, batch: UnverifiedBatch) -> Result<Checked, ServiceError> {
         let head = self.stake.head()?;
-        let newest = self.stake.table_at(head)?;
-        check_sender(&batch.peer, &batch.header, &newest)?;
-        let (head, newest) = self.newest(batch.header.reference_block, head, newest)?;
-        if let Some(stored) = self.known(&batch.header)? {
-            return Ok(Checked::Known(stored));
+        let batch = batch.check_sender(&*self.stake.table_at(head)?)?;
+        let head = self.newest(batch.header().reference_block, head)?;
+        let offered = Offered::from(&batch);
+        if let Some(stored) = self.known(&batch, &offered)? {
+            return Ok(Checked::Known(Box::new(stored)));
         }
-        let fresh = batch.check_header(
-            &self.rules,
-            &newest,
-            Clock {
-                now_ms: now_ms(),
-                head,
-            },
-        )?;
+        let now_ms = self.clock.wall_ms();
+        let fresh = batch.check_header(&self.rules, Clock { now_ms, head })?;
         let block = fresh.header().reference_block;
         let table = match self.stake.table_at(block) {
             Err(StakeError::UnknownBlock { .. }) => {
@@ -343,44 +422,84 @@ impl Service {
         let assignment = self
             .assignment(&table, fresh.version().id, fresh.quorums())
             .map_err(ValidateError::from)?;
-        Ok(Checked::Expected(fresh.check_assignment(
-            &table,
-            &self.shared.operator_id,
-            &assignment,
-        )?))
+        let expected = fresh.check_assignment(&table, &self.shared.operator_id, &assignment)?;
+        Ok(Checked::Expected(Box::new((expected, offered))))
     }
 
-    /// The newest block and its table. A disperser may be a block ahead of a node that follows the same ledger: a later block
-    /// counts once the source has its table.
-    fn newest(
-        &self,
-        reference: u64,
-        head: u64,
-        table: Arc<OperatorTable>,
-    ) -> Result<(u64, Arc<OperatorTable>), StakeError> {
+    /// The newest block. A disperser may be a block ahead of a node that follows the same ledger: a later block counts once the
+    /// source has its table.
+    fn newest(&self, reference: u64, head: u64) -> Result<u64, StakeError> {
         if reference <= head {
-            return Ok((head, table));
+            return Ok(head);
         }
         match self.stake.table_at(reference) {
-            Ok(later) => Ok((reference, later)),
+            Ok(_) => Ok(reference),
             // The check of the header says that there is no such block.
-            Err(StakeError::UnknownBlock { .. }) => Ok((head, table)),
+            Err(StakeError::UnknownBlock { .. }) => Ok(head),
             Err(error) => Err(error),
         }
     }
 
     /// The answer to a batch that was signed before.
-    fn known(&self, header: &BatchHeader) -> Result<Option<Reply>, ServiceError> {
-        let signature = self.signer.known(header, &header.digest())?;
+    fn known(
+        &self,
+        batch: &AuthenticBatch,
+        offered: &Offered,
+    ) -> Result<Option<Reply>, ServiceError> {
+        let signature = self
+            .signer
+            .known(batch.header(), &batch.digest())
+            .map_err(|error| self.conflict(error, offered))?;
         Ok(signature.map(|signature| {
             self.shared.metrics.repeated.inc();
             Response::Stored(Stored { signature }).into()
         }))
     }
 
+    /// A second batch under one number, signed by its disperser, is evidence against it. The error comes back.
+    fn conflict(&self, error: StoreError, offered: &Offered) -> StoreError {
+        if let StoreError::Conflict { at, existing, .. } = &error
+            && let Err(failed) = self.keep_evidence(existing, offered)
+        {
+            tracing::error!(error = %failed, "{at}: the evidence against the disperser could not be kept");
+        }
+        error
+    }
+
+    fn keep_evidence(&self, existing: &BatchDigest, offered: &Offered) -> Result<(), ServiceError> {
+        // By the table that a ledger looks at: what it would not take must not fill the room for what it would.
+        let header = &offered.signed.header;
+        let table = match self.stake.table_at(header.reference_block) {
+            Err(StakeError::UnknownBlock { .. }) => return Ok(()),
+            other => other?,
+        };
+        if check_disperser(&offered.key, header, &table).is_err() {
+            return Ok(());
+        }
+        // The first one was checked when it was stored; it may have expired.
+        let Some(first) = self.store.batch(existing)? else {
+            return Ok(());
+        };
+        let evidence = Equivocation {
+            first: SignedHeader {
+                header: first.header,
+                signature: first.disperser_signature,
+            },
+            second: offered.signed.clone(),
+        };
+        if self.store.keep_equivocation(&evidence)? {
+            let (at, metrics) = (evidence.at(), &self.shared.metrics);
+            metrics.equivocations.inc();
+            self.shared.note_equivocations();
+            tracing::error!(first = %existing, second = %offered.signed.header.digest(), "{at} was signed twice: evidence against the disperser is kept");
+        }
+        Ok(())
+    }
+
     fn with_bulk(
         &self,
         expected: ExpectedBatch,
+        offered: &Offered,
         bulk: bytes::Bytes,
         seed: [u8; 32],
     ) -> Result<Reply, ServiceError> {
@@ -392,10 +511,14 @@ impl Service {
             .validate_seconds
             .observe(started.elapsed().as_secs_f64());
 
-        // It may have become full while this batch was under way.
+        // It may have become full while this batch was under way, or the clock may have been set back.
+        self.clock.look();
         self.may_sign()?;
         let started = Instant::now();
-        let signature = self.signer.store_and_sign(&batch)?;
+        let signature = self
+            .signer
+            .store_and_sign(&batch)
+            .map_err(|error| self.conflict(error, offered))?;
         metrics
             .commit_seconds
             .observe(started.elapsed().as_secs_f64());
@@ -476,8 +599,26 @@ impl Service {
 }
 
 enum Checked {
-    Known(Reply),
-    Expected(ExpectedBatch),
+    Known(Box<Reply>),
+    Expected(Box<(ExpectedBatch, Offered)>),
+}
+
+/// What a disperser has signed by offering a batch.
+struct Offered {
+    key: NetworkPublicKey,
+    signed: SignedHeader,
+}
+
+impl From<&AuthenticBatch> for Offered {
+    fn from(batch: &AuthenticBatch) -> Self {
+        Self {
+            key: batch.disperser_key(),
+            signed: SignedHeader {
+                header: batch.header().clone(),
+                signature: batch.disperser_signature(),
+            },
+        }
+    }
 }
 
 /// The service as the network sees it.
@@ -509,12 +650,8 @@ impl Handler for Door {
     }
 
     fn admission(&self, peer: &NetworkPublicKey) -> Admission {
-        let dispersers = self
-            .0
-            .dispersers
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if dispersers.contains(peer) {
+        let seen = self.0.seen.read().unwrap_or_else(PoisonError::into_inner);
+        if seen.as_ref().is_some_and(|s| s.dispersers.contains(peer)) {
             Admission::Full
         } else {
             Admission::Stranger

@@ -1,13 +1,14 @@
 //! What the parts of a running node share.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::OperatorId;
 
+use crate::clock::TimeSource;
 use crate::config::NodeConfig;
-use crate::health::{Health, Status};
+use crate::health::{Cause, Health, Status};
 use crate::metrics::Metrics;
 use crate::status::{Facts, NodeStatus};
 use crate::store::Store;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) facts: Facts,
     pub(crate) store: OnceLock<Arc<dyn Store>>,
+    pub(crate) time: Arc<dyn TimeSource>,
     pub(crate) started: Instant,
 }
 
@@ -33,6 +35,7 @@ impl Shared {
         config: NodeConfig,
         operator_id: OperatorId,
         network_key: NetworkPublicKey,
+        time: Arc<dyn TimeSource>,
     ) -> Self {
         Self {
             config,
@@ -42,27 +45,37 @@ impl Shared {
             metrics: Metrics::default(),
             facts: Facts::default(),
             store: OnceLock::new(),
+            time,
             started: Instant::now(),
         }
     }
 
     /// Gauges that follow other state, brought up to date.
     pub(crate) fn refresh_metrics(&self) {
-        let totals = self
-            .store
-            .get()
-            .map(|store| store.totals())
-            .unwrap_or_default();
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.metrics.batches.set(gauge(totals.batches));
-        self.metrics.bytes.set(gauge(totals.bytes));
-        self.metrics.windows.set(gauge(totals.windows));
-        self.metrics
-            .disk_free
-            .set(self.facts.get().disk_free.unwrap_or(0));
+        if let Some(store) = self.store.get() {
+            let totals = store.totals();
+            self.metrics.batches.set(gauge(totals.batches));
+            self.metrics.bytes.set(gauge(totals.bytes));
+            self.metrics.windows.set(gauge(totals.windows));
+        }
+        if let Some(free) = self.facts.get().disk_free {
+            self.metrics.disk_free.set(free);
+        }
         self.metrics
             .ready
             .set(i64::from(self.health.report().status == Status::Ready));
+    }
+
+    /// Tells the operator of the evidence that is held, if any is.
+    pub(crate) fn note_equivocations(&self) {
+        let held = self.metrics.equivocations.get();
+        if held > 0 {
+            self.health.raise(
+                Cause::Equivocation,
+                format!("dispersers signed two batches under one number {held} times; ashlar node equivocations shows the evidence"),
+            );
+        }
     }
 
     pub(crate) fn status(&self) -> NodeStatus {
@@ -74,26 +87,18 @@ impl Shared {
             quic: facts.quic,
             http: facts.http,
             versions: self.config.accept.versions.clone(),
+            kernel: ashlar_crypto::kernel_status().active,
             uptime_secs: self.started.elapsed().as_secs(),
             head: facts.head,
             operator_index: facts.operator_index,
-            store: self
-                .store
-                .get()
-                .map(|store| store.totals())
-                .unwrap_or_default(),
+            store: self.store.get().map(|store| store.totals()),
             disk_free_bytes: facts.disk_free,
             signed_batches: self.metrics.signed.get(),
+            equivocations: self.metrics.equivocations.get(),
             last_scrub: facts.last_scrub,
             last_expiry: facts.last_expiry,
+            time_kept_ms: facts.time_kept_ms,
             health: self.health.report(),
         }
     }
-}
-
-/// Milliseconds since 1970; 0 if the clock stands before that.
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ashlar_crypto::bls::{SecretKey, SignatureBytes};
 use ashlar_proto::{BatchDigest, BatchHeader};
 
-use crate::store::{Store, StoreError};
+use crate::store::{SequenceId, Store, StoreError};
 use crate::validate::VerifiedBatch;
 
 /// Holds the BLS key. A signature leaves it only for a batch that the store has acknowledged as synced.
@@ -28,23 +28,25 @@ impl Signer {
     }
 
     /// The signature given for this batch before, if there is one and the batch is still held. `Ok(None)` if nothing was
-    /// signed under its (disperser, sequence).
+    /// signed under its number.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if another batch has that number; or the store cannot be read.
+    /// [`StoreError::Conflict`] if another batch has that number, [`StoreError::BelowFloor`] if it is spent; or the store cannot
+    /// be read.
     pub fn known(
         &self,
         header: &BatchHeader,
         digest: &BatchDigest,
     ) -> Result<Option<SignatureBytes>, StoreError> {
-        let (disperser_id, sequence) = (header.disperser_id, header.sequence);
-        let Some(record) = self.store.signed(disperser_id, sequence)? else {
+        let at = SequenceId::of(header);
+        let Some(record) = self.store.signed(&at)? else {
+            // Before megabytes are received for a number that is spent.
+            self.store.may_promise(&at)?;
             return Ok(None);
         };
         if record.digest != *digest {
             return Err(StoreError::Conflict {
-                disperser_id,
-                sequence,
+                at,
                 existing: record.digest,
                 offered: *digest,
             });
@@ -59,8 +61,9 @@ impl Signer {
     /// Stores, syncs, signs. Blocks.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if another batch has its (disperser, sequence); any other error means that the batch is
-    /// not known to be on disk. No signature exists then.
+    /// [`StoreError::Conflict`] if another batch has its number, [`StoreError::BelowFloor`] if that is spent,
+    /// [`StoreError::Moved`] if another database signs now; any other error means that the batch is not known to be on disk. No
+    /// signature exists then.
     pub fn store_and_sign(&self, batch: &VerifiedBatch) -> Result<SignatureBytes, StoreError> {
         let record = self.store.commit(batch.record())?;
         if let Some(signature) = record.signature {

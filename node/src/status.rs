@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use ashlar_proto::OperatorId;
+use ashlar_proto::{BatchDigest, Domain, OperatorId};
+use ashlar_stake::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
 
-use crate::store::Totals;
+use crate::store::{Equivocation, SignedHeader, Totals};
+
+/// Most pairs of batches that `GET /v1/equivocations` shows.
+pub const MAX_SHOWN: usize = 256;
 
 /// The state of a node, for its operator.
 #[derive(Debug, Clone, Serialize)]
@@ -23,22 +27,28 @@ pub struct NodeStatus {
     pub http: Option<SocketAddr>,
     /// Protocol versions served.
     pub versions: Vec<u16>,
+    /// Which implementation of the arithmetic is at work.
+    pub kernel: &'static str,
     /// Seconds since the start.
     pub uptime_secs: u64,
     /// Newest block with an operator table, if it is known.
     pub head: Option<u64>,
     /// Place in the newest table, if any.
     pub operator_index: Option<u32>,
-    /// What is held.
-    pub store: Totals,
+    /// What is held, once the database is open.
+    pub store: Option<Totals>,
     /// Free bytes on the device of the database, if known.
     pub disk_free_bytes: Option<u64>,
     /// Batches signed since the start.
     pub signed_batches: u64,
+    /// Pairs of batches kept as evidence against dispersers that signed twice under one number.
+    pub equivocations: u64,
     /// The last complete scrub.
     pub last_scrub: Option<ScrubReport>,
     /// The last time that windows were dropped.
     pub last_expiry: Option<ExpiryReport>,
+    /// The time that was kept last, milliseconds since 1970: what a stop is counted from.
+    pub time_kept_ms: Option<u64>,
     /// Health, as in `GET /v1/health`.
     pub health: crate::health::HealthReport,
 }
@@ -60,6 +70,77 @@ pub struct ScrubReport {
     pub corrupt: u64,
     /// The first few of them.
     pub examples: Vec<String>,
+}
+
+/// What `GET /v1/equivocations` says: evidence against dispersers that signed two batches under one number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EquivocationList {
+    /// Pairs held.
+    pub held: u64,
+    /// The first [`MAX_SHOWN`] of them, by domain, disperser and sequence.
+    pub pairs: Vec<EquivocationPair>,
+}
+
+/// Two batches under one number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EquivocationPair {
+    /// The service.
+    pub domain: Domain,
+    /// The disperser.
+    pub disperser_id: u32,
+    /// The number that both batches have.
+    pub sequence: u64,
+    /// The evidence as the ledger takes it, hexadecimal.
+    pub evidence: Fault,
+    /// What came first.
+    pub first: SignedBatch,
+    /// What came later.
+    pub second: SignedBatch,
+}
+
+/// A batch as its disperser signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignedBatch {
+    /// What was signed.
+    pub digest: BatchDigest,
+    /// The header as Solidity's `abi.encode` writes it, hexadecimal with `0x`.
+    pub header: String,
+    /// The signature, hexadecimal with `0x`.
+    pub signature: String,
+}
+
+impl From<&SignedHeader> for SignedBatch {
+    fn from(signed: &SignedHeader) -> Self {
+        Self {
+            digest: signed.header.digest(),
+            header: format!("0x{}", hex::encode(signed.header.abi_encode())),
+            signature: format!("0x{}", hex::encode(signed.signature.0)),
+        }
+    }
+}
+
+fn dispersed(signed: &SignedHeader) -> DispersedBatch {
+    DispersedBatch {
+        header: signed.header.clone(),
+        signature: signed.signature,
+    }
+}
+
+impl From<&Equivocation> for EquivocationPair {
+    fn from(evidence: &Equivocation) -> Self {
+        let at = evidence.at();
+        Self {
+            domain: at.domain,
+            disperser_id: at.disperser_id,
+            sequence: at.sequence,
+            evidence: Fault::DisperserEquivocation(DisperserEquivocation::new(
+                dispersed(&evidence.first),
+                dispersed(&evidence.second),
+            )),
+            first: (&evidence.first).into(),
+            second: (&evidence.second).into(),
+        }
+    }
 }
 
 /// What expired.
@@ -84,6 +165,7 @@ pub(crate) struct FactsInner {
     pub(crate) disk_free: Option<u64>,
     pub(crate) last_scrub: Option<ScrubReport>,
     pub(crate) last_expiry: Option<ExpiryReport>,
+    pub(crate) time_kept_ms: Option<u64>,
 }
 
 impl Facts {

@@ -83,9 +83,9 @@ impl Supervisor {
     pub async fn failed(&self) -> String {
         let mut fatal = self.fatal.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
-        match fatal.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        match fatal.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(why)) => why.clone(),
+            Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 

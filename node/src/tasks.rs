@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ashlar_crypto::KernelStatus;
 use ashlar_proto::{BatchDigest, commitments_root};
 use ashlar_stake::{StakeError, StakeSource};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::health::Cause;
 use crate::service::Service;
-use crate::shared::{Shared, now_ms};
+use crate::shared::Shared;
 use crate::status::{ExpiryReport, ScrubReport};
 use crate::store::{Store, StoreError};
 
@@ -44,15 +46,40 @@ async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
     }
 }
 
-/// Drops windows that are over.
-pub(crate) async fn expiry(shared: Arc<Shared>, store: Arc<dyn Store>, stop: CancellationToken) {
+/// Keeps the time, and drops windows that are over by it.
+pub(crate) async fn expiry(
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    clock: Arc<Clock>,
+    stop: CancellationToken,
+) {
     let interval = Duration::from_secs(shared.config.tasks.expiry_interval_secs);
     loop {
-        let at = now_ms() / 1000;
+        let timing = clock.look();
         let dropping = Arc::clone(&store);
-        match blocking(move || dropping.expire(at)).await {
-            Ok(windows) if windows.is_empty() => {}
-            Ok(windows) => {
+        let (kept, dropped) = blocking(move || {
+            let kept = dropping.keep_time(timing.accepted_ms);
+            // Also when the time could not be written: on a full disk it is this that makes room. What is wrong with the clock
+            // is on the node's health already.
+            let dropped = timing
+                .expiry
+                .map(|ms| (ms / 1000, dropping.expire(ms / 1000)));
+            (kept, dropped)
+        })
+        .await;
+        let failed = |error: StoreError| {
+            shared
+                .health
+                .raise(Cause::Storage, format!("expiry: {error}"));
+        };
+        match kept {
+            Ok(()) => shared
+                .facts
+                .set(|facts| facts.time_kept_ms = Some(timing.accepted_ms)),
+            Err(error) => failed(error),
+        }
+        match dropped {
+            Ok((at, Ok(windows))) if !windows.is_empty() => {
                 tracing::info!(?windows, "expired");
                 shared.metrics.windows_dropped.inc_by(windows.len() as u64);
                 let windows = windows.into_iter().map(|w| w.0).collect();
@@ -60,9 +87,8 @@ pub(crate) async fn expiry(shared: Arc<Shared>, store: Arc<dyn Store>, stop: Can
                     .facts
                     .set(|facts| facts.last_expiry = Some(ExpiryReport { at, windows }));
             }
-            Err(error) => shared
-                .health
-                .raise(Cause::Storage, format!("expiry: {error}")),
+            Ok((_, Ok(_))) | Err(_) => {}
+            Ok((_, Err(error))) => failed(error),
         }
         if !pause(&stop, interval).await {
             return;
@@ -95,9 +121,13 @@ pub(crate) async fn scrub_once(
     let rate = shared.config.tasks.scrub_bytes_per_sec;
     let mut report = ScrubReport::default();
     let listing = Arc::clone(store);
-    let windows = blocking(move || listing.windows())
-        .await
-        .unwrap_or_default();
+    let windows = match blocking(move || listing.windows()).await {
+        Ok(windows) => windows,
+        Err(error) => {
+            report.add(format!("the list of windows: {error}"));
+            Vec::new()
+        }
+    };
     for window in windows {
         let mut after = None;
         loop {
@@ -125,19 +155,18 @@ pub(crate) async fn scrub_once(
             }
         }
     }
-    report.finished_at = now_ms() / 1000;
+    report.finished_at = shared.time.wall_ms() / 1000;
     report.seconds = started.elapsed().as_secs();
-    if report.corrupt > 0 {
-        let example = report.examples.first().cloned().unwrap_or_default();
-        shared.health.raise(
+    // What is corrupt is counted and named together: there is a first example, or nothing is.
+    match report.examples.first() {
+        Some(example) => shared.health.raise(
             Cause::Corruption,
             format!(
                 "the scrub found {} of {}; first: {example}",
                 report.corrupt, report.blobs
             ),
-        );
-    } else {
-        shared.health.clear(Cause::Corruption);
+        ),
+        None => shared.health.clear(Cause::Corruption),
     }
     tracing::info!(
         batches = report.batches,
@@ -194,14 +223,18 @@ pub(crate) fn scrub_batch(store: &dyn Store, digest: BatchDigest) -> ScrubReport
     let mut commitments = batch.commitments.as_slice();
     for (blob, index) in batch.blobs.iter().zip(0u32..) {
         report.blobs += 1;
-        let (own, rest) = commitments
-            .split_at_checked(blob.rows as usize)
-            .unwrap_or_default();
-        commitments = rest;
-        if commitments_root(own) != blob.commitments_root {
-            report.add(format!(
-                "batch {digest}, blob {index}: the commitments have another root"
-            ));
+        match commitments.split_at_checked(blob.rows as usize) {
+            Some((own, rest)) => {
+                commitments = rest;
+                if commitments_root(own) != blob.commitments_root {
+                    report.add(format!(
+                        "batch {digest}, blob {index}: the commitments have another root"
+                    ));
+                }
+            }
+            None => report.add(format!(
+                "batch {digest}, blob {index}: commitments are missing"
+            )),
         }
         match scrub_slices(store, &digest, index, blob) {
             Ok(bytes) => report.bytes += bytes,
@@ -240,7 +273,7 @@ pub(crate) fn free_bytes(path: &Path) -> std::io::Result<u64> {
     Ok((stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
 }
 
-/// Looks at the disk and at the operator table again and again.
+/// Looks at the disk, at the operator table and at the clocks again and again.
 pub(crate) async fn watch(
     shared: Arc<Shared>,
     service: Arc<Service>,
@@ -258,10 +291,21 @@ pub(crate) async fn watch(
     }
 }
 
-/// Looks at the disk and at the operator table, and says what is wrong with them. Blocks.
+/// Looks at the disk, at the operator table, at the clocks and at the kernel, and says what is wrong with them. Blocks.
 pub(crate) fn look(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
+    watch_kernel(shared, ashlar_crypto::kernel_status());
     watch_disk(shared);
     watch_table(shared, service, stake);
+    service.watch_clock();
+}
+
+/// A kernel that computes wrongly is found out at the start or at work; from then on the portable one serves.
+pub(crate) fn watch_kernel(shared: &Shared, status: KernelStatus) {
+    let disagrees = status.refused.is_some();
+    shared.metrics.kernel_disagrees.set(disagrees.into());
+    if let Some(disagreement) = status.refused {
+        shared.health.raise(Cause::Kernel, disagreement.to_string());
+    }
 }
 
 fn watch_disk(shared: &Shared) {
@@ -292,7 +336,7 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
     let look = || -> Result<(u64, Option<u32>, bool), StakeError> {
         let head = stake.head()?;
         let table = stake.table_at(head)?;
-        service.learn_dispersers(&table);
+        service.learn(Arc::clone(&table));
         stake.health()?;
         let index = table.find(&shared.operator_id);
         let entry = index.and_then(|i| table.operators().get(i as usize));
@@ -320,6 +364,10 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
                 ),
                 Some(_) => shared.health.clear(Cause::NotRegistered),
             }
+        }
+        // Not cleared while the node runs: the source says it until a person has looked at the proof.
+        Err(error @ StakeError::Contradiction(_)) => {
+            shared.health.raise(Cause::Contradiction, error.to_string());
         }
         Err(error) => shared.health.raise(Cause::OperatorTable, error.to_string()),
     }
@@ -352,3 +400,6 @@ pub(crate) async fn probe(shared: Arc<Shared>, store: Arc<dyn Store>, stop: Canc
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

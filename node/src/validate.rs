@@ -4,28 +4,37 @@
 //! returned, so that none can be left out:
 //!
 //! ```text
-//! UnverifiedBatch ── check_header ──▶ FreshBatch ── check_assignment ──▶ ExpectedBatch ── check_bulk ──▶ VerifiedBatch
-//!   what came            sender, limits, version,      own chunks, number of         sizes, Merkle, points,
-//!                        recency, batch root           proofs, bytes announced       cells, KZG
+//! UnverifiedBatch ── check_sender ──▶ AuthenticBatch ── check_header ──▶ FreshBatch ── check_assignment ──▶ ExpectedBatch
+//!   what came            domain, sender,    limits, version, recency,    table root, own chunks, number of
+//!                        its signature      batch root                   proofs, bytes announced
+//!
+//! ExpectedBatch ── check_bulk ──▶ VerifiedBatch
+//!                    sizes, Merkle, points, cells, KZG
 //! ```
 //!
-//! The first two steps look at a few KiB; the megabytes behind them are not even received before they pass.
+//! All steps but the last look at a few KiB; the megabytes behind them are not even received before they pass. Domain and
+//! sender are looked at once more before that, by [`check_domain`] and [`check_disperser`], before anything is spent on it.
+
+mod error;
 
 use std::time::Duration;
 
 use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
-use ashlar_crypto::merkle::{MerkleError, leaf_hashes, verify_range};
+use ashlar_crypto::merkle::{leaf_hashes, verify_range};
 use ashlar_crypto::{
-    Blame, ChunkColumn, ChunkError, Coded, CommitmentBytes, Hash, PointError, ProofBytes,
-    RowChallenge, Setup, identity::NetworkPublicKey, verify_chunks,
+    ChunkColumn, CommitmentBytes, Hash, ProofBytes, RowChallenge, Setup,
+    identity::{NetworkPublicKey, NetworkSignature},
+    verify_chunks,
 };
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, HeaderError, Limits, OperatorId, ProtocolVersion, Runs,
-    commitments_root,
+    BatchDigest, BatchHeader, BlobHeader, Domain, HeaderError, Limits, OperatorId, ProtocolVersion,
+    Runs, TableView, commitments_root,
 };
-use ashlar_stake::{Assignment, AssignmentError, OperatorTable};
+use ashlar_stake::{Assignment, OperatorTable};
 use bytes::Bytes;
 use rayon::prelude::*;
+
+pub use error::ValidateError;
 
 use crate::store::{BatchRecord, BlobRecord};
 
@@ -65,6 +74,8 @@ pub struct UnverifiedBatch {
     pub peer: NetworkPublicKey,
     /// Batch header.
     pub header: BatchHeader,
+    /// The disperser's signature over the header's digest.
+    pub disperser_signature: NetworkSignature,
     /// Blob headers, in batch order.
     pub blobs: Vec<BlobHeader>,
     /// Chunk indices sent.
@@ -75,6 +86,13 @@ pub struct UnverifiedBatch {
     pub slice_proofs: Vec<Vec<Vec<Hash>>>,
     /// Bytes of the bulk part, as announced.
     pub bulk_len: u64,
+}
+
+/// A batch of this service, from the disperser that it names, and signed by it.
+#[derive(Debug, Clone)]
+pub struct AuthenticBatch {
+    batch: UnverifiedBatch,
+    digest: BatchDigest,
 }
 
 /// A batch whose sender and headers are in order.
@@ -105,22 +123,57 @@ struct Lengths {
 pub struct VerifiedBatch(BatchRecord);
 
 impl UnverifiedBatch {
-    /// Sender, limits, version, recency, and that the blob headers are those of the batch. `newest` is the newest
-    /// operator table.
+    /// Domain, sender, and that the sender has signed the batch. `newest` is the newest operator table.
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn check_header(
-        self,
-        rules: &Rules,
-        newest: &OperatorTable,
-        clock: Clock,
-    ) -> Result<FreshBatch, ValidateError> {
-        let header = &self.header;
-        check_sender(&self.peer, header, newest)?;
+    pub fn check_sender(self, newest: &OperatorTable) -> Result<AuthenticBatch, ValidateError> {
+        check_domain(&self.header, newest.domain())?;
+        check_disperser(&self.peer, &self.header, newest)?;
+        self.header
+            .verify_disperser(&self.peer, &self.disperser_signature)
+            .map_err(|_| ValidateError::DisperserSignature {
+                disperser_id: self.header.disperser_id,
+                key: self.peer,
+            })?;
+        let digest = self.header.digest();
+        Ok(AuthenticBatch {
+            batch: self,
+            digest,
+        })
+    }
+}
 
+impl AuthenticBatch {
+    /// The header.
+    pub fn header(&self) -> &BatchHeader {
+        &self.batch.header
+    }
+
+    /// The digest.
+    pub fn digest(&self) -> BatchDigest {
+        self.digest
+    }
+
+    /// The disperser's signature over the digest, which is valid under [`disperser_key`](Self::disperser_key).
+    pub fn disperser_signature(&self) -> NetworkSignature {
+        self.batch.disperser_signature
+    }
+
+    /// The disperser's key.
+    pub fn disperser_key(&self) -> NetworkPublicKey {
+        self.batch.peer
+    }
+
+    /// Limits, version, recency, and that the blob headers are those of the batch.
+    ///
+    /// # Errors
+    /// The first check that fails.
+    pub fn check_header(self, rules: &Rules, clock: Clock) -> Result<FreshBatch, ValidateError> {
+        let Self { batch, digest } = self;
+        let header = &batch.header;
         rules.limits.check_batch(header)?;
-        for blob in &self.blobs {
+        for blob in &batch.blobs {
             rules.limits.check_payload(blob.payload_len)?;
         }
         let version = header.protocol()?;
@@ -159,15 +212,14 @@ impl UnverifiedBatch {
                 max_age_ms: max_age,
             });
         }
-        header.check_blobs(&self.blobs)?;
+        header.check_blobs(&batch.blobs)?;
 
         let retention = rules
             .retention
             .map_or(version.retention_secs, |r| r.as_secs());
         let expires_at = created.div_ceil(1000).saturating_add(retention);
-        let digest = header.digest();
         Ok(FreshBatch {
-            batch: self,
+            batch,
             version,
             digest,
             expires_at,
@@ -175,11 +227,25 @@ impl UnverifiedBatch {
     }
 }
 
+/// The batch is of this service.
+///
+/// # Errors
+/// [`ValidateError::OtherDomain`].
+pub fn check_domain(header: &BatchHeader, expected: Domain) -> Result<(), ValidateError> {
+    if header.domain == expected {
+        return Ok(());
+    }
+    Err(ValidateError::OtherDomain {
+        got: header.domain,
+        expected,
+    })
+}
+
 /// The sender is the disperser that the header names.
 ///
 /// # Errors
 /// [`ValidateError::NotADisperser`].
-pub fn check_sender(
+pub fn check_disperser(
     peer: &NetworkPublicKey,
     header: &BatchHeader,
     table: &OperatorTable,
@@ -219,7 +285,7 @@ impl FreshBatch {
         self.batch.blobs.first().map_or(&[], |blob| &blob.quorums)
     }
 
-    /// The sender again, in the table of the reference block; then that exactly this operator's chunks are announced,
+    /// That the batch names this very table; the sender again, in it; then that exactly this operator's chunks are announced,
     /// with as many proofs and bytes as they need. `assignment` is that of `table` for [`version`](Self::version) and
     /// [`quorums`](Self::quorums).
     ///
@@ -239,6 +305,7 @@ impl FreshBatch {
             chunk_proofs,
             slice_proofs,
             bulk_len,
+            ..
         } = &self.batch;
         if table.reference_block() != header.reference_block {
             let head = table.reference_block();
@@ -247,9 +314,16 @@ impl FreshBatch {
                 head,
             });
         }
-        check_sender(peer, header, table)?;
-
         let block = header.reference_block;
+        if header.table_root != table.root() {
+            return Err(ValidateError::TableRoot {
+                got: header.table_root,
+                expected: table.root(),
+                block,
+            });
+        }
+        check_disperser(peer, header, table)?;
+
         let index = table.find(me).ok_or(ValidateError::NotAnOperator {
             operator: *me,
             block,
@@ -346,10 +420,8 @@ impl ExpectedBatch {
                 expected: batch.bulk_len,
             });
         }
-        let mut take = |len: usize| {
-            // Lengths add up to the whole: checked when they were computed.
-            bulk.split_to(len.min(bulk.len()))
-        };
+        // Panics if it is longer than what is left: the lengths add up to the whole, checked when they were computed.
+        let mut take = |len: usize| bulk.split_to(len);
         let commitments: Vec<CommitmentBytes> = take(lengths.commitments)
             .as_chunks::<POINT_BYTES>()
             .0
@@ -365,10 +437,12 @@ impl ExpectedBatch {
         let points = decode_commitments(&commitments)
             .map_err(|(row, error)| ValidateError::Commitment { row, error })?;
         let proofs = decode_proofs(&batch.chunk_proofs).map_err(|(place, error)| {
-            ValidateError::ChunkProof {
-                index: batch.runs.iter().nth(place).unwrap_or_default(),
-                error,
-            }
+            #[expect(
+                clippy::expect_used,
+                reason = "there are as many proofs as indices: checked with the assignment"
+            )]
+            let index = batch.runs.iter().nth(place).expect("an index a proof");
+            ValidateError::ChunkProof { index, error }
         })?;
         let columns: Vec<ChunkColumn<'_>> = batch
             .runs
@@ -413,6 +487,7 @@ impl ExpectedBatch {
         Ok(VerifiedBatch(BatchRecord {
             header: batch.header,
             digest,
+            disperser_signature: batch.disperser_signature,
             runs: batch.runs,
             commitments,
             chunk_proofs: batch.chunk_proofs,
@@ -430,7 +505,12 @@ fn piece<'a>(
     place: usize,
 ) -> &'a [u8] {
     let len = blob.rows as usize * version.code.cell_bytes();
-    data.get(place * len..(place + 1) * len).unwrap_or_default()
+    #[expect(
+        clippy::expect_used,
+        reason = "the data was split into slices of this length, one for each place"
+    )]
+    data.get(place * len..(place + 1) * len)
+        .expect("a slice for each place")
 }
 
 /// The commitments of each blob's rows hash to its commitments root.
@@ -439,9 +519,8 @@ fn check_commitments_roots(
     mut commitments: &[CommitmentBytes],
 ) -> Result<(), ValidateError> {
     for (number, blob) in blobs.iter().enumerate() {
-        let (own, rest) = commitments
-            .split_at_checked(blob.rows as usize)
-            .unwrap_or_default();
+        // Panics if there are too few: as many were taken as all blobs have rows, which the header's check has added up.
+        let (own, rest) = commitments.split_at(blob.rows as usize);
         if commitments_root(own) != blob.commitments_root {
             return Err(ValidateError::CommitmentsRoot { blob: number });
         }
@@ -469,7 +548,8 @@ fn check_slices(
             let leaves = leaf_hashes(&pieces);
             let mut rest = leaves.as_slice();
             for (&(start, len), proof) in batch.runs.as_slice().iter().zip(proofs) {
-                let (run, behind) = rest.split_at_checked(len as usize).unwrap_or_default();
+                // Panics if there are too few: one leaf was hashed for each index of the runs.
+                let (run, behind) = rest.split_at(len as usize);
                 rest = behind;
                 let chunks = u64::from(version.code.chunks());
                 verify_range(&blob.chunk_root, chunks, u64::from(start), run, proof).map_err(
@@ -491,243 +571,5 @@ impl VerifiedBatch {
     /// What is to be stored.
     pub fn record(&self) -> &BatchRecord {
         &self.0
-    }
-}
-
-/// Why a batch was refused. One code for each check.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ValidateError {
-    /// The connection's key is not that of the disperser that the header names.
-    #[error(
-        "the sender's key {key} is not registered as disperser {disperser_id} at block {block}"
-    )]
-    NotADisperser {
-        /// Disperser named by the header.
-        disperser_id: u32,
-        /// Key of the connection.
-        key: NetworkPublicKey,
-        /// Block of the table looked at.
-        block: u64,
-    },
-    /// Limits, header fields, or blob headers that are not those of the batch.
-    #[error(transparent)]
-    Header(#[from] HeaderError),
-    /// A known version that this operator does not serve.
-    #[error("protocol version {got} is not served here; served are {served:?}")]
-    VersionNotServed {
-        /// Version of the batch.
-        got: u16,
-        /// Versions served.
-        served: Vec<u16>,
-    },
-    /// The reference block is ahead of the newest table, or has none.
-    #[error("reference block {got} has no operator table here; the newest is {head}")]
-    ReferenceUnknown {
-        /// Reference block of the batch.
-        got: u64,
-        /// Newest block.
-        head: u64,
-    },
-    /// The reference block is too far behind.
-    #[error(
-        "reference block {got} is stale: the newest is {head}, at most {max_age} blocks behind are accepted"
-    )]
-    ReferenceStale {
-        /// Reference block of the batch.
-        got: u64,
-        /// Newest block.
-        head: u64,
-        /// Blocks accepted.
-        max_age: u64,
-    },
-    /// The batch is dated later than clocks may differ.
-    #[error(
-        "the batch is dated {created_at_ms} ms, now is {now_ms} ms, clocks may differ by {max_skew_ms} ms"
-    )]
-    FromFuture {
-        /// Date of the batch.
-        created_at_ms: u64,
-        /// Our clock.
-        now_ms: u64,
-        /// Skew accepted.
-        max_skew_ms: u64,
-    },
-    /// The batch is too old.
-    #[error(
-        "the batch is dated {created_at_ms} ms, now is {now_ms} ms, batches are accepted for {max_age_ms} ms"
-    )]
-    TooOld {
-        /// Date of the batch.
-        created_at_ms: u64,
-        /// Our clock.
-        now_ms: u64,
-        /// Age accepted.
-        max_age_ms: u64,
-    },
-    /// This operator is not in the table of the reference block.
-    #[error("operator {operator} is not in the operator table of block {block}")]
-    NotAnOperator {
-        /// This operator.
-        operator: OperatorId,
-        /// Reference block.
-        block: u64,
-    },
-    /// This operator has no stake in the quorums of the batch.
-    #[error("operator {operator} has no chunks in the quorums of this batch at block {block}")]
-    NoChunks {
-        /// This operator.
-        operator: OperatorId,
-        /// Reference block.
-        block: u64,
-    },
-    /// The chunks cannot be assigned at all.
-    #[error(transparent)]
-    CannotAssign(#[from] AssignmentError),
-    /// Other chunks than this operator's were sent.
-    #[error(
-        "{got} chunks were sent, assigned are {expected}; first missing: {missing:?}, first extra: {extra:?}"
-    )]
-    Assignment {
-        /// Chunks sent.
-        got: usize,
-        /// Chunks assigned.
-        expected: usize,
-        /// The first assigned index that was not sent.
-        missing: Option<u32>,
-        /// The first index sent that is not assigned.
-        extra: Option<u32>,
-    },
-    /// Not one chunk proof for each chunk.
-    #[error("{got} chunk proofs for {expected} chunks")]
-    ChunkProofCount {
-        /// Proofs sent.
-        got: usize,
-        /// Chunks.
-        expected: usize,
-    },
-    /// Not one Merkle proof for each blob and run.
-    #[error(
-        "{got} slice proofs, expected {expected}: one for each blob, and in it one for each run of chunks"
-    )]
-    SliceProofCount {
-        /// Proofs sent.
-        got: usize,
-        /// Proofs needed.
-        expected: usize,
-    },
-    /// A slice too many or too few, or of the wrong length.
-    #[error("{got} bytes of commitments and slices, the headers need {expected}")]
-    BulkLength {
-        /// Bytes sent or announced.
-        got: u64,
-        /// Bytes needed.
-        expected: u64,
-    },
-    /// The commitments are not those of the blob header.
-    #[error("the commitments of blob {blob} do not hash to its commitments root")]
-    CommitmentsRoot {
-        /// Number of the blob in the batch.
-        blob: usize,
-    },
-    /// Slices that are not in the blob's Merkle tree at their places.
-    #[error("the slices of blob {blob} from chunk {start} on: {error}")]
-    Slices {
-        /// Number of the blob in the batch.
-        blob: usize,
-        /// First chunk of the run.
-        start: u32,
-        /// What is wrong.
-        error: MerkleError,
-    },
-    /// A commitment that is no point of the group.
-    #[error("the commitment of row {row}: {error}")]
-    Commitment {
-        /// Row of the batch.
-        row: usize,
-        /// What is wrong.
-        error: PointError,
-    },
-    /// A chunk proof that is no point of the group.
-    #[error("the proof of chunk {index}: {error}")]
-    ChunkProof {
-        /// Chunk.
-        index: u32,
-        /// What is wrong.
-        error: PointError,
-    },
-    /// Cells that are no field elements, or chunks that are not what was committed to.
-    #[error(transparent)]
-    Chunks(#[from] ChunkError),
-}
-
-impl ValidateError {
-    /// Numbers got and expected, as text for the wire; empty where they do not apply.
-    pub fn got_expected(&self) -> (String, String) {
-        let pair =
-            |got: &dyn ToString, expected: &dyn ToString| (got.to_string(), expected.to_string());
-        match self {
-            Self::VersionNotServed { got, served } => (got.to_string(), format!("{served:?}")),
-            Self::ReferenceUnknown { got, head } => (got.to_string(), format!("at most {head}")),
-            Self::ReferenceStale { got, head, max_age } => (
-                got.to_string(),
-                format!("at least {}", head.saturating_sub(*max_age)),
-            ),
-            Self::FromFuture {
-                created_at_ms,
-                now_ms,
-                max_skew_ms,
-            } => (
-                created_at_ms.to_string(),
-                format!("at most {}", now_ms.saturating_add(*max_skew_ms)),
-            ),
-            Self::TooOld {
-                created_at_ms,
-                now_ms,
-                max_age_ms,
-            } => (
-                created_at_ms.to_string(),
-                format!("at least {}", now_ms.saturating_sub(*max_age_ms)),
-            ),
-            Self::Assignment { got, expected, .. }
-            | Self::ChunkProofCount { got, expected }
-            | Self::SliceProofCount { got, expected } => pair(got, expected),
-            Self::BulkLength { got, expected } => pair(got, expected),
-            _ => (String::new(), String::new()),
-        }
-    }
-}
-
-impl Coded for ValidateError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotADisperser { .. } => "validate.not_a_disperser",
-            Self::Header(error) => error.code(),
-            Self::VersionNotServed { .. } => "validate.version_not_served",
-            Self::ReferenceUnknown { .. } => "validate.reference_unknown",
-            Self::ReferenceStale { .. } => "validate.reference_stale",
-            Self::FromFuture { .. } => "validate.from_future",
-            Self::TooOld { .. } => "validate.too_old",
-            Self::NotAnOperator { .. } => "validate.not_an_operator",
-            Self::NoChunks { .. } => "validate.no_chunks",
-            Self::CannotAssign(error) => error.code(),
-            Self::Assignment { .. } => "validate.assignment",
-            Self::ChunkProofCount { .. } => "validate.chunk_proof_count",
-            Self::SliceProofCount { .. } => "validate.slice_proof_count",
-            Self::BulkLength { .. } => "validate.bulk_length",
-            Self::CommitmentsRoot { .. } => "validate.commitments_root",
-            Self::Slices { .. } => "validate.slices",
-            Self::Commitment { .. } => "validate.commitment",
-            Self::ChunkProof { .. } => "validate.chunk_proof",
-            Self::Chunks(error) => error.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::NotAnOperator { .. } | Self::NoChunks { .. } => Blame::Us,
-            Self::CannotAssign(error) => error.blame(),
-            // The sender is the caller here, whatever a library calls the producer of bytes.
-            _ => Blame::Caller,
-        }
     }
 }

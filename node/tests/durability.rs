@@ -9,8 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 use ashlar_crypto::bls::{Signature, SignatureBytes};
 use ashlar_crypto::{Coded, Setup};
+use ashlar_node::protection::{self, ProtectionError};
 use ashlar_node::signer::Signer;
-use ashlar_node::store::{Store, StoreError};
+use ashlar_node::store::{SequenceId, Store, StoreError};
 use ashlar_node::validate::VerifiedBatch;
 use common::faulty::{Disk, Fault};
 use common::{Batch, Recipe, World, rules};
@@ -26,7 +27,9 @@ fn verified(batch: &Batch) -> VerifiedBatch {
     let chunks = world().chunks(ME, &[0]);
     batch
         .unverified(world().disperser.public(), &chunks)
-        .check_header(&rules(), &world().table, batch.clock())
+        .check_sender(&world().table)
+        .unwrap()
+        .check_header(&rules(), batch.clock())
         .unwrap()
         .check_assignment(
             &world().table,
@@ -81,7 +84,7 @@ fn holds(store: &dyn Store, batch: &VerifiedBatch) -> bool {
             .unwrap();
     }
     let signed = store
-        .signed(record.header.disperser_id, record.header.sequence)
+        .signed(&SequenceId::of(&record.header))
         .unwrap()
         .unwrap();
     assert_eq!(signed.digest, record.digest);
@@ -205,7 +208,8 @@ fn of_many_rivals_at_once_one_is_signed() {
                 .collect();
             threads.into_iter().map(|t| t.join().unwrap()).collect()
         });
-        let record = store.signed(common::DISPERSER, 1).unwrap().unwrap();
+        let at = SequenceId::of(&rivals()[0].record().header);
+        let record = store.signed(&at).unwrap().unwrap();
         for (n, outcome) in outcomes.iter().enumerate() {
             let batch = &rivals()[n % 2];
             if batch.record().digest == record.digest {
@@ -215,4 +219,69 @@ fn of_many_rivals_at_once_one_is_signed() {
             }
         }
     }
+}
+
+/// No protection file before the end of signing is on disk: whatever breaks, there is never a file beside a database that signs.
+#[test]
+fn no_protection_file_before_signing_has_ended() {
+    let [batch, rival] = rivals();
+    let key = world().bls[ME].public_key().to_bytes();
+    for fault in [
+        Fault::None,
+        Fault::BeforeWrite,
+        Fault::AfterWrite,
+        Fault::AfterSync,
+        Fault::Full,
+    ] {
+        let disk = Disk::new();
+        let (signer_before, store) = signer(&disk);
+        signer_before.store_and_sign(batch).unwrap();
+        disk.set(fault);
+        let exported = protection::export(store.as_ref(), &key, 1);
+        match &exported {
+            Ok(file) => assert_eq!(file.floors.len(), 1),
+            Err(ProtectionError::Store(StoreError::Backend { .. })) => {}
+            Err(other) => panic!("{fault:?}: {other}"),
+        }
+        assert_eq!(exported.is_ok(), fault == Fault::None, "{fault:?}");
+        // Not even this process signs on, whatever became of the write.
+        disk.set(Fault::None);
+        let error = signer_before.store_and_sign(rival).unwrap_err();
+        assert!(matches!(
+            error,
+            StoreError::Moved | StoreError::Conflict { .. }
+        ));
+        disk.memory.cut_power();
+        let (_, store) = signer(&disk);
+        let ended = matches!(fault, Fault::None | Fault::AfterSync);
+        assert_eq!(store.has_moved(), ended, "{fault:?}");
+    }
+}
+
+/// Floors are there when an import says so, and none of them when it fails.
+#[test]
+fn an_import_is_durable_or_nothing() {
+    let [batch, _] = rivals();
+    let key = world().bls[ME].public_key().to_bytes();
+    let (old_disk, disk) = (Disk::new(), Disk::new());
+    let (old, old_store) = signer(&old_disk);
+    old.store_and_sign(batch).unwrap();
+    let file = protection::export(old_store.as_ref(), &key, 1).unwrap();
+
+    let (_, store) = signer(&disk);
+    disk.set(Fault::AfterWrite);
+    file.import(store.as_ref(), &key).unwrap_err();
+    disk.set(Fault::None);
+    disk.memory.cut_power();
+    let (_, store) = signer(&disk);
+    assert!(store.spent().unwrap().is_empty());
+    file.import(store.as_ref(), &key).unwrap();
+    disk.memory.cut_power();
+    let (signer, store) = signer(&disk);
+    assert_eq!(store.spent().unwrap(), file.floors);
+    let error = signer.store_and_sign(batch).unwrap_err();
+    assert_eq!(error.code(), "store.below_floor");
+    let record = batch.record();
+    let error = signer.known(&record.header, &record.digest).unwrap_err();
+    assert_eq!(error.code(), "store.below_floor");
 }

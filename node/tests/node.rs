@@ -7,160 +7,31 @@ mod common;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ashlar_crypto::bls::{Signature, SignatureBytes};
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::kzg::{CommitmentBytes, decode_commitments, decode_proofs};
-use ashlar_crypto::merkle::{leaf_hash, verify_range};
 use ashlar_crypto::{Blame, ChunkColumn, RowChallenge, Setup, verify_chunks};
-use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
+use ashlar_net::NetError;
+use ashlar_node::clock::SystemTimeSource;
 use ashlar_node::health::Status;
 use ashlar_node::store::Store;
-use ashlar_node::{Node, NodeConfig, RunningNode};
-use ashlar_proto::Runs;
-use ashlar_proto::wire::{ErrorReply, GetChunks, GetSlices, Ping, Request, Response};
-use bytes::Bytes;
+use ashlar_node::{Database, Node, NodeConfig, RunningNode};
+use ashlar_proto::wire::{GetChunks, Ping, Request, Response};
+use common::caller::{Caller, ME, PATIENCE, get, runs, start, until, valid, which};
 use common::faulty::{Disk, Fault};
 use common::{Batch, HEAD, Recipe, World, config};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-const ME: usize = 2;
-const PATIENCE: Duration = Duration::from_secs(60);
-
-async fn start(world: &World, config: NodeConfig) -> RunningNode {
-    Node::start(config, world.keys(ME), Arc::clone(&world.stake) as _)
-        .await
-        .unwrap()
-}
 
 async fn start_on(world: &World, config: NodeConfig, disk: &Arc<Disk>) -> RunningNode {
     let disk = Arc::clone(disk);
-    let opening = Node::listen(config, world.keys(ME), Arc::clone(&world.stake) as _)
+    let stake = Arc::clone(&world.stake) as _;
+    let time = Arc::new(SystemTimeSource::default());
+    let opening = Node::listen(config, world.keys(ME), stake, time)
         .await
         .unwrap();
     opening
         .open(move |owner| Ok(Arc::new(disk.store(owner)) as Arc<dyn Store>))
         .await
         .unwrap()
-}
-
-struct Caller {
-    client: Client,
-    to: Peer,
-}
-
-impl Caller {
-    fn new(key: &NetworkKey, quic: SocketAddr, world: &World) -> Self {
-        let client = Client::new(key, NetLimits::default()).unwrap();
-        Self {
-            client,
-            to: Peer {
-                address: quic.to_string(),
-                network_key: world.network[ME].public(),
-            },
-        }
-    }
-
-    async fn ask(&self, request: Request, bulk: Vec<Bytes>) -> Result<Answer, NetError> {
-        self.client.request(&self.to, request, bulk, PATIENCE).await
-    }
-
-    async fn store(&self, batch: &Batch, chunks: &[u32]) -> Result<SignatureBytes, ErrorReply> {
-        let (request, bulk) = batch.request(chunks);
-        match self.ask(request, bulk).await {
-            Ok(Answer {
-                response: Response::Stored(stored),
-                ..
-            }) => Ok(stored.signature),
-            Err(NetError::Remote(error)) => Err(error),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Slices that verify against the blob header of the answer.
-    async fn slices(
-        &self,
-        batch: &Batch,
-        blob: usize,
-        indices: &Runs,
-    ) -> Result<Vec<(u32, Bytes)>, ErrorReply> {
-        let request = Request::GetSlices(GetSlices {
-            blob_key: batch.key(blob),
-            indices: indices.clone(),
-        });
-        let answer = match self.ask(request, vec![]).await {
-            Err(NetError::Remote(error)) => return Err(error),
-            other => other.unwrap(),
-        };
-        let Response::Slices(slices) = answer.response else {
-            panic!("{:?}", answer.response)
-        };
-        assert_eq!(slices.blob_header, batch.blobs[blob]);
-        let view = slices.layout().unwrap().view(answer.bulk).unwrap();
-        let got: Vec<(u32, Bytes)> = slices
-            .runs
-            .iter()
-            .enumerate()
-            .map(|(place, i)| (i, view.slice_bytes(0, place).unwrap()))
-            .collect();
-        let mut rest = got.as_slice();
-        for (&(start, len), proof) in slices.runs.as_slice().iter().zip(&slices.proofs) {
-            let (run, behind) = rest.split_at(len as usize);
-            let leaves: Vec<_> = run.iter().map(|(_, s)| leaf_hash(s)).collect();
-            verify_range(
-                &slices.blob_header.chunk_root,
-                512,
-                start.into(),
-                &leaves,
-                proof,
-            )
-            .unwrap();
-            rest = behind;
-        }
-        Ok(got)
-    }
-}
-
-fn runs(indices: &[u32]) -> Runs {
-    Runs::from_indices(indices).unwrap()
-}
-
-fn valid(world: &World, signature: SignatureBytes, batch: &Batch) {
-    let signature = Signature::from_bytes(&signature).unwrap();
-    world.bls[ME]
-        .public_key()
-        .verify(&batch.header.digest().0, &signature)
-        .unwrap();
-}
-
-/// `GET`, by hand: status code and body.
-async fn get(http: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = tokio::net::TcpStream::connect(http).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text))
-        .await
-        .unwrap()
-        .unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap();
-    (
-        head.split(' ').nth(1).unwrap().parse().unwrap(),
-        body.to_owned(),
-    )
-}
-
-/// Waits for a condition; fails when it does not come.
-async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let wait = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait)
-        .await
-        .unwrap_or_else(|_| panic!("{what} did not come"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,7 +98,7 @@ async fn stores_signs_and_serves() {
     let (code, body) = get(node.http_addr(), "/v1/health").await;
     assert_eq!(
         (code, body.as_str()),
-        (200, r#"{"status":"ready","reasons":[]}"#)
+        (200, r#"{"status":"ready","reasons":[],"notices":[]}"#)
     );
     let (_, status) = get(node.http_addr(), "/v1/status").await;
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
@@ -390,7 +261,7 @@ async fn refuses_with_the_reason_and_keeps_nothing() {
         "validate.too_old"
     );
 
-    assert_eq!(node.status().store.batches, 0);
+    assert_eq!(node.status().store.unwrap().batches, 0);
     assert_eq!(
         node.health().status,
         Status::Ready,
@@ -463,6 +334,7 @@ async fn http_answers_before_the_database_is_open() {
         config(folder.path()),
         world.keys(ME),
         Arc::clone(&world.stake) as _,
+        Arc::new(SystemTimeSource::default()),
     )
     .await
     .unwrap();
@@ -477,7 +349,7 @@ async fn http_answers_before_the_database_is_open() {
     let (code, body) = get(http, "/v1/health").await;
     assert_eq!(
         (code, body.as_str()),
-        (503, r#"{"status":"opening","reasons":[]}"#)
+        (503, r#"{"status":"opening","reasons":[],"notices":[]}"#)
     );
     let (code, status) = get(http, "/v1/status").await;
     assert_eq!(code, 200);
@@ -628,7 +500,8 @@ async fn a_node_that_is_not_registered_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut keys = world.keys(ME);
     keys.bls = ashlar_crypto::bls::SecretKey::from_ikm(&[99; 32]);
-    let node = Node::start(config(folder.path()), keys, Arc::clone(&world.stake) as _)
+    let stake = Arc::clone(&world.stake) as _;
+    let node = Node::start(config(folder.path()), keys, stake, Database::New)
         .await
         .unwrap();
     assert_eq!(node.health().reasons[0].code, "not_registered");
@@ -666,8 +539,11 @@ async fn data_expires() {
     }
     .build();
     caller.store(&batch, &mine).await.unwrap();
-    assert_eq!(node.status().store.batches, 1);
-    until("expiry", || async { node.status().store.batches == 0 }).await;
+    assert_eq!(node.status().store.unwrap().batches, 1);
+    until("expiry", || async {
+        node.status().store.unwrap().batches == 0
+    })
+    .await;
     assert_eq!(
         caller
             .slices(&batch, 0, &runs(&mine))
@@ -678,7 +554,7 @@ async fn data_expires() {
     );
     let status = node.status();
     assert_eq!(status.last_expiry.unwrap().windows.len(), 1);
-    assert_eq!(status.store.bytes, 0);
+    assert_eq!(status.store.unwrap().bytes, 0);
     // Its number stays taken, and it is too old to come again.
     assert_eq!(
         caller.store(&batch, &mine).await.unwrap_err().code,
@@ -788,8 +664,10 @@ async fn start_fails_with_a_reason() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let node = start(&world, config(folder.path())).await;
-    let start =
-        |config: NodeConfig| Node::start(config, world.keys(ME), Arc::clone(&world.stake) as _);
+    let start = |config: NodeConfig| {
+        let which = which(&config);
+        Node::start(config, world.keys(ME), Arc::clone(&world.stake) as _, which)
+    };
     let code = |error: ashlar_node::StartError| ashlar_crypto::Coded::code(&error);
     // The same database twice.
     assert_eq!(

@@ -45,7 +45,7 @@ fn validate(
     clock: Clock,
 ) -> Result<VerifiedBatch, ValidateError> {
     let table = &world().table;
-    let fresh = batch.check_header(rules, table, clock)?;
+    let fresh = batch.check_sender(table)?.check_header(rules, clock)?;
     let assignment = world().assignment(fresh.quorums());
     let expected = fresh.check_assignment(table, &world().operator_id(ME), &assignment)?;
     expected.check_bulk(Setup::ethereum(), bulk.into(), SEED)
@@ -62,6 +62,8 @@ fn refused_at(
 ) -> ValidateError {
     let mut batch = unverified();
     change(&mut batch);
+    // Whatever it says, its disperser has signed it.
+    batch.disperser_signature = batch.header.sign_as_disperser(&world().disperser);
     validate(batch, good().bulk(&mine()), rules, clock).unwrap_err()
 }
 
@@ -112,7 +114,9 @@ fn every_operator_accepts_its_own_part_in_two_quorums() {
         let chunks = world().chunks(operator, &[0, 1]);
         let fresh = batch
             .unverified(world().disperser.public(), &chunks)
-            .check_header(&rules(), table, batch.clock())
+            .check_sender(table)
+            .unwrap()
+            .check_header(&rules(), batch.clock())
             .unwrap();
         let expected = fresh
             .check_assignment(
@@ -144,6 +148,62 @@ fn disperser_number_is_another() {
 }
 
 #[test]
+fn a_batch_of_another_service_or_network() {
+    for domain in [
+        common::network().domain(1),
+        ashlar_proto::Network::file("another").domain(0),
+    ] {
+        let error = refused(|b| b.header.domain = domain);
+        assert_eq!(error.code(), "validate.other_domain");
+        assert_eq!(
+            error.got_expected(),
+            (domain.to_string(), common::domain().to_string())
+        );
+    }
+    // Before anything else is looked at.
+    let error = refused(|b| {
+        b.header.domain = common::network().domain(1);
+        b.peer = NetworkKey::from_seed([1; 32]).public();
+        b.header.version = 77;
+    });
+    assert_eq!(error.code(), "validate.other_domain");
+}
+
+#[test]
+fn a_batch_made_by_another_table() {
+    let error = refused(|b| {
+        b.header.table_root = ashlar_proto::TableRoot([9; 32]);
+    });
+    assert_eq!(error.code(), "validate.table_root");
+    assert!(matches!(error, ValidateError::TableRoot { got, block: HEAD, .. } if got.0 == [9; 32]));
+    // The root of an older table at this block.
+    let yesterday = ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD - 1).unwrap();
+    let root = ashlar_proto::TableView::root(yesterday.as_ref());
+    let error = refused(|b| b.header.table_root = root);
+    assert_eq!(error.code(), "validate.table_root");
+}
+
+#[test]
+fn a_batch_that_its_disperser_did_not_sign() {
+    let check = |change: &dyn Fn(&mut UnverifiedBatch)| {
+        let mut batch = unverified();
+        change(&mut batch);
+        batch.check_sender(&world().table).unwrap_err()
+    };
+    let stranger = NetworkKey::from_seed([1; 32]);
+    let wrong: [&dyn Fn(&mut UnverifiedBatch); 4] = [
+        &|b| b.disperser_signature.0[0] ^= 1,
+        &|b| b.disperser_signature.0 = [0; 64],
+        &|b| b.header.created_at_ms += 1,
+        &|b| b.disperser_signature = b.header.sign_as_disperser(&stranger),
+    ];
+    for change in wrong {
+        let error = check(change);
+        assert_eq!(error.code(), "validate.disperser_signature");
+    }
+}
+
+#[test]
 fn sender_was_no_disperser_at_the_reference_block() {
     // The key of today, the table of yesterday.
     let batch = Recipe {
@@ -154,7 +214,9 @@ fn sender_was_no_disperser_at_the_reference_block() {
     let chunks = mine();
     let fresh = batch
         .unverified(world().disperser.public(), &chunks)
-        .check_header(&rules(), &world().table, batch.clock())
+        .check_sender(&world().table)
+        .unwrap()
+        .check_header(&rules(), batch.clock())
         .unwrap();
     let yesterday = ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD - 1).unwrap();
     let error = fresh
@@ -307,7 +369,9 @@ fn blob_headers_of_another_batch() {
 #[test]
 fn table_of_another_block() {
     let fresh = unverified()
-        .check_header(&rules(), &world().table, good().clock())
+        .check_sender(&world().table)
+        .unwrap()
+        .check_header(&rules(), good().clock())
         .unwrap();
     let other = ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD - 1).unwrap();
     let error = fresh
@@ -320,7 +384,9 @@ fn table_of_another_block() {
 fn receiver_has_no_part() {
     let fresh = || {
         unverified()
-            .check_header(&rules(), &world().table, good().clock())
+            .check_sender(&world().table)
+            .unwrap()
+            .check_header(&rules(), good().clock())
             .unwrap()
     };
     let assignment = world().assignment(&[0]);
@@ -632,6 +698,8 @@ fn cheap_checks_come_first() {
     };
     assert_eq!(code(&batch, &rules, old), "validate.not_a_disperser");
     batch.peer = world().disperser.public();
+    assert_eq!(code(&batch, &rules, old), "validate.disperser_signature");
+    batch.disperser_signature = batch.header.sign_as_disperser(&world().disperser);
     assert_eq!(code(&batch, &rules, old), "batch.rows");
     rules.limits.max_batch_rows = 1024;
     rules.versions = vec![3];
@@ -644,6 +712,7 @@ fn cheap_checks_come_first() {
     );
     assert_eq!(code(&batch, &rules, good().clock()), "batch.root");
     batch.header.batch_root[0] ^= 1;
+    batch.disperser_signature = batch.header.sign_as_disperser(&world().disperser);
     batch.bulk_len = 1;
     assert_eq!(
         code(&batch, &rules, good().clock()),

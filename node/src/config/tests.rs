@@ -51,7 +51,19 @@ fn round_trip() {
     let mut config = NodeConfig::default();
     config.accept.max_age_secs = 7;
     config.listen.http = "127.0.0.1:1".parse().unwrap();
-    assert_eq!(NodeConfig::parse(&config.to_toml()).unwrap(), config);
+    assert_eq!(
+        NodeConfig::parse(&config.to_toml().unwrap()).unwrap(),
+        config
+    );
+}
+
+/// A path that TOML cannot spell is an error, not an empty file.
+#[test]
+fn a_path_that_is_not_utf_8_is_not_written() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut config = NodeConfig::default();
+    config.paths.data = std::ffi::OsStr::from_bytes(b"da\xffta").into();
+    assert_eq!(config.to_toml().unwrap_err().code(), "config.encode");
 }
 
 #[test]
@@ -121,6 +133,10 @@ fn every_rule_refuses_and_names_its_key() {
         ),
         ("tasks.probe_max_ms", Box::new(|c| c.tasks.probe_max_ms = 1)),
         (
+            "tasks.expiry_interval_secs",
+            Box::new(|c| c.tasks.expiry_interval_secs = 901),
+        ),
+        (
             "tasks.scrub_interval_secs",
             Box::new(|c| c.tasks.scrub_interval_secs = 0),
         ),
@@ -141,15 +157,12 @@ fn load_resolves_paths_at_the_file() {
     let file = folder.path().join("node.toml");
     std::fs::write(
         &file,
-        "[paths]\ndata = \"/absolute\"\noperators = \"../table.toml\"\n",
+        "[paths]\ndata = \"/absolute\"\n[operators]\ntables = [\"../table.toml\"]\n",
     )
     .unwrap();
     let config = NodeConfig::load(&file).unwrap();
     assert_eq!(config.paths.data, Path::new("/absolute"));
-    assert_eq!(
-        config.paths.operators,
-        folder.path().join("../table.toml").into()
-    );
+    assert_eq!(config.operators, folder.path().join("../table.toml").into());
     assert_eq!(config.paths.bls_key, folder.path().join("bls.json"));
     assert_eq!(
         NodeConfig::load(&folder.path().join("no.toml"))
@@ -157,4 +170,15 @@ fn load_resolves_paths_at_the_file() {
             .code(),
         "config.read"
     );
+}
+
+#[test]
+fn a_ledger_without_a_head_key_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.toml");
+    let network = "11".repeat(32);
+    let tables = format!("https://ledger.example/v1/services/1#0x{network}");
+    std::fs::write(&file, format!("[operators]\ntables = [\"{tables}\"]\n")).unwrap();
+    let error = NodeConfig::load(&file).unwrap_err();
+    assert_eq!(error.code(), "stake.no_head_key");
 }

@@ -12,7 +12,8 @@ fn phases() {
         health.report(),
         HealthReport {
             status: Status::Ready,
-            reasons: vec![]
+            reasons: vec![],
+            notices: vec![]
         }
     );
     assert!(health.may_sign().is_ok());
@@ -45,6 +46,32 @@ fn causes_come_and_go() {
 }
 
 #[test]
+fn clocks_and_moves_stop_signing_and_notices_stop_nothing() {
+    for (cause, code, stops) in [
+        (Cause::ClockBehind, "clock.behind", true),
+        (Cause::ClockDisagrees, "clock.disagrees", false),
+        (Cause::Moved, "database.moved", true),
+        (Cause::Contradiction, "head.contradiction", true),
+        (Cause::OperatorTable, "operator_table", false),
+        (Cause::Kernel, "kernel.disagrees", false),
+    ] {
+        let health = Health::default();
+        health.opened();
+        health.raise(cause, "by a test");
+        assert_eq!(health.report().reasons[0].code, code);
+        assert_eq!(health.report().status, Status::Degraded);
+        assert_eq!(health.may_sign().is_err(), stops, "{code}");
+    }
+    let health = Health::default();
+    health.opened();
+    health.raise(Cause::Equivocation, "by a test");
+    let report = health.report();
+    assert_eq!((report.status, report.reasons.len()), (Status::Ready, 0));
+    assert_eq!(report.notices[0].code, "disperser.equivocation");
+    assert!(health.may_sign().is_ok());
+}
+
+#[test]
 fn reports_in_json() {
     let health = Health::default();
     health.opened();
@@ -52,6 +79,6 @@ fn reports_in_json() {
     let json = serde_json::to_value(health.report()).unwrap();
     assert_eq!(
         json,
-        serde_json::json!({"status": "degraded", "reasons": [{"code": "task.scrub", "message": "panicked"}]})
+        serde_json::json!({"status": "degraded", "reasons": [{"code": "task.scrub", "message": "panicked"}], "notices": []})
     );
 }

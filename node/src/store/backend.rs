@@ -8,10 +8,12 @@ use super::WindowId;
 /// A name space of keys: a column family in RocksDB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
-    /// Format number, owner, probe writes.
+    /// Format number, owner, database id, floors, the time kept, probe writes.
     Meta,
     /// Signed records. Never expires.
     Signed,
+    /// Pairs of batches that a disperser signed under one number. Never expires.
+    Equivocations,
     /// Everything that expires together.
     Window(WindowId),
 }
@@ -22,6 +24,7 @@ impl Space {
         match self {
             Self::Meta => "meta".into(),
             Self::Signed => "signed".into(),
+            Self::Equivocations => "equivocations".into(),
             Self::Window(WindowId(end)) => format!("window-{end:012}"),
         }
     }
@@ -31,6 +34,7 @@ impl Space {
         match name {
             "meta" => Some(Self::Meta),
             "signed" => Some(Self::Signed),
+            "equivocations" => Some(Self::Equivocations),
             _ => {
                 let end = name.strip_prefix("window-")?.parse().ok()?;
                 // One name for one window.
@@ -101,11 +105,12 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// The drop could not be recorded.
     fn drop_window(&self, window: WindowId) -> Result<(), BackendError>;
 
-    /// After a failed write: does what can be done so that writing works again.
+    /// After a failed write: does what can be done so that writing works again. `mark` was written long ago, and says that this
+    /// is still the same database.
     ///
     /// # Errors
-    /// It still does not.
-    fn recover(&self) -> Result<(), BackendError>;
+    /// Writing still does not work; or `mark` is not there, and this must not be used.
+    fn recover(&self, mark: &Put) -> Result<(), BackendError>;
 }
 
 /// What a key-value store fails with.
@@ -135,6 +140,9 @@ pub enum BackendError {
         /// Why.
         detail: String,
     },
+    /// Where the database was there is another one, or an empty one.
+    #[error("another database is in the place of this one: was the volume unmounted?")]
+    Replaced,
     /// Anything else.
     #[error("database: {detail}")]
     Io {
@@ -150,6 +158,7 @@ impl Coded for BackendError {
             Self::Corrupt { .. } => "store.database_corrupt",
             Self::Locked { .. } => "store.locked",
             Self::Closed { .. } => "store.closed",
+            Self::Replaced => "store.replaced",
             Self::Io { .. } => "store.io",
         }
     }

@@ -5,18 +5,20 @@
 //! Slice bytes follow behind the sealed head of their value, each with its own hash in the head.
 
 use ashlar_crypto::{
-    CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, hash::sha256, kzg::POINT_BYTES,
+    CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, hash::sha256,
+    identity::NetworkSignature, kzg::POINT_BYTES,
 };
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, Runs};
+use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, Domain, Runs};
 use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    BatchRecord, BatchSummary, BlobRecord, BlobSlices, SignedRecord, StoreError, StoredBatch,
+    BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, SequenceId,
+    SignedHeader, SignedRecord, StoreError, StoredBatch,
 };
 
 /// Format of all values below.
-pub(super) const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 2;
 const TAG: &[u8] = b"ashlar/store";
 const CHECKSUM_LEN: usize = 8;
 const HASH_LEN: usize = 32;
@@ -26,6 +28,11 @@ const SIGNATURE_LEN: usize = 48;
 pub(super) const META_OWNER: &[u8] = b"owner";
 pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_PROBE: &[u8] = b"probe";
+pub(super) const META_DATABASE: &[u8] = b"database";
+pub(super) const META_TIME: &[u8] = b"time";
+pub(super) const META_MOVED: &[u8] = b"moved";
+/// First bytes of the keys of floors; domain and disperser follow.
+pub(super) const META_FLOOR: &[u8] = b"floor/";
 
 /// First byte of a key in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +64,55 @@ pub(super) fn slices_key(digest: &BatchDigest, index: u32) -> Vec<u8> {
     key(Kind::Slices, &digest.0, &index.to_be_bytes())
 }
 
-pub(super) fn signed_key(disperser_id: u32, sequence: u64) -> Vec<u8> {
-    let mut out = disperser_id.to_be_bytes().to_vec();
-    out.extend_from_slice(&sequence.to_be_bytes());
+/// Key of a signed record and of an equivocation: domain, disperser, sequence, so that they lie in that order.
+pub(super) fn signed_key(at: &SequenceId) -> Vec<u8> {
+    let mut out = disperser_key(&at.domain, at.disperser_id);
+    out.extend_from_slice(&at.sequence.to_be_bytes());
     out
+}
+
+/// What the [`signed_key`]s of one disperser begin with.
+pub(super) fn disperser_key(domain: &Domain, disperser_id: u32) -> Vec<u8> {
+    let mut out = domain.0.to_vec();
+    out.extend_from_slice(&disperser_id.to_be_bytes());
+    out
+}
+
+pub(super) fn floor_key(domain: &Domain, disperser_id: u32) -> Vec<u8> {
+    [META_FLOOR, &disperser_key(domain, disperser_id)].concat()
+}
+
+/// Domain and disperser at the start of a key, and what follows.
+fn split_disperser_key(key: &[u8]) -> Option<(Domain, u32, &[u8])> {
+    let (domain, rest) = key.split_first_chunk::<HASH_LEN>()?;
+    let (disperser_id, rest) = rest.split_first_chunk::<4>()?;
+    Some((Domain(*domain), u32::from_be_bytes(*disperser_id), rest))
+}
+
+/// Whose number a [`signed_key`] is.
+pub(super) fn sequence_of_key(key: &[u8]) -> Result<SequenceId, StoreError> {
+    let parts = split_disperser_key(key).and_then(|(domain, disperser_id, rest)| {
+        Some(SequenceId {
+            domain,
+            disperser_id,
+            sequence: u64::from_be_bytes(rest.try_into().ok()?),
+        })
+    });
+    parts.ok_or_else(|| StoreError::Corrupt {
+        what: "the key of a signed record",
+        detail: hex::encode(key),
+    })
+}
+
+/// Domain and disperser of a [`floor_key`].
+pub(super) fn disperser_of_floor_key(key: &[u8]) -> Result<(Domain, u32), StoreError> {
+    match key.strip_prefix(META_FLOOR).and_then(split_disperser_key) {
+        Some((domain, disperser_id, [])) => Ok((domain, disperser_id)),
+        _ => Err(StoreError::Corrupt {
+            what: "the key of a floor",
+            detail: hex::encode(key),
+        }),
+    }
 }
 
 fn key(kind: Kind, id: &Hash, rest: &[u8]) -> Vec<u8> {
@@ -132,6 +184,20 @@ struct BatchValue {
     commitments: Vec<u8>,
     #[prost(bytes = "vec", tag = "5")]
     chunk_proofs: Vec<u8>,
+    #[prost(bytes = "vec", tag = "6")]
+    disperser_signature: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct EquivocationValue {
+    #[prost(bytes = "vec", tag = "1")]
+    first: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    first_signature: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    second: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    second_signature: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -178,6 +244,19 @@ impl Reader<'_> {
         Runs::new(pairs.collect()).map_err(|e| self.fail(e))
     }
 
+    fn array<const N: usize>(&self, bytes: &[u8]) -> Result<[u8; N], StoreError> {
+        bytes
+            .try_into()
+            .map_err(|_| self.fail(format!("{} bytes, expected {N}", bytes.len())))
+    }
+
+    fn signed_header(&self, header: &[u8], signature: &[u8]) -> Result<SignedHeader, StoreError> {
+        Ok(SignedHeader {
+            header: BatchHeader::abi_decode(header).map_err(|e| self.fail(e))?,
+            signature: NetworkSignature(self.array(signature)?),
+        })
+    }
+
     fn arrays<const N: usize>(&self, bytes: &[u8]) -> Result<Vec<[u8; N]>, StoreError> {
         let (arrays, rest) = bytes.as_chunks::<N>();
         if rest.is_empty() {
@@ -195,6 +274,7 @@ pub(super) fn encode_batch(key: &[u8], batch: &BatchRecord) -> Vec<u8> {
         runs: flatten(&batch.runs),
         commitments: batch.commitments.iter().flat_map(|c| c.0).collect(),
         chunk_proofs: batch.chunk_proofs.iter().flat_map(|p| p.0).collect(),
+        disperser_signature: batch.disperser_signature.0.to_vec(),
     };
     seal(key, &value.encode_to_vec())
 }
@@ -209,6 +289,7 @@ pub(super) fn decode_batch(key: &[u8], value: &[u8]) -> Result<StoredBatch, Stor
     let proofs = read.arrays::<POINT_BYTES>(&value.chunk_proofs)?;
     Ok(StoredBatch {
         header: BatchHeader::abi_decode(&value.header).map_err(|e| read.fail(e))?,
+        disperser_signature: NetworkSignature(read.array(&value.disperser_signature)?),
         runs: read.runs(&value.runs)?,
         blobs: value
             .blobs
@@ -329,8 +410,7 @@ pub(super) fn encode_signed(key: &[u8], record: &SignedRecord) -> Vec<u8> {
 pub(super) fn decode_signed(
     key: &[u8],
     value: &[u8],
-    disperser_id: u32,
-    sequence: u64,
+    at: &SequenceId,
 ) -> Result<SignedRecord, StoreError> {
     let read = Reader {
         what: "a signed record",
@@ -340,17 +420,52 @@ pub(super) fn decode_signed(
     let (digest, rest) = body
         .split_first_chunk::<HASH_LEN>()
         .ok_or_else(|| read.fail("too short"))?;
-    let signature = match rest.len() {
-        0 => None,
-        SIGNATURE_LEN => Some(SignatureBytes(
-            rest.try_into().map_err(|_| read.fail("wrong length"))?,
-        )),
-        _ => return Err(read.fail("wrong length")),
+    let signature = match rest {
+        [] => None,
+        rest => Some(SignatureBytes(read.array::<SIGNATURE_LEN>(rest)?)),
     };
     Ok(SignedRecord {
-        disperser_id,
-        sequence,
+        at: *at,
         digest: BatchDigest(*digest),
         signature,
     })
+}
+
+pub(super) fn encode_equivocation(key: &[u8], evidence: &Equivocation) -> Vec<u8> {
+    let value = EquivocationValue {
+        first: evidence.first.header.abi_encode(),
+        first_signature: evidence.first.signature.0.to_vec(),
+        second: evidence.second.header.abi_encode(),
+        second_signature: evidence.second.signature.0.to_vec(),
+    };
+    seal(key, &value.encode_to_vec())
+}
+
+pub(super) fn decode_equivocation(key: &[u8], value: &[u8]) -> Result<Equivocation, StoreError> {
+    let read = Reader {
+        what: "an equivocation",
+        key,
+    };
+    let value =
+        EquivocationValue::decode(unseal(read.what, key, value)?).map_err(|e| read.fail(e))?;
+    Ok(Equivocation {
+        first: read.signed_header(&value.first, &value.first_signature)?,
+        second: read.signed_header(&value.second, &value.second_signature)?,
+    })
+}
+
+/// A number of milliseconds or a sequence number.
+pub(super) fn encode_u64(key: &[u8], number: u64) -> Vec<u8> {
+    seal(key, &number.to_be_bytes())
+}
+
+pub(super) fn decode_u64(what: &'static str, key: &[u8], value: &[u8]) -> Result<u64, StoreError> {
+    let body = unseal(what, key, value)?;
+    Reader { what, key }.array(body).map(u64::from_be_bytes)
+}
+
+pub(super) fn decode_database_id(key: &[u8], value: &[u8]) -> Result<DatabaseId, StoreError> {
+    let what = "the id of the database";
+    let body = unseal(what, key, value)?;
+    Reader { what, key }.array(body).map(DatabaseId)
 }

@@ -111,7 +111,10 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
-    fn recover(&self) -> Result<(), BackendError> {
-        Ok(())
+    fn recover(&self, mark: &Put) -> Result<(), BackendError> {
+        match self.get(mark.space, &mark.key)? {
+            Some(value) if value == mark.value => Ok(()),
+            _ => Err(BackendError::Replaced),
+        }
     }
 }

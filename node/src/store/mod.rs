@@ -1,12 +1,14 @@
 //! What a node keeps, and the promises that come with it.
 //!
 //! * A batch goes in as one atomic write: every slice, every proof, and the **signed record** of its
-//!   (disperser, sequence). When [`Store::commit`] returns `Ok`, all of it has been synced to disk; only then may
+//!   (domain, disperser, sequence). When [`Store::commit`] returns `Ok`, all of it has been synced to disk; only then may
 //!   anybody sign.
-//! * A (disperser, sequence) belongs to one digest for ever. The check and the write happen under one lock, and the
+//! * A (domain, disperser, sequence) belongs to one digest for ever. The check and the write happen under one lock, and the
 //!   record outlives the data.
 //! * Data is immutable and expires as a whole: it lies in the *window* of its expiry time, and a window is dropped
 //!   at once.
+//! * Numbers at or below a *floor* are spent: nothing is promised under them any more. Floors come with a protection file.
+//!   A database that was exported for moving never promises anything again.
 //! * Nothing is served that does not match its checksums: what is corrupt comes back as [`StoreError::Corrupt`].
 //!
 //! [`TableStore`] implements this over a [`Backend`], a small ordered key-value interface: [`RocksBackend`] on disk,
@@ -17,14 +19,17 @@
 mod backend;
 mod codec;
 mod memory;
+mod promises;
 mod records;
 mod rocks;
 mod table;
 
 pub use backend::{Backend, BackendError, Durability, Put, Space};
 pub use memory::MemoryBackend;
+pub use promises::MAX_EQUIVOCATIONS;
 pub use records::{
-    BatchRecord, BatchSummary, BlobRecord, BlobSlices, SignedRecord, StoredBatch, WindowId,
+    BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, Floor, SequenceId,
+    SignedHeader, SignedRecord, StoredBatch, WindowId,
 };
 pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
@@ -44,9 +49,15 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// A batch that is there already (same digest under the same sequence, signed before) is not written again.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] if the (disperser, sequence) belongs to another digest: nothing was written. Any other
-    /// error: the batch may or may not be there; it must not be signed.
+    /// Nothing was written with [`StoreError::Conflict`] (the number belongs to another digest), [`StoreError::BelowFloor`]
+    /// (it is spent) and [`StoreError::Moved`]. Any other error: the batch may or may not be there; it must not be signed.
     fn commit(&self, batch: &BatchRecord) -> Result<SignedRecord, StoreError>;
+
+    /// Whether a new promise may be made under a number that has no record.
+    ///
+    /// # Errors
+    /// [`StoreError::BelowFloor`] or [`StoreError::Moved`].
+    fn may_promise(&self, at: &SequenceId) -> Result<(), StoreError>;
 
     /// Adds the signature to the signed record. Not synced: signatures are deterministic, so that a lost one is made
     /// again, the same, on the next request.
@@ -55,11 +66,11 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// There is no record with this digest, or the write failed.
     fn record_signature(&self, record: &SignedRecord) -> Result<(), StoreError>;
 
-    /// The record of a (disperser, sequence).
+    /// The record of a (domain, disperser, sequence).
     ///
     /// # Errors
     /// The store cannot be read.
-    fn signed(&self, disperser_id: u32, sequence: u64) -> Result<Option<SignedRecord>, StoreError>;
+    fn signed(&self, at: &SequenceId) -> Result<Option<SignedRecord>, StoreError>;
 
     /// A batch without its slices, or `None` if the store does not hold it (any more).
     ///
@@ -110,6 +121,57 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// What the store holds now, kept up to date in memory.
     fn totals(&self) -> Totals;
 
+    /// The last time kept, milliseconds since 1970; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the value is corrupt.
+    fn kept_time(&self) -> Result<Option<u64>, StoreError>;
+
+    /// Keeps a time, milliseconds since 1970, and syncs.
+    ///
+    /// # Errors
+    /// Writing failed: the time is not known to be on disk.
+    fn keep_time(&self, time_ms: u64) -> Result<(), StoreError>;
+
+    /// What is spent, by domain and disperser in rising order: of each the highest number that was promised or is covered by
+    /// a floor. Reads every signed record.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a key is corrupt.
+    fn spent(&self) -> Result<Vec<Floor>, StoreError>;
+
+    /// Raises floors, all or none, and syncs. A floor that is higher already stays.
+    ///
+    /// # Errors
+    /// Writing failed.
+    fn raise_floors(&self, floors: &[Floor]) -> Result<(), StoreError>;
+
+    /// Ends signing for ever, and syncs: from now on another database promises in this operator's name.
+    ///
+    /// # Errors
+    /// Writing failed: signing may or may not have ended.
+    fn end_signing(&self) -> Result<(), StoreError>;
+
+    /// Whether [signing was ended](Self::end_signing).
+    fn has_moved(&self) -> bool;
+
+    /// Keeps evidence against a disperser and syncs. Only the first pair under a number is kept, and of one disperser at
+    /// most [`MAX_EQUIVOCATIONS`]. Returns whether this one is new.
+    ///
+    /// # Errors
+    /// Writing failed.
+    fn keep_equivocation(&self, evidence: &Equivocation) -> Result<bool, StoreError>;
+
+    /// Evidence behind `after`, in the order of domain, disperser and sequence, at most `limit`.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a value is corrupt.
+    fn equivocations(
+        &self,
+        after: Option<&SequenceId>,
+        limit: usize,
+    ) -> Result<Vec<Equivocation>, StoreError>;
+
     /// Tries a small synced write, repairing the backend first where that can be done. `Ok` means that batches can be
     /// committed again.
     ///
@@ -152,29 +214,39 @@ pub enum StoreError {
         detail: String,
     },
     /// Another batch was signed under this sequence number.
-    #[error(
-        "disperser {disperser_id} used sequence {sequence} for batch {existing} already, now for {offered}"
-    )]
+    #[error("{at} was used for batch {existing} already, now for {offered}")]
     Conflict {
-        /// Disperser.
-        disperser_id: u32,
-        /// Its sequence number.
-        sequence: u64,
+        /// Whose number.
+        at: SequenceId,
         /// The digest of the record.
         existing: BatchDigest,
         /// The digest of the batch that came now.
         offered: BatchDigest,
     },
     /// A signature for a batch that has no record.
-    #[error("no record of batch {digest} under disperser {disperser_id}, sequence {sequence}")]
+    #[error("no record of batch {digest} under {at}")]
     NoRecord {
-        /// Disperser.
-        disperser_id: u32,
-        /// Its sequence number.
-        sequence: u64,
+        /// Whose number.
+        at: SequenceId,
         /// The digest looked for.
         digest: BatchDigest,
     },
+    /// The number is spent: a protection file says so.
+    #[error("{at} is spent: every number up to {floor} may have been signed elsewhere")]
+    BelowFloor {
+        /// Whose number.
+        at: SequenceId,
+        /// The highest number that is spent.
+        floor: u64,
+    },
+    /// The database was exported for moving: another one signs now.
+    #[error(
+        "the database was moved: its protection file was exported, and another one may sign now"
+    )]
+    Moved,
+    /// A database that no node has made its own.
+    #[error("the database is empty: it is no node's")]
+    Empty,
     /// The database belongs to another operator: its signed records say nothing about this one's.
     #[error(
         "the database belongs to operator {found}, this node is {expected}; give each operator its own data directory"
@@ -202,6 +274,9 @@ impl Coded for StoreError {
             Self::Corrupt { .. } => "store.corrupt",
             Self::Conflict { .. } => "store.sequence_conflict",
             Self::NoRecord { .. } => "store.no_record",
+            Self::BelowFloor { .. } => "store.below_floor",
+            Self::Moved => "store.moved",
+            Self::Empty => "store.empty",
             Self::WrongOperator { .. } => "store.wrong_operator",
             Self::Format { .. } => "store.format",
         }
@@ -209,11 +284,11 @@ impl Coded for StoreError {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Conflict { .. } => Blame::Caller,
+            Self::Conflict { .. } | Self::BelowFloor { .. } => Blame::Caller,
             _ => Blame::Us,
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,8 +1,10 @@
 //! What goes into a store and what comes out.
 
+use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, Runs};
+use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, Domain, Runs};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use crate::narrow::{Run, narrow};
@@ -30,6 +32,8 @@ pub struct BatchRecord {
     pub header: BatchHeader,
     /// Its digest.
     pub digest: BatchDigest,
+    /// The disperser's signature over the digest.
+    pub disperser_signature: NetworkSignature,
     /// Chunk indices held, the same for each blob.
     pub runs: Runs,
     /// KZG commitments of all rows, in batch order.
@@ -69,6 +73,8 @@ pub struct BlobRecord {
 pub struct StoredBatch {
     /// Header.
     pub header: BatchHeader,
+    /// The disperser's signature over its digest.
+    pub disperser_signature: NetworkSignature,
     /// Chunk indices held.
     pub runs: Runs,
     /// Blob headers, in batch order.
@@ -88,13 +94,96 @@ pub struct BatchSummary {
     pub bytes: u64,
 }
 
-/// The promise: this digest, and no other, under this disperser's sequence number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedRecord {
+/// A disperser's sequence number in one service: one digest belongs to it, for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SequenceId {
+    /// The service.
+    pub domain: Domain,
     /// Disperser.
     pub disperser_id: u32,
     /// Its sequence number.
     pub sequence: u64,
+}
+
+impl SequenceId {
+    /// The number that a batch has.
+    pub fn of(header: &BatchHeader) -> Self {
+        Self {
+            domain: header.domain,
+            disperser_id: header.disperser_id,
+            sequence: header.sequence,
+        }
+    }
+}
+
+impl std::fmt::Display for SequenceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "sequence {} of disperser {} in domain {}",
+            self.sequence, self.disperser_id, self.domain
+        )
+    }
+}
+
+/// Every sequence number of a disperser up to this one is spent: nothing is promised under it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// The service.
+    pub domain: Domain,
+    /// Disperser.
+    pub disperser_id: u32,
+    /// The highest number that is spent.
+    pub sequence: u64,
+}
+
+/// The name of a database, random, made with it. 16 bytes, in text hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DatabaseId(pub [u8; 16]);
+
+impl std::fmt::Display for DatabaseId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl std::fmt::Debug for DatabaseId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
+/// A batch header with its disperser's signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedHeader {
+    /// Header.
+    pub header: BatchHeader,
+    /// The disperser's signature over its digest.
+    pub signature: NetworkSignature,
+}
+
+/// Two batches that a disperser signed under one sequence number: evidence against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Equivocation {
+    /// What came first.
+    pub first: SignedHeader,
+    /// What came later.
+    pub second: SignedHeader,
+}
+
+impl Equivocation {
+    /// The number that both batches have.
+    pub fn at(&self) -> SequenceId {
+        SequenceId::of(&self.first.header)
+    }
+}
+
+/// The promise: this digest, and no other, under this disperser's sequence number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedRecord {
+    /// Whose number.
+    pub at: SequenceId,
     /// The one batch.
     pub digest: BatchDigest,
     /// The signature, once it was made.
@@ -189,10 +278,17 @@ impl BlobSlices {
         }
         let mut place = 0;
         for (&(start, len), proof) in self.runs.as_slice().iter().zip(&self.proofs) {
+            let corrupt = |why: String| StoreError::Corrupt {
+                what: "a Merkle proof",
+                detail: format!(
+                    "blob {}, chunks from {start}: {why}",
+                    self.header.blob_key()
+                ),
+            };
             let leaves = self
                 .leaves
                 .get(place..place + len as usize)
-                .unwrap_or_default();
+                .ok_or_else(|| corrupt("its leaves are missing".into()))?;
             merkle::verify_range(
                 &self.header.chunk_root,
                 u64::from(chunks),
@@ -200,13 +296,7 @@ impl BlobSlices {
                 leaves,
                 proof,
             )
-            .map_err(|error| StoreError::Corrupt {
-                what: "a Merkle proof",
-                detail: format!(
-                    "blob {}, chunks from {start}: {error}",
-                    self.header.blob_key()
-                ),
-            })?;
+            .map_err(|error| corrupt(error.to_string()))?;
             place += len as usize;
         }
         Ok(())

@@ -31,8 +31,11 @@ const DEFAULT_SPACE: &str = "default";
 /// How to open the database.
 #[derive(Debug, Clone)]
 pub struct RocksOptions {
-    /// Folder; created if missing.
+    /// Folder.
     pub path: PathBuf,
+    /// Whether a database is made if there is none. A node that has a database never sets it: a volume that is not mounted
+    /// would look like a new one.
+    pub create: bool,
     /// Most bytes in write buffers, over all spaces. The write-ahead log is kept to about as much.
     pub write_buffer_bytes: usize,
     /// Most files held open.
@@ -40,10 +43,11 @@ pub struct RocksOptions {
 }
 
 impl RocksOptions {
-    /// The usual options for a folder: 256 MiB of write buffers, 512 files.
+    /// The usual options for a folder with a database in it: 256 MiB of write buffers, 512 files.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            create: false,
             write_buffer_bytes: 256 << 20,
             max_open_files: 512,
         }
@@ -71,15 +75,19 @@ impl std::fmt::Debug for RocksBackend {
 }
 
 impl RocksBackend {
-    /// Opens or creates the database.
+    /// Opens the database, or makes it where the options say so.
     ///
     /// # Errors
-    /// It is open elsewhere, corrupt, or cannot be written.
+    /// There is none, it is open elsewhere, corrupt, or cannot be written.
     pub fn open(options: RocksOptions) -> Result<Self, BackendError> {
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
         let (db, windows) = open_db(&options, &cache)?;
         Ok(Self {
-            options,
+            // Opening again after a failed write makes nothing new.
+            options: RocksOptions {
+                create: false,
+                ..options
+            },
             cache,
             db: RwLock::new(Some(db)),
             windows: RwLock::new(windows),
@@ -141,8 +149,8 @@ fn database_options(options: &RocksOptions) -> Result<Options, BackendError> {
     let mut db = Options::default()
         .get_options_from_string("avoid_flush_during_recovery=true")
         .map_err(from_rocks)?;
-    db.create_if_missing(true);
-    db.create_missing_column_families(true);
+    db.create_if_missing(options.create);
+    db.create_missing_column_families(options.create);
     db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     db.set_paranoid_checks(true);
     db.set_db_write_buffer_size(options.write_buffer_bytes);
@@ -178,16 +186,18 @@ fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options
 
 fn open_db(options: &RocksOptions, cache: &Cache) -> Result<(DB, Vec<WindowId>), BackendError> {
     let db_options = database_options(options)?;
-    std::fs::create_dir_all(&options.path).map_err(|error| BackendError::Io {
-        detail: format!("create the folder {}: {error}", options.path.display()),
-    })?;
+    if options.create {
+        std::fs::create_dir_all(&options.path).map_err(|error| BackendError::Io {
+            detail: format!("create the folder {}: {error}", options.path.display()),
+        })?;
+    }
     // A database has this file from the first moment on; `list_cf` fails without it.
     let names = if options.path.join("CURRENT").exists() {
         DB::list_cf(&db_options, &options.path).map_err(from_rocks)?
     } else {
         Vec::new()
     };
-    let mut spaces = vec![Space::Meta, Space::Signed];
+    let mut spaces = vec![Space::Meta, Space::Signed, Space::Equivocations];
     let mut windows = Vec::new();
     for name in names.iter().filter(|name| name.as_str() != DEFAULT_SPACE) {
         match Space::from_name(name) {
@@ -316,7 +326,7 @@ impl Backend for RocksBackend {
         Ok(())
     }
 
-    fn recover(&self) -> Result<(), BackendError> {
+    fn recover(&self, mark: &Put) -> Result<(), BackendError> {
         let _alone = self
             .recovering
             .lock()
@@ -328,8 +338,8 @@ impl Backend for RocksBackend {
             Ok(opened) => opened,
             Err(error) => {
                 // Serving must go on even if writing cannot: read-only opening needs no room.
-                let names =
-                    DB::list_cf(&Options::default(), &self.options.path).unwrap_or_default();
+                let names = DB::list_cf(&Options::default(), &self.options.path)
+                    .map_err(|_| error.clone())?;
                 let families = names.into_iter().map(|name| {
                     let space = Space::from_name(&name).unwrap_or(Space::Meta);
                     ColumnFamilyDescriptor::new(
@@ -348,6 +358,14 @@ impl Backend for RocksBackend {
                 return Err(error);
             }
         };
+        // Closing writes a new list of files: in the folder of a volume that is gone it makes a database without anything in it.
+        let there = match handle(&db, mark.space) {
+            Some(cf) => db.get_cf(&cf, &mark.key).map_err(from_rocks)?,
+            None => None,
+        };
+        if there.as_ref() != Some(&mark.value) {
+            return Err(BackendError::Replaced);
+        }
         *guard = Some(db);
         *self.windows_write() = windows;
         Ok(())

@@ -1,50 +1,102 @@
 //! The tables: [`Store`] over any [`Backend`].
 
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_proto::{BatchDigest, BlobKey, OperatorId};
+use ashlar_proto::{BatchDigest, BlobKey, Domain, OperatorId};
 
 use super::codec::{self, Kind};
 use super::{
-    Backend, BackendError, BatchRecord, BatchSummary, BlobSlices, Durability, Put, SignedRecord,
-    Space, Store, StoreError, StoredBatch, Totals, WindowId,
+    Backend, BackendError, BatchRecord, BatchSummary, BlobSlices, DatabaseId, Durability,
+    Equivocation, Floor, Put, SequenceId, SignedRecord, Space, Store, StoreError, StoredBatch,
+    Totals, WindowId,
 };
 
 /// Number of the layout of keys and spaces, written into every database.
-const LAYOUT: u32 = 1;
-/// Locks for (disperser, sequence): two keys that share one wait for each other, nothing worse.
+const LAYOUT: u32 = 2;
+/// Locks for sequence numbers: two that share one wait for each other, nothing worse.
 const LOCKS: usize = 64;
 /// Size of a trial write: on a full disk a few bytes still find room in a half-used page.
 const PROBE_BYTES: usize = 64 << 10;
 /// Directory entries read at once when counting.
-const PAGE: usize = 1024;
+pub(super) const PAGE: usize = 1024;
 
 /// [`Store`] over a [`Backend`].
 #[derive(Debug)]
 pub struct TableStore<B> {
-    backend: B,
+    pub(super) backend: B,
+    id: DatabaseId,
     window_secs: u64,
     locks: [Mutex<()>; LOCKS],
     totals: Mutex<Totals>,
+    pub(super) floors: Mutex<BTreeMap<(Domain, u32), u64>>,
+    pub(super) moved: AtomicBool,
 }
 
 impl<B: Backend> TableStore<B> {
-    /// Opens the tables over a backend: checks that the layout is known and that the data belongs to `owner` (a new
-    /// database becomes its), and counts what is there. New data goes into windows of `window_secs`; windows of other
-    /// lengths that exist stay as they are.
+    /// Opens the tables over a backend: checks that the layout is known and that the data belongs to `owner`, and counts what
+    /// is there. New data goes into windows of `window_secs`; windows of other lengths that exist stay as they are.
     ///
     /// # Errors
-    /// Another owner or layout, or the backend cannot be read or written.
+    /// Nothing is there, another owner or layout, or the backend cannot be read.
     pub fn open(backend: B, owner: OperatorId, window_secs: u64) -> Result<Self, StoreError> {
+        check_owner(&backend, owner)?;
+        let key = codec::META_DATABASE;
+        let id = get(&backend, "read the database's id", Space::Meta, key)?
+            .map(|value| codec::decode_database_id(key, &value))
+            .transpose()?
+            .ok_or(StoreError::Empty)?;
         let store = Self {
             backend,
+            id,
             window_secs,
             locks: std::array::from_fn(|_| Mutex::new(())),
             totals: Mutex::new(Totals::default()),
+            floors: Mutex::default(),
+            moved: AtomicBool::new(false),
         };
-        store.check_owner(owner)?;
+        store.read_promises()?;
         store.recount()?;
         Ok(store)
+    }
+
+    /// As [`open`](Self::open), but makes an empty backend a database first: `owner`'s, with the name `id`.
+    ///
+    /// # Errors
+    /// Another owner or layout, or the backend cannot be read or written.
+    pub fn create(
+        backend: B,
+        owner: OperatorId,
+        id: DatabaseId,
+        window_secs: u64,
+    ) -> Result<Self, StoreError> {
+        if get(
+            &backend,
+            "read the owner's id",
+            Space::Meta,
+            codec::META_OWNER,
+        )?
+        .is_none()
+        {
+            let put = |key: &[u8], body: &[u8]| Put {
+                space: Space::Meta,
+                key: key.to_vec(),
+                value: codec::seal(key, body),
+            };
+            let puts = [
+                put(codec::META_FORMAT, &LAYOUT.to_be_bytes()),
+                put(codec::META_OWNER, &owner.0),
+                put(codec::META_DATABASE, &id.0),
+            ];
+            backend
+                .write(&mut puts.into_iter(), 256, Durability::Synced)
+                .map_err(|source| StoreError::Backend {
+                    doing: "write the owner's id",
+                    source,
+                })?;
+        }
+        Self::open(backend, owner, window_secs)
     }
 
     /// The backend, for tests that break things.
@@ -52,55 +104,9 @@ impl<B: Backend> TableStore<B> {
         &self.backend
     }
 
-    fn check_owner(&self, owner: OperatorId) -> Result<(), StoreError> {
-        let (key, what) = (codec::META_FORMAT, "the layout number");
-        if let Some(value) = self.get("read the layout number", Space::Meta, key)? {
-            let body = codec::unseal(what, key, &value)?;
-            let found =
-                body.try_into()
-                    .map(u32::from_be_bytes)
-                    .map_err(|_| StoreError::Corrupt {
-                        what,
-                        detail: format!("{} bytes", body.len()),
-                    })?;
-            if found != LAYOUT {
-                return Err(StoreError::Format {
-                    found,
-                    expected: LAYOUT,
-                });
-            }
-        }
-        let (key, what) = (codec::META_OWNER, "the owner's id");
-        if let Some(value) = self.get("read the owner's id", Space::Meta, key)? {
-            let body = codec::unseal(what, key, &value)?;
-            let found = OperatorId::from_slice(body).ok_or_else(|| StoreError::Corrupt {
-                what,
-                detail: format!("{} bytes", body.len()),
-            })?;
-            return if found == owner {
-                Ok(())
-            } else {
-                Err(StoreError::WrongOperator {
-                    found,
-                    expected: owner,
-                })
-            };
-        }
-        let put = |key: &[u8], body: &[u8]| Put {
-            space: Space::Meta,
-            key: key.to_vec(),
-            value: codec::seal(key, body),
-        };
-        let puts = [
-            put(codec::META_FORMAT, &LAYOUT.to_be_bytes()),
-            put(codec::META_OWNER, &owner.0),
-        ];
-        self.write(
-            "write the owner's id",
-            &mut puts.into_iter(),
-            256,
-            Durability::Synced,
-        )
+    /// The database's name, which its marker has to give.
+    pub fn id(&self) -> DatabaseId {
+        self.id
     }
 
     fn recount(&self) -> Result<(), StoreError> {
@@ -133,15 +139,13 @@ impl<B: Backend> TableStore<B> {
         }
     }
 
-    fn get(
+    pub(super) fn get(
         &self,
         doing: &'static str,
         space: Space,
         key: &[u8],
     ) -> Result<Option<bytes::Bytes>, StoreError> {
-        self.backend
-            .get(space, key)
-            .map_err(|source| StoreError::Backend { doing, source })
+        get(&self.backend, doing, space, key)
     }
 
     /// Looks a key up in all windows, youngest first.
@@ -154,7 +158,7 @@ impl<B: Backend> TableStore<B> {
         Ok(None)
     }
 
-    fn write(
+    pub(super) fn write(
         &self,
         doing: &'static str,
         puts: &mut dyn Iterator<Item = Put>,
@@ -166,9 +170,9 @@ impl<B: Backend> TableStore<B> {
             .map_err(|source| StoreError::Backend { doing, source })
     }
 
-    /// The lock of a (disperser, sequence). Neighbouring numbers have different ones.
-    fn lock_sequence(&self, disperser_id: u32, sequence: u64) -> MutexGuard<'_, ()> {
-        let place = sequence.wrapping_add(u64::from(disperser_id)) as usize % LOCKS;
+    /// The lock of a sequence number. Neighbouring numbers have different ones.
+    pub(super) fn lock_sequence(&self, at: &SequenceId) -> MutexGuard<'_, ()> {
+        let place = at.sequence.wrapping_add(u64::from(at.disperser_id)) as usize % LOCKS;
         // `place` is below the length of the array; the fallback is for the compiler.
         let fallback = &self.locks[0];
         lock(self.locks.get(place).unwrap_or(fallback))
@@ -176,25 +180,74 @@ impl<B: Backend> TableStore<B> {
 }
 
 /// The guarded data are consistent after every statement, so a panic elsewhere is no reason to stop.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn get<B: Backend>(
+    backend: &B,
+    doing: &'static str,
+    space: Space,
+    key: &[u8],
+) -> Result<Option<bytes::Bytes>, StoreError> {
+    backend
+        .get(space, key)
+        .map_err(|source| StoreError::Backend { doing, source })
+}
+
+fn check_owner<B: Backend>(backend: &B, owner: OperatorId) -> Result<(), StoreError> {
+    let (key, what) = (codec::META_FORMAT, "the layout number");
+    let value =
+        get(backend, "read the layout number", Space::Meta, key)?.ok_or(StoreError::Empty)?;
+    let body = codec::unseal(what, key, &value)?;
+    let found = body
+        .try_into()
+        .map(u32::from_be_bytes)
+        .map_err(|_| StoreError::Corrupt {
+            what,
+            detail: format!("{} bytes", body.len()),
+        })?;
+    if found != LAYOUT {
+        return Err(StoreError::Format {
+            found,
+            expected: LAYOUT,
+        });
+    }
+    let (key, what) = (codec::META_OWNER, "the owner's id");
+    let value = get(backend, "read the owner's id", Space::Meta, key)?.ok_or(StoreError::Empty)?;
+    let body = codec::unseal(what, key, &value)?;
+    let found = OperatorId::from_slice(body).ok_or_else(|| StoreError::Corrupt {
+        what,
+        detail: format!("{} bytes", body.len()),
+    })?;
+    if found == owner {
+        Ok(())
+    } else {
+        Err(StoreError::WrongOperator {
+            found,
+            expected: owner,
+        })
+    }
 }
 
 impl<B: Backend> Store for TableStore<B> {
     fn commit(&self, batch: &BatchRecord) -> Result<SignedRecord, StoreError> {
-        let (disperser_id, sequence) = (batch.header.disperser_id, batch.header.sequence);
-        let _one_at_a_time = self.lock_sequence(disperser_id, sequence);
-        let known = match self.signed(disperser_id, sequence)? {
+        let at = SequenceId::of(&batch.header);
+        let _one_at_a_time = self.lock_sequence(&at);
+        let known = match self.signed(&at)? {
             Some(existing) if existing.digest != batch.digest => {
                 return Err(StoreError::Conflict {
-                    disperser_id,
-                    sequence,
+                    at,
                     existing: existing.digest,
                     offered: batch.digest,
                 });
             }
             known => known,
         };
+        // What was signed before may be stored again; a new promise needs a number that is free.
+        if self.is_moved() || known.as_ref().is_none_or(|r| r.signature.is_none()) {
+            self.may_promise(&at)?;
+        }
         let held = known.is_some()
             && self
                 .find("look for the batch", &codec::directory_key(&batch.digest))?
@@ -206,8 +259,7 @@ impl<B: Backend> Store for TableStore<B> {
         }
 
         let record = known.unwrap_or(SignedRecord {
-            disperser_id,
-            sequence,
+            at,
             digest: batch.digest,
             signature: None,
         });
@@ -221,7 +273,7 @@ impl<B: Backend> Store for TableStore<B> {
             key,
             value,
         };
-        let signed_key = codec::signed_key(disperser_id, sequence);
+        let signed_key = codec::signed_key(&at);
         let signed_value = codec::encode_signed(&signed_key, &record);
         let mut puts = batch
             .blobs
@@ -276,21 +328,18 @@ impl<B: Backend> Store for TableStore<B> {
         Ok(record)
     }
 
+    fn may_promise(&self, at: &SequenceId) -> Result<(), StoreError> {
+        self.check_promise(at)
+    }
+
     fn record_signature(&self, record: &SignedRecord) -> Result<(), StoreError> {
-        let (disperser_id, sequence, digest) =
-            (record.disperser_id, record.sequence, record.digest);
-        let _one_at_a_time = self.lock_sequence(disperser_id, sequence);
-        match self.signed(disperser_id, sequence)? {
+        let (at, digest) = (record.at, record.digest);
+        let _one_at_a_time = self.lock_sequence(&at);
+        match self.signed(&at)? {
             Some(existing) if existing.digest == digest => {}
-            _ => {
-                return Err(StoreError::NoRecord {
-                    disperser_id,
-                    sequence,
-                    digest,
-                });
-            }
+            _ => return Err(StoreError::NoRecord { at, digest }),
         }
-        let key = codec::signed_key(disperser_id, sequence);
+        let key = codec::signed_key(&at);
         let value = codec::encode_signed(&key, record);
         let put = Put {
             space: Space::Signed,
@@ -305,10 +354,10 @@ impl<B: Backend> Store for TableStore<B> {
         )
     }
 
-    fn signed(&self, disperser_id: u32, sequence: u64) -> Result<Option<SignedRecord>, StoreError> {
-        let key = codec::signed_key(disperser_id, sequence);
+    fn signed(&self, at: &SequenceId) -> Result<Option<SignedRecord>, StoreError> {
+        let key = codec::signed_key(at);
         self.get("read a signed record", Space::Signed, &key)?
-            .map(|value| codec::decode_signed(&key, &value, disperser_id, sequence))
+            .map(|value| codec::decode_signed(&key, &value, at))
             .transpose()
     }
 
@@ -381,13 +430,17 @@ impl<B: Backend> Store for TableStore<B> {
             .filter(|w| w.0 <= now_secs)
         {
             // A window that cannot be counted has to go as well.
-            let part = self.count(window).unwrap_or_default();
+            let part = self.count(window);
             self.backend
                 .drop_window(window)
                 .map_err(|source| StoreError::Backend {
                     doing: "drop an expired window",
                     source,
                 })?;
+            let part = part.unwrap_or_else(|error| {
+                tracing::warn!(%error, ?window, "what expired could not be counted: until the next start the totals count it");
+                Totals::default()
+            });
             let mut totals = lock(&self.totals);
             totals.batches = totals.batches.saturating_sub(part.batches);
             totals.blobs = totals.blobs.saturating_sub(part.blobs);
@@ -400,6 +453,42 @@ impl<B: Backend> Store for TableStore<B> {
 
     fn totals(&self) -> Totals {
         *lock(&self.totals)
+    }
+
+    fn kept_time(&self) -> Result<Option<u64>, StoreError> {
+        self.read_time()
+    }
+
+    fn keep_time(&self, time_ms: u64) -> Result<(), StoreError> {
+        self.write_time(time_ms)
+    }
+
+    fn spent(&self) -> Result<Vec<Floor>, StoreError> {
+        self.collect_spent()
+    }
+
+    fn raise_floors(&self, floors: &[Floor]) -> Result<(), StoreError> {
+        self.write_floors(floors)
+    }
+
+    fn end_signing(&self) -> Result<(), StoreError> {
+        self.write_moved()
+    }
+
+    fn has_moved(&self) -> bool {
+        self.is_moved()
+    }
+
+    fn keep_equivocation(&self, evidence: &Equivocation) -> Result<bool, StoreError> {
+        self.write_equivocation(evidence)
+    }
+
+    fn equivocations(
+        &self,
+        after: Option<&SequenceId>,
+        limit: usize,
+    ) -> Result<Vec<Equivocation>, StoreError> {
+        self.read_equivocations(after, limit)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
@@ -418,8 +507,13 @@ impl<B: Backend> Store for TableStore<B> {
         if first.is_ok() {
             return Ok(());
         }
+        let mark = Put {
+            space: Space::Meta,
+            key: codec::META_DATABASE.to_vec(),
+            value: codec::seal(codec::META_DATABASE, &self.id.0),
+        };
         self.backend
-            .recover()
+            .recover(&mark)
             .and_then(|()| probe())
             .map_err(|source| StoreError::Backend {
                 doing: "try whether writing works again",

@@ -6,18 +6,30 @@ mod disk;
 mod golden;
 mod suite;
 
+use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Encoding, Hash, ProofBytes, merkle::MerkleTree};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, OperatorId, Runs, batch_tree, commitments_root,
+    Account, BatchHeader, BlobHeader, BlobKey, Domain, OperatorId, Runs, TableRoot, batch_tree,
+    commitments_root,
 };
 
 use super::*;
 
-pub(super) const ME: OperatorId = OperatorId([7; 32]);
-pub(super) const WINDOW: u64 = 100;
+pub(crate) const ME: OperatorId = OperatorId([7; 32]);
+pub(crate) const DOMAIN: Domain = Domain([0xd0; 32]);
+const WINDOW: u64 = 100;
+const ID: DatabaseId = DatabaseId([0x1d; 16]);
+
+pub(crate) fn sequence(disperser_id: u32, sequence: u64) -> SequenceId {
+    SequenceId {
+        domain: DOMAIN,
+        disperser_id,
+        sequence,
+    }
+}
 
 /// A batch with right Merkle trees and digests; its points and cells are fantasy, which a store does not care about.
-pub(super) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u64) -> BatchRecord {
+pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u64) -> BatchRecord {
     let runs = Runs::new(vec![(0, 3), (9, 2)]).unwrap();
     let blobs: Vec<(BlobRecord, Vec<CommitmentBytes>)> =
         (0..2).map(|n| blob(salt * 100 + n, &runs)).collect();
@@ -25,6 +37,8 @@ pub(super) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
     let blobs: Vec<BlobRecord> = blobs.into_iter().map(|(b, _)| b).collect();
     let keys: Vec<BlobKey> = blobs.iter().map(|b| b.key).collect();
     let header = BatchHeader {
+        domain: DOMAIN,
+        table_root: TableRoot([0x7a; 32]),
         version: 1,
         batch_root: batch_tree(&keys).root(),
         blobs: 2,
@@ -37,6 +51,7 @@ pub(super) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
     BatchRecord {
         digest: header.digest(),
         header,
+        disperser_signature: NetworkSignature([0x51; 64]),
         chunk_proofs: runs.iter().map(|i| ProofBytes([i as u8; 48])).collect(),
         runs,
         commitments,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use ashlar_node::store::{
-    Backend, BackendError, Durability, MemoryBackend, Put, Space, TableStore, WindowId,
+    Backend, BackendError, DatabaseId, Durability, MemoryBackend, Put, Space, TableStore, WindowId,
 };
 use ashlar_proto::OperatorId;
 use bytes::Bytes;
@@ -66,7 +66,8 @@ impl Disk {
     }
 
     pub fn store(self: &Arc<Self>, owner: OperatorId) -> TableStore<Faulty> {
-        TableStore::open(Faulty(Arc::clone(self)), owner, 3600).unwrap()
+        let id = DatabaseId([1; 16]);
+        TableStore::create(Faulty(Arc::clone(self)), owner, id, 3600).unwrap()
     }
 }
 
@@ -142,7 +143,7 @@ impl Backend for Faulty {
         self.0.memory.drop_window(window)
     }
 
-    fn recover(&self) -> Result<(), BackendError> {
+    fn recover(&self, _mark: &Put) -> Result<(), BackendError> {
         self.0.recoveries.fetch_add(1, Ordering::SeqCst);
         if self.0.recoverable.load(Ordering::SeqCst) {
             self.0.set(Fault::None);

@@ -9,14 +9,16 @@
     unreachable_pub
 )]
 
+pub mod caller;
 pub mod faulty;
+pub mod time;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ashlar_crypto::bls::SecretKey;
-use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey, NetworkSignature};
 use ashlar_crypto::kzg::{CommitmentBytes, ProofBytes, commit_rows};
 use ashlar_crypto::{
     AggregatedRow, Encoding, Hash, RowChallenge, Rows, Setup, Slices, prove_chunks,
@@ -26,8 +28,8 @@ use ashlar_node::{NodeConfig, NodeKeys};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, OperatorId, ProtocolVersion, Runs, Stake,
-    batch_tree, commitments_root, version,
+    Account, BatchHeader, BlobHeader, BlobKey, Domain, Network, OperatorId, ProtocolVersion, Runs,
+    Stake, TableRoot, TableView, batch_tree, commitments_root, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
@@ -36,6 +38,8 @@ use bytes::Bytes;
 pub const HEAD: u64 = 1000;
 /// Number of the disperser.
 pub const DISPERSER: u32 = 5;
+/// Seed of its key.
+const DISPERSER_SEED: [u8; 32] = [200; 32];
 /// Stakes of the operators in quorum 0; those of the first two in quorum 1 are the same.
 const STAKES: [u64; 4] = [40, 30, 20, 10];
 
@@ -52,6 +56,10 @@ pub struct World {
 #[derive(Default)]
 pub struct Tables {
     tables: Mutex<BTreeMap<u64, Arc<OperatorTable>>>,
+    /// What the newest signed head says, if there are heads.
+    pub head_time_ms: Mutex<Option<u64>>,
+    /// Why there is nothing to be had, if there is not.
+    pub problem: Mutex<Option<StakeError>>,
 }
 
 impl Tables {
@@ -64,7 +72,18 @@ impl Tables {
 }
 
 impl StakeSource for Tables {
+    fn domain(&self) -> Domain {
+        domain()
+    }
+
+    fn head_time_ms(&self) -> Option<u64> {
+        *self.head_time_ms.lock().unwrap()
+    }
+
     fn head(&self) -> Result<u64, StakeError> {
+        if let Some(problem) = self.problem.lock().unwrap().clone() {
+            return Err(problem);
+        }
         Ok(*self.tables.lock().unwrap().keys().next_back().unwrap())
     }
 
@@ -90,7 +109,7 @@ impl World {
         let network: Vec<NetworkKey> = (0..n)
             .map(|i| NetworkKey::from_seed([i + 100; 32]))
             .collect();
-        let disperser = NetworkKey::from_seed([200; 32]);
+        let disperser = NetworkKey::from_seed(DISPERSER_SEED);
         let stake = Arc::new(Tables::default());
         // The disperser that the last block lost is still in the older one.
         for (block, key) in [
@@ -118,6 +137,12 @@ impl World {
             bls: self.bls[operator].clone(),
             network: self.network[operator].clone(),
         }
+    }
+
+    /// From this block on another key is the disperser's.
+    pub fn register_disperser(&self, block: u64, key: &NetworkKey) {
+        let table = table(block, &self.bls, &self.network, key.public());
+        self.stake.insert(Arc::new(table));
     }
 
     pub fn assignment(&self, quorums: &[u8]) -> Assignment {
@@ -160,7 +185,28 @@ fn table(
         network_key: disperser,
         account: Account([9; 20]),
     };
-    OperatorTable::register(block, registrations, vec![entry]).unwrap()
+    OperatorTable::register(domain(), block, registrations, vec![entry]).unwrap()
+}
+
+/// The network of the world.
+pub fn network() -> Network {
+    Network::file("node tests")
+}
+
+/// Its service.
+pub fn domain() -> Domain {
+    network().domain(0)
+}
+
+/// Root of the table of a block; of the newest one if there is none.
+fn root(block: u64) -> TableRoot {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    let world = WORLD.get_or_init(World::new);
+    let table = world
+        .stake
+        .table_at(block)
+        .unwrap_or(Arc::clone(&world.table));
+    table.root()
 }
 
 pub fn now_ms() -> u64 {
@@ -170,10 +216,13 @@ pub fn now_ms() -> u64 {
         .as_millis() as u64
 }
 
-/// A configuration for tests: free ports, small buffers, any disk is large enough.
+/// A configuration for tests in a folder: free ports, small buffers, any disk is large enough.
 pub fn config(data: &std::path::Path) -> NodeConfig {
     let mut config = NodeConfig::default();
-    config.paths.data = data.to_path_buf();
+    config.paths.data = data.join("data");
+    // Free space is looked at here, also where the database is in memory.
+    std::fs::create_dir_all(&config.paths.data).unwrap();
+    config.paths.bls_key = data.join("bls.json");
     config.listen.quic = "127.0.0.1:0".parse().unwrap();
     config.listen.http = "127.0.0.1:0".parse().unwrap();
     config.store.min_free_bytes = 0;
@@ -197,6 +246,11 @@ pub struct Recipe {
     pub disperser_id: u32,
     pub reference_block: u64,
     pub created_at_ms: u64,
+    pub domain: Domain,
+    /// The root of the reference block's table, if not this one.
+    pub table_root: Option<TableRoot>,
+    /// Seed of the key that signs as the disperser.
+    pub signed_by: [u8; 32],
     /// Changes a blob's commitments before anything is derived from them.
     pub spoil_commitments: fn(usize, &mut Vec<CommitmentBytes>),
     /// Changes a slice before the Merkle tree: blob, chunk, bytes.
@@ -212,6 +266,9 @@ impl Recipe {
             disperser_id: DISPERSER,
             reference_block: HEAD,
             created_at_ms: now_ms(),
+            domain: domain(),
+            table_root: None,
+            signed_by: DISPERSER_SEED,
             spoil_commitments: |_, _| {},
             spoil_slice: |_, _, _| {},
         }
@@ -233,6 +290,7 @@ impl Recipe {
 /// A batch as its disperser sees it.
 pub struct Batch {
     pub header: BatchHeader,
+    pub disperser_signature: NetworkSignature,
     pub blobs: Vec<BlobHeader>,
     pub commitments: Vec<CommitmentBytes>,
     pub proofs: Vec<ProofBytes>,
@@ -288,8 +346,11 @@ impl Batch {
         let mut sum = AggregatedRow::new(RowChallenge::new(&header.digest().0));
         rows.iter().for_each(|rows| sum.absorb(rows));
         let proofs = prove_chunks(setup, version.code, &sum);
+        let disperser_signature =
+            header.sign_as_disperser(&NetworkKey::from_seed(recipe.signed_by));
         Self {
             header,
+            disperser_signature,
             blobs,
             commitments,
             proofs,
@@ -305,6 +366,7 @@ impl Batch {
         let runs = Runs::from_indices(chunks).unwrap();
         StoreBatch {
             batch_header: self.header.clone(),
+            disperser_signature: self.disperser_signature,
             blob_headers: self.blobs.clone(),
             chunk_proofs: chunks.iter().map(|i| self.proofs[*i as usize]).collect(),
             slice_proofs: self
@@ -343,6 +405,7 @@ impl Batch {
         UnverifiedBatch {
             peer,
             header: message.batch_header,
+            disperser_signature: message.disperser_signature,
             blobs: message.blob_headers,
             runs: message.runs,
             chunk_proofs: message.chunk_proofs,
@@ -377,6 +440,10 @@ impl Batch {
 fn batch_header(recipe: &Recipe, blobs: &[BlobHeader]) -> BatchHeader {
     let keys: Vec<BlobKey> = blobs.iter().map(BlobHeader::blob_key).collect();
     BatchHeader {
+        domain: recipe.domain,
+        table_root: recipe
+            .table_root
+            .unwrap_or_else(|| root(recipe.reference_block)),
         version: 1,
         batch_root: batch_tree(&keys).root(),
         blobs: blobs.len() as u32,

@@ -5,12 +5,15 @@ use ashlar_crypto::bls::SignatureBytes;
 use super::*;
 
 fn open(folder: &std::path::Path) -> Result<RocksStore, StoreError> {
-    let backend =
-        RocksBackend::open(RocksOptions::new(folder)).map_err(|source| StoreError::Backend {
-            doing: "open",
-            source,
-        })?;
-    TableStore::open(backend, ME, WINDOW)
+    let options = RocksOptions {
+        create: true,
+        ..RocksOptions::new(folder)
+    };
+    let backend = RocksBackend::open(options).map_err(|source| StoreError::Backend {
+        doing: "open",
+        source,
+    })?;
+    TableStore::create(backend, ME, ID, WINDOW)
 }
 
 #[test]
@@ -43,7 +46,10 @@ fn everything_is_there_after_reopening() {
             .unwrap()
             .check(512)
             .unwrap();
-        let record = store.signed(1, batch.header.sequence).unwrap().unwrap();
+        let record = store
+            .signed(&sequence(1, batch.header.sequence))
+            .unwrap()
+            .unwrap();
         assert_eq!(record.signature, Some(SignatureBytes([9; 48])));
     }
     assert!(matches!(
@@ -63,7 +69,7 @@ fn dropped_windows_stay_dropped() {
     let store = open(folder.path()).unwrap();
     assert_eq!(store.windows().unwrap(), vec![]);
     assert_eq!(store.totals(), Totals::default());
-    assert!(store.signed(1, 1).unwrap().is_some());
+    assert!(store.signed(&sequence(1, 1)).unwrap().is_some());
 }
 
 #[test]
@@ -104,13 +110,60 @@ fn a_database_is_open_once() {
     assert_eq!(error.code(), "store.locked", "{error}");
 }
 
+/// A folder that lost its database, an empty volume in its place: recovering makes no new one.
+#[test]
+fn nothing_is_made_where_a_database_should_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let missing = RocksBackend::open(RocksOptions::new(&data)).map(|_| ());
+    assert_eq!(missing.unwrap_err().code(), "store.io");
+    assert!(!data.join("CURRENT").exists());
+
+    let store = open(&data).unwrap();
+    store.commit(&sample(1, 1, 1, 950)).unwrap();
+    std::fs::rename(&data, folder.path().join("away")).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    // RocksDB itself leaves files there when it closes; what is no longer the node's database is not used.
+    let error = store.backend().recover(&mark()).unwrap_err();
+    assert_eq!(error.code(), "store.replaced", "{error}");
+    let error = store.commit(&sample(1, 2, 2, 950)).unwrap_err();
+    assert_eq!(error.code(), "store.closed", "{error}");
+    drop(store);
+    let backend = RocksBackend::open(RocksOptions::new(&data)).unwrap();
+    let error = TableStore::open(backend, ME, WINDOW).map(|_| ());
+    assert_eq!(error.unwrap_err().code(), "store.empty");
+}
+
+/// What says that a database is still the same one.
+fn mark() -> Put {
+    let key = super::super::codec::META_DATABASE;
+    Put {
+        space: Space::Meta,
+        key: key.to_vec(),
+        value: super::super::codec::seal(key, &ID.0),
+    }
+}
+
+/// A backend without the marks of a node is nobody's.
+#[test]
+fn an_empty_database_is_nobodys() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RocksOptions {
+        create: true,
+        ..RocksOptions::new(folder.path())
+    };
+    let backend = RocksBackend::open(options).unwrap();
+    let error = TableStore::open(backend, ME, WINDOW).map(|_| ());
+    assert_eq!(error.unwrap_err().code(), "store.empty");
+}
+
 #[test]
 fn recovery_reopens_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).unwrap();
     let batch = sample(1, 1, 1, 950);
     store.commit(&batch).unwrap();
-    store.backend().recover().unwrap();
+    store.backend().recover(&mark()).unwrap();
     store
         .batch_slices(&batch.digest, 0)
         .unwrap()
@@ -150,9 +203,9 @@ fn torn_log_is_cut_and_broken_log_is_refused() {
     )
     .unwrap();
     let store = open(torn.path()).unwrap();
-    assert!(store.signed(1, 2).unwrap().is_some());
+    assert!(store.signed(&sequence(1, 2)).unwrap().is_some());
     assert_eq!(
-        store.signed(1, 3).unwrap(),
+        store.signed(&sequence(1, 3)).unwrap(),
         None,
         "its write was not complete, so it was not acknowledged"
     );
@@ -206,7 +259,12 @@ fn a_real_disk_fills_up() {
     for batch in &stored {
         let slices = store.batch_slices(&batch.digest, 1).unwrap().unwrap();
         assert_eq!(slices.runs(), &batch.runs);
-        assert!(store.signed(1, batch.header.sequence).unwrap().is_some());
+        assert!(
+            store
+                .signed(&sequence(1, batch.header.sequence))
+                .unwrap()
+                .is_some()
+        );
     }
     // The last pages too. Recovery gives up the torn end of the log, so that a probe may find room once or twice.
     let rest = folder.path().join("rest");

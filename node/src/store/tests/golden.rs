@@ -11,6 +11,7 @@ use super::*;
 fn column_family_names() {
     assert_eq!(Space::Meta.name(), "meta");
     assert_eq!(Space::Signed.name(), "signed");
+    assert_eq!(Space::Equivocations.name(), "equivocations");
     assert_eq!(
         Space::Window(WindowId(1_795_000_000)).name(),
         "window-001795000000"
@@ -18,6 +19,7 @@ fn column_family_names() {
     for space in [
         Space::Meta,
         Space::Signed,
+        Space::Equivocations,
         Space::Window(WindowId(0)),
         Space::Window(WindowId(u64::MAX)),
     ] {
@@ -46,10 +48,18 @@ fn keys() {
         codec::slices_key(&digest, 0x0102_0304),
         with(b's', &[1, 2, 3, 4])
     );
+    let numbers = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2];
+    let key = codec::signed_key(&sequence(1, 2));
+    assert_eq!(key, [DOMAIN.0.as_slice(), &numbers].concat());
+    assert_eq!(codec::sequence_of_key(&key).unwrap(), sequence(1, 2));
+    assert!(codec::sequence_of_key(&key[1..]).is_err());
+    let floor = codec::floor_key(&DOMAIN, 1);
     assert_eq!(
-        codec::signed_key(1, 2),
-        [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]
+        floor,
+        [b"floor/", DOMAIN.0.as_slice(), &[0, 0, 0, 1]].concat()
     );
+    assert_eq!(codec::disperser_of_floor_key(&floor).unwrap(), (DOMAIN, 1));
+    assert!(codec::disperser_of_floor_key(&floor[..9]).is_err());
     assert_eq!(Kind::Directory as u8, b'd');
 }
 
@@ -68,16 +78,16 @@ fn values() {
         &key,
         BatchSummary { blobs: 3, bytes: 4 },
     ));
-    let key = codec::signed_key(1, 2);
+    let key = codec::signed_key(&sequence(1, 2));
     let mut record = SignedRecord {
-        disperser_id: 1,
-        sequence: 2,
+        at: sequence(1, 2),
         digest: batch.digest,
         signature: None,
     };
     all.push(codec::encode_signed(&key, &record));
     record.signature = Some(SignatureBytes([5; 48]));
     all.push(codec::encode_signed(&key, &record));
+    all.push(codec::encode_u64(codec::META_TIME, 7));
     let hashes: Vec<String> = all
         .iter()
         .map(|value| hex::encode(&sha256(&[value])[..8]))
@@ -86,13 +96,14 @@ fn values() {
 }
 
 /// First bytes of the SHA-256 of each value above. If this changes, so must `FORMAT`.
-const GOLDEN: [&str; 6] = [
-    "496f61cc398ec892",
-    "88470d96d21255cc",
-    "4971632496a88407",
-    "db67e94807af0843",
-    "0affc0c959216327",
-    "cf12a57d1ff4a6d2",
+const GOLDEN: [&str; 7] = [
+    "f3c23ef7125e06fe",
+    "a31168d2dbe2ffa4",
+    "f7bde292c5753aa3",
+    "ad52de1e254763ad",
+    "3af27da885db68d4",
+    "09cac1a10b0e4fb2",
+    "141bb32c2565532d",
 ];
 
 #[test]
@@ -120,20 +131,22 @@ fn every_flipped_byte_is_noticed() {
         "a value at another's key"
     );
 
-    let key = codec::signed_key(1, 2);
+    let key = codec::signed_key(&sequence(1, 2));
     let record = SignedRecord {
-        disperser_id: 1,
-        sequence: 2,
+        at: sequence(1, 2),
         digest: batch.digest,
         signature: None,
     };
     let value = codec::encode_signed(&key, &record);
-    assert_eq!(codec::decode_signed(&key, &value, 1, 2).unwrap(), record);
+    assert_eq!(
+        codec::decode_signed(&key, &value, &sequence(1, 2)).unwrap(),
+        record
+    );
     for place in 0..value.len() {
         let mut bad = value.clone();
         bad[place] ^= 0x80;
         assert!(
-            codec::decode_signed(&key, &bad, 1, 2).is_err(),
+            codec::decode_signed(&key, &bad, &sequence(1, 2)).is_err(),
             "byte {place}"
         );
     }

@@ -9,14 +9,20 @@ use super::*;
 
 fn with_memory(test: fn(Box<dyn Store>)) {
     test(Box::new(
-        TableStore::open(MemoryBackend::new(), ME, WINDOW).unwrap(),
+        TableStore::create(MemoryBackend::new(), ME, ID, WINDOW).unwrap(),
     ));
 }
 
 fn with_rocks(test: fn(Box<dyn Store>)) {
     let folder = tempfile::tempdir().unwrap();
-    let backend = RocksBackend::open(RocksOptions::new(folder.path())).unwrap();
-    test(Box::new(TableStore::open(backend, ME, WINDOW).unwrap()));
+    let options = RocksOptions {
+        create: true,
+        ..RocksOptions::new(folder.path())
+    };
+    let backend = RocksBackend::open(options).unwrap();
+    test(Box::new(
+        TableStore::create(backend, ME, ID, WINDOW).unwrap(),
+    ));
 }
 
 macro_rules! suite {
@@ -40,6 +46,10 @@ suite![
     batches_are_listed_in_pages,
     one_winner_among_many,
     probe_works,
+    a_number_belongs_to_its_domain,
+    time_is_kept,
+    one_pair_of_evidence_a_number,
+    evidence_is_bounded,
 ];
 
 fn what_goes_in_comes_out(store: Box<dyn Store>) {
@@ -48,16 +58,16 @@ fn what_goes_in_comes_out(store: Box<dyn Store>) {
     assert_eq!(
         record,
         SignedRecord {
-            disperser_id: 1,
-            sequence: 1,
+            at: sequence(1, 1),
             digest: batch.digest,
             signature: None
         }
     );
-    assert_eq!(store.signed(1, 1).unwrap(), Some(record));
+    assert_eq!(store.signed(&sequence(1, 1)).unwrap(), Some(record));
 
     let stored = store.batch(&batch.digest).unwrap().unwrap();
     assert_eq!(stored.header, batch.header);
+    assert_eq!(stored.disperser_signature, batch.disperser_signature);
     assert_eq!(stored.runs, batch.runs);
     assert_eq!(stored.commitments, batch.commitments);
     assert_eq!(stored.chunk_proofs, batch.chunk_proofs);
@@ -132,7 +142,7 @@ fn parts_of_slices_verify(store: Box<dyn Store>) {
 
 fn nothing_is_there_at_first(store: Box<dyn Store>) {
     let batch = sample(1, 1, 1, 950);
-    assert_eq!(store.signed(1, 1).unwrap(), None);
+    assert_eq!(store.signed(&sequence(1, 1)).unwrap(), None);
     assert_eq!(store.batch(&batch.digest).unwrap(), None);
     assert!(store.batch_slices(&batch.digest, 0).unwrap().is_none());
     assert_eq!(store.find_blob(&batch.blobs[0].key).unwrap(), None);
@@ -147,11 +157,11 @@ fn one_digest_a_sequence(store: Box<dyn Store>) {
     store.commit(&first).unwrap();
     match store.commit(&second) {
         Err(StoreError::Conflict {
-            disperser_id: 1,
-            sequence: 1,
+            at,
             existing,
             offered,
         }) => {
+            assert_eq!(at, sequence(1, 1));
             assert_eq!((existing, offered), (first.digest, second.digest));
         }
         other => panic!("{other:?}"),
@@ -181,15 +191,14 @@ fn signature_is_kept(store: Box<dyn Store>) {
     let mut record = store.commit(&batch).unwrap();
     record.signature = Some(SignatureBytes([3; 48]));
     store.record_signature(&record).unwrap();
-    assert_eq!(store.signed(1, 1).unwrap(), Some(record.clone()));
+    assert_eq!(store.signed(&sequence(1, 1)).unwrap(), Some(record.clone()));
     assert_eq!(store.commit(&batch).unwrap(), record);
 }
 
 fn signature_needs_its_record(store: Box<dyn Store>) {
     let batch = sample(1, 1, 1, 950);
     let mut record = SignedRecord {
-        disperser_id: 1,
-        sequence: 1,
+        at: sequence(1, 1),
         digest: batch.digest,
         signature: Some(SignatureBytes([3; 48])),
     };
@@ -203,7 +212,10 @@ fn signature_needs_its_record(store: Box<dyn Store>) {
         store.record_signature(&record),
         Err(StoreError::NoRecord { .. })
     ));
-    assert_eq!(store.signed(1, 1).unwrap().unwrap().signature, None);
+    assert_eq!(
+        store.signed(&sequence(1, 1)).unwrap().unwrap().signature,
+        None
+    );
 }
 
 fn windows_expire_whole_and_records_stay(store: Box<dyn Store>) {
@@ -224,7 +236,10 @@ fn windows_expire_whole_and_records_stay(store: Box<dyn Store>) {
         assert!(store.batch_slices(&batch.digest, 0).unwrap().is_none());
         assert_eq!(store.find_blob(&batch.blobs[0].key).unwrap(), None);
         assert!(
-            store.signed(1, batch.header.sequence).unwrap().is_some(),
+            store
+                .signed(&sequence(1, batch.header.sequence))
+                .unwrap()
+                .is_some(),
             "the record outlives the data"
         );
     }
@@ -314,7 +329,10 @@ fn one_winner_among_many(store: Box<dyn Store>) {
     let [winner] = winners.as_slice() else {
         panic!("{outcomes:?}")
     };
-    assert_eq!(store.signed(1, 1).unwrap().as_ref(), Some(*winner));
+    assert_eq!(
+        store.signed(&sequence(1, 1)).unwrap().as_ref(),
+        Some(*winner)
+    );
     assert_eq!(store.totals().batches, 1);
     for error in outcomes.iter().filter_map(|o| o.as_ref().err()) {
         assert!(
@@ -328,4 +346,71 @@ fn probe_works(store: Box<dyn Store>) {
     store.commit(&sample(1, 1, 1, 950)).unwrap();
     store.probe().unwrap();
     assert_eq!(store.totals().batches, 1);
+}
+
+fn a_number_belongs_to_its_domain(store: Box<dyn Store>) {
+    let batch = sample(1, 1, 1, 950);
+    store.commit(&batch).unwrap();
+    let mut elsewhere = sample(1, 1, 2, 950);
+    elsewhere.header.domain = Domain([0xee; 32]);
+    elsewhere.digest = elsewhere.header.digest();
+    let record = store.commit(&elsewhere).unwrap();
+    assert_eq!(record.at, SequenceId::of(&elsewhere.header));
+    assert_ne!(record.at, sequence(1, 1));
+    assert_eq!(
+        store.signed(&sequence(1, 1)).unwrap().unwrap().digest,
+        batch.digest
+    );
+    let spent = store.spent().unwrap();
+    assert_eq!(spent.len(), 2, "{spent:?}");
+}
+
+fn time_is_kept(store: Box<dyn Store>) {
+    assert_eq!(store.kept_time().unwrap(), None);
+    for time in [5, u64::MAX, 7] {
+        store.keep_time(time).unwrap();
+        assert_eq!(store.kept_time().unwrap(), Some(time));
+    }
+}
+
+fn equivocation(disperser_id: u32, sequence: u64, salt: u64) -> Equivocation {
+    let signed = |salt: u64| SignedHeader {
+        header: sample(disperser_id, sequence, salt, 950).header,
+        signature: NetworkSignature([salt as u8; 64]),
+    };
+    Equivocation {
+        first: signed(salt),
+        second: signed(salt + 1),
+    }
+}
+
+fn one_pair_of_evidence_a_number(store: Box<dyn Store>) {
+    assert_eq!(store.equivocations(None, 9).unwrap(), []);
+    let pair = equivocation(1, 1, 1);
+    assert!(store.keep_equivocation(&pair).unwrap());
+    assert!(!store.keep_equivocation(&pair).unwrap());
+    assert!(!store.keep_equivocation(&equivocation(1, 1, 5)).unwrap());
+    let other = equivocation(2, 1, 1);
+    assert!(store.keep_equivocation(&other).unwrap());
+    assert_eq!(
+        store.equivocations(None, 9).unwrap(),
+        [pair.clone(), other.clone()]
+    );
+    assert_eq!(store.equivocations(Some(&pair.at()), 9).unwrap(), [other]);
+    assert_eq!(store.equivocations(None, 1).unwrap(), [pair]);
+}
+
+fn evidence_is_bounded(store: Box<dyn Store>) {
+    for number in 0..2 * MAX_EQUIVOCATIONS as u64 {
+        let kept = store
+            .keep_equivocation(&equivocation(1, number, 1))
+            .unwrap();
+        assert_eq!(kept, number < MAX_EQUIVOCATIONS as u64);
+    }
+    // Of another disperser there is room.
+    assert!(store.keep_equivocation(&equivocation(2, 1, 1)).unwrap());
+    assert_eq!(
+        store.equivocations(None, 999).unwrap().len(),
+        MAX_EQUIVOCATIONS + 1
+    );
 }

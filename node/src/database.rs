@@ -1,0 +1,300 @@
+//! Which database belongs to a key.
+//!
+//! The record of what was signed lies in the database, the key beside it lies elsewhere. A key that starts with an empty
+//! database (a volume that was not mounted, a folder restored without its data) would sign what it signed before once more, for
+//! another batch. So a *marker* beside the keystore names the one database that belongs to it:
+//!
+//! ```text
+//! keys/bls.json             the keystore
+//! keys/bls.database.json    its marker: {"version": 1, "database": "5e0c…"}
+//! data/                     the database, with the same name in it
+//! ```
+//!
+//! Without the marker, without the database, or with another one, nothing is opened. Both are made together, once: by
+//! `ashlar node init` for new keys, or with `--new-database` for keys that have no marker yet.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use ashlar_crypto::{Blame, Coded};
+use ashlar_proto::OperatorId;
+use serde::{Deserialize, Serialize};
+
+use crate::config::NodeConfig;
+use crate::store::{DatabaseId, RocksBackend, RocksOptions, RocksStore, StoreError};
+
+/// Format of the marker.
+const VERSION: u16 = 1;
+/// A marker is far smaller.
+const MARKER_LIMIT: u64 = 4096;
+
+/// Whether a node starts on the database that is there, or makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// The one that the marker names.
+    Existing,
+    /// A new one, and its marker. Refused if there is a marker, or a database in which anything was signed.
+    New,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Marker {
+    version: u16,
+    database: String,
+}
+
+/// Where the marker of a keystore is: `bls.json` has `bls.database.json`.
+pub fn marker_path(keystore: &Path) -> PathBuf {
+    keystore.with_extension("database.json")
+}
+
+/// Opens the database of `owner`, or makes it. Blocks.
+///
+/// # Errors
+/// Marker and database do not belong together, or the database cannot be opened.
+pub fn open(
+    config: &NodeConfig,
+    owner: OperatorId,
+    which: Database,
+) -> Result<RocksStore, DatabaseError> {
+    if which == Database::New {
+        return create(config, owner, |_| Ok(())).map(|(store, ())| store);
+    }
+    let marker = marker_path(&config.paths.bls_key);
+    let Some(named) = read_marker(&marker)? else {
+        return Err(DatabaseError::NoMarker { marker });
+    };
+    let data = &config.paths.data;
+    // A database has this file from the first moment on.
+    if !data.join("CURRENT").exists() {
+        return Err(DatabaseError::Missing {
+            data: data.clone(),
+            marker,
+        });
+    }
+    let store = RocksStore::open(backend(config, false)?, owner, config.store.window_secs)?;
+    let found = store.id();
+    if found.to_string() != named {
+        return Err(DatabaseError::Other {
+            found,
+            named,
+            marker,
+        });
+    }
+    Ok(store)
+}
+
+/// Makes the database of `owner`, which must have none. `prepare` works on it before its marker is written: until then no node
+/// starts on it, so that what is left of an attempt that was interrupted signs nothing. Blocks.
+///
+/// # Errors
+/// There is a marker, or a database in which anything was signed; it cannot be made; or what `prepare` says.
+pub fn create<T, E: From<DatabaseError>>(
+    config: &NodeConfig,
+    owner: OperatorId,
+    prepare: impl FnOnce(&RocksStore) -> Result<T, E>,
+) -> Result<(RocksStore, T), E> {
+    let marker = marker_path(&config.paths.bls_key);
+    let store = create_unmarked(config, owner, &marker)?;
+    let prepared = prepare(&store)?;
+    write_marker(&marker, store.id()).map_err(|error| DatabaseError::Marker {
+        path: marker,
+        detail: error.to_string(),
+    })?;
+    Ok((store, prepared))
+}
+
+fn create_unmarked(
+    config: &NodeConfig,
+    owner: OperatorId,
+    marker: &Path,
+) -> Result<RocksStore, DatabaseError> {
+    if read_marker(marker)?.is_some() {
+        return Err(DatabaseError::MarkerExists {
+            marker: marker.to_path_buf(),
+        });
+    }
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| DatabaseError::Random(error.to_string()))?;
+    let store = RocksStore::create(
+        backend(config, true)?,
+        owner,
+        DatabaseId(id),
+        config.store.window_secs,
+    )?;
+    // One that was there is the rest of an interrupted attempt, or it has a history.
+    if store.has_promised()? {
+        return Err(DatabaseError::InUse {
+            data: config.paths.data.clone(),
+        });
+    }
+    Ok(store)
+}
+
+fn backend(config: &NodeConfig, create: bool) -> Result<RocksBackend, StoreError> {
+    let options = RocksOptions {
+        create,
+        write_buffer_bytes: usize::try_from(config.store.write_buffer_bytes).unwrap_or(usize::MAX),
+        ..RocksOptions::new(&config.paths.data)
+    };
+    RocksBackend::open(options).map_err(|source| StoreError::Backend {
+        doing: "open the database",
+        source,
+    })
+}
+
+/// The name in a marker, or `None` if there is no marker.
+fn read_marker(path: &Path) -> Result<Option<String>, DatabaseError> {
+    let fail = |detail: String| DatabaseError::Marker {
+        path: path.to_path_buf(),
+        detail,
+    };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fail(error.to_string())),
+    };
+    let mut text = String::new();
+    file.take(MARKER_LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|error| fail(error.to_string()))?;
+    let marker: Marker = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+    if marker.version != VERSION {
+        return Err(fail(format!(
+            "version {}, expected {VERSION}",
+            marker.version
+        )));
+    }
+    Ok(Some(marker.database))
+}
+
+fn write_marker(path: &Path, id: DatabaseId) -> std::io::Result<()> {
+    let marker = Marker {
+        version: VERSION,
+        database: id.to_string(),
+    };
+    write_atomically(path, &serde_json::to_vec(&marker)?)
+}
+
+/// Writes a file that was not there, 0600, whole or not at all, and syncs it with its folder.
+///
+/// # Errors
+/// It is there already, or cannot be written.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let temporary = path.with_extension(format!("{}.part", std::process::id()));
+    let written = (|| {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        // A link never replaces a file that somebody else made meanwhile; renaming would.
+        std::fs::hard_link(&temporary, path)?;
+        std::fs::File::open(folder)?.sync_all()
+    })();
+    // Only its own name goes: what was linked stays.
+    let _ = std::fs::remove_file(&temporary);
+    written
+}
+
+/// Why a database is not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No marker: nobody knows what this key signed, or where.
+    #[error(
+        "{} does not exist: no database is known to belong to this key; only a key that never signed may start a new one, once, with --new-database",
+        marker.display()
+    )]
+    NoMarker {
+        /// Where it should be.
+        marker: PathBuf,
+    },
+    /// A marker, but no database.
+    #[error(
+        "{} holds no database, and {} says that there is one: is the volume mounted?",
+        data.display(), marker.display()
+    )]
+    Missing {
+        /// Folder of the database.
+        data: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// Another database than the marker's.
+    #[error("the database is {found}, and {} names {named}", marker.display())]
+    Other {
+        /// Name of the database that is there.
+        found: DatabaseId,
+        /// Name in the marker.
+        named: String,
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// `--new-database` where there is a marker.
+    #[error(
+        "{} exists: this key has a database, and --new-database is for keys that have none; leave it out",
+        marker.display()
+    )]
+    MarkerExists {
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// `--new-database` over a database with a history.
+    #[error(
+        "{} holds a database in which batches were signed: it is not a new one",
+        data.display()
+    )]
+    InUse {
+        /// Folder of the database.
+        data: PathBuf,
+    },
+    /// The marker cannot be read or written.
+    #[error("the marker {}: {detail}", path.display())]
+    Marker {
+        /// Path.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// No randomness for a name.
+    #[error("the operating system gave no random bytes: {0}")]
+    Random(String),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Coded for DatabaseError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoMarker { .. } => "database.no_marker",
+            Self::Missing { .. } => "database.missing",
+            Self::Other { .. } => "database.other",
+            Self::MarkerExists { .. } => "database.marker_exists",
+            Self::InUse { .. } => "database.in_use",
+            Self::Marker { .. } => "database.marker",
+            Self::Random(_) => "database.random",
+            Self::Store(error) => error.code(),
+        }
+    }
+
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Store(error) => error.blame(),
+            Self::Marker { .. } | Self::Random(_) => Blame::Us,
+            _ => Blame::Caller,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
