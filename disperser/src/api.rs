@@ -2,6 +2,7 @@
 
 mod blobs;
 mod events;
+mod peer;
 mod problem;
 mod put;
 mod service;
@@ -22,6 +23,7 @@ use crate::config::DisperserConfig;
 use crate::engine::Engine;
 use crate::health::Health;
 use crate::metrics::{Metrics, Reason};
+pub(crate) use peer::Peer;
 use problem::Refusal;
 
 /// Budgets of bytes are counted in pages: a semaphore counts at most 2^32 of them.

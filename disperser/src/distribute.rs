@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::bls::{Signature, SignatureBytes};
+use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Blame, Coded, ProofBytes};
 use ashlar_net::{Client, NetError, Peer};
 use ashlar_proto::{OperatorId, QuorumSigned, TableView, wire};
@@ -72,12 +73,33 @@ pub(crate) enum Milestone {
     Done,
 }
 
+/// A batch that goes out: every operator gets its part of it.
+pub(crate) struct Outgoing {
+    matrix: Arc<Matrix>,
+    proofs: Vec<ProofBytes>,
+    signature: NetworkSignature,
+    commitments: Bytes,
+}
+
+impl Outgoing {
+    pub(crate) fn new(
+        matrix: Arc<Matrix>,
+        proofs: Vec<ProofBytes>,
+        signature: NetworkSignature,
+    ) -> Self {
+        Self {
+            commitments: matrix.commitments(),
+            matrix,
+            proofs,
+            signature,
+        }
+    }
+}
+
 /// One dispersal under way. Dropping it stops everything.
 pub(crate) struct Distribution {
     courier: Arc<Courier>,
-    matrix: Arc<Matrix>,
-    proofs: Arc<Vec<ProofBytes>>,
-    commitments: Bytes,
+    batch: Arc<Outgoing>,
     machine: Dispersal,
     started: Instant,
     tasks: JoinSet<(u32, Result<SignatureBytes, Failure>)>,
@@ -87,16 +109,13 @@ pub(crate) struct Distribution {
 impl Distribution {
     pub(crate) fn new(
         courier: Arc<Courier>,
-        matrix: Arc<Matrix>,
-        proofs: Arc<Vec<ProofBytes>>,
+        batch: Outgoing,
         params: DispersalParams,
     ) -> Result<Self, MatrixError> {
-        let machine = Dispersal::new(params, matrix.needs()?, matrix.members());
+        let machine = Dispersal::new(params, batch.matrix.needs()?, batch.matrix.members());
         Ok(Self {
             courier,
-            commitments: matrix.commitments(),
-            matrix,
-            proofs,
+            batch: Arc::new(batch),
             machine,
             started: Instant::now(),
             tasks: JoinSet::new(),
@@ -180,24 +199,12 @@ impl Distribution {
     }
 
     fn send(&mut self, operator: u32, attempt: u32, timeout: Duration) {
-        let (courier, matrix) = (Arc::clone(&self.courier), Arc::clone(&self.matrix));
-        let (proofs, commitments) = (Arc::clone(&self.proofs), self.commitments.clone());
+        let (courier, batch) = (Arc::clone(&self.courier), Arc::clone(&self.batch));
         self.tasks.spawn(async move {
             // In a task of its own, so that a panic is a result like any other.
             let work = tokio::spawn({
                 let courier = Arc::clone(&courier);
-                async move {
-                    attempt_once(
-                        &courier,
-                        matrix,
-                        proofs,
-                        commitments,
-                        operator,
-                        attempt,
-                        timeout,
-                    )
-                    .await
-                }
+                async move { attempt_once(&courier, &batch, operator, attempt, timeout).await }
             });
             let guard = AbortOnDrop(work.abort_handle());
             let result = work
@@ -209,10 +216,10 @@ impl Distribution {
     }
 
     async fn verify(&mut self, signatures: Vec<(u32, SignatureBytes)>) {
-        let digest = self.matrix.digest();
+        let digest = self.batch.matrix.digest();
         let mut answers: Vec<Signed> = Vec::with_capacity(signatures.len());
         for (operator, signature) in &signatures {
-            if let Some(key) = self.matrix.table().public_key(*operator) {
+            if let Some(key) = self.batch.matrix.table().public_key(*operator) {
                 answers.push((*operator, *key, *signature));
             }
         }
@@ -221,10 +228,11 @@ impl Distribution {
             .courier
             .pool
             .run(move || verify_signatures(&digest.0, &answers))
-            .await
-            .unwrap_or_default();
+            .await;
+        // If the verification panicked nobody gets a verdict from it; see below.
+        let verified = results.into_iter().flatten();
         let mut verdicts: HashMap<u32, Result<(), Failure>> = HashMap::new();
-        for (operator, result) in asked.into_iter().zip(results) {
+        for (operator, result) in asked.into_iter().zip(verified) {
             verdicts.insert(
                 operator,
                 match result {
@@ -234,7 +242,7 @@ impl Distribution {
                     }
                     Err(error) => {
                         tracing::warn!(operator, code = error.code(), "bad signature: {error}");
-                        count(&self.courier, &self.matrix, operator, "bad_signature");
+                        count(&self.courier, &self.batch.matrix, operator, "bad_signature");
                         Err(Failure {
                             kind: FailureKind::Invalid,
                             code: error.code().to_owned(),
@@ -289,34 +297,29 @@ fn count(courier: &Courier, matrix: &Matrix, operator: u32, result: &'static str
 
 async fn attempt_once(
     courier: &Courier,
-    matrix: Arc<Matrix>,
-    proofs: Arc<Vec<ProofBytes>>,
-    commitments: Bytes,
+    batch: &Arc<Outgoing>,
     operator: u32,
     attempt: u32,
     timeout: Duration,
 ) -> Result<SignatureBytes, Failure> {
     let began = Instant::now();
     // The client keeps its own deadline; this one also covers the wait for a slot.
-    let result = tokio::time::timeout(
-        timeout,
-        exchange(courier, &matrix, &proofs, &commitments, operator, timeout),
-    )
-    .await
-    .unwrap_or_else(|_| {
-        Err(transient(
-            "disperser.attempt_timeout",
-            format!("no answer within {timeout:?}"),
-            Blame::Peer,
-        ))
-    });
+    let result = tokio::time::timeout(timeout, exchange(courier, batch, operator, timeout))
+        .await
+        .unwrap_or_else(|_| {
+            Err(transient(
+                "disperser.attempt_timeout",
+                format!("no answer within {timeout:?}"),
+                Blame::Peer,
+            ))
+        });
     match &result {
         Ok(_) => {
             courier
                 .metrics
                 .sign_seconds
                 .observe(began.elapsed().as_secs_f64());
-            count(courier, &matrix, operator, "signed");
+            count(courier, &batch.matrix, operator, "signed");
         }
         Err(failure) => {
             let kind = match failure.kind {
@@ -324,7 +327,7 @@ async fn attempt_once(
                 FailureKind::Refused => "refused",
                 FailureKind::Invalid => "invalid",
             };
-            count(courier, &matrix, operator, kind);
+            count(courier, &batch.matrix, operator, kind);
             tracing::debug!(
                 operator,
                 attempt,
@@ -339,14 +342,12 @@ async fn attempt_once(
 
 async fn exchange(
     courier: &Courier,
-    matrix: &Arc<Matrix>,
-    proofs: &Arc<Vec<ProofBytes>>,
-    commitments: &Bytes,
+    batch: &Arc<Outgoing>,
     operator: u32,
     timeout: Duration,
 ) -> Result<SignatureBytes, Failure> {
     let began = Instant::now();
-    let entry = matrix.table().operator(operator).ok_or_else(|| {
+    let entry = batch.matrix.table().operator(operator).ok_or_else(|| {
         transient(
             "disperser.attempt",
             "the operator is not in the table",
@@ -364,18 +365,24 @@ async fn exchange(
         .map_err(|error| transient("disperser.attempt", error, Blame::Us))?;
     // Made anew for each attempt and dropped with it: range proofs and headers of a large batch are not small, and most
     // operators need one attempt.
-    let (matrix, proofs, commitments) =
-        (Arc::clone(matrix), Arc::clone(proofs), commitments.clone());
-    let (request, bulk) =
-        tokio::task::spawn_blocking(move || matrix.request(operator, &proofs, &commitments))
-            .await
-            .map_err(|error| transient("disperser.attempt", error, Blame::Us))?
-            .map_err(|error| Failure {
-                kind: FailureKind::Invalid,
-                code: error.code().to_owned(),
-                message: error.to_string(),
-                blame: error.blame(),
-            })?;
+    let batch = Arc::clone(batch);
+    let (request, bulk) = tokio::task::spawn_blocking(move || {
+        let Outgoing {
+            matrix,
+            proofs,
+            signature,
+            commitments,
+        } = &*batch;
+        matrix.request(operator, *signature, proofs, commitments)
+    })
+    .await
+    .map_err(|error| transient("disperser.attempt", error, Blame::Us))?
+    .map_err(|error| Failure {
+        kind: FailureKind::Invalid,
+        code: error.code().to_owned(),
+        message: error.to_string(),
+        blame: error.blame(),
+    })?;
     let left = timeout.saturating_sub(began.elapsed());
     let answer = courier
         .client

@@ -25,6 +25,24 @@ pub struct EncodeInput {
     pub commitments: Option<Vec<CommitmentBytes>>,
 }
 
+/// How the claims of one tick are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimCheck {
+    /// All of them with one commitment, as long as all are true.
+    Together,
+    /// Each by itself: they come from senders of false ones.
+    Apart,
+}
+
+/// What became of one tick.
+#[derive(Debug)]
+pub struct EncodedTick {
+    /// One result for each blob, in order.
+    pub blobs: Vec<(BlobRecord, Result<EncodedBlob, EncodeError>)>,
+    /// Commitments computed to check claims.
+    pub checks: usize,
+}
+
 /// A blob ready for a batch.
 #[derive(Debug, Clone)]
 pub struct EncodedBlob {
@@ -55,13 +73,14 @@ impl EncodedBlob {
     }
 }
 
-/// Encodes the blobs of one tick: one result each, in order. The claims of all of them are checked together with the
-/// random `seed`, which must be fresh; a false one fails its blob alone. Runs on the current rayon pool.
+/// Encodes the blobs of one tick: one result each, in order. Their claims are checked with the random `seed`, which must be
+/// fresh; a false one fails its blob alone. Runs on the current rayon pool.
 pub fn encode_tick(
     setup: &Setup,
     inputs: Vec<EncodeInput>,
+    check: ClaimCheck,
     seed: [u8; 32],
-) -> Vec<(BlobRecord, Result<EncodedBlob, EncodeError>)> {
+) -> EncodedTick {
     let prepared: Vec<(EncodeInput, Result<Rows, EncodeError>)> = inputs
         .into_par_iter()
         .map(|input| {
@@ -76,7 +95,19 @@ pub fn encode_tick(
             Some(Claim { rows, commitments })
         })
         .collect();
-    let mut checked = check_commitments(setup, &claims, seed).into_iter();
+    let together = match check {
+        ClaimCheck::Together => claims.len().max(1),
+        ClaimCheck::Apart => 1,
+    };
+    let mut checks = 0;
+    let mut checked = Vec::with_capacity(claims.len());
+    for claims in claims.chunks(together) {
+        let of_chunk = check_commitments(setup, claims, seed);
+        checks += of_chunk.commitments;
+        checked.extend(of_chunk.results);
+    }
+    assert_eq!(checked.len(), claims.len(), "one result a claim");
+    let mut checked = checked.into_iter();
     let commitments: Vec<Option<Result<(), ClaimError>>> = prepared
         .iter()
         .map(|(input, rows)| match (rows, &input.commitments) {
@@ -84,14 +115,15 @@ pub fn encode_tick(
             _ => None,
         })
         .collect();
-    prepared
+    let blobs = prepared
         .into_par_iter()
         .zip(commitments)
         .map(|((input, rows), claim)| {
             let result = rows.and_then(|rows| encode_one(setup, &input, rows, claim));
             (input.record, result)
         })
-        .collect()
+        .collect();
+    EncodedTick { blobs, checks }
 }
 
 fn prepare(input: &EncodeInput) -> Result<Rows, EncodeError> {

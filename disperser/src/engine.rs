@@ -1,27 +1,30 @@
 //! The shell of the pipeline: queues, memory, encoder, expiry. Batches are in [`crate::pipeline`].
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use ashlar_crypto::identity::NetworkPublicKey;
-use ashlar_crypto::{Coded, Setup};
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
+use ashlar_crypto::{Coded, KernelStatus, Setup};
 use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobState, StatusError};
+use ashlar_proto::time::ClockFault;
 use ashlar_stake::StakeSource;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{Clock, Verdict};
 use crate::config::{DisperserConfig, encoded_bytes};
 use crate::distribute::Courier;
-use crate::encoder::{EncodeError, EncodeInput, EncodedBlob, encode_tick};
+use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
 use crate::health::{Cause, Health};
 use crate::metrics::{Metrics, Reason};
 use crate::pool::Pool;
 use crate::record::BlobRecord;
 use crate::registry::Registry;
+use crate::senders::{Sender, Senders};
 use crate::store::{Store, StoreError};
 
 /// Unit of the memory budget: a semaphore counts at most 2^32 of them.
@@ -31,12 +34,55 @@ const EXPIRE_PAGE: usize = 256;
 /// First and longest pause before something that has to succeed is tried again.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Time between two looks at the clock, and between two times that are kept.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+const KEEP_TIME_MS: u64 = 10_000;
+/// Suspects get ticks of this part of the usual size.
+const SUSPECT_SHARE: usize = 8;
 
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+/// Says in health, log and metrics if a kernel was caught computing wrongly. What it computed was thrown away, and the portable
+/// one took over.
+pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelStatus) {
+    if let Some(disagreement) = status.refused {
+        metrics.kernel_disagrees.set(1);
+        health.raise(Cause::Kernel, disagreement.to_string());
+    }
+}
+
+/// A blob that waits for an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) id: BlobId,
+    /// Who posted it, to answer for its commitments; not known any more after a restart.
+    pub(crate) sender: Option<Sender>,
+}
+
+impl From<BlobId> for Waiting {
+    fn from(id: BlobId) -> Self {
+        Self { id, sender: None }
+    }
+}
+
+/// The blobs that wait for an encoder.
+#[derive(Default)]
+struct Queue {
+    blobs: VecDeque<Waiting>,
+    /// Those with claims of senders that sent false ones lately.
+    suspects: VecDeque<Waiting>,
+    /// The last tick was one of suspects.
+    suspects_had_their_turn: bool,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.blobs.len() + self.suspects.len()
+    }
+}
+
+/// The blobs of one tick, with their memory.
+struct Tick {
+    check: ClaimCheck,
+    blobs: Vec<(BlobRecord, Option<Sender>, OwnedSemaphorePermit)>,
 }
 
 /// An encoded blob with its share of the memory budget, which goes back when this is dropped.
@@ -51,15 +97,20 @@ pub(crate) struct Engine {
     pub(crate) config: DisperserConfig,
     pub(crate) registry: Arc<Registry>,
     pub(crate) stake: Arc<dyn StakeSource>,
+    /// Public half of `key`.
     pub(crate) identity: NetworkPublicKey,
+    /// Signs batches.
+    pub(crate) key: NetworkKey,
     pub(crate) setup: &'static Setup,
     pub(crate) pool: Pool,
     pub(crate) courier: Arc<Courier>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
+    pub(crate) clock: Arc<Clock>,
     memory: Arc<Semaphore>,
-    queue: Mutex<VecDeque<BlobId>>,
+    pub(crate) senders: Senders,
+    queue: Mutex<Queue>,
     queued: Notify,
     /// Blobs that the encoder has in its hands.
     encoding: AtomicUsize,
@@ -77,12 +128,13 @@ pub(crate) struct Parts {
     pub(crate) config: DisperserConfig,
     pub(crate) registry: Arc<Registry>,
     pub(crate) stake: Arc<dyn StakeSource>,
-    pub(crate) identity: NetworkPublicKey,
+    pub(crate) key: NetworkKey,
     pub(crate) pool: Pool,
     pub(crate) courier: Arc<Courier>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
+    pub(crate) clock: Clock,
 }
 
 impl Engine {
@@ -92,18 +144,22 @@ impl Engine {
         let (encoded, batcher) = mpsc::channel(64);
         let units =
             usize::try_from(parts.config.encode.memory_bytes / MEMORY_UNIT).unwrap_or(usize::MAX);
+        let backoff = Duration::from_secs(parts.config.accept.false_claim_backoff_secs);
         let engine = Self {
             config: parts.config,
             registry: parts.registry,
             stake: parts.stake,
-            identity: parts.identity,
+            identity: parts.key.public(),
+            key: parts.key,
             setup: Setup::ethereum(),
             pool: parts.pool,
             courier: parts.courier,
             metrics: parts.metrics,
             health: parts.health,
             stop: parts.stop,
+            clock: Arc::new(parts.clock),
             memory: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            senders: Senders::new(backoff),
             queue: Mutex::default(),
             queued: Notify::new(),
             encoding: AtomicUsize::new(0),
@@ -120,9 +176,9 @@ impl Engine {
     }
 
     /// An accepted blob waits for an encoder from now on.
-    pub(crate) fn enqueue(&self, ids: impl IntoIterator<Item = BlobId>) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.extend(ids);
+    pub(crate) fn enqueue(&self, blobs: impl IntoIterator<Item = Waiting>) {
+        let mut queue = self.lock_queue();
+        queue.blobs.extend(blobs);
         self.metrics.encode_queue.set(queue.len() as i64);
         drop(queue);
         self.queued.notify_one();
@@ -130,8 +186,7 @@ impl Engine {
 
     /// Nothing is on its way to the batcher, and no batch on its way to the operators.
     pub(crate) fn is_idle(&self) -> bool {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.is_empty()
+        self.lock_queue().len() == 0
             && self.encoding.load(Ordering::SeqCst) == 0
             && self.undecided.load(Ordering::SeqCst) == 0
     }
@@ -190,8 +245,12 @@ impl Engine {
 
     /// The share of the memory budget of one blob.
     pub(crate) fn memory_units(&self, record: &BlobRecord) -> u32 {
-        let bytes =
-            ashlar_proto::version(record.version).map_or(0, |v| encoded_bytes(v, record.rows, 1));
+        #[expect(
+            clippy::expect_used,
+            reason = "neither the door nor the registry lets in a blob of another version"
+        )]
+        let version = ashlar_proto::version(record.version).expect("a known version");
+        let bytes = encoded_bytes(version, record.rows, 1);
         u32::try_from(bytes.div_ceil(MEMORY_UNIT)).unwrap_or(u32::MAX)
     }
 
@@ -227,18 +286,22 @@ impl Engine {
             .set(i64::try_from(used).unwrap_or(i64::MAX));
     }
 
+    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The encoder: takes what waits, a tick at a time, until the disperser stops.
     pub(crate) async fn run_encoder(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
             let tick = self.next_tick().await;
-            if tick.is_empty() {
+            if tick.blobs.is_empty() {
                 tokio::select! {
                     () = self.queued.notified() => {}
                     () = self.stop.cancelled() => {}
                 }
                 continue;
             }
-            let count = tick.len();
+            let count = tick.blobs.len();
             self.encode(tick).await;
             self.encoding.fetch_sub(count, Ordering::SeqCst);
             self.measure_memory();
@@ -247,55 +310,109 @@ impl Engine {
     }
 
     /// The next blobs to encode together, with their memory. Waits for memory for the first one only.
-    async fn next_tick(&self) -> Vec<(BlobRecord, OwnedSemaphorePermit)> {
-        let mut tick = Vec::new();
+    ///
+    /// Suspects have small ticks of their own, in turns with everybody else: they delay others by one such tick, however many
+    /// there are.
+    async fn next_tick(&self) -> Tick {
+        let check = self.sort_suspects();
+        let encode = &self.config.encode;
+        let (max_blobs, max_rows) = match check {
+            ClaimCheck::Together => (encode.tick_blobs, encode.tick_rows),
+            ClaimCheck::Apart => (
+                encode.tick_blobs.div_ceil(SUSPECT_SHARE),
+                encode.tick_rows.div_ceil(SUSPECT_SHARE as u32),
+            ),
+        };
+        let mut blobs = Vec::new();
         let mut rows = 0u32;
-        while tick.len() < self.config.encode.tick_blobs {
-            let Some(id) = self.pop() else { break };
-            let Some(record) = self.registry.live(&id) else {
+        while blobs.len() < max_blobs {
+            let Some(waiting) = self.pop(check) else {
+                break;
+            };
+            let Some(record) = self.registry.live(&waiting.id) else {
                 self.encoding.fetch_sub(1, Ordering::SeqCst);
                 continue;
             };
-            let full =
-                !tick.is_empty() && rows.saturating_add(record.rows) > self.config.encode.tick_rows;
+            let full = !blobs.is_empty() && rows.saturating_add(record.rows) > max_rows;
             let units = self.memory_units(&record);
-            let memory = match tick.is_empty() {
+            let memory = match blobs.is_empty() {
                 true => self.take_memory(units).await,
                 false if full => None,
                 false => self.try_memory(units),
             };
             let Some(memory) = memory else {
-                self.unpop(id);
+                self.unpop(waiting, check);
                 break;
             };
             rows = rows.saturating_add(record.rows);
-            tick.push((record, memory));
+            blobs.push((record, waiting.sender, memory));
         }
-        tick
+        Tick { check, blobs }
     }
 
-    fn pop(&self) -> Option<BlobId> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = queue.pop_front()?;
+    /// Puts the suspects at the front of the queue into their own, until there are blobs for a tick in front that are none,
+    /// and says whose turn it is.
+    fn sort_suspects(&self) -> ClaimCheck {
+        let now = std::time::Instant::now();
+        let mut queue = self.lock_queue();
+        let mut honest = Vec::new();
+        while honest.len() < self.config.encode.tick_blobs
+            && let Some(waiting) = queue.blobs.pop_front()
+        {
+            let claims = self
+                .registry
+                .live(&waiting.id)
+                .is_some_and(|record| record.claimed);
+            match waiting.sender {
+                Some(sender) if claims && self.senders.suspects(sender, now) => {
+                    queue.suspects.push_back(waiting);
+                }
+                _ => honest.push(waiting),
+            }
+        }
+        for waiting in honest.into_iter().rev() {
+            queue.blobs.push_front(waiting);
+        }
+        let suspects = !queue.suspects.is_empty()
+            && (queue.blobs.is_empty() || !queue.suspects_had_their_turn);
+        queue.suspects_had_their_turn = suspects;
+        if suspects {
+            ClaimCheck::Apart
+        } else {
+            ClaimCheck::Together
+        }
+    }
+
+    fn pop(&self, check: ClaimCheck) -> Option<Waiting> {
+        let mut queue = self.lock_queue();
+        let waiting = match check {
+            ClaimCheck::Together => queue.blobs.pop_front(),
+            ClaimCheck::Apart => queue.suspects.pop_front(),
+        }?;
         // While the lock is held: at no moment the blob is nowhere.
         self.encoding.fetch_add(1, Ordering::SeqCst);
         self.metrics.encode_queue.set(queue.len() as i64);
-        Some(id)
+        Some(waiting)
     }
 
-    fn unpop(&self, id: BlobId) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.push_front(id);
+    fn unpop(&self, waiting: Waiting, check: ClaimCheck) {
+        let mut queue = self.lock_queue();
+        match check {
+            ClaimCheck::Together => queue.blobs.push_front(waiting),
+            ClaimCheck::Apart => queue.suspects.push_front(waiting),
+        }
         self.encoding.fetch_sub(1, Ordering::SeqCst);
         self.metrics.encode_queue.set(queue.len() as i64);
     }
 
-    async fn encode(&self, tick: Vec<(BlobRecord, OwnedSemaphorePermit)>) {
-        let ids: Vec<BlobId> = tick.iter().map(|(record, _)| record.id).collect();
+    async fn encode(&self, tick: Tick) {
+        let Tick { check, blobs } = tick;
+        let ids: Vec<BlobId> = blobs.iter().map(|(record, ..)| record.id).collect();
         let started = {
             let ids = ids.clone();
+            let clock = Arc::clone(&self.clock);
             self.durably("noting that encoding begins", move |registry| {
-                let now = now_ms();
+                let now = clock.wall_ms();
                 let records = registry.draft(&ids, |_, record| match record.state {
                     BlobState::Encoding => Ok(()), // a restart in the middle of it
                     _ => record.go(BlobState::Encoding, now),
@@ -309,21 +426,27 @@ impl Engine {
             return;
         }
         let began = Instant::now();
-        let results = self.encode_ids(ids).await;
+        let results = self.encode_ids(ids, check).await;
         self.metrics
             .encode_seconds
             .observe(began.elapsed().as_secs_f64());
 
-        let mut memory: std::collections::HashMap<BlobId, OwnedSemaphorePermit> = tick
+        let mut held: HashMap<BlobId, (Option<Sender>, OwnedSemaphorePermit)> = blobs
             .into_iter()
-            .map(|(record, memory)| (record.id, memory))
+            .map(|(record, sender, memory)| (record.id, (sender, memory)))
             .collect();
         let mut good = Vec::new();
         for (id, result) in results {
             match result {
                 Ok(blob) => good.push(Arc::new(blob)),
                 Err(error) => {
-                    memory.remove(&id);
+                    let sender = held.remove(&id).and_then(|(sender, _)| sender);
+                    if let EncodeError::Claim(_) = error {
+                        self.metrics.false_claims.inc();
+                        if let Some(sender) = sender {
+                            self.senders.lied(sender, std::time::Instant::now());
+                        }
+                    }
                     self.fail(id, error.code(), error.to_string()).await;
                 }
             }
@@ -333,7 +456,7 @@ impl Engine {
             self.metrics
                 .encoded_rows
                 .inc_by(u64::from(blob.header.rows));
-            if let Some(memory) = memory.remove(&blob.id) {
+            if let Some((_, memory)) = held.remove(&blob.id) {
                 // The batcher lives as long as the engine; if it is gone the disperser stops.
                 let _ = self
                     .encoded
@@ -348,9 +471,9 @@ impl Engine {
 
     /// Writes that these blobs are encoded.
     async fn publish_encoded(&self, blobs: &[Arc<EncodedBlob>]) {
-        let blobs = blobs.to_vec();
+        let (blobs, clock) = (blobs.to_vec(), Arc::clone(&self.clock));
         self.durably("writing encoded blobs", move |registry| {
-            let now = now_ms();
+            let now = clock.wall_ms();
             let ids: Vec<BlobId> = blobs.iter().map(|blob| blob.id).collect();
             let records = registry.draft(&ids, |at, record| {
                 if let Some(blob) = blobs.get(at) {
@@ -378,14 +501,15 @@ impl Engine {
     pub(crate) async fn encode_ids(
         &self,
         ids: Vec<BlobId>,
+        check: ClaimCheck,
     ) -> Vec<(BlobId, Result<EncodedBlob, EncodeError>)> {
-        match self.encode_together(ids.clone()).await {
+        match self.encode_together(ids.clone(), check).await {
             Some(results) => results,
             // Something in the tick made the encoder panic: one by one, to find out what.
             None if ids.len() > 1 => {
                 let mut results = Vec::with_capacity(ids.len());
                 for id in ids {
-                    let alone = self.encode_together(vec![id]).await;
+                    let alone = self.encode_together(vec![id], check).await;
                     results.extend(alone.unwrap_or_else(|| vec![(id, Err(EncodeError::Panicked))]));
                 }
                 results
@@ -400,6 +524,7 @@ impl Engine {
     async fn encode_together(
         &self,
         ids: Vec<BlobId>,
+        check: ClaimCheck,
     ) -> Option<Vec<(BlobId, Result<EncodedBlob, EncodeError>)>> {
         let mut results = Vec::with_capacity(ids.len());
         let loaded = self
@@ -436,11 +561,13 @@ impl Engine {
         let setup = self.setup;
         let encoded = self
             .pool
-            .run(move || encode_tick(setup, inputs, seed))
+            .run(move || encode_tick(setup, inputs, check, seed))
             .await
             .ok()?;
+        self.metrics.claim_checks.inc_by(encoded.checks as u64);
         results.extend(
             encoded
+                .blobs
                 .into_iter()
                 .map(|(record, result)| (record.id, result)),
         );
@@ -450,8 +577,9 @@ impl Engine {
     /// A blob fails alone, outside any batch.
     pub(crate) async fn fail(&self, id: BlobId, code: &'static str, message: String) {
         tracing::warn!(%id, code, "blob failed: {message}");
+        let clock = Arc::clone(&self.clock);
         let failed = self.durably("writing a failed blob", move |registry| {
-            let now = now_ms();
+            let now = clock.wall_ms();
             let records = registry.draft(&[id], |_, record| {
                 record.error = Some(StatusError {
                     code: code.to_owned(),
@@ -476,28 +604,110 @@ impl Engine {
     /// Forgets what has expired, until the disperser stops.
     pub(crate) async fn run_expiry(self: Arc<Self>) {
         let interval = Duration::from_secs(self.config.store.expiry_interval_secs);
-        while !self.stop.is_cancelled() {
-            loop {
-                let page = self.durably("forgetting what has expired", |registry| {
-                    registry.store().expire(now_ms(), EXPIRE_PAGE)
-                });
-                let Some(forgotten) = page.await else { break };
-                self.metrics.expired.inc_by(forgotten as u64);
-                if forgotten < EXPIRE_PAGE {
-                    break;
-                }
+        while let Some(verdict) = self.read_clock().await {
+            let code = match verdict.expiry {
+                Ok(time_ms) => self.expire(time_ms).await,
+                Err(fault) => Some(fault.code()),
+            };
+            if let Some(code) = code {
+                let code = code.to_owned();
+                self.metrics
+                    .expiry_rounds
+                    .get_or_create(&Reason { code })
+                    .inc();
             }
             tokio::select! {
                 () = tokio::time::sleep(interval) => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Forgets what is over at this time. `None` if the disperser stops or the store fails for good.
+    async fn expire(&self, time_ms: u64) -> Option<&'static str> {
+        loop {
+            let page = self.durably("forgetting what has expired", move |registry| {
+                registry.store().expire(time_ms, EXPIRE_PAGE)
+            });
+            let forgotten = page.await?;
+            self.metrics.expired.inc_by(forgotten as u64);
+            if forgotten < EXPIRE_PAGE {
+                return Some("done");
+            }
+        }
+    }
+
+    /// Reads the clocks; health says what is wrong with them. `None` if the disperser stops.
+    pub(crate) async fn read_clock(&self) -> Option<Verdict> {
+        let (clock, stake) = (Arc::clone(&self.clock), Arc::clone(&self.stake));
+        let verdict = self
+            .blocking(move || clock.read(stake.head_time_ms()))
+            .await?;
+        let stopped = match verdict.batching {
+            Err(_) => "no batch is made and nothing expires",
+            Ok(()) => "nothing expires",
+        };
+        let fault = verdict.batching.err().or(verdict.expiry.err());
+        let cause = fault.map(|fault| match fault {
+            ClockFault::Behind { .. } => Cause::ClockBehind,
+            ClockFault::Disagrees { .. } => Cause::ClockDisagrees,
+        });
+        for other in [Cause::ClockBehind, Cause::ClockDisagrees] {
+            if cause != Some(other) {
+                self.health.clear(other);
+            }
+        }
+        if let (Some(cause), Some(fault)) = (cause, fault) {
+            self.health.raise(
+                cause,
+                format!("{stopped}: {fault}; set the clock, or, if it is right, stop the disperser and run `ashlar disperser clock accept`"),
+            );
+        }
+        Some(verdict)
+    }
+
+    /// Waits until a batch may be dated. `false` if the disperser stops.
+    pub(crate) async fn clock_is_believed(&self) -> bool {
+        let mut pause = RETRY_MIN;
+        while let Some(verdict) = self.read_clock().await {
+            if verdict.batching.is_ok() {
+                return true;
+            }
+            if !self.pause(&mut pause).await {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Watches the clock and keeps the time, which was kept last as `kept` says, until the disperser stops.
+    pub(crate) async fn run_clock(self: Arc<Self>, mut kept: Option<u64>) {
+        while !self.stop.is_cancelled() {
+            let Some(verdict) = self.read_clock().await else {
+                return;
+            };
+            let time_ms = verdict.accepted_ms;
+            if kept.is_none_or(|kept: u64| time_ms.saturating_sub(kept) >= KEEP_TIME_MS) {
+                let keeping = self.durably("keeping the time", move |registry| {
+                    registry.store().keep_time(time_ms)
+                });
+                if keeping.await.is_none() {
+                    return;
+                }
+                kept = Some(time_ms);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(CLOCK_INTERVAL) => {}
                 () = self.stop.cancelled() => {}
             }
         }
     }
 
-    /// Watches the operator table, so that trouble shows before a batch meets it.
-    pub(crate) async fn run_table_watch(self: Arc<Self>) {
+    /// Watches the operator table, so that trouble shows before a batch meets it, and the kernel.
+    pub(crate) async fn run_watch(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
             let _ = self.newest_table().await;
+            report_kernel(&self.health, &self.metrics, ashlar_crypto::kernel_status());
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(5)) => {}
                 () = self.stop.cancelled() => {}
@@ -505,3 +715,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,12 @@ pub enum Cause {
     NotRegistered,
     /// The last batch of the default quorums found too few signatures.
     Dispersal,
+    /// The wall clock differs from what vouches for it: nothing expires, and mostly no batch is made.
+    ClockDisagrees,
+    /// The wall clock is behind a time that was reached before: no batch is made.
+    ClockBehind,
+    /// A fast kernel computed wrongly here: the portable one works in its place.
+    Kernel,
     /// A background task ended.
     Task(&'static str),
 }
@@ -28,6 +34,9 @@ impl Cause {
             Self::OperatorTable => "operator_table".into(),
             Self::NotRegistered => "not_registered".into(),
             Self::Dispersal => "dispersal".into(),
+            Self::ClockDisagrees => "clock.disagrees".into(),
+            Self::ClockBehind => "clock.behind".into(),
+            Self::Kernel => "kernel.disagrees".into(),
             Self::Task(name) => format!("task.{name}"),
         }
     }

@@ -23,6 +23,7 @@
 pub mod aggregate;
 mod api;
 pub mod batcher;
+pub mod clock;
 pub mod config;
 pub mod dispersal;
 mod distribute;
@@ -36,6 +37,7 @@ mod pipeline;
 mod pool;
 pub mod record;
 pub mod registry;
+pub mod senders;
 mod server;
 pub mod state;
 pub mod store;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ashlar_crypto::bls::{Signature, aggregate_signatures};
+use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::merkle::{leaf_hash, verify_path};
 use ashlar_crypto::{
     AggregatedRow, Blame, Coded, MerkleTree, ProofBytes, RowChallenge, Setup, prove_chunks,
@@ -11,8 +12,8 @@ use ashlar_proto::api::{BatchStatus, SignedQuorum};
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
     Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate,
-    CertificateError, CertificatePolicy, HeaderError, Runs, RunsError, TableView, batch_tree,
-    verify_certificate,
+    CertificateError, CertificatePolicy, HeaderError, MaxAge, ProtocolVersion, RequiredQuorums,
+    Runs, RunsError, TableView, TrustedTable, batch_tree, verify_certificate,
 };
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -23,10 +24,12 @@ use crate::encoder::EncodedBlob;
 /// A batch of encoded blobs with its place in the sequence.
 #[derive(Debug, Clone)]
 pub struct Matrix {
+    version: &'static ProtocolVersion,
     header: BatchHeader,
     digest: BatchDigest,
     blobs: Vec<Arc<EncodedBlob>>,
     headers: Vec<BlobHeader>,
+    quorums: Vec<u8>,
     tree: MerkleTree,
     table: Arc<OperatorTable>,
     assignment: Assignment,
@@ -57,6 +60,8 @@ impl Matrix {
         let version = first.header.version;
         let tree = batch_tree(&blobs.iter().map(|blob| blob.key).collect::<Vec<_>>());
         let header = BatchHeader {
+            domain: table.domain(),
+            table_root: table.root(),
             version,
             batch_root: tree.root(),
             blobs: u32::try_from(blobs.len()).unwrap_or(u32::MAX),
@@ -81,20 +86,28 @@ impl Matrix {
         header: BatchHeader,
     ) -> Result<Self, MatrixError> {
         header.validate()?;
+        if header.domain != table.domain() || header.table_root != table.root() {
+            return Err(MatrixError::Table {
+                block: header.reference_block,
+            });
+        }
         let headers: Vec<BlobHeader> = blobs.iter().map(|blob| blob.header.clone()).collect();
         header.check_blobs(&headers)?;
         let quorums = headers
             .first()
             .map(|header| header.quorums.clone())
             .ok_or(MatrixError::Empty)?;
-        let assignment = Assignment::compute(&table, header.protocol()?, &quorums)?;
+        let version = header.protocol()?;
+        let assignment = Assignment::compute(&table, version, &quorums)?;
         let keys: Vec<BlobKey> = blobs.iter().map(|blob| blob.key).collect();
         Ok(Self {
+            version,
             digest: header.digest(),
             tree: batch_tree(&keys),
             header,
             blobs,
             headers,
+            quorums,
             table,
             assignment,
         })
@@ -103,6 +116,11 @@ impl Matrix {
     /// The batch's header.
     pub fn header(&self) -> &BatchHeader {
         &self.header
+    }
+
+    /// Its protocol version.
+    pub fn version(&self) -> &'static ProtocolVersion {
+        self.version
     }
 
     /// What operators sign.
@@ -122,7 +140,7 @@ impl Matrix {
 
     /// The quorums of all blobs.
     pub fn quorums(&self) -> &[u8] {
-        self.headers.first().map_or(&[], |header| &header.quorums)
+        &self.quorums
     }
 
     /// The batch as the status of its blob number `index` shows it.
@@ -163,7 +181,7 @@ impl Matrix {
     /// # Errors
     /// A quorum has no stake (not after the assignment was computed).
     pub fn needs(&self) -> Result<Vec<QuorumNeed>, MatrixError> {
-        let percent = self.header.protocol()?.confirmation_percent;
+        let percent = self.version.confirmation_percent;
         self.quorums()
             .iter()
             .map(|&quorum| {
@@ -181,15 +199,12 @@ impl Matrix {
     }
 
     /// The proofs of all chunks: one FK20 for the whole batch. Runs on the current rayon pool.
-    ///
-    /// # Errors
-    /// The version is unknown (not after the batch was made).
-    pub fn prove(&self, setup: &Setup) -> Result<Vec<ProofBytes>, MatrixError> {
+    pub fn prove(&self, setup: &Setup) -> Vec<ProofBytes> {
         let mut row = AggregatedRow::new(RowChallenge::new(&self.digest.0));
         for blob in &self.blobs {
             row.absorb(&blob.rows);
         }
-        Ok(prove_chunks(setup, self.header.protocol()?.code, &row))
+        prove_chunks(setup, self.version.code, &row)
     }
 
     /// The commitments of all rows, as they begin every operator's bulk part.
@@ -208,6 +223,7 @@ impl Matrix {
     pub fn request(
         &self,
         operator: u32,
+        signature: NetworkSignature,
         proofs: &[ProofBytes],
         commitments: &Bytes,
     ) -> Result<(wire::Request, Vec<Bytes>), MatrixError> {
@@ -238,6 +254,7 @@ impl Matrix {
         }
         let request = StoreBatch {
             batch_header: self.header.clone(),
+            disperser_signature: signature,
             blob_headers: self.headers.clone(),
             runs,
             chunk_proofs,
@@ -274,7 +291,6 @@ impl Matrix {
                     blob_index: u32::try_from(index).unwrap_or(u32::MAX),
                     blob_path,
                     batch_header: self.header.clone(),
-                    table_root: self.table.root(),
                     attestation: Attestation::Compact {
                         signers: signers.clone(),
                     },
@@ -288,8 +304,14 @@ impl Matrix {
 
     fn self_check(&self, certificates: &[Certificate]) -> Result<(), MatrixError> {
         let (first, others) = certificates.split_first().ok_or(MatrixError::Empty)?;
-        let policy = CertificatePolicy::requiring(self.quorums().to_vec());
-        verify_certificate(first, &self.table, &policy)
+        // By its own table, and just made: only what follows from the signatures is in doubt.
+        let policy = CertificatePolicy::new(
+            self.table.domain(),
+            RequiredQuorums::all(self.quorums()),
+            MaxAge::Unbounded,
+        );
+        let table = TrustedTable::trust_on_my_own_word(&self.table);
+        verify_certificate(first, &table, &policy)
             .map_err(|e| MatrixError::SelfCheck(Box::new(e)))?;
         for certificate in others {
             verify_path(
@@ -316,6 +338,12 @@ pub enum MatrixError {
     /// The blobs do not make a batch, or not the one that the header names.
     #[error(transparent)]
     Header(#[from] HeaderError),
+    /// The table is not the one that the header names.
+    #[error("the operator table of block {block} is another one than that of the batch")]
+    Table {
+        /// Reference block of the batch.
+        block: u64,
+    },
     /// The table cannot serve the quorums.
     #[error(transparent)]
     Assignment(#[from] AssignmentError),
@@ -347,6 +375,7 @@ impl Coded for MatrixError {
         match self {
             Self::Empty => "batch.empty",
             Self::Header(e) => e.code(),
+            Self::Table { .. } => "batch.table",
             Self::Assignment(e) => e.code(),
             Self::Runs(e) => e.code(),
             Self::Chunk { .. } => "batch.chunk",

@@ -71,8 +71,16 @@ pub struct Metrics {
     pub certified_bytes: Counter,
     /// Blobs failed, by code.
     pub failed_blobs: Family<Reason, Counter>,
+    /// Commitments computed to check claimed ones.
+    pub claim_checks: Counter,
+    /// Blobs whose claimed commitments were false.
+    pub false_claims: Counter,
     /// Blobs put into another batch.
     pub requeued_blobs: Counter,
+    /// Looks for what has expired: `done`, or the code of the clock fault that forbade them.
+    pub expiry_rounds: Family<Reason, Counter>,
+    /// 1 if a fast kernel computed wrongly here.
+    pub kernel_disagrees: Gauge,
     /// Blobs and batches forgotten at the end of their retention.
     pub expired: Counter,
 }
@@ -104,7 +112,11 @@ impl Default for Metrics {
             certified_blobs: Counter::default(),
             certified_bytes: Counter::default(),
             failed_blobs: Family::default(),
+            claim_checks: Counter::default(),
+            false_claims: Counter::default(),
             requeued_blobs: Counter::default(),
+            expiry_rounds: Family::default(),
+            kernel_disagrees: Gauge::default(),
             expired: Counter::default(),
         };
         metrics.register();
@@ -223,9 +235,29 @@ impl Metrics {
             self.failed_blobs.clone(),
         );
         registry.register(
+            "claim_checks",
+            "Commitments computed to check claimed ones",
+            self.claim_checks.clone(),
+        );
+        registry.register(
+            "false_claims",
+            "Blobs whose claimed commitments were false",
+            self.false_claims.clone(),
+        );
+        registry.register(
             "requeued_blobs",
             "Blobs put into another batch",
             self.requeued_blobs.clone(),
+        );
+        registry.register(
+            "expiry_rounds",
+            "Looks for what has expired: done, or the code of the clock fault that forbade them",
+            self.expiry_rounds.clone(),
+        );
+        registry.register(
+            "kernel_disagrees",
+            "1 if a fast arithmetic kernel computed wrongly here; the portable one works in its place",
+            self.kernel_disagrees.clone(),
         );
         registry.register(
             "expired_records",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
 use ashlar_proto::{BlobId, QuorumSigned, TableView};
@@ -14,8 +15,9 @@ use tokio::time::Instant;
 
 use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
 use crate::dispersal::FailReason;
-use crate::distribute::{Distribution, Milestone};
-use crate::engine::{Engine, Held, now_ms};
+use crate::distribute::{Distribution, Milestone, Outgoing};
+use crate::encoder::ClaimCheck;
+use crate::engine::{Engine, Held, Waiting};
 use crate::health::Cause;
 use crate::matrix::{Matrix, MatrixError, Place};
 use crate::metrics::Reason;
@@ -164,6 +166,10 @@ impl Engine {
         let undecided = Undecided::new(&self);
         let mut pause = Self::first_pause();
         let (table, disperser_id) = loop {
+            // Operators refuse a batch with a wrong date, and each refusal costs the blobs one of their attempts.
+            if !self.clock_is_believed().await {
+                return;
+            }
             match self.newest_table().await {
                 Some(found) => break found,
                 // The blobs are safe, and the health page says what is wrong: wait for somebody to mend it.
@@ -191,41 +197,46 @@ impl Engine {
             }
             return;
         }
+        let clock = Arc::clone(&self.clock);
         let composed = self.durably("composing a batch", move |registry| {
             let (blobs, table) = (blobs.clone(), Arc::clone(&table));
-            let (matrix, record, records) = registry.store().compose(|sequence| {
-                let created_at_ms = now_ms();
-                let place = Place {
-                    disperser_id,
-                    sequence,
-                    created_at_ms,
-                };
-                let matrix =
-                    Matrix::compose(blobs, table, place).map_err(|_| StoreError::Corrupt {
-                        what: "the composition of a batch",
+            let created_at_ms = clock.wall_ms();
+            let (matrix, record, records) =
+                registry.store().compose(created_at_ms, |sequence| {
+                    let place = Place {
+                        disperser_id,
+                        sequence,
+                        created_at_ms,
+                    };
+                    let matrix =
+                        Matrix::compose(blobs, table, place).map_err(|_| StoreError::Corrupt {
+                            what: "the composition of a batch",
+                        })?;
+                    let ids: Vec<BlobId> = matrix.blobs().iter().map(|blob| blob.id).collect();
+                    let records = registry.draft(&ids, |at, record| {
+                        record.attempts += 1;
+                        record.batch = Some(matrix.status(at));
+                        record.go(BlobState::Batched, created_at_ms)
                     })?;
-                let ids: Vec<BlobId> = matrix.blobs().iter().map(|blob| blob.id).collect();
-                let records = registry.draft(&ids, |at, record| {
-                    record.attempts += 1;
-                    record.batch = Some(matrix.status(at));
-                    record.go(BlobState::Batched, created_at_ms)
+                    let expires_at_ms = match records.iter().map(|r| r.expires_at_ms).max() {
+                        Some(at_ms) if records.len() == ids.len() => at_ms,
+                        _ => {
+                            let what = "the list of open blobs";
+                            return Err(StoreError::Corrupt { what });
+                        }
+                    };
+                    let record = BatchRecord {
+                        header: matrix.header().clone(),
+                        signature: None,
+                        blobs: ids,
+                        state: BatchState::Composed,
+                        signers: Vec::new(),
+                        signed: Vec::new(),
+                        failures: Vec::new(),
+                        expires_at_ms,
+                    };
+                    Ok((record.clone(), records.clone(), (matrix, record, records)))
                 })?;
-                let record = BatchRecord {
-                    header: matrix.header().clone(),
-                    table_root: matrix.table().root(),
-                    blobs: ids,
-                    state: BatchState::Composed,
-                    signers: Vec::new(),
-                    signed: Vec::new(),
-                    failures: Vec::new(),
-                    expires_at_ms: records
-                        .iter()
-                        .map(|r| r.expires_at_ms)
-                        .max()
-                        .unwrap_or(created_at_ms),
-                };
-                Ok((record.clone(), records.clone(), (matrix, record, records)))
-            })?;
             registry.publish(records);
             Ok((matrix, record))
         });
@@ -278,16 +289,15 @@ impl Engine {
                 )
                 .await;
         };
-        if self.depart(&mut record).await.is_none() {
+        let Some(signature) = self.depart(&mut record).await else {
             return;
-        }
+        };
         let mut seed = [0; 8];
         let _ = getrandom::fill(&mut seed); // only spreads retries
         let params = self.config.dispersal(u64::from_be_bytes(seed));
         let distribution = Distribution::new(
             Arc::clone(&self.courier),
-            Arc::clone(&matrix),
-            Arc::new(proofs),
+            Outgoing::new(Arc::clone(&matrix), proofs, signature),
             params,
         );
         let mut distribution = match distribution {
@@ -381,26 +391,28 @@ impl Engine {
         self.metrics
             .prove_seconds
             .observe(began.elapsed().as_secs_f64());
-        proofs
-            .inspect_err(|error| tracing::error!(code = error.code(), "{error}"))
-            .ok()
+        Some(proofs)
     }
 
-    /// Notes that the batch goes out.
-    async fn depart(&self, record: &mut BatchRecord) -> Option<()> {
+    /// Signs the batch, and notes that it goes out. By now it is durable under its number and stays what it is: a restart finds
+    /// this header, and its signature, or makes the same one again, as ed25519 leaves nothing to chance.
+    async fn depart(&self, record: &mut BatchRecord) -> Option<NetworkSignature> {
         if record.state == BatchState::Composed {
             record.go(BatchState::Dispersing).ok()?;
         }
-        let record = record.clone();
+        let signature = *record
+            .signature
+            .get_or_insert_with(|| record.header.sign_as_disperser(&self.key));
+        let (record, clock) = (record.clone(), Arc::clone(&self.clock));
         self.durably("noting that a batch goes out", move |registry| {
-            let now = now_ms();
+            let now = clock.wall_ms();
             let records = registry.draft(&record.blobs, |_, blob| match blob.state {
                 BlobState::Dispersing => Ok(()), // continued after a restart
                 _ => blob.go(BlobState::Dispersing, now),
             })?;
             registry.store().progress(&record, &records)?;
             registry.publish(records);
-            Ok(())
+            Ok(signature)
         })
         .await
     }
@@ -415,9 +427,10 @@ impl Engine {
         record.go(BatchState::Certified).ok()?;
         let sequence = record.header.sequence;
         let signers = u32::try_from(record.signers.len()).unwrap_or(u32::MAX);
+        let clock = Arc::clone(&self.clock);
         let done = self
             .durably("writing certificates", move |registry| {
-                let now = now_ms();
+                let now = clock.wall_ms();
                 let records = registry.draft(&record.blobs, |_, blob| {
                     if let Some(batch) = &mut blob.batch {
                         batch.signers = signers;
@@ -445,7 +458,7 @@ impl Engine {
         self.metrics.certified_blobs.inc_by(done.len() as u64);
         for record in &done {
             self.metrics.certified_bytes.inc_by(record.payload_len);
-            let waited = now_ms().saturating_sub(record.submitted_at_ms);
+            let waited = self.clock.wall_ms().saturating_sub(record.submitted_at_ms);
             self.metrics
                 .blob_seconds
                 .observe(Duration::from_millis(waited).as_secs_f64());
@@ -474,8 +487,9 @@ impl Engine {
         }
         record.failures = failures;
         let max_attempts = self.config.batch.max_attempts;
+        let clock = Arc::clone(&self.clock);
         let written = self.durably("writing an abandoned batch", move |registry| {
-            let now = now_ms();
+            let now = clock.wall_ms();
             let records = registry.draft(&record.blobs, |_, blob| {
                 if let Some(batch) = &mut blob.batch {
                     batch.signed = record.signed.clone();
@@ -526,7 +540,8 @@ impl Engine {
         }
         // A batch given up before it was encoded again, after a restart, holds nothing: its blobs go to the encoder.
         let in_memory: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
-        self.enqueue(again.iter().copied().filter(|id| !in_memory.contains(id)));
+        let out = again.iter().copied().filter(|id| !in_memory.contains(id));
+        self.enqueue(out.map(Waiting::from));
         for held in held {
             if again.contains(&held.blob.id) {
                 let _ = self.encoded.send(held).await;
@@ -561,7 +576,11 @@ impl Engine {
                 "continuing after a restart"
             );
         }
-        self.enqueue(loose);
+        self.enqueue(loose.into_iter().map(Waiting::from));
+        // By a wrong clock they would all seem too old.
+        if !self.clock_is_believed().await {
+            return;
+        }
         let mut flights = JoinSet::new();
         for record in batches {
             let slot = tokio::select! {
@@ -609,7 +628,11 @@ impl Engine {
 
     /// A batch as it was before the restart; `Err(Some(why))` if it cannot be, `Err(None)` if the disperser stops.
     async fn rebuild(&self, record: &BatchRecord) -> Result<(Matrix, Vec<Held>), Option<String>> {
-        let age = Duration::from_millis(now_ms().saturating_sub(record.header.created_at_ms));
+        let age = self
+            .clock
+            .wall_ms()
+            .saturating_sub(record.header.created_at_ms);
+        let age = Duration::from_millis(age);
         let longest = Duration::from_secs(self.config.batch.max_resume_age_secs);
         if age > longest {
             return Err(Some(format!(
@@ -624,11 +647,6 @@ impl Engine {
             .await
             .ok_or(None)?
             .map_err(|e| Some(e.to_string()))?;
-        if table.root() != record.table_root {
-            return Err(Some(format!(
-                "the operator table of block {block} is another one now"
-            )));
-        }
         let mut units = Vec::with_capacity(record.blobs.len());
         for id in &record.blobs {
             let blob = self
@@ -645,7 +663,9 @@ impl Engine {
             ));
         };
         let mut memory = self.take_memory(needed).await.ok_or(None)?;
-        let results = self.encode_ids(record.blobs.clone()).await;
+        let results = self
+            .encode_ids(record.blobs.clone(), ClaimCheck::Together)
+            .await;
         let mut encoded: std::collections::HashMap<BlobId, _> = results.into_iter().collect();
         let mut held = Vec::with_capacity(record.blobs.len());
         for (id, units) in record.blobs.iter().zip(units) {
@@ -685,10 +705,7 @@ fn explain(
     failures: &[OperatorFailure],
     matrix: &Matrix,
 ) -> (&'static str, String) {
-    let needed = matrix
-        .header()
-        .protocol()
-        .map_or(0, |version| version.confirmation_percent);
+    let needed = matrix.version().confirmation_percent;
     let shares: Vec<String> = quorums
         .iter()
         .map(|q| {

@@ -1,12 +1,11 @@
 //! What is on disk about a blob and about a batch.
 
+use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Encoding, Hash};
 use ashlar_proto::api::{
     BatchStatus, BlobState, BlobStatus, SignedQuorum, StageTimes, StatusError,
 };
-use ashlar_proto::{
-    Account, BatchDigest, BatchHeader, BlobHeader, BlobId, BlobKey, Submission, TableRoot,
-};
+use ashlar_proto::{Account, BatchDigest, BatchHeader, BlobHeader, BlobId, BlobKey, Submission};
 use serde::{Deserialize, Serialize};
 
 use crate::dispersal::Failure;
@@ -75,7 +74,7 @@ impl BlobRecord {
         claimed: bool,
         order: u64,
         now_ms: u64,
-        retention_ms: u64,
+        expires_at_ms: u64,
     ) -> Self {
         Self {
             id: submission.id(),
@@ -89,7 +88,7 @@ impl BlobRecord {
             salt: submission.salt,
             state: BlobState::Queued,
             submitted_at_ms: now_ms,
-            expires_at_ms: now_ms.saturating_add(retention_ms),
+            expires_at_ms,
             stages: StageTimes::default(),
             events: vec![Event {
                 state: BlobState::Queued,
@@ -186,8 +185,8 @@ pub struct BatchRecord {
     /// Its header.
     #[serde(with = "headers::batch")]
     pub header: BatchHeader,
-    /// Root of the operator table that it was made for.
-    pub table_root: TableRoot,
+    /// Our signature of its digest, once it goes out. Made after the batch is durable under its number.
+    pub signature: Option<NetworkSignature>,
     /// Its blobs, in batch order.
     pub blobs: Vec<BlobId>,
     /// Where it is.

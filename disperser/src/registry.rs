@@ -81,6 +81,11 @@ impl Registry {
     ) -> Result<Self, StoreError> {
         let mut inner = Inner::default();
         for record in store.open_blobs()? {
+            if ashlar_proto::version(record.version).is_err() {
+                return Err(StoreError::Version {
+                    got: record.version,
+                });
+            }
             inner.next_order = inner.next_order.max(record.order.saturating_add(1));
             inner.bytes = inner.bytes.saturating_add(record.payload_len);
             inner.live.insert(
@@ -128,7 +133,7 @@ impl Registry {
             && inner.bytes.saturating_add(payload_len) <= self.limits.bytes
     }
 
-    /// Takes in a blob; on return it is on disk. A blob that is there already, and has not failed, is not taken in again:
+    /// Takes in a blob, to be kept until `expires_at_ms`; on return it is on disk. A blob that is there already, and has not failed, is not taken in again:
     /// its record comes back with `false`. Blocks.
     ///
     /// # Errors
@@ -137,7 +142,7 @@ impl Registry {
         &self,
         posted: Posted,
         now_ms: u64,
-        retention_ms: u64,
+        expires_at_ms: u64,
     ) -> Result<(BlobRecord, bool), AcceptError> {
         let id = posted.submission.id();
         let len = posted.submission.payload_len;
@@ -165,7 +170,7 @@ impl Registry {
             inner.next_order += 1;
             inner.next_order - 1
         };
-        let result = self.write_new(posted, order, now_ms, retention_ms);
+        let result = self.write_new(posted, order, now_ms, expires_at_ms);
         let mut inner = self.lock();
         inner.accepting.remove(&id);
         match &result {
@@ -193,7 +198,7 @@ impl Registry {
         posted: Posted,
         order: u64,
         now_ms: u64,
-        retention_ms: u64,
+        expires_at_ms: u64,
     ) -> Result<(BlobRecord, bool), AcceptError> {
         let id = posted.submission.id();
         if let Some(known) = self.store.blob(&id)?
@@ -213,7 +218,7 @@ impl Registry {
             commitments.is_some(),
             order,
             now_ms,
-            retention_ms,
+            expires_at_ms,
         );
         self.store
             .accept(&record, payload.into(), commitments.as_deref())?;

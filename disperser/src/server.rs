@@ -12,14 +12,17 @@ use ashlar_net::{Client, NetError, NetLimits};
 use ashlar_proto::ParamError;
 use ashlar_proto::wire::limits::bulk_for_rows;
 use ashlar_stake::StakeSource;
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::api::{self, ApiState};
+use crate::api::{self, ApiState, Peer};
+use crate::clock::{Clock, WallClock, system_clock};
 use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::Courier;
-use crate::engine::{Engine, Parts, now_ms};
+use crate::engine::{Engine, Parts, report_kernel};
 use crate::health::{Health, HealthReport};
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
@@ -47,13 +50,33 @@ impl Disperser {
         let options = RocksOptions {
             write_buffer_bytes: config.store.write_buffer_bytes,
         };
-        Self::start_with(config, network_key, stake, move || {
+        Self::start_with(config, network_key, stake, system_clock(), move || {
             Ok(Arc::new(RocksKv::open(&path, options)?))
         })
         .await
     }
 
-    /// The same over any store: `open` is called once, on a thread that may block.
+    /// Opens the database in `config.paths.data` of a disperser that is stopped, for a person who has looked at the clock:
+    /// [`Store::keep_time`] takes a time for right, whatever was believed before. Blocks.
+    ///
+    /// # Errors
+    /// There is no such database, it is in use, or it fails.
+    pub fn open_stopped(config: &DisperserConfig) -> Result<Store, DisperserError> {
+        let path = &config.paths.data;
+        // Opening would make one.
+        if !path.is_dir() {
+            return Err(DisperserError::NoDatabase {
+                path: path.display().to_string(),
+            });
+        }
+        let options = RocksOptions {
+            write_buffer_bytes: config.store.write_buffer_bytes,
+        };
+        let kv = RocksKv::open(path, options).map_err(StoreError::from)?;
+        Ok(Store::open_stopped(Arc::new(kv))?)
+    }
+
+    /// The same over any wall clock and any store: `open` is called once, on a thread that may block.
     ///
     /// # Errors
     /// What keeps it from running.
@@ -61,6 +84,7 @@ impl Disperser {
         config: DisperserConfig,
         network_key: NetworkKey,
         stake: Arc<dyn StakeSource>,
+        wall: WallClock,
         open: impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static,
     ) -> Result<RunningDisperser, DisperserError> {
         config.validate()?;
@@ -90,6 +114,7 @@ impl Disperser {
         supervisor.spawn("http", {
             let (app, stop) = (api::router(Arc::clone(&state)), stop.clone());
             async move {
+                let app = app.into_make_service_with_connect_info::<Peer>();
                 if let Err(error) = axum::serve(listener, app)
                     .with_graceful_shutdown(stop.cancelled_owned())
                     .await
@@ -107,7 +132,9 @@ impl Disperser {
         if let Err(error) = ashlar_crypto::limit_tables(table_bytes) {
             tracing::warn!("encode.table_bytes is {table_bytes} and has no effect: {error}");
         }
-        tracing::info!(kernel = ashlar_crypto::kernel_name(), "arithmetic");
+        let kernel = ashlar_crypto::kernel_status();
+        tracing::info!(kernel = kernel.active, "arithmetic");
+        report_kernel(&health, &metrics, kernel);
         // Tables of seconds of work, made before the first blob needs them.
         let codes: Vec<_> = config
             .protocol_versions()
@@ -129,14 +156,20 @@ impl Disperser {
             blobs: config.accept.max_open_blobs,
             bytes: config.accept.max_open_bytes,
         };
-        let for_registry = Arc::clone(&metrics);
+        let (for_registry, head_ms) = (Arc::clone(&metrics), stake.head_time_ms());
         let opened = tokio::task::spawn_blocking(move || {
-            let store = Store::open(open()?, &owner, now_ms())?;
-            Registry::open(store, limits, for_registry)
+            let store = Store::open(open()?, &owner)?;
+            let clock = Clock::new(wall, store.kept_time()?);
+            // Durable before anything is accepted; if the disk is full, as soon as it is not.
+            let time_ms = clock.read(head_ms).accepted_ms;
+            let kept = store.keep_time(time_ms).map(|()| time_ms).ok();
+            let registry = Registry::open(store, limits, for_registry)?;
+            Ok::<_, StoreError>((registry, clock, kept))
         });
-        let registry = opened.await.map_err(|error| DisperserError::Internal {
-            what: error.to_string(),
-        })??;
+        let (registry, clock, kept_ms) =
+            opened.await.map_err(|error| DisperserError::Internal {
+                what: error.to_string(),
+            })??;
         let net = NetLimits {
             max_bulk: bulk_for_rows(config.batch.max_rows),
             // An operator that checks and syncs a large batch says nothing meanwhile.
@@ -154,17 +187,19 @@ impl Disperser {
             config,
             registry: Arc::new(registry),
             stake,
-            identity: owner,
+            key: network_key,
             pool,
             courier: Arc::new(courier),
             metrics,
             health: Arc::clone(&health),
             stop,
+            clock,
         });
         supervisor.spawn("batcher", Arc::clone(&engine).run_batcher(encoded));
         supervisor.spawn("encoder", Arc::clone(&engine).run_encoder());
+        supervisor.spawn("clock", Arc::clone(&engine).run_clock(kept_ms));
         supervisor.spawn("expiry", Arc::clone(&engine).run_expiry());
-        supervisor.spawn("table", Arc::clone(&engine).run_table_watch());
+        supervisor.spawn("watch", Arc::clone(&engine).run_watch());
         let patience = Duration::from_secs(engine.config.store.shutdown_secs);
         state.open(engine);
         health.opened();
@@ -246,6 +281,12 @@ impl axum::serve::Listener for LimitedListener {
 
     fn local_addr(&self) -> std::io::Result<Self::Addr> {
         self.listener.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, LimitedListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
+        Self(stream.remote_addr().ip())
     }
 }
 
@@ -341,6 +382,14 @@ pub enum DisperserError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no database where one is expected.
+    #[error(
+        "there is no database at {path}; is the right configuration named, and the disk mounted?"
+    )]
+    NoDatabase {
+        /// Its folder.
+        path: String,
+    },
     /// The network.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -359,6 +408,7 @@ impl Coded for DisperserError {
             Self::Params(e) => e.code(),
             Self::Bind { .. } => "http.bind",
             Self::Store(e) => e.code(),
+            Self::NoDatabase { .. } => "store.missing",
             Self::Net(e) => e.code(),
             Self::Internal { .. } => "disperser.internal",
         }
@@ -368,7 +418,7 @@ impl Coded for DisperserError {
         match self {
             Self::Config(e) => e.blame(),
             Self::Params(e) => e.blame(),
-            Self::Bind { .. } => Blame::Caller,
+            Self::Bind { .. } | Self::NoDatabase { .. } => Blame::Caller,
             Self::Store(e) => e.blame(),
             Self::Net(e) => e.blame(),
             Self::Internal { .. } => Blame::Us,

@@ -8,9 +8,13 @@
 //!
 //! The other writes only save work after a restart, and the log orders them before the next synced one.
 //!
-//! An empty database starts its sequence at the time of its creation in milliseconds. A disperser that lost its
-//! disk so goes on above every number that it can have used, as long as it made fewer than a thousand batches a second and its
-//! clock does not run backwards; from 0 on, operators would refuse its batches as second ones under used numbers.
+//! # Sequence numbers
+//!
+//! Two batches under one number cost the bond, so numbers do not depend on what the disk remembers alone. A number is the
+//! milliseconds since 1970 in its high 44 bits and chance in the low 20, or one more than the last one if that is higher. A database
+//! that is restored from an older copy, or a new one, so goes on above every number used before: to repeat one, the
+//! clock would have to go back to the same millisecond, and chance to strike once in a million. That holds for two
+//! dispersers with one key too, which nobody should run. The counter makes numbers of one database rise whatever the clock does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,6 +32,10 @@ const FORMAT: &[u8] = b"ashlar/disperser/1";
 const META_FORMAT: &[u8] = b"format";
 const META_OWNER: &[u8] = b"owner";
 const META_SEQUENCE: &[u8] = b"next_sequence";
+const META_TIME: &[u8] = b"accepted_ms";
+
+/// Low bits of a sequence number that are chance.
+const CHANCE_BITS: u32 = 20;
 
 const EXPIRE_BLOB: u8 = 0;
 const EXPIRE_BATCH: u8 = 1;
@@ -48,11 +56,7 @@ impl Store {
     ///
     /// # Errors
     /// The database fails, is of another format, or belongs to another network key.
-    pub fn open(
-        kv: Arc<dyn Kv>,
-        owner: &NetworkPublicKey,
-        now_ms: u64,
-    ) -> Result<Self, StoreError> {
+    pub fn open(kv: Arc<dyn Kv>, owner: &NetworkPublicKey) -> Result<Self, StoreError> {
         let store = Self {
             kv,
             composing: Arc::new(Mutex::new(())),
@@ -65,13 +69,13 @@ impl Store {
                     Op::Put(
                         Table::Meta,
                         META_SEQUENCE.to_vec(),
-                        now_ms.to_be_bytes().to_vec(),
+                        0u64.to_be_bytes().to_vec(),
                     ),
                 ],
                 true,
             )?,
             Some(format) if format == FORMAT => {
-                let got = store.kv.get(Table::Meta, META_OWNER)?.unwrap_or_default();
+                let got = store.meta(META_OWNER, "the owner")?;
                 if got != owner.0 {
                     return Err(StoreError::Owner {
                         got: hex::encode(got),
@@ -85,20 +89,72 @@ impl Store {
                 });
             }
         }
-        store.next_sequence()?; // it has to be readable before anything is accepted
+        store.least_sequence()?; // it has to be readable before anything is accepted
         Ok(store)
     }
 
-    /// The sequence number of the next batch.
+    /// Opens the tables of a disperser that is stopped, whosever they are: for its clock.
+    ///
+    /// # Errors
+    /// The database fails, or is no disperser's.
+    pub fn open_stopped(kv: Arc<dyn Kv>) -> Result<Self, StoreError> {
+        let store = Self {
+            kv,
+            composing: Arc::new(Mutex::new(())),
+        };
+        let format = store.meta(META_FORMAT, "the format")?;
+        if format != FORMAT {
+            return Err(StoreError::Format {
+                got: String::from_utf8_lossy(&format).into_owned(),
+            });
+        }
+        Ok(store)
+    }
+
+    /// How many blobs and batches end by this time, milliseconds since 1970.
     ///
     /// # Errors
     /// The database fails.
-    pub fn next_sequence(&self) -> Result<u64, StoreError> {
-        let bytes = self.kv.get(Table::Meta, META_SEQUENCE)?.unwrap_or_default();
-        let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt {
-            what: "the sequence counter",
-        })?;
-        Ok(u64::from_be_bytes(bytes))
+    pub fn ending_by(&self, time_ms: u64) -> Result<usize, StoreError> {
+        let all = self.scan_all(Table::Expiry)?;
+        let after = time_ms.saturating_add(1).to_be_bytes();
+        Ok(all
+            .iter()
+            .filter(|(key, _)| key.as_slice() < after.as_slice())
+            .count())
+    }
+
+    fn meta(&self, key: &[u8], what: &'static str) -> Result<Vec<u8>, StoreError> {
+        let value = self.kv.get(Table::Meta, key)?;
+        value.ok_or(StoreError::Corrupt { what })
+    }
+
+    /// The least sequence number that the next batch may have, whatever the clock says: one more than that of the last one.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn least_sequence(&self) -> Result<u64, StoreError> {
+        let what = "the sequence counter";
+        number(what, self.meta(META_SEQUENCE, what)?)
+    }
+
+    /// The last time that [`keep_time`](Self::keep_time) wrote, milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn kept_time(&self) -> Result<Option<u64>, StoreError> {
+        let bytes = self.kv.get(Table::Meta, META_TIME)?;
+        bytes.map(|bytes| number("the time", bytes)).transpose()
+    }
+
+    /// Writes the highest time that was believed, milliseconds since 1970. Synced.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn keep_time(&self, accepted_ms: u64) -> Result<(), StoreError> {
+        let time = accepted_ms.to_be_bytes().to_vec();
+        let op = Op::Put(Table::Meta, META_TIME.to_vec(), time);
+        Ok(self.kv.write(vec![op], true)?)
     }
 
     /// Takes in a blob with its payload and claimed commitments, which replaces a failed one of the same id. Synced.
@@ -177,19 +233,23 @@ impl Store {
         Ok(self.kv.write(ops, true)?)
     }
 
-    /// Takes the next sequence number and makes a batch with it; batch, blobs and the number's advance are one write. Synced.
+    /// Takes a sequence number and makes a batch with it; batch, blobs and the number's advance are one write. Synced.
     ///
     /// # Errors
     /// The database fails, or `make` does; then the number is not used.
     pub fn compose<T>(
         &self,
+        now_ms: u64,
         make: impl FnOnce(u64) -> Result<(BatchRecord, Vec<BlobRecord>, T), StoreError>,
     ) -> Result<T, StoreError> {
         let _composing = self
             .composing
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let sequence = self.next_sequence()?;
+        let mut chance = [0; 4];
+        getrandom::fill(&mut chance).map_err(|_| StoreError::Chance)?;
+        let fresh = fresh_sequence(now_ms, u32::from_be_bytes(chance));
+        let sequence = self.least_sequence()?.max(fresh);
         let after = sequence.checked_add(1).ok_or(StoreError::Corrupt {
             what: "the sequence counter",
         })?;
@@ -455,6 +515,17 @@ impl Store {
     }
 }
 
+/// A sequence number that nobody has used, as far as the clock can be trusted.
+fn fresh_sequence(now_ms: u64, chance: u32) -> u64 {
+    let longest = u64::MAX >> CHANCE_BITS;
+    (now_ms.min(longest) << CHANCE_BITS) | u64::from(chance >> (u32::BITS - CHANCE_BITS))
+}
+
+fn number(what: &'static str, bytes: Vec<u8>) -> Result<u64, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::Corrupt { what })?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
 fn put_blob(record: &BlobRecord) -> Result<Op, StoreError> {
     Ok(Op::Put(
         Table::Blobs,
@@ -530,6 +601,17 @@ pub enum StoreError {
         /// What.
         what: &'static str,
     },
+    /// It holds blobs on their way that this program cannot encode.
+    #[error(
+        "the database holds blobs of protocol version {got}, which this program does not know; run the one that accepted them"
+    )]
+    Version {
+        /// Their version.
+        got: u16,
+    },
+    /// The operating system has no randomness.
+    #[error("the operating system gives no randomness for a sequence number")]
+    Chance,
     /// A change that the states do not allow: a bug of ours.
     #[error(transparent)]
     Transition(#[from] TransitionError),
@@ -542,13 +624,15 @@ impl Coded for StoreError {
             Self::Format { .. } => "store.format",
             Self::Owner { .. } => "store.owner",
             Self::Corrupt { .. } => "store.corrupt",
+            Self::Version { .. } => "store.version",
+            Self::Chance => "store.chance",
             Self::Transition(e) => e.code(),
         }
     }
 
     fn blame(&self) -> Blame {
         match self {
-            Self::Format { .. } | Self::Owner { .. } => Blame::Caller,
+            Self::Format { .. } | Self::Owner { .. } | Self::Version { .. } => Blame::Caller,
             _ => Blame::Us,
         }
     }

@@ -70,9 +70,13 @@ impl Supervisor {
     pub(crate) async fn failed(&self) -> String {
         let mut fatal = self.fatal.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
-        match fatal.wait_for(Option::is_some).await {
-            Ok(why) => why.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
+        loop {
+            if let Some(why) = fatal.borrow_and_update().clone() {
+                return why;
+            }
+            if fatal.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -6,11 +6,11 @@ use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Encoding, Setup, sha256};
 use ashlar_proto::table::DisperserEntry;
-use ashlar_proto::{Account, Stake, Submission};
+use ashlar_proto::{Account, Domain, Network, Stake, Submission};
 use ashlar_stake::{OperatorTable, Registration};
 use bytes::Bytes;
 
-use crate::encoder::{EncodeInput, EncodedBlob, encode_tick};
+use crate::encoder::{ClaimCheck, EncodeInput, EncodedBlob, encode_tick};
 use crate::record::BlobRecord;
 use crate::registry::Posted;
 
@@ -37,7 +37,7 @@ pub(crate) fn posted(payload: &[u8], salt: u64) -> Posted {
 
 pub(crate) fn record(payload: &[u8], salt: u64) -> BlobRecord {
     let posted = posted(payload, salt);
-    BlobRecord::new(&posted.submission, posted.rows, false, salt, 1000, 10_000)
+    BlobRecord::new(&posted.submission, posted.rows, false, salt, 1000, 11_000)
 }
 
 pub(crate) fn encoded(payload: &[u8], salt: u64) -> Arc<EncodedBlob> {
@@ -46,7 +46,13 @@ pub(crate) fn encoded(payload: &[u8], salt: u64) -> Arc<EncodedBlob> {
         payload: payload.to_vec(),
         commitments: None,
     };
-    let (_, result) = encode_tick(Setup::ethereum(), vec![input], [3; 32]).remove(0);
+    let tick = encode_tick(
+        Setup::ethereum(),
+        vec![input],
+        ClaimCheck::Together,
+        [3; 32],
+    );
+    let (_, result) = tick.blobs.into_iter().next().unwrap();
     Arc::new(result.unwrap())
 }
 
@@ -78,7 +84,12 @@ pub(crate) fn table(stakes: &[u64]) -> Arc<OperatorTable> {
         network_key: owner().public(),
         account: Account([1; 20]),
     };
-    Arc::new(OperatorTable::register(77, registrations, vec![disperser]).unwrap())
+    Arc::new(OperatorTable::register(domain(), 77, registrations, vec![disperser]).unwrap())
+}
+
+/// The service of all tables.
+pub(crate) fn domain() -> Domain {
+    Network::file("test").domain(1)
 }
 
 pub(crate) fn owner() -> NetworkKey {

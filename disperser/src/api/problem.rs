@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::{PROBLEM_TYPE, Problem};
+use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -83,8 +84,8 @@ impl Refusal {
         }
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = (status, body).into_response();
+        // As JSON it is strings and numbers: if that failed, axum would answer 500.
+        let mut response = (status, Json(problem)).into_response();
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));

@@ -13,7 +13,7 @@ use ashlar_proto::{Account, Submission};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -23,10 +23,11 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Refusal;
-use super::{ApiState, pages};
-use crate::engine::{Engine, now_ms};
+use super::{ApiState, Peer, pages};
+use crate::engine::{Engine, Waiting};
 use crate::record::BlobRecord;
 use crate::registry::{AcceptError, Posted};
+use crate::senders::Sender;
 
 /// What a post can say beside its body.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -75,12 +76,14 @@ pub(crate) enum Wait {
         (status = 415, description = "Unknown content type", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The blob failed for a fault of its own (with wait=certified)", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "Too few operators signed (with wait=certified)", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "This network sent false commitments; see Retry-After", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too much to do; see Retry-After", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "blobs"
 )]
 pub(crate) async fn post_blob(
     State(state): State<Arc<ApiState>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     query: Result<Query<PutQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
@@ -95,6 +98,15 @@ pub(crate) async fn post_blob(
             "request.query",
             "a protobuf body names version, encoding, quorums, account and salt itself",
         ));
+    }
+    let sender = peer.sender(&headers, &state.config.accept.trusted_proxies);
+    if kind == BodyKind::PutBlob
+        && let Some(left) = engine.senders.backoff(sender, std::time::Instant::now())
+    {
+        let detail = format!(
+            "{sender} sent commitments that are false; wait, or post the payload as a raw body, without any"
+        );
+        return Err(Refusal::new(429, "claim.backoff", detail).retry_after(left.as_secs() + 1));
     }
     // Whoever wants to wait and cannot is told before the blob is taken in.
     let waiter = match query.wait {
@@ -148,7 +160,7 @@ pub(crate) async fn post_blob(
             if gone.load(Ordering::SeqCst) {
                 return Err(Refusal::new(408, "request.cancelled", "the caller left"));
             }
-            accept(&state, &engine, kind, &query, body)
+            accept(&state, &engine, kind, &query, sender, body)
         }
     };
     let accepted = engine.blocking(work).await;
@@ -187,13 +199,9 @@ impl BodyKind {
         let Some(value) = headers.get(header::CONTENT_TYPE) else {
             return Ok(Self::Raw);
         };
-        let text = value.to_str().unwrap_or_default();
-        let media = text
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let (media, _parameters) = text.split_once(';').unwrap_or((&text, ""));
+        let media = media.trim().to_ascii_lowercase();
         match media.as_str() {
             "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Self::Raw),
             PUT_BLOB_TYPE => Ok(Self::PutBlob),
@@ -279,6 +287,7 @@ fn accept(
     engine: &Arc<Engine>,
     kind: BodyKind,
     query: &PutQuery,
+    sender: Sender,
     body: Bytes,
 ) -> Result<(BlobRecord, bool), Refusal> {
     let posted = match kind {
@@ -304,9 +313,15 @@ fn accept(
     let version =
         ashlar_proto::version(posted.submission.version).map_err(|error| Refusal::bad(&error))?;
     let retention = u64::try_from(state.config.retention(version).as_millis()).unwrap_or(u64::MAX);
+    // Not counted from what a clock that went back says: the blob would be forgotten early.
+    let begins_ms = engine.clock.read(engine.stake.head_time_ms()).promise_ms;
     let (record, new) = engine
         .registry
-        .accept(posted, now_ms(), retention)
+        .accept(
+            posted,
+            engine.clock.wall_ms(),
+            begins_ms.saturating_add(retention),
+        )
         .map_err(|error| match error {
             AcceptError::Full => Refusal::busy(state, "intake.full", error),
             AcceptError::Store(error) => {
@@ -316,7 +331,10 @@ fn accept(
         })?;
     if new {
         tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
-        engine.enqueue([record.id]);
+        engine.enqueue([Waiting {
+            id: record.id,
+            sender: Some(sender),
+        }]);
     }
     Ok((record, new))
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use ashlar_crypto::Coded;
+use ashlar_proto::Domain;
 use ashlar_proto::api::Problem;
-use ashlar_stake::{StakeError, TableFile, TableRecord};
+use ashlar_stake::{StakeError, TableRecord};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 use super::ApiState;
@@ -26,7 +27,14 @@ pub(crate) struct OperatorsQuery {
     block: Option<u64>,
 }
 
-/// An operator table as the disperser knows it, in the form of the table file.
+/// An operator table with its service.
+#[derive(Debug, Serialize)]
+struct OperatorsView {
+    domain: Domain,
+    table: TableRecord,
+}
+
+/// An operator table as the disperser knows it.
 ///
 /// For information: what a certificate is worth depends on the table that its reader trusts, not on this answer.
 #[utoipa::path(
@@ -34,7 +42,7 @@ pub(crate) struct OperatorsQuery {
     path = "/v1/operators",
     params(OperatorsQuery),
     responses(
-        (status = 200, description = "A table file in JSON with one table", body = Object),
+        (status = 200, description = "The service's domain, and the table as in a table file", body = Object),
         (status = 404, description = "There is no table of that block", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The table cannot be read", body = Problem, content_type = "application/problem+json"),
     ),
@@ -54,8 +62,9 @@ pub(crate) async fn operators(
     });
     match table.await {
         Some(Ok(table)) => match TableRecord::from_table(&table) {
-            Some(record) => Ok(Json(TableFile {
-                tables: vec![record],
+            Some(record) => Ok(Json(OperatorsView {
+                domain: table.domain(),
+                table: record,
             })
             .into_response()),
             None => Err(Refusal::new(

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use ashlar_crypto::Coded;
+
 use super::*;
 
 /// The published file is what the code says. `ASHLAR_BLESS=1` writes it anew.
@@ -54,7 +56,18 @@ fn round_trip() {
     let mut config = DisperserConfig::default();
     config.batch.interval_ms = 7;
     config.listen.http = "127.0.0.1:1".parse().unwrap();
-    assert_eq!(DisperserConfig::parse(&config.to_toml()).unwrap(), config);
+    assert_eq!(
+        DisperserConfig::parse(&config.to_toml().unwrap()).unwrap(),
+        config
+    );
+}
+
+#[test]
+fn a_path_that_toml_cannot_say_is_an_error() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut config = DisperserConfig::default();
+    config.paths.data = std::ffi::OsStr::from_bytes(b"\xff").into();
+    assert_eq!(config.to_toml().unwrap_err().code(), "config.write");
 }
 
 #[test]
@@ -154,11 +167,11 @@ fn every_rule_refuses_and_names_its_key() {
 fn paths_start_at_the_folder_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("disperser.toml");
-    std::fs::write(&file, "[paths]\noperators = \"/etc/operators.toml\"\n").unwrap();
+    std::fs::write(&file, "[operators]\ntables = [\"/etc/operators.toml\"]\n").unwrap();
     let config = DisperserConfig::load(&file).unwrap();
     assert_eq!(config.paths.data, folder.path().join("data"));
     assert_eq!(
-        config.paths.operators,
+        config.operators,
         std::path::PathBuf::from("/etc/operators.toml").into()
     );
     assert_eq!(

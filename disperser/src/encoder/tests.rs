@@ -17,7 +17,8 @@ fn input(payload: &[u8], salt: u64, commitments: Option<Vec<CommitmentBytes>>) -
 }
 
 fn encode(inputs: Vec<EncodeInput>) -> Vec<Result<EncodedBlob, EncodeError>> {
-    encode_tick(Setup::ethereum(), inputs, [5; 32])
+    encode_tick(Setup::ethereum(), inputs, ClaimCheck::Together, [5; 32])
+        .blobs
         .into_iter()
         .map(|(_, result)| result)
         .collect()
@@ -70,6 +71,39 @@ fn false_claims_fail_alone() {
         ]
     );
     assert_eq!(results[1].as_ref().unwrap_err().blame(), Blame::Caller);
+}
+
+#[test]
+fn true_claims_cost_one_commitment_and_those_of_suspects_one_each() {
+    let blob = encoded(b"payload", 0);
+    let tick = |check, lies: &[u64]| {
+        let inputs = (0..8u64)
+            .map(|salt| {
+                let payload: &[u8] = match lies.contains(&salt) {
+                    true => b"another",
+                    false => b"payload",
+                };
+                input(payload, salt, Some(blob.commitments.clone()))
+            })
+            .collect();
+        let tick = encode_tick(Setup::ethereum(), inputs, check, [5; 32]);
+        let refused: Vec<u64> = tick
+            .blobs
+            .iter()
+            .filter(|(_, result)| matches!(result, Err(EncodeError::Claim(_))))
+            .map(|(record, _)| record.salt)
+            .collect();
+        assert_eq!(refused, lies);
+        tick.checks
+    };
+    assert_eq!(tick(ClaimCheck::Together, &[]), 1);
+    assert_eq!(tick(ClaimCheck::Apart, &[]), 8);
+    assert_eq!(tick(ClaimCheck::Apart, &[2, 3, 7]), 8);
+    // One lie is found by halving, many by looking at each: never more than two a claim, and the first one.
+    for lies in [&[6][..], &[0, 1, 2, 3, 4, 5, 6, 7]] {
+        let checks = tick(ClaimCheck::Together, lies);
+        assert!(checks <= 1 + 2 * 8, "{checks} for {lies:?}");
+    }
 }
 
 #[test]

@@ -52,6 +52,20 @@ impl MemoryKv {
         }
     }
 
+    /// What is durable now, as another database: a backup.
+    pub fn copy(&self) -> Self {
+        let durable = self.lock().durable.clone();
+        let state = State {
+            now: durable.clone(),
+            durable,
+            ..State::default()
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            life: 0,
+        }
+    }
+
     /// Lets the next `count` writes fail.
     pub fn fail_writes(&self, count: usize) {
         self.lock().failures = count;

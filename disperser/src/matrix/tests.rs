@@ -8,7 +8,7 @@ use ashlar_proto::operator_id;
 use ashlar_proto::{HARD_MAX_BATCH_ROWS, verify_portable};
 
 use super::*;
-use crate::testing::{bls, encoded, table};
+use crate::testing::{bls, encoded, owner, table};
 
 const PLACE: Place = Place {
     disperser_id: 5,
@@ -25,15 +25,23 @@ fn matrix() -> Matrix {
     Matrix::compose(blobs, table(&[10, 20, 70]), PLACE).unwrap()
 }
 
+fn signature(matrix: &Matrix) -> NetworkSignature {
+    matrix.header().sign_as_disperser(&owner())
+}
+
 /// What an operator does with its request: every proof checked, by other code than that which made it.
 fn check_as_operator(matrix: &Matrix, operator: u32, proofs: &[ProofBytes]) -> BTreeSet<u32> {
     let (request, bulk) = matrix
-        .request(operator, proofs, &matrix.commitments())
+        .request(operator, signature(matrix), proofs, &matrix.commitments())
         .unwrap();
     let wire::Request::StoreBatch(store) = request else {
         panic!("another request")
     };
-    store.batch_header.check_blobs(&store.blob_headers).unwrap();
+    let (header, key) = (&store.batch_header, owner().public());
+    header.check_blobs(&store.blob_headers).unwrap();
+    header
+        .verify_disperser(&key, &store.disperser_signature)
+        .unwrap();
     let layout = store.layout().unwrap();
     let bulk = Bytes::from(bulk.concat());
     let view = layout.view(bulk).unwrap();
@@ -89,7 +97,7 @@ fn check_as_operator(matrix: &Matrix, operator: u32, proofs: &[ProofBytes]) -> B
 #[test]
 fn every_operator_can_check_what_it_gets() {
     let matrix = matrix();
-    let proofs = matrix.prove(Setup::ethereum()).unwrap();
+    let proofs = matrix.prove(Setup::ethereum());
     let members = matrix.members();
     assert_eq!(members.len(), 3);
     let mut chunks = BTreeSet::new();
@@ -99,14 +107,14 @@ fn every_operator_can_check_what_it_gets() {
     assert!(chunks.len() >= 64, "enough to rebuild");
     assert_eq!(
         matrix
-            .request(99, &proofs, &matrix.commitments())
+            .request(99, signature(&matrix), &proofs, &matrix.commitments())
             .unwrap_err()
             .code(),
         "runs.count"
     );
     assert_eq!(
         matrix
-            .request(0, &[], &matrix.commitments())
+            .request(0, signature(&matrix), &[], &matrix.commitments())
             .unwrap_err()
             .code(),
         "batch.chunk"
@@ -124,14 +132,16 @@ fn the_certificates_pass_for_holders_of_table_and_root() {
     let signature = bls(2).sign(&matrix.digest().0);
     let certificates = matrix.certify(&[(index, signature)]).unwrap();
     assert_eq!(certificates.len(), 3);
-    let policy = CertificatePolicy::default();
+    let policy =
+        CertificatePolicy::new(table.domain(), RequiredQuorums::all([0]), MaxAge::Unbounded);
+    let trusted = TrustedTable::trust_on_my_own_word(&table);
     for (certificate, blob) in certificates.iter().zip(matrix.blobs()) {
         let bytes = certificate.to_bytes();
         let read = Certificate::from_bytes(&bytes).unwrap();
-        let verified = verify_certificate(&read, &table, &policy).unwrap();
+        let verified = verify_certificate(&read, &trusted, &policy).unwrap();
         assert_eq!(verified.blob_key(), blob.key);
         let portable = read.to_portable(&table).unwrap();
-        verify_portable(&portable, &table.root(), &policy).unwrap();
+        verify_portable(&portable, &trusted.trusted_root(), &policy).unwrap();
     }
 }
 
@@ -177,8 +187,8 @@ fn a_batch_made_again_has_the_same_digest_and_another_one_is_refused() {
     let again = matrix();
     assert_eq!(first.digest(), again.digest());
     assert_eq!(
-        first.prove(Setup::ethereum()).unwrap(),
-        again.prove(Setup::ethereum()).unwrap()
+        first.prove(Setup::ethereum()),
+        again.prove(Setup::ethereum())
     );
     let resumed = Matrix::resume(
         again.blobs().to_vec(),
@@ -187,6 +197,14 @@ fn a_batch_made_again_has_the_same_digest_and_another_one_is_refused() {
     )
     .unwrap();
     assert_eq!(resumed.digest(), first.digest());
+    // Another table of the same block, and a header of another service.
+    let resume = |table, header| Matrix::resume(again.blobs().to_vec(), table, header);
+    let error = resume(table(&[10, 20, 71]), first.header().clone()).unwrap_err();
+    assert_eq!(error.code(), "batch.table");
+    let mut elsewhere = first.header().clone();
+    elsewhere.domain = ashlar_proto::Network::file("test").domain(2);
+    let error = resume(table(&[10, 20, 70]), elsewhere).unwrap_err();
+    assert_eq!(error.code(), "batch.table");
     let mut swapped = again.blobs().to_vec();
     swapped.swap(0, 1);
     let error = Matrix::resume(swapped, table(&[10, 20, 70]), first.header().clone()).unwrap_err();

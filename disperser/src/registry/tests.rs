@@ -7,7 +7,7 @@ use crate::kv::MemoryKv;
 use crate::testing::{owner, posted};
 
 fn open(kv: &MemoryKv, blobs: usize, bytes: u64) -> Registry {
-    let store = Store::open(Arc::new(kv.clone()), &owner().public(), 0).unwrap();
+    let store = Store::open(Arc::new(kv.clone()), &owner().public()).unwrap();
     Registry::open(
         store,
         OpenLimits { blobs, bytes },

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ashlar_crypto::{CommitmentBytes, identity::NetworkKey};
-use ashlar_proto::TableView;
 use ashlar_proto::api::BlobState;
 
 use super::*;
@@ -13,13 +12,13 @@ use crate::state::BatchState;
 use crate::testing::{encoded, owner, record, table};
 
 fn open(kv: &MemoryKv) -> Store {
-    Store::open(Arc::new(kv.clone()), &owner().public(), 5000).unwrap()
+    Store::open(Arc::new(kv.clone()), &owner().public()).unwrap()
 }
 
 fn batch_record(matrix: &Matrix, blobs: &[BlobRecord]) -> BatchRecord {
     BatchRecord {
         header: matrix.header().clone(),
-        table_root: matrix.table().root(),
+        signature: None,
         blobs: blobs.iter().map(|blob| blob.id).collect(),
         state: BatchState::Composed,
         signers: Vec::new(),
@@ -27,6 +26,25 @@ fn batch_record(matrix: &Matrix, blobs: &[BlobRecord]) -> BatchRecord {
         failures: Vec::new(),
         expires_at_ms: 11_000,
     }
+}
+
+/// A day of 2026, milliseconds.
+const NOW: u64 = 1_790_000_000_000;
+
+/// The number of a batch that is composed at this time.
+fn sequence_at(store: &Store, now_ms: u64) -> u64 {
+    let blob = encoded(b"payload", 1);
+    store
+        .compose(now_ms, |sequence| {
+            let place = Place {
+                disperser_id: 5,
+                sequence,
+                created_at_ms: now_ms,
+            };
+            let matrix = Matrix::compose(vec![blob], table(&[1, 1]), place).unwrap();
+            Ok((batch_record(&matrix, &[]), Vec::new(), sequence))
+        })
+        .unwrap()
 }
 
 /// Composes a batch of one blob and returns its record.
@@ -40,7 +58,7 @@ fn compose(store: &Store, payload: &[u8], salt: u64) -> (BatchRecord, BlobRecord
     record.header = Some(blob.header.clone());
     record.key = Some(blob.key);
     store
-        .compose(|sequence| {
+        .compose(NOW, |sequence| {
             let place = Place {
                 disperser_id: 5,
                 sequence,
@@ -129,16 +147,56 @@ fn a_sequence_number_is_never_used_twice_not_even_across_power_cuts() {
 fn a_composition_that_is_not_written_does_not_use_its_number() {
     let kv = MemoryKv::new();
     let store = open(&kv);
-    assert_eq!(
-        store.next_sequence().unwrap(),
-        5000,
-        "an empty database starts at the time of its creation"
-    );
-    let failed: Result<(), _> = store.compose(|_| Err(StoreError::Corrupt { what: "a test" }));
+    let least = store.least_sequence().unwrap();
+    let failed: Result<(), _> = store.compose(NOW, |_| Err(StoreError::Corrupt { what: "a test" }));
     assert_eq!(failed.unwrap_err().code(), "store.corrupt");
-    assert_eq!(store.next_sequence().unwrap(), 5000);
-    compose(&store, b"payload", 1);
-    assert_eq!(store.next_sequence().unwrap(), 5001);
+    assert_eq!(store.least_sequence().unwrap(), least);
+    let (batch, _) = compose(&store, b"payload", 1);
+    let sequence = batch.header.sequence;
+    assert_eq!(store.least_sequence().unwrap(), sequence + 1);
+}
+
+#[test]
+fn numbers_come_from_the_clock_and_rise_whatever_it_does() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let at = |now_ms| sequence_at(&store, now_ms);
+    let first = at(NOW);
+    assert_eq!(first >> CHANCE_BITS, NOW);
+    assert_eq!(at(NOW + 1000) >> CHANCE_BITS, NOW + 1000);
+    let highest = at(NOW + 2000);
+    // The clock goes back, the numbers do not.
+    assert_eq!(at(NOW - 86_400_000), highest + 1);
+    assert_eq!(at(0), highest + 2);
+    assert_eq!(at(NOW + 2001) >> CHANCE_BITS, NOW + 2001);
+    // A clock of the year 300 000 000 is no reason to fall over.
+    assert!(at(u64::MAX) > highest);
+    assert!(fresh_sequence(NOW, u32::MAX) < fresh_sequence(NOW + 1, 0));
+}
+
+#[test]
+fn an_older_copy_and_a_new_disk_use_no_number_twice() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    let mut used = std::collections::HashSet::new();
+    for n in 0..5 {
+        assert!(used.insert(sequence_at(&store, NOW + n)));
+    }
+    let older = kv.copy();
+    // Batches that the copy does not know of; some in the same millisecond.
+    for n in 0..50 {
+        assert!(used.insert(sequence_at(&store, NOW + 10 + n / 4)));
+    }
+    drop(store);
+    for restored in [older, MemoryKv::new()] {
+        let store = open(&restored);
+        for n in 0..50 {
+            assert!(
+                used.insert(sequence_at(&store, NOW + 100_000 + n / 4)),
+                "a number twice"
+            );
+        }
+    }
 }
 
 #[test]
@@ -271,7 +329,7 @@ fn another_disperser_or_format_is_refused() {
     open(&kv);
     let other = NetworkKey::from_seed([1; 32]).public();
     let refused = |kv: &MemoryKv| {
-        Store::open(Arc::new(kv.clone()), &other, 0)
+        Store::open(Arc::new(kv.clone()), &other)
             .map(|_| ())
             .unwrap_err()
             .code()
@@ -322,5 +380,7 @@ fn unreadable_records_are_errors_and_no_panics() {
         "store.corrupt"
     );
     put(Table::Meta, META_SEQUENCE, b"short");
-    assert_eq!(store.next_sequence().unwrap_err().code(), "store.corrupt");
+    assert_eq!(store.least_sequence().unwrap_err().code(), "store.corrupt");
+    put(Table::Meta, META_TIME, b"short");
+    assert_eq!(store.kept_time().unwrap_err().code(), "store.corrupt");
 }

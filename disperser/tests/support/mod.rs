@@ -9,23 +9,26 @@
 
 use std::collections::HashMap;
 use std::net::UdpSocket;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ashlar_crypto::bls::SecretKey;
-use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey, NetworkSignature};
 use ashlar_crypto::merkle::{leaf_hash, verify_range};
 use ashlar_crypto::{
-    Blame, ChunkColumn, Commitment, CommitmentBytes, Proof, RowChallenge, Setup, verify_chunks,
+    Blame, ChunkColumn, Coded, Commitment, CommitmentBytes, Encoding, Proof, RowChallenge, Rows,
+    Setup, commit_rows, verify_chunks,
 };
+use ashlar_disperser::clock::{WallClock, system_clock};
 use ashlar_disperser::kv::{Kv, MemoryKv};
 use ashlar_disperser::{Disperser, DisperserConfig, RunningDisperser};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
+use ashlar_proto::TableView;
 use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 use ashlar_proto::table::DisperserEntry;
-use ashlar_proto::wire::{ErrorReply, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{Account, BatchDigest, BlobId, Stake, version};
+use ashlar_proto::wire::{ErrorReply, PutBlob, Request, Response, StoreBatch, Stored};
+use ashlar_proto::{Account, BatchDigest, BlobId, Domain, Stake, version};
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -57,7 +60,9 @@ pub struct Operator {
     table: OnceLock<Arc<OperatorTable>>,
     /// The digest under each sequence number, of every request that came.
     pub seen: Mutex<HashMap<u64, BatchDigest>>,
-    /// Whether a sequence number ever came with two digests.
+    /// The disperser's signature of each of these digests.
+    signed: Mutex<HashMap<BatchDigest, NetworkSignature>>,
+    /// Whether a sequence number ever came with two digests, or a digest with two signatures.
     pub betrayed: AtomicBool,
 }
 
@@ -77,7 +82,7 @@ impl Operator {
         if table.disperser(header.disperser_id).map(|d| d.network_key) != Some(peer) {
             return Err("not a registered disperser".into());
         }
-        if header.reference_block != table.reference_block() {
+        if header.domain != DOMAIN || header.table_root != table.root() {
             return Err("another table".into());
         }
         header
@@ -168,6 +173,14 @@ impl Handler for Door {
                 Err(error) => return error.into(),
             };
             let digest = store.batch_header.digest();
+            let signature = store.disperser_signature;
+            if let Err(error) = store.batch_header.verify_disperser(&peer, &signature) {
+                return ErrorReply::new(error.code(), Blame::Caller, error).into();
+            }
+            let signed = operator.signed.lock().unwrap().insert(digest, signature);
+            if signed.is_some_and(|before| before != signature) {
+                operator.betrayed.store(true, Ordering::SeqCst);
+            }
             let before = operator
                 .seen
                 .lock()
@@ -209,10 +222,17 @@ impl Handler for Door {
     }
 }
 
+/// The service of all tables.
+pub const DOMAIN: Domain = Domain([0xd0; 32]);
+
 /// One table, with or without the disperser in it.
 pub struct TestStake(pub Mutex<Arc<OperatorTable>>);
 
 impl StakeSource for TestStake {
+    fn domain(&self) -> Domain {
+        DOMAIN
+    }
+
     fn head(&self) -> Result<u64, StakeError> {
         Ok(self.0.lock().unwrap().reference_block())
     }
@@ -240,6 +260,8 @@ pub struct World {
     pub stake: Arc<TestStake>,
     pub key: NetworkKey,
     pub kv: MemoryKv,
+    /// How wrong the disperser's wall clock is, in milliseconds.
+    pub wrong_ms: Arc<AtomicI64>,
     servers: Vec<Server>,
     silent: Vec<UdpSocket>,
 }
@@ -256,15 +278,26 @@ impl World {
         let mut world = Self {
             operators: Vec::new(),
             table: Arc::new(
-                OperatorTable::register(1, vec![registration(0, "127.0.0.1:1", 1)], Vec::new())
-                    .unwrap(),
+                OperatorTable::register(
+                    DOMAIN,
+                    1,
+                    vec![registration(0, "127.0.0.1:1", 1)],
+                    Vec::new(),
+                )
+                .unwrap(),
             ),
             stake: Arc::new(TestStake(Mutex::new(Arc::new(
-                OperatorTable::register(1, vec![registration(0, "127.0.0.1:1", 1)], Vec::new())
-                    .unwrap(),
+                OperatorTable::register(
+                    DOMAIN,
+                    1,
+                    vec![registration(0, "127.0.0.1:1", 1)],
+                    Vec::new(),
+                )
+                .unwrap(),
             )))),
             key: NetworkKey::from_seed([0xdd; 32]),
             kv: MemoryKv::new(),
+            wrong_ms: Arc::default(),
             servers: Vec::new(),
             silent: Vec::new(),
         };
@@ -277,6 +310,7 @@ impl World {
                 temper: Mutex::new(*temper),
                 table: OnceLock::new(),
                 seen: Mutex::default(),
+                signed: Mutex::default(),
                 betrayed: AtomicBool::new(false),
             });
             let address = if *temper == Temper::Dead {
@@ -301,8 +335,9 @@ impl World {
             network_key: world.key.public(),
             account: Account([1; 20]),
         };
-        world.table =
-            Arc::new(OperatorTable::register(BLOCK, registrations, vec![disperser]).unwrap());
+        world.table = Arc::new(
+            OperatorTable::register(DOMAIN, BLOCK, registrations, vec![disperser]).unwrap(),
+        );
         for operator in &world.operators {
             let _ = operator.table.set(Arc::clone(&world.table));
         }
@@ -312,6 +347,24 @@ impl World {
 
     pub fn publish(&self, table: Arc<OperatorTable>) {
         *self.stake.0.lock().unwrap() = table;
+    }
+
+    /// A table of a later block, with the same disperser and more stake.
+    pub fn later(&self) -> Arc<OperatorTable> {
+        let registrations = self
+            .operators
+            .iter()
+            .zip(0u8..)
+            .map(|(operator, n)| registration(n, &self.address(operator), 1000 + u64::from(n)))
+            .collect();
+        let dispersers = self.table.dispersers().to_vec();
+        Arc::new(OperatorTable::register(DOMAIN, BLOCK + 1, registrations, dispersers).unwrap())
+    }
+
+    fn address(&self, operator: &Operator) -> String {
+        let key = operator.network.public();
+        let index = self.table.find_network_key(&key).unwrap();
+        self.table.operators()[index as usize].address.clone()
     }
 
     /// The table without the disperser in it, as of an earlier block.
@@ -326,7 +379,7 @@ impl World {
                 proof_of_possession: *self.table.proof_of_possession(index).unwrap(),
             })
             .collect();
-        Arc::new(OperatorTable::register(BLOCK - 1, registrations, Vec::new()).unwrap())
+        Arc::new(OperatorTable::register(DOMAIN, BLOCK - 1, registrations, Vec::new()).unwrap())
     }
 
     /// Index in the table of the operator made as number `n`.
@@ -342,10 +395,21 @@ impl World {
         let open = move || Ok(Arc::new(kv) as Arc<dyn Kv>);
         let key = NetworkKey::from_seed(**self.key.seed());
         Running::new(
-            Disperser::start_with(config, key, stake, open)
+            Disperser::start_with(config, key, stake, self.wall_clock(), open)
                 .await
                 .unwrap(),
         )
+    }
+
+    /// The disperser's wall clock.
+    pub fn wall_clock(&self) -> WallClock {
+        let (wrong_ms, right) = (Arc::clone(&self.wrong_ms), system_clock());
+        Arc::new(move || right().saturating_add_signed(wrong_ms.load(Ordering::SeqCst)))
+    }
+
+    /// Sets the disperser's wall clock wrong by so many days.
+    pub fn set_wrong(&self, days: i64) {
+        self.wrong_ms.store(days * 86_400_000, Ordering::SeqCst);
     }
 }
 
@@ -448,6 +512,25 @@ impl Running {
         }
     }
 
+    /// The sum of a metric over all its series.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").await.text().await.unwrap();
+        text.lines()
+            .filter(|line| {
+                line.strip_prefix("ashlar_disperser_")
+                    .and_then(|line| line.strip_prefix(name))
+                    .is_some_and(|rest| rest.starts_with([' ', '{']))
+            })
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+            .sum()
+    }
+
+    /// Codes of what health complains about.
+    pub fn complaints(&self) -> Vec<String> {
+        let reasons = self.disperser.health().reasons;
+        reasons.into_iter().map(|reason| reason.code).collect()
+    }
+
     pub async fn certified(&self, id: &BlobId) -> BlobStatus {
         let status = self.until(id, |status| status.state.is_final()).await;
         assert_eq!(status.state, BlobState::Certified, "{:?}", status.error);
@@ -456,11 +539,50 @@ impl Running {
 }
 
 pub fn http() -> reqwest::Client {
+    http_from("127.0.0.1")
+}
+
+/// A caller with this address, one of 127.0.0.0/8.
+pub fn http_from(address: &str) -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
+        .local_address(Some(address.parse().unwrap()))
         .timeout(PATIENCE)
         .build()
         .unwrap()
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A `PutBlob` message with true commitments or with those of another payload.
+pub fn put_blob(payload: &[u8], salt: u64, true_claims: bool) -> Vec<u8> {
+    let of = if true_claims {
+        payload
+    } else {
+        b"another payload"
+    };
+    let rows = Rows::from_payload(of, Encoding::Packed31).unwrap();
+    let commitments = commit_rows(Setup::ethereum(), &rows)
+        .iter()
+        .map(|c| c.to_bytes())
+        .collect();
+    PutBlob {
+        version: 1,
+        encoding: Encoding::Packed31,
+        quorums: vec![0],
+        account: Account([4; 20]),
+        salt,
+        commitments,
+        payload: Bytes::copy_from_slice(payload),
+    }
+    .encode()
 }
 
 /// The problem document of a refusal, with everything that each of them has to have.

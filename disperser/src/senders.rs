@@ -1,0 +1,123 @@
+//! Who sent false commitments lately, by address: without IO and without a clock.
+//!
+//! Claimed commitments of many blobs are checked in one go, so a false one costs everybody who is checked with it. This book
+//! sees to it that one sender can do that once. After a false claim its address
+//!
+//! * is refused while its back-off lasts, which doubles with every false claim that it sends afterwards;
+//! * is a suspect for [`MEMORY`] longer: its claims are checked apart from everybody else's, one by one, so that a false
+//!   one costs one commitment, as much as a blob without any.
+//!
+//! Only addresses that were found out are written down, at most [`CAPACITY`] of them: about 256 KiB. To be forgotten for want of
+//! room somebody else has to send a false claim from each of so many other networks.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most addresses in the book.
+pub const CAPACITY: usize = 4096;
+/// Longest back-off.
+pub const LONGEST: Duration = Duration::from_secs(3600);
+/// How long an address stays a suspect when its back-off is over.
+pub const MEMORY: Duration = Duration::from_secs(3600);
+
+/// The network that a request came from: the first 24 bits of an IPv4 address, 48 of an IPv6 one, which is what one customer
+/// usually has. Whoever has many of them can send as many false claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sender(IpAddr);
+
+impl Sender {
+    /// The network of an address. An IPv4 address that is written as an IPv6 one counts as what it is.
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let [a, b, c, _] = v4.octets();
+                Ipv4Addr::new(a, b, c, 0).into()
+            }
+            IpAddr::V6(v6) => {
+                let [a, b, c, ..] = v6.segments();
+                Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
+            }
+        })
+    }
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.0.is_ipv4() { 24 } else { 48 };
+        write!(f, "{}/{bits}", self.0)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Back-offs so far, the present one included.
+    strikes: u32,
+    /// End of the present back-off.
+    until: Instant,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Senders {
+    first: Duration,
+    book: Mutex<HashMap<Sender, Entry>>,
+}
+
+impl Senders {
+    /// An empty book. `first` is the first back-off of an address.
+    pub fn new(first: Duration) -> Self {
+        Self {
+            first: first.min(LONGEST),
+            book: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Sender, Entry>> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left of the sender's back-off; `None` if it may send claims.
+    pub fn backoff(&self, sender: Sender, now: Instant) -> Option<Duration> {
+        let until = self.lock().get(&sender)?.until;
+        let left = until.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Whether claims of the sender are checked apart from those of others.
+    pub fn suspects(&self, sender: Sender, now: Instant) -> bool {
+        self.lock()
+            .get(&sender)
+            .is_some_and(|entry| now < entry.until + MEMORY)
+    }
+
+    /// A claim of the sender, checked alone, was false. What it sent before it could know of its back-off does not lengthen it.
+    pub fn lied(&self, sender: Sender, now: Instant) {
+        let mut book = self.lock();
+        book.retain(|_, entry| now < entry.until + MEMORY);
+        let strikes = match book.get(&sender) {
+            Some(entry) if now < entry.until => return,
+            Some(entry) => entry.strikes.saturating_add(1),
+            None => 1,
+        };
+        if book.len() >= CAPACITY && !book.contains_key(&sender) {
+            // The one that would be forgiven first.
+            let first = book.iter().min_by_key(|(_, entry)| entry.until);
+            if let Some(forgiven) = first.map(|(sender, _)| *sender) {
+                book.remove(&forgiven);
+            }
+        }
+        let backoff = self
+            .first
+            .saturating_mul(1 << (strikes - 1).min(16))
+            .min(LONGEST);
+        let until = now + backoff;
+        book.insert(sender, Entry { strikes, until });
+        tracing::warn!(%sender, strikes, ?backoff, "an address sent false commitments");
+    }
+}
+
+#[cfg(test)]
+mod tests;

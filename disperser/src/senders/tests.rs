@@ -1,0 +1,69 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const FIRST: Duration = Duration::from_secs(10);
+
+fn sender(n: u32) -> Sender {
+    Sender::of(IpAddr::from((n << 8).to_be_bytes()))
+}
+
+#[test]
+fn an_address_stands_for_its_network() {
+    let of = |text: &str| Sender::of(text.parse().unwrap());
+    assert_eq!(of("203.0.113.7"), of("203.0.113.250"));
+    assert_eq!(of("203.0.113.7"), of("::ffff:203.0.113.9"));
+    assert_ne!(of("203.0.113.7"), of("203.0.114.7"));
+    assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:ffff::"));
+    assert_ne!(of("2001:db8:1:2::3"), of("2001:db8:2:2::3"));
+    assert_eq!(of("203.0.113.7").to_string(), "203.0.113.0/24");
+    assert_eq!(of("2001:db8:1:2::3").to_string(), "2001:db8:1::/48");
+}
+
+#[test]
+fn the_backoff_doubles_with_every_lie_after_it_and_is_forgotten_in_the_end() {
+    let (book, start) = (Senders::new(FIRST), Instant::now());
+    let (liar, other) = (sender(1), sender(2));
+    book.lied(liar, start);
+    assert_eq!(book.backoff(liar, start), Some(FIRST));
+    assert_eq!(book.backoff(other, start), None);
+    assert!(book.suspects(liar, start) && !book.suspects(other, start));
+
+    // What was sent before it was found out counts once.
+    for _ in 0..100 {
+        book.lied(liar, start + FIRST / 2);
+    }
+    let mut now = start + FIRST;
+    assert_eq!(book.backoff(liar, now), None);
+    assert!(book.suspects(liar, now));
+
+    for doubled in [20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600] {
+        book.lied(liar, now);
+        let backoff = Duration::from_secs(doubled);
+        assert_eq!(book.backoff(liar, now), Some(backoff));
+        now += backoff;
+    }
+    assert!(book.suspects(liar, now + MEMORY - Duration::from_secs(1)));
+    now += MEMORY;
+    assert!(!book.suspects(liar, now));
+    book.lied(liar, now);
+    assert_eq!(book.backoff(liar, now), Some(FIRST), "forgotten");
+}
+
+#[test]
+fn the_book_is_bounded_and_forgets_first_who_would_be_forgiven_first() {
+    let (book, start) = (Senders::new(FIRST), Instant::now());
+    let mut now = start;
+    for n in 0..=CAPACITY as u32 {
+        now += Duration::from_millis(1);
+        book.lied(sender(n), now);
+    }
+    assert_eq!(book.lock().len(), CAPACITY);
+    assert!(!book.suspects(sender(0), now));
+    assert!(book.suspects(sender(1), now));
+    // A known one needs no room.
+    now += FIRST;
+    book.lied(sender(1), now);
+    assert_eq!(book.lock().len(), CAPACITY);
+    assert!(book.suspects(sender(2), now));
+}
