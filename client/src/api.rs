@@ -141,11 +141,11 @@ pub(crate) async fn read_problem(answer: Response) -> Problem {
     let status = answer.status().as_u16();
     let kind = header(&answer, http::header::CONTENT_TYPE);
     let location = header(&answer, http::header::LOCATION);
-    let body = read(answer, MAX_PROBLEM_BYTES)
-        .await
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    // A refusal whose words cannot be read is one all the same: its status says so.
+    let body = match read(answer, MAX_PROBLEM_BYTES).await {
+        Ok(Some(body)) => body,
+        Ok(None) | Err(_) => Vec::new(),
+    };
     let mut problem = problem::parse(status, kind.as_deref(), &body);
     if let Some(location) = location.filter(|_| (300..400).contains(&status)) {
         problem.detail = format!("redirects are not followed; this one leads to {location}");

@@ -9,8 +9,8 @@ use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
 use ashlar_proto::header::check_quorums;
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{
-    BlobId, BlobKey, Certificate, HeaderError, Submission, VerifiedCertificate, commitments_root,
-    version,
+    BlobId, BlobKey, Certificate, CertificatePolicy, Domain, HeaderError, MaxAge, RequiredQuorums,
+    Submission, VerifiedCertificate, commitments_root, version,
 };
 use ashlar_retriever::http::{self, BaseUrl};
 use ashlar_retriever::{Retrieved, Retriever, RetrieverConfig, Source};
@@ -19,7 +19,8 @@ use reqwest::Method;
 use tokio::time::Instant;
 
 use crate::api::{self, Answer, Call};
-use crate::{ClientConfig, ClientError, PutOptions};
+use crate::unverified::now_ms;
+use crate::{ClientConfig, ClientError, PutOptions, UnverifiedCertificate};
 
 /// Most bytes of a status document.
 const MAX_STATUS_BYTES: usize = 1 << 20;
@@ -71,6 +72,25 @@ pub struct Submitted {
     pub commit_time: Duration,
     /// Time from the first attempt to post it to the answer.
     pub post_time: Duration,
+}
+
+impl Submitted {
+    /// What its submitter asks of the certificate: that it is of this service, that all quorums that were asked to sign have
+    /// signed, and that operators still have to hold the blob.
+    ///
+    /// # Errors
+    ///
+    /// This machine's clock is before 1970.
+    pub fn policy(&self, domain: Domain) -> Result<CertificatePolicy, ClientError> {
+        Ok(CertificatePolicy::new(
+            domain,
+            RequiredQuorums::all(self.submission.quorums.clone()),
+            MaxAge::Time {
+                now_ms: now_ms()?,
+                most: Duration::MAX,
+            },
+        ))
+    }
 }
 
 /// The SDK. Cheap to clone; any number of calls may run at once.
@@ -267,7 +287,7 @@ impl Client {
             .bases
             .get(answer.url_index)
             .map(BaseUrl::to_string)
-            .unwrap_or_default();
+            .ok_or_else(|| ClientError::Internal("an answer from no disperser".to_owned()))?;
         Ok(Submitted {
             id,
             submission,
@@ -293,7 +313,7 @@ impl Client {
         read_status(&body)
     }
 
-    /// The certificate of a blob, portable or compact, **not checked** beyond its form.
+    /// The certificate of a blob, portable or compact, from the first disperser that has it.
     ///
     /// # Errors
     ///
@@ -302,7 +322,7 @@ impl Client {
         &self,
         name: impl Into<BlobName>,
         portable: bool,
-    ) -> Result<Certificate, ClientError> {
+    ) -> Result<UnverifiedCertificate, ClientError> {
         let path = certificate_path(name.into());
         let urls = self.inner.bases.iter().map(|base| base.join(&path));
         let mut urls: Vec<_> = urls.collect();
@@ -313,7 +333,9 @@ impl Client {
             .inner
             .first(urls, "application/octet-stream", MAX_CERTIFICATE_BYTES)
             .await?;
-        Certificate::from_bytes(&body).map_err(ClientError::CertificateMalformed)
+        let certificate =
+            Certificate::from_bytes(&body).map_err(ClientError::CertificateMalformed)?;
+        Ok(UnverifiedCertificate::new(certificate))
     }
 
     /// Fetches the payload of a certificate. See [`Retriever::fetch`].

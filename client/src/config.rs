@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_crypto::Encoding;
-use ashlar_proto::{Account, CertificatePolicy, DEFAULT_VERSION, TableRoot};
+use ashlar_proto::{Account, CertificatePolicy, DEFAULT_VERSION, TrustedRoot, TrustedTable};
 use ashlar_stake::{OperatorTable, StakeSource};
 
 use crate::RetryPolicy;
@@ -82,17 +82,14 @@ impl Default for PutOptions {
 }
 
 /// What a certificate is checked against.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub enum Trust {
     /// The operator table of the batch's reference block.
-    Table(Arc<OperatorTable>),
+    Table(TrustedTable<Arc<OperatorTable>>),
     /// Whichever table this source has for the batch's reference block.
     Source(Arc<dyn StakeSource>),
     /// The root of that table; the certificate is then asked for in its portable form.
-    Root(TableRoot),
-    /// Nothing: the certificate is only compared with the submission. For tools that check it later.
-    #[default]
-    Nothing,
+    Root(TrustedRoot),
 }
 
 impl std::fmt::Debug for Trust {
@@ -104,29 +101,29 @@ impl std::fmt::Debug for Trust {
                 .finish(),
             Self::Source(_) => f.write_str("Source"),
             Self::Root(root) => f.debug_tuple("Root").field(root).finish(),
-            Self::Nothing => f.write_str("Nothing"),
         }
     }
 }
 
-/// How to wait for a certificate.
+/// How to wait for a certificate, and what it has to be.
 #[derive(Clone, Debug)]
 pub struct WaitOptions {
-    /// How long. Default 120 s.
+    /// How long.
     pub deadline: Duration,
-    /// What the certificate is checked against. Default: nothing.
+    /// What the certificate is checked against.
     pub trust: Trust,
-    /// What a reader will ask of the certificate beyond the protocol's rules. By default the quorums of the submission
-    /// are required.
-    pub policy: Option<CertificatePolicy>,
+    /// What is asked of it. [`Submitted::policy`](crate::Submitted::policy) is what its submitter asks; a reader may ask
+    /// for more. Its age is asked when the certificate is there, by this machine's clock.
+    pub policy: CertificatePolicy,
 }
 
-impl Default for WaitOptions {
-    fn default() -> Self {
+impl WaitOptions {
+    /// For 120 s.
+    pub fn new(trust: Trust, policy: CertificatePolicy) -> Self {
         Self {
             deadline: Duration::from_secs(120),
-            trust: Trust::Nothing,
-            policy: None,
+            trust,
+            policy,
         }
     }
 }

@@ -7,8 +7,9 @@
 //! ```no_run
 //! use std::sync::Arc;
 //! use ashlar_client::{Client, ClientConfig, PutOptions, Source, Trust, WaitOptions};
+//! use ashlar_stake::StakeSource;
 //!
-//! # async fn example(table: Arc<ashlar_stake::OperatorTable>) -> Result<(), ashlar_client::ClientError> {
+//! # async fn example(stake: Arc<dyn StakeSource>) -> Result<(), ashlar_client::ClientError> {
 //! let client = Client::new(ClientConfig::new("http://127.0.0.1:3100"))?;
 //! let payload = b"a rollup's batch of transactions".to_vec();
 //!
@@ -16,19 +17,23 @@
 //! let options = PutOptions { salt: Some(7), ..PutOptions::default() };
 //! let submitted = client.put(payload, options).await?;
 //!
-//! let wait = WaitOptions { trust: Trust::Table(table), ..WaitOptions::default() };
+//! // Which service, which quorums, how old; and whose word is taken for the operator table.
+//! let policy = submitted.policy(stake.domain())?;
 //! let certified = client
-//!     .wait_certified(&submitted, wait, |status| println!("{}", status.state))
+//!     .wait_certified(&submitted, WaitOptions::new(Trust::Source(stake), policy), |status| {
+//!         println!("{}", status.state)
+//!     })
 //!     .await?;
-//! std::fs::write("blob.cert", certified.certificate.to_bytes()).ok();
+//! std::fs::write("blob.cert", certified.certificate.certificate().to_bytes()).ok();
 //!
-//! if let Some(verified) = &certified.verified {
-//!     let found = client.get(verified, Source::Auto).await?;
-//!     println!("{} bytes", found.payload.len());
-//! }
+//! let found = client.get(&certified.certificate, Source::Auto).await?;
+//! println!("{} bytes", found.payload.len());
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A certificate that was not checked has a type of its own, [`UnverifiedCertificate`], and is no argument to
+//! [`Client::get`]. After the `202` one disperser has the blob, and its events alone are watched.
 //!
 //! An error says who has to act ([`Coded`](ashlar_crypto::Coded)), and a refusal of the disperser carries its own code:
 //!
@@ -55,6 +60,7 @@ mod error;
 pub mod problem;
 pub mod retry;
 pub mod sse;
+mod unverified;
 mod watch;
 
 pub use ashlar_proto::api::{BlobState, BlobStatus, Problem};
@@ -63,4 +69,5 @@ pub use client::{BlobName, Client, Submitted};
 pub use config::{ClientConfig, PutOptions, Trust, WaitOptions};
 pub use error::ClientError;
 pub use retry::RetryPolicy;
-pub use watch::Certified;
+pub use unverified::UnverifiedCertificate;
+pub use watch::{Certified, SaidToBeCertified};

@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 1000;
 #[must_use]
 pub fn parse(status: u16, content_type: Option<&str>, body: &[u8]) -> Problem {
     let is_json = content_type.is_some_and(|kind| {
-        let kind = kind.split(';').next().unwrap_or_default().trim();
+        let kind = kind.split_once(';').map_or(kind, |(kind, _)| kind).trim();
         kind.eq_ignore_ascii_case("application/problem+json")
             || kind.eq_ignore_ascii_case("application/json")
     });
@@ -39,7 +39,7 @@ pub fn parse(status: u16, content_type: Option<&str>, body: &[u8]) -> Problem {
     };
     let detail = field("detail").unwrap_or_else(|| {
         let line = String::from_utf8_lossy(body);
-        let line = line.lines().next().unwrap_or_default().trim();
+        let line = line.lines().next().map_or("", str::trim);
         if document.is_some() || line.is_empty() {
             format!("HTTP status {status}")
         } else {

@@ -4,29 +4,33 @@ use std::time::Duration;
 
 use ashlar_proto::api::{BlobState, BlobStatus, StatusError};
 use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
-use ashlar_proto::{
-    BlobHeader, Certificate, CertificatePolicy, VerifiedCertificate, verify_certificate,
-    verify_portable,
-};
+use ashlar_proto::{BlobHeader, Certificate, VerifiedCertificate};
 use ashlar_retriever::http::{BaseUrl, chain};
 use futures::{Stream, StreamExt, stream};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::api::{Call, read_problem};
-use crate::client::{BlobName, Client, Submitted, blocking, certificate_path, read_status};
+use crate::client::{BlobName, Client, Submitted, certificate_path, read_status};
 use crate::sse::Parser;
-use crate::{ClientError, Trust, WaitOptions};
+use crate::{ClientError, Trust, UnverifiedCertificate, WaitOptions};
 
 /// Longest pause between two looks at a blob whose events cannot be had.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// A blob that is certified.
+/// A blob that is certified, and whose certificate was checked.
 #[derive(Clone, Debug)]
 pub struct Certified {
     /// The certificate, for the blob that was submitted.
-    pub certificate: Certificate,
-    /// The same, checked against the operator table; none with [`Trust::Nothing`].
-    pub verified: Option<VerifiedCertificate>,
+    pub certificate: VerifiedCertificate,
+    /// The blob's last status.
+    pub status: BlobStatus,
+}
+
+/// A blob that its disperser says is certified.
+#[derive(Clone, Debug)]
+pub struct SaidToBeCertified {
+    /// The certificate, for the blob that was submitted, and not checked otherwise.
+    pub certificate: UnverifiedCertificate,
     /// The blob's last status.
     pub status: BlobStatus,
 }
@@ -122,11 +126,12 @@ impl Client {
         }))
     }
 
-    /// Waits until a blob is certified, and checks that the certificate is for what was submitted and, with anything
-    /// but [`Trust::Nothing`], that it holds. `progress` is called with every status that brings a new state.
+    /// Waits until a blob is certified, and checks that the certificate is for what was submitted and that it holds.
+    /// `progress` is called with every status that brings a new state.
     ///
-    /// Watches the disperser's events; where those cannot be had, or break off, it asks for the status with growing
-    /// pauses. A disperser that restarts meanwhile is waited for.
+    /// Watches the events of the disperser that accepted the blob, and of no other: where that one is gone for good, so is
+    /// its promise, and the caller posts to another. Where events cannot be had, or break off, it asks for the status
+    /// with growing pauses. A disperser that restarts meanwhile is waited for.
     ///
     /// # Errors
     ///
@@ -135,10 +140,44 @@ impl Client {
         &self,
         submitted: &Submitted,
         options: WaitOptions,
-        mut progress: impl FnMut(&BlobStatus) + Send,
+        progress: impl FnMut(&BlobStatus) + Send,
     ) -> Result<Certified, ClientError> {
+        let portable = matches!(options.trust, Trust::Root(_));
+        let said = self
+            .wait_for_certificate(submitted, options.deadline, portable, progress)
+            .await?;
+        let verified = said.certificate.verify(&options.trust, &options.policy);
+        Ok(Certified {
+            certificate: verified.await?,
+            status: said.status,
+        })
+    }
+
+    /// The same without the check: for tools that keep the compact certificate for somebody who has an operator table.
+    /// That the blob is available is then the disperser's word alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Failed`], [`ClientError::Deadline`]; a certificate that is malformed, or another blob's.
+    pub async fn wait_unverified(
+        &self,
+        submitted: &Submitted,
+        deadline: Duration,
+        progress: impl FnMut(&BlobStatus) + Send,
+    ) -> Result<SaidToBeCertified, ClientError> {
+        self.wait_for_certificate(submitted, deadline, false, progress)
+            .await
+    }
+
+    async fn wait_for_certificate(
+        &self,
+        submitted: &Submitted,
+        deadline: Duration,
+        portable: bool,
+        mut progress: impl FnMut(&BlobStatus) + Send,
+    ) -> Result<SaidToBeCertified, ClientError> {
         let start = Instant::now();
-        let deadline = start + options.deadline;
+        let deadline = start + deadline;
         let mut last = submitted.status.state;
         progress(&submitted.status);
         let watched = timeout_at(deadline, self.watch(submitted, &mut last, &mut progress)).await;
@@ -159,14 +198,10 @@ impl Client {
         }
         // A little time is left for the certificate, even if the last event came in the last moment.
         let until = deadline.max(Instant::now() + self.inner.config.request_timeout);
-        let certificate = self
-            .fetch_certificate(submitted, &options.trust, until)
-            .await?;
+        let certificate = self.fetch_certificate(submitted, portable, until).await?;
         check_is_ours(submitted, &certificate.blob_header)?;
-        let verified = verify(submitted, &certificate, &options).await?;
-        Ok(Certified {
-            certificate,
-            verified,
+        Ok(SaidToBeCertified {
+            certificate: UnverifiedCertificate::new(certificate),
             status,
         })
     }
@@ -248,14 +283,12 @@ impl Client {
     async fn fetch_certificate(
         &self,
         submitted: &Submitted,
-        trust: &Trust,
+        portable: bool,
         until: Instant,
     ) -> Result<Certificate, ClientError> {
         let base = self.inner.base_of(submitted)?;
         let mut url = base.join(&certificate_path(submitted.id.into()));
-        if matches!(trust, Trust::Root(_)) {
-            url.set_query(Some("form=portable"));
-        }
+        url.set_query(portable.then_some("form=portable"));
         let timeout = self.inner.timeout(MAX_CERTIFICATE_BYTES as u64);
         let call = Call::get(url, "application/octet-stream", timeout);
         let answer = self.inner.send(&call, MAX_CERTIFICATE_BYTES, until).await?;
@@ -319,31 +352,4 @@ fn check_is_ours(submitted: &Submitted, header: &BlobHeader) -> Result<(), Clien
         ),
         _ => Ok(()),
     }
-}
-
-async fn verify(
-    submitted: &Submitted,
-    certificate: &Certificate,
-    options: &WaitOptions,
-) -> Result<Option<VerifiedCertificate>, ClientError> {
-    let policy = options
-        .policy
-        .clone()
-        .unwrap_or_else(|| CertificatePolicy::requiring(submitted.submission.quorums.clone()));
-    let certificate = certificate.clone();
-    let trust = options.trust.clone();
-    blocking(move || {
-        let verified = match trust {
-            Trust::Nothing => return Ok(None),
-            Trust::Root(root) => verify_portable(&certificate, &root, &policy),
-            Trust::Table(table) => verify_certificate(&certificate, table.as_ref(), &policy),
-            Trust::Source(source) => {
-                let block = certificate.batch_header.reference_block;
-                let table = source.table_at(block).map_err(ClientError::Table)?;
-                verify_certificate(&certificate, table.as_ref(), &policy)
-            }
-        };
-        verified.map(Some).map_err(ClientError::Certificate)
-    })
-    .await?
 }

@@ -11,13 +11,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ashlar_client::{
-    BlobState, BlobStatus, Client, ClientConfig, ClientError, Problem, PutOptions, RetryPolicy,
-    Source, Trust, WaitOptions,
+    BlobState, BlobStatus, Certified, Client, ClientConfig, ClientError, Problem, PutOptions,
+    RetryPolicy, Source, Submitted, Trust, WaitOptions,
 };
 use ashlar_crypto::{Blame, Claim, Coded, Encoding, Rows, Setup, check_commitments, sha256};
 use ashlar_proto::api::{PROBLEM_TYPE, PUT_BLOB_TYPE, StageTimes, StatusError};
 use ashlar_proto::wire::PutBlob;
-use ashlar_proto::{Account, BlobId, Certificate, Submission, TableView};
+use ashlar_proto::{
+    Account, BlobId, Certificate, CertificatePolicy, MaxAge, Network, RequiredQuorums, Submission,
+    TableRoot, TableView, TrustedRoot, TrustedTable,
+};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -170,7 +173,7 @@ async fn put(
         .clone()
         .unwrap_or_else(|| put.payload.to_vec());
     let batch = Batch::encode(
-        disperser.world.version,
+        &disperser.world,
         &[(&encoded, put.encoding)],
         put.salt,
         |_, _| {},
@@ -322,12 +325,16 @@ fn salted() -> PutOptions {
     }
 }
 
-fn wait(trust: Trust) -> WaitOptions {
+fn wait(submitted: &Submitted, world: &World, trust: Trust) -> WaitOptions {
     WaitOptions {
         deadline: Duration::from_secs(30),
+        policy: submitted.policy(world.table.domain()).unwrap(),
         trust,
-        policy: None,
     }
+}
+
+fn table(world: &World) -> Trust {
+    Trust::Table(TrustedTable::trust_on_my_own_word(world.table.clone()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,12 +353,13 @@ async fn post_watch_check_and_get_back() {
         rows: &rows,
         commitments: &put.commitments,
     };
-    assert!(check_commitments(Setup::ethereum(), &[claim], [1; 32])[0].is_ok());
+    let checked = check_commitments(Setup::ethereum(), &[claim], [1; 32]);
+    assert!(checked.results[0].is_ok());
 
     let mut states = Vec::new();
-    let trust = Trust::Table(disperser.world.table.clone());
+    let options = wait(&submitted, &disperser.world, table(&disperser.world));
     let certified = client
-        .wait_certified(&submitted, wait(trust), |status| states.push(status.state))
+        .wait_certified(&submitted, options, |status| states.push(status.state))
         .await
         .unwrap();
     assert_eq!(
@@ -365,7 +373,7 @@ async fn post_watch_check_and_get_back() {
         ]
     );
     assert_eq!(certified.status.state, BlobState::Certified);
-    let verified = certified.verified.unwrap();
+    let verified = certified.certificate;
     assert_eq!(verified.signer_count(), 3);
     assert_eq!(
         disperser.polls.load(Ordering::SeqCst),
@@ -382,9 +390,21 @@ async fn post_watch_check_and_get_back() {
     let compact = client.certificate(submitted.id, false).await.unwrap();
     let portable = client.certificate(submitted.id, true).await.unwrap();
     assert_eq!(
-        (compact.is_portable(), portable.is_portable()),
+        (
+            compact.unverified().is_portable(),
+            portable.unverified().is_portable()
+        ),
         (false, true)
     );
+    let root = TrustedRoot::trust_on_my_own_word(disperser.world.table.root());
+    let policy = submitted.policy(disperser.world.table.domain()).unwrap();
+    for (certificate, trust) in [
+        (&compact, table(&disperser.world)),
+        (&portable, Trust::Root(root)),
+    ] {
+        let checked = certificate.verify(&trust, &policy).await.unwrap();
+        assert_eq!(checked.blob_key(), verified.blob_key());
+    }
     let error = client.status(BlobId([1; 32])).await.unwrap_err();
     assert_eq!(error.problem().unwrap().code, "blob.unknown");
     let events: Vec<_> = client.events(&submitted).await.unwrap().collect().await;
@@ -604,15 +624,16 @@ async fn waited(
     let mut states = Vec::new();
     let options = WaitOptions {
         deadline,
-        ..wait(Trust::Source(disperser.world.stake_source()))
+        ..wait(
+            &submitted,
+            &disperser.world,
+            Trust::Source(disperser.world.stake_source()),
+        )
     };
     let result = client
         .wait_certified(&submitted, options, |status| states.push(status.state))
         .await
-        .map(|certified| {
-            assert!(certified.verified.is_some());
-            states
-        });
+        .map(|_| states);
     (disperser, result)
 }
 
@@ -693,7 +714,18 @@ async fn failure_and_deadline_are_different() {
     };
 }
 
-async fn certified_with(trust: fn(&World) -> Trust, change: Change) -> Result<bool, ClientError> {
+async fn certified_with(
+    trust: fn(&World) -> Trust,
+    change: Change,
+) -> Result<Certified, ClientError> {
+    certified_under(trust, change, |policy| policy).await
+}
+
+async fn certified_under(
+    trust: fn(&World) -> Trust,
+    change: Change,
+    asked: fn(CertificatePolicy) -> CertificatePolicy,
+) -> Result<Certified, ClientError> {
     let (disperser, url) = start(Orders {
         certificate: Some(change),
         ..Orders::default()
@@ -701,28 +733,24 @@ async fn certified_with(trust: fn(&World) -> Trust, change: Change) -> Result<bo
     .await;
     let client = Client::new(config(&url)).unwrap();
     let submitted = client.put(b"certify me".to_vec(), salted()).await.unwrap();
-    let certified = client
-        .wait_certified(&submitted, wait(trust(&disperser.world)), |_| {})
-        .await?;
-    Ok(certified.verified.is_some())
+    let mut options = wait(&submitted, &disperser.world, trust(&disperser.world));
+    options.policy = asked(options.policy);
+    client.wait_certified(&submitted, options, |_| {}).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_certificate_is_checked_against_whatever_is_trusted() {
-    let table = |world: &World| Trust::Table(world.table.clone());
-    let root = |world: &World| Trust::Root(world.table.root());
-    let nothing = |_: &World| Trust::Nothing;
+    let root = |world: &World| Trust::Root(TrustedRoot::trust_on_my_own_word(world.table.root()));
     let unchanged = |_: &World, _: &Batch, certificate: Certificate| certificate.to_bytes();
-    assert!(certified_with(table, unchanged).await.unwrap());
-    assert!(certified_with(root, unchanged).await.unwrap());
-    assert!(!certified_with(nothing, unchanged).await.unwrap());
+    certified_with(table, unchanged).await.unwrap();
+    certified_with(root, unchanged).await.unwrap();
 
     let cut = |_: &World, _: &Batch, certificate: Certificate| {
         let mut bytes = certificate.to_bytes();
         bytes.pop();
         bytes
     };
-    let error = certified_with(nothing, cut).await.unwrap_err();
+    let error = certified_with(table, cut).await.unwrap_err();
     assert!(
         matches!(error, ClientError::CertificateMalformed(_)),
         "{error}"
@@ -734,9 +762,69 @@ async fn the_certificate_is_checked_against_whatever_is_trusted() {
     assert!(matches!(error, ClientError::Certificate(_)), "{error}");
     assert_eq!(error.blame(), Blame::Peer);
 
-    let other_root = |_: &World| Trust::Root(ashlar_proto::TableRoot([8; 32]));
+    let other_root = |_: &World| Trust::Root(TrustedRoot::trust_on_my_own_word(TableRoot([8; 32])));
     let error = certified_with(other_root, unchanged).await.unwrap_err();
     assert!(matches!(error, ClientError::Certificate(_)), "{error}");
+
+    // What the policy asks: another service, a quorum that was not asked to sign, an age that is over.
+    type Asked = fn(CertificatePolicy) -> CertificatePolicy;
+    let asked: [(Asked, &str); 3] = [
+        (
+            |policy| CertificatePolicy {
+                domain: Network::file("elsewhere").domain(1),
+                ..policy
+            },
+            "certificate.other_domain",
+        ),
+        (
+            |policy| CertificatePolicy {
+                required_quorums: RequiredQuorums::all([0, 1]),
+                ..policy
+            },
+            "certificate.quorum_missing",
+        ),
+        (
+            |policy| CertificatePolicy {
+                max_age: MaxAge::Blocks {
+                    included_at: u64::MAX,
+                    most: 100,
+                },
+                ..policy
+            },
+            "certificate.expired",
+        ),
+    ];
+    for (asked, code) in asked {
+        let error = certified_under(table, unchanged, asked).await.unwrap_err();
+        assert_eq!(error.code(), code);
+    }
+}
+
+/// Without a check there is only a certificate of another type.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_checked_is_called_so() {
+    let few =
+        |world: &World, batch: &Batch, _: Certificate| world.certify(batch, 0, &[1]).to_bytes();
+    let (disperser, url) = start(Orders {
+        certificate: Some(few),
+        ..Orders::default()
+    })
+    .await;
+    let client = Client::new(config(&url)).unwrap();
+    let submitted = client.put(b"believe me".to_vec(), salted()).await.unwrap();
+    let said = client
+        .wait_unverified(&submitted, Duration::from_secs(30), |_| {})
+        .await
+        .unwrap();
+    assert_eq!(said.status.state, BlobState::Certified);
+    assert_eq!(said.certificate.unverified().claimed_signers(), (1, 4));
+    let policy = submitted.policy(disperser.world.table.domain()).unwrap();
+    let error = said
+        .certificate
+        .verify(&table(&disperser.world), &policy)
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "certificate.threshold");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -749,9 +837,9 @@ async fn a_certificate_for_another_blob_is_refused() {
     let (disperser, url) = start(orders).await;
     let client = Client::new(config(&url)).unwrap();
     let submitted = client.put(b"these bytes".to_vec(), salted()).await.unwrap();
-    let trust = Trust::Table(disperser.world.table.clone());
+    let options = wait(&submitted, &disperser.world, table(&disperser.world));
     let error = client
-        .wait_certified(&submitted, wait(trust), |_| {})
+        .wait_certified(&submitted, options, |_| {})
         .await
         .unwrap_err();
     let ClientError::OtherBlob { field, .. } = error else {
@@ -770,7 +858,7 @@ async fn a_certificate_for_another_blob_is_refused() {
         .await
         .unwrap();
     let error = client
-        .wait_certified(&submitted, wait(Trust::Nothing), |_| {})
+        .wait_unverified(&submitted, Duration::from_secs(30), |_| {})
         .await
         .unwrap_err();
     let ClientError::OtherBlob { field, .. } = error else {

@@ -79,15 +79,17 @@ impl AuditTask {
             Ok(indices) => indices,
             Err(error) => return Outcome::failed(internal(&error), 0),
         };
-        let request = Request::GetChunks(GetChunks {
+        let request = GetChunks {
             batch_digest: self.digest,
             indices: indices.clone(),
-        });
-        let max_bulk =
-            u64::from(self.header.rows) * 48 + self.column_bytes() * ask.indices.len() as u64;
+        };
+        let limit = match request.answer_limit(&self.header) {
+            Ok(limit) => limit,
+            Err(error) => return Outcome::failed(internal(&error), 0),
+        };
         let answer = self
             .network
-            .ask(&operator, request, max_bulk, ask.timeout)
+            .ask(&operator, Request::GetChunks(request), limit, ask.timeout)
             .await;
         let (response, bulk) = match answer {
             Ok(answer) => answer,
@@ -231,7 +233,10 @@ impl AuditTask {
             .zip(&chunks.slice_proofs)
             .enumerate()
         {
-            let hashes = leaf_hashes(&view.blob(blob).unwrap_or_default());
+            let slices = view
+                .blob(blob)
+                .ok_or_else(|| internal(&"a layout without one of its blobs"))?;
+            let hashes = leaf_hashes(&slices);
             check_runs(header, self.code, &chunks.runs, &hashes, proofs)?;
         }
         if chunks.slice_proofs.len() == chunks.blob_headers.len() {
@@ -265,12 +270,17 @@ impl AuditTask {
             .iter()
             .zip(proofs)
             .enumerate()
-            .map(|(place, (&index, proof))| ChunkColumn {
-                index,
-                pieces: view.column(place).unwrap_or_default(),
-                proof,
+            .map(|(place, (&index, proof))| {
+                let pieces = view
+                    .column(place)
+                    .ok_or_else(|| internal(&"a layout without one of its columns"))?;
+                Ok(ChunkColumn {
+                    index,
+                    pieces,
+                    proof,
+                })
             })
-            .collect();
+            .collect::<Result<_, Fault>>()?;
         let setup = Setup::ethereum();
         let challenge = RowChallenge::new(self.digest.as_bytes());
         let commitments = &frame.commitments;

@@ -1,7 +1,7 @@
 //! Why a fetch failed, and why an operator was given up.
 
 use ashlar_crypto::{Blame, Coded, PayloadError};
-use ashlar_proto::TableRoot;
+use ashlar_proto::{Domain, TableRoot};
 use ashlar_stake::{AssignmentError, StakeError};
 use thiserror::Error;
 
@@ -40,6 +40,14 @@ pub enum RetrieveErrorKind {
         got: u64,
         /// Most.
         max: u64,
+    },
+    /// The certificate is another service's than the one whose operators are asked here.
+    #[error("the certificate is of the service {got}, the operators here are those of {expected}")]
+    OtherDomain {
+        /// The certificate's service.
+        got: Domain,
+        /// The service of the stake source.
+        expected: Domain,
     },
     /// The source asked for is not configured: no relay, or no operator table and network.
     #[error("no {wanted} is configured to fetch from")]
@@ -141,6 +149,7 @@ impl Coded for RetrieveErrorKind {
     fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "retrieve.too_large",
+            Self::OtherDomain { .. } => "retrieve.other_domain",
             Self::NoSource { .. } => "retrieve.no_source",
             Self::Table { code, .. } => code,
             Self::WrongTable { .. } => "retrieve.wrong_table",
@@ -156,9 +165,10 @@ impl Coded for RetrieveErrorKind {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::TooLarge { .. } | Self::NoSource { .. } | Self::WrongTable { .. } => {
-                Blame::Caller
-            }
+            Self::TooLarge { .. }
+            | Self::OtherDomain { .. }
+            | Self::NoSource { .. }
+            | Self::WrongTable { .. } => Blame::Caller,
             Self::Table { blame, .. } => *blame,
             Self::Assignment(error) => error.blame(),
             Self::Relay(_)

@@ -159,6 +159,15 @@ impl Fetch<'_> {
 
 impl Inner {
     async fn run(&self, fetch: &mut Fetch<'_>, from: Source) -> Result<Vec<u8>, Kind> {
+        // Before anybody is asked.
+        if let Some(operators) = &self.operators
+            && operators.stake.domain() != fetch.cert.domain()
+        {
+            return Err(Kind::OtherDomain {
+                got: fetch.cert.domain(),
+                expected: operators.stake.domain(),
+            });
+        }
         let header = fetch.cert.blob_header();
         if header.payload_len > self.config.max_payload {
             return Err(Kind::TooLarge {

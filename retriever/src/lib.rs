@@ -14,16 +14,19 @@
 //!    help of operators): whole chunk columns with their KZG proofs, of which the good ones decode.
 //!
 //! ```no_run
-//! # use std::sync::Arc;
-//! # use ashlar_proto::{Certificate, CertificatePolicy, verify_certificate};
+//! # use std::{sync::Arc, time::Duration};
+//! # use ashlar_proto::{Certificate, CertificatePolicy, MaxAge, RequiredQuorums, verify_certificate};
 //! # use ashlar_retriever::{Retriever, RetrieverConfig, Source};
-//! # use ashlar_stake::StakeSource;
+//! # use ashlar_stake::{StakeSource, trusted_table};
 //! # async fn example(
-//! #     stake: Arc<dyn StakeSource>, net: ashlar_net::Client, bytes: &[u8],
+//! #     stake: Arc<dyn StakeSource>, net: ashlar_net::Client, bytes: &[u8], now_ms: u64,
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! let cert = Certificate::from_bytes(bytes)?;
-//! let table = stake.table_at(cert.batch_header.reference_block)?;
-//! let cert = verify_certificate(&cert, table.as_ref(), &CertificatePolicy::default())?;
+//! // Whose word is taken for the operators, which service, which quorums and how old: a reader says all of it.
+//! let table = trusted_table(stake.as_ref(), cert.batch_header.reference_block)?;
+//! let max_age = MaxAge::Time { now_ms, most: Duration::from_secs(14 * 24 * 60 * 60) };
+//! let policy = CertificatePolicy::new(stake.domain(), RequiredQuorums::all([0]), max_age);
+//! let cert = verify_certificate(&cert, &table, &policy)?;
 //!
 //! let retriever = Retriever::new(RetrieverConfig::default(), stake, Arc::new(net))?;
 //! let found = retriever.fetch(&cert, Source::Operators).await?;

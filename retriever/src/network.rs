@@ -5,7 +5,7 @@ use std::time::Duration;
 use ashlar_crypto::Coded;
 use ashlar_net::{CallOptions, Client, NetError, Peer};
 use ashlar_proto::OperatorEntry;
-use ashlar_proto::wire::{Request, Response};
+use ashlar_proto::wire::{AnswerLimit, Request, Response};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
@@ -14,13 +14,13 @@ use crate::fault::Fault;
 /// A way to ask an operator.
 pub trait Network: Send + Sync + 'static {
     /// Sends one request to one operator, whose identity is pinned to the network key of its table entry, and returns
-    /// the answer with its bulk part, which has at most `max_bulk` bytes. Ends within `timeout`. Nothing of the answer
+    /// the answer with its bulk part; a longer one than `limit` is not read. Ends within `timeout`. Nothing of the answer
     /// is trusted. Dropping the future abandons the request.
     fn ask<'a>(
         &'a self,
         operator: &'a OperatorEntry,
         request: Request,
-        max_bulk: u64,
+        limit: AnswerLimit,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(Response, Bytes), Fault>>;
 }
@@ -30,7 +30,7 @@ impl Network for Client {
         &'a self,
         operator: &'a OperatorEntry,
         request: Request,
-        max_bulk: u64,
+        limit: AnswerLimit,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(Response, Bytes), Fault>> {
         let peer = Peer {
@@ -39,7 +39,7 @@ impl Network for Client {
         };
         let options = CallOptions {
             deadline: timeout,
-            max_answer_bulk: max_bulk,
+            answer: limit,
         };
         Box::pin(async move {
             match self.call(&peer, &request, &[], options).await {

@@ -36,14 +36,17 @@ impl SlicesTask {
             Ok(indices) => indices,
             Err(error) => return Outcome::failed(internal(&error), 0),
         };
-        let request = Request::GetSlices(GetSlices {
+        let request = GetSlices {
             blob_key: self.key,
             indices: indices.clone(),
-        });
-        let max_bulk = self.slice_bytes() * ask.indices.len() as u64;
+        };
+        let limit = match request.answer_limit(&self.header) {
+            Ok(limit) => limit,
+            Err(error) => return Outcome::failed(internal(&error), 0),
+        };
         let answer = self
             .network
-            .ask(&operator, request, max_bulk, ask.timeout)
+            .ask(&operator, Request::GetSlices(request), limit, ask.timeout)
             .await;
         let (response, bulk) = match answer {
             Ok(answer) => answer,

@@ -32,7 +32,7 @@ fn retriever(world: &World) -> Retriever {
 }
 
 fn honest_batch(world: &World, payloads: &[(&[u8], Encoding)]) -> Batch {
-    Batch::encode(world.version, payloads, 1, |_, _| {})
+    Batch::encode(world, payloads, 1, |_, _| {})
 }
 
 async fn fetch(world: &World, cert: &VerifiedCertificate) -> Retrieved {
@@ -194,7 +194,7 @@ async fn every_misbehaviour_has_its_code() {
     for (behaviour, code) in [
         (Behaviour::Corrupt, "operator.corrupt_slices"),
         (Behaviour::OtherIndices, "operator.other_indices"),
-        (Behaviour::Greedy, "net.bulk_too_large"),
+        (Behaviour::Greedy, "net.answer_too_large"),
         (Behaviour::Forgot, "operator.refused"),
         (Behaviour::Overloaded, "operator.refused"),
         (Behaviour::Holes, "operator.not_held"),
@@ -237,17 +237,36 @@ async fn a_hanging_holder_of_all_systematic_slices_costs_less_than_the_budget() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_another_service_is_refused_before_anybody_is_asked() {
+    let world = World::new(&EQUAL, |_| Behaviour::Honest);
+    let payload = noise(1000, 5);
+    let batch = world.store(honest_batch(&world, &[(&payload, Encoding::Packed31)]));
+    let cert = world.verified(&batch, 0);
+    // The same operators, in another service.
+    let other = world.source_of_another_service();
+    let expected = other.domain();
+    let retriever = Retriever::new(config(), other, world.network()).unwrap();
+    for from in [Source::Auto, Source::Operators] {
+        let error = retriever.fetch(&cert, from).await.unwrap_err();
+        let RetrieveErrorKind::OtherDomain { got, expected: e } = error.kind else {
+            panic!("{error}")
+        };
+        assert_eq!((got, e), (cert.domain(), expected));
+        assert_eq!(error.code(), "retrieve.other_domain");
+        assert_eq!(error.blame(), Blame::Caller);
+    }
+    for operator in 0..8 {
+        assert_eq!(world.asked(operator), Vec::<Vec<u32>>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn operators_that_did_not_sign_come_last() {
     let world = World::new(&EQUAL, |_| Behaviour::Honest);
     let payload = noise(1000, 5);
     let batch = world.store(honest_batch(&world, &[(&payload, Encoding::Packed31)]));
     let certificate = world.certify(&batch, 0, &[2, 3, 4, 5, 6]);
-    let cert = ashlar_proto::verify_certificate(
-        &certificate,
-        world.table.as_ref(),
-        &ashlar_proto::CertificatePolicy::default(),
-    )
-    .unwrap();
+    let cert = world.check(&certificate);
     let found = fetch(&world, &cert).await;
     assert_eq!(found.payload, payload);
     for absent in [0, 1, 7] {
@@ -368,13 +387,7 @@ async fn rows_with_other_padding_are_no_payload() {
     let mut bytes = good.as_bytes().to_vec();
     bytes[4000] = 1; // must be zero
     let rows = Rows::from_bytes(bytes).unwrap();
-    let batch = Batch::encode_rows(
-        world.version,
-        &[rows],
-        &[(3, Encoding::Packed31)],
-        1,
-        |_, _| {},
-    );
+    let batch = Batch::encode_rows(&world, &[rows], &[(3, Encoding::Packed31)], 1, |_, _| {});
     let batch = world.store(batch);
     let error = retriever(&world)
         .fetch(&world.verified(&batch, 0), Source::Operators)
@@ -404,7 +417,7 @@ async fn the_audit_discards_what_a_wrong_disperser_and_its_friends_made_up() {
     let (first, second) = (noise(90_000, 5), noise(40_000, 6));
     let wrong: Vec<u32> = world.assignment.chunks(0).to_vec();
     let batch = world.store(Batch::encode(
-        world.version,
+        &world,
         &[(&first, Encoding::Packed31), (&second, Encoding::Packed31)],
         1,
         |index, slice| {
@@ -458,7 +471,7 @@ async fn the_audit_sees_through_trades_and_changed_proofs() {
         let (first, second) = (noise(9_000, 5), noise(4_000, 6));
         let wrong: Vec<u32> = world.assignment.chunks(0).to_vec();
         let batch = world.store(Batch::encode(
-            world.version,
+            &world,
             &[(&first, Encoding::Packed31), (&second, Encoding::Packed31)],
             1,
             |index, slice| {
@@ -485,7 +498,7 @@ async fn a_blob_that_was_never_encoded_rightly_is_a_definitive_failure() {
     let world = World::new(&EQUAL, |_| Behaviour::Honest);
     let payload = noise(1000, 5);
     let batch = world.store(Batch::encode(
-        world.version,
+        &world,
         &[(&payload, Encoding::Packed31)],
         1,
         |_, slice| spoil(slice),
@@ -523,7 +536,7 @@ async fn slices_that_are_no_field_elements_lead_to_the_audit_too() {
     let payload = noise(1000, 5);
     let wrong: Vec<u32> = world.assignment.chunks(0).to_vec();
     let batch = world.store(Batch::encode(
-        world.version,
+        &world,
         &[(&payload, Encoding::Packed31)],
         1,
         |index, slice| {

@@ -89,7 +89,7 @@ fn scene() -> Scene {
     let world = World::new(&[100; 8], |_| Behaviour::Honest);
     let payload = noise(150_000, 8);
     let batch = world.store(Batch::encode(
-        world.version,
+        &world,
         &[(&payload, Encoding::Packed31)],
         1,
         |_, _| {},

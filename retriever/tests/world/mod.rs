@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ashlar_crypto::bls::{SecretKey, Signature, aggregate_signatures};
 use ashlar_crypto::field::{scalar_from_be, scalar_to_be};
@@ -19,8 +19,8 @@ use ashlar_net::{BulkReader, Client, Handler, NetLimits, Reply, Server};
 use ashlar_proto::wire::{self, Chunks, ErrorReply, Request, Response};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, CertificatePolicy,
-    ProtocolVersion, Runs, Stake, TableView, VerifiedCertificate, batch_tree, commitments_root,
-    verify_certificate, version,
+    Domain, MaxAge, ProtocolVersion, RequiredQuorums, Runs, Stake, TableView, TrustedTable,
+    VerifiedCertificate, batch_tree, commitments_root, verify_certificate, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
@@ -67,7 +67,7 @@ pub(crate) struct Batch {
 impl Batch {
     /// Encodes payloads. `spoil` may change the slices of blob 0 before they are hashed: a disperser that encodes wrongly.
     pub(crate) fn encode(
-        version: &ProtocolVersion,
+        world: &World,
         payloads: &[(&[u8], Encoding)],
         salt: u64,
         spoil: impl Fn(u32, &mut Vec<u8>),
@@ -77,7 +77,7 @@ impl Batch {
             .map(|(payload, encoding)| Rows::from_payload(payload, *encoding).unwrap())
             .collect();
         Self::encode_rows(
-            version,
+            world,
             &rows,
             &payloads
                 .iter()
@@ -89,12 +89,13 @@ impl Batch {
     }
 
     pub(crate) fn encode_rows(
-        version: &ProtocolVersion,
+        world: &World,
         rows: &[Rows],
         kinds: &[(u64, Encoding)],
         salt: u64,
         spoil: impl Fn(u32, &mut Vec<u8>),
     ) -> Self {
+        let version = world.version;
         let code = version.code;
         let mut blobs = Vec::new();
         let mut all_slices = Vec::new();
@@ -132,6 +133,8 @@ impl Batch {
         }
         let keys: Vec<BlobKey> = blobs.iter().map(BlobHeader::blob_key).collect();
         let header = BatchHeader {
+            domain: DOMAIN,
+            table_root: world.table.root(),
             version: version.id,
             batch_root: batch_tree(&keys).root(),
             blobs: blobs.len() as u32,
@@ -139,7 +142,7 @@ impl Batch {
             reference_block: BLOCK,
             disperser_id: 1,
             sequence: 1,
-            created_at_ms: 1_700_000_000_000,
+            created_at_ms: now_ms(),
         };
         let mut sum = AggregatedRow::new(RowChallenge::new(header.digest().as_bytes()));
         for rows in rows {
@@ -157,10 +160,22 @@ impl Batch {
     }
 }
 
+/// The service of everything.
+pub(crate) const DOMAIN: Domain = Domain([0xd0; 32]);
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since.as_millis() as u64
+}
+
 /// A table that never changes.
 pub(crate) struct Fixed(pub(crate) Arc<OperatorTable>);
 
 impl StakeSource for Fixed {
+    fn domain(&self) -> Domain {
+        DOMAIN
+    }
+
     fn head(&self) -> Result<u64, StakeError> {
         Ok(self.0.reference_block())
     }
@@ -172,6 +187,26 @@ impl StakeSource for Fixed {
 
     fn events_since(&self, _cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
         Ok(Vec::new())
+    }
+}
+
+struct Elsewhere(Fixed);
+
+impl StakeSource for Elsewhere {
+    fn domain(&self) -> Domain {
+        Domain([0xe0; 32])
+    }
+
+    fn head(&self) -> Result<u64, StakeError> {
+        self.0.head()
+    }
+
+    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+        self.0.table_at(block)
+    }
+
+    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
+        self.0.events_since(cursor)
     }
 }
 
@@ -241,7 +276,8 @@ impl World {
             servers.push((operator.behaviour != Behaviour::Dead).then_some(server));
             operators.push(operator);
         }
-        let table = Arc::new(OperatorTable::register(BLOCK, registrations, Vec::new()).unwrap());
+        let table =
+            Arc::new(OperatorTable::register(DOMAIN, BLOCK, registrations, Vec::new()).unwrap());
         let assignment = Assignment::compute(&table, version, &[0]).unwrap();
         for (index, operator) in operators.iter().enumerate() {
             *operator.chunks.write().unwrap() = assignment.chunks(index as u32).to_vec();
@@ -258,6 +294,11 @@ impl World {
 
     pub(crate) fn stake_source(&self) -> Arc<dyn StakeSource> {
         Arc::new(Fixed(self.table.clone()))
+    }
+
+    /// The same operators, as another service has them.
+    pub(crate) fn source_of_another_service(&self) -> Arc<dyn StakeSource> {
+        Arc::new(Elsewhere(Fixed(self.table.clone())))
     }
 
     pub(crate) fn network(&self) -> Arc<Client> {
@@ -288,7 +329,6 @@ impl World {
             blob_index: blob as u32,
             blob_path: batch_tree(&keys).path(blob).unwrap(),
             batch_header: batch.header.clone(),
-            table_root: self.table.root(),
             attestation: Attestation::Compact { signers: bitmap },
             signature: aggregate_signatures(&signatures).unwrap().to_bytes(),
         }
@@ -297,12 +337,21 @@ impl World {
     pub(crate) fn verified(&self, batch: &Batch, blob: usize) -> VerifiedCertificate {
         let everybody: Vec<u32> = (0..self.bls.len() as u32).collect();
         let certificate = self.certify(batch, blob, &everybody);
-        verify_certificate(
-            &certificate,
-            self.table.as_ref(),
-            &CertificatePolicy::default(),
+        self.check(&certificate)
+    }
+
+    /// What a reader of quorum 0 makes of a certificate.
+    pub(crate) fn check(&self, certificate: &Certificate) -> VerifiedCertificate {
+        let table = TrustedTable::trust_on_my_own_word(self.table.as_ref());
+        verify_certificate(certificate, &table, &self.policy()).unwrap()
+    }
+
+    pub(crate) fn policy(&self) -> CertificatePolicy {
+        CertificatePolicy::new(
+            self.table.domain(),
+            RequiredQuorums::all([0]),
+            MaxAge::Unbounded,
         )
-        .unwrap()
     }
 
     /// Indices asked of an operator so far, one list a request.

@@ -1,0 +1,73 @@
+//! Certificates before and while they are checked.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ashlar_proto::{
+    Certificate, CertificatePolicy, VerifiedCertificate, verify_certificate, verify_portable,
+};
+use ashlar_stake::trusted_table;
+
+use crate::client::blocking;
+use crate::{ClientError, Trust};
+
+/// A certificate as a disperser sent it: well-formed, and otherwise its sender's word. It becomes one to rely on by
+/// [`verify`](Self::verify), and by nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnverifiedCertificate(Certificate);
+
+impl UnverifiedCertificate {
+    pub(crate) fn new(certificate: Certificate) -> Self {
+        Self(certificate)
+    }
+
+    /// Checks it, off the async runtime. A policy with [`MaxAge::Time`](ashlar_proto::MaxAge::Time) is asked now.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Certificate`] with the reason; [`ClientError::Table`] if the table cannot be had.
+    pub async fn verify(
+        &self,
+        trust: &Trust,
+        policy: &CertificatePolicy,
+    ) -> Result<VerifiedCertificate, ClientError> {
+        let certificate = self.0.clone();
+        let trust = trust.clone();
+        let policy = CertificatePolicy {
+            max_age: policy.max_age.at(now_ms()?),
+            ..policy.clone()
+        };
+        blocking(move || {
+            match trust {
+                Trust::Root(root) => verify_portable(&certificate, &root, &policy),
+                Trust::Table(table) => verify_certificate(&certificate, &table, &policy),
+                Trust::Source(source) => {
+                    let block = certificate.batch_header.reference_block;
+                    let table =
+                        trusted_table(source.as_ref(), block).map_err(ClientError::Table)?;
+                    verify_certificate(&certificate, &table, &policy)
+                }
+            }
+            .map_err(ClientError::Certificate)
+        })
+        .await?
+    }
+
+    /// What it says. Nothing of it is checked.
+    pub fn unverified(&self) -> &Certificate {
+        &self.0
+    }
+
+    /// The certificate, for tools that keep it and check it later.
+    pub fn into_unverified(self) -> Certificate {
+        self.0
+    }
+}
+
+/// Milliseconds since 1970 by this machine's clock.
+pub(crate) fn now_ms() -> Result<u64, ClientError> {
+    let wrong = |reason: String| ClientError::Internal(format!("this machine's clock: {reason}"));
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_err(|error| wrong(error.to_string()))?;
+    u64::try_from(since.as_millis()).map_err(|error| wrong(error.to_string()))
+}
