@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ashlar_proto::{
-    Attestation, Certificate, CertificatePolicy, QuorumId, TableRoot, VerifiedCertificate,
-    verify_certificate, verify_portable,
+    Attestation, Certificate, CertificatePolicy, Domain, QuorumId, TableRoot, TrustedRoot,
+    TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
 };
-use ashlar_stake::{OperatorTable, StakeSource};
+use ashlar_stake::{OperatorTable, StakeSource, trusted_table};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::context::TableOption;
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
+use crate::reader::ReaderOption;
 use crate::ui::{self, Ui};
 
 /// No certificate is larger, not even a portable one with everybody's witness.
@@ -23,9 +24,9 @@ const EXAMPLES: &str = "\
 Examples:
   ashlar cert show block.cert                        what it says, without checking it
   ashlar cert verify block.cert                      with the operator table of the devnet here, or of ASHLAR_TABLE
-  ashlar cert verify block.cert --table operators.toml --quorums 0,1
+  ashlar cert verify block.cert --table operators.toml --required-quorums 0,1 --max-age 14d
   ashlar cert portable block.cert -o block.portable  for those who hold only the table's root
-  ashlar cert verify block.portable --table-root 0x5f…
+  ashlar cert verify block.portable --table-root 0x5f… --domain 0x8a… --required-quorums 0 --max-age 14d
 
 A refused certificate exits with 3 and its own code, for instance certificate.threshold.";
 
@@ -64,12 +65,20 @@ pub struct VerifyArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub table: TableOption,
-    /// Check a portable certificate against this root alone
-    #[arg(long, value_name = "HEX", conflicts_with = "table")]
+    /// Check a portable certificate against this root alone; you vouch for it
+    #[arg(
+        long,
+        value_name = "HEX",
+        conflicts_with = "table",
+        requires = "domain"
+    )]
     pub table_root: Option<TableRoot>,
-    /// Quorums that must have signed, whatever the blob asked for
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub quorums: Vec<QuorumId>,
+    /// The service that the root is of; a table says it itself
+    #[arg(long, value_name = "HEX", requires = "table_root")]
+    pub domain: Option<Domain>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reader: ReaderOption,
 }
 
 /// Options of `ashlar cert portable`.
@@ -110,6 +119,8 @@ pub struct CertificateView {
     pub quorums: Vec<QuorumId>,
     /// The account that posted it.
     pub account: String,
+    /// The service whose operators signed.
+    pub domain: String,
     /// What operators signed.
     pub batch_digest: String,
     /// Blobs and rows of the batch, and the blob's place in it.
@@ -175,6 +186,8 @@ pub struct VerifiedView {
     pub signed: Vec<SignedStake>,
     /// How many operators signed.
     pub signers: u32,
+    /// Until when operators have to hold the blob, Unix milliseconds.
+    pub held_until_ms: u64,
 }
 
 /// Runs `ashlar cert`.
@@ -192,7 +205,7 @@ pub fn run(ui: Ui, args: CertArgs) -> CliResult {
         CertCommand::Portable(args) => {
             let (certificate, _) = read(&args.file)?;
             let table = table_of(args.table.open()?.as_ref(), &certificate)?;
-            let portable = certificate.to_portable(table.as_ref()).map_err(|error| {
+            let portable = certificate.to_portable(&*table).map_err(|error| {
                 CliError::coded(
                     Exit::Refused,
                     format!("{} does not fit the table", args.file.display()),
@@ -209,9 +222,8 @@ pub fn run(ui: Ui, args: CertArgs) -> CliResult {
 
 fn verify(ui: Ui, args: &VerifyArgs) -> CliResult {
     let (certificate, _) = read(&args.file)?;
-    let policy = policy(&args.quorums);
-    let verified = match &args.table_root {
-        Some(root) => {
+    let verified = match args.table_root.zip(args.domain) {
+        Some((root, domain)) => {
             if matches!(certificate.attestation, Attestation::Compact { .. }) {
                 return Err(CliError::usage(format!(
                     "{} is a compact certificate",
@@ -222,15 +234,16 @@ fn verify(ui: Ui, args: &VerifyArgs) -> CliResult {
                 )
                 .next("give --table, or make its portable form: ashlar cert portable"));
             }
-            verify_portable(&certificate, root, &policy)
+            // The person who typed it vouches for it.
+            let root = TrustedRoot::trust_on_my_own_word(root);
+            verify_portable(&certificate, &root, &args.reader.policy(domain)?)
                 .map_err(|error| refused(&args.file, &error))?
         }
-        None => check(
-            &args.file,
-            &certificate,
-            args.table.open()?.as_ref(),
-            &policy,
-        )?,
+        None => {
+            let source = args.table.open()?;
+            let policy = args.reader.policy(source.domain())?;
+            check(&args.file, &certificate, source.as_ref(), &policy)?
+        }
     };
     let view = verified_view(&verified);
     ui.data(&view, || {
@@ -257,11 +270,6 @@ pub fn read(path: &Path) -> CliResult<(Certificate, u64)> {
     Ok((certificate, bytes.len() as u64))
 }
 
-/// What a verifier insists on.
-pub fn policy(quorums: &[QuorumId]) -> CertificatePolicy {
-    CertificatePolicy::requiring(quorums)
-}
-
 /// The operator table that a certificate refers to.
 ///
 /// # Errors
@@ -269,9 +277,9 @@ pub fn policy(quorums: &[QuorumId]) -> CertificatePolicy {
 pub fn table_of(
     source: &dyn StakeSource,
     certificate: &Certificate,
-) -> CliResult<Arc<OperatorTable>> {
+) -> CliResult<TrustedTable<Arc<OperatorTable>>> {
     let block = certificate.batch_header.reference_block;
-    source.table_at(block).map_err(|error| {
+    trusted_table(source, block).map_err(|error| {
         CliError::coded(
             Exit::Unavailable,
             format!("there is no operator table for block {block}"),
@@ -292,7 +300,7 @@ pub fn check(
     policy: &CertificatePolicy,
 ) -> CliResult<VerifiedCertificate> {
     let table = table_of(source, certificate)?;
-    verify_certificate(certificate, table.as_ref(), policy).map_err(|error| refused(path, &error))
+    verify_certificate(certificate, &table, policy).map_err(|error| refused(path, &error))
 }
 
 fn refused(path: &Path, error: &ashlar_proto::CertificateError) -> CliError {
@@ -335,6 +343,7 @@ pub fn view(certificate: &Certificate, bytes: u64) -> CertificateView {
         chunk_root: hash(&blob.chunk_root),
         quorums: blob.quorums.clone(),
         account: blob.account.to_string(),
+        domain: batch.domain.to_string(),
         batch_digest: batch.digest().to_string(),
         batch_blobs: batch.blobs,
         batch_rows: batch.rows,
@@ -343,7 +352,7 @@ pub fn view(certificate: &Certificate, bytes: u64) -> CertificateView {
         disperser_id: batch.disperser_id,
         sequence: batch.sequence,
         created_at_ms: batch.created_at_ms,
-        table_root: certificate.table_root.to_string(),
+        table_root: batch.table_root.to_string(),
         attestation,
     }
 }
@@ -364,6 +373,7 @@ pub fn verified_view(verified: &VerifiedCertificate) -> VerifiedView {
             })
             .collect(),
         signers: verified.signer_count(),
+        held_until_ms: verified.held_until_ms(),
     }
 }
 
@@ -372,7 +382,7 @@ pub fn percent(part: ashlar_proto::Stake, total: ashlar_proto::Stake) -> f64 {
     let hundredths = part
         .saturating_mul(ashlar_proto::Stake::from(10_000u32))
         .checked_div(total)
-        .unwrap_or_default();
+        .unwrap_or(ashlar_proto::Stake::ZERO);
     u32::try_from(hundredths).map_or(f64::INFINITY, |value| f64::from(value) / 100.0)
 }
 
@@ -415,6 +425,7 @@ impl CertificateView {
             ),
             format!("quorums      {}", quorums.join(", ")),
             format!("account      {}", self.account),
+            format!("service      {}", self.domain),
             format!("batch        {}", self.batch_digest),
             format!(
                 "             blob {} of {}, {} rows; disperser {}, sequence {}",

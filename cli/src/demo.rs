@@ -1,6 +1,6 @@
 //! `ashlar demo`: the whole promise on one machine. A file is posted and certified; operators that hold as much stake as
 //! the safety threshold allows are killed, the disperser is stopped; the file is rebuilt from the operators that are left. In the
-//! end one of them signs two batches under one number, and is slashed for it.
+//! end one of them signs two batches under one number, and so does the disperser: both are slashed for it.
 
 mod slashing;
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ashlar_crypto::sha256;
-use ashlar_proto::{CertificatePolicy, Stake, verify_certificate};
+use ashlar_proto::{CertificatePolicy, MaxAge, RequiredQuorums, Stake, verify_certificate};
 use ashlar_retriever::Source;
 use clap::Args;
 use serde::Serialize;
@@ -22,6 +22,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::files;
 use crate::get::{self, Fetch};
 use crate::put::{self, Post};
+use crate::reader;
 use crate::ui::{self, Ui};
 
 /// Bytes of the payload that the demo makes: more than 8 MiB, and no round number.
@@ -85,6 +86,7 @@ struct DemoOut {
     rebuilt_sha256: String,
     equal: bool,
     slashed: slashing::Slashed,
+    burnt: slashing::Burnt,
     steps: Vec<Step>,
 }
 
@@ -145,12 +147,12 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     let mut devnet =
         Devnet::start(quiet, &folder.path.join("devnet"), Some(&plan), &plan, true).await?;
     steps.end("devnet ready", started);
-    let table = open_table(&devnet.file.table)?;
+    let table = open_table(&devnet.file.tables)?;
 
     steps.begin("posting the file and waiting for its certificate".to_owned());
     let started = Instant::now();
-    let mut post = Post::new(devnet.file.disperser_url.clone());
-    post.stake = Some(table.clone());
+    let check = put::Check::With(Arc::clone(&table));
+    let mut post = Post::new(devnet.file.disperser_url.clone(), check);
     post.options.quorums = (0..QUORUMS).collect();
     let posted = put::post(ui, &post, payload.clone()).await?;
     steps.end("posted and certified", started);
@@ -168,8 +170,15 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     // The file is the certificate from here on: what is on disk is what others would get.
     let (certificate, size) = cert::read(&certificate_file)?;
     let operators = cert::table_of(table.as_ref(), &certificate)?;
-    let policy = CertificatePolicy::requiring((0..QUORUMS).collect::<Vec<_>>());
-    let verified = verify_certificate(&certificate, operators.as_ref(), &policy)
+    let policy = CertificatePolicy::new(
+        table.domain(),
+        RequiredQuorums::all((0..QUORUMS).collect::<Vec<_>>()),
+        MaxAge::Time {
+            now_ms: reader::now_ms()?,
+            most: std::time::Duration::MAX,
+        },
+    );
+    let verified = verify_certificate(&certificate, &operators, &policy)
         .map_err(|error| CliError::coded(Exit::Refused, "the certificate is refused", &error))?;
     let view = cert::view(&certificate, size);
     let checked = cert::verified_view(&verified);
@@ -258,6 +267,15 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     ui.note(slashed.text().trim_end());
     steps.end("operator slashed", started);
 
+    steps.begin(
+        "the disperser's key signs a second batch under the same number; the ledger gets both signatures"
+            .to_owned(),
+    );
+    let started = Instant::now();
+    let burnt = slashing::equivocate(&devnet.file, header, &table).await?;
+    ui.note(burnt.text());
+    steps.end("disperser slashed", started);
+
     steps.begin("stopping what is left".to_owned());
     let started = Instant::now();
     devnet.stop().await;
@@ -282,6 +300,7 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
         rebuilt_sha256: rebuilt_digest,
         equal,
         slashed,
+        burnt,
         steps: steps.steps,
     };
     if !result.equal {
@@ -520,7 +539,7 @@ impl DemoOut {
             })
             .collect();
         format!(
-            "\n{}\nposted   {}  {} bytes\nrebuilt  {}  from {} operators, {} fetched\nkilled   operators {} with {} of the stake; the disperser was stopped\nslashed  operator {}: {}\n\nequal: the file survived.\n",
+            "\n{}\nposted   {}  {} bytes\nrebuilt  {}  from {} operators, {} fetched\nkilled   operators {} with {} of the stake; the disperser was stopped\nslashed  operator {}: {}\nslashed  disperser {}: bond {} → 0\n\nequal: the file survived.\n",
             ui::table(&rows, &[false, true]),
             self.payload_sha256,
             self.payload_bytes,
@@ -535,6 +554,8 @@ impl DemoOut {
             percent.join(" / "),
             self.slashed.operator,
             falls.join(", "),
+            self.burnt.disperser,
+            ui::stake(&self.burnt.bond.to_string()),
         )
     }
 }

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ashlar_crypto::keystore::Cost;
+use ashlar_disperser::clock::system_clock;
+use ashlar_disperser::store::StoreError;
 use ashlar_disperser::{Disperser, DisperserConfig};
-use ashlar_stake::TableLocation;
+use ashlar_stake::TableSource;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::context::{DisperserOption, follow_table};
+use crate::context::{DisperserOption, TableOption, follow_table};
 use crate::daemon::{self, Stop};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
@@ -24,6 +26,7 @@ Examples:
   ashlar disperser init --dir /var/lib/ashlar-disperser --table operators.toml
   ashlar disperser run --config /var/lib/ashlar-disperser/disperser.toml
   ashlar disperser status --disperser http://127.0.0.1:7500
+  ashlar disperser clock accept                      after a long stop: this machine's clock is right
 
 Anybody with a registered network key can be a disperser, a rollup for itself too. `init` makes the key, writes a
 configuration, and prints what the operator table needs to know.";
@@ -46,6 +49,35 @@ pub enum DisperserCommand {
     Run(RunArgs),
     /// Show how a running disperser is
     Status(DisperserOption),
+    /// What the disperser believes about the time
+    Clock(ClockArgs),
+}
+
+/// Options of `ashlar disperser clock`.
+#[derive(Debug, Args)]
+pub struct ClockArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClockCommand,
+}
+
+/// The commands of `ashlar disperser clock`.
+#[derive(Debug, Subcommand)]
+pub enum ClockCommand {
+    /// Take this machine's clock for right, after a stop of more than an hour or a clock that was wrong. The disperser has to
+    /// be stopped. Says what will expire by it, and asks
+    Accept(ClockAcceptArgs),
+}
+
+/// Options of `ashlar disperser clock accept`.
+#[derive(Debug, Args)]
+pub struct ClockAcceptArgs {
+    /// The disperser's configuration
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Options of `ashlar disperser init`.
@@ -60,14 +92,9 @@ pub struct InitArgs {
     /// The number under which it will be registered
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub id: u32,
-    /// The operator tables that it will follow: a file, or http://HOST:PORT/v1/services/NUMBER on a restaking ledger
-    #[arg(
-        long,
-        value_name = "FILE|URL",
-        env = "ASHLAR_TABLE",
-        hide_env_values = true
-    )]
-    pub table: TableLocation,
+    /// The operator tables that it will follow.
+    #[command(flatten)]
+    pub table: TableOption,
     /// A file whose first line is the password for the key [default: ask]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
@@ -93,7 +120,7 @@ pub struct Settings {
     /// TCP address.
     pub http: String,
     /// The operator tables.
-    pub table: TableLocation,
+    pub tables: TableSource,
 }
 
 /// Runs `ashlar disperser`.
@@ -105,6 +132,9 @@ pub fn run(ui: Ui, args: DisperserArgs) -> CliResult {
         DisperserCommand::Init(args) => init(ui, &args),
         DisperserCommand::Run(args) => daemon::block_on(run_disperser(ui, args)),
         DisperserCommand::Status(option) => daemon::block_on(status(ui, option)),
+        DisperserCommand::Clock(args) => match args.command {
+            ClockCommand::Accept(args) => accept_clock(ui, &args),
+        },
     }
 }
 
@@ -118,13 +148,28 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
         .http
         .parse()
         .map_err(|_| CliError::usage(format!("{} is not an address", settings.http)))?;
-    config.paths.operators.clone_from(&settings.table);
+    config.operators.clone_from(&settings.tables);
     config.store.shutdown_secs = 5;
     files::write_atomically(
         &dir.join(CONFIG),
-        config.to_toml().as_bytes(),
+        text_of(&config)?.as_bytes(),
         Access::Everyone,
     )
+}
+
+fn text_of(config: &DisperserConfig) -> CliResult<String> {
+    let could_not = "could not write the disperser's configuration";
+    config
+        .to_toml()
+        .map_err(|error| CliError::coded(Exit::Usage, could_not, &error))
+}
+
+fn load(path: &Path) -> CliResult<DisperserConfig> {
+    DisperserConfig::load(path).map_err(|error| {
+        let what = format!("could not use the configuration {}", path.display());
+        CliError::coded(Exit::Usage, what, &error)
+            .next("ashlar disperser init writes one that works")
+    })
 }
 
 /// What a disperser hands in to be put on the table.
@@ -148,7 +193,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     };
     let mut config = DisperserConfig::default();
     config.listen.http = args.http;
-    config.paths.operators = crate::context::absolute(&args.table)?;
+    config.operators = args.table.required()?;
     if let Some(path) = &args.password_file {
         config.paths.password_file = absolute(path)?;
     }
@@ -158,7 +203,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
         true,
     )?;
     let (_, network) = keys::new_network(&key_path, &password, Cost::Standard)?;
-    files::write_atomically(&config_path, config.to_toml().as_bytes(), Access::Everyone)?;
+    files::write_atomically(&config_path, text_of(&config)?.as_bytes(), Access::Everyone)?;
 
     let out = InitOut {
         config: config_path,
@@ -183,14 +228,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 
 async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     let mut stop = Stop::listen(args.exit_with_parent)?;
-    let config = DisperserConfig::load(&args.config).map_err(|error| {
-        CliError::coded(
-            Exit::Usage,
-            format!("could not use the configuration {}", args.config.display()),
-            &error,
-        )
-        .next("ashlar disperser init writes one that works")
-    })?;
+    let config = load(&args.config)?;
     let password_file = args.password_file.clone().or_else(|| {
         let configured = config.paths.password_file.clone();
         configured.exists().then_some(configured)
@@ -202,7 +240,7 @@ async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     )?;
     let key = keys::open_network(&config.paths.network_key, &password)?;
     drop(password);
-    let stake = follow_table(&config.paths.operators)?;
+    let stake = follow_table(&config.operators, &config.paths.heads)?;
     let disperser = Disperser::start(config, key, stake)
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the disperser could not start", &error))?;
@@ -214,6 +252,57 @@ async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     let broken = daemon::asked_or_broken(&mut stop, disperser.failed()).await;
     daemon::stop_within_deadline("disperser", disperser.shutdown()).await?;
     daemon::ended_well("disperser", broken)
+}
+
+/// What `ashlar disperser clock accept` does.
+#[derive(Debug, Serialize)]
+struct ClockOut {
+    kept_ms: Option<u64>,
+    accepted_ms: u64,
+    /// Blobs and batches whose time is over by it.
+    ending: usize,
+}
+
+fn accept_clock(ui: Ui, args: &ClockAcceptArgs) -> CliResult {
+    let config = load(&args.config)?;
+    let failed = |error: &StoreError| {
+        CliError::coded(
+            Exit::Failure,
+            "could not use the disperser's database",
+            error,
+        )
+    };
+    let store = Disperser::open_stopped(&config).map_err(|error| {
+        CliError::coded(
+            Exit::Failure,
+            "could not open the disperser's database",
+            &error,
+        )
+        .next("while the disperser runs the database is taken: stop it first")
+    })?;
+    let accepted_ms = system_clock()();
+    let out = ClockOut {
+        kept_ms: store.kept_time().map_err(|error| failed(&error))?,
+        accepted_ms,
+        ending: store
+            .ending_by(accepted_ms)
+            .map_err(|error| failed(&error))?,
+    };
+    let ending = match out.ending {
+        0 => "nothing that is held expires by it".to_owned(),
+        ending => {
+            format!(
+                "{ending} blobs and batches end by it and will be FORGOTTEN when the disperser runs"
+            )
+        }
+    };
+    crate::clock::confirm(ui, out.kept_ms, accepted_ms, &ending, args.yes)?;
+    store
+        .keep_time(accepted_ms)
+        .map_err(|error| failed(&error))?;
+    ui.data(&out, || {
+        format!("accepted: it is {}", crate::ui::utc(accepted_ms))
+    })
 }
 
 async fn status(ui: Ui, option: DisperserOption) -> CliResult {

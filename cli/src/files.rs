@@ -131,7 +131,7 @@ pub fn read_limited(source: impl Read, limit: u64, name: &str) -> CliResult<Vec<
 pub fn password(file: Option<&Path>, prompt: &str, new: bool) -> CliResult<Zeroizing<String>> {
     if let Some(path) = file {
         let text = Zeroizing::new(read_text(path, 4096)?);
-        let line = text.lines().next().unwrap_or_default();
+        let line = text.lines().next().unwrap_or("");
         if line.is_empty() {
             return Err(CliError::new(
                 Exit::Usage,

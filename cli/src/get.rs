@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ashlar_crypto::NetworkKey;
 use ashlar_net::NetLimits;
-use ashlar_proto::{QuorumId, VerifiedCertificate};
+use ashlar_proto::VerifiedCertificate;
 use ashlar_retriever::{Report, RetrieveErrorKind, Retriever, RetrieverConfig, Source, Via};
 use ashlar_stake::StakeSource;
 use clap::{Args, ValueEnum};
@@ -16,6 +16,7 @@ use crate::cert;
 use crate::context::{DisperserOption, TableOption};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
+use crate::reader::ReaderOption;
 use crate::ui::{self, Ui};
 
 const EXAMPLES: &str = "\
@@ -47,9 +48,9 @@ pub struct GetArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub disperser: DisperserOption,
-    /// Quorums that must have signed, whatever the blob asked for
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub quorums: Vec<QuorumId>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub reader: ReaderOption,
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
@@ -93,12 +94,8 @@ struct GetOut<'a> {
 pub async fn run(ui: Ui, args: GetArgs) -> CliResult {
     let (certificate, _) = cert::read(&args.cert)?;
     let stake = args.table.open()?;
-    let verified = cert::check(
-        &args.cert,
-        &certificate,
-        stake.as_ref(),
-        &cert::policy(&args.quorums),
-    )?;
+    let policy = args.reader.policy(stake.domain())?;
+    let verified = cert::check(&args.cert, &certificate, stake.as_ref(), &policy)?;
     let (from, relays) = match args.from {
         From::Operators => (Source::Operators, Vec::new()),
         From::Relay => (Source::Relay, vec![args.disperser.resolve()?]),
@@ -154,6 +151,7 @@ pub async fn fetch(fetch: &Fetch, verified: &VerifiedCertificate) -> CliResult<(
                 RetrieveErrorKind::Deadline { .. } => Exit::Timeout,
                 RetrieveErrorKind::EncodedWrongly { .. }
                 | RetrieveErrorKind::Payload(_)
+                | RetrieveErrorKind::OtherDomain { .. }
                 | RetrieveErrorKind::WrongTable { .. } => Exit::Refused,
                 _ => Exit::Unavailable,
             };
@@ -221,7 +219,7 @@ fn summary(report: &Report) -> String {
     match report.via {
         Some(Via::Relay) => format!(
             "{size} from the relay {} in {time}, checked against the commitments",
-            report.relay.as_deref().unwrap_or_default()
+            report.relay.as_deref().unwrap_or("that was asked")
         ),
         Some(via) => format!(
             "{size} from {} operators in {time}: {} of {} slices needed, {} fetched{}",

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use ashlar_crypto::account::AccountKey;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::keystore::{self, Cost, KeyKind};
-use ashlar_proto::{OperatorId, operator_id};
+use ashlar_proto::{Account, OperatorId, operator_id};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -21,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   ashlar keys new bls --out bls.json                 asks twice for a new password
   ashlar keys new network --out network.json --password-file password
+  ashlar keys new account --out account.json
   ashlar keys show bls.json                          public key and operator id; needs no password
   ashlar keys show bls.json --possession             also the proof that a registration needs; asks for the password
 
@@ -52,6 +54,8 @@ pub enum Kind {
     Bls,
     /// Proves who one is on the network: the ed25519 key of an operator or a disperser
     Network,
+    /// Signs transactions and submissions: the secp256k1 key of an account, an Ethereum address
+    Account,
 }
 
 /// Options of `ashlar keys new`.
@@ -147,6 +151,7 @@ fn new(ui: Ui, args: &NewArgs) -> CliResult {
     let info = match args.kind {
         Kind::Bls => new_bls(&args.out, &password, cost)?.1,
         Kind::Network => new_network(&args.out, &password, cost)?.1,
+        Kind::Account => new_account(&args.out, &password, cost)?.1,
     };
     ui.data(&info, || info.text())
 }
@@ -252,6 +257,33 @@ pub fn new_network(path: &Path, password: &str, cost: Cost) -> CliResult<(Networ
         kind: KeyKind::Network,
         file: path.to_path_buf(),
         public_key: key.public().to_string(),
+        operator_id: None,
+        proof_of_possession: None,
+    };
+    Ok((key, info))
+}
+
+/// Makes an account's key and writes its keystore.
+///
+/// # Errors
+/// No randomness, or the file cannot be written.
+pub fn new_account(path: &Path, password: &str, cost: Cost) -> CliResult<(AccountKey, KeyInfo)> {
+    let secret = Zeroizing::new(files::random::<32>()?);
+    let key = AccountKey::from_bytes(&secret).map_err(|error| {
+        CliError::coded(Exit::Failure, "could not make a key: try again", &error)
+    })?;
+    write_keystore(
+        path,
+        KeyKind::Account,
+        key.secret(),
+        &key.address(),
+        password,
+        cost,
+    )?;
+    let info = KeyInfo {
+        kind: KeyKind::Account,
+        file: path.to_path_buf(),
+        public_key: Account(key.address()).to_string(),
         operator_id: None,
         proof_of_possession: None,
     };

@@ -5,6 +5,7 @@
 
 pub mod bench;
 pub mod cert;
+pub mod clock;
 pub mod context;
 pub mod daemon;
 pub mod demo;
@@ -18,6 +19,7 @@ pub mod keys;
 pub mod node;
 pub mod operators;
 pub mod put;
+pub mod reader;
 pub mod reference;
 pub mod stake;
 pub mod ui;
@@ -150,7 +152,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         let first = text
             .lines()
             .next()
-            .unwrap_or_default()
+            .unwrap_or("")
             .trim_start_matches("error: ")
             .to_owned();
         CliError::usage(first).next("ashlar --help").print(true);

@@ -1,20 +1,23 @@
 //! `ashlar node`: set up a storage node, run it, ask how it is.
 
+mod upkeep;
+
 use std::path::{Path, PathBuf};
 
 use ashlar_crypto::keystore::Cost;
-use ashlar_node::{Node, NodeConfig, NodeKeys};
-use ashlar_stake::TableLocation;
+use ashlar_node::{Database, Node, NodeConfig, NodeKeys};
+use ashlar_stake::{TableOrigin, TableSource};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::context::{devnet_here, follow_table};
+use crate::context::{TableOption, devnet_here, follow_table};
 use crate::daemon::{self, Stop};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys::{self, KeyInfo};
 use crate::ui::Ui;
+use upkeep::{ClockCommand, ProtectionCommand};
 
 /// The configuration's name in a node's folder.
 const CONFIG: &str = "node.toml";
@@ -25,8 +28,12 @@ Examples:
   ashlar node run --config /var/lib/ashlar/node.toml
   ashlar node status --http http://127.0.0.1:7480
   ashlar node status --operator 3                    operator 3 of the devnet in this folder
+  ashlar node clock accept                           after a long stop: this machine's clock is right
+  ashlar node protection export moving.json          end signing here, to go on elsewhere
+  ashlar node protection import moving.json --new-database
 
-`init` makes keys, writes a commented configuration, and prints what the operator table needs to know.";
+`init` makes keys, their database and a configuration, and prints what the operator table needs to know. A key has one database;
+bls.database.json beside its keystore says which.";
 
 /// Options of `ashlar node`.
 #[derive(Debug, Args)]
@@ -45,7 +52,21 @@ pub enum NodeCommand {
     /// Run a node until SIGTERM or Ctrl-C; a second signal ends it at once
     Run(RunArgs),
     /// Show how a running node is
-    Status(StatusArgs),
+    Status(Which),
+    /// Show the evidence that a running node holds against dispersers that signed two batches under one number
+    Equivocations(Which),
+    /// The time that data expires by
+    Clock {
+        /// What to do.
+        #[command(subcommand)]
+        command: ClockCommand,
+    },
+    /// What a key may not sign any more, to take along when a node moves
+    Protection {
+        /// What to do.
+        #[command(subcommand)]
+        command: ProtectionCommand,
+    },
 }
 
 /// Options of `ashlar node init`.
@@ -63,14 +84,9 @@ pub struct InitArgs {
     /// Where to listen for the operator's own HTTP, TCP
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7480")]
     pub http: std::net::SocketAddr,
-    /// The operator tables that the node will follow: a file, or http://HOST:PORT/v1/services/NUMBER on a restaking ledger
-    #[arg(
-        long,
-        value_name = "FILE|URL",
-        env = "ASHLAR_TABLE",
-        hide_env_values = true
-    )]
-    pub table: TableLocation,
+    /// The operator tables that the node will follow.
+    #[command(flatten)]
+    pub table: TableOption,
     /// A file whose first line is the password for the keys [default: ask]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
@@ -88,11 +104,14 @@ pub struct RunArgs {
     /// Stop when standard input closes: for programs that start a node
     #[arg(long)]
     pub exit_with_parent: bool,
+    /// Make a new database: once, for a key that has never signed anything. Refused as soon as the key has one
+    #[arg(long)]
+    pub new_database: bool,
 }
 
-/// Options of `ashlar node status`.
+/// Which running node.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub struct Which {
     /// The node's own HTTP address
     #[arg(long, value_name = "URL", conflicts_with = "operator")]
     pub http: Option<String>,
@@ -109,7 +128,7 @@ pub struct Settings {
     /// TCP address.
     pub http: String,
     /// The operator tables.
-    pub table: TableLocation,
+    pub tables: TableSource,
 }
 
 /// Runs `ashlar node`.
@@ -120,11 +139,14 @@ pub fn run(ui: Ui, args: NodeArgs) -> CliResult {
     match args.command {
         NodeCommand::Init(args) => init(ui, &args),
         NodeCommand::Run(args) => daemon::block_on(run_node(ui, args)),
-        NodeCommand::Status(args) => daemon::block_on(status(ui, args)),
+        NodeCommand::Status(which) => daemon::block_on(status(ui, &which)),
+        NodeCommand::Equivocations(which) => daemon::block_on(upkeep::equivocations(ui, &which)),
+        NodeCommand::Clock { command } => upkeep::clock(ui, &command),
+        NodeCommand::Protection { command } => upkeep::protection(ui, &command),
     }
 }
 
-/// Writes `DIR/node.toml` of a devnet's operator.
+/// Writes `DIR/node.toml` of a devnet's operator, whose keys are there, and makes its database.
 ///
 /// # Errors
 /// An address is none, or the folder cannot be written.
@@ -132,16 +154,35 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
     let mut config = NodeConfig::default();
     config.listen.quic = address(&settings.quic)?;
     config.listen.http = address(&settings.http)?;
-    config.paths.operators.clone_from(&settings.table);
+    config.operators.clone_from(&settings.tables);
     // Many nodes share one machine here: small buffers, and no long good-byes.
     config.store.write_buffer_bytes = 64 << 20;
     config.store.min_free_bytes = 256 << 20;
     config.tasks.shutdown_secs = 5;
-    files::write_atomically(
-        &dir.join(CONFIG),
-        config.to_toml().as_bytes(),
-        Access::Everyone,
-    )
+    write(&dir.join(CONFIG), &config)?;
+    upkeep::new_database(&dir.join(CONFIG))
+}
+
+fn write(path: &Path, config: &NodeConfig) -> CliResult {
+    let text = config.to_toml().map_err(|error| {
+        CliError::coded(
+            Exit::Usage,
+            format!("could not write {}", path.display()),
+            &error,
+        )
+    })?;
+    files::write_atomically(path, text.as_bytes(), Access::Everyone)
+}
+
+fn load(path: &Path) -> CliResult<NodeConfig> {
+    NodeConfig::load(path).map_err(|error| {
+        CliError::coded(
+            Exit::Usage,
+            format!("could not use the configuration {}", path.display()),
+            &error,
+        )
+        .next("ashlar node init writes one that works")
+    })
 }
 
 fn address(text: &str) -> CliResult<std::net::SocketAddr> {
@@ -179,48 +220,50 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     for path in [&config_path, &bls_path, &network_path] {
         keys::refuse_existing(path)?;
     }
-    let table = crate::context::absolute(&args.table)?;
+    let tables = args.table.required()?;
     let password = files::password(
         args.password_file.as_deref(),
         "Password for the node's new keys",
         true,
     )?;
-    let (_, bls): (_, KeyInfo) = keys::new_bls(&bls_path, &password, Cost::Standard)?;
+    let (key, bls): (_, KeyInfo) = keys::new_bls(&bls_path, &password, Cost::Standard)?;
     let (_, network) = keys::new_network(&network_path, &password, Cost::Standard)?;
 
     let mut config = NodeConfig::default();
     config.listen.quic = args.listen.unwrap_or_else(|| ([0, 0, 0, 0], port).into());
     config.listen.http = args.http;
-    config.paths.operators = table;
+    config.operators = tables;
     if let Some(path) = &args.password_file {
         config.paths.password_file = std::path::absolute(path)
             .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))?;
     }
-    files::write_atomically(&config_path, config.to_toml().as_bytes(), Access::Everyone)?;
+    write(&config_path, &config)?;
+    upkeep::new_database(&config_path)?;
 
     let out = InitOut {
         config: config_path,
-        operator_id: bls.operator_id.map(|id| id.to_string()).unwrap_or_default(),
+        operator_id: ashlar_proto::operator_id(&key.public_key().to_bytes()).to_string(),
         bls_public_key: bls.public_key,
-        proof_of_possession: bls.proof_of_possession.unwrap_or_default(),
+        proof_of_possession: keys::possession(&key),
         network_key: network.public_key,
         address: args.address.clone(),
     };
     ui.note(format!(
-        "wrote {}, {} and {}",
+        "wrote {}, {} and {}; made the database of these keys",
         out.config.display(),
         bls_path.display(),
         network_path.display()
     ));
-    ui.note(match &config.paths.operators {
-        TableLocation::File(_) => {
+    ui.note(match config.operators.origin() {
+        Ok(TableOrigin::Ledgers { urls, .. }) => format!(
+            "register these keys on the ledger: ashlar stake tx register-operator --help (--ledger {}); as an entry of a table file \
+             they would be:",
+            urls.join(" or ")
+        ),
+        _ => {
             "hand this in for the operator table; the stake in it, 1 in quorum 0, is a placeholder:"
                 .to_owned()
         }
-        TableLocation::Ledger { url, .. } => format!(
-            "register these keys on the ledger: ashlar stake tx register-operator --help (--ledger {url}); as an entry of a table file \
-             they would be:"
-        ),
     });
     ui.data(&out, || {
         format!(
@@ -233,14 +276,12 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 
 async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     let mut stop = Stop::listen(args.exit_with_parent)?;
-    let config = NodeConfig::load(&args.config).map_err(|error| {
-        CliError::coded(
-            Exit::Usage,
-            format!("could not use the configuration {}", args.config.display()),
-            &error,
-        )
-        .next("ashlar node init writes one that works")
-    })?;
+    let config = load(&args.config)?;
+    let which = if args.new_database {
+        Database::New
+    } else {
+        Database::Existing
+    };
     let password_file = args.password_file.clone().or_else(|| {
         let configured = config.paths.password_file.clone();
         configured.exists().then_some(configured)
@@ -255,8 +296,8 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
         network: keys::open_network(&config.paths.network_key, &password)?,
     };
     drop(password);
-    let stake = follow_table(&config.paths.operators)?;
-    let node = Node::start(config, keys, stake)
+    let stake = follow_table(&config.operators, &config.paths.heads)?;
+    let node = Node::start(config, keys, stake, which)
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the node could not start", &error))?;
     let (quic, http) = (node.quic_addr(), node.http_addr());
@@ -269,25 +310,26 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     daemon::ended_well("node", broken)
 }
 
-async fn status(ui: Ui, args: StatusArgs) -> CliResult {
-    let base = match (&args.http, args.operator, devnet_here()?) {
-        (Some(url), _, _) => url.trim_end_matches('/').to_owned(),
-        (None, Some(index), Some(devnet)) => {
-            match devnet.nodes.iter().find(|node| node.index == index) {
-                Some(node) => node.http.clone(),
-                None => {
-                    return Err(CliError::usage(format!(
-                        "the devnet here has no operator {index}"
-                    )));
-                }
-            }
+impl Which {
+    /// Where the node's HTTP answers.
+    fn base(&self) -> CliResult<String> {
+        match (&self.http, self.operator, devnet_here()?) {
+            (Some(url), _, _) => Ok(url.trim_end_matches('/').to_owned()),
+            (None, Some(index), Some(devnet)) => devnet
+                .nodes
+                .iter()
+                .find(|node| node.index == index)
+                .map(|node| node.http.clone())
+                .ok_or_else(|| CliError::usage(format!("the devnet here has no operator {index}"))),
+            (None, None, _) => Ok("http://127.0.0.1:7480".to_owned()),
+            (None, Some(_), None) => Err(CliError::usage("there is no devnet in this folder")
+                .next("name the node's own address: --http http://127.0.0.1:7480")),
         }
-        (None, None, _) => "http://127.0.0.1:7480".to_owned(),
-        (None, Some(_), None) => {
-            return Err(CliError::usage("there is no devnet in this folder")
-                .next("name the node's own address: --http http://127.0.0.1:7480"));
-        }
-    };
+    }
+}
+
+async fn status(ui: Ui, which: &Which) -> CliResult {
+    let base = which.base()?;
     let value = crate::http::get_json(&format!("{base}/v1/status"), "the node").await?;
     ui.data(&value, || outline(&value, 0))
 }

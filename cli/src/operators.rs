@@ -51,6 +51,8 @@ pub struct ShowArgs {
 pub struct TableOut {
     /// The block at which it is the state.
     pub reference_block: u64,
+    /// The service whose operators these are.
+    pub domain: String,
     /// Its root.
     pub table_root: String,
     /// Total stake of each quorum.
@@ -140,17 +142,17 @@ pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
     let version = ashlar_proto::version(protocol).map_err(|error| {
         CliError::coded(Exit::Usage, "there is no such protocol version", &error)
     })?;
-    let quorums: Vec<QuorumId> = table.quorums().collect();
-    let mut assignments = Vec::with_capacity(quorums.len());
-    for quorum in &quorums {
-        let assignment = Assignment::compute(table, version, &[*quorum]).map_err(|error| {
+    let totals = &table.header().totals;
+    let mut assignments = Vec::with_capacity(totals.len());
+    for &(quorum, total) in totals {
+        let assignment = Assignment::compute(table, version, &[quorum]).map_err(|error| {
             CliError::coded(
                 Exit::Usage,
                 format!("chunks of quorum {quorum} cannot be shared out"),
                 &error,
             )
         })?;
-        assignments.push((*quorum, assignment));
+        assignments.push((quorum, total, assignment));
     }
     let operators = (0u32..)
         .zip(table.operators())
@@ -161,13 +163,13 @@ pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
             network_key: operator.network_key.to_string(),
             stakes: assignments
                 .iter()
-                .filter(|(quorum, _)| !operator.stake(*quorum).is_zero())
-                .map(|(quorum, assignment)| {
+                .filter(|(quorum, _, _)| !operator.stake(*quorum).is_zero())
+                .map(|(quorum, total, assignment)| {
                     let stake = operator.stake(*quorum);
                     StakeOut {
                         quorum: *quorum,
                         stake: stake.to_string(),
-                        percent: percent(stake, table.total(*quorum).unwrap_or_default()),
+                        percent: percent(stake, *total),
                         chunks: u32::try_from(assignment.chunks(index).len()).unwrap_or(u32::MAX),
                     }
                 })
@@ -176,12 +178,13 @@ pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
         .collect();
     Ok(TableOut {
         reference_block: table.header().reference_block,
+        domain: table.domain().to_string(),
         table_root: table.root().to_string(),
-        totals: quorums
+        totals: totals
             .iter()
-            .map(|quorum| QuorumTotal {
+            .map(|(quorum, total)| QuorumTotal {
                 quorum: *quorum,
-                total: table.total(*quorum).unwrap_or_default().to_string(),
+                total: total.to_string(),
             })
             .collect(),
         chunks: version.code.chunks(),
@@ -232,7 +235,8 @@ impl TableOut {
             .map(|disperser| disperser.id.to_string())
             .collect();
         format!(
-            "table {} at block {}\ntotal stake: {}; dispersers: {}; any {} of {} chunks rebuild a batch\n\n{}",
+            "service {}\ntable {} at block {}\ntotal stake: {}; dispersers: {}; any {} of {} chunks rebuild a batch\n\n{}",
+            self.domain,
             self.table_root,
             self.reference_block,
             totals.join(", "),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_client::{
-    BlobState, BlobStatus, Client, ClientConfig, ClientError, PutOptions, Submitted, Trust,
-    WaitOptions,
+    BlobState, BlobStatus, Certified, Client, ClientConfig, ClientError, PutOptions, Submitted,
+    Trust, WaitOptions,
 };
 use ashlar_crypto::{Blame, Coded, Encoding};
 use ashlar_proto::{Account, DEFAULT_VERSION, QuorumId};
@@ -33,8 +33,9 @@ Examples:
   ashlar put blobs.bin --encoding eip4844             rows are EIP-4844 blobs as they are: 131072 bytes each
   ashlar put block.bin --no-wait --json               prints the id; the certificate follows later
 
-The commitments are computed here, so the disperser can certify nothing but this payload. With an operator table
-(--table, ASHLAR_TABLE, or a devnet here) the certificate is checked before it is written.";
+The commitments are computed here, so the disperser can certify nothing but this payload. The certificate is checked
+with the operator table (--table, ASHLAR_TABLE, or a devnet here) before it is written: of that table's service, signed by
+every quorum of --quorums, and not older than operators hold data.";
 
 /// Options of `ashlar put`.
 #[derive(Debug, Args)]
@@ -67,8 +68,11 @@ pub struct PutArgs {
     #[arg(long, value_name = "NUMBER")]
     pub salt: Option<u64>,
     /// Do not wait for the certificate
-    #[arg(long, conflicts_with_all = ["cert", "timeout"])]
+    #[arg(long, conflicts_with_all = ["cert", "timeout", "unverified"])]
     pub no_wait: bool,
+    /// Write the certificate without checking it: then that the blob is available is the disperser's word alone
+    #[arg(long, conflicts_with = "table")]
+    pub unverified: bool,
     /// Give up waiting after this many seconds; the blob may be certified later
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
@@ -78,24 +82,31 @@ pub struct PutArgs {
 pub struct Post {
     /// The disperser's URL.
     pub disperser: String,
-    /// What certificates are checked against.
-    pub stake: Option<Arc<dyn StakeSource>>,
+    /// What is to be done about the certificate.
+    pub check: Check,
     /// How.
     pub options: PutOptions,
-    /// Whether to wait for the certificate.
-    pub wait: bool,
-    /// How long.
+    /// How long to wait for the certificate.
     pub timeout: Duration,
+}
+
+/// What is to be done about the certificate of a blob.
+pub enum Check {
+    /// It is waited for, and checked with the tables of this source.
+    With(Arc<dyn StakeSource>),
+    /// It is waited for, and kept as the disperser sent it.
+    Unverified,
+    /// Nothing.
+    NotAwaited,
 }
 
 impl Post {
     /// To this disperser, with the default options.
-    pub fn new(disperser: String) -> Post {
+    pub fn new(disperser: String, check: Check) -> Post {
         Post {
             disperser,
-            stake: None,
+            check,
             options: PutOptions::default(),
-            wait: true,
             timeout: Duration::from_secs(120),
         }
     }
@@ -107,7 +118,7 @@ pub struct Posted {
     pub status: BlobStatus,
     /// The certificate, if it was waited for.
     pub certificate: Option<ashlar_proto::Certificate>,
-    /// The same, checked, if there was a table to check it against.
+    /// What checking it gave, unless it was not to be checked.
     pub verified: Option<VerifiedView>,
     /// What took how long, in order: milliseconds.
     pub stages: Vec<(String, u64)>,
@@ -144,15 +155,19 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
     } else {
         files::read(&args.file, PAYLOAD_LIMIT)?
     };
-    // No table is no obstacle: the certificate is then checked by whoever uses it. A table that was named must load.
-    let stake = match (&args.table.table, crate::context::devnet_here()?) {
-        (None, None) => {
-            ui.note(
-                "no operator table is known here; the certificate will not be checked (--table)",
-            );
-            None
+    let check = if args.no_wait {
+        Check::NotAwaited
+    } else if args.unverified {
+        ui.note("the certificate is not checked (--unverified)");
+        Check::Unverified
+    } else {
+        if args.table.given()?.is_none() && crate::context::devnet_here()?.is_none() {
+            return Err(CliError::usage(
+                "no operator table is known here, so the certificate cannot be checked",
+            )
+            .next("name one with --table or ASHLAR_TABLE, or write the certificate as it comes: --unverified"));
         }
-        _ => Some(args.table.open()?),
+        Check::With(args.table.open()?)
     };
     let payload_sha256 = format!("0x{}", hex::encode(ashlar_crypto::sha256(&[&payload])));
     let payload_bytes = payload.len() as u64;
@@ -160,7 +175,7 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
         ui,
         &Post {
             disperser: args.disperser.resolve()?,
-            stake,
+            check,
             options: PutOptions {
                 version: args.protocol,
                 encoding: args.encoding,
@@ -168,7 +183,6 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
                 account: args.account.unwrap_or_default(),
                 salt: args.salt,
             },
-            wait: !args.no_wait,
             timeout: Duration::from_secs(args.timeout),
         },
         payload,
@@ -234,38 +248,51 @@ pub async fn post(ui: Ui, post: &Post, payload: Vec<u8>) -> CliResult<Posted> {
         .await
         .inspect_err(|_| bar.finish_and_clear());
     let submitted = submitted.map_err(failed)?;
-    if !post.wait {
-        bar.finish_and_clear();
-        let stages = stages(&submitted, &submitted.status);
-        return Ok(Posted {
-            status: submitted.status,
-            certificate: None,
-            verified: None,
-            stages,
-        });
-    }
-    let options = WaitOptions {
-        deadline: post.timeout,
-        trust: post.stake.clone().map_or(Trust::Nothing, Trust::Source),
-        ..WaitOptions::default()
-    };
     let id = submitted.id.to_string();
-    let result = client
-        .wait_certified(&submitted, options, |status| {
-            bar.set_position(place(status.state));
-            bar.set_message(describe(status));
-        })
-        .await;
+    let progress = |status: &BlobStatus| {
+        bar.set_position(place(status.state));
+        bar.set_message(describe(status));
+    };
+    let result = match &post.check {
+        Check::NotAwaited => Ok((submitted.status.clone(), None, None)),
+        Check::With(source) => check(&client, &submitted, source, post.timeout, progress)
+            .await
+            .map(|certified| {
+                let view = cert::verified_view(&certified.certificate);
+                let certificate = certified.certificate.certificate().clone();
+                (certified.status, Some(certificate), Some(view))
+            }),
+        Check::Unverified => client
+            .wait_unverified(&submitted, post.timeout, progress)
+            .await
+            .map(|said| {
+                let certificate = said.certificate.into_unverified();
+                (said.status, Some(certificate), None)
+            }),
+    };
     bar.finish_and_clear();
-    let certified = result.map_err(|error| failed(error).fact("id", id))?;
-    let stages = stages(&submitted, &certified.status);
-    let verified = certified.verified.as_ref().map(cert::verified_view);
+    let (status, certificate, verified) = result.map_err(|error| failed(error).fact("id", id))?;
     Ok(Posted {
-        status: certified.status,
-        certificate: Some(certified.certificate),
+        stages: stages(&submitted, &status),
+        status,
+        certificate,
         verified,
-        stages,
     })
+}
+
+async fn check(
+    client: &Client,
+    submitted: &Submitted,
+    source: &Arc<dyn StakeSource>,
+    timeout: Duration,
+    progress: impl FnMut(&BlobStatus) + Send,
+) -> Result<Certified, ClientError> {
+    let options = WaitOptions {
+        deadline: timeout,
+        policy: submitted.policy(source.domain())?,
+        trust: Trust::Source(Arc::clone(source)),
+    };
+    client.wait_certified(submitted, options, progress).await
 }
 
 fn place(state: BlobState) -> u64 {

@@ -5,7 +5,6 @@ use std::io::Write;
 
 use ashlar_ledger::command::error::CommandError;
 use ashlar_ledger::command::{self, StakeArgs};
-use ashlar_stake::TableLocation;
 
 use crate::context::devnet_here;
 use crate::error::{CliError, CliResult, Exit};
@@ -18,9 +17,9 @@ use crate::ui::Ui;
 pub fn run(ui: Ui, mut args: StakeArgs) -> CliResult {
     if args.connection.ledger.is_none()
         && let Some(devnet) = devnet_here()?
-        && let TableLocation::Ledger { url, .. } = devnet.table
+        && let Some(ledger) = devnet.ledger
     {
-        args.connection.ledger = Some(url);
+        args.connection.ledger = Some(ledger.url);
     }
     let mut notes: Box<dyn Write> = match ui.quiet {
         true => Box::new(std::io::sink()),

@@ -137,6 +137,41 @@ pub fn millis(ms: u64) -> String {
     }
 }
 
+/// Milliseconds since 1970 as `2026-11-24 16:31:07 UTC`.
+pub fn utc(ms: u64) -> String {
+    let (days, seconds) = (ms / 86_400_000, ms / 1000 % 86_400);
+    // Days since 1 March of the year 0, in eras of 400 years; years begin in March, so that the leap day is their last.
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    format!(
+        "{:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        400 * era + year + next_year,
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+/// A span of milliseconds in days, hours and minutes: `20 days 3 h 05 min`.
+pub fn span(ms: u64) -> String {
+    let minutes = ms / 60_000;
+    format!(
+        "{} days {} h {:02} min",
+        minutes / 1440,
+        minutes / 60 % 24,
+        minutes % 60
+    )
+}
+
 /// Columns aligned by their widest cell; the first row is the head. Cells are right-aligned where `right` says so.
 pub fn table(rows: &[Vec<String>], right: &[bool]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

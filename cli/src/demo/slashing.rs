@@ -1,12 +1,16 @@
-//! The end of the demo: an operator signs two batches under one number, somebody shows both signatures to the ledger, and
-//! the operator's stake falls.
+//! The end of the demo: an operator signs two batches under one number, and so does the disperser. Somebody shows the signatures to
+//! the ledger: the operator's stake falls, the disperser's bond is burnt.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_ledger::LedgerClient;
+use ashlar_ledger::types::EvidenceReceipt;
 use ashlar_proto::{BatchHeader, OperatorId, QuorumId, Stake, TableView};
-use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
+use ashlar_stake::evidence::{
+    DispersedBatch, DisperserEquivocation, DoubleSigning, Fault, SignedBatch,
+};
+use ashlar_stake::ledger::{Amount, Event};
 use ashlar_stake::{OperatorTable, StakeSource};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
@@ -59,6 +63,30 @@ impl Slashed {
     }
 }
 
+/// What became of the disperser.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Burnt {
+    pub(super) disperser: u32,
+    /// The fault's name on the ledger: it is punished once.
+    pub(super) subject: String,
+    /// In the smallest unit of its token.
+    pub(super) bond: Amount,
+    /// The last table with the disperser, and the first without it.
+    pub(super) blocks: [u64; 2],
+}
+
+impl Burnt {
+    /// A line.
+    pub(super) fn text(&self) -> String {
+        format!(
+            "             its bond of {} is burnt, and the table of block {} has no disperser {} any more",
+            ui::stake(&self.bond.to_string()),
+            self.blocks[1],
+            self.disperser
+        )
+    }
+}
+
 /// Signs `header`, which the operator has signed already, and another one under its number with the operator's key; submits both
 /// as evidence; waits for the table that shows the slash.
 ///
@@ -70,11 +98,7 @@ pub(super) async fn double_sign(
     header: &BatchHeader,
     stake: &Arc<dyn StakeSource>,
 ) -> CliResult<Slashed> {
-    let failed = |what: &str| CliError::new(Exit::Failure, "demo.slashing", what);
-    let ledger = devnet
-        .ledger
-        .as_ref()
-        .ok_or_else(|| failed("this devnet has no ledger"))?;
+    let client = client(devnet)?;
     let password = files::password(Some(&node.dir.join("password")), "", false)?;
     let key = keys::open_bls(&node.dir.join("bls.json"), &password)?;
     let id = ashlar_proto::operator_id(&key.public_key().to_bytes());
@@ -87,24 +111,88 @@ pub(super) async fn double_sign(
         SignedBatch::sign(&key, header.clone()),
         SignedBatch::sign(&key, second),
     ));
-    let client = LedgerClient::parse(&ledger.url)
-        .map_err(|error| CliError::coded(Exit::Failure, "could not reach the ledger", &error))?;
-    let receipt = client.submit_evidence(&fault).await.map_err(|error| {
-        CliError::coded(Exit::Refused, "the ledger refuses the evidence", &error)
-    })?;
+    let receipt = submit(&client, &fault).await?;
+    let after = table_that(stake, |after| !falls(&before, after, &id).is_empty()).await?;
+    Ok(Slashed {
+        operator: node.index,
+        operator_id: id.to_string(),
+        subject: receipt.subject.to_string(),
+        blocks: [&before, &after].map(|table| table.header().reference_block),
+        quorums: falls(&before, &after, &id),
+    })
+}
 
+/// Signs `header`, which the disperser has signed already, and another one under its number with the disperser's key; submits both as
+/// evidence; waits for the table without the disperser.
+///
+/// # Errors
+/// As of [`double_sign`].
+pub(super) async fn equivocate(
+    devnet: &DevnetFile,
+    header: &BatchHeader,
+    stake: &Arc<dyn StakeSource>,
+) -> CliResult<Burnt> {
+    let client = client(devnet)?;
+    let dir = &devnet.disperser.dir;
+    let password = files::password(Some(&dir.join("password")), "", false)?;
+    let key = keys::open_network(&dir.join("network.json"), &password)?;
+
+    let before = newest(stake).await?;
+    let mut second = header.clone();
+    second.created_at_ms += 1;
+    let fault = Fault::DisperserEquivocation(DisperserEquivocation::new(
+        DispersedBatch::sign(&key, header.clone()),
+        DispersedBatch::sign(&key, second),
+    ));
+    let receipt = submit(&client, &fault).await?;
+    let events = receipt.receipts.iter().flat_map(|receipt| &receipt.events);
+    let bond = events
+        .filter_map(|event| match event {
+            Event::DisperserSlashed { bond, .. } => Some(*bond),
+            _ => None,
+        })
+        .next()
+        .ok_or_else(|| failed("the ledger burnt no bond"))?;
+    let disperser = header.disperser_id;
+    let after = table_that(stake, |after| after.disperser(disperser).is_none()).await?;
+    Ok(Burnt {
+        disperser,
+        subject: receipt.subject.to_string(),
+        bond,
+        blocks: [&before, &after].map(|table| table.header().reference_block),
+    })
+}
+
+fn failed(what: &str) -> CliError {
+    CliError::new(Exit::Failure, "demo.slashing", what)
+}
+
+fn client(devnet: &DevnetFile) -> CliResult<LedgerClient> {
+    let ledger = devnet
+        .ledger
+        .as_ref()
+        .ok_or_else(|| failed("this devnet has no ledger"))?;
+    LedgerClient::parse(&ledger.url)
+        .map_err(|error| CliError::coded(Exit::Failure, "could not reach the ledger", &error))
+}
+
+async fn submit(client: &LedgerClient, fault: &Fault) -> CliResult<EvidenceReceipt> {
+    client
+        .submit_evidence(fault)
+        .await
+        .map_err(|error| CliError::coded(Exit::Refused, "the ledger refuses the evidence", &error))
+}
+
+/// The first table seen that is as the fault leaves it.
+async fn table_that(
+    stake: &Arc<dyn StakeSource>,
+    shows: impl Fn(&OperatorTable) -> bool,
+) -> CliResult<Arc<OperatorTable>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let after = newest(stake).await?;
-        let quorums = falls(&before, &after, &id);
-        if !quorums.is_empty() {
-            return Ok(Slashed {
-                operator: node.index,
-                operator_id: id.to_string(),
-                subject: receipt.subject.to_string(),
-                blocks: [&before, &after].map(|table| table.header().reference_block),
-                quorums,
-            });
+        let table = newest(stake).await?;
+        if shows(&table) {
+            return Ok(table);
         }
         if Instant::now() >= deadline {
             return Err(failed("no table shows the slash")
@@ -153,10 +241,9 @@ fn falls(before: &OperatorTable, after: &OperatorTable, id: &OperatorId) -> Vec<
                 quorum,
                 stake: stakes.map(|stake| stake.to_string()),
                 percent: tables.map(|table| {
-                    percent(
-                        stake(table, quorum),
-                        table.total(quorum).unwrap_or_default(),
-                    )
+                    // A quorum that lost its last stake is in the table no more.
+                    let total = table.total(quorum).unwrap_or(Stake::ZERO);
+                    percent(stake(table, quorum), total)
                 }),
             })
         })

@@ -2,20 +2,21 @@
 //!
 //! ```text
 //! DIR/devnet.json            what runs where; read by `put`, `get`, … in the same folder
-//! DIR/ledger/                ledger.toml, admin.json, password, data/, log; the stake behind the operators
+//! DIR/ledger/                ledger.toml, admin.json, head.json, password, data/, log; the stake behind the operators
 //! DIR/operators.toml         the operator table, of a devnet without a ledger
 //! DIR/lock                   held while a devnet runs here
-//! DIR/node-<i>/              node.toml, bls.json, network.json, staker.json, password, data/, log
-//! DIR/disperser/             disperser.toml, network.json, password, data/, log
+//! DIR/node-<i>/              node.toml, bls.json, network.json, staker.json, password, data/, heads/, log
+//! DIR/disperser/             disperser.toml, network.json, password, data/, heads/, log
 //! ```
 
 use std::path::{Path, PathBuf};
 
-use ashlar_stake::TableLocation;
+use ashlar_stake::TableSource;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
+use crate::reader::ReaderDefaults;
 
 /// Where a devnet lives when nobody says otherwise.
 pub const DEFAULT_DIR: &str = ".ashlar/devnet";
@@ -28,8 +29,10 @@ pub struct DevnetFile {
     pub pid: u32,
     /// The disperser's HTTP address.
     pub disperser_url: String,
-    /// The operator tables: of the service on the devnet's ledger, or a file.
-    pub table: TableLocation,
+    /// The operator tables: of the service on the devnet's ledger, with the key that vouches for them, or a file.
+    pub tables: TableSource,
+    /// What those who read certificates in this folder insist on, unless they say otherwise.
+    pub reader: ReaderDefaults,
     /// The operators, in the order in which they were made (their index in the table is another: there they are sorted
     /// by id).
     pub nodes: Vec<NodeEntry>,

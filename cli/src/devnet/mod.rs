@@ -183,11 +183,15 @@ impl Plan {
             .collect()
     }
 
-    /// An operator's stake in each quorum.
+    /// A stake in each quorum, of one of the [`operators`](Self::operators).
     pub fn of_operator(&self, operator: usize) -> Vec<Stake> {
+        #[expect(
+            clippy::expect_used,
+            reason = "every quorum has a stake for every operator: `new` refuses another plan"
+        )]
         self.stakes
             .iter()
-            .map(|list| list.get(operator).copied().unwrap_or_default())
+            .map(|list| *list.get(operator).expect("an operator of the plan"))
             .collect()
     }
 }
@@ -361,12 +365,14 @@ fn start_daemon(program: &Path, command: &str, name: &str, dir: &Path) -> CliRes
 }
 
 fn start_ledger(program: &Path, dir: &Path) -> CliResult<Daemon> {
-    let arguments: [OsString; 5] = [
+    let arguments: [OsString; 7] = [
         "stake".into(),
         "serve".into(),
         "--exit-with-parent".into(),
         "--config".into(),
         dir.join(ashlar_ledger::command::init::CONFIG).into(),
+        "--password-file".into(),
+        dir.join("password").into(),
     ];
     Daemon::start("ledger", program, &arguments, &dir.join("log"))
 }
@@ -485,7 +491,7 @@ fn ready_text(file: &DevnetFile) -> String {
         "ready\n\ndisperser  {}  (pid {})\n{ledger}table      {}\n\n{}\nPost a file, in this folder:  ashlar put FILE --cert FILE.cert\n{look}Stop everything:              Ctrl-C",
         file.disperser_url,
         file.disperser.pid,
-        file.table,
+        file.tables,
         ui::table(&rows, &[true, false, true, false, false, true]),
     )
 }

@@ -170,7 +170,11 @@ pub async fn wait_healthy(
             Ok(answer) if answer.status() == reqwest::StatusCode::OK => return Ok(()),
             Ok(answer) => {
                 let status = answer.status();
-                last = format!("{status}: {}", answer.text().await.unwrap_or_default());
+                let said = answer.text().await;
+                last = match said {
+                    Ok(text) => format!("{status}: {text}"),
+                    Err(error) => format!("{status}: {error}"),
+                };
             }
             Err(error) if error.is_connect() => {}
             Err(error) => last = error.to_string(),

@@ -2,18 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::keystore::Cost;
 use ashlar_ledger::command::init;
 use ashlar_ledger::devnet::{
-    Devnet, DevnetOperator, DevnetRoles, DevnetSpec, MAX_STAKE, SERVICE, devnet_genesis,
-    devnet_params,
+    Devnet, DevnetDisperser, DevnetOperator, DevnetRoles, DevnetSpec, MAX_STAKE, SERVICE,
+    devnet_genesis, devnet_params,
 };
-use ashlar_ledger::{LedgerConfig, LedgerService, account_of};
+use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::{LedgerConfig, LedgerService};
 use ashlar_proto::table::OperatorEntry;
 use ashlar_proto::{Account, QuorumId, Stake};
-use ashlar_stake::ledger::Disperser;
 use ashlar_stake::{
     DisperserRecord, OperatorRecord, Registration, TableFile, TableLocation, TableRecord,
+    TableSource,
 };
 
 use super::Plan;
@@ -22,6 +25,7 @@ use super::ports::{self, Held};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys;
+use crate::reader::ReaderDefaults;
 
 /// The block of the first table; without a ledger the only one.
 const BLOCK: u64 = 1;
@@ -29,9 +33,11 @@ const BLOCK: u64 = 1;
 const BLOCK_MS: u64 = 1000;
 /// Blocks that withdrawn stake stays slashable.
 const ESCROW_BLOCKS: u64 = 120;
+/// The network's name.
+const NETWORK: &str = "ashlar-devnet";
 /// Name of the ledger's folder.
 const LEDGER: &str = "ledger";
-/// The number of the devnet's only disperser.
+/// The number of the devnet's only disperser: the first that a ledger gives.
 const DISPERSER_ID: u32 = 0;
 
 /// Makes everything in an empty folder. The ports stay held until the returned guards are dropped.
@@ -64,22 +70,21 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
     // Of each operator: one port for QUIC, one for HTTP. One for the disperser's HTTP, one for the ledger's.
     let held = ports::hold(2 * count + 1 + usize::from(ledger))?;
     let mut numbers = held.iter().map(|held| held.port);
-    let mut next = || {
-        numbers
-            .next()
-            .map(|port| format!("127.0.0.1:{port}"))
-            .unwrap_or_default()
-    };
+    #[expect(
+        clippy::expect_used,
+        reason = "as many ports are held as addresses are taken: two an operator, one for the disperser, one for the ledger"
+    )]
+    let mut next = || format!("127.0.0.1:{}", numbers.next().expect("a held port"));
 
     let disperser_dir = dir.join("disperser");
     let disperser_http = next();
-    let ledger_http = ledger.then(&mut next);
-    let table = match &ledger_http {
-        Some(http) => TableLocation::Ledger {
-            url: format!("http://{http}"),
-            service: SERVICE,
-        },
-        None => TableLocation::File(dir.join("operators.toml")),
+    let founder = match ledger {
+        true => Some(Founder::new(dir.join(LEDGER), next())?),
+        false => None,
+    };
+    let tables = match &founder {
+        Some(founder) => founder.tables(),
+        None => dir.join("operators.toml").into(),
     };
     let mut restakers = Vec::new();
     let mut operators = Vec::with_capacity(count);
@@ -88,17 +93,14 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
         let node_dir = dir.join(format!("node-{index}"));
         let (quic, http) = (next(), next());
         let stakes = plan.of_operator(operator);
-        let made = make_node(&node_dir, &quic, &http, &table, &stakes)?;
+        let (made, bls) = make_node(&node_dir, &quic, &http, &tables, &stakes)?;
         let record = OperatorRecord::from(&made);
-        if ledger {
-            restakers.push(make_restaker(&node_dir, &made, &stakes)?);
+        if founder.is_some() {
+            restakers.push(make_restaker(&node_dir, &made, bls, &stakes)?);
         }
         nodes.push(NodeEntry {
             index,
-            operator_id: record
-                .operator_id
-                .map(|id| id.to_string())
-                .unwrap_or_default(),
+            operator_id: made.entry.operator_id.to_string(),
             pid: 0,
             quic,
             http: format!("http://{http}"),
@@ -107,15 +109,21 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
         });
         operators.push(record);
     }
-    let disperser = make_disperser(&disperser_dir, &disperser_http, &table)?;
-    let ledger = match (&table, ledger_http) {
-        (TableLocation::File(path), _) => {
+    let (disperser, network) = make_disperser(&disperser_dir, &disperser_http, &tables)?;
+    let ledger = match founder {
+        None => {
+            let path = dir.join("operators.toml");
             let tables = vec![TableRecord {
                 block: BLOCK,
                 dispersers: vec![disperser],
                 operators,
             }];
-            TableFile { tables }.write(path).map_err(|error| {
+            let file = TableFile {
+                network: NETWORK.to_owned(),
+                service: u64::from(SERVICE),
+                tables,
+            };
+            file.write(&path).map_err(|error| {
                 CliError::coded(
                     Exit::Failure,
                     format!("could not write {}", path.display()),
@@ -124,18 +132,13 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
             })?;
             None
         }
-        (TableLocation::Ledger { url, .. }, http) => {
-            let ledger_dir = dir.join(LEDGER);
-            make_ledger(
-                &ledger_dir,
-                &http.unwrap_or_default(),
-                &disperser,
-                restakers,
-            )?;
+        Some(founder) => {
+            let account = make_account(&disperser_dir, "account.json")?;
+            founder.found(DevnetDisperser { account, network }, restakers)?;
             Some(LedgerEntry {
                 pid: 0,
-                url: url.clone(),
-                dir: ledger_dir,
+                url: founder.url(),
+                dir: founder.dir,
             })
         }
     };
@@ -143,7 +146,8 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
     let file = DevnetFile {
         pid: 0,
         disperser_url: format!("http://{disperser_http}"),
-        table,
+        tables,
+        reader: ReaderDefaults::devnet(),
         nodes,
         disperser: DisperserEntry {
             pid: 0,
@@ -194,9 +198,9 @@ fn make_node(
     dir: &Path,
     quic: &str,
     http: &str,
-    table: &TableLocation,
+    tables: &TableSource,
     stakes: &[Stake],
-) -> CliResult<Registration> {
+) -> CliResult<(Registration, SecretKey)> {
     files::create_folder(dir)?;
     let (_, password) = make_password(dir)?;
     // The keys of a devnet guard nothing; opening seventeen of them at full cost would take a minute.
@@ -207,7 +211,7 @@ fn make_node(
         &crate::node::Settings {
             quic: quic.to_owned(),
             http: http.to_owned(),
-            table: table.clone(),
+            tables: tables.clone(),
         },
     )?;
     let public = bls.public_key().to_bytes();
@@ -216,7 +220,7 @@ fn make_node(
         .filter(|(_, stake)| !stake.is_zero())
         .map(|(quorum, stake)| (quorum, *stake))
         .collect();
-    Ok(Registration {
+    let registration = Registration {
         entry: OperatorEntry {
             operator_id: ashlar_proto::operator_id(&public),
             bls_public_key: public,
@@ -225,7 +229,15 @@ fn make_node(
             stakes,
         },
         proof_of_possession: bls.prove_possession().to_bytes(),
-    })
+    };
+    Ok((registration, bls))
+}
+
+/// A new account's key in a folder that has its password.
+fn make_account(dir: &Path, name: &str) -> CliResult<Account> {
+    let password = files::password(Some(&dir.join("password")), "", false)?;
+    let (key, _) = keys::new_account(&dir.join(name), &password, Cost::Light)?;
+    Ok(Account(key.address()))
 }
 
 /// The ledger takes whole numbers up to a million as stakes: real assets are behind them.
@@ -241,15 +253,17 @@ fn check_for_ledger(plan: &Plan) -> CliResult {
     }
 }
 
-/// The operator as the ledger will know it: its account is its network key's, and its staker has a key of its own.
-fn make_restaker(dir: &Path, made: &Registration, stakes: &[Stake]) -> CliResult<DevnetOperator> {
-    let password = files::password(Some(&dir.join("password")), "", false)?;
-    let (staker, _) = keys::new_network(&dir.join("staker.json"), &password, Cost::Light)?;
+/// The operator as the ledger will know it: it and its staker have accounts of their own.
+fn make_restaker(
+    dir: &Path,
+    made: &Registration,
+    bls: SecretKey,
+    stakes: &[Stake],
+) -> CliResult<DevnetOperator> {
     Ok(DevnetOperator {
-        account: account_of(&made.entry.network_key),
-        staker: account_of(&staker.public()),
-        bls_public_key: made.entry.bls_public_key,
-        proof_of_possession: made.proof_of_possession,
+        account: make_account(dir, "account.json")?,
+        staker: make_account(dir, "staker.json")?,
+        bls,
         network_key: made.entry.network_key,
         address: made.entry.address.clone(),
         // Not above `MAX_STAKE`: looked at before.
@@ -257,48 +271,97 @@ fn make_restaker(dir: &Path, made: &Registration, stakes: &[Stake]) -> CliResult
     })
 }
 
-/// A ledger in which all operators have their stakes from the first block on.
-fn make_ledger(
-    dir: &Path,
-    http: &str,
-    disperser: &DisperserRecord,
-    operators: Vec<DevnetOperator>,
-) -> CliResult {
-    files::create_folder(dir)?;
-    let (_, password) = make_password(dir)?;
-    let (admin, _) = keys::new_network(&dir.join(init::ADMIN_KEY), &password, Cost::Light)?;
-    let devnet: Devnet = devnet_genesis(&DevnetSpec {
-        network: "ashlar-devnet".to_owned(),
-        block: BLOCK,
-        params: devnet_params(BLOCK_MS / 1000, ESCROW_BLOCKS),
-        roles: DevnetRoles::all(account_of(&admin.public())),
-        dispersers: vec![Disperser {
-            id: disperser.id,
-            network_key: disperser.network_key,
-            account: account_of(&disperser.network_key),
-        }],
-        operators,
-    })
-    .map_err(|error| {
-        CliError::coded(Exit::Failure, "could not make the devnet's ledger", &error)
-    })?;
-    LedgerService::found(&dir.join("data"), &devnet.genesis, &devnet.transactions).map_err(
-        |error| CliError::coded(Exit::Failure, "could not found the devnet's ledger", &error),
-    )?;
-    let mut config = LedgerConfig::default();
-    config.listen.http = http
-        .parse()
-        .map_err(|_| CliError::usage(format!("{http} is not an address")))?;
-    config.blocks.interval_ms = BLOCK_MS;
-    devnet.configure(&mut config);
-    files::write_atomically(
-        &dir.join(init::CONFIG),
-        init::commented(&config).as_bytes(),
-        Access::Everyone,
-    )
+/// Who founds the devnet's ledger, what makes it another one than every other devnet's, and the key that vouches for its tables: the
+/// configurations of those who follow it name them before there is a ledger.
+struct Founder {
+    dir: PathBuf,
+    http: String,
+    admin: Account,
+    head_key: Account,
+    salt: [u8; 32],
 }
 
-fn make_disperser(dir: &Path, http: &str, table: &TableLocation) -> CliResult<DisperserRecord> {
+impl Founder {
+    /// With new keys in the ledger's folder.
+    fn new(dir: PathBuf, http: String) -> CliResult<Self> {
+        files::create_folder(&dir)?;
+        make_password(&dir)?;
+        Ok(Self {
+            admin: make_account(&dir, init::ADMIN_KEY)?,
+            head_key: make_account(&dir, init::HEAD_KEY)?,
+            dir,
+            http,
+            salt: files::random()?,
+        })
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// What followers are told.
+    fn tables(&self) -> TableSource {
+        TableSource {
+            tables: vec![TableLocation::Ledger {
+                url: self.url(),
+                service: SERVICE,
+                network: self.spec(Vec::new(), Vec::new()).genesis().id(),
+            }],
+            head_keys: vec![self.head_key],
+            ca: PathBuf::new(),
+        }
+    }
+
+    fn spec(&self, dispersers: Vec<DevnetDisperser>, operators: Vec<DevnetOperator>) -> DevnetSpec {
+        DevnetSpec {
+            network: NETWORK.to_owned(),
+            salt: self.salt.into(),
+            head_key: self.head_key,
+            block: BLOCK,
+            params: devnet_params(BLOCK_MS / 1000, ESCROW_BLOCKS),
+            roles: DevnetRoles::all(self.admin),
+            dispersers,
+            operators,
+        }
+    }
+
+    /// Makes a ledger in which all operators have their stakes from the first block on.
+    fn found(&self, disperser: DevnetDisperser, operators: Vec<DevnetOperator>) -> CliResult {
+        let dir = &self.dir;
+        let devnet: Devnet =
+            devnet_genesis(&self.spec(vec![disperser], operators)).map_err(|error| {
+                CliError::coded(Exit::Failure, "could not make the devnet's ledger", &error)
+            })?;
+        LedgerService::found(&dir.join("data"), &devnet.genesis, &devnet.transactions).map_err(
+            |error| CliError::coded(Exit::Failure, "could not found the devnet's ledger", &error),
+        )?;
+        HighWater::create(&dir.join(init::SIGNED), devnet.genesis.hash(), 0).map_err(|error| {
+            CliError::coded(
+                Exit::Failure,
+                "could not prepare the devnet's head key",
+                &error,
+            )
+        })?;
+        let mut config = LedgerConfig::default();
+        config.listen.http = self
+            .http
+            .parse()
+            .map_err(|_| CliError::usage(format!("{} is not an address", self.http)))?;
+        config.blocks.interval_ms = BLOCK_MS;
+        devnet.configure(&mut config);
+        files::write_atomically(
+            &dir.join(init::CONFIG),
+            init::commented(&config).as_bytes(),
+            Access::Everyone,
+        )
+    }
+}
+
+fn make_disperser(
+    dir: &Path,
+    http: &str,
+    tables: &TableSource,
+) -> CliResult<(DisperserRecord, NetworkKey)> {
     files::create_folder(dir)?;
     let (_, password) = make_password(dir)?;
     let (network, _) = keys::new_network(&dir.join("network.json"), &password, Cost::Light)?;
@@ -306,12 +369,13 @@ fn make_disperser(dir: &Path, http: &str, table: &TableLocation) -> CliResult<Di
         dir,
         &crate::disperser::Settings {
             http: http.to_owned(),
-            table: table.clone(),
+            tables: tables.clone(),
         },
     )?;
-    Ok(DisperserRecord {
+    let record = DisperserRecord {
         id: DISPERSER_ID,
         network_key: network.public(),
         account: Account([0; 20]),
-    })
+    };
+    Ok((record, network))
 }

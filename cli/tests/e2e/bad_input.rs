@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::support::random::payload;
-use crate::support::{Devnet, Outcome, http_request};
+use crate::support::{Devnet, Outcome, http_request, texts};
 use ashlar_proto::{Attestation, Bitmap, Certificate};
 use serde_json::Value;
 
@@ -171,8 +171,12 @@ fn damages(good: &Certificate, bytes: &[u8], other: &Certificate) -> Vec<(&'stat
             changed(&|c| c.signature.0 = [0xff; 48]),
         ),
         (
+            "certificate.other_domain",
+            changed(&|c| c.batch_header.domain.0[0] ^= 1),
+        ),
+        (
             "certificate.table_root",
-            changed(&|c| c.table_root.0[0] ^= 1),
+            changed(&|c| c.batch_header.table_root.0[0] ^= 1),
         ),
         (
             "certificate.signature_invalid",
@@ -231,9 +235,11 @@ fn the_table_of_another_network_is_not_the_certificates() {
     let other = Devnet::start_with(&["--operators", "2"]);
     let devnet = Devnet::start_with(&["--operators", "2"]);
     let certificate = devnet.put("p", b"mine");
-    let mut command = devnet.command(["cert", "verify", "--json", "--table"]);
-    Outcome::of(command.arg(other.file.table.to_string()).arg(&certificate))
-        .failure(3, "certificate.table_root");
+    let mut command = devnet.command(["cert", "verify", "--json"]);
+    command
+        .env("ASHLAR_TABLE", texts(&other.file.tables.tables))
+        .env("ASHLAR_HEAD_KEY", texts(&other.file.tables.head_keys));
+    Outcome::of(command.arg(&certificate)).failure(3, "certificate.other_domain");
 }
 
 #[test]

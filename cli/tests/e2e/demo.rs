@@ -64,6 +64,14 @@ fn the_demo_rebuilds_its_file_without_a_third_of_the_stake_and_leaves_nothing() 
         let [was, is] = [0, 1].map(|i| fall["stake"][i].as_str().unwrap().parse::<u128>().unwrap());
         assert_eq!(was, 2 * is, "{out}");
     }
+    // The disperser lost its whole bond, and its place in a later table.
+    let burnt = &out["burnt"];
+    assert!(
+        burnt["bond"].as_str().unwrap().parse::<u128>().unwrap() > 0,
+        "{out}"
+    );
+    let blocks: Vec<u64> = serde_json::from_value(burnt["blocks"].clone()).unwrap();
+    assert!(blocks[0] < blocks[1], "{out}");
     assert!(!dir.exists(), "the demo left its folder");
     assert_eq!(processes_of(folder.path()), Vec::<String>::new());
 }

@@ -6,7 +6,7 @@ use crate::support::random::payload;
 use ashlar_crypto::bls::PublicKey;
 use ashlar_crypto::kzg::{Commitment, CommitmentBytes, PointError};
 use ashlar_crypto::{Encoding, NetworkKey, Rows, Slices};
-use ashlar_proto::{TableView, version};
+use ashlar_proto::{Domain, Network, TableView, version};
 use ashlar_stake::OperatorTable;
 
 /// A devnet whose disperser is gone and whose identity the test has taken over.
@@ -169,6 +169,41 @@ fn only_registered_dispersers_are_listened_to() {
     let mut impostor = Batch::honest(&stage.table, &payload(55, 1000), 2);
     impostor.disperser_id = 5;
     stage.all_refuse(&impostor.seal(), "validate.not_a_disperser");
+}
+
+#[test]
+fn a_batch_of_another_service_or_table_or_without_its_signature_is_refused() {
+    let stage = stage();
+    let data = payload(57, 1000);
+    let spoiled = |sequence, spoil: &dyn Fn(&mut Batch)| {
+        let mut batch = Batch::honest(&stage.table, &data, sequence);
+        spoil(&mut batch);
+        batch.seal()
+    };
+    // A service of another network, and nothing that was ever made.
+    let elsewhere = [Network::file("another network").domain(1), Domain([0; 32])];
+    for (domain, sequence) in elsewhere.into_iter().zip(1..) {
+        assert_ne!(domain, stage.table.domain());
+        stage.all_refuse(
+            &spoiled(sequence, &|b| b.domain = domain),
+            "validate.other_domain",
+        );
+    }
+    stage.all_refuse(
+        &spoiled(4, &|b| b.table_root.0[0] ^= 1),
+        "validate.table_root",
+    );
+    // The disperser sends it, another key signed it: nobody could hold the disperser to it.
+    let key = evil::network_key(&stage.devnet.file.disperser.dir);
+    let sender = Sender::signing_with(&key, &NetworkKey::from_seed([7; 32]));
+    let batch = spoiled(5, &|_| {});
+    for answer in sender.send_to_all(&stage.table, &batch) {
+        assert_eq!(answer, Err("validate.disperser_signature".to_owned()));
+    }
+    // None of that used up a number.
+    for sequence in 1..=5 {
+        stage.all_sign(&spoiled(sequence, &|_| {}));
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ mod evil_disperser;
 mod faults;
 mod liars;
 mod many_payloads;
+mod node_upkeep;
 mod round_trip;
 mod stake;
 mod support;
+mod two_services;

@@ -40,7 +40,7 @@ fn two_quorums_sign_and_each_reaches_its_threshold() {
             "cert",
             "verify",
             certificate.to_str().unwrap(),
-            "--quorums",
+            "--required-quorums",
             "0,1",
         ])
         .success();
@@ -54,8 +54,39 @@ fn two_quorums_sign_and_each_reaches_its_threshold() {
     // A blob of quorum 1 alone is no answer to somebody who insists on quorum 0.
     let only = devnet.put_with("only", b"one quorum", &["--quorums", "1"]);
     devnet
-        .run(["cert", "verify", only.to_str().unwrap(), "--quorums", "0"])
+        .run(["cert", "verify", only.to_str().unwrap()])
         .failure(3, "certificate.quorum_missing");
+    let whichever = [
+        "cert",
+        "verify",
+        only.to_str().unwrap(),
+        "--required-quorums",
+        "any",
+    ];
+    devnet.run(whichever).success();
+
+    // Nor is one that is too old, and outside the devnet's folder a reader has to say what it insists on.
+    let old = [
+        "cert",
+        "verify",
+        certificate.to_str().unwrap(),
+        "--max-age",
+        "0s",
+    ];
+    devnet.run(old).failure(3, "certificate.expired");
+    let elsewhere = |more: &[&str]| {
+        let mut command = devnet.command(["cert", "verify", "--json"]);
+        command
+            .arg(&certificate)
+            .args(more)
+            .current_dir("/")
+            .env_remove("ASHLAR_REQUIRED_QUORUMS")
+            .env_remove("ASHLAR_MAX_AGE");
+        Outcome::of(&mut command)
+    };
+    elsewhere(&["--max-age", "1d"]).failure(2, "usage");
+    elsewhere(&["--required-quorums", "0"]).failure(2, "usage");
+    elsewhere(&["--required-quorums", "0,1", "--max-age", "1d"]).success();
 }
 
 #[test]
@@ -172,12 +203,23 @@ fn the_portable_form_verifies_with_the_root_alone() {
         .success();
     assert_eq!(shown["form"], "portable");
     let root = shown["table_root"].as_str().unwrap();
-    let verify = |root: &str| {
-        let mut command = devnet.command(["cert", "verify", "--json", "--table-root", root]);
+    let domain = shown["domain"].as_str().unwrap();
+    let verify = |root: &str, domain: &str| {
+        let arguments = [
+            "cert",
+            "verify",
+            "--json",
+            "--table-root",
+            root,
+            "--domain",
+            domain,
+        ];
+        let mut command = devnet.command(arguments);
         Outcome::of(command.arg(&portable).env_remove("ASHLAR_TABLE"))
     };
-    assert_eq!(verify(root).success()["verified"], true);
+    assert_eq!(verify(root, domain).success()["verified"], true);
 
     let other = format!("0x{}", "11".repeat(32));
-    verify(&other).failure(3, "certificate.table_root");
+    verify(&other, domain).failure(3, "certificate.table_root");
+    verify(root, &other).failure(3, "certificate.other_domain");
 }

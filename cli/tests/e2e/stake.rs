@@ -58,7 +58,7 @@ fn a_deposit_raises_the_operators_stake_and_the_next_blob_is_signed_with_it() {
         "--magnitude",
         "100%",
     ];
-    send(&devnet, 3, "network.json", &allocate).success();
+    send(&devnet, 3, "account.json", &allocate).success();
     wait_for("a table with the deposit", || {
         stake(&devnet, 3, 0) == 640 * ETHER
     });

@@ -7,15 +7,16 @@ use ashlar_crypto::bls::SignatureBytes;
 use ashlar_crypto::hash::Hash;
 use ashlar_crypto::kzg::ProofBytes;
 use ashlar_crypto::{
-    AggregatedRow, Encoding, MerkleTree, NetworkKey, RowChallenge, Rows, Setup, Slices,
-    commit_rows, prove_chunks,
+    AggregatedRow, Encoding, MerkleTree, NetworkKey, NetworkSignature, RowChallenge, Rows, Setup,
+    Slices, commit_rows, prove_chunks,
 };
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, OperatorEntry, Runs, batch_tree, commitments_root, version,
+    Account, BatchHeader, BlobHeader, Domain, OperatorEntry, Runs, TableRoot, TableView as _,
+    batch_tree, commitments_root, version,
 };
-use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableLocation};
+use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableOrigin};
 use bytes::Bytes;
 
 use super::Devnet;
@@ -27,7 +28,7 @@ pub fn network_key(dir: &std::path::Path) -> NetworkKey {
 }
 
 pub fn table(devnet: &Devnet) -> Arc<OperatorTable> {
-    let TableLocation::File(path) = &devnet.file.table else {
+    let Ok(TableOrigin::File(path)) = devnet.file.tables.origin() else {
         panic!("a devnet with --no-ledger is wanted here: its table stays as it is");
     };
     let source = FileStakeSource::open(path).unwrap();
@@ -46,6 +47,8 @@ pub fn now_ms() -> u64 {
 
 /// A batch of one blob, every part of which a test can spoil before or after the parts that depend on it are made.
 pub struct Batch {
+    pub domain: Domain,
+    pub table_root: TableRoot,
     pub version: u16,
     pub payload_len: u64,
     /// What the commitments and proofs are made from.
@@ -81,6 +84,8 @@ impl Batch {
         let rows = Rows::from_payload(payload, Encoding::Packed31).unwrap();
         let code = version(id).unwrap().code;
         Batch {
+            domain: table.domain(),
+            table_root: table.root(),
             version: id,
             payload_len: payload.len() as u64,
             commitments: commit_rows(Setup::ethereum(), &rows)
@@ -122,6 +127,8 @@ impl Batch {
             salt: self.sequence,
         };
         let batch_header = BatchHeader {
+            domain: self.domain,
+            table_root: self.table_root,
             version: self.version,
             batch_root: batch_tree(&[blob_header.blob_key()]).root(),
             blobs: 1,
@@ -150,6 +157,8 @@ impl Sealed {
         let runs = Runs::from_indices(chunks).unwrap();
         let message = StoreBatch {
             batch_header: self.batch_header.clone(),
+            // Whoever sends it signs it.
+            disperser_signature: NetworkSignature([0; 64]),
             blob_headers: vec![self.blob_header.clone()],
             slice_proofs: vec![range_proofs(&self.tree, &runs)],
             chunk_proofs: chunks
@@ -191,12 +200,19 @@ pub fn assignment_of(id: u16, table: &OperatorTable, quorums: &[u8]) -> Assignme
 
 /// Sends requests with one network key.
 pub struct Sender {
+    /// Signs the batches.
+    signer: NetworkKey,
     client: Client,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Sender {
     pub fn new(key: &NetworkKey) -> Sender {
+        Sender::signing_with(key, key)
+    }
+
+    /// One whose batches another key signs.
+    pub fn signing_with(key: &NetworkKey, signer: &NetworkKey) -> Sender {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -205,20 +221,25 @@ impl Sender {
         let client = runtime
             .block_on(async { Client::new(key, NetLimits::default()) })
             .unwrap();
-        Sender { client, runtime }
+        Sender {
+            signer: signer.clone(),
+            client,
+            runtime,
+        }
     }
 
     /// The answer's signature, or the refusal's code.
     pub fn send(
         &self,
         to: &OperatorEntry,
-        message: StoreBatch,
+        mut message: StoreBatch,
         bulk: Vec<Bytes>,
     ) -> Result<SignatureBytes, String> {
         let peer = Peer {
             address: to.address.clone(),
             network_key: to.network_key,
         };
+        message.disperser_signature = message.batch_header.sign_as_disperser(&self.signer);
         let request = self.client.request(
             &peer,
             Request::StoreBatch(message),

@@ -100,13 +100,19 @@ impl Devnet {
             .args(arguments)
             .current_dir(self.folder())
             .env("ASHLAR_DISPERSER", &self.file.disperser_url)
-            .env("ASHLAR_TABLE", self.file.table.to_string())
+            .env("ASHLAR_TABLE", texts(&self.file.tables.tables))
+            .envs(
+                Some(("ASHLAR_HEAD_KEY", texts(&self.file.tables.head_keys)))
+                    .filter(|(_, keys)| !keys.is_empty()),
+            )
             .envs(
                 self.file
                     .ledger
                     .as_ref()
                     .map(|ledger| ("ASHLAR_LEDGER", &ledger.url)),
             )
+            .env("ASHLAR_REQUIRED_QUORUMS", "0")
+            .env("ASHLAR_MAX_AGE", "14d")
             .env_remove("ASHLAR_LOG")
             .stdin(Stdio::null());
         command
@@ -233,7 +239,8 @@ impl Devnet {
         self.file.ledger.as_mut().unwrap().pid = pid;
     }
 
-    fn restart(
+    /// Starts a process with the files in a folder; returns when it is ready.
+    pub fn restart(
         &mut self,
         command: &[&str],
         dir: &Path,
@@ -529,4 +536,13 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
         rest = rest.get(end + 4 + size..).unwrap_or_default();
     }
     body
+}
+
+/// As an environment variable takes several values.
+pub fn texts<T: ToString>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
 }

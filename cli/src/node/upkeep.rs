@@ -1,0 +1,263 @@
+//! `ashlar node clock`, `protection` and `equivocations`: what an operator does with a node's database beside running it.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ashlar_crypto::bls::PublicKeyBytes;
+use ashlar_crypto::keystore::{self, KeyKind};
+use ashlar_node::protection::{self, MAX_FILE_BYTES, ProtectionFile};
+use ashlar_node::store::{RocksStore, Store};
+use ashlar_node::{Database, NodeConfig, database};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{CONFIG, Which};
+use crate::error::{CliError, CliResult, Exit};
+use crate::files::{self, Access};
+use crate::keys;
+use crate::ui::{self, Ui};
+
+/// The commands of `ashlar node clock`.
+#[derive(Debug, Subcommand)]
+pub enum ClockCommand {
+    /// Take this machine's clock for right, after a stop of more than an hour or a clock that was wrong. The node has to be
+    /// stopped. Says what will expire by it, and asks
+    Accept(AcceptArgs),
+}
+
+/// Options of `ashlar node clock accept`.
+#[derive(Debug, Args)]
+pub struct AcceptArgs {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// The commands of `ashlar node protection`.
+#[derive(Debug, Subcommand)]
+pub enum ProtectionCommand {
+    /// End signing with this database for ever, and write what another one needs to know. The node has to be stopped
+    Export(ExportArgs),
+    /// Refuse from now on everything that the file says may have been signed. The node has to be stopped
+    Import(ImportArgs),
+}
+
+/// Options of `ashlar node protection export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Where to write the file; an existing one is never overwritten
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+    /// Do not end signing: a file to look at, that nobody may import
+    #[arg(long)]
+    pub snapshot: bool,
+}
+
+/// Options of `ashlar node protection import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+    /// Make the database first: for a key that was moved to this machine and has none here
+    #[arg(long)]
+    pub new_database: bool,
+}
+
+/// A node's configuration and the public key in its keystore, which needs no password.
+pub(super) fn local(config: &Path) -> CliResult<(NodeConfig, PublicKeyBytes)> {
+    let config = super::load(config)?;
+    let path = &config.paths.bls_key;
+    let text = files::read_text(path, keys::KEYSTORE_LIMIT)?;
+    let summary = keystore::inspect(&text).map_err(|error| {
+        CliError::coded(
+            Exit::Usage,
+            format!("{} is no keystore of ours", path.display()),
+            &error,
+        )
+    })?;
+    match <[u8; 96]>::try_from(summary.public.as_slice()) {
+        Ok(bytes) if summary.kind == KeyKind::Bls => Ok((config, PublicKeyBytes(bytes))),
+        _ => Err(CliError::new(
+            Exit::Usage,
+            "keys.kind",
+            format!("{} holds no BLS key", path.display()),
+        )),
+    }
+}
+
+/// Makes the database of a new key, and its marker.
+///
+/// # Errors
+/// The key has a database already, or it cannot be made.
+pub(super) fn new_database(config: &Path) -> CliResult {
+    let (config, key) = local(config)?;
+    open(&config, &key, Database::New).map(drop)
+}
+
+fn open(config: &NodeConfig, key: &PublicKeyBytes, which: Database) -> CliResult<RocksStore> {
+    database::open(config, ashlar_proto::operator_id(key), which).map_err(|error| {
+        CliError::coded(
+            Exit::Failure,
+            format!(
+                "could not open the database {}",
+                config.paths.data.display()
+            ),
+            &error,
+        )
+    })
+}
+
+fn failed<E: ashlar_crypto::Coded + std::error::Error>(what: &str, error: &E) -> CliError {
+    CliError::coded(Exit::Failure, what, error)
+}
+
+fn now_ms() -> CliResult<u64> {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| u64::try_from(since.as_millis()).ok())
+        .ok_or_else(|| {
+            CliError::new(
+                Exit::Failure,
+                "clock.before_1970",
+                "this machine's clock stands before 1970",
+            )
+        })
+}
+
+#[derive(Debug, Serialize)]
+struct AcceptOut {
+    kept_ms: Option<u64>,
+    accepted_ms: u64,
+    windows_ending: Vec<u64>,
+}
+
+/// Runs `ashlar node clock`.
+///
+/// # Errors
+/// The node runs, its database is not the key's, or the person does not agree.
+pub(super) fn clock(ui: Ui, command: &ClockCommand) -> CliResult {
+    let ClockCommand::Accept(args) = command;
+    let (config, key) = local(&args.config)?;
+    let store = open(&config, &key, Database::Existing)?;
+    let read = |error: &_| failed("could not read the database", error);
+    let kept_ms = store.kept_time().map_err(|error| read(&error))?;
+    let accepted_ms = now_ms()?;
+    let mut windows_ending: Vec<u64> = store
+        .windows()
+        .map_err(|error| read(&error))?
+        .iter()
+        .map(|window| window.0)
+        .collect();
+    windows_ending.retain(|end| *end <= accepted_ms / 1000);
+    let out = AcceptOut {
+        kept_ms,
+        accepted_ms,
+        windows_ending,
+    };
+    let ending = match out.windows_ending.last() {
+        None => "nothing that is held expires by it".to_owned(),
+        Some(last) => format!(
+            "{} windows of data end by {} and will be DROPPED when the node runs",
+            out.windows_ending.len(),
+            ui::utc(last.saturating_mul(1000))
+        ),
+    };
+    crate::clock::confirm(ui, kept_ms, accepted_ms, &ending, args.yes)?;
+    store
+        .keep_time(accepted_ms)
+        .map_err(|error| failed("could not keep the time", &error))?;
+    ui.data(&out, || format!("accepted: it is {}", ui::utc(accepted_ms)))
+}
+
+#[derive(Debug, Serialize)]
+struct ExportOut {
+    file: PathBuf,
+    snapshot: bool,
+    floors: usize,
+}
+
+/// Runs `ashlar node protection`.
+///
+/// # Errors
+/// See the commands.
+pub(super) fn protection(ui: Ui, command: &ProtectionCommand) -> CliResult {
+    match command {
+        ProtectionCommand::Export(args) => export(ui, args),
+        ProtectionCommand::Import(args) => import(ui, args),
+    }
+}
+
+fn export(ui: Ui, args: &ExportArgs) -> CliResult {
+    // Before signing ends: a file that cannot be written should cost nothing.
+    keys::refuse_existing(&args.file)?;
+    let (config, key) = local(&args.config)?;
+    let store = open(&config, &key, Database::Existing)?;
+    let made = if args.snapshot {
+        protection::snapshot(&store, &key, now_ms()?)
+    } else {
+        protection::export(&store, &key, now_ms()?)
+    };
+    let (text, floors) = made
+        .and_then(|file| Ok((file.to_json()?, file.floors.len())))
+        .map_err(|error| failed("could not export", &error))?;
+    files::write_atomically(&args.file, text.as_bytes(), Access::Owner)
+        .map_err(|error| error.next("export again, to a place that can be written"))?;
+    let out = ExportOut {
+        file: args.file.clone(),
+        snapshot: args.snapshot,
+        floors,
+    };
+    ui.data(&out, || {
+        let what = if out.snapshot {
+            "a snapshot, not for moving"
+        } else {
+            "this database signs no more"
+        };
+        format!(
+            "wrote {} with {} floors: {what}",
+            out.file.display(),
+            out.floors
+        )
+    })
+}
+
+fn import(ui: Ui, args: &ImportArgs) -> CliResult {
+    let what = format!("could not import {}", args.file.display());
+    let file = ProtectionFile::parse(&files::read_text(&args.file, MAX_FILE_BYTES)?)
+        .map_err(|error| CliError::coded(Exit::Usage, what.clone(), &error))?;
+    let (config, key) = local(&args.config)?;
+    let done = if args.new_database {
+        let owner = ashlar_proto::operator_id(&key);
+        database::create(&config, owner, |store| file.import(store, &key)).map(|(_, done)| done)
+    } else {
+        file.import(&open(&config, &key, Database::Existing)?, &key)
+    };
+    let done = done.map_err(|error| CliError::coded(Exit::Refused, what, &error))?;
+    ui.data(&done, || {
+        format!(
+            "{} floors, {} of them higher than before: every number up to them is refused from now on",
+            done.floors, done.raised
+        )
+    })
+}
+
+/// Runs `ashlar node equivocations`.
+///
+/// # Errors
+/// The node does not answer.
+pub(super) async fn equivocations(ui: Ui, which: &Which) -> CliResult {
+    let base = which.base()?;
+    let value = crate::http::get_json(&format!("{base}/v1/equivocations"), "the node").await?;
+    ui.data(&value, || super::outline(&value, 0))
+}
