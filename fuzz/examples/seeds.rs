@@ -35,6 +35,18 @@ fn main() -> io::Result<()> {
         "double_signing",
         ashlar_fuzz::double_signing().to_bytes(),
     )?;
+    seed(
+        "evidence",
+        "equivocation",
+        ashlar_fuzz::equivocation().to_bytes(),
+    )?;
+    for (number, claim) in ashlar_fuzz::attestations().iter().enumerate() {
+        seed(
+            "evidence",
+            &format!("attestation_{number}"),
+            claim.to_bytes(),
+        )?;
+    }
 
     let mut tip = Tip::of(&ashlar_fuzz::genesis());
     let deposit = Transaction {
@@ -74,6 +86,7 @@ fn main() -> io::Result<()> {
     ];
     for (name, request) in requests {
         seed("wire_request", name, request.encode())?;
+        seed("wire_memory", name, request.encode())?;
     }
     let responses = [
         (
@@ -99,6 +112,7 @@ fn main() -> io::Result<()> {
     ];
     for (name, response) in responses {
         seed("wire_response", name, response.encode())?;
+        seed("wire_memory", name, response.encode())?;
     }
     let put = PutBlob {
         version: 1,
@@ -127,6 +141,8 @@ fn main() -> io::Result<()> {
     let table = ashlar_fuzz::table();
     let record = TableRecord::from_table(table).expect("it was made with proofs");
     let file = TableFile {
+        network: "fuzz".into(),
+        service: 0,
         tables: vec![record],
     };
     for (name, format) in [

@@ -3,7 +3,8 @@
 
 use ashlar_fuzz::table;
 use ashlar_proto::{
-    Certificate, CertificatePolicy, TableView, verify_certificate, verify_portable,
+    Certificate, CertificatePolicy, MaxAge, RequiredQuorums, TrustedTable, verify_certificate,
+    verify_portable,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -16,10 +17,15 @@ fuzz_target!(|data: &[u8]| {
         data,
         "a certificate has one encoding"
     );
-    let policy = CertificatePolicy::requiring([0]);
+    let policy = CertificatePolicy::new(
+        table().domain(),
+        RequiredQuorums::all([0]),
+        MaxAge::Unbounded,
+    );
+    let trusted = TrustedTable::trust_on_my_own_word(table());
     let checked = [
-        verify_certificate(&certificate, table(), &policy),
-        verify_portable(&certificate, &table().root(), &policy),
+        verify_certificate(&certificate, &trusted, &policy),
+        verify_portable(&certificate, &trusted.trusted_root(), &policy),
     ];
     for verified in checked.into_iter().flatten() {
         let (batch, _) = ashlar_fuzz::batch();

@@ -1,34 +1,59 @@
 #![no_main]
-//! Evidence: what is accepted has one encoding, and no evidence against the four operators proves anything but what they did.
+//! Evidence: what is accepted has one encoding, no evidence against the four operators and the disperser proves anything but what they
+//! did, and what they did proves nothing in another service.
 
 use std::sync::Arc;
 
-use ashlar_crypto::Setup;
+use ashlar_crypto::bls::PublicKey;
 use ashlar_fuzz::table;
+use ashlar_proto::{Domain, OperatorId, TableRoot, TableView};
 use ashlar_stake::OperatorTable;
-use ashlar_stake::evidence::{Chain, Challenge, CustodyAnswer, Fault, FaultKind};
+use ashlar_stake::evidence::{
+    Accused, Chain, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable,
+};
 use libfuzzer_sys::fuzz_target;
 
-/// One table, at every block up to the newest.
-struct Blocks;
+/// One table, of block 7, in a service with this domain; nothing later is over.
+struct Service(Domain);
 
-impl Chain for Blocks {
-    fn table_at(&self, block: u64) -> Option<Arc<OperatorTable>> {
-        (block == 7).then(|| Arc::new(table().clone()))
+impl Chain for Service {
+    fn domain(&self) -> Domain {
+        self.0
     }
 
-    fn head(&self) -> u64 {
-        9
+    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable> {
+        match block {
+            7 => Ok(Arc::new(table().clone())),
+            0..7 => Err(NoTable::Nobody),
+            _ => Err(NoTable::Unseen),
+        }
+    }
+
+    fn uses_version(&self, _: u64, version: u16) -> bool {
+        version == 1
+    }
+
+    fn operator_key(&self, operator: &OperatorId) -> Option<PublicKey> {
+        table().public_key(table().find(operator)?).copied()
+    }
+
+    fn source_signed(&self, _: u64, _: &TableRoot) -> bool {
+        false
     }
 }
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(fault) = Fault::from_bytes(data) {
         assert_eq!(fault.to_bytes(), data, "a fault has one encoding");
-        // The seed is the one double signing that the fuzzer can know the signatures of.
-        if let Ok(proven) = fault.check(&Blocks, Setup::ethereum()) {
-            assert_eq!(fault.kind(), FaultKind::DoubleSigning);
-            assert_eq!(proven.operator(), fault.operator());
+        // The seeds are the one double signing and the one equivocation that the fuzzer can know the signatures of.
+        if let Ok(proven) = fault.check(&Service(table().domain())) {
+            assert_eq!(proven.accused(), fault.accused());
+            match fault.accused() {
+                Accused::Operator(_) => assert_eq!(fault.kind(), FaultKind::DoubleSigning),
+                Accused::Disperser(id) => assert_eq!(id, 0),
+            }
+            let elsewhere = fault.check(&Service(Domain([0; 32])));
+            assert!(matches!(elsewhere, Err(EvidenceError::OtherDomain { .. })));
         }
     }
     if let Ok(challenge) = Challenge::from_bytes(data) {

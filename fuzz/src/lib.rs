@@ -7,10 +7,13 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Stake,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, Stake,
     TableView, operator_id,
 };
-use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
+use ashlar_stake::evidence::{
+    BadAttestation, BlobInBatch, Breach, DisperserEquivocation, DispersedBatch, DoubleSigning, Fault,
+    SignedBatch,
+};
 use ashlar_stake::ledger::{Genesis, Params};
 use ashlar_stake::{OperatorTable, Registration};
 
@@ -19,6 +22,10 @@ const OPERATORS: u8 = 4;
 /// The secret key of operator number `n`, in the order of making.
 fn key(n: u8) -> SecretKey {
     SecretKey::from_ikm(&[n; 32])
+}
+
+fn disperser_key() -> NetworkKey {
+    NetworkKey::from_seed([0xd0; 32])
 }
 
 /// Four operators in quorum 0, of block 7.
@@ -38,10 +45,10 @@ pub fn table() -> &'static OperatorTable {
             .collect();
         let disperser = DisperserEntry {
             id: 0,
-            network_key: NetworkKey::from_seed([0xd0; 32]).public(),
+            network_key: disperser_key().public(),
             account: Account([1; 20]),
         };
-        OperatorTable::register(7, registrations, vec![disperser]).expect("a valid table")
+        OperatorTable::register(Domain([0xd0; 32]), 7, registrations, vec![disperser]).expect("a valid table")
     })
 }
 
@@ -49,6 +56,8 @@ pub fn table() -> &'static OperatorTable {
 pub fn genesis() -> Genesis {
     Genesis {
         network: "fuzz".into(),
+        salt: [7; 32].into(),
+        head_key: Account([9; 20]),
         block: 1,
         admin: Account([1; 20]),
         reward_updater: Account([2; 20]),
@@ -68,6 +77,45 @@ pub fn double_signing() -> Fault {
         SignedBatch::sign(&secret, batch),
         SignedBatch::sign(&secret, other),
     ))
+}
+
+/// The disperser signs two batches under one number.
+pub fn equivocation() -> Fault {
+    let (batch, _) = batch();
+    let mut other = batch.clone();
+    other.created_at_ms += 1;
+    Fault::DisperserEquivocation(DisperserEquivocation::new(
+        DispersedBatch::sign(&disperser_key(), batch),
+        DispersedBatch::sign(&disperser_key(), other),
+    ))
+}
+
+/// Claims that an honest batch breaks a rule, one for each rule.
+pub fn attestations() -> Vec<Fault> {
+    let (batch, blobs) = batch();
+    let keys: Vec<_> = blobs.iter().map(BlobHeader::blob_key).collect();
+    let blob = BlobInBatch {
+        header: blobs[1].clone(),
+        index: 1,
+        path: batch_tree(&keys).path(1).expect("it is in the tree"),
+    };
+    let secret = key(1);
+    [
+        Breach::Header,
+        Breach::Table,
+        Breach::UnknownDisperser,
+        Breach::Blob(blob.clone()),
+        Breach::Unassigned(blob),
+    ]
+    .into_iter()
+    .map(|breach| {
+        Fault::BadAttestation(BadAttestation {
+            operator: operator_id(&secret.public_key().to_bytes()),
+            batch: SignedBatch::sign(&secret, batch.clone()),
+            breach,
+        })
+    })
+    .collect()
 }
 
 /// A header of a blob of one row.
@@ -90,6 +138,8 @@ pub fn batch() -> (BatchHeader, Vec<BlobHeader>) {
     let blobs: Vec<_> = (0..3).map(blob_header).collect();
     let keys: Vec<_> = blobs.iter().map(BlobHeader::blob_key).collect();
     let header = BatchHeader {
+        domain: table().domain(),
+        table_root: table().root(),
         version: 1,
         batch_root: batch_tree(&keys).root(),
         blobs: 3,
@@ -124,7 +174,6 @@ pub fn certificates() -> [Certificate; 2] {
         blob_index: 1,
         blob_path: batch_tree(&keys).path(1).expect("it is in the tree"),
         batch_header,
-        table_root: table.root(),
         attestation: Attestation::Compact {
             signers: Bitmap::from_indices(
                 u32::from(OPERATORS),
