@@ -323,10 +323,10 @@ async fn two_stories(interval_ms: u64) -> (Home, Home) {
     let (one, other) = (Home::new(interval_ms), Home::new(interval_ms));
     assert_eq!(one.domain(), other.domain());
     let running = other.start().await;
-    client(&running)
-        .submit(&deposit(&staker_key(1), 5))
-        .await
-        .unwrap();
+    let client = client(&running);
+    let told = client.submit(&deposit(&staker_key(1), 5)).await.unwrap();
+    // Every head that is told from now on is of a block with the deposit: the stories differ in it.
+    block_after(&client, told.block).await;
     running.shutdown().await;
     (one, other)
 }
