@@ -9,8 +9,8 @@ use ashlar_crypto::payload::Encoding;
 use ashlar_proto::TableView;
 use ashlar_proto::wire::{ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, Stored};
 use ashlar_proto::{Account, Runs};
-use ashlar_stake::ledger::log::{Entry, Tip};
-use ashlar_stake::ledger::{Action, StrategyKind, Transaction};
+use ashlar_restaking::log::{Entry, Tip};
+use ashlar_restaking::{Action, StrategyKind, Transaction};
 use ashlar_stake::{FileFormat, TableFile, TableRecord};
 
 fn seed(target: &str, name: &str, content: impl AsRef<[u8]>) -> io::Result<()> {

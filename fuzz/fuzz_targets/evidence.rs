@@ -8,7 +8,7 @@ use ashlar_crypto::bls::PublicKey;
 use ashlar_fuzz::table;
 use ashlar_proto::{Domain, OperatorId, TableRoot, TableView};
 use ashlar_stake::OperatorTable;
-use ashlar_stake::evidence::{
+use ashlar_restaking::evidence::{
     Accused, Chain, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable,
 };
 use libfuzzer_sys::fuzz_target;

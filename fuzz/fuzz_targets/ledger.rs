@@ -1,9 +1,9 @@
 #![no_main]
 //! The ledger's log, its transactions as JSON, graphs for the risk analysis: what is accepted is written again the same.
 
-use ashlar_stake::ledger::log::{Read, Tip};
-use ashlar_stake::ledger::{Genesis, State, Transaction};
-use ashlar_stake::risk::Graph;
+use ashlar_restaking::log::{Read, Tip};
+use ashlar_restaking::{Genesis, State, Transaction};
+use ashlar_restaking::risk::Graph;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

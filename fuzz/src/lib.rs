@@ -10,11 +10,11 @@ use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, Stake,
     TableView, operator_id,
 };
-use ashlar_stake::evidence::{
+use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DisperserEquivocation, DispersedBatch, DoubleSigning, Fault,
     SignedBatch,
 };
-use ashlar_stake::ledger::{Genesis, Params};
+use ashlar_restaking::{Genesis, Params};
 use ashlar_stake::{OperatorTable, Registration};
 
 const OPERATORS: u8 = 4;

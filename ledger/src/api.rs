@@ -14,12 +14,12 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::store::Store;
 use alloy_primitives::B256;
 use ashlar_crypto::Blame;
 use ashlar_proto::api::Problem;
+use ashlar_restaking::{ServiceId, State};
 use ashlar_stake::OperatorTable;
-use ashlar_stake::ledger::store::Store;
-use ashlar_stake::ledger::{ServiceId, State};
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};

@@ -1,13 +1,13 @@
 //! Who may send what: signatures of transactions.
 //!
 //! An account is an Ethereum address; nothing is registered anywhere. Its key signs the transaction's EIP-712 struct
-//! ([`Action::signing_hash`](ashlar_stake::ledger::Action::signing_hash)), in which the sender's nonce stands last, for one network: that of one ledger's genesis. A nonce is used once: it has to
+//! ([`Action::signing_hash`](ashlar_restaking::Action::signing_hash)), in which the sender's nonce stands last, for one network: that of one ledger's genesis. A nonce is used once: it has to
 //! be larger than every nonce of the account before. Gaps are allowed, so that milliseconds since 1970 would do; clients count.
 
 use ashlar_crypto::account::{AccountError, AccountKey, AccountSignature};
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::{Account, Network};
-use ashlar_stake::ledger::Transaction;
+use ashlar_restaking::Transaction;
 use serde::{Deserialize, Serialize};
 
 /// A transaction with its sender's permission. What `POST /v1/transactions` takes.

@@ -17,7 +17,7 @@ use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{
     Account, DEFAULT_VERSION, Network, OperatorId, QuorumId, VERSIONS, operator_id,
 };
-use ashlar_stake::ledger::{
+use ashlar_restaking::{
     Action, Amount, CustodyTerms, DisperserTerms, Genesis, MAX_DISPERSERS, Params, QuorumConfig,
     QuorumStrategy, Refusal, ServiceId, State, StrategyId, StrategyKind, Timing, Transaction, Wad,
 };

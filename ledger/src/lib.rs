@@ -1,6 +1,6 @@
 //! The restaking ledger as a small service, and its client: what devnets and self-contained networks run on.
 //!
-//! [`service`] keeps a ledger ([`ashlar_stake::ledger`]) on disk, makes its blocks by a timer and serves it over HTTP; [`client`] sends
+//! [`service`] keeps a ledger ([`ashlar_restaking`]) on disk, makes its blocks by a timer and serves it over HTTP; [`client`] sends
 //! signed transactions and asks; [`source`] follows a service's operator tables for nodes, dispersers and retrievers.
 //!
 //! Who runs this service is trusted with what a chain would be trusted with: it orders transactions, and it could leave
@@ -16,6 +16,7 @@ pub mod devnet;
 mod heads;
 pub mod service;
 pub mod source;
+pub mod store;
 pub mod types;
 
 pub use api::openapi;

@@ -28,11 +28,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::store::{Store, StoreError};
 use alloy_primitives::B256;
 use ashlar_crypto::{Blame, Coded};
-use ashlar_stake::ledger::log::Entry;
-use ashlar_stake::ledger::store::{Store, StoreError};
-use ashlar_stake::ledger::{Genesis, Transaction};
+use ashlar_restaking::log::Entry;
+use ashlar_restaking::{Genesis, Transaction};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ashlar_crypto::Coded as _;
 use ashlar_proto::table::{DisperserEntry, OperatorEntry, operator_id};
 use ashlar_proto::{Domain, TableView as _};
-use ashlar_stake::ledger::ServiceId;
+use ashlar_restaking::ServiceId;
 use ashlar_stake::{
     OperatorTable, PossessionCache, Registration, StakeError, StakeEvent, StakeSource, TableOrigin,
     TableRecord, TableSource,

@@ -6,14 +6,14 @@
 use alloy_primitives::{B256, Bytes};
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::{Account, HeadKeySuccession, OperatorId, QuorumId, SignedHead, TableRoot};
-use ashlar_stake::TableRecord;
-use ashlar_stake::evidence::{Accused, Fault, FaultKind};
-use ashlar_stake::ledger::{
+use ashlar_restaking::evidence::{Accused, Fault, FaultKind};
+use ashlar_restaking::{
     Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator, Params,
     Pool, PositionView, Quorum, QuorumTotals, RewardKind, RewardRoot, Service, ServiceId,
     SlashRequest, Staker, Strategy, StrategyId, Vault, VaultId, VaultPart, VaultRequest,
     Withdrawal,
 };
+use ashlar_stake::TableRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -11,8 +11,8 @@ use ashlar_ledger::devnet::SERVICE;
 use ashlar_ledger::types::{
     BondFundView, BondsPaidView, ChallengeDetail, ChallengeView, Page, ServiceDetail,
 };
-use ashlar_stake::evidence::CustodyAnswer;
-use ashlar_stake::ledger::{Action, Amount, Event, Transaction, Wad};
+use ashlar_restaking::evidence::CustodyAnswer;
+use ashlar_restaking::{Action, Amount, Event, Transaction, Wad};
 use common::*;
 use custody::{Blob, blob, certificate};
 

@@ -12,7 +12,7 @@ use ashlar_ledger::command::{StakeArgs, action, run};
 use ashlar_ledger::service::LedgerConfig;
 use ashlar_ledger::service::high_water::HighWater;
 use ashlar_proto::{Account, HeadKeySuccession};
-use ashlar_stake::ledger::{Action, Genesis, Params};
+use ashlar_restaking::{Action, Genesis, Params};
 use clap::{CommandFactory, Parser, Subcommand};
 use serde_json::{Value, json};
 

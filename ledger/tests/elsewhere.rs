@@ -16,15 +16,15 @@ use ashlar_ledger::devnet::{SERVICE, devnet_account};
 use ashlar_proto::head::Head;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{BatchHeader, Certificate, Domain, Network, TableRoot};
-use ashlar_stake::OperatorTable;
-use ashlar_stake::evidence::{
+use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
     Duty, Fault, SignedBatch,
 };
-use ashlar_stake::ledger::{
+use ashlar_restaking::{
     Action, Amount, CustodyTerms, DisperserTerms, QuorumConfig, QuorumStrategy, ServiceId,
     Transaction, Wad,
 };
+use ashlar_stake::OperatorTable;
 use common::*;
 use custody::{blob, certificate};
 

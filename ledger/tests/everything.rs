@@ -19,9 +19,9 @@ use ashlar_ledger::service::high_water::HighWater;
 use ashlar_ledger::service::{LedgerConfig, LedgerService, RunningLedger};
 use ashlar_proto::head::{Head, HeadKeySuccession};
 use ashlar_proto::{Account, BatchHeader, Network, OperatorId, TableRoot, operator_id};
-use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
-use ashlar_stake::ledger::distribution::Distribution;
-use ashlar_stake::ledger::{Action, Amount, Genesis, Params};
+use ashlar_restaking::distribution::Distribution;
+use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
+use ashlar_restaking::{Action, Amount, Genesis, Params};
 use clap::Parser;
 use serde_json::{Value, json};
 

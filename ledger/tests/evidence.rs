@@ -9,11 +9,11 @@ use ashlar_ledger::devnet::{SERVICE, devnet_account};
 use ashlar_ledger::types::EvidenceReceipt;
 use ashlar_proto::head::Head;
 use ashlar_proto::{Account, BatchHeader, OperatorId, TableRoot, TableView as _};
-use ashlar_stake::evidence::{
+use ashlar_restaking::evidence::{
     Accused, BadAttestation, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning, Fault,
     FaultKind, SignedBatch,
 };
-use ashlar_stake::ledger::{
+use ashlar_restaking::{
     Action, Amount, DisperserTerms, Event, QuorumConfig, QuorumStrategy, ServiceId, Transaction,
     Wad,
 };

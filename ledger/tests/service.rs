@@ -18,7 +18,7 @@ use ashlar_ledger::types::{
 };
 use ashlar_ledger::{LedgerConfig, LedgerService, ServiceError, SignedTransaction};
 use ashlar_proto::{Network, TableView as _};
-use ashlar_stake::ledger::{Action, Amount, Event, Transaction};
+use ashlar_restaking::{Action, Amount, Event, Transaction};
 use common::*;
 use serde_json::Value;
 

@@ -14,7 +14,7 @@ use ashlar_ledger::devnet::SERVICE;
 use ashlar_ledger::source::FollowConfig;
 use ashlar_ledger::{HeadKeys, HttpStakeSource};
 use ashlar_proto::{Head, HeadKeySuccession, SignedHead, TableRoot, TableView as _};
-use ashlar_stake::ledger::{Action, Transaction};
+use ashlar_restaking::{Action, Transaction};
 use ashlar_stake::{OperatorTable, StakeError, StakeEventKind, StakeSource, TableSource};
 use common::proxy::between;
 use common::*;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use ashlar_proto::{BatchDigest, Domain, OperatorId};
-use ashlar_stake::evidence::{DispersedBatch, DisperserEquivocation, Fault};
+use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
 
 use crate::store::{Equivocation, SignedHeader, Totals};

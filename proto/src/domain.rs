@@ -14,6 +14,9 @@ use ashlar_crypto::hash::{Hash, sha256};
 
 use crate::{Account, Domain, Network};
 
+/// Number of a service on a restaking ledger, from 1 on in the order of registration.
+pub type ServiceId = u32;
+
 const NETWORK_TAG: &[u8] = b"ashlar/network/1";
 const DOMAIN_TAG: &[u8] = b"ashlar/domain/1";
 

@@ -33,6 +33,7 @@ pub use certificate::{
     NonSigner, QuorumSigned, RequiredQuorums, TrustedRoot, TrustedTable, VerifiedCertificate,
     verify_certificate, verify_portable,
 };
+pub use domain::ServiceId;
 pub use head::{Head, HeadError, HeadKeySuccession, SignedHead, VouchedHead};
 pub use header::{BatchHeader, BlobHeader, HeaderError, Submission, batch_tree, commitments_root};
 pub use ids::{

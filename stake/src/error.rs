@@ -329,14 +329,6 @@ pub enum StakeError {
         /// The newest block there is.
         head: u64,
     },
-    /// The restaking ledger has no table for it.
-    #[error("the restaking ledger, table of block {block}: {source}")]
-    Ledger {
-        /// The block asked for.
-        block: u64,
-        /// Why.
-        source: Box<crate::ledger::TableQueryError>,
-    },
     /// Two heads of one block with different roots.
     #[error(transparent)]
     Contradiction(Box<Contradiction>),
@@ -379,7 +371,6 @@ impl Coded for StakeError {
             Self::OperatorId { .. } => "table.operator_id",
             Self::Rewritten { .. } => "stake.rewritten",
             Self::UnknownBlock { .. } => "stake.unknown_block",
-            Self::Ledger { source, .. } => source.code(),
             Self::Source(error) => error.code(),
             Self::Contradiction(_) => "head.contradiction",
             Self::Memory { code, .. } | Self::Remote { code, .. } => code,
@@ -389,7 +380,6 @@ impl Coded for StakeError {
     fn blame(&self) -> Blame {
         match self {
             Self::UnknownBlock { .. } => Blame::Caller,
-            Self::Ledger { source, .. } => source.blame(),
             Self::Source(error) => error.blame(),
             Self::Contradiction(_) | Self::Remote { .. } => Blame::Peer,
             _ => Blame::Us,

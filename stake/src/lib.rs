@@ -3,19 +3,13 @@
 //! An [`OperatorTable`] is the state of all operators at a reference block; everybody who signs, certifies, verifies or
 //! retrieves works from the same one, known by its root. An [`Assignment`] says which chunks each of its operators stores.
 //! Tables come through one trait, [`StakeSource`]; [`FileStakeSource`] reads them from a file.
-//!
-//! [`evidence`] says what an operator can be slashed for and checks the proof of it; [`risk`] says whether the stake behind a set of
-//! services is enough.
 
 mod assignment;
 mod error;
-pub mod evidence;
 
 mod file;
-pub mod ledger;
 mod location;
 mod registration;
-pub mod risk;
 mod source;
 mod table;
 #[cfg(test)]

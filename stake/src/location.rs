@@ -10,7 +10,7 @@ use ashlar_proto::{Account, Network};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::ledger::ServiceId;
+use ashlar_proto::ServiceId;
 
 /// What comes between a ledger's address and the number of a service.
 const SERVICES: &str = "/v1/services/";

@@ -66,7 +66,7 @@ impl OperatorTable {
     ///
     /// [`TableError`] names the operator or disperser that breaks a rule. A key
     /// that is not its entry's is not used, the entry's is decoded.
-    pub(crate) fn from_proven(
+    pub fn from_proven(
         domain: Domain,
         reference_block: u64,
         operators: Vec<(OperatorEntry, PublicKey, SignatureBytes)>,

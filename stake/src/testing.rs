@@ -2,36 +2,16 @@
 
 use std::sync::OnceLock;
 
-use ashlar_crypto::bls::{PublicKeyBytes, SecretKey};
+use ashlar_crypto::bls::PublicKeyBytes;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_proto::table::{DisperserEntry, OperatorEntry, operator_id};
-use ashlar_proto::{Account, Domain, QuorumId, Stake};
+use ashlar_proto::{Account, QuorumId, Stake};
+pub(crate) use ashlar_testing::{DOMAIN, bls_key, network_key};
 
 use crate::{OperatorTable, Registration};
 
-/// The service of all tables of these tests.
-pub(crate) const DOMAIN: Domain = Domain([0xd0; 32]);
-
 /// As many operators as the largest protocol version allows, and one more.
 const KEYS: usize = 1025;
-
-fn ikm(index: usize) -> [u8; 32] {
-    let mut ikm = [0x5a; 32];
-    ikm[..8].copy_from_slice(&(index as u64).to_be_bytes());
-    ikm
-}
-
-pub(crate) fn bls_key(index: usize) -> SecretKey {
-    SecretKey::from_ikm(&ikm(index))
-}
-
-pub(crate) fn network_secret(index: usize) -> NetworkKey {
-    NetworkKey::from_seed(ikm(index))
-}
-
-pub(crate) fn network_key(index: usize) -> NetworkPublicKey {
-    network_secret(index).public()
-}
 
 /// The public keys, by rising operator id, so that an entry's number is its index in a table of the first ones.
 fn public_keys() -> &'static [(PublicKeyBytes, NetworkPublicKey)] {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use ashlar_ledger::LedgerClient;
 use ashlar_ledger::types::EvidenceReceipt;
 use ashlar_proto::{BatchHeader, OperatorId, QuorumId, Stake, TableView};
-use ashlar_stake::evidence::{
+use ashlar_restaking::evidence::{
     DispersedBatch, DisperserEquivocation, DoubleSigning, Fault, SignedBatch,
 };
-use ashlar_stake::ledger::{Amount, Event};
+use ashlar_restaking::{Amount, Event};
 use ashlar_stake::{OperatorTable, StakeSource};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};

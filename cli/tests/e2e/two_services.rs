@@ -15,15 +15,15 @@ use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, Certificate, Network, OperatorEntry, batch_tree,
     operator_id,
 };
-use ashlar_stake::OperatorTable;
-use ashlar_stake::evidence::{
+use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
     Fault, SignedBatch,
 };
-use ashlar_stake::ledger::{
+use ashlar_restaking::{
     Action, Amount, CustodyTerms, DisperserTerms, QuorumConfig, QuorumStrategy, ServiceId,
     StrategyKind, Transaction, Wad,
 };
+use ashlar_stake::OperatorTable;
 use serde_json::Value;
 
 use crate::support::evil::{self, Batch, Sender};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, OperatorId};
-use ashlar_stake::ledger::ServiceId;
+use ashlar_restaking::ServiceId;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ashlar_crypto::Coded;
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, QuorumId};
-use ashlar_stake::ledger::{Amount, ServiceId};
+use ashlar_restaking::{Amount, ServiceId};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};

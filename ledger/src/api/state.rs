@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, OperatorId, QuorumId};
-use ashlar_stake::ledger::{Amount, Refusal as LedgerRefusal, ServiceId, State as Ledger, VaultId};
+use ashlar_restaking::{Amount, Refusal as LedgerRefusal, ServiceId, State as Ledger, VaultId};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};

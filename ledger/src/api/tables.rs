@@ -6,7 +6,7 @@ use std::time::Duration;
 use ashlar_crypto::Coded;
 use ashlar_proto::api::Problem;
 use ashlar_proto::{OperatorId, SignedHead, TableView as _};
-use ashlar_stake::ledger::{ServiceId, TableQueryError};
+use ashlar_restaking::{ServiceId, TableQueryError};
 use ashlar_stake::{TableError, TableRecord};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ashlar_proto::Account;
-use ashlar_stake::ledger::Genesis;
+use ashlar_restaking::Genesis;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -163,7 +163,7 @@ async fn only_so_many_wait() {
     );
     // Something happens: the first one hears of it.
     let opened = Arc::clone(served.state.opened().unwrap());
-    let event = ashlar_stake::ledger::Event::ParamsSet {};
+    let event = ashlar_restaking::Event::ParamsSet {};
     opened.events.push(1, 5, std::slice::from_ref(&event));
     position.send_modify(|position| position.records = 1);
     let page = first.await.unwrap().unwrap();

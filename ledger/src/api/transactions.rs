@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, Network};
-use ashlar_stake::ledger::Transaction;
+use ashlar_restaking::Transaction;
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use serde::de::DeserializeOwned;

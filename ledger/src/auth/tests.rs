@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use alloy_primitives::B256;
-use ashlar_stake::ledger::{Action, Amount, Genesis, Params};
+use ashlar_restaking::{Action, Amount, Genesis, Params};
 use proptest::prelude::*;
 
 use super::*;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, TableRoot};
+use ashlar_restaking::{Refusal, ServiceId};
 use ashlar_stake::TableError;
-use ashlar_stake::ledger::{Refusal, ServiceId};
 use thiserror::Error;
 
 /// Why a call has no result.

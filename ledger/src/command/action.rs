@@ -6,7 +6,7 @@ use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_proto::operator_id;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
-use ashlar_stake::ledger::Action;
+use ashlar_restaking::Action;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Subcommand};
 use serde::de::DeserializeOwned;

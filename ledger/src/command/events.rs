@@ -1,6 +1,6 @@
 //! Events as lines for people.
 
-use ashlar_stake::ledger::Event;
+use ashlar_restaking::Event;
 use serde_json::Value;
 
 use super::units;
@@ -79,7 +79,7 @@ fn show(field: &str, value: &Value) -> String {
 mod tests {
     use super::*;
     use ashlar_proto::Account;
-    use ashlar_stake::ledger::{Amount, Wad};
+    use ashlar_restaking::{Amount, Wad};
 
     #[test]
     fn amounts_and_parts_are_readable() {

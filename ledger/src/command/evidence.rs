@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::{Rows, Setup};
 use ashlar_proto::HARD_MAX_PAYLOAD;
-use ashlar_stake::evidence::{CustodyAnswer, Fault, MAX_FAULT_BYTES};
-use ashlar_stake::ledger::{MAX_CHALLENGE_ANSWER, OpenChallenge};
+use ashlar_restaking::evidence::{CustodyAnswer, Fault, MAX_FAULT_BYTES};
+use ashlar_restaking::{MAX_CHALLENGE_ANSWER, OpenChallenge};
 use clap::{Args, Subcommand};
 use serde_json::json;
 

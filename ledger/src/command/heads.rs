@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::store::Store;
 use ashlar_proto::{Account, HeadKeySuccession, Network};
-use ashlar_stake::ledger::store::Store;
 use clap::{Args, Subcommand};
 use serde_json::json;
 

@@ -9,7 +9,7 @@ use alloy_primitives::B256;
 
 use ashlar_crypto::keystore::Cost;
 use ashlar_proto::{Account, Network};
-use ashlar_stake::ledger::{Genesis, Params, State};
+use ashlar_restaking::{Genesis, Params, State};
 use clap::Args;
 use serde::Serialize;
 

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::store::Store;
 use alloy_primitives::B256;
-use ashlar_stake::ledger::State;
-use ashlar_stake::ledger::log::{Read, Tip};
-use ashlar_stake::ledger::store::Store;
+use ashlar_restaking::State;
+use ashlar_restaking::log::{Read, Tip};
 use clap::Args;
 use serde::Serialize;
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ashlar_proto::{DEFAULT_VERSION, version};
-use ashlar_stake::ledger::{Amount, ServiceId, WAD};
-use ashlar_stake::risk::{
+use ashlar_restaking::risk::{
     Attack, Cascade, CascadeError, Certificate, DEFAULT_SEARCH_STEPS, Edge, Fraction, Graph,
     OperatorNode, Rational, SearchError, ServiceNode, Shock, alpha, certify, exact_slack, simulate,
     to_svg, to_text, worst_shock,
 };
+use ashlar_restaking::{Amount, ServiceId, WAD};
 use clap::Args;
 use serde::Serialize;
 
@@ -79,7 +79,7 @@ fn share(text: &str) -> Result<(String, Fraction), String> {
     let (name, value) = named(text)?;
     let share = value
         .parse()
-        .map_err(|error: ashlar_stake::risk::FractionError| error.to_string())?;
+        .map_err(|error: ashlar_restaking::risk::FractionError| error.to_string())?;
     Ok((name.to_owned(), share))
 }
 
@@ -132,7 +132,7 @@ pub fn run(args: &RiskArgs, connection: &ConnectionArgs, out: &mut Output<'_>) -
             Unit::Ether,
         ),
     };
-    let refused = |error: ashlar_stake::risk::GraphError| {
+    let refused = |error: ashlar_restaking::risk::GraphError| {
         CommandError::coded(Exit::Usage, "the graph cannot be looked at", &error)
     };
     let certificate = certify(&graph).map_err(refused)?;
@@ -212,7 +212,7 @@ fn exact(graph: &Graph, steps: u64) -> CommandResult<Exact> {
 }
 
 fn from_file(file: &Path, args: &RiskArgs) -> CommandResult<Graph> {
-    let text = files::read_text(file, ashlar_stake::risk::MAX_GRAPH_BYTES as u64)?;
+    let text = files::read_text(file, ashlar_restaking::risk::MAX_GRAPH_BYTES as u64)?;
     let graph = if file.extension().is_some_and(|end| end == "json") {
         Graph::from_json(&text)
     } else {
@@ -305,7 +305,7 @@ pub fn graph_of(
     operators: &[OperatorDetail],
     inputs: impl Fn(ServiceId) -> (Amount, Fraction),
 ) -> CommandResult<Graph> {
-    let refused = |error: ashlar_stake::ledger::Refusal| {
+    let refused = |error: ashlar_restaking::Refusal| {
         CommandError::coded(Exit::Failure, "the ledger's stakes do not add up", &error)
     };
     let names = short_names(operators);

@@ -5,7 +5,7 @@ mod tables;
 
 use alloy_primitives::B256;
 use ashlar_proto::{Account, Network, OperatorId, QuorumId, TableView as _};
-use ashlar_stake::ledger::{Amount, ServiceId, VaultId};
+use ashlar_restaking::{Amount, ServiceId, VaultId};
 use ashlar_stake::{OperatorTable, PossessionCache};
 use clap::{Args, Subcommand};
 use serde::Serialize;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ashlar_crypto::account::{AccountKey, AccountSignature};
 use ashlar_proto::{Account, Network, OperatorId, operator_id};
-use ashlar_stake::ledger::{Action, Operator, Transaction};
+use ashlar_restaking::{Action, Operator, Transaction};
 use clap::Args;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Numbers as people write and read them: exact, never rounded, never through a float.
 
-use ashlar_stake::ledger::{Amount, WAD, Wad};
+use ashlar_restaking::{Amount, WAD, Wad};
 
 /// Decimals of a whole token.
 const DECIMALS: usize = 18;
@@ -28,7 +28,7 @@ pub fn amount(text: &str) -> Result<Amount, ValueError> {
     }
     shifted(number, decimals)?
         .parse()
-        .map_err(|error: ashlar_stake::ledger::AmountError| error.to_string())
+        .map_err(|error: ashlar_restaking::AmountError| error.to_string())
 }
 
 /// A decimal number in units of 10^−18, as multipliers are: `1.05`.
@@ -38,7 +38,7 @@ pub fn amount(text: &str) -> Result<Amount, ValueError> {
 pub fn decimal(text: &str) -> Result<Amount, ValueError> {
     shifted(text, DECIMALS)?
         .parse()
-        .map_err(|error: ashlar_stake::ledger::AmountError| error.to_string())
+        .map_err(|error: ashlar_restaking::AmountError| error.to_string())
 }
 
 /// A part of a whole: `50%`, `0.5`, or its exact integer `500000000000000000wad`.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::{Account, OperatorId};
-use ashlar_stake::ledger::Params;
+use ashlar_restaking::Params;
 use serde_json::{Value, json};
 
 use super::error::CommandError;
@@ -67,7 +67,7 @@ pub enum FieldKind {
     PasswordFile,
 }
 
-/// Faults by number, as `ashlar_stake::evidence::FaultKind` counts them.
+/// Faults by number, as `ashlar_restaking::evidence::FaultKind` counts them.
 pub const FAULTS: &[&str] = &["double-signing", "bad-attestation", "unanswered-challenge"];
 
 impl FieldKind {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::Account;
-use ashlar_stake::ledger::Wad;
+use ashlar_restaking::Wad;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be set.

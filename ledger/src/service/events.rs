@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_stake::ledger::Event;
+use ashlar_restaking::Event;
 
 use crate::types::{EventPage, EventsOf};
 

@@ -9,8 +9,8 @@ use alloy_primitives::B256;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::Problem;
 use ashlar_proto::{OperatorId, QuorumId};
-use ashlar_stake::evidence::{Accused, Fault, ProvenFault, Records};
-use ashlar_stake::ledger::{Action, FaultRecord, ServiceId, SlashPart, Standing, State, Wad};
+use ashlar_restaking::evidence::{Accused, Fault, ProvenFault, Records};
+use ashlar_restaking::{Action, FaultRecord, ServiceId, SlashPart, Standing, State, Wad};
 
 use super::Evidence;
 

@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::store::Store;
 use alloy_primitives::B256;
 use ashlar_crypto::account::AccountKey;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::head::{Head, SignedHead};
 use ashlar_proto::time::{ClockFault, Reading, Timekeeper};
 use ashlar_proto::{Account, Domain, Network, TableView as _};
+use ashlar_restaking::{ServiceId, State, TableQueryError};
 use ashlar_stake::TableError;
-use ashlar_stake::ledger::store::Store;
-use ashlar_stake::ledger::{ServiceId, State, TableQueryError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -4,13 +4,13 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+use crate::store::Store;
 use ashlar_crypto::AccountSignature;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::Account;
 use ashlar_proto::api::Problem;
-use ashlar_stake::ledger::log::{Entry, Tip};
-use ashlar_stake::ledger::store::Store;
-use ashlar_stake::ledger::{Action, Event, Refusal, Transaction};
+use ashlar_restaking::log::{Entry, Tip};
+use ashlar_restaking::{Action, Event, Refusal, Transaction};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use ashlar_crypto::Coded as _;
 use ashlar_proto::head::{HeadError, HeadKeySuccession, SignedHead};
 use ashlar_proto::{Account, Domain, Network};
+use ashlar_restaking::ServiceId;
 use ashlar_stake::StakeError;
-use ashlar_stake::ledger::ServiceId;
 use serde::{Deserialize, Serialize};
 
 use crate::heads::{HeadFileError, HeadFiles, StoredHead, WINDOW, make_folder, write_synced};

@@ -18,13 +18,13 @@ use ashlar_ledger::devnet::{
     devnet_genesis, devnet_key, devnet_params,
 };
 use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::store::Store;
 use ashlar_ledger::{HeadKeys, LedgerConfig, LedgerService, RunningLedger, ServiceError};
 use ashlar_proto::{
     Account, BatchHeader, Domain, Network, OperatorId, SignedHead, TableRoot, operator_id,
 };
-use ashlar_stake::evidence::{DoubleSigning, Fault, SignedBatch};
-use ashlar_stake::ledger::store::Store;
-use ashlar_stake::ledger::{Action, Amount, ServiceId, Transaction};
+use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
+use ashlar_restaking::{Action, Amount, ServiceId, Transaction};
 use ashlar_stake::{TableLocation, TableSource};
 
 pub mod proxy;
@@ -196,7 +196,7 @@ impl Home {
             match LedgerService::start(self.config.clone(), self.keys.clone(), address).await {
                 Ok(running) => return running,
                 Err(
-                    ServiceError::Store(ashlar_stake::ledger::store::StoreError::Locked { .. })
+                    ServiceError::Store(ashlar_ledger::store::StoreError::Locked { .. })
                     | ServiceError::Bind { .. },
                 ) if Instant::now() < end => {
                     tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,6 +1,6 @@
 //! Services, their quorums, slashing.
 
-use ashlar_stake::ledger::{MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE, MAX_DISPERSERS};
+use ashlar_restaking::{MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE, MAX_DISPERSERS};
 
 use super::*;
 

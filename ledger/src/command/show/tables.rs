@@ -1,7 +1,7 @@
 //! What is shown, for people.
 
 use ashlar_proto::operator_id;
-use ashlar_stake::ledger::{Amount, Pending, Service, Standing, StrategyKind};
+use ashlar_restaking::{Amount, Pending, Service, Standing, StrategyKind};
 
 use crate::command::events::lines;
 use crate::command::text::{pairs, table as columns};

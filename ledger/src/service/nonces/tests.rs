@@ -3,7 +3,7 @@
 use ashlar_crypto::Coded;
 use ashlar_crypto::account::AccountKey;
 use ashlar_proto::Network;
-use ashlar_stake::ledger::{Action, Transaction};
+use ashlar_restaking::{Action, Transaction};
 use proptest::prelude::*;
 
 use super::*;

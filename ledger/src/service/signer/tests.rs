@@ -2,7 +2,7 @@
 
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
-use ashlar_stake::ledger::log::Entry;
+use ashlar_restaking::log::Entry;
 
 use super::*;
 use crate::LedgerService;

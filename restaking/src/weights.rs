@@ -1,0 +1,367 @@
+//! Weights of operators in quorums, their history, and the operator tables made of it.
+
+use std::collections::BTreeMap;
+
+use ashlar_proto::table::{DisperserEntry, OperatorEntry};
+use ashlar_proto::{MAX_TABLE_OPERATORS, OperatorId, QuorumId};
+
+use super::refusal::Outcome;
+use super::state::bug;
+use super::types::*;
+use super::{Amount, Refusal, State};
+use ashlar_stake::{OperatorTable, TableError};
+
+/// One stretch of an operator's weight: `value` from block `from` on, until before block `next` (`None`: until now).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightEntry {
+    /// First block.
+    pub from: u64,
+    /// First block of the next entry.
+    pub next: Option<u64>,
+    /// The weight.
+    pub value: Amount,
+}
+
+impl State {
+    pub(super) fn member(&self, service: ServiceId, quorum: QuorumId, id: OperatorId) -> Member {
+        self.members
+            .get(&(service, quorum, id))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    pub(super) fn active_members(
+        &self,
+        service: ServiceId,
+        quorum: QuorumId,
+    ) -> impl Iterator<Item = (OperatorId, &Member)> {
+        self.all_members(service, quorum)
+            .filter(|(_, member)| member.active)
+    }
+
+    fn all_members(
+        &self,
+        service: ServiceId,
+        quorum: QuorumId,
+    ) -> impl Iterator<Item = (OperatorId, &Member)> {
+        let first = (service, quorum, OperatorId([0; 32]));
+        let last = (service, quorum, OperatorId([0xff; 32]));
+        self.members
+            .range(first..=last)
+            .map(|((_, _, id), member)| (*id, member))
+    }
+
+    /// Slashable shares of an allocation that stay slashable whatever pending changes do: `⌊shares · certain / m⌋`.
+    pub(super) fn certain_shares(
+        &self,
+        id: OperatorId,
+        strategy: StrategyId,
+        service: ServiceId,
+        quorum: QuorumId,
+    ) -> Outcome<Amount> {
+        let Some(allocation) = self.allocations.get(&(id, strategy, service, quorum)) else {
+            return Ok(Amount::ZERO);
+        };
+        let certain = allocation.certain();
+        let pool = self.pool_ref(id, strategy);
+        if certain.is_zero() || pool.magnitude.is_zero() {
+            return Ok(Amount::ZERO);
+        }
+        pool.shares.mul_div(certain.into(), pool.magnitude.into())
+    }
+
+    /// `Σ ⌊slashable shares · multiplier / 10^18⌋`.
+    pub(super) fn weight_of(
+        &self,
+        id: OperatorId,
+        service: ServiceId,
+        quorum: QuorumId,
+        config: &QuorumConfig,
+    ) -> Outcome<Amount> {
+        let mut weight = Amount::ZERO;
+        for part in &config.strategies {
+            let shares = self.certain_shares(id, part.strategy, service, quorum)?;
+            weight = weight.plus(shares.mul_div(part.multiplier, Amount::WAD)?)?;
+        }
+        Ok(weight)
+    }
+
+    /// Takes over what changed in an operator's stake, in one strategy or in any, into its weights.
+    pub(super) fn refresh_operator(
+        &mut self,
+        id: OperatorId,
+        strategy: Option<StrategyId>,
+    ) -> Outcome {
+        let Some(operator) = self.operators.get(&id) else {
+            return Ok(());
+        };
+        let quorums: Vec<_> = operator
+            .memberships
+            .iter()
+            .copied()
+            .filter(|key| {
+                strategy.is_none_or(|strategy| {
+                    self.quorums.get(key).is_some_and(|quorum| {
+                        quorum
+                            .config
+                            .strategies
+                            .iter()
+                            .any(|part| part.strategy == strategy)
+                    })
+                })
+            })
+            .collect();
+        for (service, quorum) in quorums {
+            self.refresh_member(id, service, quorum)?;
+        }
+        Ok(())
+    }
+
+    /// Computes a member's weight again and writes history if it changed.
+    pub(super) fn refresh_member(
+        &mut self,
+        id: OperatorId,
+        service: ServiceId,
+        quorum: QuorumId,
+    ) -> Outcome {
+        let key = (service, quorum, id);
+        let Some(member) = self.members.get(&key).copied() else {
+            return Ok(());
+        };
+        let mut weight = Amount::ZERO;
+        if member.active {
+            let config = &self.quorum_ref(service, quorum)?.config;
+            weight = self.weight_of(id, service, quorum, config)?;
+            if weight < config.minimum_weight {
+                weight = Amount::ZERO;
+            }
+        }
+        if weight == member.weight {
+            return Ok(());
+        }
+        if let Some(member) = self.members.edit(&key) {
+            member.weight = weight;
+        }
+        let totals = self.totals_mut(service, quorum)?;
+        totals.weight = totals.weight.minus(member.weight)?.plus(weight)?;
+        self.weights
+            .insert((service, quorum, id, self.meta.block), weight);
+        Ok(())
+    }
+
+    pub(super) fn totals_mut(
+        &mut self,
+        service: ServiceId,
+        quorum: QuorumId,
+    ) -> Outcome<&mut QuorumTotals> {
+        self.totals
+            .edit(&(service, quorum))
+            .ok_or(bug("a quorum has no totals"))
+    }
+
+    pub(super) fn check_in_quorum(
+        &self,
+        service: ServiceId,
+        quorum: QuorumId,
+        strategy: StrategyId,
+    ) -> Outcome {
+        let holds = self
+            .quorum_ref(service, quorum)?
+            .config
+            .strategies
+            .iter()
+            .any(|part| part.strategy == strategy);
+        if holds {
+            Ok(())
+        } else {
+            Err(Refusal::NotInQuorum { strategy, quorum })
+        }
+    }
+
+    /// An operator's weight in a quorum at the end of `block`: zero before it joined.
+    pub fn weight_at(
+        &self,
+        service: ServiceId,
+        quorum: QuorumId,
+        operator: &OperatorId,
+        block: u64,
+    ) -> Amount {
+        self.weights
+            .range((service, quorum, *operator, 0)..=(service, quorum, *operator, block))
+            .next_back()
+            .map_or(Amount::ZERO, |(_, weight)| *weight)
+    }
+
+    /// The history of an operator's weight in a quorum, oldest first. Entries of blocks before the ledger's never change;
+    /// the one of the ledger's block may be overwritten while the block lasts.
+    pub fn weight_history(
+        &self,
+        service: ServiceId,
+        quorum: QuorumId,
+        operator: &OperatorId,
+    ) -> Vec<WeightEntry> {
+        let rows: Vec<_> = self
+            .weights
+            .range((service, quorum, *operator, 0)..=(service, quorum, *operator, u64::MAX))
+            .map(|((_, _, _, from), value)| (*from, *value))
+            .collect();
+        let nexts = rows.iter().skip(1).map(|(from, _)| Some(*from));
+        rows.iter()
+            .zip(nexts.chain([None]))
+            .map(|(&(from, value), next)| WeightEntry { from, next, value })
+            .collect()
+    }
+
+    /// The operator table of a service at the end of `block`, which is over if it is before the ledger's; at the ledger's
+    /// block it is what holds so far.
+    ///
+    /// Costs about 10 µs an operator that ever joined, and less than that a disperser that ever was; never looks at stakers.
+    ///
+    /// # Errors
+    ///
+    /// [`TableQueryError`].
+    pub fn table_at(
+        &self,
+        service: ServiceId,
+        block: u64,
+    ) -> Result<OperatorTable, TableQueryError> {
+        let head = self.meta.block;
+        if block > head {
+            return Err(TableQueryError::Future { block, head });
+        }
+        if !self.services.contains(&service) {
+            return Err(TableQueryError::Service { service });
+        }
+        let mut stakes: BTreeMap<OperatorId, Vec<(QuorumId, ashlar_proto::Stake)>> =
+            BTreeMap::new();
+        for ((_, quorum), _) in self
+            .quorums
+            .range((service, QuorumId::MIN)..=(service, QuorumId::MAX))
+        {
+            for (id, _) in self.all_members(service, *quorum) {
+                let weight = self.weight_at(service, *quorum, &id, block);
+                if !weight.is_zero() {
+                    stakes.entry(id).or_default().push((*quorum, weight.0));
+                }
+            }
+        }
+        if stakes.len() > MAX_TABLE_OPERATORS as usize {
+            return Err(TableError::TooManyOperators {
+                got: stakes.len(),
+                max: MAX_TABLE_OPERATORS as usize,
+            }
+            .into());
+        }
+        let mut entries = Vec::with_capacity(stakes.len());
+        for (id, stakes) in stakes {
+            let missing = TableQueryError::Inconsistent { operator: id };
+            let (Some(operator), Some(key), Some((_, face))) = (
+                self.operators.get(&id),
+                self.keys.get(&id),
+                self.faces.range((id, 0)..=(id, block)).next_back(),
+            ) else {
+                return Err(missing);
+            };
+            let entry = OperatorEntry {
+                operator_id: id,
+                bls_public_key: operator.bls_public_key,
+                network_key: face.network_key,
+                address: face.address.clone(),
+                stakes,
+            };
+            entries.push((entry, *key, operator.proof_of_possession));
+        }
+        let dispersers = self
+            .dispersers(service)
+            .filter(|(_, of)| of.from <= block && of.until.is_none_or(|until| block < until))
+            .map(|(id, of)| DisperserEntry {
+                id,
+                network_key: of.network_key,
+                account: of.account,
+            })
+            .collect();
+        let domain = self.domain(service);
+        Ok(OperatorTable::from_proven(
+            domain, block, entries, dispersers,
+        )?)
+    }
+
+    /// The last block, up to `block`, in which anything in a service's table changed; `None` if nothing ever did.
+    pub fn table_changed_at(&self, service: ServiceId, block: u64) -> Option<u64> {
+        let quorums = self
+            .quorums
+            .range((service, QuorumId::MIN)..=(service, QuorumId::MAX));
+        let weights = quorums
+            .flat_map(|((_, quorum), _)| {
+                self.all_members(service, *quorum)
+                    .map(|(id, _)| (*quorum, id))
+            })
+            .flat_map(|(quorum, id)| {
+                let weight = self
+                    .weights
+                    .range((service, quorum, id, 0)..=(service, quorum, id, block))
+                    .next_back()
+                    .map(|((_, _, _, from), _)| *from);
+                let face = self
+                    .faces
+                    .range((id, 0)..=(id, block))
+                    .next_back()
+                    .map(|((_, from), _)| *from);
+                weight.into_iter().chain(face.filter(|_| weight.is_some()))
+            });
+        let dispersers = self
+            .dispersers(service)
+            .flat_map(|(_, of)| [Some(of.from), of.until].into_iter().flatten())
+            .filter(|change| *change <= block);
+        weights.chain(dispersers).max()
+    }
+}
+
+/// Why there is no table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TableQueryError {
+    /// The block is to come.
+    #[error("block {block} is to come, the ledger is in block {head}")]
+    Future {
+        /// Asked for.
+        block: u64,
+        /// The ledger's.
+        head: u64,
+    },
+    /// No such service.
+    #[error("there is no service {service}")]
+    Service {
+        /// Asked for.
+        service: ServiceId,
+    },
+    /// A record is missing: a bug.
+    #[error(
+        "operator {operator} has weight and no registration; this is a bug, please report it with the log"
+    )]
+    Inconsistent {
+        /// Whose.
+        operator: OperatorId,
+    },
+    /// The entries are no table; most often because nobody has weight.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+impl ashlar_crypto::Coded for TableQueryError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Future { .. } => "ledger.future_block",
+            Self::Service { .. } => "service.unknown",
+            Self::Inconsistent { .. } => "ledger.inconsistent",
+            Self::Table(source) => source.code(),
+        }
+    }
+
+    fn blame(&self) -> ashlar_crypto::Blame {
+        match self {
+            Self::Future { .. } | Self::Service { .. } => ashlar_crypto::Blame::Caller,
+            Self::Inconsistent { .. } => ashlar_crypto::Blame::Us,
+            Self::Table(source) => source.blame(),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What the tests of several crates share. No crate depends on it but for its tests.
+
+use ashlar_crypto::bls::SecretKey;
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
+use ashlar_proto::Domain;
+
+/// The service of all tables that are made without a ledger.
+pub const DOMAIN: Domain = Domain([0xd0; 32]);
+
+fn ikm(index: usize) -> [u8; 32] {
+    let mut ikm = [0x5a; 32];
+    ikm[..8].copy_from_slice(&(index as u64).to_be_bytes());
+    ikm
+}
+
+/// The BLS key of operator number `index`, always the same.
+pub fn bls_key(index: usize) -> SecretKey {
+    SecretKey::from_ikm(&ikm(index))
+}
+
+/// Its network key.
+pub fn network_secret(index: usize) -> NetworkKey {
+    NetworkKey::from_seed(ikm(index))
+}
+
+/// The public half of its network key.
+pub fn network_key(index: usize) -> NetworkPublicKey {
+    network_secret(index).public()
+}
