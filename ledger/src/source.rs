@@ -497,7 +497,7 @@ fn parts(record: &TableRecord) -> Parts {
 }
 
 /// Makes the table of a service's answer, and compares its root with what the answer says.
-pub(crate) fn build_table(
+pub fn build_table(
     view: &TableView,
     service: ServiceId,
     domain: Domain,
