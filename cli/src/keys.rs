@@ -198,7 +198,7 @@ pub fn possession(key: &SecretKey) -> String {
 /// # Errors
 /// No randomness, or the file cannot be written.
 pub fn new_bls(path: &Path, password: &str, cost: Cost) -> CliResult<(SecretKey, KeyInfo)> {
-    let key = SecretKey::from_ikm(&*Zeroizing::new(files::random::<32>()?));
+    let key = SecretKey::from_ikm(&Zeroizing::new(files::random::<32>()?));
     let public = key.public_key().to_bytes();
     let kind = KeyKind::Bls;
     let info = KeyInfo {

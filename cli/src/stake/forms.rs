@@ -249,22 +249,23 @@ groups! {
         #[arg(id = "dispersers.max", long = "max-dispersers", default_value = "1024")]
         max: u32,
     }
+    // All of them or none.
     CustodyTerms {
         /// Token of the bonds of custody challenges. With this and the other terms of custody its operators can be challenged;
         /// without, they cannot
-        #[arg(id = "custody.token", long = "custody-token")]
+        #[arg(id = "custody.token", long = "custody-token", required = false)]
         token: Account,
         /// The least bond of a challenge
-        #[arg(id = "custody.min_bond", long = "custody-bond")]
+        #[arg(id = "custody.min_bond", long = "custody-bond", required = false)]
         min_bond: Amount,
         /// What an operator that does not answer loses of each allocation
-        #[arg(id = "custody.wad", long = "custody-slash")]
+        #[arg(id = "custody.wad", long = "custody-slash", required = false)]
         wad: Wad,
         /// Most challenges open at a time
-        #[arg(id = "custody.max_open", long = "custody-open")]
+        #[arg(id = "custody.max_open", long = "custody-open", required = false)]
         max_open: u32,
         /// Most of them to one operator
-        #[arg(id = "custody.max_open_per_operator", long = "custody-open-per-operator")]
+        #[arg(id = "custody.max_open_per_operator", long = "custody-open-per-operator", required = false)]
         max_open_per_operator: u32,
     }
     QuorumConfig {
@@ -272,10 +273,10 @@ groups! {
         #[arg(id = "config.strategies", long = "multiplier", required = true)]
         strategies: Vec<QuorumStrategy>,
         /// The least weight of an operator
-        #[arg(id = "config.minimum_weight", long, default_value = "0")]
+        #[arg(id = "config.minimum_weight", long = "minimum-weight", default_value = "0")]
         minimum_weight: Amount,
         /// How many fit in
-        #[arg(id = "config.maximum_operators", long, default_value = "128")]
+        #[arg(id = "config.maximum_operators", long = "maximum-operators", default_value = "128")]
         maximum_operators: u32,
         /// Share of the smallest operator's weight that gets one in when it is full, 10000 at least
         #[arg(id = "config.churn_bps", long = "churn", default_value = "11000")]
@@ -284,24 +285,24 @@ groups! {
         #[arg(id = "config.ejection_bps", long = "ejection", default_value = "10%")]
         ejection_bps: Bps,
         /// The window, in blocks
-        #[arg(id = "config.ejection_window", long, default_value = "7200")]
+        #[arg(id = "config.ejection_window", long = "ejection-window", default_value = "7200")]
         ejection_window: u64,
         /// Blocks before an ejected operator can come back
-        #[arg(id = "config.ejection_cooldown", long, default_value = "50400")]
+        #[arg(id = "config.ejection_cooldown", long = "ejection-cooldown", default_value = "50400")]
         ejection_cooldown: u64,
         /// Who gets what is slashed; burnt if nobody is named
-        #[arg(id = "config.redistribute_to", long)]
+        #[arg(id = "config.redistribute_to", long = "redistribute-to")]
         redistribute_to: Option<Account>,
     }
     FaultRecord {
         /// Whose fault
-        #[arg(id = "fault.operator", long)]
+        #[arg(id = "fault.operator", long = "operator")]
         operator: OperatorId,
         /// What it was
         #[arg(id = "fault.kind", long = "fault-kind", value_parser = fault())]
         kind: Fault,
         /// Name of the fault, the same for every proof of it
-        #[arg(id = "fault.evidence_hash", long)]
+        #[arg(id = "fault.evidence_hash", long = "evidence-hash")]
         evidence_hash: B256,
     }
 }

@@ -150,10 +150,9 @@ fn default(arg: &Arg) -> Option<String> {
 fn place<'a>(entry: &Entry, arg: &'a Arg) -> &'a str {
     let id = arg.get_id().as_str();
     let field = id.split('.').next().unwrap_or(id);
-    match (entry.fields.contains(&field), id) {
-        (true, id) => id,
-        (false, "head_signature") => "signature",
-        (false, _) => "",
+    match entry.fields.contains(&field) {
+        true => id,
+        false => "",
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{files, keys};
 /// The key that stands behind an operator.
 #[derive(Clone, Debug, Args)]
 struct BlsKey {
-    /// Keystore of the BLS key; opened to sign the proof of possession, and the statement of account, network key and address
+    /// Keystore of the BLS key; opened to sign the statement of account, network key and address, and the proof of possession of a new key
     #[arg(id = "bls_public_key", long = "bls-key", value_name = "FILE")]
     file: PathBuf,
     /// A file whose first line is that keystore's password [default: ask]

@@ -523,7 +523,7 @@ macro_rules! transactions {
                 /// The head's table root
                 table_root: TableRoot as bytes32,
                 /// The signature of the head key
-                #[arg(id = "head_signature", long)]
+                #[arg(long = "head-signature")]
                 signature: AccountSignature as bytes,
             }
             service "anybody": "submit-head --service 1 --block 100 --time-ms 1700000000000 --table-root $HASH --head-signature $SIGNATURE"
@@ -536,7 +536,7 @@ macro_rules! transactions {
                 /// The first block whose head it signs
                 from_block: u64 as uint64,
                 /// The signature of the head key
-                #[arg(id = "head_signature", long)]
+                #[arg(long = "head-signature")]
                 signature: AccountSignature as bytes,
             }
             admin "anybody": "rotate-head-key --successor $ACCOUNT --from-block 100 --head-signature $SIGNATURE"
