@@ -62,9 +62,6 @@ pub struct ShowArgs {
 pub struct VerifyArgs {
     /// The certificate
     pub file: PathBuf,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub table: TableOption,
     /// Check a portable certificate against this root alone; you vouch for it
     #[arg(
         long,
@@ -240,8 +237,7 @@ fn verify(ui: Ui, args: &VerifyArgs) -> CliResult {
                 .map_err(|error| refused(&args.file, &error))?
         }
         None => {
-            let source = args.table.open()?;
-            let policy = args.reader.policy(source.domain())?;
+            let (source, policy) = args.reader.open()?;
             check(&args.file, &certificate, source.as_ref(), &policy)?
         }
     };

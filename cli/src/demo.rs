@@ -23,7 +23,7 @@ use crate::files;
 use crate::get::{self, Fetch};
 use crate::put::{self, Post};
 use crate::reader;
-use crate::ui::{self, Ui};
+use crate::ui::{self, Ui, listing};
 
 /// Bytes of the payload that the demo makes: more than 8 MiB, and no round number.
 const PAYLOAD: usize = 8_800_001;
@@ -510,10 +510,10 @@ fn certificate_text(
 
 impl DemoOut {
     fn text(&self) -> String {
-        let mut rows = vec![vec!["step".to_owned(), "time".to_owned()]];
-        for step in &self.steps {
-            rows.push(vec![step.what.clone(), ui::millis(step.ms)]);
-        }
+        let steps = listing! { self.steps, "no steps", |step|
+            "step": step.what,
+            "time": ui::millis(step.ms),
+        };
         let percent: Vec<String> = self
             .killed_percent
             .iter()
@@ -540,7 +540,7 @@ impl DemoOut {
             .collect();
         format!(
             "\n{}\nposted   {}  {} bytes\nrebuilt  {}  from {} operators, {} fetched\nkilled   operators {} with {} of the stake; the disperser was stopped\nslashed  operator {}: {}\nslashed  disperser {}: bond {} → 0\n\nequal: the file survived.\n",
-            ui::table(&rows, &[false, true]),
+            steps,
             self.payload_sha256,
             self.payload_bytes,
             self.rebuilt_sha256,

@@ -185,7 +185,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     let config_path = args.dir.join(CONFIG);
     let key_path = args.dir.join("network.json");
     for path in [&config_path, &key_path] {
-        keys::refuse_existing(path)?;
+        files::refuse_existing(path)?;
     }
     let absolute = |path: &Path| {
         std::path::absolute(path)

@@ -4,6 +4,7 @@
 //! doing and what the person can do about it. Nothing here matches on the text of an error.
 
 use std::error::Error as StdError;
+use std::io::ErrorKind;
 
 use ashlar_crypto::{Blame, Coded};
 use serde_json::json;
@@ -15,7 +16,7 @@ pub enum Exit {
     Failure = 1,
     /// The command line, a configuration file or an environment variable is wrong.
     Usage = 2,
-    /// A certificate, a signature or bytes from the network did not verify.
+    /// A certificate, a signature, a log or bytes from the network did not verify, or the ledger refuses.
     Refused = 3,
     /// The blob is not known, or the service cannot be reached.
     Unavailable = 4,
@@ -73,15 +74,12 @@ impl CliError {
 
     /// A file or a socket of this machine failed.
     pub fn io(what: impl Into<String>, error: &std::io::Error) -> Self {
-        let exit = match error.kind() {
-            std::io::ErrorKind::NotFound => Exit::Unavailable,
-            _ => Exit::Failure,
-        };
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => "io.not_found",
-            std::io::ErrorKind::PermissionDenied => "io.permission",
-            std::io::ErrorKind::StorageFull => "io.full",
-            _ => "io.failed",
+        let (exit, code) = match error.kind() {
+            ErrorKind::NotFound => (Exit::Unavailable, "io.not_found"),
+            ErrorKind::PermissionDenied => (Exit::Failure, "io.permission"),
+            ErrorKind::StorageFull => (Exit::Failure, "io.full"),
+            ErrorKind::AlreadyExists => (Exit::Usage, "io.exists"),
+            _ => (Exit::Failure, "io.failed"),
         };
         let mut failure = CliError::new(exit, code, what);
         failure.why = chain(error);

@@ -5,9 +5,13 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::error::{CliError, CliResult, Exit};
+
+/// No text that a person writes for us is larger (conditions, parameters, actions, keystores): 1 MiB, as the ledger's records.
+pub const TEXT_LIMIT: u64 = 1 << 20;
 
 /// Who may read a file that we write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,14 +83,60 @@ pub fn create_folder(path: &Path) -> CliResult {
         .map_err(|error| CliError::io(format!("could not create {}", path.display()), &error))
 }
 
-/// Reads a file whole, refusing more than `limit` bytes before reading them.
+/// Refuses a path that holds something already.
+///
+/// # Errors
+/// There is something.
+pub fn refuse_existing(path: &Path) -> CliResult {
+    if path.exists() {
+        return Err(CliError::new(
+            Exit::Usage,
+            "io.exists",
+            format!("{} exists already", path.display()),
+        )
+        .because("nothing is overwritten: it may guard stake")
+        .next("choose another name, or move the old one away"));
+    }
+    Ok(())
+}
+
+/// Reads a file whole, or standard input for `-`; at most `limit` bytes.
 ///
 /// # Errors
 /// It is not there, cannot be read, or is too large.
 pub fn read(path: &Path, limit: u64) -> CliResult<Vec<u8>> {
-    let what = || format!("could not read {}", path.display());
-    let file = File::open(path).map_err(|error| CliError::io(what(), &error))?;
-    read_limited(file, limit, &path.display().to_string())
+    let failed =
+        |error: std::io::Error| CliError::io(format!("could not read {}", path.display()), &error);
+    let source: Box<dyn Read> = match path.as_os_str() == "-" {
+        true => Box::new(std::io::stdin().lock()),
+        false => Box::new(File::open(path).map_err(failed)?),
+    };
+    let mut bytes = Vec::new();
+    source
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        let what = format!("{} is too large", path.display());
+        return Err(CliError::new(Exit::Usage, "io.too_large", what)
+            .because(format!("the limit is {}", crate::ui::bytes(limit))));
+    }
+    Ok(bytes)
+}
+
+/// Reads a JSON file.
+///
+/// # Errors
+/// As [`read`], or it is not JSON.
+pub fn read_json(path: &Path) -> CliResult<Value> {
+    serde_json::from_slice(&read(path, TEXT_LIMIT)?).map_err(|error| {
+        CliError::new(
+            Exit::Usage,
+            "io.not_json",
+            format!("{} is not JSON", path.display()),
+        )
+        .because(error.to_string())
+    })
 }
 
 /// Reads a UTF-8 file.
@@ -101,25 +151,6 @@ pub fn read_text(path: &Path, limit: u64) -> CliResult<String> {
             format!("{} is not a text file", path.display()),
         )
     })
-}
-
-/// Reads `source` to its end, at most `limit` bytes.
-///
-/// # Errors
-/// It fails, or has more than `limit` bytes.
-pub fn read_limited(source: impl Read, limit: u64, name: &str) -> CliResult<Vec<u8>> {
-    let mut bytes = Vec::new();
-    source
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| CliError::io(format!("could not read {name}"), &error))?;
-    if bytes.len() as u64 > limit {
-        return Err(
-            CliError::new(Exit::Usage, "io.too_large", format!("{name} is too large"))
-                .because(format!("the limit is {}", crate::ui::bytes(limit))),
-        );
-    }
-    Ok(bytes)
 }
 
 /// A password from a file (its first line) or, at a terminal, from a prompt. Never from an argument: other users of the

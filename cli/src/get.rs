@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::cert;
-use crate::context::{DisperserOption, TableOption};
+use crate::context::DisperserOption;
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::reader::ReaderOption;
@@ -42,9 +42,6 @@ pub struct GetArgs {
     /// Where to look
     #[arg(long, value_name = "WHERE", value_enum, default_value_t = From::Auto)]
     pub from: From,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub table: TableOption,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub disperser: DisperserOption,
@@ -93,8 +90,7 @@ struct GetOut<'a> {
 /// The certificate is refused (3), or the payload cannot be had (4) or not in time (5). Nothing is written then.
 pub async fn run(ui: Ui, args: GetArgs) -> CliResult {
     let (certificate, _) = cert::read(&args.cert)?;
-    let stake = args.table.open()?;
-    let policy = args.reader.policy(stake.domain())?;
+    let (stake, policy) = args.reader.open()?;
     let verified = cert::check(&args.cert, &certificate, stake.as_ref(), &policy)?;
     let (from, relays) = match args.from {
         From::Operators => (Source::Operators, Vec::new()),

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ashlar_crypto::account::AccountKey;
-use ashlar_crypto::bls::SecretKey;
-use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::bls::{PublicKeyBytes, SecretKey};
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::keystore::{self, Cost, KeyKind};
 use ashlar_proto::{Account, OperatorId, operator_id};
 use clap::{Args, Subcommand, ValueEnum};
@@ -137,17 +137,13 @@ pub fn run(ui: Ui, args: KeysArgs) -> CliResult {
 }
 
 fn new(ui: Ui, args: &NewArgs) -> CliResult {
-    refuse_existing(&args.out)?;
+    files::refuse_existing(&args.out)?;
     let password = files::password(
         args.password_file.as_deref(),
         "Password for the new key",
         true,
     )?;
-    let cost = if args.light {
-        Cost::Light
-    } else {
-        Cost::Standard
-    };
+    let cost = cost(args.light);
     let info = match args.kind {
         Kind::Bls => new_bls(&args.out, &password, cost)?.1,
         Kind::Network => new_network(&args.out, &password, cost)?.1,
@@ -157,15 +153,7 @@ fn new(ui: Ui, args: &NewArgs) -> CliResult {
 }
 
 fn show(ui: Ui, args: &ShowArgs) -> CliResult {
-    let text = files::read_text(&args.file, KEYSTORE_LIMIT)?;
-    let failed = |error: &keystore::KeystoreError| {
-        CliError::coded(
-            Exit::Usage,
-            format!("{} is no keystore of ours", args.file.display()),
-            error,
-        )
-    };
-    let summary = keystore::inspect(&text).map_err(|error| failed(&error))?;
+    let summary = inspect(&args.file)?;
     let mut info = KeyInfo {
         kind: summary.kind,
         file: args.file.clone(),
@@ -176,7 +164,7 @@ fn show(ui: Ui, args: &ShowArgs) -> CliResult {
     if summary.kind == KeyKind::Bls
         && let Ok(bytes) = <[u8; 96]>::try_from(summary.public.as_slice())
     {
-        info.operator_id = Some(operator_id(&ashlar_crypto::bls::PublicKeyBytes(bytes)));
+        info.operator_id = Some(operator_id(&PublicKeyBytes(bytes)));
     }
     if args.possession {
         if summary.kind != KeyKind::Bls {
@@ -192,19 +180,12 @@ fn show(ui: Ui, args: &ShowArgs) -> CliResult {
     ui.data(&info, || info.text())
 }
 
-/// Keys are never overwritten: the old one may guard stake.
-///
-/// # Errors
-/// There is something at `path`.
-pub fn refuse_existing(path: &Path) -> CliResult {
-    if path.exists() {
-        return Err(
-            CliError::usage(format!("{} exists already", path.display()))
-                .because("a keystore is never overwritten")
-                .next("choose another name, or move the old file away"),
-        );
+/// What a password costs to guess.
+pub fn cost(light: bool) -> Cost {
+    match light {
+        true => Cost::Light,
+        false => Cost::Standard,
     }
-    Ok(())
 }
 
 /// The proof of possession of a BLS key, as the operator table spells it.
@@ -217,23 +198,13 @@ pub fn possession(key: &SecretKey) -> String {
 /// # Errors
 /// No randomness, or the file cannot be written.
 pub fn new_bls(path: &Path, password: &str, cost: Cost) -> CliResult<(SecretKey, KeyInfo)> {
-    let ikm = Zeroizing::new(files::random::<32>()?);
-    let key = SecretKey::from_ikm(&ikm);
+    let key = SecretKey::from_ikm(&Zeroizing::new(files::random::<32>()?));
     let public = key.public_key().to_bytes();
-    write_keystore(
-        path,
-        KeyKind::Bls,
-        &key.to_bytes(),
-        &public.0,
-        password,
-        cost,
-    )?;
+    let kind = KeyKind::Bls;
     let info = KeyInfo {
-        kind: KeyKind::Bls,
-        file: path.to_path_buf(),
-        public_key: format!("0x{}", hex::encode(public.0)),
         operator_id: Some(operator_id(&public)),
         proof_of_possession: Some(possession(&key)),
+        ..write_keystore(path, kind, &key.to_bytes(), &public.0, password, cost)?
     };
     Ok((key, info))
 }
@@ -243,23 +214,9 @@ pub fn new_bls(path: &Path, password: &str, cost: Cost) -> CliResult<(SecretKey,
 /// # Errors
 /// No randomness, or the file cannot be written.
 pub fn new_network(path: &Path, password: &str, cost: Cost) -> CliResult<(NetworkKey, KeyInfo)> {
-    let seed = Zeroizing::new(files::random::<32>()?);
-    let key = NetworkKey::from_seed(*seed);
-    write_keystore(
-        path,
-        KeyKind::Network,
-        key.seed(),
-        &key.public().0,
-        password,
-        cost,
-    )?;
-    let info = KeyInfo {
-        kind: KeyKind::Network,
-        file: path.to_path_buf(),
-        public_key: key.public().to_string(),
-        operator_id: None,
-        proof_of_possession: None,
-    };
+    let key = NetworkKey::from_seed(*Zeroizing::new(files::random::<32>()?));
+    let (kind, public) = (KeyKind::Network, key.public());
+    let info = write_keystore(path, kind, key.seed(), &public.0, password, cost)?;
     Ok((key, info))
 }
 
@@ -272,21 +229,8 @@ pub fn new_account(path: &Path, password: &str, cost: Cost) -> CliResult<(Accoun
     let key = AccountKey::from_bytes(&secret).map_err(|error| {
         CliError::coded(Exit::Failure, "could not make a key: try again", &error)
     })?;
-    write_keystore(
-        path,
-        KeyKind::Account,
-        key.secret(),
-        &key.address(),
-        password,
-        cost,
-    )?;
-    let info = KeyInfo {
-        kind: KeyKind::Account,
-        file: path.to_path_buf(),
-        public_key: Account(key.address()).to_string(),
-        operator_id: None,
-        proof_of_possession: None,
-    };
+    let (kind, public) = (KeyKind::Account, key.address());
+    let info = write_keystore(path, kind, key.secret(), &public, password, cost)?;
     Ok((key, info))
 }
 
@@ -297,7 +241,7 @@ fn write_keystore(
     public: &[u8],
     password: &str,
     cost: Cost,
-) -> CliResult {
+) -> CliResult<KeyInfo> {
     let json = keystore::encrypt(
         kind,
         secret,
@@ -308,7 +252,14 @@ fn write_keystore(
         files::random()?,
         cost,
     );
-    files::write_atomically(path, json.as_bytes(), Access::Owner)
+    files::write_atomically(path, json.as_bytes(), Access::Owner)?;
+    Ok(KeyInfo {
+        kind,
+        file: path.to_path_buf(),
+        public_key: format!("0x{}", hex::encode(public)),
+        operator_id: None,
+        proof_of_possession: None,
+    })
 }
 
 /// Opens a keystore of the kind that is expected here.
@@ -323,14 +274,18 @@ fn open(path: &Path, password: &str, expected: KeyKind) -> CliResult<Zeroizing<[
         .next("check the password and that the file is the one you mean: ashlar keys show FILE")
     })?;
     if kind != expected {
-        return Err(CliError::new(
-            Exit::Usage,
-            "keys.kind",
-            format!("{} holds a {kind} key", path.display()),
-        )
-        .because(format!("a {expected} key is needed here")));
+        return Err(wrong_kind(path, kind, expected));
     }
     Ok(secret)
+}
+
+fn wrong_kind(path: &Path, kind: KeyKind, expected: KeyKind) -> CliError {
+    CliError::new(
+        Exit::Usage,
+        "keys.kind",
+        format!("{} holds a {kind} key", path.display()),
+    )
+    .because(format!("a {expected} key is needed here"))
 }
 
 /// Opens an operator's BLS key.
@@ -358,4 +313,102 @@ pub fn open_network(path: &Path, password: &str) -> CliResult<NetworkKey> {
         password,
         KeyKind::Network,
     )?))
+}
+
+/// Opens an account's key.
+///
+/// # Errors
+/// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
+pub fn open_account(path: &Path, password: &str) -> CliResult<AccountKey> {
+    let secret = open(path, password, KeyKind::Account)?;
+    AccountKey::from_bytes(&secret).map_err(|error| {
+        CliError::coded(
+            Exit::Usage,
+            format!("{} holds no account's key", path.display()),
+            &error,
+        )
+    })
+}
+
+/// The public part of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// Of a BLS key.
+    Bls(PublicKeyBytes),
+    /// Of a network key.
+    Network(NetworkPublicKey),
+    /// Of an account's key.
+    Account(Account),
+}
+
+/// What a keystore states as the public part of its key. Needs no password; nothing of it is checked.
+///
+/// # Errors
+/// The file is missing or no keystore.
+pub fn public(path: &Path) -> CliResult<Public> {
+    let summary = inspect(path)?;
+    let bytes = summary.public.as_slice();
+    let public = match summary.kind {
+        KeyKind::Bls => bytes
+            .try_into()
+            .ok()
+            .map(|key| Public::Bls(PublicKeyBytes(key))),
+        KeyKind::Network => bytes
+            .try_into()
+            .ok()
+            .map(|key| Public::Network(NetworkPublicKey(key))),
+        KeyKind::Account => bytes
+            .try_into()
+            .ok()
+            .map(|key| Public::Account(Account(key))),
+    };
+    public.ok_or_else(|| {
+        CliError::new(
+            Exit::Usage,
+            "keys.public",
+            format!("{} does not state its public key", path.display()),
+        )
+    })
+}
+
+fn inspect(path: &Path) -> CliResult<keystore::Summary> {
+    keystore::inspect(&files::read_text(path, KEYSTORE_LIMIT)?).map_err(|error| {
+        CliError::coded(
+            Exit::Usage,
+            format!("{} is no keystore of ours", path.display()),
+            &error,
+        )
+    })
+}
+
+/// The public part of a network key, as [`public`] gives it.
+///
+/// # Errors
+/// As [`public`], or it is a key of another kind.
+pub fn network_public(path: &Path) -> CliResult<NetworkPublicKey> {
+    match public(path)? {
+        Public::Network(key) => Ok(key),
+        other => Err(wrong_kind(path, other.kind(), KeyKind::Network)),
+    }
+}
+
+/// The account of an account's key.
+///
+/// # Errors
+/// As [`public`], or it is a key of another kind.
+pub fn account(path: &Path) -> CliResult<Account> {
+    match public(path)? {
+        Public::Account(account) => Ok(account),
+        other => Err(wrong_kind(path, other.kind(), KeyKind::Account)),
+    }
+}
+
+impl Public {
+    fn kind(&self) -> KeyKind {
+        match self {
+            Self::Bls(_) => KeyKind::Bls,
+            Self::Network(_) => KeyKind::Network,
+            Self::Account(_) => KeyKind::Account,
+        }
+    }
 }

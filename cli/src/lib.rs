@@ -99,11 +99,23 @@ pub enum Command {
     /// Look at the operator table
     Operators(operators::OperatorsArgs),
     /// The restaking ledger: stake, delegate, register, slash, ask; run one
-    Stake(Box<ashlar_ledger::command::StakeArgs>),
+    Stake(Box<stake::StakeArgs>),
     /// Measure how fast this machine is, next to the peers
     Bench(bench::BenchArgs),
     /// Prove it on this machine: post a file, kill operators, rebuild it from the rest
     Demo(demo::DemoArgs),
+}
+
+impl Command {
+    /// Whether it runs until it is stopped.
+    pub fn is_daemon(&self) -> bool {
+        match self {
+            Self::Node(args) => matches!(args.command, node::NodeCommand::Run(_)),
+            Self::Disperser(args) => matches!(args.command, disperser::DisperserCommand::Run(_)),
+            Self::Stake(args) => matches!(args.command, stake::StakeCommand::Serve(_)),
+            _ => false,
+        }
+    }
 }
 
 /// The whole command line as clap knows it; the reference in `docs/cli.md` is written from it.
@@ -168,18 +180,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn run(cli: Cli, ui: Ui) -> CliResult {
     // Daemons log what they do; the other commands speak for themselves and log only what goes wrong.
-    let daemon = match &cli.command {
-        Command::Stake(args) => args.command.is_service(),
-        command => matches!(
-            command,
-            Command::Node(node::NodeArgs {
-                command: node::NodeCommand::Run(_)
-            }) | Command::Disperser(disperser::DisperserArgs {
-                command: disperser::DisperserCommand::Run(_)
-            })
-        ),
-    };
-    daemon::start_logging(&cli, daemon);
+    daemon::start_logging(&cli, cli.command.is_daemon());
     // The tables of who may serve what are data; a build that breaks them must not start anything.
     ashlar_proto::check_table().map_err(|error| {
         CliError::coded(

@@ -218,7 +218,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     let config_path = args.dir.join(CONFIG);
     let (bls_path, network_path) = (args.dir.join("bls.json"), args.dir.join("network.json"));
     for path in [&config_path, &bls_path, &network_path] {
-        keys::refuse_existing(path)?;
+        files::refuse_existing(path)?;
     }
     let tables = args.table.required()?;
     let password = files::password(

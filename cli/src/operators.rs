@@ -204,13 +204,7 @@ pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
 
 impl TableOut {
     fn text(&self) -> String {
-        let mut rows = vec![
-            [
-                "index", "operator", "address", "quorum", "stake", "share", "chunks",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        ];
+        let mut rows = Vec::new();
         for operator in &self.operators {
             for stake in &operator.stakes {
                 rows.push(vec![
@@ -243,7 +237,12 @@ impl TableOut {
             dispersers.join(", "),
             self.needed,
             self.chunks,
-            ui::table(&rows, &[true, false, false, true, true, true, true])
+            ui::table(
+                &[
+                    "index", "operator", "address", "quorum", "stake", "share", "chunks"
+                ],
+                rows
+            )
         )
     }
 }

@@ -150,11 +150,7 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
         );
     }
     let stdin = args.file.as_os_str() == "-";
-    let payload = if stdin {
-        files::read_limited(std::io::stdin().lock(), PAYLOAD_LIMIT, "standard input")?
-    } else {
-        files::read(&args.file, PAYLOAD_LIMIT)?
-    };
+    let payload = files::read(&args.file, PAYLOAD_LIMIT)?;
     let check = if args.no_wait {
         Check::NotAwaited
     } else if args.unverified {

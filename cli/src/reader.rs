@@ -1,18 +1,23 @@
 //! What somebody who reads certificates insists on. Nothing is assumed: the person says it, the environment does, or the
 //! devnet in this folder, whose file has it in words.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ashlar_proto::{CertificatePolicy, Domain, MaxAge, QuorumId, RequiredQuorums};
+use ashlar_stake::StakeSource;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::context::devnet_here;
+use crate::context::{TableOption, devnet_here};
 use crate::error::{CliError, CliResult, Exit};
 
 /// What a reader insists on.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ReaderOption {
+    /// The operator tables that certificates are checked with.
+    #[command(flatten)]
+    pub table: TableOption,
     /// Quorums that must have signed, such as 0,1; or `any` for those that the blob's submitter chose [default: as the
     /// devnet in .ashlar/devnet says, else there is none]
     #[arg(
@@ -163,6 +168,16 @@ text_in_files!(Quorums);
 text_in_files!(Age);
 
 impl ReaderOption {
+    /// Opens the operator tables, with the policy for certificates of their service.
+    ///
+    /// # Errors
+    /// As [`TableOption::open`] and [`ReaderOption::policy`].
+    pub fn open(&self) -> CliResult<(Arc<dyn StakeSource>, CertificatePolicy)> {
+        let source = self.table.open()?;
+        let policy = self.policy(source.domain())?;
+        Ok((source, policy))
+    }
+
     /// The policy for certificates of this service, asked now.
     ///
     /// # Errors

@@ -172,12 +172,24 @@ pub fn span(ms: u64) -> String {
     )
 }
 
-/// Columns aligned by their widest cell; the first row is the head. Cells are right-aligned where `right` says so.
-pub fn table(rows: &[Vec<String>], right: &[bool]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
+/// Columns aligned by their widest cell, the first row is the head. A column is right-aligned if all its cells below the head
+/// begin with a digit or are a dash.
+pub fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    let numeric = |column: usize| {
+        !rows.is_empty()
+            && rows.iter().all(|row| {
+                row.get(column)
+                    .is_some_and(|cell| cell == "-" || is_number(cell))
+            })
+    };
+    let right: Vec<bool> = (0..head.len()).map(numeric).collect();
+    let all: Vec<Vec<String>> =
+        std::iter::once(head.iter().map(|cell| (*cell).to_owned()).collect())
+            .chain(rows)
+            .collect();
+    let widths: Vec<usize> = (0..head.len())
         .map(|column| {
-            rows.iter()
+            all.iter()
                 .filter_map(|row| row.get(column))
                 .map(|cell| cell.chars().count())
                 .max()
@@ -185,10 +197,9 @@ pub fn table(rows: &[Vec<String>], right: &[bool]) -> String {
         })
         .collect();
     let mut out = String::new();
-    for row in rows {
+    for row in &all {
         let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let width = widths.get(column).copied().unwrap_or(0);
+        for ((column, cell), width) in row.iter().enumerate().zip(&widths) {
             let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
             if column > 0 {
                 line.push_str("  ");
@@ -206,3 +217,55 @@ pub fn table(rows: &[Vec<String>], right: &[bool]) -> String {
     }
     out
 }
+
+/// Digits, with a percent sign, an exponent or a time's unit behind them.
+fn is_number(cell: &str) -> bool {
+    let cell = [" ms", " s"]
+        .into_iter()
+        .find_map(|unit| cell.strip_suffix(unit))
+        .unwrap_or(cell);
+    cell.starts_with(|c: char| c.is_ascii_digit())
+        && !cell.starts_with("0x")
+        && cell
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b' ' | b'%' | b'e'))
+}
+
+/// A list of names and values, the values under each other.
+pub fn aligned(rows: &[(&str, String)]) -> String {
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    rows.iter()
+        .map(|(name, value)| format!("{name:<width$}  {value}\n"))
+        .collect()
+}
+
+/// As [`aligned`], of names and anything that can be shown: `pairs! { "name": value, … }`.
+macro_rules! pairs {
+    ($($name:literal: $value:expr),* $(,)?) => {
+        $crate::ui::aligned(&[$(($name, $value.to_string())),*])
+    };
+}
+
+/// A [`table`] of a list, or a sentence if it is empty: `listing! { list, "sentence", |item| let … ; "head": cell, … }`.
+macro_rules! listing {
+    ($list:expr, $none:literal, |$item:ident| $(let $name:ident = $value:expr;)* $($head:literal: $cell:expr),* $(,)?) => {{
+        let rows = $list.iter().map(|$item| {
+            $(let $name = $value;)*
+            vec![$($cell.to_string()),*]
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
+        match rows.is_empty() {
+            true => concat!($none, "\n").to_owned(),
+            false => $crate::ui::table(&[$($head),*], rows),
+        }
+    }};
+}
+
+pub(crate) use {listing, pairs};
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,6 @@
 mod api;
 pub mod auth;
 pub mod client;
-pub mod command;
 pub mod devnet;
 mod heads;
 pub mod service;

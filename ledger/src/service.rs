@@ -47,8 +47,8 @@ pub(crate) use health::Health;
 pub(crate) use metrics::Metrics;
 use nonces::Nonces;
 use signer::Signer;
-pub use signer::{HeadKeys, SignFault};
-pub(crate) use signer::{Newest, SignedHeads, accept_clock, wall_ms};
+pub use signer::{HeadKeys, SignFault, accept_clock};
+pub(crate) use signer::{Newest, SignedHeads};
 use supervise::Supervisor;
 pub(crate) use writer::Command;
 use writer::{Answers, Writer};
@@ -235,10 +235,7 @@ fn open(
     keys: HeadKeys,
 ) -> Result<(Store, Nonces, B256, Signer), ServiceError> {
     let data = &config.paths.data;
-    let genesis = match Store::genesis(data)? {
-        Some(genesis) => genesis,
-        None => read_genesis(&config.paths.genesis)?,
-    };
+    let genesis = genesis_of(config)?;
     let (store, recovery) = Store::open(data, &genesis)?;
     if let Some(torn) = &recovery.torn {
         tracing::warn!(
@@ -259,7 +256,15 @@ fn open(
     Ok((store, nonces, genesis, signer))
 }
 
-pub(crate) fn read_genesis(path: &std::path::Path) -> Result<Genesis, ServiceError> {
+/// The genesis of the ledger that is there, or is to be begun.
+///
+/// # Errors
+/// What is there cannot be read, or there is neither.
+pub fn genesis_of(config: &LedgerConfig) -> Result<Genesis, ServiceError> {
+    if let Some(genesis) = Store::genesis(&config.paths.data)? {
+        return Ok(genesis);
+    }
+    let path = &config.paths.genesis;
     let failed = |reason: String| ServiceError::Genesis {
         path: path.into(),
         reason,

@@ -465,7 +465,7 @@ impl StakeSource for HttpStakeSource {
 }
 
 /// Makes the table of a service's answer, and compares its root with what the answer says.
-pub(crate) fn build_table(
+pub fn build_table(
     view: &TableView,
     service: ServiceId,
     domain: Domain,

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
-mod custody;
 
 use ashlar_crypto::Setup;
 use ashlar_ledger::client::LedgerClient;
@@ -13,8 +12,8 @@ use ashlar_ledger::types::{
 };
 use ashlar_restaking::evidence::CustodyAnswer;
 use ashlar_restaking::{Action, Amount, Event, Transaction, Wad};
+use ashlar_testing::custody::{Blob, blob, certificate};
 use common::*;
-use custody::{Blob, blob, certificate};
 
 fn bond() -> Amount {
     Amount::from(20_000_000_000_000_000u64)

@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
-mod custody;
 
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
@@ -20,13 +19,10 @@ use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
     Duty, Fault, SignedBatch,
 };
-use ashlar_restaking::{
-    Action, Amount, CustodyTerms, DisperserTerms, QuorumConfig, QuorumStrategy, ServiceId,
-    Transaction, Wad,
-};
+use ashlar_restaking::{Action, Amount, CustodyTerms, ServiceId, Transaction, Wad};
 use ashlar_stake::OperatorTable;
+use ashlar_testing::custody::{blob, certificate};
 use common::*;
-use custody::{blob, certificate};
 
 /// Between blocks: a batch can be challenged for some 750 of them.
 const BLOCK_MS: u64 = 100;
@@ -298,8 +294,7 @@ async fn two_services_of_one_ledger() {
     let running = home.start().await;
     let client = client(&running);
     client.add_key(devnet_account(&[0; 32], "disperser"));
-    let owner = account(&role_key());
-    let (service, quorum, strategy) = (2, 0, 3);
+    let service = SECOND_SERVICE;
     let of = |sender, action| Transaction { sender, action };
     let disperser = account(&devnet_account(&[0; 32], "disperser"));
     let register = |domain: Domain| Action::RegisterDisperser {
@@ -313,70 +308,14 @@ async fn two_services_of_one_ledger() {
         .sign(&disperser_key()),
         bond: Amount::ether(5),
     };
-    let setup = [
-        of(
-            owner,
-            Action::RegisterService {
-                name: "second".into(),
-                conditions: "as the first".into(),
-                slasher: owner,
-                resolver: None,
-                veto_window: 0,
-                slash_cap: Wad::ONE,
-                ejector: owner,
-                versions: vec![1],
-                dispersers: DisperserTerms {
-                    token: owner,
-                    min_bond: Amount::ether(1),
-                    max: 1,
-                },
-                custody: Some(CustodyTerms {
-                    token: owner,
-                    min_bond: Amount::ether(1),
-                    wad: Wad::percent(10),
-                    max_open: 10,
-                    max_open_per_operator: 10,
-                }),
-            },
-        ),
-        of(
-            owner,
-            Action::AddQuorum {
-                service,
-                quorum,
-                config: QuorumConfig {
-                    strategies: vec![QuorumStrategy {
-                        strategy,
-                        multiplier: Amount::WAD,
-                    }],
-                    minimum_weight: Amount::ZERO,
-                    maximum_operators: 10,
-                    churn_bps: 11_000,
-                    ejection_bps: 0,
-                    ejection_window: 1,
-                    ejection_cooldown: 0,
-                    redistribute_to: None,
-                },
-            },
-        ),
-        of(
-            account(&operator_key(1)),
-            Action::Deposit {
-                strategy,
-                amount: Amount::ether(100),
-            },
-        ),
-        of(
-            account(&operator_key(1)),
-            Action::Allocate {
-                service,
-                quorum,
-                strategy,
-                magnitude: Wad::ONE,
-            },
-        ),
-        of(account(&operator_key(1)), Action::OptIn { service, quorum }),
-    ];
+    let custody = CustodyTerms {
+        token: account(&role_key()),
+        min_bond: Amount::ether(1),
+        wad: Wad::percent(10),
+        max_open: 10,
+        max_open_per_operator: 10,
+    };
+    let setup = second_service(None, Wad::ONE, Some(custody));
     client.submit_all(&setup).await.unwrap();
     // What the disperser's key signed for the first service registers it in no other one.
     let copied = of(disperser, register(domain(SERVICE)));

@@ -13,10 +13,7 @@ use ashlar_restaking::evidence::{
     Accused, BadAttestation, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning, Fault,
     FaultKind, SignedBatch,
 };
-use ashlar_restaking::{
-    Action, Amount, DisperserTerms, Event, QuorumConfig, QuorumStrategy, ServiceId, Transaction,
-    Wad,
-};
+use ashlar_restaking::{Action, Amount, Event, ServiceId, Transaction, Wad};
 use common::*;
 use serde_json::Value;
 
@@ -397,69 +394,9 @@ async fn after_the_veto_window_the_slash_is_executed() {
     let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    let owner = account(&role_key());
-    let of = |sender, action| Transaction { sender, action };
-    // rETH, of which operator 1 has none yet, and of which nothing is allocated.
-    let strategy = 3;
-    let (service, quorum) = (2, 0);
-    let setup = [
-        of(
-            owner,
-            Action::RegisterService {
-                name: "vetoed".into(),
-                conditions: "as written".into(),
-                slasher: owner,
-                resolver: Some(account(&stranger_key())),
-                veto_window: 1,
-                slash_cap: Wad::percent(40),
-                ejector: owner,
-                versions: vec![1],
-                dispersers: DisperserTerms {
-                    token: owner,
-                    min_bond: Amount::ether(1),
-                    max: 1,
-                },
-                custody: None,
-            },
-        ),
-        of(
-            owner,
-            Action::AddQuorum {
-                service,
-                quorum,
-                config: QuorumConfig {
-                    strategies: vec![QuorumStrategy {
-                        strategy,
-                        multiplier: Amount::WAD,
-                    }],
-                    minimum_weight: Amount::ZERO,
-                    maximum_operators: 10,
-                    churn_bps: 11_000,
-                    ejection_bps: 0,
-                    ejection_window: 1,
-                    ejection_cooldown: 0,
-                    redistribute_to: None,
-                },
-            },
-        ),
-        of(
-            account(&operator_key(1)),
-            Action::Deposit {
-                strategy,
-                amount: Amount::ether(100),
-            },
-        ),
-        of(
-            account(&operator_key(1)),
-            Action::Allocate {
-                service,
-                quorum,
-                strategy,
-                magnitude: Wad::ONE,
-            },
-        ),
-        of(account(&operator_key(1)), Action::OptIn { service, quorum }),
-    ];
+    let (service, quorum) = (SECOND_SERVICE, 0);
+    let veto = Some(account(&stranger_key()));
+    let setup = second_service(veto, Wad::percent(40), None);
     let receipts = client.submit_all(&setup).await.unwrap();
     let joined = receipts.last().unwrap().block;
     let block = block_after(&client, joined - 1).await;

@@ -49,7 +49,7 @@ mod vaults;
 mod views;
 mod weights;
 
-pub use action::{Action, Transaction, sol};
+pub use action::{Action, Bps, Encoded, ProfilePart, Text, Transaction, sol};
 pub use amount::{Amount, AmountError, WAD, Wad};
 pub use custody::{
     MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE, MAX_CHALLENGES, MAX_CHALLENGES_PER_OPERATOR,

@@ -1,5 +1,7 @@
 //! What the tests of several crates share. No crate depends on it but for its tests.
 
+pub mod custody;
+
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_proto::{Domain, TableScope};

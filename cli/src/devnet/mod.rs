@@ -20,7 +20,7 @@ use self::processes::{Daemon, wait_healthy};
 use crate::daemon::Stop;
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
-use crate::ui::{self, Ui};
+use crate::ui::{Ui, listing};
 
 /// Stakes of the first operators when nobody names any; further operators start over.
 pub const DEFAULT_STAKES: [u64; 8] = [30, 20, 15, 10, 10, 7, 5, 3];
@@ -370,7 +370,7 @@ fn start_ledger(program: &Path, dir: &Path) -> CliResult<Daemon> {
         "serve".into(),
         "--exit-with-parent".into(),
         "--config".into(),
-        dir.join(ashlar_ledger::command::init::CONFIG).into(),
+        dir.join(crate::stake::init::CONFIG).into(),
         "--password-file".into(),
         dir.join("password").into(),
     ];
@@ -465,21 +465,14 @@ pub async fn run(ui: Ui, args: DevnetArgs) -> CliResult {
 }
 
 fn ready_text(file: &DevnetFile) -> String {
-    let mut rows = vec![
-        ["operator", "id", "stake", "quic", "http", "pid"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for node in &file.nodes {
-        rows.push(vec![
-            node.index.to_string(),
-            crate::operators::short(&node.operator_id),
-            node.stakes.join(" / "),
-            node.quic.clone(),
-            node.http.clone(),
-            node.pid.to_string(),
-        ]);
-    }
+    let operators = listing! { file.nodes, "no operators", |node|
+        "operator": node.index,
+        "id": crate::operators::short(&node.operator_id),
+        "stake": node.stakes.join(" / "),
+        "quic": node.quic,
+        "http": node.http,
+        "pid": node.pid,
+    };
     let (ledger, look) = match &file.ledger {
         Some(ledger) => (
             format!("ledger     {}  (pid {})\n", ledger.url, ledger.pid),
@@ -489,10 +482,7 @@ fn ready_text(file: &DevnetFile) -> String {
     };
     format!(
         "ready\n\ndisperser  {}  (pid {})\n{ledger}table      {}\n\n{}\nPost a file, in this folder:  ashlar put FILE --cert FILE.cert\n{look}Stop everything:              Ctrl-C",
-        file.disperser_url,
-        file.disperser.pid,
-        file.tables,
-        ui::table(&rows, &[true, false, true, false, false, true]),
+        file.disperser_url, file.disperser.pid, file.tables, operators,
     )
 }
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::keystore::Cost;
-use ashlar_ledger::command::init;
 use ashlar_ledger::devnet::{
     Devnet, DevnetDisperser, DevnetOperator, DevnetRoles, DevnetSpec, MAX_STAKE, SERVICE,
     devnet_genesis, devnet_params,
@@ -26,6 +25,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys;
 use crate::reader::ReaderDefaults;
+use crate::stake::init;
 
 /// The block of the first table; without a ledger the only one.
 const BLOCK: u64 = 1;

@@ -200,7 +200,7 @@ pub(super) fn protection(ui: Ui, command: &ProtectionCommand) -> CliResult {
 
 fn export(ui: Ui, args: &ExportArgs) -> CliResult {
     // Before signing ends: a file that cannot be written should cost nothing.
-    keys::refuse_existing(&args.file)?;
+    files::refuse_existing(&args.file)?;
     let (config, key) = local(&args.config)?;
     let store = open(&config, &key, Database::Existing)?;
     let made = if args.snapshot {

@@ -312,7 +312,7 @@ fn accepted_clock(heads: &Path) -> Result<Option<u64>, HeadFileError> {
 /// # Errors
 ///
 /// [`HeadFileError`].
-pub(crate) fn accept_clock(data: &Path, wall_ms: u64) -> Result<(), HeadFileError> {
+pub fn accept_clock(data: &Path, wall_ms: u64) -> Result<(), HeadFileError> {
     let heads = data.join(HEADS);
     let path = accepted_path(&heads);
     make_folder(&heads)

@@ -24,7 +24,10 @@ use ashlar_proto::{
     Account, BatchHeader, Domain, Network, OperatorId, SignedHead, TableRoot, operator_id,
 };
 use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
-use ashlar_restaking::{Action, Amount, ServiceId, Transaction};
+use ashlar_restaking::{
+    Action, Amount, CustodyTerms, DisperserTerms, QuorumConfig, QuorumStrategy, ServiceId,
+    Transaction, Wad,
+};
 use ashlar_stake::{TableLocation, TableSource};
 
 pub mod proxy;
@@ -243,6 +246,81 @@ pub fn deposit(key: &AccountKey, ether: u64) -> Transaction {
             amount: Amount::ether(ether),
         },
     }
+}
+
+/// The number of what [`second_service`] founds.
+pub const SECOND_SERVICE: ServiceId = 2;
+
+/// Founds a service beside the devnet's, with the same owner and slasher; `resolver` may veto for a block. Its quorum 0 counts rETH, of which operator 1 has none
+/// yet: it deposits 100, allocates all of it, and joins.
+pub fn second_service(
+    resolver: Option<Account>,
+    slash_cap: Wad,
+    custody: Option<CustodyTerms>,
+) -> [Transaction; 5] {
+    let (service, quorum, strategy) = (SECOND_SERVICE, 0, 3);
+    let owner = account(&role_key());
+    let operator = account(&operator_key(1));
+    let of = |sender, action| Transaction { sender, action };
+    let config = QuorumConfig {
+        strategies: vec![QuorumStrategy {
+            strategy,
+            multiplier: Amount::WAD,
+        }],
+        minimum_weight: Amount::ZERO,
+        maximum_operators: 10,
+        churn_bps: 11_000,
+        ejection_bps: 0,
+        ejection_window: 1,
+        ejection_cooldown: 0,
+        redistribute_to: None,
+    };
+    [
+        of(
+            owner,
+            Action::RegisterService {
+                name: "second".into(),
+                conditions: "as the first".into(),
+                slasher: owner,
+                resolver,
+                veto_window: u64::from(resolver.is_some()),
+                slash_cap,
+                ejector: owner,
+                versions: vec![1],
+                dispersers: DisperserTerms {
+                    token: owner,
+                    min_bond: Amount::ether(1),
+                    max: 1,
+                },
+                custody,
+            },
+        ),
+        of(
+            owner,
+            Action::AddQuorum {
+                service,
+                quorum,
+                config,
+            },
+        ),
+        of(
+            operator,
+            Action::Deposit {
+                strategy,
+                amount: Amount::ether(100),
+            },
+        ),
+        of(
+            operator,
+            Action::Allocate {
+                service,
+                quorum,
+                strategy,
+                magnitude: Wad::ONE,
+            },
+        ),
+        of(operator, Action::OptIn { service, quorum }),
+    ]
 }
 
 pub fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
