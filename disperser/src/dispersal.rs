@@ -26,6 +26,7 @@ use alloy_primitives::U512;
 use ashlar_crypto::Blame;
 use ashlar_crypto::bls::SignatureBytes;
 use ashlar_proto::{QuorumId, QuorumSigned, Stake};
+use ashlar_service::Backoff;
 use serde::{Deserialize, Serialize};
 
 /// Times and bounds of one dispersal.
@@ -421,15 +422,14 @@ pub fn reaches(signed: Stake, total: Stake, percent: u32) -> bool {
     U512::from(signed) * U512::from(100) >= U512::from(total) * U512::from(percent)
 }
 
-/// Half of the doubling back-off, and up to another half by chance, so that the operators of many batches are not all
-/// called again in the same instant.
+/// Jittered, so that the operators of many batches are not all called again in the same instant.
 fn backoff(params: &DispersalParams, operator: u32, attempts: u32) -> Duration {
-    let doubled = params
-        .backoff_min
-        .saturating_mul(1 << attempts.saturating_sub(1).min(16));
-    let full = doubled.min(params.backoff_max);
+    let backoff = Backoff {
+        base: params.backoff_min,
+        max: params.backoff_max,
+    };
     let chance = mix(params.jitter_seed ^ (u64::from(operator) << 32) ^ u64::from(attempts));
-    full / 2 + (full / 2).mul_f64((chance >> 11) as f64 / (1u64 << 53) as f64)
+    backoff.delay(attempts.saturating_sub(1), chance)
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): good enough to spread retries, of no use for secrets.
