@@ -1,18 +1,16 @@
-//! What every long-running command shares: the runtime, logs, signals, and the watch on the parent process.
+//! What every long-running command shares: the runtime, logs, and a stop in good order.
 
 use std::future::Future;
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use ashlar_service::signals::ListenError;
 use tracing_subscriber::EnvFilter;
+
+pub use ashlar_service::signals::{STOP_DEADLINE, Stop};
 
 use crate::Cli;
 use crate::error::{CliError, CliResult, Exit};
-
-/// How long a graceful stop may take before the process ends anyway.
-pub const STOP_DEADLINE: Duration = Duration::from_secs(40);
 
 /// Logs to standard error. `ASHLAR_LOG` (the syntax of `RUST_LOG`: `info,ashlar_node=debug`) wins over `-v` and `-q`.
 pub(crate) fn start_logging(cli: &Cli, daemon: bool) {
@@ -51,72 +49,9 @@ pub(crate) fn block_on<T>(future: impl Future<Output = CliResult<T>>) -> CliResu
     result
 }
 
-/// Becomes true once: at the first SIGINT or SIGTERM, or when the parent's end of standard input closes. The second
-/// signal ends the process at once.
-#[derive(Clone, Debug)]
-pub struct Stop {
-    asked: watch::Receiver<bool>,
-}
-
-impl Stop {
-    /// Starts listening. With `with_parent`, the end of standard input means that the parent is gone: a process that
-    /// holds the other end of the pipe cannot die, not even by SIGKILL, without our noticing.
-    ///
-    /// # Errors
-    /// The signal handlers cannot be installed.
-    pub fn listen(with_parent: bool) -> CliResult<Stop> {
-        let (tell, asked) = watch::channel(false);
-        let failed = |error: std::io::Error| CliError::io("could not listen for signals", &error);
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let signals = tell.clone();
-        tokio::spawn(async move {
-            let mut before = false;
-            loop {
-                let number = tokio::select! {
-                    received = interrupt.recv() => received.map(|()| 2),
-                    received = terminate.recv() => received.map(|()| 15),
-                };
-                let Some(number) = number else { return };
-                if before {
-                    std::process::exit(128 + number);
-                }
-                before = true;
-                // Nobody listening any more means that we are past the point of stopping.
-                let _ = signals.send(true);
-            }
-        });
-        if with_parent {
-            // A thread, not a task: a blocked read of standard input would hold up the end of the runtime.
-            std::thread::Builder::new()
-                .name("parent-watch".to_owned())
-                .spawn(move || {
-                    let mut sink = [0u8; 64];
-                    let mut input = std::io::stdin().lock();
-                    loop {
-                        match input.read(&mut sink) {
-                            Ok(0) => break,
-                            Ok(_) => {}
-                            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                            Err(_) => break,
-                        }
-                    }
-                    let _ = tell.send(true);
-                    // The parent cannot ask a second time, so the deadline does.
-                    std::thread::sleep(STOP_DEADLINE);
-                    std::process::exit(Exit::Timeout as i32);
-                })
-                .map_err(|error| {
-                    CliError::io("could not start the watch on the parent process", &error)
-                })?;
-        }
-        Ok(Stop { asked })
-    }
-
-    /// Returns when somebody asked to stop.
-    pub async fn asked(&mut self) {
-        // The sender lives as long as the signal task; without it nobody can ask any more, which is a stop as well.
-        let _ = self.asked.wait_for(|asked| *asked).await;
+impl From<ListenError> for CliError {
+    fn from(ListenError(error): ListenError) -> Self {
+        CliError::io("could not listen for signals", &error)
     }
 }
 

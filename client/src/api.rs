@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use ashlar_retriever::http::chain;
+use ashlar_service::http::{Broken, RetryPolicy, exchange, is_worth_repeating};
 use bytes::Bytes;
-use reqwest::{Method, Response, Url};
-use tokio::time::{Instant, sleep, timeout_at};
+use reqwest::{Method, RequestBuilder, Url, header};
+use tokio::time::{Instant, sleep};
 
-use crate::problem::{self, MAX_PROBLEM_BYTES};
-use crate::retry::{is_worth_repeating, retry_after};
-use crate::{ClientError, Problem, RetryPolicy};
+use crate::ClientError;
 
 /// A request that can be sent again.
 #[derive(Clone)]
@@ -35,6 +33,20 @@ impl Call {
             timeout,
         }
     }
+
+    fn request(&self, http: &reqwest::Client, url: &Url) -> RequestBuilder {
+        let mut request = http.request(self.method.clone(), url.clone());
+        if let Some(kind) = self.content_type {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        if let Some(kind) = self.accept {
+            request = request.header(header::ACCEPT, kind);
+        }
+        match self.method {
+            Method::GET => request,
+            _ => request.body(self.body.clone()),
+        }
+    }
 }
 
 /// A whole answer with a status of success.
@@ -44,21 +56,13 @@ pub(crate) struct Answer {
     pub(crate) url_index: usize,
 }
 
-enum Attempt {
-    Done(Vec<u8>),
-    /// Not reached, or broken off: the reason.
-    Broken(String),
-    Refused(Problem, Option<Duration>),
-    Unusable(ClientError),
-}
-
-/// Sends the call until it succeeds, is refused for good, the policy gives up or the deadline passes. `limit` is the
+/// Sends the call until it succeeds, is refused for good, the policy gives up or the deadline passes. `max` is the
 /// most bytes of the answer that are read.
 pub(crate) async fn send(
     http: &reqwest::Client,
     policy: &RetryPolicy,
     call: &Call,
-    limit: usize,
+    max: usize,
     deadline: Instant,
 ) -> Result<Answer, ClientError> {
     let mut attempt = 0u32;
@@ -68,29 +72,37 @@ pub(crate) async fn send(
             return Err(ClientError::NoDisperser);
         };
         attempt += 1;
-        let until = deadline.min(Instant::now() + call.timeout);
-        let outcome = timeout_at(until, once(http, call, url, limit))
-            .await
-            .unwrap_or_else(|_| Attempt::Broken("no answer in time".to_owned()));
-        let (error, after) = match outcome {
-            Attempt::Done(body) => return Ok(Answer { body, url_index }),
-            Attempt::Unusable(error) => return Err(error),
-            Attempt::Broken(reason) => (
+        let limit = call
+            .timeout
+            .min(deadline.saturating_duration_since(Instant::now()));
+        let (error, after) = match exchange(call.request(http, url), max, limit).await {
+            Ok(answer) if answer.is_success() => {
+                return Ok(Answer {
+                    body: answer.body,
+                    url_index,
+                });
+            }
+            Ok(answer) => {
+                let error = ClientError::Refused(Box::new(answer.problem()));
+                if !is_worth_repeating(answer.status) {
+                    return Err(error);
+                }
+                (error, answer.retry_after)
+            }
+            Err(error @ Broken::TooLong(_)) => {
+                return Err(ClientError::Answer {
+                    what: "answer",
+                    reason: error.to_string(),
+                });
+            }
+            Err(error) => (
                 ClientError::Transport {
                     url: url.to_string(),
                     attempts: attempt,
-                    reason,
+                    reason: error.to_string(),
                 },
                 None,
             ),
-            Attempt::Refused(problem, after) => {
-                let repeat = is_worth_repeating(problem.status);
-                let error = ClientError::Refused(Box::new(problem));
-                if !repeat {
-                    return Err(error);
-                }
-                (error, after)
-            }
         };
         let random = getrandom::u64().unwrap_or(0);
         match policy.wait(attempt, after, random) {
@@ -101,71 +113,4 @@ pub(crate) async fn send(
             _ => return Err(error),
         }
     }
-}
-
-async fn once(http: &reqwest::Client, call: &Call, url: &Url, limit: usize) -> Attempt {
-    let mut request = http.request(call.method.clone(), url.clone());
-    if let Some(kind) = call.content_type {
-        request = request.header(http::header::CONTENT_TYPE, kind);
-    }
-    if let Some(kind) = call.accept {
-        request = request.header(http::header::ACCEPT, kind);
-    }
-    if call.method != Method::GET {
-        request = request.body(call.body.clone());
-    }
-    let answer = match request.send().await {
-        Ok(answer) => answer,
-        Err(error) => return Attempt::Broken(chain(&error.without_url())),
-    };
-    if !answer.status().is_success() {
-        return refusal(answer).await;
-    }
-    match read(answer, limit).await {
-        Ok(Some(body)) => Attempt::Done(body),
-        Ok(None) => Attempt::Unusable(ClientError::Answer {
-            what: "answer",
-            reason: format!("it has more than {limit} bytes"),
-        }),
-        Err(error) => Attempt::Broken(chain(&error.without_url())),
-    }
-}
-
-async fn refusal(answer: Response) -> Attempt {
-    let after = header(&answer, http::header::RETRY_AFTER).and_then(|value| retry_after(&value));
-    Attempt::Refused(read_problem(answer).await, after)
-}
-
-/// The problem document of an answer that is no success.
-pub(crate) async fn read_problem(answer: Response) -> Problem {
-    let status = answer.status().as_u16();
-    let kind = header(&answer, http::header::CONTENT_TYPE);
-    let location = header(&answer, http::header::LOCATION);
-    // A refusal whose words cannot be read is one all the same: its status says so.
-    let body = match read(answer, MAX_PROBLEM_BYTES).await {
-        Ok(Some(body)) => body,
-        Ok(None) | Err(_) => Vec::new(),
-    };
-    let mut problem = problem::parse(status, kind.as_deref(), &body);
-    if let Some(location) = location.filter(|_| (300..400).contains(&status)) {
-        problem.detail = format!("redirects are not followed; this one leads to {location}");
-    }
-    problem
-}
-
-fn header(answer: &Response, name: http::HeaderName) -> Option<String> {
-    let value = answer.headers().get(name)?.to_str().ok()?;
-    Some(value.to_owned())
-}
-
-/// The body, `None` if it is longer than `limit`.
-async fn read(mut answer: Response, limit: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        if chunk.len() > limit - body.len() {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body))
 }

@@ -12,8 +12,8 @@ use ashlar_proto::{
     BlobId, BlobKey, Certificate, CertificatePolicy, Domain, HeaderError, MaxAge, RequiredQuorums,
     Submission, VerifiedCertificate, commitments_root, version,
 };
-use ashlar_retriever::http::{self, BaseUrl};
 use ashlar_retriever::{Retrieved, Retriever, RetrieverConfig, Source};
+use ashlar_service::http::{self, Authorities, BaseUrl};
 use bytes::Bytes;
 use reqwest::Method;
 use tokio::time::Instant;
@@ -123,7 +123,8 @@ impl Client {
             .map(|url| BaseUrl::parse(url))
             .collect::<Result<_, _>>()?;
         let https = bases.iter().any(BaseUrl::is_https);
-        let http = http::client(https, config.connect_timeout, config.event_silence)?;
+        let http = http::client(Authorities::needed(https), config.connect_timeout)?;
+        let http = http::build(http.read_timeout(config.event_silence))?;
         let retriever = Retriever::relay_only(RetrieverConfig {
             relays: config.dispersers.clone(),
             max_payload: config.max_payload,

@@ -4,7 +4,7 @@ use ashlar_crypto::{Blame, Coded, PayloadError};
 use ashlar_proto::certificate::{CertificateDecodeError, CertificateError};
 use ashlar_proto::{BlobId, HeaderError};
 use ashlar_retriever::RetrieveError;
-use ashlar_retriever::http::HttpError;
+use ashlar_service::http::HttpError;
 use ashlar_stake::StakeError;
 use thiserror::Error;
 

@@ -57,17 +57,15 @@ mod api;
 mod client;
 mod config;
 mod error;
-pub mod problem;
-pub mod retry;
 pub mod sse;
 mod unverified;
 mod watch;
 
 pub use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 pub use ashlar_retriever::{Retrieved, Retriever, RetrieverConfig, Source};
+pub use ashlar_service::http::RetryPolicy;
 pub use client::{BlobName, Client, Submitted};
 pub use config::{ClientConfig, PutOptions, Trust, WaitOptions};
 pub use error::ClientError;
-pub use retry::RetryPolicy;
 pub use unverified::UnverifiedCertificate;
 pub use watch::{Certified, SaidToBeCertified};

@@ -5,11 +5,12 @@ use std::time::Duration;
 use ashlar_proto::api::{BlobState, BlobStatus, StatusError};
 use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
 use ashlar_proto::{BlobHeader, Certificate, VerifiedCertificate};
-use ashlar_retriever::http::{BaseUrl, chain};
+use ashlar_service::http::{self, BaseUrl, chain};
+use ashlar_service::problem::MAX_PROBLEM_BYTES;
 use futures::{Stream, StreamExt, stream};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::api::{Call, read_problem};
+use crate::api::Call;
 use crate::client::{BlobName, Client, Submitted, certificate_path, read_status};
 use crate::sse::Parser;
 use crate::{ClientError, Trust, UnverifiedCertificate, WaitOptions};
@@ -75,17 +76,18 @@ impl Client {
             .inner
             .http
             .get(url.clone())
-            .header(http::header::ACCEPT, "text/event-stream");
+            .header(reqwest::header::ACCEPT, "text/event-stream");
         let until = Instant::now() + self.inner.config.request_timeout;
         let answer = timeout_at(until, request.send())
             .await
             .map_err(|_| broken(url.to_string(), "no answer in time".to_owned()))?
             .map_err(|error| broken(url.to_string(), chain(&error.without_url())))?;
         if answer.status().as_u16() != 200 {
-            let problem = timeout_at(until, read_problem(answer))
+            let answer = timeout_at(until, http::read(answer, MAX_PROBLEM_BYTES))
                 .await
-                .map_err(|_| broken(url.to_string(), "no answer in time".to_owned()))?;
-            return Err(ClientError::Refused(Box::new(problem)));
+                .map_err(|_| broken(url.to_string(), "no answer in time".to_owned()))?
+                .map_err(|error| broken(url.to_string(), error.to_string()))?;
+            return Err(ClientError::Refused(Box::new(answer.problem())));
         }
         let events = Events {
             answer,

@@ -3,18 +3,19 @@
 mod blobs;
 mod events;
 mod peer;
-mod problem;
 mod put;
 mod service;
 
+use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use ashlar_net::Budget;
+use ashlar_service::Refusal;
+use ashlar_service::api::{finish, internal};
 use axum::Router;
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,12 +23,11 @@ use utoipa_axum::routes;
 use crate::config::DisperserConfig;
 use crate::engine::Engine;
 use crate::health::Health;
-use crate::metrics::{Metrics, Reason};
-pub(crate) use peer::Peer;
-use problem::Refusal;
+use crate::metrics::Metrics;
+use peer::Peer;
 
-/// Budgets of bytes are counted in pages: a semaphore counts at most 2^32 of them.
-const PAGE: u64 = 4096;
+/// What a request may take beside its body and its wait: looking things up, and the disk.
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// What the handlers share.
 pub(crate) struct ApiState {
@@ -36,8 +36,8 @@ pub(crate) struct ApiState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     engine: OnceLock<Arc<Engine>>,
-    bodies: Arc<Semaphore>,
-    serving: Arc<Semaphore>,
+    bodies: Budget,
+    serving: Budget,
     waiters: Arc<Semaphore>,
 }
 
@@ -48,11 +48,10 @@ impl ApiState {
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let pages = |bytes: u64| Arc::new(Semaphore::new(pages(bytes) as usize));
         Arc::new(Self {
             engine: OnceLock::new(),
-            bodies: pages(config.accept.body_memory_bytes),
-            serving: pages(config.accept.serve_memory_bytes),
+            bodies: Budget::new(config.accept.body_memory_bytes),
+            serving: Budget::new(config.accept.serve_memory_bytes),
             waiters: Arc::new(Semaphore::new(config.accept.max_waiters)),
             config,
             health,
@@ -66,15 +65,21 @@ impl ApiState {
         let _ = self.engine.set(engine);
     }
 
+    /// 503: come back later.
+    fn busy(&self, code: &str, detail: impl Display) -> Refusal {
+        Refusal::busy(code, detail, self.config.accept.retry_after_secs)
+    }
+
     fn engine(&self) -> Result<&Arc<Engine>, Refusal> {
         self.engine
             .get()
-            .ok_or_else(|| Refusal::busy(self, "service.opening", "the database is being opened"))
+            .ok_or_else(|| self.busy("service.opening", "the database is being opened"))
     }
 }
 
-fn pages(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(PAGE)).unwrap_or(u32::MAX)
+/// A request that failed inside, without a word about why.
+fn internal_error() -> Refusal {
+    internal("disperser")
 }
 
 #[derive(OpenApi)]
@@ -106,48 +111,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// All routes.
 pub(crate) fn router(state: Arc<ApiState>) -> Router {
     let (router, _) = routed().split_for_parts();
-    let metrics = Arc::clone(&state.metrics);
-    router
-        .fallback(|| async {
-            Refusal::new(
-                404,
-                "route.unknown",
-                "there is no such path; GET /v1/openapi.json lists them",
-            )
-        })
-        .method_not_allowed_fallback(|| async {
-            Refusal::new(
-                405,
-                "route.method",
-                "the path does not have this method; GET /v1/openapi.json lists them",
-            )
-        })
-        .layer(CatchPanicLayer::custom(
-            |_: Box<dyn std::any::Any + Send>| {
-                Refusal::new(
-                    500,
-                    "disperser.internal",
-                    "the request failed inside the disperser",
-                )
-                .into_response()
-            },
-        ))
-        .layer(axum::middleware::from_fn(
-            move |request: Request, next: axum::middleware::Next| {
-                let metrics = Arc::clone(&metrics);
-                async move {
-                    let path = request.uri().path().to_owned();
-                    let response: Response = next.run(request).await;
-                    Refusal::finish(response, &path, |code| {
-                        metrics
-                            .refused
-                            .get_or_create(&Reason {
-                                code: code.to_owned(),
-                            })
-                            .inc();
-                    })
-                }
-            },
-        ))
-        .with_state(state)
+    let (refused, accept) = (state.metrics.refused.clone(), &state.config.accept);
+    // A body, a wait for a certificate, and what lies between.
+    let deadline = Duration::from_secs(accept.body_timeout_secs)
+        .saturating_add(Duration::from_secs(accept.wait_timeout_secs))
+        .saturating_add(MARGIN);
+    finish(router, "disperser", deadline, refused).with_state(state)
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 use ashlar_crypto::Blame;
 use ashlar_crypto::bls::SignatureBytes;
 use ashlar_proto::{QuorumId, QuorumSigned, Stake, needed_stake};
+use ashlar_service::Backoff;
 use serde::{Deserialize, Serialize};
 
 /// Times and bounds of one dispersal.
@@ -414,15 +415,14 @@ impl Dispersal {
     }
 }
 
-/// Half of the doubling back-off, and up to another half by chance, so that the operators of many batches are not all
-/// called again in the same instant.
+/// Jittered, so that the operators of many batches are not all called again in the same instant.
 fn backoff(params: &DispersalParams, operator: u32, attempts: u32) -> Duration {
-    let doubled = params
-        .backoff_min
-        .saturating_mul(1 << attempts.saturating_sub(1).min(16));
-    let full = doubled.min(params.backoff_max);
+    let backoff = Backoff {
+        base: params.backoff_min,
+        max: params.backoff_max,
+    };
     let chance = mix(params.jitter_seed ^ (u64::from(operator) << 32) ^ u64::from(attempts));
-    full / 2 + (full / 2).mul_f64((chance >> 11) as f64 / (1u64 << 53) as f64)
+    backoff.delay(attempts.saturating_sub(1), chance)
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): good enough to spread retries, of no use for secrets.

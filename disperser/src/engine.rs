@@ -10,6 +10,7 @@ use ashlar_crypto::{Coded, KernelStatus, Setup};
 use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobState, StatusError};
 use ashlar_proto::time::ClockFault;
+use ashlar_service::metrics::Code;
 use ashlar_stake::StakeSource;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
@@ -19,8 +20,8 @@ use crate::clock::{Clock, Verdict};
 use crate::config::{DisperserConfig, encoded_bytes};
 use crate::distribute::Courier;
 use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
-use crate::health::{Cause, Health};
-use crate::metrics::{Metrics, Reason};
+use crate::health::{self, Health};
+use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::record::BlobRecord;
 use crate::registry::Registry;
@@ -45,7 +46,7 @@ const SUSPECT_SHARE: usize = 8;
 pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelStatus) {
     if let Some(disagreement) = status.refused {
         metrics.kernel_disagrees.set(1);
-        health.raise(Cause::Kernel, disagreement.to_string());
+        health.raise(health::KERNEL, disagreement.to_string());
     }
 }
 
@@ -211,13 +212,13 @@ impl Engine {
             let (registry, work) = (Arc::clone(&self.registry), work.clone());
             let error = match self.blocking(move || work(&registry)).await? {
                 Ok(done) => {
-                    self.health.clear(Cause::Storage);
+                    self.health.clear(health::STORAGE);
                     return Some(done);
                 }
                 Err(error) => error,
             };
             self.health
-                .raise(Cause::Storage, format!("{what}: {error}"));
+                .raise(health::STORAGE, format!("{what}: {error}"));
             if !matches!(error, StoreError::Kv(_)) {
                 tracing::error!(code = error.code(), "{what}: {error}");
                 return None;
@@ -590,7 +591,7 @@ impl Engine {
         if failed.await.is_some() {
             self.metrics
                 .failed_blobs
-                .get_or_create(&Reason {
+                .get_or_create(&Code {
                     code: code.to_owned(),
                 })
                 .inc();
@@ -609,7 +610,7 @@ impl Engine {
                 let code = code.to_owned();
                 self.metrics
                     .expiry_rounds
-                    .get_or_create(&Reason { code })
+                    .get_or_create(&Code { code })
                     .inc();
             }
             tokio::select! {
@@ -645,11 +646,11 @@ impl Engine {
         };
         let fault = verdict.batching.err().or(verdict.expiry.err());
         let cause = fault.map(|fault| match fault {
-            ClockFault::Behind { .. } => Cause::ClockBehind,
-            ClockFault::Disagrees { .. } => Cause::ClockDisagrees,
+            ClockFault::Behind { .. } => health::CLOCK_BEHIND,
+            ClockFault::Disagrees { .. } => health::CLOCK_DISAGREES,
         });
-        for other in [Cause::ClockBehind, Cause::ClockDisagrees] {
-            if cause != Some(other) {
+        for other in [health::CLOCK_BEHIND, health::CLOCK_DISAGREES] {
+            if cause.as_ref() != Some(&other) {
                 self.health.clear(other);
             }
         }

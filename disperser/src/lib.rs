@@ -41,7 +41,6 @@ pub mod senders;
 mod server;
 pub mod state;
 pub mod store;
-mod supervise;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;

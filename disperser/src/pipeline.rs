@@ -8,6 +8,7 @@ use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
 use ashlar_proto::{BlobId, QuorumSigned, TableView};
+use ashlar_service::metrics::Code;
 use ashlar_stake::OperatorTable;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -18,9 +19,8 @@ use crate::dispersal::FailReason;
 use crate::distribute::{Distribution, Milestone, Outgoing};
 use crate::encoder::ClaimCheck;
 use crate::engine::{Engine, Held, Waiting};
-use crate::health::Cause;
+use crate::health::{self, Cause};
 use crate::matrix::{Matrix, MatrixError, Place};
-use crate::metrics::Reason;
 use crate::record::{BatchRecord, BlobRecord, OperatorFailure};
 use crate::state::BatchState;
 use crate::store::StoreError;
@@ -107,7 +107,7 @@ impl Engine {
             && error.is_panic()
         {
             self.health
-                .raise(Cause::Task("batch"), format!("a batch panicked: {error}"));
+                .raise(Cause::task("batch"), format!("a batch panicked: {error}"));
         }
     }
 
@@ -134,21 +134,21 @@ impl Engine {
             .await?;
         let table = match result {
             (Ok(table), Ok(())) => {
-                self.health.clear(Cause::OperatorTable);
+                self.health.clear(health::OPERATOR_TABLE);
                 table
             }
             (Ok(table), Err(error)) => {
-                self.health.raise(Cause::OperatorTable, error.to_string());
+                self.health.raise(health::OPERATOR_TABLE, error.to_string());
                 table
             }
             (Err(error), _) => {
-                self.health.raise(Cause::OperatorTable, error.to_string());
+                self.health.raise(health::OPERATOR_TABLE, error.to_string());
                 return None;
             }
         };
         let Some(id) = table.disperser_by_key(&self.identity).map(|entry| entry.id) else {
             self.health.raise(
-                Cause::NotRegistered,
+                health::NOT_REGISTERED,
                 format!(
                     "the network key {} is no disperser of the operator table of block {}",
                     self.identity,
@@ -157,7 +157,7 @@ impl Engine {
             );
             return None;
         };
-        self.health.clear(Cause::NotRegistered);
+        self.health.clear(health::NOT_REGISTERED);
         Some((table, id))
     }
 
@@ -375,7 +375,7 @@ impl Engine {
                 // A quorum that a client chose may be as dead as it likes; our own should not be.
                 let ours = &self.config.accept.default_quorums;
                 if matrix.quorums().iter().all(|quorum| ours.contains(quorum)) {
-                    self.health.raise(Cause::Dispersal, message.clone());
+                    self.health.raise(health::DISPERSAL, message.clone());
                 }
                 record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
                 self.abandon(record, held, code, message, failures, undecided)
@@ -450,7 +450,7 @@ impl Engine {
                 })
             })
             .await?;
-        self.health.clear(Cause::Dispersal);
+        self.health.clear(health::DISPERSAL);
         self.metrics
             .certify_seconds
             .observe(began.elapsed().as_secs_f64());
@@ -516,7 +516,7 @@ impl Engine {
             if blob.state == BlobState::Failed {
                 self.metrics
                     .failed_blobs
-                    .get_or_create(&Reason {
+                    .get_or_create(&Code {
                         code: code.to_owned(),
                     })
                     .inc();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::supervise::panic_text;
+use ashlar_service::supervise::panic_text;
 
 /// Threads for encoding, proofs and signatures. The runtime's own threads never compute.
 #[derive(Clone)]

@@ -1,9 +1,7 @@
 //! Starting and stopping a disperser.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ashlar_crypto::identity::NetworkKey;
@@ -11,14 +9,12 @@ use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Client, NetError, NetLimits};
 use ashlar_proto::ParamError;
 use ashlar_proto::wire::limits::bulk_for_rows;
+use ashlar_service::api::health_router;
+use ashlar_service::listener::{BindError, Listeners};
+use ashlar_service::{OnEnd, Supervisor};
 use ashlar_stake::StakeSource;
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::api::{self, ApiState, Peer};
+use crate::api::{self, ApiState};
 use crate::clock::{Clock, WallClock, system_clock};
 use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::Courier;
@@ -29,7 +25,6 @@ use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::registry::{OpenLimits, Registry};
 use crate::store::{Store, StoreError};
-use crate::supervise::Supervisor;
 
 /// Starts dispersers.
 #[derive(Debug, Clone, Copy)]
@@ -89,13 +84,8 @@ impl Disperser {
     ) -> Result<RunningDisperser, DisperserError> {
         config.validate()?;
         ashlar_proto::check_table()?;
-        let bind = |error: std::io::Error| DisperserError::Bind {
-            address: config.listen.http,
-            reason: error.to_string(),
-        };
-        let listener = TcpListener::bind(config.listen.http).await.map_err(bind)?;
-        let http_addr = listener.local_addr().map_err(bind)?;
-
+        let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
+        let (http_addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(Arc::clone(&health));
@@ -106,23 +96,12 @@ impl Disperser {
             Arc::clone(&metrics),
             stop.clone(),
         );
-        let listener = LimitedListener {
-            listener,
-            slots: Arc::new(Semaphore::new(config.accept.max_connections)),
-            idle: Duration::from_secs(config.accept.idle_timeout_secs),
-        };
-        supervisor.spawn("http", {
-            let (app, stop) = (api::router(Arc::clone(&state)), stop.clone());
-            async move {
-                let app = app.into_make_service_with_connect_info::<Peer>();
-                if let Err(error) = axum::serve(listener, app)
-                    .with_graceful_shutdown(stop.cancelled_owned())
-                    .await
-                {
-                    tracing::error!("the HTTP server ended: {error}");
-                }
-            }
+        let app = api::router(Arc::clone(&state));
+        let own = health_router(Arc::clone(&health), {
+            let metrics = Arc::clone(&metrics);
+            move || metrics.text()
         });
+        listeners.serve(&supervisor, app, config.listener(), own);
 
         let pool = Pool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
             what: format!("no threads: {error}"),
@@ -195,17 +174,22 @@ impl Disperser {
             stop,
             clock,
         });
-        supervisor.spawn("batcher", Arc::clone(&engine).run_batcher(encoded));
-        supervisor.spawn("encoder", Arc::clone(&engine).run_encoder());
-        supervisor.spawn("clock", Arc::clone(&engine).run_clock(kept_ms));
-        supervisor.spawn("expiry", Arc::clone(&engine).run_expiry());
-        supervisor.spawn("watch", Arc::clone(&engine).run_watch());
+        supervisor.spawn(
+            "batcher",
+            OnEnd::Stop,
+            Arc::clone(&engine).run_batcher(encoded),
+        );
+        supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
+        supervisor.spawn("clock", OnEnd::Stop, Arc::clone(&engine).run_clock(kept_ms));
+        supervisor.spawn("expiry", OnEnd::Stop, Arc::clone(&engine).run_expiry());
+        supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());
         let patience = Duration::from_secs(engine.config.store.shutdown_secs);
         state.open(engine);
         health.opened();
         tracing::info!(%http_addr, key = %owner, "disperser is open");
         Ok(RunningDisperser {
             http_addr,
+            health_addr,
             supervisor,
             health,
             patience,
@@ -217,6 +201,7 @@ impl Disperser {
 #[derive(Debug)]
 pub struct RunningDisperser {
     http_addr: SocketAddr,
+    health_addr: Option<SocketAddr>,
     supervisor: Supervisor,
     health: Arc<Health>,
     patience: Duration,
@@ -226,6 +211,11 @@ impl RunningDisperser {
     /// Where HTTP listens.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
+    }
+
+    /// Where health answers on its own, if it does.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_addr
     }
 
     /// As `GET /v1/health` says it.
@@ -245,123 +235,6 @@ impl RunningDisperser {
     }
 }
 
-impl Drop for RunningDisperser {
-    fn drop(&mut self) {
-        // Tasks that look at the token must not take their being aborted for an accident.
-        self.supervisor.stop_token().cancel();
-    }
-}
-
-/// A listener with a bound on its connections, which wait in the kernel's queue beyond it, and on their idleness.
-struct LimitedListener {
-    listener: TcpListener,
-    slots: Arc<Semaphore>,
-    idle: Duration,
-}
-
-impl axum::serve::Listener for LimitedListener {
-    type Io = LimitedStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        // Never closed, so a failure to acquire cannot happen; without a slot it would only be unlimited.
-        let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-        let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-        // Events and small answers should not wait for more to send.
-        let _ = stream.set_nodelay(true);
-        let timer = Box::pin(tokio::time::sleep(self.idle));
-        let stream = LimitedStream {
-            stream,
-            idle: self.idle,
-            timer,
-            _slot: slot,
-        };
-        (stream, address)
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.listener.local_addr()
-    }
-}
-
-impl Connected<IncomingStream<'_, LimitedListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, LimitedListener>) -> Self {
-        Self(stream.remote_addr().ip())
-    }
-}
-
-/// A connection that fails when nothing has moved for a while: a caller that sends no request to its end, or does not take
-/// its answer, keeps neither a slot nor memory.
-struct LimitedStream {
-    stream: TcpStream,
-    idle: Duration,
-    timer: Pin<Box<tokio::time::Sleep>>,
-    _slot: Option<OwnedSemaphorePermit>,
-}
-
-impl LimitedStream {
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        poll: Poll<std::io::Result<T>>,
-    ) -> Poll<std::io::Result<T>> {
-        if poll.is_ready() {
-            self.timer
-                .as_mut()
-                .reset(tokio::time::Instant::now() + self.idle);
-            return poll;
-        }
-        match self.timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(std::io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl AsyncRead for LimitedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.watch(cx, poll)
-    }
-}
-
-impl AsyncWrite for LimitedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch(cx, poll)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        // Always ready on TCP, so it is no sign of life.
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch(cx, poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
 /// Why a disperser does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DisperserError {
@@ -372,13 +245,8 @@ pub enum DisperserError {
     #[error(transparent)]
     Params(#[from] ParamError),
     /// The HTTP address.
-    #[error("cannot listen on {address}: {reason}; choose another listen.http")]
-    Bind {
-        /// As configured.
-        address: SocketAddr,
-        /// As the operating system says.
-        reason: String,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -406,7 +274,7 @@ impl Coded for DisperserError {
         match self {
             Self::Config(e) => e.code(),
             Self::Params(e) => e.code(),
-            Self::Bind { .. } => "http.bind",
+            Self::Bind(e) => e.code(),
             Self::Store(e) => e.code(),
             Self::NoDatabase { .. } => "store.missing",
             Self::Net(e) => e.code(),
@@ -418,7 +286,7 @@ impl Coded for DisperserError {
         match self {
             Self::Config(e) => e.blame(),
             Self::Params(e) => e.blame(),
-            Self::Bind { .. } | Self::NoDatabase { .. } => Blame::Caller,
+            Self::Bind(_) | Self::NoDatabase { .. } => Blame::Caller,
             Self::Store(e) => e.blame(),
             Self::Net(e) => e.blame(),
             Self::Internal { .. } => Blame::Us,

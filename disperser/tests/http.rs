@@ -548,3 +548,36 @@ async fn a_connection_on_which_nothing_moves_is_closed() {
     assert_eq!(running.get("/v1/health").await.status(), 200);
     running.disperser.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_answers_on_its_own_while_idle_sockets_take_all_places() {
+    let world = World::new(&[(Temper::Honest, 1)]);
+    let mut settings = config();
+    settings.accept.max_connections = 2;
+    settings.listen.health =
+        ashlar_service::config::OptionalAddress(Some(([127, 0, 0, 1], 0).into()));
+    let running = world.start(settings).await;
+    let own = running.disperser.health_addr().unwrap();
+    let mut idle = Vec::new();
+    // Two places, and 64 that may wait a second for one.
+    for _ in 0..80 {
+        idle.push(
+            TcpStream::connect(running.disperser.http_addr())
+                .await
+                .unwrap(),
+        );
+    }
+    let answer = http().get(format!("http://{own}/v1/health")).send().await;
+    assert_eq!(answer.unwrap().status(), 200);
+    let metrics = http().get(format!("http://{own}/metrics")).send().await;
+    assert!(
+        metrics
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
+            .contains("ashlar_disperser_")
+    );
+    drop(idle);
+    running.disperser.shutdown().await;
+}

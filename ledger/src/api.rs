@@ -2,7 +2,6 @@
 
 mod challenges;
 mod general;
-mod problem;
 mod rewards;
 mod state;
 mod tables;
@@ -16,22 +15,20 @@ use std::time::Duration;
 
 use crate::store::Store;
 use alloy_primitives::B256;
-use ashlar_crypto::Blame;
-use ashlar_proto::api::Problem;
 use ashlar_restaking::{ServiceId, State};
+use ashlar_service::Refusal;
+use ashlar_service::api::{finish, internal};
 use ashlar_stake::OperatorTable;
 use axum::Router;
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::service::{Command, EventLog, Health, LedgerConfig, Metrics, Position, SignedHeads};
-use problem::Refusal;
+use crate::service::{
+    Command, EventLog, Health, LedgerConfig, Metrics, Position, SignedHeads, health,
+};
 
 /// The longest that a request waits for a new block or for new events.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -131,14 +128,19 @@ impl ApiState {
         let opened = self
             .opened
             .get()
-            .ok_or_else(|| Refusal::busy(self, "service.opening", "the log is being read"))?;
+            .ok_or_else(|| self.busy("service.opening", "the log is being read"))?;
         self.check_storage()?;
         Ok(opened)
     }
 
+    /// 503: come back later.
+    fn busy(&self, code: &str, detail: impl Display) -> Refusal {
+        Refusal::busy(code, detail, self.config.accept.retry_after_secs)
+    }
+
     /// After a write that failed, memory may hold what is not on disk: nobody may see it.
     fn check_storage(&self) -> Result<(), Refusal> {
-        match self.health.storage_failure() {
+        match self.health.raised(health::STORAGE) {
             None => Ok(()),
             Some(why) => Err(Refusal::new(
                 500,
@@ -178,14 +180,14 @@ impl ApiState {
             work()
         })
         .await
-        .unwrap_or_else(|_| Err(Refusal::internal()))
+        .unwrap_or_else(|_| Err(internal_error()))
     }
 
     /// One of the slots of those who wait for something to happen.
     fn waiter(&self) -> Result<Waiter, Refusal> {
         let slot = Arc::clone(&self.waiters)
             .try_acquire_owned()
-            .map_err(|_| Refusal::busy(self, "request.busy", "too many requests wait already"))?;
+            .map_err(|_| self.busy("request.busy", "too many requests wait already"))?;
         self.metrics.waiters.inc();
         Ok(Waiter {
             metrics: Arc::clone(&self.metrics),
@@ -214,13 +216,12 @@ impl ApiState {
             .commands
             .try_send(command)
             .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Refusal::busy(
-                    self,
+                mpsc::error::TrySendError::Full(_) => self.busy(
                     "request.busy",
                     "too many transactions wait for the disk already",
                 ),
                 mpsc::error::TrySendError::Closed(_) => {
-                    Refusal::busy(self, "ledger.stopping", "the ledger is stopping")
+                    self.busy("ledger.stopping", "the ledger is stopping")
                 }
             })
     }
@@ -231,8 +232,7 @@ impl ApiState {
             Ok(answer) => Ok(answer),
             Err(_) => {
                 self.check_storage()?;
-                Err(Refusal::busy(
-                    self,
+                Err(self.busy(
                     "ledger.stopping",
                     "the ledger is stopping; nothing was done",
                 ))
@@ -251,6 +251,11 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         self.metrics.waiters.dec();
     }
+}
+
+/// A request that failed inside, without a word about why.
+fn internal_error() -> Refusal {
+    internal("ledger")
 }
 
 /// Part of a path, or of a query.
@@ -326,50 +331,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// All routes.
 pub(crate) fn router(state: Arc<ApiState>) -> Router {
     let (router, _) = routed().split_for_parts();
-    let metrics = Arc::clone(&state.metrics);
-    router
-        .fallback(|| async {
-            Refusal::new(
-                404,
-                "route.unknown",
-                "there is no such path; GET /v1/openapi.json lists them",
-            )
-        })
-        .method_not_allowed_fallback(|| async {
-            Refusal::new(
-                405,
-                "route.method",
-                "the path does not have this method; GET /v1/openapi.json lists them",
-            )
-        })
-        .layer(CatchPanicLayer::custom(
-            |_: Box<dyn std::any::Any + Send>| Refusal::internal().into_response(),
-        ))
-        .layer(axum::middleware::from_fn(
-            move |request: Request, next: axum::middleware::Next| {
-                let metrics = Arc::clone(&metrics);
-                async move {
-                    let path = request.uri().path().to_owned();
-                    let response: Response = tokio::time::timeout(DEADLINE, next.run(request))
-                        .await
-                        .unwrap_or_else(|_| late().into_response());
-                    Refusal::finish(response, &path, |code| metrics.count_refusal(code))
-                }
-            },
-        ))
-        .with_state(state)
-}
-
-fn late() -> Refusal {
-    Refusal::from(Problem::new(
-        504,
-        "request.timeout",
-        Blame::Us,
-        format!(
-            "there was no answer within {} s; whether a transaction was applied shows when it is sent again",
-            DEADLINE.as_secs()
-        ),
-    ))
+    let refused = state.metrics.refused.clone();
+    finish(router, "ledger", DEADLINE, refused).with_state(state)
 }
 
 #[cfg(test)]

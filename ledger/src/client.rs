@@ -357,7 +357,8 @@ impl LedgerClient {
     /// [`ClientError`]: nobody answers, or not such a service.
     pub async fn health(&self) -> Result<HealthReport, ClientError> {
         let url = self.url("v1/health")?;
-        let answer = self.attempt(&Method::GET, &url, None, None).await?;
+        let answer = self.attempt(&Method::GET, &url, None, None).await;
+        let answer = answer.map_err(|broken| http::failure(&url, broken))?;
         http::read_json(&url, &answer.body)
     }
 

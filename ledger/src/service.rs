@@ -13,13 +13,11 @@
 mod config;
 mod events;
 pub(crate) mod evidence;
-mod health;
+pub(crate) mod health;
 pub mod high_water;
-pub(crate) mod listener;
-mod metrics;
+pub(crate) mod metrics;
 mod nonces;
 mod signer;
-mod supervise;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -33,7 +31,9 @@ use alloy_primitives::B256;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Genesis, Transaction};
-use tokio::net::TcpListener;
+use ashlar_service::api::health_router;
+use ashlar_service::listener::{BindError, Listeners};
+use ashlar_service::{OnEnd, Supervisor};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use config::{Accept, Access, Blocks, ConfigError, Evidence, LedgerConfig, Listen, Paths};
@@ -41,15 +41,12 @@ pub use config::{Accept, Access, Blocks, ConfigError, Evidence, LedgerConfig, Li
 use crate::api::{self, ApiState};
 use crate::types::HealthReport;
 pub(crate) use events::EventLog;
-#[cfg(test)]
-pub(crate) use health::Cause;
 pub(crate) use health::Health;
 pub(crate) use metrics::Metrics;
 use nonces::Nonces;
 use signer::Signer;
 pub use signer::{HeadKeys, SignFault, accept_clock};
-pub(crate) use signer::{Newest, SignedHeads};
-use supervise::Supervisor;
+pub(crate) use signer::{Newest, SignedHeads, wall_ms};
 pub(crate) use writer::Command;
 use writer::{Answers, Writer};
 
@@ -96,18 +93,10 @@ impl LedgerService {
         listen: SocketAddr,
     ) -> Result<RunningLedger, ServiceError> {
         config.validate()?;
-        let listener = TcpListener::bind(listen)
-            .await
-            .map_err(|error| ServiceError::Bind {
-                address: listen,
-                reason: error.to_string(),
-            })?;
-        let addr = listener.local_addr().map_err(|error| ServiceError::Bind {
-            address: listen,
-            reason: error.to_string(),
-        })?;
+        let listeners = Listeners::bind(listen, config.listen.health).await?;
+        let (addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
         let block_time = Duration::from_millis(config.blocks.interval_ms);
-        let health = Arc::new(Health::new(block_time));
+        let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(Arc::clone(&health));
         let stop = supervisor.stop_token();
@@ -117,18 +106,12 @@ impl LedgerService {
             Arc::clone(&metrics),
             stop.clone(),
         );
-        let listener = listener::LimitedListener::new(
-            listener,
-            config.accept.max_connections,
-            Duration::from_secs(config.accept.idle_timeout_secs),
-        );
-        let served = axum::serve(listener, api::router(Arc::clone(&state)))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        supervisor.spawn("http", async move {
-            if let Err(error) = served.await {
-                tracing::error!("HTTP ended: {error}");
-            }
+        let app = api::router(Arc::clone(&state));
+        let own = health_router(Arc::clone(&health), {
+            let metrics = Arc::clone(&metrics);
+            move || metrics.text()
         });
+        listeners.serve(&supervisor, app, config.listener(), own);
 
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening, keys)).await;
@@ -163,9 +146,16 @@ impl LedgerService {
             tried: BTreeSet::new(),
         };
         health.opened();
-        supervisor.spawn_thread("writer", move || writer.run())?;
+        supervisor
+            .spawn_thread("writer", OnEnd::Stop, move || writer.run())
+            .map_err(|error| ServiceError::Internal {
+                what: format!("cannot start the thread writer: {error}"),
+            })?;
+        let stalled = watch_blocks(blocks.clone(), block_time, Arc::clone(&health));
+        supervisor.spawn("stalled", OnEnd::Stop, stalled);
         supervisor.spawn(
             "heads",
+            OnEnd::Stop,
             signer.run(
                 Arc::clone(&store),
                 blocks,
@@ -175,7 +165,7 @@ impl LedgerService {
             ),
         );
         let ticks = commands.clone();
-        supervisor.spawn("blocks", async move {
+        supervisor.spawn("blocks", OnEnd::Stop, async move {
             let mut timer = tokio::time::interval(block_time);
             // After a pause the next block comes one block time later: blocks are counted, not caught up with.
             timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -194,6 +184,7 @@ impl LedgerService {
         tracing::info!(%addr, block, "the ledger is open");
         Ok(RunningLedger {
             addr,
+            health_addr,
             supervisor,
             health,
             commands,
@@ -282,6 +273,8 @@ fn read<T>(store: &RwLock<Store>, look: impl FnOnce(&Store) -> T) -> T {
 pub struct RunningLedger {
     /// Where HTTP listens.
     pub addr: SocketAddr,
+    /// Where health answers on its own, if it does.
+    pub health_addr: Option<SocketAddr>,
     supervisor: Supervisor,
     health: Arc<Health>,
     commands: mpsc::Sender<Command>,
@@ -312,7 +305,6 @@ impl RunningLedger {
                 let _ = stopped.await;
             }
         };
-        self.supervisor.expect_end();
         if tokio::time::timeout(PATIENCE, written).await.is_err() {
             tracing::warn!("the writer did not stop in {PATIENCE:?}");
         }
@@ -320,10 +312,25 @@ impl RunningLedger {
     }
 }
 
-impl Drop for RunningLedger {
-    fn drop(&mut self) {
-        // Tasks that look at the token must not take their being aborted for an accident.
-        self.supervisor.stop_token().cancel();
+/// Raises a cause when no block was made for five block times, and at least five seconds.
+async fn watch_blocks(
+    mut position: watch::Receiver<Position>,
+    block_time: Duration,
+    health: Arc<Health>,
+) {
+    let patience = (block_time * 5).max(Duration::from_secs(5));
+    loop {
+        let last = position.borrow_and_update().block;
+        let next = async { position.wait_for(|now| now.block > last).await.is_ok() };
+        match tokio::time::timeout(patience, next).await {
+            Ok(true) => health.clear(health::BLOCKS),
+            // The writer is gone, and says so itself.
+            Ok(false) => return std::future::pending().await,
+            Err(_) => {
+                let message = format!("no block was made for {} s", patience.as_secs());
+                health.raise(health::BLOCKS, message);
+            }
+        }
     }
 }
 
@@ -334,13 +341,8 @@ pub enum ServiceError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The HTTP address.
-    #[error("cannot listen on {address}: {reason}; choose another address")]
-    Bind {
-        /// As asked for.
-        address: SocketAddr,
-        /// As the operating system says.
-        reason: String,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The ledger's folder.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -383,7 +385,7 @@ impl Coded for ServiceError {
     fn code(&self) -> &'static str {
         match self {
             Self::Config(error) => error.code(),
-            Self::Bind { .. } => "http.bind",
+            Self::Bind(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Genesis { .. } => "ledger.genesis",
             Self::Founded { .. } => "ledger.founded",
@@ -398,7 +400,7 @@ impl Coded for ServiceError {
             Self::Config(error) => error.blame(),
             Self::Store(error) => error.blame(),
             Self::Heads(fault) => fault.blame(),
-            Self::Bind { .. } | Self::Genesis { .. } | Self::Founded { .. } => Blame::Caller,
+            Self::Bind(_) | Self::Genesis { .. } | Self::Founded { .. } => Blame::Caller,
             Self::Nonces { .. } | Self::Internal { .. } => Blame::Us,
         }
     }

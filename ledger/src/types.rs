@@ -17,6 +17,8 @@ use ashlar_stake::TableRecord;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use ashlar_service::health::{HealthReport, Reason, Status};
+
 /// Most items of a page, and what a page has if nobody asks.
 pub const MAX_PAGE: usize = 500;
 
@@ -589,38 +591,6 @@ pub struct EvidenceReceipt {
     /// One for each quorum in which the operator was slashed, or asked to be where the service has a veto window; of a
     /// disperser one.
     pub receipts: Vec<Receipt>,
-}
-
-/// What the service says about itself (`GET /v1/health`); its status is 200 if it is ready, else 503.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct HealthReport {
-    /// In one word.
-    pub status: Status,
-    /// Why it is degraded.
-    pub reasons: Vec<Reason>,
-}
-
-/// In one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// The log is being read; nothing else is served.
-    Opening,
-    /// Everything works.
-    Ready,
-    /// Something does not; see the reasons.
-    Degraded,
-    /// It is stopping.
-    Stopping,
-}
-
-/// Why the service is degraded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Reason {
-    /// Stable name of the cause.
-    pub code: String,
-    /// What happened, for people.
-    pub message: String,
 }
 
 /// A key and its account, as a devnet's description lists them.

@@ -540,6 +540,29 @@ async fn a_body_that_does_not_come_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn health_answers_on_its_own_while_idle_sockets_take_all_places() {
+    let mut home = Home::new(NO_BLOCKS);
+    home.config.accept.max_connections = 2;
+    home.config.listen.health =
+        ashlar_service::config::OptionalAddress(Some(([127, 0, 0, 1], 0).into()));
+    let running = home.start().await;
+    let own = running.health_addr.unwrap();
+    let mut idle = Vec::new();
+    // Two places, and 64 that may wait a second for one.
+    for _ in 0..80 {
+        idle.push(tokio::net::TcpStream::connect(running.addr).await.unwrap());
+    }
+    let answer = reqwest_client()
+        .get(format!("http://{own}/v1/health"))
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.text().await.unwrap().contains("\"status\""));
+    drop(idle);
+    running.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_document_lists_the_routes_that_there_are() {
     let home = Home::new(20);
     let running = home.start().await;

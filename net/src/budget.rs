@@ -43,6 +43,15 @@ impl Budget {
         self.total.saturating_sub(self.available())
     }
 
+    /// Takes so many bytes if they are free now.
+    pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
+        let permit = Arc::clone(&self.semaphore).try_acquire_many_owned(units);
+        Some(Reservation {
+            permit: Arc::new(permit.ok()?),
+        })
+    }
+
     /// Waits until so many bytes are free and takes them.
     ///
     /// # Errors

@@ -10,7 +10,6 @@
 //! Handlers run on the runtime's own threads: one that computes for more than a millisecond or so hands that to
 //! `tokio::task::spawn_blocking`.
 
-mod backoff;
 mod budget;
 mod client;
 mod endpoint;
@@ -20,7 +19,6 @@ mod limits;
 mod server;
 mod tls;
 
-pub use backoff::Backoff;
 pub use budget::{Budget, Reservation};
 pub use client::{Answer, CallOptions, Client, Peer};
 pub use error::{NetError, Phase, Violation};

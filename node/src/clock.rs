@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ashlar_proto::time::{ClockFault, Reading, Timekeeper, Timing};
 use ashlar_stake::StakeSource;
 
-use crate::health::{Cause, Health};
+use crate::health::{self, Cause, Health};
 
 /// The clocks of a machine. Tests bring their own.
 pub trait TimeSource: std::fmt::Debug + Send + Sync + 'static {
@@ -93,12 +93,12 @@ impl Clock {
             })
         };
         self.report(
-            Cause::ClockBehind,
+            health::CLOCK_BEHIND,
             timing.signing.err(),
             "nothing is signed",
         );
         self.report(
-            Cause::ClockDisagrees,
+            health::CLOCK_DISAGREES,
             timing.expiry.err(),
             "nothing expires",
         );

@@ -1,27 +1,21 @@
 //! The operator's HTTP interface: health, status, metrics. It answers before the database is open.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-use crate::health::Status;
 use crate::shared::Shared;
 use crate::status::{EquivocationList, EquivocationPair, MAX_SHOWN};
 use crate::tasks::blocking;
 
-/// Content type of the OpenMetrics text format.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// The routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/health", get(health))
         .route("/v1/health", get(health))
         .route("/v1/status", get(status))
         .route("/v1/equivocations", get(equivocations))
@@ -31,13 +25,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 
 /// 200 if ready, 503 with the reasons if not.
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    let report = shared.health.report();
-    let code = if report.status == Status::Ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (code, Json(report)).into_response()
+    shared.health.page()
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
@@ -61,29 +49,5 @@ async fn equivocations(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    shared.refresh_metrics();
-    (
-        [(header::CONTENT_TYPE, OPENMETRICS)],
-        shared.metrics.encode(),
-    )
-        .into_response()
-}
-
-/// Binds the address.
-///
-/// # Errors
-/// It is taken, or not ours.
-pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
-    Ok((listener, bound))
-}
-
-/// Serves until `stop`.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
-    let served = axum::serve(listener, router(shared))
-        .with_graceful_shutdown(async move { stop.cancelled().await });
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the HTTP server ended");
-    }
+    ashlar_service::metrics::page(shared.metrics_text())
 }

@@ -7,7 +7,6 @@
 //! * [`clock`]: the time that data expires by.
 //! * [`config`], [`health`], [`metrics`], [`status`]: what the operator sets and sees.
 //! * [`Node`]: starts all of it; [`RunningNode`]: the handle of a node that serves.
-//! * [`supervise`]: background tasks that never end in silence.
 
 pub mod clock;
 pub mod config;
@@ -18,7 +17,6 @@ pub mod protection;
 pub mod signer;
 pub mod status;
 pub mod store;
-pub mod supervise;
 pub mod validate;
 
 mod http;

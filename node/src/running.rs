@@ -10,18 +10,20 @@ use ashlar_crypto::{Blame, Coded};
 use ashlar_net::{NetError, NetLimits, Server};
 use ashlar_proto::wire::limits;
 use ashlar_proto::{OperatorId, ParamError, check_table, operator_id};
+use ashlar_service::api::health_router;
+use ashlar_service::listener::{BindError, Limits, Listeners};
+use ashlar_service::{OnEnd, Supervisor};
 use ashlar_stake::StakeSource;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
 use crate::database::{self, Database, DatabaseError};
-use crate::health::{Cause, HealthReport};
+use crate::health::{self, HealthReport};
 use crate::service::{Door, STORE_COPIES, Service};
 use crate::shared::Shared;
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
-use crate::supervise::{OnEnd, Supervisor};
 use crate::{http, tasks};
 
 /// An operator's secret keys.
@@ -91,18 +93,17 @@ impl Node {
         check_table()?;
         config.validate()?;
         let id = operator_id(&keys.bls.public_key().to_bytes());
-        let address = config.listen.http;
+        let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
+        let http = listeners.http_addr();
         let shared = Arc::new(Shared::new(config, id, keys.network.public(), time));
-        let (listener, http) = http::bind(address)
-            .await
-            .map_err(|error| StartError::Http {
-                address,
-                detail: error.to_string(),
-            })?;
         shared.facts.set(|facts| facts.http = Some(http));
         let supervisor = Supervisor::new(Arc::clone(&shared.health));
-        let served = http::serve(listener, Arc::clone(&shared), supervisor.stop_token());
-        supervisor.spawn("http", OnEnd::Stop, served);
+        let app = http::router(Arc::clone(&shared));
+        let own = health_router(Arc::clone(&shared.health), {
+            let shared = Arc::clone(&shared);
+            move || shared.metrics_text()
+        });
+        listeners.serve(&supervisor, app, Limits::OPERATOR, own);
         Ok(OpeningNode {
             shared,
             supervisor,
@@ -157,7 +158,7 @@ impl OpeningNode {
             if store.has_moved() {
                 shared
                     .health
-                    .raise(Cause::Moved, StoreError::Moved.to_string());
+                    .raise(health::MOVED, StoreError::Moved.to_string());
             }
             let clock = Arc::new(Clock::new(
                 Arc::clone(&shared.time),
@@ -344,13 +345,8 @@ pub enum StartError {
     #[error(transparent)]
     Params(#[from] ParamError),
     /// The HTTP address cannot be had.
-    #[error("HTTP address {address}: {detail}; choose another one in listen.http")]
-    Http {
-        /// Address.
-        address: SocketAddr,
-        /// As the operating system says.
-        detail: String,
-    },
+    #[error(transparent)]
+    Http(#[from] BindError),
     /// The QUIC address cannot be had.
     #[error("QUIC: {0}")]
     Net(#[from] NetError),
@@ -372,7 +368,7 @@ impl Coded for StartError {
         match self {
             Self::Config(error) => error.code(),
             Self::Params(error) => error.code(),
-            Self::Http { .. } => "node.http_address",
+            Self::Http(_) => "node.http_address",
             Self::Net(error) => error.code(),
             Self::Database(error) => error.code(),
             Self::Threads { .. } => "node.threads",
@@ -383,7 +379,7 @@ impl Coded for StartError {
         match self {
             Self::Config(error) => error.blame(),
             Self::Database(error) => error.blame(),
-            Self::Http { .. } => Blame::Caller,
+            Self::Http(_) => Blame::Caller,
             Self::Params(_) | Self::Net(_) | Self::Threads { .. } => Blame::Us,
         }
     }

@@ -15,14 +15,15 @@ use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Admission, Budget, BulkReader, Handler, NetError, Reply, Reservation};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
 use ashlar_proto::{BatchDigest, BatchHeader, TableRoot, TableView};
+use ashlar_service::metrics::Code;
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock as NodeClock;
-use crate::health::Cause;
-use crate::metrics::{CodeLabel, RequestLabel};
+use crate::health;
+use crate::metrics::RequestLabel;
 use crate::shared::{SOFTWARE, Shared};
 use crate::signer::Signer;
 use crate::store::{Equivocation, SignedHeader, Store, StoreError};
@@ -261,7 +262,7 @@ impl Service {
         match seen.as_ref() {
             Some(seen) => Ok(check_disperser(peer, header, &seen.table)?),
             None => Err(ServiceError::NotAccepting {
-                cause: Cause::OperatorTable.code(),
+                cause: health::OPERATOR_TABLE.code().to_owned(),
                 why: "no operator table is known yet".into(),
             }),
         }
@@ -314,7 +315,7 @@ impl Service {
     fn may_sign(&self) -> Result<(), ServiceError> {
         self.shared
             .health
-            .may_sign()
+            .may_work()
             .map_err(|reason| ServiceError::NotAccepting {
                 cause: reason.code,
                 why: reason.message,
@@ -575,7 +576,7 @@ impl Service {
         self.shared
             .metrics
             .refused
-            .get_or_create(&CodeLabel {
+            .get_or_create(&Code {
                 code: error.code().into(),
             })
             .inc();
@@ -583,11 +584,11 @@ impl Service {
             ServiceError::Store(StoreError::Corrupt { .. }) => {
                 self.shared
                     .health
-                    .raise(Cause::Corruption, error.to_string());
+                    .raise(health::CORRUPTION, error.to_string());
             }
             // Also a failed read: the same disk, and the probe finds out.
             ServiceError::Store(StoreError::Backend { .. }) => {
-                self.shared.health.raise(Cause::Storage, error.to_string());
+                self.shared.health.raise(health::STORAGE, error.to_string());
             }
             _ => {}
         }

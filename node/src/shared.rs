@@ -8,7 +8,7 @@ use ashlar_proto::OperatorId;
 
 use crate::clock::TimeSource;
 use crate::config::NodeConfig;
-use crate::health::{Cause, Health, Status};
+use crate::health::{self, Health, Status};
 use crate::metrics::Metrics;
 use crate::status::{Facts, NodeStatus};
 use crate::store::Store;
@@ -50,8 +50,8 @@ impl Shared {
         }
     }
 
-    /// Gauges that follow other state, brought up to date.
-    pub(crate) fn refresh_metrics(&self) {
+    /// The page of metrics, with the gauges that follow other state brought up to date.
+    pub(crate) fn metrics_text(&self) -> String {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         if let Some(store) = self.store.get() {
             let totals = store.totals();
@@ -65,6 +65,7 @@ impl Shared {
         self.metrics
             .ready
             .set(i64::from(self.health.report().status == Status::Ready));
+        self.metrics.text()
     }
 
     /// Tells the operator of the evidence that is held, if any is.
@@ -72,7 +73,7 @@ impl Shared {
         let held = self.metrics.equivocations.get();
         if held > 0 {
             self.health.raise(
-                Cause::Equivocation,
+                health::EQUIVOCATION,
                 format!("dispersers signed two batches under one number {held} times; ashlar node equivocations shows the evidence"),
             );
         }

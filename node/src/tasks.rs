@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use ashlar_crypto::KernelStatus;
 use ashlar_proto::{BatchDigest, commitments_root};
+use ashlar_service::Backoff;
 use ashlar_stake::{StakeError, StakeSource};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::health::Cause;
+use crate::health;
 use crate::service::Service;
 use crate::shared::Shared;
 use crate::status::{ExpiryReport, ScrubReport};
@@ -70,7 +71,7 @@ pub(crate) async fn expiry(
         let failed = |error: StoreError| {
             shared
                 .health
-                .raise(Cause::Storage, format!("expiry: {error}"));
+                .raise(health::STORAGE, format!("expiry: {error}"));
         };
         match kept {
             Ok(()) => shared
@@ -160,13 +161,13 @@ pub(crate) async fn scrub_once(
     // What is corrupt is counted and named together: there is a first example, or nothing is.
     match report.examples.first() {
         Some(example) => shared.health.raise(
-            Cause::Corruption,
+            health::CORRUPTION,
             format!(
                 "the scrub found {} of {}; first: {example}",
                 report.corrupt, report.blobs
             ),
         ),
-        None => shared.health.clear(Cause::Corruption),
+        None => shared.health.clear(health::CORRUPTION),
     }
     tracing::info!(
         batches = report.batches,
@@ -304,7 +305,9 @@ pub(crate) fn watch_kernel(shared: &Shared, status: KernelStatus) {
     let disagrees = status.refused.is_some();
     shared.metrics.kernel_disagrees.set(disagrees.into());
     if let Some(disagreement) = status.refused {
-        shared.health.raise(Cause::Kernel, disagreement.to_string());
+        shared
+            .health
+            .raise(health::KERNEL, disagreement.to_string());
     }
 }
 
@@ -317,15 +320,15 @@ fn watch_disk(shared: &Shared) {
                 let message = format!(
                     "{free} bytes free, store.min_free_bytes is {min}: batches are refused"
                 );
-                shared.health.raise(Cause::DiskSpace, message);
+                shared.health.raise(health::DISK_SPACE, message);
             } else {
-                shared.health.clear(Cause::DiskSpace);
+                shared.health.clear(health::DISK_SPACE);
             }
         }
         Err(error) => {
             let path = shared.config.paths.data.display();
             shared.health.raise(
-                Cause::DiskSpace,
+                health::DISK_SPACE,
                 format!("free space of {path} is unknown: {error}"),
             );
         }
@@ -351,51 +354,57 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
             shared
                 .facts
                 .set(|facts| (facts.head, facts.operator_index) = (Some(head), index));
-            shared.health.clear(Cause::OperatorTable);
+            shared.health.clear(health::OPERATOR_TABLE);
             let id = shared.operator_id;
             match index {
                 None => shared.health.raise(
-                    Cause::NotRegistered,
+                    health::NOT_REGISTERED,
                     format!("operator {id} is not in the table of block {head}: it gets no batches"),
                 ),
                 Some(_) if !same_key => shared.health.raise(
-                    Cause::NotRegistered,
+                    health::NOT_REGISTERED,
                     format!("operator {id} has another network key in the table of block {head}: nobody can connect"),
                 ),
-                Some(_) => shared.health.clear(Cause::NotRegistered),
+                Some(_) => shared.health.clear(health::NOT_REGISTERED),
             }
         }
         // Not cleared while the node runs: the source says it until a person has looked at the proof.
         Err(error @ StakeError::Contradiction(_)) => {
-            shared.health.raise(Cause::Contradiction, error.to_string());
+            shared
+                .health
+                .raise(health::CONTRADICTION, error.to_string());
         }
-        Err(error) => shared.health.raise(Cause::OperatorTable, error.to_string()),
+        Err(error) => shared
+            .health
+            .raise(health::OPERATOR_TABLE, error.to_string()),
     }
 }
 
 /// After a failed write: tries with growing pauses until writing works again.
 pub(crate) async fn probe(shared: Arc<Shared>, store: Arc<dyn Store>, stop: CancellationToken) {
-    let first = Duration::from_millis(shared.config.tasks.probe_min_ms);
-    let longest = Duration::from_millis(shared.config.tasks.probe_max_ms);
-    let mut wait = first;
+    let backoff = Backoff {
+        base: Duration::from_millis(shared.config.tasks.probe_min_ms),
+        max: Duration::from_millis(shared.config.tasks.probe_max_ms),
+    };
+    let mut failures = 0;
     loop {
-        if !shared.health.is_raised(Cause::Storage) {
-            wait = first;
+        if shared.health.raised(health::STORAGE).is_none() {
+            failures = 0;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = shared.health.wait_raised() => continue,
             }
         }
-        if !pause(&stop, wait).await {
+        if !pause(&stop, backoff.jittered(failures)).await {
             return;
         }
-        wait = wait.saturating_mul(2).min(longest);
+        failures = failures.saturating_add(1);
         let trying = Arc::clone(&store);
         match blocking(move || trying.probe()).await {
-            Ok(()) => shared.health.clear(Cause::Storage),
+            Ok(()) => shared.health.clear(health::STORAGE),
             Err(error) => {
                 tracing::warn!(%error, "writing still fails");
-                shared.health.raise(Cause::Storage, error.to_string());
+                shared.health.raise(health::STORAGE, error.to_string());
             }
         }
     }

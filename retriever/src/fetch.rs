@@ -13,7 +13,7 @@ use crate::audit::AuditTask;
 use crate::config::{RetrieverConfig, Source};
 use crate::error::{RetrieveError, RetrieveErrorKind as Kind};
 use crate::gather::{Gathered, gather};
-use crate::http::{self, BaseUrl, HttpError};
+use crate::http::{self, Authorities, BaseUrl, HttpError};
 use crate::network::Network;
 use crate::plan::{Holder, Plan, State};
 use crate::relay::{RelayError, allowance, download};
@@ -91,7 +91,8 @@ impl Retriever {
             .map(|url| BaseUrl::parse(url))
             .collect::<Result<_, _>>()?;
         let https = relays.iter().any(BaseUrl::is_https);
-        let http = http::client(https, config.connect_timeout, config.relay_silence)?;
+        let http = http::client(Authorities::needed(https), config.connect_timeout)?;
+        let http = http::build(http.read_timeout(config.relay_silence))?;
         let memory_kib = u32::try_from(config.memory >> 10)
             .unwrap_or(u32::MAX)
             .max(1);

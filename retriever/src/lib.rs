@@ -44,7 +44,6 @@ mod error;
 mod fault;
 mod fetch;
 mod gather;
-pub mod http;
 pub mod network;
 pub mod plan;
 pub mod relay;
@@ -52,6 +51,7 @@ mod report;
 mod slices;
 pub mod verify;
 
+pub use ashlar_service::http;
 pub use config::{RetrieverConfig, Source};
 pub use error::{RetrieveError, RetrieveErrorKind};
 pub use fault::Fault;

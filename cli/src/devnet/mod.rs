@@ -255,7 +255,7 @@ impl Devnet {
 
         let program = std::env::current_exe()
             .map_err(|error| CliError::io("could not find my own program", &error))?;
-        let http = crate::http::client()?;
+        let http = crate::http::client(false)?;
         let deadline = Instant::now() + READY_DEADLINE;
         // First: the others follow its tables.
         let ledger = match &mut file.ledger {

@@ -99,7 +99,7 @@ impl World {
         std::fs::write(file("genesis.json"), serde_json::to_vec(&genesis).unwrap()).unwrap();
         std::fs::write(file("params.json"), serde_json::to_vec(&params()).unwrap()).unwrap();
         let mut config = LedgerConfig::default();
-        config.resolve(folder.path());
+        config.start_at(folder.path());
         config.blocks.interval_ms = 25;
         config.access.open = true;
         config.evidence.slasher = account(ADMIN);

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use ashlar_crypto::Coded;
+use ashlar_net::Reservation;
 use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 use ashlar_proto::{BlobId, Certificate};
+use ashlar_service::Refusal;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -14,11 +16,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::Refusal;
-use super::{ApiState, pages};
+use super::{ApiState, internal_error};
 use crate::record::BlobRecord;
 
 /// Bytes of a payload handed to the connection at a time.
@@ -28,7 +28,7 @@ const PIECE: usize = 64 << 10;
 pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Refusal> {
     let name: BlobId = name
         .parse()
-        .map_err(|error: ashlar_proto::IdError| Refusal::bad(&error))?;
+        .map_err(|error: ashlar_proto::IdError| Refusal::coded(400, &error))?;
     let engine = state.engine()?;
     let registry = Arc::clone(&engine.registry);
     match engine.blocking(move || registry.find(&name.0)).await {
@@ -39,11 +39,7 @@ pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Ref
             "no blob has this id or key here, or its time is over",
         )),
         Some(Err(error)) => Err(Refusal::ours(&error)),
-        None => Err(Refusal::new(
-            500,
-            "disperser.internal",
-            "the request failed inside the disperser",
-        )),
+        None => Err(internal_error()),
     }
 }
 
@@ -66,15 +62,9 @@ pub(crate) async fn payload(
     Path(key): Path<String>,
 ) -> Result<Response, Refusal> {
     let record = find(&state, &key).await?;
-    let memory = Arc::clone(&state.serving)
-        .try_acquire_many_owned(pages(record.payload_len))
-        .map_err(|_| {
-            Refusal::busy(
-                &state,
-                "serving.full",
-                "too many payloads are being served; try again later",
-            )
-        })?;
+    let full = "too many payloads are being served; try again later";
+    let memory = state.serving.try_reserve(record.payload_len);
+    let memory = memory.ok_or_else(|| state.busy("serving.full", full))?;
     let engine = state.engine()?;
     let registry = Arc::clone(&engine.registry);
     let id = record.id;
@@ -89,11 +79,7 @@ pub(crate) async fn payload(
         }
         Some(Err(error)) => return Err(Refusal::ours(&error)),
         None => {
-            return Err(Refusal::new(
-                500,
-                "disperser.internal",
-                "the request failed inside the disperser",
-            ));
+            return Err(internal_error());
         }
     };
     let length = payload.len();
@@ -110,10 +96,10 @@ pub(crate) async fn payload(
 }
 
 async fn next_piece(
-    (mut left, memory): (Bytes, OwnedSemaphorePermit),
+    (mut left, memory): (Bytes, Reservation),
 ) -> Option<(
     Result<Bytes, std::convert::Infallible>,
-    (Bytes, OwnedSemaphorePermit),
+    (Bytes, Reservation),
 )> {
     if left.is_empty() {
         return None;
@@ -239,12 +225,6 @@ pub(crate) async fn certificate(
             }
         }
     });
-    let bytes = bytes.await.ok_or_else(|| {
-        Refusal::new(
-            500,
-            "disperser.internal",
-            "the request failed inside the disperser",
-        )
-    })??;
+    let bytes = bytes.await.ok_or_else(|| internal_error())??;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }

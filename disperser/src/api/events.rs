@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobStatus, Problem};
+use ashlar_service::Refusal;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -15,7 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::ApiState;
 use super::blobs::find;
-use super::problem::Refusal;
 use crate::record::BlobRecord;
 
 /// A comment so often keeps proxies from closing a quiet stream.
@@ -52,13 +52,7 @@ pub(crate) async fn events(
         .and_then(|id| id.parse::<usize>().ok());
     let permit = Arc::clone(&state.waiters)
         .try_acquire_owned()
-        .map_err(|_| {
-            Refusal::busy(
-                &state,
-                "waiters.full",
-                "too many event streams are open already",
-            )
-        })?;
+        .map_err(|_| state.busy("waiters.full", "too many event streams are open already"))?;
     // Subscribed before the record is read again, so that nothing falls between.
     let news = state.engine()?.registry.watch(&record.id);
     let feed = Feed {

@@ -1,5 +1,6 @@
 //! `POST /v1/blobs`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,20 +11,20 @@ use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE, Problem};
 use ashlar_proto::header::check_quorums;
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{Account, Submission};
+use ashlar_service::Refusal;
+use ashlar_service::listener::{BodyLimits, declared_length, read_body};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-use super::problem::Refusal;
-use super::{ApiState, Peer, pages};
+use super::{ApiState, Peer, internal_error};
 use crate::engine::{Engine, Waiting};
 use crate::record::BlobRecord;
 use crate::registry::{AcceptError, Posted};
@@ -83,7 +84,7 @@ pub(crate) enum Wait {
 )]
 pub(crate) async fn post_blob(
     State(state): State<Arc<ApiState>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     query: Result<Query<PutQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
@@ -99,7 +100,7 @@ pub(crate) async fn post_blob(
             "a protobuf body names version, encoding, quorums, account and salt itself",
         ));
     }
-    let sender = peer.sender(&headers, &state.config.accept.trusted_proxies);
+    let sender = Peer(peer.ip()).sender(&headers, &state.config.accept.trusted_proxies);
     if kind == BodyKind::PutBlob
         && let Some(left) = engine.senders.backoff(sender, std::time::Instant::now())
     {
@@ -112,8 +113,7 @@ pub(crate) async fn post_blob(
     let waiter = match query.wait {
         Some(Wait::Certified) => Some(Arc::clone(&state.waiters).try_acquire_owned().map_err(
             |_| {
-                Refusal::busy(
-                    &state,
+                state.busy(
                     "waiters.full",
                     "too many requests wait for certificates already",
                 )
@@ -126,28 +126,30 @@ pub(crate) async fn post_blob(
         BodyKind::PutBlob => state.config.max_body(),
     };
     let declared = declared_length(&headers)?;
+    let too_large = |got| too_large(got, max);
     if let Some(declared) = declared.filter(|declared| *declared > max) {
-        return Err(too_large(declared, max));
+        return Err(too_large(declared));
     }
     // Shed at the door: before a byte of the body is read.
     let expected = declared.unwrap_or(max);
-    let full = |what: &str| Refusal::busy(&state, "intake.full", what);
+    let full = |what: &str| state.busy("intake.full", what);
     if !engine
         .registry
         .has_room(expected.min(state.config.accept.max_payload))
     {
         return Err(full("too many blobs are on their way; try again later"));
     }
-    let memory = Arc::clone(&state.bodies)
-        .try_acquire_many_owned(pages(expected))
-        .map_err(|_| full("too many bodies are being received; try again later"))?;
-    let body = read_body(
-        body,
-        declared,
+    let memory = state
+        .bodies
+        .try_reserve(expected)
+        .ok_or_else(|| full("too many bodies are being received; try again later"))?;
+    let limits = BodyLimits {
         max,
-        Duration::from_secs(state.config.accept.body_timeout_secs),
-    )
-    .await?;
+        timeout: Duration::from_secs(state.config.accept.body_timeout_secs),
+        min_rate: state.config.accept.min_body_rate,
+        grace: BodyLimits::GRACE,
+    };
+    let body = read_body(body, declared, limits, too_large).await?;
 
     // To the end of the write in one piece: a caller that hangs up does not leave half of it.
     let gone = Arc::new(AtomicBool::new(false));
@@ -165,13 +167,7 @@ pub(crate) async fn post_blob(
     };
     let accepted = engine.blocking(work).await;
     drop(guard);
-    let (record, _) = accepted.ok_or_else(|| {
-        Refusal::new(
-            500,
-            "disperser.internal",
-            "the request failed inside the disperser",
-        )
-    })??;
+    let (record, _) = accepted.ok_or_else(|| internal_error())??;
     let record = match waiter {
         Some(_waiter) => wait_final(&state, &engine, record).await?,
         None => record,
@@ -225,18 +221,6 @@ impl PutQuery {
     }
 }
 
-fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    headers
-        .get(header::CONTENT_LENGTH)
-        .map(|value| value.to_str().ok().and_then(|text| text.parse().ok()))
-        .map(|parsed| {
-            parsed.ok_or_else(|| {
-                Refusal::new(400, "request.content_length", "Content-Length is no number")
-            })
-        })
-        .transpose()
-}
-
 fn too_large(got: u64, max: u64) -> Refusal {
     Refusal::new(
         413,
@@ -244,42 +228,6 @@ fn too_large(got: u64, max: u64) -> Refusal {
         "the body is larger than this disperser accepts",
     )
     .with(format!("{got} bytes"), format!("at most {max} bytes"))
-}
-
-/// Reads a body of at most `max` bytes: one byte more ends it, whatever was declared.
-async fn read_body(
-    mut body: Body,
-    declared: Option<u64>,
-    max: u64,
-    timeout: Duration,
-) -> Result<Bytes, Refusal> {
-    let deadline = Instant::now() + timeout;
-    // What was declared is at most `max` and has its memory; without it the buffer grows with what really comes.
-    let mut all = BytesMut::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
-    loop {
-        let frame = tokio::time::timeout_at(deadline, body.frame())
-            .await
-            .map_err(|_| {
-                Refusal::new(
-                    408,
-                    "request.timeout",
-                    format!("the body did not arrive within {} s", timeout.as_secs()),
-                )
-            })?;
-        let Some(frame) = frame else {
-            return Ok(all.freeze());
-        };
-        let frame = frame.map_err(|error| {
-            Refusal::new(400, "request.body", format!("the body broke off: {error}"))
-        })?;
-        if let Ok(data) = frame.into_data() {
-            let got = all.len() as u64 + data.len() as u64;
-            if got > max {
-                return Err(too_large(got, max));
-            }
-            all.extend_from_slice(&data);
-        }
-    }
 }
 
 fn accept(
@@ -294,9 +242,9 @@ fn accept(
         BodyKind::Raw => raw(state, query, body)?,
         BodyKind::PutBlob => {
             if body.is_empty() {
-                return Err(Refusal::bad(&PayloadError::Empty));
+                return Err(Refusal::coded(400, &PayloadError::Empty));
             }
-            let put = PutBlob::decode(body).map_err(|error| Refusal::bad(&error))?;
+            let put = PutBlob::decode(body).map_err(|error| Refusal::coded(400, &error))?;
             let commitments = (!put.commitments.is_empty()).then_some(put.commitments);
             post(
                 put.version,
@@ -310,8 +258,8 @@ fn accept(
         }
     };
     check(state, engine, &posted)?;
-    let version =
-        ashlar_proto::version(posted.submission.version).map_err(|error| Refusal::bad(&error))?;
+    let version = ashlar_proto::version(posted.submission.version)
+        .map_err(|error| Refusal::coded(400, &error))?;
     let retention = u64::try_from(state.config.retention(version).as_millis()).unwrap_or(u64::MAX);
     // Not counted from what a clock that went back says: the blob would be forgotten early.
     let begins_ms = engine.clock.read(engine.stake.head_time_ms()).promise_ms;
@@ -323,10 +271,10 @@ fn accept(
             begins_ms.saturating_add(retention),
         )
         .map_err(|error| match error {
-            AcceptError::Full => Refusal::busy(state, "intake.full", error),
+            AcceptError::Full => state.busy("intake.full", error),
             AcceptError::Store(error) => {
                 tracing::error!("a blob could not be written: {error}");
-                Refusal::busy(state, "intake.store", error)
+                state.busy("intake.store", error)
             }
         })?;
     if new {
@@ -363,13 +311,13 @@ fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, Ref
         None => Encoding::Packed31,
         Some(name) => name
             .parse()
-            .map_err(|error: PayloadError| Refusal::bad(&error))?,
+            .map_err(|error: PayloadError| Refusal::coded(400, &error))?,
     };
     let account = match &query.account {
         None => Account::default(),
         Some(text) => text
             .parse()
-            .map_err(|error: ashlar_proto::IdError| Refusal::bad(&error))?,
+            .map_err(|error: ashlar_proto::IdError| Refusal::coded(400, &error))?,
     };
     let version = query.version.unwrap_or(state.config.accept.default_version);
     post(
@@ -393,9 +341,9 @@ fn post(
     payload: Bytes,
     commitments: Option<Vec<ashlar_crypto::CommitmentBytes>>,
 ) -> Result<Posted, Refusal> {
-    check_quorums(&quorums).map_err(|error| Refusal::bad(&error))?;
+    check_quorums(&quorums).map_err(|error| Refusal::coded(400, &error))?;
     let payload_len = payload.len() as u64;
-    let rows = rows_for(encoding, payload_len).map_err(|error| Refusal::bad(&error))?;
+    let rows = rows_for(encoding, payload_len).map_err(|error| Refusal::coded(400, &error))?;
     let submission = Submission {
         version,
         encoding,
@@ -416,7 +364,7 @@ fn post(
 /// What the caller should hear at once and not from a failed blob.
 fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refusal> {
     let submission = &posted.submission;
-    ashlar_proto::version(submission.version).map_err(|error| Refusal::bad(&error))?;
+    ashlar_proto::version(submission.version).map_err(|error| Refusal::coded(400, &error))?;
     let accept = &state.config.accept;
     if !accept.versions.contains(&submission.version) {
         return Err(Refusal::new(
@@ -432,15 +380,14 @@ fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refus
     if submission.encoding == Encoding::Eip4844
         && let Some(index) = first_non_canonical(&posted.payload)
     {
-        return Err(Refusal::bad(&PayloadError::NonCanonical { index }));
+        return Err(Refusal::coded(400, &PayloadError::NonCanonical { index }));
     }
     let table = engine
         .stake
         .head()
         .and_then(|block| engine.stake.table_at(block))
         .map_err(|error| {
-            Refusal::busy(
-                state,
+            state.busy(
                 "stake.unavailable",
                 format!("the operator table cannot be read: {error}"),
             )
@@ -531,7 +478,7 @@ fn failed(code: &str, message: &str) -> Refusal {
         Some("claim" | "payload" | "header" | "quorum" | "assignment") => {
             Refusal::new(422, code, message)
         }
-        Some("dispersal") => Refusal::blamed(502, code, Blame::Peer, message),
+        Some("dispersal") => Problem::new(502, code, Blame::Peer, message).into(),
         _ => Refusal::new(500, code, message),
     }
 }

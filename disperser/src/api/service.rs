@@ -5,18 +5,17 @@ use std::sync::Arc;
 use ashlar_crypto::Coded;
 use ashlar_proto::Domain;
 use ashlar_proto::api::Problem;
+use ashlar_service::{Refusal, metrics as metrics_page};
 use ashlar_stake::{StakeError, TableRecord};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-use super::ApiState;
-use super::problem::Refusal;
-use crate::health::{HealthReport, Status};
+use super::{ApiState, internal_error};
+use crate::health::HealthReport;
 
 /// Which operator table.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
@@ -76,12 +75,8 @@ pub(crate) async fn operators(
         Some(Err(error @ StakeError::UnknownBlock { .. })) => {
             Err(Refusal::new(404, error.code(), error))
         }
-        Some(Err(error)) => Err(Refusal::busy(&state, "stake.unavailable", error)),
-        None => Err(Refusal::new(
-            500,
-            "disperser.internal",
-            "the request failed inside the disperser",
-        )),
+        Some(Err(error)) => Err(state.busy("stake.unavailable", error)),
+        None => Err(internal_error()),
     }
 }
 
@@ -96,13 +91,7 @@ pub(crate) async fn operators(
     tag = "service"
 )]
 pub(crate) async fn health(State(state): State<Arc<ApiState>>) -> Response {
-    let report = state.health.report();
-    let status = if report.status == Status::Ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (status, Json(report)).into_response()
+    state.health.page()
 }
 
 /// Metrics in the text format of OpenMetrics.
@@ -113,8 +102,7 @@ pub(crate) async fn health(State(state): State<Arc<ApiState>>) -> Response {
     tag = "service"
 )]
 pub(crate) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], state.metrics.text()).into_response()
+    metrics_page::page(state.metrics.text())
 }
 
 /// This document.

@@ -31,27 +31,6 @@ fn example_is_the_default_and_valid() {
 }
 
 #[test]
-fn every_key_is_documented_once() {
-    let table = toml::Table::try_from(DisperserConfig::default()).unwrap();
-    let mut keys: Vec<String> = table
-        .iter()
-        .flat_map(|(section, keys)| {
-            keys.as_table()
-                .unwrap()
-                .keys()
-                .map(move |key| format!("{section}.{key}"))
-        })
-        .collect();
-    let mut documented: Vec<String> = DOCS
-        .iter()
-        .flat_map(|(section, keys)| keys.iter().map(move |(key, _)| format!("{section}.{key}")))
-        .collect();
-    keys.sort();
-    documented.sort();
-    assert_eq!(keys, documented);
-}
-
-#[test]
 fn round_trip() {
     let mut config = DisperserConfig::default();
     config.batch.interval_ms = 7;
@@ -157,7 +136,7 @@ fn every_rule_refuses_and_names_its_key() {
         let mut config = DisperserConfig::default();
         change(&mut config);
         match config.validate().unwrap_err() {
-            ConfigError::Invalid { key: got, why } => assert_eq!(got, key, "{why}"),
+            ConfigError::Invalid { key: got, why, .. } => assert_eq!(got, key, "{why}"),
             other => panic!("{other}"),
         }
     }

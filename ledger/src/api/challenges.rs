@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, OperatorId};
 use ashlar_restaking::ServiceId;
+use ashlar_service::Refusal;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -12,7 +13,6 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::problem::Refusal;
 use super::state::{PageQuery, page, window_of};
 use super::{ApiState, parse};
 use crate::types::{BondFundView, BondsPaidView, ChallengeDetail, ChallengeView, Page};

@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_proto::api::Problem;
+use ashlar_service::{Refusal, metrics as metrics_page};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::problem::Refusal;
 use crate::service::Command;
-use crate::types::{EventPage, Head, HealthReport, MAX_PAGE, StateRoot, Status};
+use crate::types::{EventPage, Head, HealthReport, MAX_PAGE, StateRoot};
 
 /// What a query's text is refused with.
 pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refusal> {
@@ -137,13 +136,7 @@ pub(crate) async fn events(
     tag = "service"
 )]
 pub(crate) async fn health(State(state): State<Arc<ApiState>>) -> Response {
-    let report = state.health.report();
-    let status = if report.status == Status::Ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (status, Json(report)).into_response()
+    state.health.page()
 }
 
 /// Metrics in the text format of OpenMetrics.
@@ -154,8 +147,7 @@ pub(crate) async fn health(State(state): State<Arc<ApiState>>) -> Response {
     tag = "service"
 )]
 pub(crate) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], state.metrics.text()).into_response()
+    metrics_page::page(state.metrics.text())
 }
 
 /// This document.

@@ -6,6 +6,7 @@ use ashlar_crypto::Coded;
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, QuorumId};
 use ashlar_restaking::{Amount, ServiceId};
+use ashlar_service::Refusal;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -13,7 +14,6 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::problem::Refusal;
 use super::state::{Asked, PageQuery, page, window, window_of};
 use super::{ApiState, parse};
 use crate::types::{ClaimedView, FundView, Page, RewardRootView, ShareView};
@@ -142,7 +142,7 @@ pub(crate) async fn shares(
                 .reward_shares(service, quorum, amount)
                 .map_err(|refusal| match refusal.blame() {
                     ashlar_crypto::Blame::Us => Refusal::ours(&refusal),
-                    _ => Refusal::bad(422, &refusal),
+                    _ => Refusal::coded(422, &refusal),
                 })?;
             Ok(Json(page(
                 ledger.meta().block,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, OperatorId, QuorumId};
 use ashlar_restaking::{Amount, Refusal as LedgerRefusal, ServiceId, State as Ledger, VaultId};
+use ashlar_service::Refusal;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -14,7 +15,6 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::problem::Refusal;
 use super::{ApiState, parse};
 use crate::types::{
     AllocationView, DisperserView, HolderView, MAX_PAGE, MemberView, MembershipView, MetaView,

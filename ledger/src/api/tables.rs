@@ -7,6 +7,7 @@ use ashlar_crypto::Coded;
 use ashlar_proto::api::Problem;
 use ashlar_proto::{OperatorId, SignedHead, TableView as _};
 use ashlar_restaking::{ServiceId, TableQueryError};
+use ashlar_service::Refusal;
 use ashlar_stake::{TableError, TableRecord};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -15,8 +16,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::problem::Refusal;
-use super::{ApiState, KeptTable, TABLES, parse};
+use super::{ApiState, KeptTable, TABLES, internal_error, parse};
 use crate::service::Newest;
 use crate::types::{HeadKeysView, TableHead, TableRootView, TableView, WitnessView};
 
@@ -26,9 +26,9 @@ fn refused(error: TableQueryError) -> Refusal {
         TableQueryError::Service { service } => {
             Refusal::not_found(format_args!("service {service}"))
         }
-        error @ TableQueryError::Table(TableError::NoOperators) => Refusal::bad(404, &error),
+        error @ TableQueryError::Table(TableError::NoOperators) => Refusal::coded(404, &error),
         error if error.blame() == ashlar_crypto::Blame::Us => Refusal::ours(&error),
-        error => Refusal::bad(422, &error),
+        error => Refusal::coded(422, &error),
     }
 }
 
@@ -190,7 +190,7 @@ pub(crate) async fn table(
     let kept = state.table(service, block).await?;
     let signed = state.signed(service, block).await?;
     // Every operator of a ledger registered with a proof.
-    let table = TableRecord::from_table(&kept.table).ok_or_else(Refusal::internal)?;
+    let table = TableRecord::from_table(&kept.table).ok_or_else(internal_error)?;
     Ok(Json(TableView {
         service,
         root: kept.table.root(),
@@ -252,7 +252,7 @@ pub(crate) async fn witness(
     let index = table
         .find(&operator)
         .ok_or_else(|| Refusal::not_found(format_args!("operator {operator} in this table")))?;
-    let (entry, path) = table.witness(index).ok_or_else(Refusal::internal)?;
+    let (entry, path) = table.witness(index).ok_or_else(internal_error)?;
     Ok(Json(WitnessView {
         service,
         block,

@@ -36,7 +36,7 @@ async fn serve() -> (
     let (store, _) = Store::open(folder.path(), &genesis).unwrap();
     let mut config = LedgerConfig::default();
     config.accept.max_waiters = 1;
-    let health = Arc::new(Health::new(Duration::from_secs(1)));
+    let health = Arc::new(Health::default());
     let state = ApiState::new(
         config,
         health,
@@ -179,7 +179,7 @@ async fn after_a_failed_write_nothing_is_said() {
     served
         .state
         .health
-        .raise(crate::service::Cause::Storage, "no space left");
+        .raise(crate::service::health::STORAGE, "no space left");
     for result in [
         code(served.client.head().await),
         code(served.client.root().await),

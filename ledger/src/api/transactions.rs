@@ -6,12 +6,13 @@ use std::time::Duration;
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, Network};
 use ashlar_restaking::Transaction;
+use ashlar_service::Refusal;
+use ashlar_service::listener::{BodyLimits, declared_length, read_body};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::problem::Refusal;
 use super::{ApiState, parse};
 use crate::auth::SignedTransaction;
 use crate::service::{Command, evidence};
@@ -21,44 +22,18 @@ use crate::types::{AccountView, EvidenceBody, EvidenceReceipt, Receipt};
 async fn read_json<T: DeserializeOwned>(state: &ApiState, request: Request) -> Result<T, Refusal> {
     let accept = &state.config.accept;
     let max = accept.max_body_bytes;
-    let stated = request
-        .headers()
-        .get(axum::http::header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let too_large = |got: String| {
-        Refusal::new(
-            413,
-            "request.too_large",
-            format!("a body has at most {max} bytes"),
-        )
-        .with(got, max)
+    let too_large = |got: u64| {
+        let detail = format!("a body has at most {max} bytes");
+        Refusal::new(413, "request.too_large", detail).with(got, max)
     };
-    // Before a byte of it is read: the caller waits for nothing.
-    if let Some(length) = stated.filter(|length| *length > max as u64) {
-        return Err(too_large(length.to_string()));
-    }
-    let read = axum::body::to_bytes(request.into_body(), max);
-    let bytes = tokio::time::timeout(Duration::from_secs(accept.body_timeout_secs), read)
-        .await
-        .map_err(|_| {
-            Refusal::new(
-                408,
-                "request.timeout",
-                format!(
-                    "the body did not arrive within {} s",
-                    accept.body_timeout_secs
-                ),
-            )
-        })?
-        .map_err(|error| {
-            let limit = std::error::Error::source(&error)
-                .is_some_and(|source| source.to_string().contains("length limit exceeded"));
-            if limit {
-                too_large(format!("more than {max}"))
-            } else {
-                Refusal::new(400, "request.body", format!("the body broke off: {error}"))
-            }
-        })?;
+    let limits = BodyLimits {
+        max: max as u64,
+        timeout: Duration::from_secs(accept.body_timeout_secs),
+        min_rate: accept.min_body_rate,
+        grace: BodyLimits::GRACE,
+    };
+    let declared = declared_length(request.headers())?;
+    let bytes = read_body(request.into_body(), declared, limits, too_large).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Refusal::new(400, "request.body", error.to_string()))
 }
@@ -103,7 +78,7 @@ pub(crate) async fn post_transaction(
     }
     let authorized = signed
         .verify(network)
-        .map_err(|error| Refusal::bad(400, &error))?;
+        .map_err(|error| Refusal::coded(400, &error))?;
     let (answer, answered) = oneshot::channel();
     state.command(Command::Submit(Box::new(authorized), answer))?;
     Ok(Json(state.answer(answered).await??))

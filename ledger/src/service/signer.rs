@@ -24,7 +24,7 @@ use ashlar_stake::TableError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::health::{Cause, Health};
+use super::health::{self, Health};
 use super::high_water::{HighWater, HighWaterError};
 use super::{LedgerConfig, Metrics, Position};
 use crate::heads::{HeadFileError, HeadFiles, StoredHead, make_folder, write_synced};
@@ -322,22 +322,22 @@ pub fn accept_clock(data: &Path, wall_ms: u64) -> Result<(), HeadFileError> {
 
 fn tell(health: &Health, result: &Result<Option<ClockFault>, SignFault>) {
     if let Some(refused) = ashlar_crypto::kernel_status().refused {
-        health.raise(Cause::Kernel, refused.to_string());
+        health.raise(health::KERNEL, refused.to_string());
     }
     let clock = match result {
         Ok(fault) => {
-            health.clear(Cause::Heads);
+            health.clear(health::HEADS);
             *fault
         }
         Err(SignFault::Clock(fault)) => Some(*fault),
         Err(fault) => {
-            health.raise(Cause::Heads, format!("[{}] {fault}", fault.code()));
+            health.raise(health::HEADS, format!("[{}] {fault}", fault.code()));
             return;
         }
     };
     match clock {
-        Some(fault) => health.raise(Cause::Clock, format!("[{}] {fault}", fault.code())),
-        None => health.clear(Cause::Clock),
+        Some(fault) => health.raise(health::CLOCK, format!("[{}] {fault}", fault.code())),
+        None => health.clear(health::CLOCK),
     }
 }
 

@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::events::EventLog;
-use super::health::{Cause, Health};
-use super::metrics::{Code, Kind, Metrics};
+use super::health::{self, Health};
+use super::metrics::{Kind, Metrics};
 use super::nonces::Nonces;
 use super::{LedgerConfig, Position};
 use crate::auth::Authorized;
@@ -285,7 +285,7 @@ impl Writer {
             let results = store.apply_all(entries);
             if let Err(error) = &results {
                 // Under the lock: memory is ahead of the disk now, and nobody may read it.
-                self.health.raise(Cause::Storage, error.to_string());
+                self.health.raise(health::STORAGE, error.to_string());
             }
             results
         });
@@ -322,7 +322,7 @@ impl Writer {
                 Waiting::Block => {
                     if let Some(Err(problem)) = outcomes.next() {
                         self.health
-                            .raise(Cause::Storage, format!("no next block: {problem}"));
+                            .raise(health::STORAGE, format!("no next block: {problem}"));
                     }
                 }
             }
@@ -361,7 +361,7 @@ impl Writer {
 
     /// A write failed: nobody is told that anything was done, and nothing more is.
     fn storage_failed(&self, waiting: Vec<Waiting>, code: &'static str, why: &str) -> String {
-        self.health.raise(Cause::Storage, why.to_owned());
+        self.health.raise(health::STORAGE, why.to_owned());
         let problem = || {
             let text = format!(
                 "{why}; whether the transaction was kept shows when the ledger is started again"
@@ -384,7 +384,6 @@ impl Writer {
 
     /// What every block brings: requests whose veto window is over, and now and then a snapshot.
     fn after_block(&mut self) -> Result<(), String> {
-        self.health.block();
         let due = self.due_requests();
         if !due.is_empty() {
             let block = self.read(|store| store.state().meta().block);
@@ -447,8 +446,8 @@ impl Writer {
     fn snapshot(&mut self) {
         let begun = Instant::now();
         match self.write(Store::snapshot) {
-            Ok(()) => self.health.clear(Cause::Snapshot),
-            Err(error) => self.health.raise(Cause::Snapshot, error.to_string()),
+            Ok(()) => self.health.clear(health::SNAPSHOT),
+            Err(error) => self.health.raise(health::SNAPSHOT, error.to_string()),
         }
         self.metrics
             .snapshot_seconds
@@ -473,12 +472,5 @@ impl Writer {
     /// While this lock is held nobody reads: what a reader sees is on disk.
     fn write<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         change(&mut self.store.write().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Metrics {
-    pub(crate) fn count_refusal(&self, code: &str) {
-        let code = code.to_owned();
-        self.refused.get_or_create(&Code { code }).inc();
     }
 }

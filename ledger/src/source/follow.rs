@@ -1,5 +1,6 @@
 //! Follows the newest head of one ledger.
 
+use ashlar_service::Backoff;
 use ashlar_stake::StakeEventKind;
 
 use super::tables::{Maker, take, vouch};
@@ -14,7 +15,7 @@ pub(super) struct Follower {
     told: Option<u64>,
     /// Whether what it says of the past was compared since it began to answer.
     compared: bool,
-    backoff: Duration,
+    failures: u32,
 }
 
 impl Follower {
@@ -26,16 +27,23 @@ impl Follower {
             maker: Maker::default(),
             told: None,
             compared: false,
-            backoff: Duration::ZERO,
+            failures: 0,
         }
     }
 
     /// Without an end.
     pub(super) async fn run(mut self) {
         loop {
-            tokio::time::sleep(jitter(self.backoff)).await;
             let result = self.step().await;
             self.settle(result);
+            if let Some(before) = self.failures.checked_sub(1) {
+                let config = &self.shared.config;
+                let backoff = Backoff {
+                    base: config.backoff,
+                    max: config.backoff_max,
+                };
+                tokio::time::sleep(backoff.jittered(before)).await;
+            }
         }
     }
 
@@ -86,12 +94,11 @@ impl Follower {
 
     fn settle(&mut self, result: Result<(), StakeError>) {
         let (shared, source) = (&self.shared, self.source);
-        let config = &shared.config;
         let problem = result.err();
         self.compared &= problem.is_none();
-        self.backoff = match problem {
-            None => Duration::ZERO,
-            Some(_) => (self.backoff * 2).clamp(config.backoff, config.backoff_max),
+        self.failures = match problem {
+            None => 0,
+            Some(_) => self.failures.saturating_add(1),
         };
         let before = shared.write(|state| {
             let place = state.problems.get_mut(source)?;
@@ -133,14 +140,6 @@ impl Follower {
             }
         });
     }
-}
-
-/// Up to half of a wait taken away at random.
-fn jitter(wait: Duration) -> Duration {
-    let half = u64::try_from(wait.as_micros() / 2).unwrap_or(u64::MAX - 1);
-    // Without randomness everybody waits in full, which is only less polite.
-    let random = getrandom::u64().unwrap_or(0);
-    wait.saturating_sub(Duration::from_micros(random % (half + 1)))
 }
 
 /// One attempt a question: the source has its own back-off, and says at once that it failed.

@@ -69,3 +69,13 @@ async fn a_waiter_gets_what_another_gives_back() {
     drop(first);
     assert!(waiting.await.unwrap());
 }
+
+#[tokio::test]
+async fn what_is_not_free_now_is_not_waited_for() {
+    let budget = Budget::new(8 << 10);
+    let first = budget.try_reserve(5 << 10).unwrap();
+    assert!(budget.try_reserve(1).is_none());
+    assert!(budget.try_reserve(u64::MAX).is_none());
+    drop(first);
+    assert!(budget.try_reserve(8 << 10).is_some());
+}

@@ -38,6 +38,6 @@ fn other_urls_are_refused() {
 #[test]
 fn plain_http_needs_no_certificates_and_no_installed_provider() {
     assert!(rustls::crypto::CryptoProvider::get_default().is_none());
-    client(false, Duration::from_secs(1), Duration::from_secs(1)).unwrap();
+    build(client(Authorities::Nobody, Duration::from_secs(1)).unwrap()).unwrap();
     assert!(rustls::crypto::CryptoProvider::get_default().is_none());
 }

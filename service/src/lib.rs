@@ -1,0 +1,27 @@
+//! What every daemon shares, so that a new one is a page of code.
+//!
+//! * [`supervise`]: tasks that say what their end means; none ends in silence.
+//! * [`health`]: opening, ready, or degraded and why.
+//! * [`config`](mod@config): a TOML file whose keys are documented once, beside their fields.
+//! * [`listener`]: HTTP with its limits; health on a listener of its own.
+//! * [`api`]: what the routers of all daemons do alike. [`problem`]: errors as RFC 9457 documents, written and read.
+//! * [`http`]: the HTTP client below the clients of disperser, relay and ledger.
+//! * [`metrics`](mod@metrics): metrics that are declared once, and their page.
+//! * [`backoff`]: how long to wait before another attempt. [`signals`]: who asks a process to stop.
+
+pub mod api;
+pub mod backoff;
+pub mod config;
+pub mod health;
+pub mod http;
+pub mod listener;
+pub mod metrics;
+pub mod problem;
+pub mod signals;
+pub mod supervise;
+
+pub use backoff::Backoff;
+pub use config::ConfigError;
+pub use health::{Cause, Health, HealthReport};
+pub use problem::Refusal;
+pub use supervise::{OnEnd, Supervisor};
