@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use reqwest::Url;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use thiserror::Error;
 
 /// Why a URL or a client is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "http", blame = Us)]
 pub enum HttpError {
     /// Not a URL that can be asked.
     #[error("{url:?} is not a usable URL: {reason}")]
+    #[coded(blame = Caller)]
     Url {
         /// The text.
         url: String,
@@ -32,23 +34,6 @@ pub enum HttpError {
         /// What the HTTP library says.
         reason: String,
     },
-}
-
-impl Coded for HttpError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Url { .. } => "http.url",
-            Self::Tls { .. } => "http.tls",
-            Self::Build { .. } => "http.build",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Url { .. } => Blame::Caller,
-            Self::Tls { .. } | Self::Build { .. } => Blame::Us,
-        }
-    }
 }
 
 /// A checked base URL: `http` or `https`, with a host, without query and fragment.
