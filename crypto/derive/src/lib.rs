@@ -95,19 +95,15 @@ impl Attributes {
                 set(&mut self.name, input.parse()?, span)?;
             } else {
                 let key: Ident = input.parse()?;
-                if key == "transparent" {
-                    set(&mut self.transparent, (), span)?;
-                } else {
-                    input.parse::<Token![=]>()?;
-                    match key.to_string().as_str() {
-                        "prefix" => set(&mut self.prefix, input.parse()?, span)?,
-                        "code" => set(&mut self.code, expression(input)?, span)?,
-                        "blame" => set(&mut self.blame, party(expression(input)?)?, span)?,
-                        _ => {
-                            let keys = "`prefix = \"area\"`, `code = expression`, `blame = Caller`";
-                            let message = format!("expected \"name\", {keys} or `transparent`");
-                            return fail(key, message);
-                        }
+                match key.to_string().as_str() {
+                    "transparent" => set(&mut self.transparent, (), span)?,
+                    "prefix" => set(&mut self.prefix, syn::parse2(value(input)?)?, span)?,
+                    "code" => set(&mut self.code, value(input)?, span)?,
+                    "blame" => set(&mut self.blame, party(value(input)?)?, span)?,
+                    _ => {
+                        let keys = "`prefix = \"area\"`, `code = expression`, `blame = Caller`";
+                        let message = format!("expected \"name\", {keys} or `transparent`");
+                        return fail(key, message);
                     }
                 }
             }
@@ -138,8 +134,9 @@ fn set<T>(place: &mut Option<T>, value: T, span: Span) -> Result<()> {
     }
 }
 
-/// The tokens up to the next comma; the compiler judges them where they land.
-fn expression(input: ParseStream<'_>) -> Result<TokenStream> {
+/// What stands behind `=`, up to the next comma; the compiler judges it where it lands.
+fn value(input: ParseStream<'_>) -> Result<TokenStream> {
+    input.parse::<Token![=]>()?;
     let mut tokens = TokenStream::new();
     while !input.is_empty() && !input.peek(Token![,]) {
         input.parse::<TokenTree>()?.to_tokens(&mut tokens);
