@@ -23,11 +23,12 @@ mod batch;
 mod inputs;
 mod peers;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use thiserror::Error;
 
 /// Why a benchmark stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "bench", blame = Us)]
 pub enum BenchError {
     /// A candidate failed where it must not.
     #[error("{implementation} failed: {reason}")]
@@ -64,21 +65,6 @@ impl BenchError {
             implementation,
             reason: reason.to_string(),
         }
-    }
-}
-
-impl Coded for BenchError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Failed { .. } => "bench.failed",
-            Self::Different { .. } => "bench.different",
-            Self::Threads { .. } => "bench.threads",
-            Self::Output(_) => "bench.output",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
     }
 }
 

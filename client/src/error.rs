@@ -11,20 +11,23 @@ use thiserror::Error;
 use ashlar_proto::api::{BlobState, Problem, StatusError};
 
 /// Why a call failed.
-#[derive(Debug, Error)]
+#[derive(Debug, Error, Coded)]
 #[non_exhaustive]
+#[coded(prefix = "client", blame = Peer)]
 pub enum ClientError {
     /// A URL or the TLS setup.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// No disperser is configured.
     #[error("no disperser is configured")]
+    #[coded(blame = Caller)]
     NoDisperser,
     /// The payload does not fit the encoding.
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// The payload is larger than this client is configured for.
     #[error("the payload has {got} bytes, this client takes at most {max}")]
+    #[coded("payload.too_large", blame = Caller)]
     TooLarge {
         /// Bytes of the payload.
         got: u64,
@@ -36,6 +39,7 @@ pub enum ClientError {
     Options(#[from] HeaderError),
     /// The disperser cannot be reached.
     #[error("{url} cannot be reached ({attempts} attempts): {reason}")]
+    #[coded("unreachable")]
     Transport {
         /// What was asked.
         url: String,
@@ -46,9 +50,12 @@ pub enum ClientError {
     },
     /// The disperser refused. [`ClientError::problem`] gives its own code and words.
     #[error("refused: {0}")]
+    // The server's "caller" is us, and we sent what we were told to; its "us" and "peer" are the other side.
+    #[coded("refused", blame = if _0.blame == Blame::Caller { Blame::Caller } else { Blame::Peer })]
     Refused(Box<Problem>),
     /// The disperser's answer cannot be used.
     #[error("the disperser's {what} cannot be used: {reason}")]
+    #[coded("bad_answer")]
     Answer {
         /// Which answer.
         what: &'static str,
@@ -65,6 +72,7 @@ pub enum ClientError {
     },
     /// The blob failed at the disperser.
     #[error("the disperser gave the blob up ({code}): {message}", code = .0.code, message = .0.message)]
+    #[coded("blob_failed")]
     Failed(StatusError),
     /// Not certified in time; it may be later.
     #[error("not certified after {after_ms} ms; its last known state is {state}")]
@@ -76,9 +84,11 @@ pub enum ClientError {
     },
     /// The certificate's bytes are malformed.
     #[error("the disperser's certificate is malformed: {0}")]
+    #[coded(transparent, blame = Peer)]
     CertificateMalformed(CertificateDecodeError),
     /// The certificate is refused.
     #[error("the disperser's certificate is refused: {0}")]
+    #[coded(transparent, blame = Peer)]
     Certificate(CertificateError),
     /// The certificate is for another blob than the one submitted.
     #[error("the certificate's {field} is {got}, the submission has {expected}")]
@@ -92,12 +102,14 @@ pub enum ClientError {
     },
     /// The operator table to check against cannot be had.
     #[error("the operator table cannot be had: {0}")]
+    #[coded(transparent)]
     Table(StakeError),
     /// The payload could not be rebuilt.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),
     /// A bug, or a broken machine.
     #[error("internal error: {0}")]
+    #[coded(blame = Us)]
     Internal(String),
 }
 
@@ -108,55 +120,6 @@ impl ClientError {
         match self {
             Self::Refused(problem) => Some(problem),
             _ => None,
-        }
-    }
-}
-
-impl Coded for ClientError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Http(error) => error.code(),
-            Self::NoDisperser => "client.no_disperser",
-            Self::Payload(error) => error.code(),
-            Self::TooLarge { .. } => "payload.too_large",
-            Self::Options(error) => error.code(),
-            Self::Transport { .. } => "client.unreachable",
-            Self::Refused(_) => "client.refused",
-            Self::Answer { .. } => "client.bad_answer",
-            Self::WrongId { .. } => "client.wrong_id",
-            Self::Failed(_) => "client.blob_failed",
-            Self::Deadline { .. } => "client.deadline",
-            Self::CertificateMalformed(error) => error.code(),
-            Self::Certificate(error) => error.code(),
-            Self::OtherBlob { .. } => "client.other_blob",
-            Self::Table(error) => error.code(),
-            Self::Retrieve(error) => error.code(),
-            Self::Internal(_) => "client.internal",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Http(error) => error.blame(),
-            Self::NoDisperser | Self::TooLarge { .. } | Self::Payload(_) | Self::Options(_) => {
-                Blame::Caller
-            }
-            // The server's "caller" is us, and we sent what we were told to; its "us" and "peer" are the other side.
-            Self::Refused(problem) => match problem.blame {
-                Blame::Caller => Blame::Caller,
-                Blame::Peer | Blame::Us => Blame::Peer,
-            },
-            Self::Transport { .. }
-            | Self::Answer { .. }
-            | Self::WrongId { .. }
-            | Self::Failed(_)
-            | Self::Deadline { .. }
-            | Self::CertificateMalformed(_)
-            | Self::Certificate(_)
-            | Self::OtherBlob { .. } => Blame::Peer,
-            Self::Table(error) => error.blame(),
-            Self::Retrieve(error) => error.blame(),
-            Self::Internal(_) => Blame::Us,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A parser for server-sent events (WHATWG HTML, section 9.2), fed with bytes as they arrive, with bounded memory.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use thiserror::Error;
 
 /// Most bytes of one event, its line ends included. The disperser's events are a status document of a few hundred bytes.
@@ -18,7 +18,8 @@ pub struct Event {
 }
 
 /// Why a stream of events is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "sse", blame = Peer)]
 pub enum SseError {
     /// An event that does not end.
     #[error("an event of the server is larger than {MAX_EVENT_BYTES} bytes")]
@@ -26,19 +27,6 @@ pub enum SseError {
     /// Bytes that are no text.
     #[error("an event of the server is not UTF-8")]
     NotText,
-}
-
-impl Coded for SseError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge => "sse.too_large",
-            Self::NotText => "sse.not_text",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Peer
-    }
 }
 
 /// The parser. Feed it; take events until there is none.

@@ -10,8 +10,8 @@ use sha3::{Digest, Keccak256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::Coded;
 use crate::hex_bytes::impl_hex_bytes;
-use crate::{Blame, Coded};
 
 /// Keccak-256, Ethereum's hash.
 pub fn keccak256(data: &[u8]) -> [u8; 32] {
@@ -19,7 +19,8 @@ pub fn keccak256(data: &[u8]) -> [u8; 32] {
 }
 
 /// Why a key or a signature is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "account", blame = Caller)]
 pub enum AccountError {
     /// Zero, or not below the order of the group.
     #[error(
@@ -38,21 +39,6 @@ pub enum AccountError {
     /// No key gives this signature of this hash.
     #[error("the account's signature is malformed: no key gives it")]
     Signature,
-}
-
-impl Coded for AccountError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Key => "account.key",
-            Self::RecoveryId { .. } => "account.recovery_id",
-            Self::HighS => "account.high_s",
-            Self::Signature => "account.signature",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// A secp256k1 secret key. Wiped from memory when dropped; `Debug` shows the address only.

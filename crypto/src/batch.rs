@@ -12,8 +12,8 @@ use crate::field::{Scalar, first_non_canonical, from_raw};
 use crate::hash::{Hash, hash_to_scalar};
 use crate::multiproof::{self, WeightedProof, WeightedValues, integer, random_weights};
 use crate::{
-    BYTES_PER_ELEMENT, Blame, Code, Coded, Commitment, ELEMENTS_PER_ROW, Proof, ProofBytes, Rows,
-    Setup, curve, fk20, kernel,
+    BYTES_PER_ELEMENT, Code, Coded, Commitment, ELEMENTS_PER_ROW, Proof, ProofBytes, Rows, Setup,
+    curve, fk20, kernel,
 };
 
 /// γ, the challenge that combines the rows of a batch into one.
@@ -90,7 +90,8 @@ pub struct ChunkColumn<'a> {
 }
 
 /// Which check of a set of chunks failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "chunk", blame = Peer)]
 pub enum ChunkError {
     /// There are no rows to check against.
     #[error("a batch has at least one row")]
@@ -142,24 +143,6 @@ pub enum ChunkError {
     /// Everything is well-formed, and the pairing equation does not hold.
     #[error("the proofs do not fit the chunks and commitments")]
     ProofMismatch,
-}
-
-impl Coded for ChunkError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoRows => "chunk.no_rows",
-            Self::IndexOutOfRange { .. } => "chunk.index_out_of_range",
-            Self::DuplicateIndex { .. } => "chunk.duplicate_index",
-            Self::Length { .. } => "chunk.length",
-            Self::PieceLength { .. } => "chunk.piece_length",
-            Self::NonCanonical { .. } => "chunk.non_canonical",
-            Self::ProofMismatch => "chunk.proof_mismatch",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Peer
-    }
 }
 
 /// A well-formed column: the weighted sum of its cells is all that the equation needs.

@@ -19,8 +19,8 @@ use blst::min_sig::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::Coded;
 use crate::hex_bytes::impl_hex_bytes;
-use crate::{Blame, Coded};
 
 /// Suite of messages: the draft's proof-of-possession scheme, minimal-signature-size variant.
 pub const SIGNATURE_SUITE: &str = "BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
@@ -33,10 +33,12 @@ pub const PUBLIC_KEY_LEN: usize = 96;
 pub const SIGNATURE_LEN: usize = 48;
 
 /// Why a key, a signature or a proof of possession was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "bls", blame = Peer)]
 pub enum BlsError {
     /// A secret key is a number from 1 to r − 1.
     #[error("the bytes are not a BLS secret key: zero, or not below the group order")]
+    #[coded(blame = Caller)]
     SecretKey,
     /// Not the compressed encoding of a point of the curve.
     #[error("the bytes are not a compressed point of the curve")]
@@ -53,26 +55,6 @@ pub enum BlsError {
     /// The proof of possession does not belong to this key.
     #[error("the proof of possession is not valid for this key")]
     Possession,
-}
-
-impl Coded for BlsError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::SecretKey => "bls.secret_key",
-            Self::Encoding => "bls.encoding",
-            Self::Subgroup => "bls.subgroup",
-            Self::Infinity => "bls.infinity",
-            Self::Signature => "bls.signature",
-            Self::Possession => "bls.possession",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::SecretKey => Blame::Caller,
-            _ => Blame::Peer,
-        }
-    }
 }
 
 impl BlsError {

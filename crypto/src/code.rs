@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::kernel::{self, Kernel};
 use crate::merkle::{MerkleTree, leaf_hashes};
-use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Blame, Coded, ELEMENTS_PER_ROW, Rows};
+use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Coded, ELEMENTS_PER_ROW, Rows};
 
 mod recovery;
 
@@ -21,7 +21,8 @@ pub const MAX_CELL_LEN: u32 = 64;
 pub const MAX_BLOWUP: u32 = 64;
 
 /// Why a pair of blow-up and number of chunks is no code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "code", blame = Caller)]
 pub enum CodeError {
     /// Blow-ups are the powers of two from 2 to 64.
     #[error("the blow-up must be a power of two from 2 to {MAX_BLOWUP}, not {got}")]
@@ -39,19 +40,6 @@ pub enum CodeError {
         /// The number of chunks given.
         got: u32,
     },
-}
-
-impl Coded for CodeError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Blowup { .. } => "code.blowup",
-            Self::Chunks { .. } => "code.chunks",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// The parameters of a code, checked: `4096 × blowup` elements a row in `chunks` cells.

@@ -17,11 +17,11 @@ mod proofs;
 
 use thiserror::Error;
 
+use crate::Coded;
 use crate::code::RecoverError;
 use crate::curve::{self, G1Affine};
 use crate::field::{Scalar, first_non_canonical, scalar_from_be};
 use crate::kzg::PointError;
-use crate::{Blame, Coded};
 
 pub use cells::{
     BYTES_PER_CELL, CELLS_PER_EXT_BLOB, Cell, compute_cells, compute_cells_and_kzg_proofs,
@@ -39,7 +39,8 @@ pub type Bytes48 = [u8; 48];
 pub type Bytes32 = [u8; 32];
 
 /// Why an input is malformed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "eip", blame = Caller)]
 pub enum EipError {
     /// An argument has another length.
     #[error("a {what} has {expected} bytes, not {got}")]
@@ -105,25 +106,6 @@ pub enum EipError {
         /// The first such cell.
         index: u64,
     },
-}
-
-impl Coded for EipError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Length { .. } => "eip.length",
-            Self::NonCanonical { .. } => "eip.non_canonical",
-            Self::Point { .. } => "eip.point",
-            Self::Count { .. } => "eip.count",
-            Self::Index { .. } => "eip.index",
-            Self::Order { .. } => "eip.order",
-            Self::Recover(_) => "eip.recover",
-            Self::Inconsistent { .. } => "eip.inconsistent",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// Checks a length and that all elements are canonical.

@@ -5,24 +5,15 @@ use thiserror::Error;
 
 pub use ark_bls12_381::Fr as Scalar;
 
-use crate::{BYTES_PER_ELEMENT, Blame, Coded};
+use crate::{BYTES_PER_ELEMENT, Coded};
 
 /// Why 32 bytes are not a scalar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "field", blame = Caller)]
 pub enum FieldError {
     /// The number is not below the group order r; its canonical encoding is another one.
     #[error("not a canonical scalar: the number is not below the group order")]
     NonCanonical,
-}
-
-impl Coded for FieldError {
-    fn code(&self) -> &'static str {
-        "field.non_canonical"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// The group order r as little-endian 64-bit limbs.

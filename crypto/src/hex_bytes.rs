@@ -2,10 +2,11 @@
 
 use thiserror::Error;
 
-use crate::{Blame, Coded};
+use crate::Coded;
 
 /// Why a text is not the hex of a byte string of the wanted length.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "hex", blame = Caller)]
 pub enum HexError {
     /// Another number of digits.
     #[error("expected {expected} bytes of hex ({} digits), got {got} digits", expected * 2)]
@@ -21,19 +22,6 @@ pub enum HexError {
         /// The first such character.
         found: char,
     },
-}
-
-impl Coded for HexError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Length { .. } => "hex.length",
-            Self::Digit { .. } => "hex.digit",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// Reads exactly `N` bytes of hex; `0x` in front and upper case are accepted, because people paste what they have.

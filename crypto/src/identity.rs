@@ -7,8 +7,8 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::Coded;
 use crate::hex_bytes::impl_hex_bytes;
-use crate::{Blame, Coded};
 
 /// DER of `SubjectPublicKeyInfo { algorithm: Ed25519, subjectPublicKey: 32 bytes }` up to the key.
 const SPKI_PREFIX: [u8; 12] = [
@@ -52,7 +52,8 @@ const fn with_ends(first: u8, middle: u8, last: u8) -> [u8; 32] {
 }
 
 /// Why an identity or its signature was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "identity", blame = Peer)]
 pub enum IdentityError {
     /// Not the DER of an ed25519 `SubjectPublicKeyInfo`.
     #[error("the bytes are not the DER encoding of an ed25519 public key")]
@@ -63,20 +64,6 @@ pub enum IdentityError {
     /// The signature is not one of this key for this message.
     #[error("the ed25519 signature is not valid for this key and message")]
     Signature,
-}
-
-impl Coded for IdentityError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Spki => "identity.spki",
-            Self::WeakKey => "identity.weak_key",
-            Self::Signature => "identity.signature",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Peer
-    }
 }
 
 /// An ed25519 secret key, kept as its seed. Wiped from memory when dropped; `Debug` shows the public key only.

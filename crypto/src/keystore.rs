@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::account::AccountKey;
 use crate::hash::sha256;
 use crate::identity::NetworkKey;
-use crate::{Blame, Coded, bls};
+use crate::{Coded, bls};
 
 type Aes128Ctr = ctr::Ctr128BE<aes::Aes128>;
 
@@ -81,7 +81,8 @@ impl Cost {
 }
 
 /// Why a keystore could not be read or opened.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "keystore", blame = Caller)]
 pub enum KeystoreError {
     /// Longer than [`MAX_JSON_LEN`].
     #[error("the keystore has {got} bytes, at most {MAX_JSON_LEN} are read")]
@@ -145,27 +146,6 @@ pub enum KeystoreError {
     /// The stated public key does not belong to the secret.
     #[error("the keystore's public key does not belong to the secret in it")]
     PublicKeyMismatch,
-}
-
-impl Coded for KeystoreError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "keystore.too_large",
-            Self::Malformed { .. } => "keystore.malformed",
-            Self::Version { .. } => "keystore.version",
-            Self::Function { .. } => "keystore.function",
-            Self::Parameter { .. } => "keystore.parameter",
-            Self::Hex { .. } => "keystore.hex",
-            Self::PasswordTooLong { .. } => "keystore.password_too_long",
-            Self::WrongPassword => "keystore.wrong_password",
-            Self::NotAKey { .. } => "keystore.not_a_key",
-            Self::PublicKeyMismatch => "keystore.public_key_mismatch",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// What a keystore tells without its password. Nothing of it is checked: a wrong public key shows when the keystore is opened.

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::curve::{self, G1Affine};
 use crate::field::limbs;
 use crate::hex_bytes::impl_hex_bytes;
-use crate::{Blame, Coded, Rows, Setup};
+use crate::{Coded, Rows, Setup};
 
 pub use claims::{CheckedClaims, Claim, ClaimError, check_commitments};
 pub(crate) use opening::coefficients;
@@ -34,7 +34,8 @@ pub struct ProofBytes(pub [u8; POINT_BYTES]);
 impl_hex_bytes!(ProofBytes, POINT_BYTES);
 
 /// Why 48 bytes are not a point of the group G1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "point", blame = Peer)]
 pub enum PointError {
     /// Wrong flag bits, a coordinate that is not below the field modulus, or an infinity with other bits set.
     #[error("not a canonical encoding of a compressed G1 point")]
@@ -45,20 +46,6 @@ pub enum PointError {
     /// A point of the curve, but outside the subgroup of prime order.
     #[error("the point is on the curve but not in the subgroup of prime order")]
     NotInSubgroup,
-}
-
-impl Coded for PointError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Encoding => "point.encoding",
-            Self::NotOnCurve => "point.not_on_curve",
-            Self::NotInSubgroup => "point.not_in_subgroup",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Peer
-    }
 }
 
 macro_rules! checked_point {

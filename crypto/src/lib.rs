@@ -19,6 +19,9 @@
 //! | [`hash`], [`merkle`] | SHA-256, RFC 6962 trees |
 //! | [`bls`], [`identity`], [`account`], [`keystore`] | signatures, network keys, account keys, encrypted key files |
 
+// The derive names this crate, here as elsewhere.
+extern crate self as ashlar_crypto;
+
 mod bisection;
 mod blame;
 mod curve;
@@ -46,6 +49,7 @@ pub mod rows;
 pub mod setup;
 
 pub use account::{AccountError, AccountKey, AccountSignature};
+pub use ashlar_derive::Coded;
 pub use batch::{
     AggregatedRow, ChunkColumn, ChunkError, RowChallenge, find_bad_chunks, prove_chunks,
     verify_chunks,

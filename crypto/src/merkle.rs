@@ -13,12 +13,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 use thiserror::Error;
 
+use crate::Coded;
 use crate::hash::{Hash, sha256};
 use crate::kernel;
-use crate::{Blame, Coded};
 
 /// Why a Merkle proof was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "merkle", blame = Peer)]
 pub enum MerkleError {
     /// The position, or the end of the run, lies outside the tree.
     #[error("leaves {start}..{end} do not lie in a tree of {leaves} leaves")]
@@ -44,21 +45,6 @@ pub enum MerkleError {
     /// The leaves and nodes hash to another root.
     #[error("the Merkle proof leads to another root")]
     RootMismatch,
-}
-
-impl Coded for MerkleError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::OutOfRange { .. } => "merkle.out_of_range",
-            Self::EmptyRange => "merkle.empty_range",
-            Self::ProofLength { .. } => "merkle.proof_length",
-            Self::RootMismatch => "merkle.root_mismatch",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Peer
-    }
 }
 
 /// Hash of a leaf: `H(00 | data)`.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Blame, Coded, ELEMENTS_PER_ROW};
+use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Coded, ELEMENTS_PER_ROW};
 
 /// Payload bytes in an element of [`Encoding::Packed31`].
 pub(crate) const PACKED_BYTES: usize = 31;
@@ -75,7 +75,8 @@ impl FromStr for Encoding {
 }
 
 /// Why a payload cannot become rows, or rows not the payload that is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "payload", blame = Caller)]
 pub enum PayloadError {
     /// A payload has at least one byte.
     #[error("the payload is empty")]
@@ -134,26 +135,6 @@ pub enum PayloadError {
         /// Its position, counted over all rows.
         offset: usize,
     },
-}
-
-impl Coded for PayloadError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Empty => "payload.empty",
-            Self::TooLarge { .. } => "payload.too_large",
-            Self::NotWholeRows { .. } => "payload.not_whole_rows",
-            Self::NonCanonical { .. } => "payload.non_canonical",
-            Self::UnknownEncoding { .. } => "payload.unknown_encoding",
-            Self::RowCount { .. } => "payload.row_count",
-            Self::Length { .. } => "payload.length",
-            Self::Version { .. } => "payload.version",
-            Self::NonZero { .. } => "payload.non_zero",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// Rows that a payload of `payload_len` bytes fills.

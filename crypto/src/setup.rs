@@ -24,7 +24,7 @@ use crate::hash::sha256;
 use crate::kernel::{self, FixedBases, Integer, Kernel, PerKernel, bit_reverse};
 use crate::kzg::PointError;
 use crate::multiproof::{integer, random_weights};
-use crate::{Blame, Code, Coded, ELEMENTS_PER_ROW};
+use crate::{Code, Coded, ELEMENTS_PER_ROW};
 
 /// First bytes of a setup file.
 const MAGIC: &[u8; 8] = b"ASHLKZG1";
@@ -37,7 +37,8 @@ const FILE_BYTES: usize =
 static ETHEREUM: &[u8] = include_bytes!("../data/ethereum-kzg-setup.bin");
 
 /// Why bytes are not a setup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "setup", blame = Us)]
 pub enum SetupError {
     /// The file has another length.
     #[error("a setup file has {expected} bytes, not {got}")]
@@ -73,23 +74,6 @@ pub enum SetupError {
     /// The two forms of the G1 powers do not belong together.
     #[error("the lagrange part is not the monomial part in the basis of the roots of unity")]
     Lagrange,
-}
-
-impl Coded for SetupError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Length { .. } => "setup.length",
-            Self::Magic => "setup.magic",
-            Self::Point { .. } => "setup.point",
-            Self::Generator => "setup.generator",
-            Self::Powers { .. } => "setup.powers",
-            Self::Lagrange => "setup.lagrange",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 /// A checked setup with its tables, which are made when first needed.
@@ -278,23 +262,14 @@ const TABLES: usize = 8;
 static TABLE_LIMIT: OnceLock<usize> = OnceLock::new();
 
 /// Memory is given to tables before it can be limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
 #[error(
     "tables of up to {active} bytes are in use already; limit them before the first computation"
 )]
+#[coded("setup.tables_in_use", blame = Us)]
 pub struct TablesInUse {
     /// The limit that holds.
     pub active: usize,
-}
-
-impl Coded for TablesInUse {
-    fn code(&self) -> &'static str {
-        "setup.tables_in_use"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 /// Limits the memory of all precomputed tables together, [`TABLE_BYTES`] without this call. Less is slower: with an

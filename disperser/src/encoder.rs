@@ -5,8 +5,8 @@
 //! memory and is sent without a copy, however many operators get it.
 
 use ashlar_crypto::{
-    Blame, Claim, ClaimError, Coded, CommitmentBytes, MerkleTree, PayloadError, Rows, Setup,
-    Slices, check_commitments, commit_rows, sha256,
+    Claim, ClaimError, Coded, CommitmentBytes, MerkleTree, PayloadError, Rows, Setup, Slices,
+    check_commitments, commit_rows, sha256,
 };
 use ashlar_proto::{BlobHeader, BlobId, BlobKey, HeaderError, Submission, commitments_root};
 use bytes::Bytes;
@@ -190,13 +190,15 @@ fn encode_one(
 }
 
 /// Why a blob cannot be encoded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "encode", blame = Us)]
 pub enum EncodeError {
     /// The payload does not fit its encoding.
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// The commitments that came with the blob are false.
     #[error("false commitments: {0}; compute them again or post the payload without them")]
+    #[coded(transparent)]
     Claim(ClaimError),
     /// The header breaks a rule.
     #[error(transparent)]
@@ -206,6 +208,7 @@ pub enum EncodeError {
     PayloadChanged,
     /// The commitments on disk, which were true once, are not.
     #[error("the stored commitments are not those of the payload: {0}")]
+    #[coded("stored_commitments")]
     Stored(ClaimError),
     /// Encoding the blob again gave another header.
     #[error("encoding the blob again gave another header")]
@@ -216,30 +219,6 @@ pub enum EncodeError {
     /// The encoder panicked.
     #[error("the encoder failed")]
     Panicked,
-}
-
-impl Coded for EncodeError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Payload(e) => e.code(),
-            Self::Claim(e) => e.code(),
-            Self::Header(e) => e.code(),
-            Self::PayloadChanged => "encode.payload_changed",
-            Self::Stored(_) => "encode.stored_commitments",
-            Self::HeaderChanged => "encode.header_changed",
-            Self::PayloadMissing => "encode.payload_missing",
-            Self::Panicked => "encode.panicked",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Payload(e) => e.blame(),
-            Self::Claim(e) => e.blame(),
-            Self::Header(e) => e.blame(),
-            _ => Blame::Us,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod memory;
 mod rocks;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 
 pub use memory::MemoryKv;
 pub use rocks::{RocksKv, RocksOptions};
@@ -99,7 +99,8 @@ pub trait Kv: Send + Sync + 'static {
 }
 
 /// The database failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "store", blame = Us)]
 pub enum KvError {
     /// It cannot be opened.
     #[error("the database {path} cannot be opened: {detail}")]
@@ -121,20 +122,6 @@ pub enum KvError {
         /// As the database says.
         detail: String,
     },
-}
-
-impl Coded for KvError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Open { .. } => "store.open",
-            Self::Read { .. } => "store.read",
-            Self::Write { .. } => "store.write",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ashlar_crypto::bls::{Signature, aggregate_signatures};
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::merkle::{leaf_hash, verify_path};
 use ashlar_crypto::{
-    AggregatedRow, Blame, Coded, MerkleTree, ProofBytes, RowChallenge, Setup, prove_chunks,
+    AggregatedRow, Coded, MerkleTree, ProofBytes, RowChallenge, Setup, prove_chunks,
 };
 use ashlar_proto::api::{BatchStatus, SignedQuorum};
 use ashlar_proto::wire::{self, StoreBatch};
@@ -330,13 +330,15 @@ impl Matrix {
 }
 
 /// Why no batch can be made of some blobs.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "batch", blame = Us)]
 pub enum MatrixError {
     /// No blob.
     #[error("a batch has at least one blob")]
     Empty,
     /// The blobs do not make a batch, or not the one that the header names.
     #[error(transparent)]
+    #[coded(blame = Us)]
     Header(#[from] HeaderError),
     /// The table is not the one that the header names.
     #[error("the operator table of block {block} is another one than that of the batch")]
@@ -349,6 +351,7 @@ pub enum MatrixError {
     Assignment(#[from] AssignmentError),
     /// An operator's chunks do not fit into a request.
     #[error(transparent)]
+    #[coded(blame = Us)]
     Runs(#[from] RunsError),
     /// A chunk of an operator is not there.
     #[error("a chunk of operator {operator} is missing")]
@@ -364,32 +367,11 @@ pub enum MatrixError {
     SelfCheck(Box<CertificateError>),
     /// Our own certificate does not pass the check.
     #[error("the path of blob {blob} does not pass the certificate's check")]
+    #[coded("self_check")]
     SelfCheckPath {
         /// Index in the batch.
         blob: u32,
     },
-}
-
-impl Coded for MatrixError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Empty => "batch.empty",
-            Self::Header(e) => e.code(),
-            Self::Table { .. } => "batch.table",
-            Self::Assignment(e) => e.code(),
-            Self::Runs(e) => e.code(),
-            Self::Chunk { .. } => "batch.chunk",
-            Self::NoSignature => "batch.no_signature",
-            Self::SelfCheck(_) | Self::SelfCheckPath { .. } => "batch.self_check",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Assignment(e) => e.blame(),
-            _ => Blame::Us,
-        }
-    }
 }
 
 #[cfg(test)]

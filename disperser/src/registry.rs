@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ashlar_crypto::{Blame, Coded, CommitmentBytes};
+use ashlar_crypto::{Coded, CommitmentBytes};
 use ashlar_proto::api::BlobState;
 use ashlar_proto::{BlobId, BlobKey, Submission};
 use bytes::Bytes;
@@ -328,27 +328,16 @@ impl Registry {
 }
 
 /// Why a blob is not taken in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "intake", blame = Us)]
 pub enum AcceptError {
     /// Too much is under way.
     #[error("too many blobs are on their way; try again later")]
     Full,
     /// The store fails.
     #[error(transparent)]
+    #[coded(blame = Us)]
     Store(#[from] StoreError),
-}
-
-impl Coded for AcceptError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Full => "intake.full",
-            Self::Store(e) => e.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@
 
 use std::fmt;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 pub use ashlar_proto::api::BlobState;
 use serde::{Deserialize, Serialize};
 
@@ -120,8 +120,9 @@ impl fmt::Display for BatchState {
 }
 
 /// A transition that is not in the table: a bug of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Coded)]
 #[error("a {what} cannot go from {from} to {to}")]
+#[coded("disperser.transition", blame = Us)]
 pub struct TransitionError {
     /// `blob` or `batch`.
     pub what: &'static str,
@@ -129,16 +130,6 @@ pub struct TransitionError {
     pub from: &'static str,
     /// State it was to go to.
     pub to: &'static str,
-}
-
-impl Coded for TransitionError {
-    fn code(&self) -> &'static str {
-        "disperser.transition"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 #[cfg(test)]

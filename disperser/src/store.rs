@@ -18,7 +18,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ashlar_crypto::{Blame, Coded, CommitmentBytes, identity::NetworkPublicKey};
+use ashlar_crypto::{Coded, CommitmentBytes, identity::NetworkPublicKey};
 use ashlar_proto::{BatchDigest, BlobId, BlobKey};
 
 use crate::kv::{Kv, KvError, Op, Table};
@@ -572,7 +572,8 @@ fn parse<T: serde::de::DeserializeOwned>(
 }
 
 /// The store cannot do what it should.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "store", blame = Caller)]
 pub enum StoreError {
     /// The database failed.
     #[error(transparent)]
@@ -597,6 +598,7 @@ pub enum StoreError {
     },
     /// Something in it cannot be read.
     #[error("{what} in the database cannot be read")]
+    #[coded(blame = Us)]
     Corrupt {
         /// What.
         what: &'static str,
@@ -611,31 +613,11 @@ pub enum StoreError {
     },
     /// The operating system has no randomness.
     #[error("the operating system gives no randomness for a sequence number")]
+    #[coded(blame = Us)]
     Chance,
     /// A change that the states do not allow: a bug of ours.
     #[error(transparent)]
     Transition(#[from] TransitionError),
-}
-
-impl Coded for StoreError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Kv(e) => e.code(),
-            Self::Format { .. } => "store.format",
-            Self::Owner { .. } => "store.owner",
-            Self::Corrupt { .. } => "store.corrupt",
-            Self::Version { .. } => "store.version",
-            Self::Chance => "store.chance",
-            Self::Transition(e) => e.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Format { .. } | Self::Owner { .. } | Self::Version { .. } => Blame::Caller,
-            _ => Blame::Us,
-        }
-    }
 }
 
 #[cfg(test)]

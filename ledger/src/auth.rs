@@ -4,8 +4,8 @@
 //! ([`Action::signing_hash`](ashlar_restaking::Action::signing_hash)), in which the sender's nonce stands last, for one network: that of one ledger's genesis. A nonce is used once: it has to
 //! be larger than every nonce of the account before. Gaps are allowed, so that milliseconds since 1970 would do; clients count.
 
+use ashlar_crypto::Coded;
 use ashlar_crypto::account::{AccountError, AccountKey, AccountSignature};
-use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::{Account, Network};
 use ashlar_restaking::Transaction;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,8 @@ impl Authorized {
 }
 
 /// Why a signed transaction is not its sender's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "transaction", blame = Caller)]
 pub enum AuthError {
     /// It is for another ledger, be it of the same name.
     #[error(
@@ -69,20 +70,6 @@ pub enum AuthError {
         /// The sender.
         expected: Account,
     },
-}
-
-impl Coded for AuthError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Network { .. } => "transaction.network",
-            Self::Signature(_) => "transaction.signature",
-            Self::Sender { .. } => "transaction.sender",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 impl SignedTransaction {

@@ -8,11 +8,11 @@
 use std::borrow::Cow;
 
 use alloy_primitives::B256;
+use ashlar_crypto::Coded;
 use ashlar_crypto::account::AccountKey;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
-use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{
     Account, DEFAULT_VERSION, Network, OperatorId, QuorumId, VERSIONS, operator_id,
@@ -236,7 +236,8 @@ impl Devnet {
 }
 
 /// Why there is no such devnet.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "devnet", blame = Caller)]
 pub enum DevnetError {
     /// Too few or too many.
     #[error("{got} operators, a devnet has 1 to {max}")]
@@ -268,6 +269,7 @@ pub enum DevnetError {
     },
     /// The ledger refuses a transaction: a key is used twice, a proof or an address is none, ….
     #[error("transaction {place} ({kind}) is refused: {source}")]
+    #[coded(transparent)]
     Refused {
         /// Its place, from 0 on.
         place: usize,
@@ -276,24 +278,6 @@ pub enum DevnetError {
         /// Why.
         source: Box<Refusal>,
     },
-}
-
-impl Coded for DevnetError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Operators { .. } => "devnet.operators",
-            Self::Quorums { .. } => "devnet.quorums",
-            Self::Stake { .. } => "devnet.stake",
-            Self::Refused { source, .. } => source.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Refused { source, .. } => source.blame(),
-            _ => Blame::Caller,
-        }
-    }
 }
 
 /// A key of a devnet: of the role or person with this name, from one secret of 32 random bytes.

@@ -12,9 +12,9 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use ashlar_crypto::Coded;
 use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::hash::sha256;
-use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::head::{Head, SignedHead};
 use ashlar_proto::{Domain, TableRoot};
 
@@ -279,8 +279,9 @@ fn decode(domain: &Domain, record: &[u8; RECORD]) -> Option<StoredHead> {
 }
 
 /// The files of signed heads cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
 #[error("cannot {action} the signed heads in {}: {reason}", path.display())]
+#[coded("heads.io", blame = Us)]
 pub struct HeadFileError {
     action: &'static str,
     path: PathBuf,
@@ -299,16 +300,6 @@ impl HeadFileError {
             path: path.to_path_buf(),
             reason: error.to_string(),
         }
-    }
-}
-
-impl Coded for HeadFileError {
-    fn code(&self) -> &'static str {
-        "heads.io"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
     }
 }
 

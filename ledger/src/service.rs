@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::store::{Store, StoreError};
 use alloy_primitives::B256;
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Genesis, Transaction};
 use ashlar_service::api::health_router;
@@ -335,7 +335,8 @@ async fn watch_blocks(
 }
 
 /// Why a service does not start.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "ledger", blame = Caller)]
 pub enum ServiceError {
     /// The configuration.
     #[error(transparent)]
@@ -364,6 +365,7 @@ pub enum ServiceError {
     },
     /// The file of used nonces.
     #[error("the nonces in {}: {reason}", path.display())]
+    #[coded("store.nonces", blame = Us)]
     Nonces {
         /// The file.
         path: PathBuf,
@@ -375,33 +377,9 @@ pub enum ServiceError {
     Heads(#[from] SignFault),
     /// Something that should not happen.
     #[error("{what}")]
+    #[coded(blame = Us)]
     Internal {
         /// What.
         what: String,
     },
-}
-
-impl Coded for ServiceError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Config(error) => error.code(),
-            Self::Bind(error) => error.code(),
-            Self::Store(error) => error.code(),
-            Self::Genesis { .. } => "ledger.genesis",
-            Self::Founded { .. } => "ledger.founded",
-            Self::Nonces { .. } => "store.nonces",
-            Self::Heads(fault) => fault.code(),
-            Self::Internal { .. } => "ledger.internal",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Config(error) => error.blame(),
-            Self::Store(error) => error.blame(),
-            Self::Heads(fault) => fault.blame(),
-            Self::Bind(_) | Self::Genesis { .. } | Self::Founded { .. } => Blame::Caller,
-            Self::Nonces { .. } | Self::Internal { .. } => Blame::Us,
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::io::{BufReader, Read as _, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_restaking::log::{Entry, HEADER, LINK, LogError, Read, Tip};
 use ashlar_restaking::{Event, Genesis, Refusal, State, Transaction};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,8 @@ const LOCK: &str = "lock";
 const CHUNK: usize = 4 << 20;
 
 /// Why a ledger on disk cannot be used.
-#[derive(Debug, Error)]
+#[derive(Debug, Error, Coded)]
+#[coded(prefix = "store", blame = Us)]
 pub enum StoreError {
     /// The operating system refused.
     #[error("cannot {action} {path}: {source}")]
@@ -40,6 +41,7 @@ pub enum StoreError {
     #[error(
         "{path} holds a ledger of another genesis ({got}, not {expected}): use another directory"
     )]
+    #[coded(blame = Caller)]
     OtherGenesis {
         /// The directory.
         path: PathBuf,
@@ -50,6 +52,7 @@ pub enum StoreError {
     },
     /// Another process has it open.
     #[error("{path} is in use by another process: stop it first")]
+    #[coded(blame = Caller)]
     Locked {
         /// The directory.
         path: PathBuf,
@@ -97,37 +100,13 @@ pub enum StoreError {
     Refused(#[from] Refusal),
     /// A transaction is too long for a record.
     #[error(transparent)]
+    #[coded(blame = Caller)]
     Record(#[from] LogError),
     /// A write failed before: what is on disk is unknown.
     #[error(
         "an earlier write failed, the ledger takes no more transactions: free the disk and start again"
     )]
     Failed,
-}
-
-impl Coded for StoreError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Io { .. } => "store.io",
-            Self::OtherGenesis { .. } => "store.other_genesis",
-            Self::Locked { .. } => "store.locked",
-            Self::Malformed { .. } => "store.malformed",
-            Self::Damaged { .. } => "store.damaged",
-            Self::Replay { .. } => "store.replay",
-            Self::Snapshot { .. } => "store.snapshot",
-            Self::Refused(source) => source.code(),
-            Self::Record(source) => source.code(),
-            Self::Failed => "store.failed",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Refused(source) => source.blame(),
-            Self::OtherGenesis { .. } | Self::Locked { .. } | Self::Record(_) => Blame::Caller,
-            _ => Blame::Us,
-        }
-    }
 }
 
 /// What opening found.

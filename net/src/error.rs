@@ -51,7 +51,8 @@ impl std::fmt::Display for Phase {
 }
 
 /// A peer that does not keep to the protocol.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "net", blame = Peer)]
 pub enum Violation {
     /// The stream ended inside a message.
     #[error("the stream ended inside the {0}")]
@@ -87,6 +88,7 @@ pub enum Violation {
     },
     /// An envelope that is refused.
     #[error(transparent)]
+    #[coded(blame = Peer)]
     Wire(#[from] WireError),
     /// The peer gave the stream up.
     #[error("the peer reset the stream (code {0})")]
@@ -107,28 +109,13 @@ pub enum Violation {
     NoIdentity,
 }
 
-impl Violation {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Truncated(_) => "net.truncated",
-            Self::Trailing => "net.trailing",
-            Self::EnvelopeTooLarge { .. } => "net.envelope_too_large",
-            Self::BulkTooLarge { .. } => "net.bulk_too_large",
-            Self::AnswerTooLarge { .. } => "net.answer_too_large",
-            Self::Wire(_) => "net.wire",
-            Self::Reset(_) => "net.reset",
-            Self::WrongAnswer { .. } => "net.wrong_answer",
-            Self::Transport(_) => "net.transport",
-            Self::NoIdentity => "net.no_identity",
-        }
-    }
-}
-
 /// A request that failed, or an endpoint that could not be opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "net", blame = Caller)]
 pub enum NetError {
     /// Nobody answers at the address, or the connection broke.
     #[error("{address} is unreachable: {reason}")]
+    #[coded(blame = Peer)]
     Unreachable {
         /// Address as configured.
         address: String,
@@ -139,6 +126,7 @@ pub enum NetError {
     #[error(
         "{address} has the identity {got}, expected {expected}: it is not the peer that was asked for"
     )]
+    #[coded(blame = Peer)]
     WrongIdentity {
         /// Address as configured.
         address: String,
@@ -149,6 +137,7 @@ pub enum NetError {
     },
     /// A deadline passed.
     #[error("no progress within {} ms while waiting for {phase}", after.as_millis())]
+    #[coded(blame = if *phase == Phase::Memory { Blame::Us } else { Blame::Peer })]
     Timeout {
         /// What was waited for.
         phase: Phase,
@@ -157,9 +146,12 @@ pub enum NetError {
     },
     /// The peer breaks the protocol.
     #[error("the peer breaks the protocol: {0}")]
+    #[coded(transparent)]
     Violation(#[from] Violation),
     /// The peer understood and refused.
     #[error("the peer refuses: {0}")]
+    // What the peer calls its caller is whoever asked us to send this.
+    #[coded(blame = if _0.blame == Blame::Caller { Blame::Caller } else { Blame::Peer })]
     Remote(ErrorReply),
     /// What is to be sent is above a limit.
     #[error("{what} of {got} bytes to send, at most {max} are allowed")]
@@ -181,6 +173,7 @@ pub enum NetError {
     },
     /// The local socket or the TLS configuration cannot be had.
     #[error("cannot open a QUIC endpoint on {address}: {reason}")]
+    #[coded(blame = Us)]
     Bind {
         /// Local address.
         address: String,
@@ -189,6 +182,7 @@ pub enum NetError {
     },
     /// This endpoint was shut down.
     #[error("the endpoint is shut down")]
+    #[coded(blame = Us)]
     Closed,
 }
 
@@ -233,41 +227,5 @@ impl NetError {
 impl From<WireError> for NetError {
     fn from(error: WireError) -> Self {
         Self::Violation(Violation::Wire(error))
-    }
-}
-
-impl Coded for NetError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "net.unreachable",
-            Self::WrongIdentity { .. } => "net.wrong_identity",
-            Self::Timeout { .. } => "net.timeout",
-            // The reason inside is more use to a program than the frame around it.
-            Self::Violation(Violation::Wire(e)) => e.code(),
-            Self::Violation(v) => v.name(),
-            Self::Remote(_) => "net.remote",
-            Self::TooLarge { .. } => "net.too_large",
-            Self::Address { .. } => "net.address",
-            Self::Bind { .. } => "net.bind",
-            Self::Closed => "net.closed",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Unreachable { .. } | Self::WrongIdentity { .. } | Self::Violation(_) => {
-                Blame::Peer
-            }
-            Self::Timeout {
-                phase: Phase::Memory,
-                ..
-            } => Blame::Us,
-            Self::Timeout { .. } => Blame::Peer,
-            // What the peer calls its caller is whoever asked us to send this.
-            Self::Remote(e) if e.blame == Blame::Caller => Blame::Caller,
-            Self::Remote(_) => Blame::Peer,
-            Self::TooLarge { .. } | Self::Address { .. } => Blame::Caller,
-            Self::Bind { .. } | Self::Closed => Blame::Us,
-        }
     }
 }

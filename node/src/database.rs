@@ -17,7 +17,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::OperatorId;
 use serde::{Deserialize, Serialize};
 
@@ -207,7 +207,8 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()>
 }
 
 /// Why a database is not opened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "database", blame = Caller)]
 pub enum DatabaseError {
     /// No marker: nobody knows what this key signed, or where.
     #[error(
@@ -259,6 +260,7 @@ pub enum DatabaseError {
     },
     /// The marker cannot be read or written.
     #[error("the marker {}: {detail}", path.display())]
+    #[coded(blame = Us)]
     Marker {
         /// Path.
         path: PathBuf,
@@ -267,33 +269,11 @@ pub enum DatabaseError {
     },
     /// No randomness for a name.
     #[error("the operating system gave no random bytes: {0}")]
+    #[coded(blame = Us)]
     Random(String),
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl Coded for DatabaseError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoMarker { .. } => "database.no_marker",
-            Self::Missing { .. } => "database.missing",
-            Self::Other { .. } => "database.other",
-            Self::MarkerExists { .. } => "database.marker_exists",
-            Self::InUse { .. } => "database.in_use",
-            Self::Marker { .. } => "database.marker",
-            Self::Random(_) => "database.random",
-            Self::Store(error) => error.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Store(error) => error.blame(),
-            Self::Marker { .. } | Self::Random(_) => Blame::Us,
-            _ => Blame::Caller,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 //! before the file is made, so that there is never a moment at which two databases sign. A *snapshot* is for looking at; as the
 //! node goes on signing behind it, nobody may import it.
 
+use ashlar_crypto::Coded;
 use ashlar_crypto::bls::PublicKeyBytes;
-use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::{Domain, OperatorId, operator_id};
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +176,8 @@ impl ProtectionFile {
 }
 
 /// Why a protection file is not made or not taken.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "protection", blame = Caller)]
 pub enum ProtectionError {
     /// Not such a file.
     #[error("it is no protection file: {detail}")]
@@ -220,28 +221,6 @@ pub enum ProtectionError {
     /// The database that the file is for cannot be made.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-}
-
-impl Coded for ProtectionError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Malformed { .. } => "protection.malformed",
-            Self::Version { .. } => "protection.version",
-            Self::OtherKey { .. } => "protection.other_key",
-            Self::Snapshot => "protection.snapshot",
-            Self::Older { .. } => "protection.older",
-            Self::Store(error) => error.code(),
-            Self::Database(error) => error.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Store(error) => error.blame(),
-            Self::Database(error) => error.blame(),
-            _ => Blame::Caller,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ struct AssignmentKey {
 }
 
 /// Why a request was not served. Validation errors and others keep their own codes.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "node", blame = Us)]
 pub enum ServiceError {
     /// Too much at once.
     #[error("too much at once ({what}); try again in {retry_after_ms} ms")]
@@ -101,51 +102,25 @@ pub enum ServiceError {
     Store(#[from] StoreError),
     /// The operator table cannot be had.
     #[error("the operator table: {0}")]
+    #[coded(transparent, blame = Us)]
     Stake(#[from] StakeError),
     /// Receiving failed.
     #[error(transparent)]
     Net(#[from] NetError),
     /// No such blob or batch is held.
     #[error("{what} is not held here")]
+    #[coded(blame = Caller)]
     NotFound {
         /// Which.
         what: String,
     },
     /// It is held, but none of the chunks asked for.
     #[error("none of the chunks asked for is held here")]
+    #[coded(blame = Caller)]
     NoSuchChunks,
     /// No randomness.
     #[error("the operating system gave no random bytes: {0}")]
     Random(String),
-}
-
-impl Coded for ServiceError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Overloaded { .. } => "node.overloaded",
-            Self::NotAccepting { .. } => "node.not_accepting",
-            Self::Validate(error) => error.code(),
-            Self::Store(error) => error.code(),
-            Self::Stake(error) => error.code(),
-            Self::Net(error) => error.code(),
-            Self::NotFound { .. } => "node.not_found",
-            Self::NoSuchChunks => "node.no_such_chunks",
-            Self::Random(_) => "node.random",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Overloaded { .. }
-            | Self::NotAccepting { .. }
-            | Self::Stake(_)
-            | Self::Random(_) => Blame::Us,
-            Self::Validate(error) => error.blame(),
-            Self::Store(error) => error.blame(),
-            Self::Net(error) => error.blame(),
-            Self::NotFound { .. } | Self::NoSuchChunks => Blame::Caller,
-        }
-    }
 }
 
 impl ServiceError {

@@ -4,9 +4,9 @@
 //! the address of its key. Two heads of one block with different roots are proof against the source. The key changes by a
 //! [`HeadKeySuccession`] that the old key signs.
 
+use ashlar_crypto::Coded;
 use ashlar_crypto::account::{AccountError, AccountKey, AccountSignature};
 use ashlar_crypto::hash::Hash;
-use ashlar_crypto::{Blame, Coded};
 use serde::{Deserialize, Serialize};
 
 use crate::eip712::signing_hash;
@@ -169,10 +169,12 @@ fn check_signer(got: Account, expected: &Account) -> Result<(), HeadError> {
 }
 
 /// A head or a succession that is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "head", blame = Peer)]
 pub enum HeadError {
     /// Of another service or network.
     #[error("the head is of domain {got}, expected {expected}")]
+    #[coded("other_domain")]
     Domain {
         /// The head's.
         got: Domain,
@@ -181,6 +183,7 @@ pub enum HeadError {
     },
     /// Of another network.
     #[error("the succession is of network {got}, expected {expected}")]
+    #[coded("other_network")]
     Network {
         /// The succession's.
         got: Network,
@@ -189,6 +192,7 @@ pub enum HeadError {
     },
     /// Signed by another key.
     #[error("signed by {got}, the key of this source is {expected}")]
+    #[coded("other_key")]
     Signer {
         /// Who signed.
         got: Account,
@@ -197,22 +201,8 @@ pub enum HeadError {
     },
     /// No signature at all.
     #[error(transparent)]
+    #[coded("signature")]
     Signature(#[from] AccountError),
-}
-
-impl Coded for HeadError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Domain { .. } => "head.other_domain",
-            Self::Network { .. } => "head.other_network",
-            Self::Signer { .. } => "head.other_key",
-            Self::Signature(_) => "head.signature",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Peer
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use alloy_sol_types::SolValue;
 use ashlar_crypto::{
-    Blame, Coded,
+    Coded,
     hash::{Hash, sha256},
     identity::{IdentityError, NetworkKey, NetworkPublicKey, NetworkSignature},
     kzg::CommitmentBytes,
@@ -456,7 +456,8 @@ pub fn batch_tree(keys: &[BlobKey]) -> MerkleTree {
 }
 
 /// A header that is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "header", blame = Caller)]
 pub enum HeaderError {
     /// Length that no header has.
     #[error("header of {got} bytes, expected at most {expected}")]
@@ -499,6 +500,7 @@ pub enum HeaderError {
     },
     /// Empty or too large.
     #[error("payload of {got} bytes, expected 1 to {max}")]
+    #[coded(code = if *got == 0 { "payload.empty" } else { "payload.too_large" })]
     PayloadLength {
         /// Bytes.
         got: u64,
@@ -518,6 +520,7 @@ pub enum HeaderError {
     },
     /// Too many rows in a batch.
     #[error("batch of {got} rows, at most {max}")]
+    #[coded("batch.rows")]
     BatchRows {
         /// Rows.
         got: u32,
@@ -528,6 +531,7 @@ pub enum HeaderError {
     #[error(
         "batch of {got} blobs in {rows} rows: expected at least 1, and no more than rows or the limit"
     )]
+    #[coded("batch.blobs")]
     BatchBlobs {
         /// Blobs.
         got: u32,
@@ -536,6 +540,7 @@ pub enum HeaderError {
     },
     /// The batch header counts other blobs than there are.
     #[error("{got} blob headers, the batch header says {expected}")]
+    #[coded("batch.blob_count")]
     BlobCount {
         /// Headers present.
         got: usize,
@@ -544,6 +549,7 @@ pub enum HeaderError {
     },
     /// The batch header counts other rows than there are.
     #[error("the blobs have {got} rows together, the batch header says {expected}")]
+    #[coded("batch.row_count")]
     RowCount {
         /// Sum over the blobs.
         got: u64,
@@ -552,6 +558,7 @@ pub enum HeaderError {
     },
     /// A blob of another version in the batch.
     #[error("blob of version {got} in a batch of version {expected}")]
+    #[coded("batch.mixed_versions")]
     MixedVersions {
         /// The blob's.
         got: u16,
@@ -560,39 +567,12 @@ pub enum HeaderError {
     },
     /// Blobs with different quorums in one batch.
     #[error("the blobs of the batch name different quorums")]
+    #[coded("batch.mixed_quorums")]
     MixedQuorums,
     /// The blobs' keys do not hash to the batch root.
     #[error("the blob keys do not hash to the batch root")]
+    #[coded("batch.root")]
     BatchRoot,
-}
-
-impl Coded for HeaderError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Length { .. } => "header.length",
-            Self::Abi => "header.abi",
-            Self::NotCanonical => "header.not_canonical",
-            Self::Version(e) => e.code(),
-            Self::Encoding { .. } => "header.encoding",
-            Self::QuorumCount { .. } => "header.quorum_count",
-            Self::QuorumOrder { .. } => "header.quorum_order",
-            Self::PayloadLength { got: 0, .. } => "payload.empty",
-            Self::PayloadLength { .. } => "payload.too_large",
-            Self::Payload(e) => e.code(),
-            Self::Rows { .. } => "header.rows",
-            Self::BatchRows { .. } => "batch.rows",
-            Self::BatchBlobs { .. } => "batch.blobs",
-            Self::BlobCount { .. } => "batch.blob_count",
-            Self::RowCount { .. } => "batch.row_count",
-            Self::MixedVersions { .. } => "batch.mixed_versions",
-            Self::MixedQuorums => "batch.mixed_quorums",
-            Self::BatchRoot => "batch.root",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 #[cfg(test)]

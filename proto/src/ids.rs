@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Number of a quorum: one staked asset or group of operators. An operator can be in several.
@@ -14,8 +14,9 @@ pub type QuorumId = u8;
 pub type Stake = alloy_primitives::U256;
 
 /// Text that is not the hexadecimal form of an id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
 #[error("{what}: expected 0x and {expected} lower-case hexadecimal digits, got {got}")]
+#[coded("id.malformed", blame = Caller)]
 pub struct IdError {
     /// Which kind of id was expected.
     pub what: &'static str,
@@ -23,16 +24,6 @@ pub struct IdError {
     pub expected: usize,
     /// What came: the length, or the first thing wrong.
     pub got: String,
-}
-
-impl Coded for IdError {
-    fn code(&self) -> &'static str {
-        "id.malformed"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 fn parse<const N: usize>(what: &'static str, text: &str) -> Result<[u8; N], IdError> {

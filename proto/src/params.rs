@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use ashlar_crypto::{Blame, Coded, code::Code};
+use ashlar_crypto::{Coded, code::Code};
 
 /// One protocol version: the code, how many operators it serves, the thresholds and the times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,33 +147,26 @@ pub(crate) fn check_versions(versions: &[ProtocolVersion]) -> Result<(), ParamEr
 }
 
 /// A version number that is not in the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Coded)]
 #[error(
     "protocol version {got} is unknown here; known are 1 (default), 2 (large networks) and 3 (lean)"
 )]
+#[coded("version.unknown", blame = Caller)]
 pub struct UnknownVersion {
     /// The number asked for.
     pub got: u16,
 }
 
-impl Coded for UnknownVersion {
-    fn code(&self) -> &'static str {
-        "version.unknown"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
-}
-
 /// A protocol version that must not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "params", blame = Us)]
 pub enum ParamError {
     /// Number 0 is no version.
     #[error("version 0 is reserved")]
     ZeroId,
     /// A row of the table names a code that does not exist.
     #[error("a version names an erasure code that does not exist")]
+    #[coded("code")]
     BadCode,
     /// Versions must rise strictly, so that a number names one version.
     #[error("version {second} follows version {first}")]
@@ -229,24 +222,6 @@ pub enum ParamError {
         /// Retention, seconds.
         retention_secs: u64,
     },
-}
-
-impl Coded for ParamError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::ZeroId => "params.zero_id",
-            Self::BadCode => "params.code",
-            Self::Order { .. } => "params.order",
-            Self::Operators { .. } => "params.operators",
-            Self::Thresholds { .. } => "params.thresholds",
-            Self::Unsafe { .. } => "params.unsafe",
-            Self::Times { .. } => "params.times",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 /// Most payload bytes that any configuration can allow: 128 MiB.

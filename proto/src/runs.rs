@@ -1,6 +1,6 @@
 //! Sets of chunk indices as runs: what an operator holds is a few of them, whatever their length.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 
 /// Chunk indices are below this in every version.
 pub const MAX_CHUNKS: u32 = 4096;
@@ -109,7 +109,8 @@ impl Runs {
 }
 
 /// A list of runs that is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "runs", blame = Caller)]
 pub enum RunsError {
     /// None or too many.
     #[error("{got} runs of chunk indices, expected 1 to {MAX_RUNS}")]
@@ -139,21 +140,6 @@ pub enum RunsError {
         /// Its length.
         len: u32,
     },
-}
-
-impl Coded for RunsError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Count { .. } => "runs.count",
-            Self::Empty { .. } => "runs.empty",
-            Self::Order { .. } => "runs.order",
-            Self::Index { .. } => "runs.index",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use alloy_sol_types::SolValue;
 use ashlar_crypto::{
-    Blame, Coded,
+    Coded,
     bls::{PublicKey, PublicKeyBytes},
     hash::{Hash, sha256},
     identity::NetworkPublicKey,
@@ -331,10 +331,12 @@ fn words(key: &PublicKeyBytes) -> [alloy_primitives::B256; 3] {
 }
 
 /// An entry of the operator table that is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "table", blame = Caller)]
 pub enum EntryError {
     /// The id is not that of the key.
     #[error("operator id {got} is not that of its BLS key, which is {expected}")]
+    #[coded("operator_id")]
     Id {
         /// Id claimed.
         got: OperatorId,
@@ -363,21 +365,6 @@ pub enum EntryError {
         /// The quorum.
         quorum: QuorumId,
     },
-}
-
-impl Coded for EntryError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Id { .. } => "table.operator_id",
-            Self::Address { .. } => "table.address",
-            Self::QuorumOrder { .. } => "table.quorum_order",
-            Self::ZeroStake { .. } => "table.zero_stake",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 #[cfg(test)]

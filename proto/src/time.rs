@@ -17,7 +17,7 @@
 
 use std::time::Duration;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 
 /// A stop that is made up for without a question, if nothing but the monotonic clock vouches: 1 hour.
 pub const STOP_CREDIT: Duration = Duration::from_secs(60 * 60);
@@ -75,7 +75,8 @@ impl std::fmt::Display for Voucher {
 }
 
 /// A clock that is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "clock", blame = Us)]
 pub enum ClockFault {
     /// Wall clock and what vouches for it differ by more than [`MAX_DISAGREEMENT`]: nothing expires.
     #[error("the wall clock says {wall_ms} ms, {voucher} {vouched_ms} ms: they differ by {} s, expected at most {} s", wall_ms.abs_diff(*vouched_ms) / 1000, MAX_DISAGREEMENT.as_secs())]
@@ -95,19 +96,6 @@ pub enum ClockFault {
         /// Highest time accepted, milliseconds since 1970.
         highest_ms: u64,
     },
-}
-
-impl Coded for ClockFault {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Disagrees { .. } => "clock.disagrees",
-            Self::Behind { .. } => "clock.behind",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 /// Keeps the time. See the module's text.

@@ -6,8 +6,8 @@
 //! link and the header, so that a length is believed before the record is complete.
 
 use alloy_primitives::B256;
+use ashlar_crypto::Coded;
 use ashlar_crypto::hash::sha256;
-use ashlar_crypto::{Blame, Coded};
 use thiserror::Error;
 
 use super::book::canonical;
@@ -63,7 +63,8 @@ pub enum Read {
 }
 
 /// Bytes that are no record of this log.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "log", blame = Us)]
 pub enum LogError {
     /// The header's check is wrong: another log, or damage.
     #[error("record {record}: the header does not belong here")]
@@ -95,21 +96,6 @@ pub enum LogError {
         /// What the JSON library says.
         reason: String,
     },
-}
-
-impl Coded for LogError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Header { .. } => "log.header",
-            Self::Length { .. } => "log.length",
-            Self::Link { .. } => "log.link",
-            Self::Payload { .. } => "log.payload",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 impl Tip {

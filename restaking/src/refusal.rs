@@ -1,39 +1,25 @@
 //! Why a transaction is refused.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::{Account, OperatorId, QuorumId};
 use thiserror::Error;
 
 use super::{Amount, ServiceId, StrategyId, VaultId, Wad};
 
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident : $type:ty),* $(,)? } = $code:literal, $text:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident : $type:ty),* $(,)? } = $code:literal $(by $blame:ident)?, $text:literal;)*) => {
         /// Why a transaction is refused. It changed nothing. The text says what was expected and what to do; the fields
         /// are the numbers and names in it.
-        #[derive(Clone, Debug, PartialEq, Eq, Error)]
+        #[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+        #[coded(blame = Caller)]
         #[allow(missing_docs)] // the fields are named in the texts
         pub enum Refusal {
-            $($(#[$doc])* #[error($text)] $name { $($field: $type),* },)*
+            $($(#[$doc])* #[error($text)] #[coded($code $(, blame = $blame)?)] $name { $($field: $type),* },)*
         }
 
         impl Refusal {
             /// Every code there is.
             pub const CODES: &'static [&'static str] = &[$($code),*];
-        }
-
-        impl Coded for Refusal {
-            fn code(&self) -> &'static str {
-                match self {
-                    $(Self::$name { .. } => $code,)*
-                }
-            }
-
-            fn blame(&self) -> Blame {
-                match self {
-                    Self::Inconsistent { .. } => Blame::Us,
-                    _ => Blame::Caller,
-                }
-            }
         }
     };
 }
@@ -45,7 +31,7 @@ refusals! {
     /// A result does not fit in its type.
     Overflow { what: &'static str } = "ledger.overflow", "{what} does not fit in the ledger's integers: use smaller amounts";
     /// The state contradicts itself: a bug.
-    Inconsistent { what: &'static str } = "ledger.inconsistent", "the ledger's state is inconsistent ({what}); this is a bug, please report it with the log";
+    Inconsistent { what: &'static str } = "ledger.inconsistent" by Us, "the ledger's state is inconsistent ({what}); this is a bug, please report it with the log";
     /// The sender may not do that.
     NotAllowed { who: Account, role: &'static str, expected: Account } = "ledger.not_allowed", "account {who} is not the {role}, {expected}: send it from that account";
     /// A name or text is empty or too long.

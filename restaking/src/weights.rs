@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ashlar_crypto::Coded;
 use ashlar_proto::table::{DisperserEntry, OperatorEntry};
 use ashlar_proto::{MAX_TABLE_OPERATORS, OperatorId, QuorumId, TableScope};
 
@@ -327,10 +328,12 @@ impl State {
 }
 
 /// Why there is no table.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "ledger", blame = Caller)]
 pub enum TableQueryError {
     /// The block is to come.
     #[error("block {block} is to come, the ledger is in block {head}")]
+    #[coded("future_block")]
     Future {
         /// Asked for.
         block: u64,
@@ -339,6 +342,7 @@ pub enum TableQueryError {
     },
     /// No such service.
     #[error("there is no service {service}")]
+    #[coded("service.unknown")]
     Service {
         /// Asked for.
         service: ServiceId,
@@ -347,6 +351,7 @@ pub enum TableQueryError {
     #[error(
         "operator {operator} has weight and no registration; this is a bug, please report it with the log"
     )]
+    #[coded(blame = Us)]
     Inconsistent {
         /// Whose.
         operator: OperatorId,
@@ -354,23 +359,4 @@ pub enum TableQueryError {
     /// The entries are no table; most often because nobody has weight.
     #[error(transparent)]
     Table(#[from] TableError),
-}
-
-impl ashlar_crypto::Coded for TableQueryError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Future { .. } => "ledger.future_block",
-            Self::Service { .. } => "service.unknown",
-            Self::Inconsistent { .. } => "ledger.inconsistent",
-            Self::Table(source) => source.code(),
-        }
-    }
-
-    fn blame(&self) -> ashlar_crypto::Blame {
-        match self {
-            Self::Future { .. } | Self::Service { .. } => ashlar_crypto::Blame::Caller,
-            Self::Inconsistent { .. } => ashlar_crypto::Blame::Us,
-            Self::Table(source) => source.blame(),
-        }
-    }
 }

@@ -10,8 +10,9 @@ use crate::report::Report;
 use crate::verify::VerifyError;
 
 /// A fetch that failed: why, and the story so far.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, Error, Coded)]
 #[error("{kind}")]
+#[coded(code = kind.code(), blame = kind.blame())]
 pub struct RetrieveError {
     /// Why.
     pub kind: RetrieveErrorKind,
@@ -19,22 +20,14 @@ pub struct RetrieveError {
     pub report: Box<Report>,
 }
 
-impl Coded for RetrieveError {
-    fn code(&self) -> &'static str {
-        self.kind.code()
-    }
-
-    fn blame(&self) -> Blame {
-        self.kind.blame()
-    }
-}
-
 /// Why a fetch failed.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, Error, Coded)]
 #[non_exhaustive]
+#[coded(prefix = "retrieve", blame = Peer)]
 pub enum RetrieveErrorKind {
     /// The blob is larger than this retriever is configured for.
     #[error("the payload has {got} bytes, this retriever takes at most {max}")]
+    #[coded(blame = Caller)]
     TooLarge {
         /// Bytes of the payload.
         got: u64,
@@ -43,6 +36,7 @@ pub enum RetrieveErrorKind {
     },
     /// The certificate is another service's than the one whose operators are asked here.
     #[error("the certificate is of the service {got}, the operators here are those of {expected}")]
+    #[coded(blame = Caller)]
     OtherDomain {
         /// The certificate's service.
         got: Domain,
@@ -51,12 +45,14 @@ pub enum RetrieveErrorKind {
     },
     /// The source asked for is not configured: no relay, or no operator table and network.
     #[error("no {wanted} is configured to fetch from")]
+    #[coded(blame = Caller)]
     NoSource {
         /// `relay`, or `operator network`.
         wanted: &'static str,
     },
     /// The operator table of the batch's block cannot be had.
     #[error("the operator table of block {block} cannot be had: {reason}")]
+    #[coded(code = code, blame = *blame)]
     Table {
         /// The block.
         block: u64,
@@ -69,6 +65,7 @@ pub enum RetrieveErrorKind {
     },
     /// The operator table is another one than the certificate was checked against.
     #[error("the operator table has root {got}, the certificate was checked against {expected}")]
+    #[coded(blame = Caller)]
     WrongTable {
         /// Root of the table at hand.
         got: TableRoot,
@@ -77,9 +74,11 @@ pub enum RetrieveErrorKind {
     },
     /// No assignment follows from the table.
     #[error("the operators' chunks cannot be computed: {0}")]
+    #[coded(transparent)]
     Assignment(AssignmentError),
     /// Only a relay was to be asked and none delivered; the last one's reason.
     #[error("no relay delivered the payload; the last one: {0}")]
+    #[coded(transparent)]
     Relay(RelayError),
     /// The operators that could be reached hold too few slices.
     #[error(
@@ -125,9 +124,11 @@ pub enum RetrieveErrorKind {
     },
     /// The certified rows are no payload in their header's encoding: whoever posted the blob committed to other padding.
     #[error("the rows are those committed to, and hold no payload: {0}")]
+    #[coded("malformed_payload")]
     Payload(PayloadError),
     /// A bug, or a broken machine.
     #[error("internal error: {reason}")]
+    #[coded(blame = Us)]
     Internal {
         /// What happened.
         reason: String,
@@ -141,42 +142,6 @@ impl RetrieveErrorKind {
             code: error.code(),
             blame: error.blame(),
             reason: error.to_string(),
-        }
-    }
-}
-
-impl Coded for RetrieveErrorKind {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "retrieve.too_large",
-            Self::OtherDomain { .. } => "retrieve.other_domain",
-            Self::NoSource { .. } => "retrieve.no_source",
-            Self::Table { code, .. } => code,
-            Self::WrongTable { .. } => "retrieve.wrong_table",
-            Self::Assignment(error) => error.code(),
-            Self::Relay(error) => error.code(),
-            Self::TooFewSlices { .. } => "retrieve.too_few_slices",
-            Self::Deadline { .. } => "retrieve.deadline",
-            Self::EncodedWrongly { .. } => "retrieve.encoded_wrongly",
-            Self::Payload(_) => "retrieve.malformed_payload",
-            Self::Internal { .. } => "retrieve.internal",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::TooLarge { .. }
-            | Self::OtherDomain { .. }
-            | Self::NoSource { .. }
-            | Self::WrongTable { .. } => Blame::Caller,
-            Self::Table { blame, .. } => *blame,
-            Self::Assignment(error) => error.blame(),
-            Self::Relay(_)
-            | Self::TooFewSlices { .. }
-            | Self::Deadline { .. }
-            | Self::EncodedWrongly { .. }
-            | Self::Payload(_) => Blame::Peer,
-            Self::Internal { .. } => Blame::Us,
         }
     }
 }

@@ -6,11 +6,13 @@ use thiserror::Error;
 use crate::plan::Verdict;
 
 /// Why one operator's answer did not help. Its code and text end up in [`Skipped`](crate::Skipped).
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
 #[non_exhaustive]
+#[coded(prefix = "operator", blame = Peer)]
 pub enum Fault {
     /// No connection, no answer, or a broken frame.
     #[error("{reason}")]
+    #[coded(code = code)]
     Network {
         /// Code of the network error.
         code: &'static str,
@@ -49,6 +51,7 @@ pub enum Fault {
     },
     /// The envelope is malformed.
     #[error("malformed answer: {reason}")]
+    #[coded(code = code)]
     Malformed {
         /// Code of the wire error.
         code: &'static str,
@@ -68,12 +71,14 @@ pub enum Fault {
     OtherIndices,
     /// It sent another blob, or another batch.
     #[error("sent another {what} than the certified one")]
+    #[coded("other_blob")]
     Other {
         /// `blob header`, `batch header`, `blob headers`, `commitments`.
         what: &'static str,
     },
     /// The bulk part has another length than the indices need.
     #[error("sent {got} bytes, the chunks it declared have {expected}")]
+    #[coded("wrong_length")]
     Length {
         /// Bytes sent.
         got: u64,
@@ -82,6 +87,7 @@ pub enum Fault {
     },
     /// Slices that do not fit the blob's chunk root.
     #[error("the slices from chunk {start} on are not those of the chunk root: {source}")]
+    #[coded("corrupt_slices")]
     Corrupt {
         /// First chunk of the run.
         start: u32,
@@ -104,6 +110,7 @@ pub enum Fault {
     },
     /// The check itself failed.
     #[error("internal error: {reason}")]
+    #[coded("retrieve.internal", blame = Us)]
     Internal {
         /// What happened.
         reason: String,
@@ -146,33 +153,6 @@ impl Fault {
             code: cut(code, 64),
             blame,
             message: cut(message, 200),
-        }
-    }
-}
-
-impl Coded for Fault {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Network { code, .. } | Self::Malformed { code, .. } => code,
-            Self::Timeout { .. } => "operator.timeout",
-            Self::Slow { .. } => "operator.slow",
-            Self::Refused { .. } => "operator.refused",
-            Self::UnexpectedAnswer { .. } => "operator.unexpected_answer",
-            Self::NotHeld { .. } => "operator.not_held",
-            Self::OtherIndices => "operator.other_indices",
-            Self::Other { .. } => "operator.other_blob",
-            Self::Length { .. } => "operator.wrong_length",
-            Self::Corrupt { .. } => "operator.corrupt_slices",
-            Self::ProofPoint { .. } => "operator.proof_point",
-            Self::ChunkProof { .. } => "operator.chunk_proof",
-            Self::Internal { .. } => "retrieve.internal",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Internal { .. } => Blame::Us,
-            _ => Blame::Peer,
         }
     }
 }

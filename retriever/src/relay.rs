@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::BlobKey;
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
@@ -11,7 +11,8 @@ use crate::http::{BaseUrl, chain};
 use crate::verify::VerifyError;
 
 /// Why a relay did not help.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "relay", blame = Peer)]
 pub enum RelayError {
     /// No connection, or it broke.
     #[error("the relay cannot be reached: {reason}")]
@@ -27,6 +28,7 @@ pub enum RelayError {
     },
     /// It answered with another status than 200.
     #[error("the relay answered with status {status}")]
+    #[coded(code = if *status == 404 { "relay.not_found" } else { "relay.status" })]
     Status {
         /// HTTP status.
         status: u16,
@@ -41,24 +43,8 @@ pub enum RelayError {
     },
     /// The bytes are not those that were certified.
     #[error("the relay sent other bytes than those certified: {0}")]
+    #[coded("wrong_payload")]
     Wrong(VerifyError),
-}
-
-impl Coded for RelayError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Transport { .. } => "relay.transport",
-            Self::Timeout { .. } => "relay.timeout",
-            Self::Status { status: 404 } => "relay.not_found",
-            Self::Status { .. } => "relay.status",
-            Self::Length { .. } => "relay.length",
-            Self::Wrong(_) => "relay.wrong_payload",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Peer
-    }
 }
 
 /// Fetches the payload of `key`, exactly `payload_len` bytes, before `deadline`. The bytes are **not checked** beyond

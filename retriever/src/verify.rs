@@ -3,14 +3,14 @@
 //! Both functions compute for as long as the commitments of all rows take; they belong on a blocking thread.
 
 use ashlar_crypto::{
-    Blame, Code, Coded, CommitmentBytes, PayloadError, RecoverError, Rows, Setup, commit_rows,
-    recover,
+    Code, Coded, CommitmentBytes, PayloadError, RecoverError, Rows, Setup, commit_rows, recover,
 };
 use ashlar_proto::{BlobHeader, commitments_root};
 use thiserror::Error;
 
 /// Why bytes are not the certified payload.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "verify", blame = Peer)]
 pub enum VerifyError {
     /// They do not fill the rows that the header declares.
     #[error("{got} rows instead of {expected}")]
@@ -22,6 +22,7 @@ pub enum VerifyError {
     },
     /// They are no payload in the header's encoding.
     #[error(transparent)]
+    #[coded("payload")]
     Payload(PayloadError),
     /// The slices cannot be decoded.
     #[error("the slices cannot be decoded: {0}")]
@@ -29,21 +30,6 @@ pub enum VerifyError {
     /// The commitments of the rows are not those certified.
     #[error("the rows' KZG commitments are not the certified ones")]
     Commitments,
-}
-
-impl Coded for VerifyError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Rows { .. } => "verify.rows",
-            Self::Payload(_) => "verify.payload",
-            Self::Decode(_) => "verify.decode",
-            Self::Commitments => "verify.commitments",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Peer
-    }
 }
 
 /// Checks a payload that came whole.

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
+use ashlar_crypto::Coded;
 use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::identity::IdentityError;
-use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::table::{EntryError, MAX_TABLE_VERSIONS};
 use ashlar_proto::{Domain, OperatorId, QuorumId, TableRoot};
 use thiserror::Error;
 
 /// Why a set of operators and dispersers is no table.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "table", blame = Caller)]
 pub enum TableError {
     /// Nobody in it.
     #[error("an operator table needs at least one operator")]
@@ -33,6 +34,7 @@ pub enum TableError {
     },
     /// An entry breaks a rule of its own.
     #[error("operator {operator}: {source}")]
+    #[coded(transparent)]
     Entry {
         /// The operator, as the entry names it.
         operator: OperatorId,
@@ -108,33 +110,9 @@ pub enum TableError {
     NoAggregateKey,
 }
 
-impl Coded for TableError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoOperators => "table.no_operators",
-            Self::TooManyOperators { .. } => "table.too_many_operators",
-            Self::Versions { .. } => "table.versions",
-            Self::Entry { source, .. } => source.code(),
-            Self::NoStake { .. } => "table.no_stake",
-            Self::BlsKey { .. } => "table.bls_key",
-            Self::Possession { .. } => "table.possession",
-            Self::NetworkKey { .. } => "table.network_key",
-            Self::DuplicateOperator { .. } => "table.duplicate_operator",
-            Self::DuplicateNetworkKey { .. } => "table.duplicate_network_key",
-            Self::DuplicateDisperser { .. } => "table.duplicate_disperser",
-            Self::DuplicateDisperserKey { .. } => "table.duplicate_disperser_key",
-            Self::TotalOverflow { .. } => "table.total_overflow",
-            Self::NoAggregateKey => "table.no_aggregate_key",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
-}
-
 /// Why chunks cannot be assigned.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "assignment", blame = Caller)]
 pub enum AssignmentError {
     /// No quorum was named.
     #[error("chunks are assigned in at least one quorum, none was named")]
@@ -159,6 +137,7 @@ pub enum AssignmentError {
     },
     /// More operators than the protocol version's code has room for.
     #[error("quorum {quorum} has {got} operators, protocol version {version} allows {max}")]
+    #[coded(blame = Us)]
     TooManyOperators {
         /// The quorum.
         quorum: QuorumId,
@@ -173,6 +152,7 @@ pub enum AssignmentError {
     #[error(
         "protocol version {version} is not usable: {chunks} chunks, up to {max_operators} operators"
     )]
+    #[coded(blame = Us)]
     Version {
         /// The protocol version.
         version: u16,
@@ -181,27 +161,6 @@ pub enum AssignmentError {
         /// Its number of operators.
         max_operators: u32,
     },
-}
-
-impl Coded for AssignmentError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoQuorums => "assignment.no_quorums",
-            Self::UnknownQuorum { .. } => "assignment.unknown_quorum",
-            Self::VersionNotRecorded { .. } => "assignment.version_not_recorded",
-            Self::TooManyOperators { .. } => "assignment.too_many_operators",
-            Self::Version { .. } => "assignment.version",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::NoQuorums | Self::UnknownQuorum { .. } | Self::VersionNotRecorded { .. } => {
-                Blame::Caller
-            }
-            Self::TooManyOperators { .. } | Self::Version { .. } => Blame::Us,
-        }
-    }
 }
 
 fn kept(proof: &Option<PathBuf>) -> String {
@@ -235,7 +194,8 @@ pub struct Contradiction {
 }
 
 /// Why a stake source has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "stake", blame = Us)]
 pub enum StakeError {
     /// The file could not be read or written.
     #[error("cannot {action} the operator table file {path}: {reason}")]
@@ -309,6 +269,7 @@ pub enum StakeError {
     },
     /// A table is refused.
     #[error("the operator table file {path}, table of block {block}: {source}")]
+    #[coded(transparent, blame = Us)]
     Table {
         /// The file.
         path: PathBuf,
@@ -321,6 +282,7 @@ pub enum StakeError {
     #[error(
         "the operator table file {path}, table of block {block}: operator id {got} is not that of its BLS key, {expected}; leave it out or correct it"
     )]
+    #[coded("table.operator_id")]
     OperatorId {
         /// The file.
         path: PathBuf,
@@ -347,6 +309,7 @@ pub enum StakeError {
     },
     /// There is no table of that block.
     #[error("there is no operator table of block {block}; the newest is of block {head}")]
+    #[coded(blame = Caller)]
     UnknownBlock {
         /// The block asked for.
         block: u64,
@@ -355,12 +318,14 @@ pub enum StakeError {
     },
     /// Two heads of one block with different roots.
     #[error(transparent)]
+    #[coded("head.contradiction", blame = Peer)]
     Contradiction(Box<Contradiction>),
     /// Where the tables come from is not described as it should be.
     #[error(transparent)]
     Source(#[from] crate::SourceError),
     /// What this process remembers of a source cannot be used.
     #[error("what is remembered of the ledger in {}: {reason}", path.display())]
+    #[coded(code = code)]
     Memory {
         /// The file or folder.
         path: PathBuf,
@@ -371,6 +336,7 @@ pub enum StakeError {
     },
     /// A source somewhere else does not answer, or answers with what cannot be used.
     #[error("the ledger at {url}: {reason}")]
+    #[coded(code = code, blame = Peer)]
     Remote {
         /// Where it is.
         url: String,
@@ -379,34 +345,4 @@ pub enum StakeError {
         /// What went wrong, for people.
         reason: String,
     },
-}
-
-impl Coded for StakeError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Io { .. } => "stake.io",
-            Self::TooLarge { .. } => "stake.too_large",
-            Self::Malformed { .. } => "stake.malformed",
-            Self::NoTables { .. } => "stake.no_tables",
-            Self::NetworkName { .. } => "stake.network_name",
-            Self::OtherDomain { .. } => "stake.other_domain",
-            Self::DuplicateBlock { .. } => "stake.duplicate_block",
-            Self::Table { source, .. } => source.code(),
-            Self::OperatorId { .. } => "table.operator_id",
-            Self::Rewritten { .. } => "stake.rewritten",
-            Self::UnknownBlock { .. } => "stake.unknown_block",
-            Self::Source(error) => error.code(),
-            Self::Contradiction(_) => "head.contradiction",
-            Self::Memory { code, .. } | Self::Remote { code, .. } => code,
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::UnknownBlock { .. } => Blame::Caller,
-            Self::Source(error) => error.blame(),
-            Self::Contradiction(_) | Self::Remote { .. } => Blame::Peer,
-            _ => Blame::Us,
-        }
-    }
 }

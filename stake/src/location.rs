@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::{Account, Network};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -34,23 +34,14 @@ pub enum TableLocation {
 }
 
 /// Text that looks like a URL, but not like that of a service on a ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
 #[error(
     "{got} is not the URL of a service on a ledger: write it as http://HOST:PORT/v1/services/NUMBER#NETWORK, with a number from 1 on and the ledger's network (0x and 64 digits)"
 )]
+#[coded("stake.location", blame = Caller)]
 pub struct LocationError {
     /// The text.
     pub got: String,
-}
-
-impl Coded for LocationError {
-    fn code(&self) -> &'static str {
-        "stake.location"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 impl TableLocation {
@@ -289,13 +280,16 @@ impl fmt::Display for TableSource {
 }
 
 /// Operator tables that cannot be followed as they are described.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "stake", blame = Caller)]
 pub enum SourceError {
     /// Neither file nor ledger.
     #[error("no operator tables are named: give a file, or the URL of a service on a ledger")]
+    #[coded("no_source")]
     Nothing,
     /// More than are compared.
     #[error("{got} sources of operator tables are named, at most {MAX_SOURCES} are compared")]
+    #[coded("too_many_sources")]
     TooMany {
         /// How many.
         got: usize,
@@ -314,12 +308,14 @@ pub enum SourceError {
     },
     /// One ledger compared with itself.
     #[error("the ledger {url} is named twice")]
+    #[coded("source_twice")]
     Twice {
         /// Its address.
         url: String,
     },
     /// Services that are not the same one.
     #[error("{location} are not one service of one network: only the same one can be compared")]
+    #[coded("services_differ")]
     Services {
         /// The ledgers.
         location: String,
@@ -338,25 +334,6 @@ pub enum SourceError {
         /// The ledgers.
         location: String,
     },
-}
-
-impl Coded for SourceError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Nothing => "stake.no_source",
-            Self::TooMany { .. } => "stake.too_many_sources",
-            Self::FileAmongOthers { .. } => "stake.file_among_others",
-            Self::FileWithKeys { .. } => "stake.file_with_keys",
-            Self::Twice { .. } => "stake.source_twice",
-            Self::Services { .. } => "stake.services_differ",
-            Self::NoHeadKey { .. } => "stake.no_head_key",
-            Self::CaWithoutTls { .. } => "stake.ca_without_tls",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use ark_std::rand::SeedableRng;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Blame;
 
 fn key(n: u8) -> SecretKey {
     SecretKey::from_ikm(&[n; 32])

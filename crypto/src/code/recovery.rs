@@ -10,10 +10,11 @@ use thiserror::Error;
 use crate::field::{Scalar, first_non_canonical, raw_from_be, raw_to_be};
 use crate::kernel;
 use crate::multiproof::coset_shift;
-use crate::{BYTES_PER_ROW, Blame, Code, Coded, ELEMENTS_PER_ROW, Rows, Slices};
+use crate::{BYTES_PER_ROW, Code, Coded, ELEMENTS_PER_ROW, Rows, Slices};
 
 /// Why slices do not give the rows back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "recover", blame = Caller)]
 pub enum RecoverError {
     /// A blob has at least one row.
     #[error("a blob has at least one row")]
@@ -42,6 +43,7 @@ pub enum RecoverError {
     },
     /// A slice of another length than its rows need.
     #[error("slice {index} has {got} bytes instead of {expected}")]
+    #[coded(blame = Peer)]
     Length {
         /// The slice.
         index: u32,
@@ -52,35 +54,13 @@ pub enum RecoverError {
     },
     /// An element that is not below the group order.
     #[error("element {element} of slice {index} is not a canonical field element")]
+    #[coded(blame = Peer)]
     NonCanonical {
         /// The slice.
         index: u32,
         /// The element in it.
         element: usize,
     },
-}
-
-impl Coded for RecoverError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoRows => "recover.no_rows",
-            Self::TooFew { .. } => "recover.too_few",
-            Self::IndexOutOfRange { .. } => "recover.index_out_of_range",
-            Self::DuplicateIndex { .. } => "recover.duplicate_index",
-            Self::Length { .. } => "recover.length",
-            Self::NonCanonical { .. } => "recover.non_canonical",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::NonCanonical { .. } | Self::Length { .. } => Blame::Peer,
-            Self::NoRows
-            | Self::TooFew { .. }
-            | Self::IndexOutOfRange { .. }
-            | Self::DuplicateIndex { .. } => Blame::Caller,
-        }
-    }
 }
 
 /// Rebuilds the rows of a blob with `rows` rows from slices: pairs of an index and its bytes, any `code.needed()`

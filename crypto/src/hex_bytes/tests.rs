@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Blame;
 
 #[test]
 fn reads_what_people_paste() {

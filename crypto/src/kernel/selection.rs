@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use thiserror::Error;
 
 use super::{KERNELS, Kernel, portable::Portable, self_check};
-use crate::{Blame, Coded};
+use crate::Coded;
 
 /// The kernel chosen, by [`use_kernel`] or by itself.
 static CHOSEN: OnceLock<&'static dyn Kernel> = OnceLock::new();
@@ -114,25 +114,16 @@ impl<T> PerKernel<T> {
 }
 
 /// A kernel computed something else than the portable one: the processor is broken, or we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
 #[error(
     "the kernel `{kernel}` computes `{operation}` wrongly on this machine; `portable` is right, report it"
 )]
+#[coded("kernel.disagrees", blame = Us)]
 pub struct KernelDisagreement {
     /// The kernel.
     pub kernel: &'static str,
     /// What it computed.
     pub operation: &'static str,
-}
-
-impl Coded for KernelDisagreement {
-    fn code(&self) -> &'static str {
-        "kernel.disagrees"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }
 
 /// Which kernel works, for health reports, logs and metrics.
@@ -157,7 +148,8 @@ pub fn kernel_status() -> KernelStatus {
 }
 
 /// Why a kernel cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "kernel", blame = Caller)]
 pub enum KernelError {
     /// There is none of this name.
     #[error("there is no kernel `{name}`; there are {}", all_names())]
@@ -178,31 +170,13 @@ pub enum KernelError {
     #[error(
         "the kernel `{active}` is in use already; choose `{name}` before the first computation"
     )]
+    #[coded(blame = Us)]
     TooLate {
         /// The one asked for.
         name: &'static str,
         /// The one at work.
         active: &'static str,
     },
-}
-
-impl Coded for KernelError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Unknown { .. } => "kernel.unknown",
-            Self::NotHere { .. } => "kernel.not_here",
-            Self::Disagrees(disagreement) => disagreement.code(),
-            Self::TooLate { .. } => "kernel.too_late",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Unknown { .. } | Self::NotHere { .. } => Blame::Caller,
-            Self::Disagrees(disagreement) => disagreement.blame(),
-            Self::TooLate { .. } => Blame::Us,
-        }
-    }
 }
 
 fn all_names() -> String {

@@ -12,7 +12,7 @@ use crate::curve::G1Affine;
 use crate::field::Scalar;
 use crate::kernel;
 use crate::multiproof::{integer, random_weights};
-use crate::{Blame, Coded, ELEMENTS_PER_ROW, Rows, Setup};
+use crate::{Coded, ELEMENTS_PER_ROW, Rows, Setup};
 
 /// Somebody's claim that these are the commitments to these rows.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,8 @@ pub struct Claim<'a> {
 }
 
 /// Why a claim is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "claim", blame = Caller)]
 pub enum ClaimError {
     /// Not one commitment a row.
     #[error("{got} commitments are claimed for {expected} rows")]
@@ -49,20 +50,6 @@ pub enum ClaimError {
         /// The first such row of the claim.
         row: usize,
     },
-}
-
-impl Coded for ClaimError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Count { .. } => "claim.count",
-            Self::Point { .. } => "claim.point",
-            Self::Mismatch { .. } => "claim.mismatch",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// What [`check_commitments`] found.

@@ -17,7 +17,7 @@ use crate::field::{
     Scalar, first_non_canonical, from_raw, raw_from_be, scalar_from_be, scalar_to_be,
 };
 use crate::kernel::{self, bit_reverse, root_of_unity};
-use crate::{BYTES_PER_ROW, Blame, Code, Coded, ELEMENTS_PER_ROW, Setup, curve};
+use crate::{BYTES_PER_ROW, Code, Coded, ELEMENTS_PER_ROW, Setup, curve};
 
 /// A claim about one element of a row, with its proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub struct Opening {
 }
 
 /// Why an element cannot be opened, or an opening is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "kzg", blame = Caller)]
 pub enum KzgError {
     /// The row has another length.
     #[error("a row has {expected} bytes, not {got}", expected = crate::BYTES_PER_ROW)]
@@ -53,43 +54,23 @@ pub enum KzgError {
     },
     /// The point or the value is not below the group order.
     #[error("the {what} of the opening is not a canonical scalar")]
+    #[coded(blame = Peer)]
     NonCanonicalScalar {
         /// `point` or `value`.
         what: &'static str,
     },
     /// The proof is no point of the group.
     #[error("proof: {0}")]
+    #[coded("proof_point", blame = Peer)]
     Proof(#[from] PointError),
     /// The proof is well-formed and proves something else.
     #[error("the proof does not prove this value at this point")]
+    #[coded(blame = Peer)]
     Mismatch,
     /// `ark-poly-commit` refused; it never should on checked inputs.
     #[error("the polynomial commitment library refused: {0}")]
+    #[coded(blame = Us)]
     Library(String),
-}
-
-impl Coded for KzgError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::RowLength { .. } => "kzg.row_length",
-            Self::NonCanonicalElement { .. } => "kzg.non_canonical_element",
-            Self::Index { .. } => "kzg.index",
-            Self::NonCanonicalScalar { .. } => "kzg.non_canonical_scalar",
-            Self::Proof(_) => "kzg.proof_point",
-            Self::Mismatch => "kzg.mismatch",
-            Self::Library(_) => "kzg.library",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::RowLength { .. } | Self::NonCanonicalElement { .. } | Self::Index { .. } => {
-                Blame::Caller
-            }
-            Self::NonCanonicalScalar { .. } | Self::Proof(_) | Self::Mismatch => Blame::Peer,
-            Self::Library(_) => Blame::Us,
-        }
-    }
 }
 
 type Scheme = KZG10<Bls12_381, DensePolynomial<Scalar>>;

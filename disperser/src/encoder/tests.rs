@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use ashlar_crypto::Encoding;
 use ashlar_crypto::merkle::leaf_hash;
+use ashlar_crypto::{Blame, Encoding};
 
 use super::*;
 use crate::testing::{encoded, record};

@@ -10,10 +10,12 @@ use ashlar_stake::TableError;
 use thiserror::Error;
 
 /// Why a call has no result.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, Error, Coded)]
+#[coded(prefix = "http", blame = Peer)]
 pub enum ClientError {
     /// The service refuses, and says why. Nothing has changed.
     #[error("{}", problem.detail)]
+    #[coded(code = known(&problem.code), blame = problem.blame)]
     Refused {
         /// The problem document: code, blame, what came and what was expected.
         problem: Box<Problem>,
@@ -38,6 +40,7 @@ pub enum ClientError {
     #[error(
         "the ledger took the transaction, but its answer was lost ({reason}): look at the state before sending it again"
     )]
+    #[coded("transaction.unknown")]
     Unknown {
         /// What happened last.
         reason: String,
@@ -52,6 +55,7 @@ pub enum ClientError {
     },
     /// The service's table is none.
     #[error("the ledger's table of service {service} at block {block} is refused: {source}")]
+    #[coded(transparent, blame = Peer)]
     Table {
         /// The service.
         service: ServiceId,
@@ -64,6 +68,7 @@ pub enum ClientError {
     #[error(
         "the ledger's table of service {service} at block {block} has the root {got}, expected {expected}: do not use this ledger"
     )]
+    #[coded("table.root")]
     TableRoot {
         /// The service.
         service: ServiceId,
@@ -76,6 +81,7 @@ pub enum ClientError {
     },
     /// The client has no key of the sender.
     #[error("there is no key of account {account} here: add the key to sign with")]
+    #[coded("transaction.no_key", blame = Caller)]
     NoKey {
         /// The sender.
         account: Account,
@@ -84,9 +90,11 @@ pub enum ClientError {
     #[error(
         "no nonce of the account is free: another program sends with the same key; use one at a time"
     )]
+    #[coded("transaction.no_nonce", blame = Caller)]
     NoNonce,
     /// Not an address of a service.
     #[error("{got:?} is no address of a ledger: {reason}")]
+    #[coded(blame = Caller)]
     Url {
         /// What was given.
         got: String,
@@ -95,6 +103,7 @@ pub enum ClientError {
     },
     /// The file of certificate authorities cannot be used.
     #[error("the certificate authorities in {} cannot be used: {reason}", path.display())]
+    #[coded("ca", blame = Caller)]
     Authorities {
         /// The file.
         path: PathBuf,
@@ -103,6 +112,7 @@ pub enum ClientError {
     },
     /// The HTTP client cannot be made.
     #[error("HTTP cannot be set up: {reason}")]
+    #[coded(blame = Us)]
     Setup {
         /// Why.
         reason: String,
@@ -141,12 +151,20 @@ const SERVICE_CODES: &[&str] = &[
     "transaction.weak_key",
 ];
 
+/// The code of a refusal where this version knows it; `ledger.refused` for one that a newer service made up.
+fn known(code: &str) -> &'static str {
+    let mut codes = Refusal::CODES.iter().chain(SERVICE_CODES);
+    codes
+        .find(|known| **known == code)
+        .unwrap_or(&"ledger.refused")
+}
+
 impl ClientError {
     /// The stable code; of a refusal the one in the problem document.
     pub fn code(&self) -> &str {
         match self {
             Self::Refused { problem } => &problem.code,
-            other => other.own_code(),
+            other => Coded::code(other),
         }
     }
 
@@ -165,50 +183,6 @@ impl ClientError {
         match self {
             Self::Refused { problem } => Some(problem),
             _ => None,
-        }
-    }
-
-    fn own_code(&self) -> &'static str {
-        match self {
-            Self::Refused { .. } => "ledger.refused",
-            Self::Unreachable { .. } => "http.unreachable",
-            Self::Timeout { .. } => "http.timeout",
-            Self::Unknown { .. } => "transaction.unknown",
-            Self::Answer { .. } => "http.answer",
-            Self::Table { source, .. } => source.code(),
-            Self::TableRoot { .. } => "table.root",
-            Self::NoKey { .. } => "transaction.no_key",
-            Self::NoNonce => "transaction.no_nonce",
-            Self::Url { .. } => "http.url",
-            Self::Authorities { .. } => "http.ca",
-            Self::Setup { .. } => "http.setup",
-        }
-    }
-}
-
-impl Coded for ClientError {
-    /// The same code as [`ClientError::code`] where this version knows it; `ledger.refused` for one that a newer service made
-    /// up.
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Refused { problem } => Refusal::CODES
-                .iter()
-                .chain(SERVICE_CODES)
-                .find(|code| **code == problem.code)
-                .copied()
-                .unwrap_or_else(|| self.own_code()),
-            other => other.own_code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Refused { problem } => problem.blame,
-            Self::NoKey { .. } | Self::NoNonce | Self::Url { .. } | Self::Authorities { .. } => {
-                Blame::Caller
-            }
-            Self::Setup { .. } => Blame::Us,
-            _ => Blame::Peer,
         }
     }
 }

@@ -3,6 +3,7 @@
 use alloy_primitives::B256;
 use std::collections::BTreeSet;
 
+use ashlar_crypto::Blame;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_proto::{Stake, TableView as _};
 

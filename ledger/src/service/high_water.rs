@@ -9,8 +9,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
+use ashlar_crypto::Coded;
 use ashlar_crypto::hash::sha256;
-use ashlar_crypto::{Blame, Coded};
 
 use crate::heads::sync_folder;
 
@@ -159,12 +159,14 @@ fn decode(bytes: &[u8; PLACE]) -> Option<(B256, u64)> {
 }
 
 /// Why nothing can be signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "heads", blame = Us)]
 pub enum HighWaterError {
     /// There is no file: nobody knows what these keys have signed.
     #[error(
         "{} is missing: it says up to which block heads were signed, and without it two could be signed for one block. If it is lost, find the highest block that any follower has seen, and run: ashlar stake heads reset --above BLOCK", path.display()
     )]
+    #[coded("signed_missing")]
     Missing {
         /// The file.
         path: PathBuf,
@@ -173,6 +175,7 @@ pub enum HighWaterError {
     #[error(
         "{} is damaged: move it away, find the highest block that any follower has seen, and run: ashlar stake heads reset --above BLOCK", path.display()
     )]
+    #[coded("signed_damaged")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -181,6 +184,7 @@ pub enum HighWaterError {
     #[error(
         "{} is of the ledger with the genesis {got}, expected {expected}: a key signs for one ledger only", path.display()
     )]
+    #[coded(blame = Caller)]
     OtherLedger {
         /// The file.
         path: PathBuf,
@@ -207,24 +211,6 @@ impl HighWaterError {
             action,
             path: path.into(),
             reason: error.to_string(),
-        }
-    }
-}
-
-impl Coded for HighWaterError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Missing { .. } => "heads.signed_missing",
-            Self::Damaged { .. } => "heads.signed_damaged",
-            Self::OtherLedger { .. } => "heads.other_ledger",
-            Self::Io { .. } => "heads.io",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::OtherLedger { .. } => Blame::Caller,
-            _ => Blame::Us,
         }
     }
 }

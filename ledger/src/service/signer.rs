@@ -14,8 +14,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::store::Store;
 use alloy_primitives::B256;
+use ashlar_crypto::Coded;
 use ashlar_crypto::account::AccountKey;
-use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::head::{Head, SignedHead};
 use ashlar_proto::time::{ClockFault, Reading, Timekeeper};
 use ashlar_proto::{Account, Domain, Network, TableView as _};
@@ -359,7 +359,8 @@ fn now(begun: Instant) -> Reading {
 }
 
 /// Why no heads are signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "heads", blame = Us)]
 pub enum SignFault {
     /// The ledger is behind what its keys signed: it was restored from a copy.
     #[error(
@@ -390,9 +391,11 @@ pub enum SignFault {
     Files(#[from] HeadFileError),
     /// The file beside the keys.
     #[error(transparent)]
+    #[coded(blame = Us)]
     HighWater(#[from] HighWaterError),
     /// A table that cannot be made.
     #[error("the table of service {service} at block {block}: {source}")]
+    #[coded(transparent, blame = Us)]
     Table {
         /// The service.
         service: ServiceId,
@@ -411,23 +414,6 @@ fn list(accounts: &[Account]) -> String {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(" and "),
-    }
-}
-
-impl Coded for SignFault {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Restored { .. } => "heads.restored",
-            Self::Key { .. } => "heads.key",
-            Self::Clock(fault) => fault.code(),
-            Self::Files(error) => error.code(),
-            Self::HighWater(error) => error.code(),
-            Self::Table { source, .. } => source.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
     }
 }
 

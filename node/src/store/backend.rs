@@ -1,6 +1,6 @@
 //! The ordered key-value interface below the tables.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use bytes::Bytes;
 
 use super::WindowId;
@@ -114,7 +114,8 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
 }
 
 /// What a key-value store fails with.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, Coded)]
+#[coded(prefix = "store", blame = Us)]
 pub enum BackendError {
     /// No room on the device.
     #[error("the disk is full: {detail}")]
@@ -124,6 +125,7 @@ pub enum BackendError {
     },
     /// Data on disk does not match its checksum.
     #[error("corrupt database: {detail}")]
+    #[coded("database_corrupt")]
     Corrupt {
         /// As the store said.
         detail: String,
@@ -149,21 +151,4 @@ pub enum BackendError {
         /// As the store said.
         detail: String,
     },
-}
-
-impl Coded for BackendError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NoSpace { .. } => "store.no_space",
-            Self::Corrupt { .. } => "store.database_corrupt",
-            Self::Locked { .. } => "store.locked",
-            Self::Closed { .. } => "store.closed",
-            Self::Replaced => "store.replaced",
-            Self::Io { .. } => "store.io",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Us
-    }
 }

@@ -34,7 +34,7 @@ pub use records::{
 pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::{BatchDigest, BlobKey, OperatorId};
 
 /// A store on disk.
@@ -194,10 +194,12 @@ pub struct Totals {
 }
 
 /// What a store can fail with.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "store", blame = Us)]
 pub enum StoreError {
     /// The key-value store below failed.
     #[error("{doing}: {source}")]
+    #[coded(transparent)]
     Backend {
         /// What the store was doing.
         doing: &'static str,
@@ -215,6 +217,7 @@ pub enum StoreError {
     },
     /// Another batch was signed under this sequence number.
     #[error("{at} was used for batch {existing} already, now for {offered}")]
+    #[coded("sequence_conflict", blame = Caller)]
     Conflict {
         /// Whose number.
         at: SequenceId,
@@ -233,6 +236,7 @@ pub enum StoreError {
     },
     /// The number is spent: a protection file says so.
     #[error("{at} is spent: every number up to {floor} may have been signed elsewhere")]
+    #[coded(blame = Caller)]
     BelowFloor {
         /// Whose number.
         at: SequenceId,
@@ -265,29 +269,6 @@ pub enum StoreError {
         /// Format number of this program.
         expected: u32,
     },
-}
-
-impl Coded for StoreError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Backend { source, .. } => source.code(),
-            Self::Corrupt { .. } => "store.corrupt",
-            Self::Conflict { .. } => "store.sequence_conflict",
-            Self::NoRecord { .. } => "store.no_record",
-            Self::BelowFloor { .. } => "store.below_floor",
-            Self::Moved => "store.moved",
-            Self::Empty => "store.empty",
-            Self::WrongOperator { .. } => "store.wrong_operator",
-            Self::Format { .. } => "store.format",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Conflict { .. } | Self::BelowFloor { .. } => Blame::Caller,
-            _ => Blame::Us,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Why a batch is refused.
 
 use ashlar_crypto::merkle::MerkleError;
-use ashlar_crypto::{Blame, ChunkError, Coded, PointError, identity::NetworkPublicKey};
+use ashlar_crypto::{ChunkError, Coded, PointError, identity::NetworkPublicKey};
 use ashlar_proto::{Domain, HeaderError, OperatorId, TableRoot};
 use ashlar_stake::AssignmentError;
 
 /// Why a batch was refused. One code for each check.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "validate", blame = Caller)]
 pub enum ValidateError {
     /// A batch of another network or service.
     #[error("the batch is of domain {got}, this node serves {expected}")]
@@ -103,6 +104,7 @@ pub enum ValidateError {
     },
     /// This operator is not in the table of the reference block.
     #[error("operator {operator} is not in the operator table of block {block}")]
+    #[coded(blame = Us)]
     NotAnOperator {
         /// This operator.
         operator: OperatorId,
@@ -111,6 +113,7 @@ pub enum ValidateError {
     },
     /// This operator has no stake in the quorums of the batch.
     #[error("operator {operator} has no chunks in the quorums of this batch at block {block}")]
+    #[coded(blame = Us)]
     NoChunks {
         /// This operator.
         operator: OperatorId,
@@ -194,6 +197,8 @@ pub enum ValidateError {
     },
     /// Cells that are no field elements, or chunks that are not what was committed to.
     #[error(transparent)]
+    // The sender is the caller here, whatever a library calls the producer of bytes.
+    #[coded(blame = Caller)]
     Chunks(#[from] ChunkError),
 }
 
@@ -232,44 +237,6 @@ impl ValidateError {
             | Self::SliceProofCount { got, expected } => pair(got, expected),
             Self::BulkLength { got, expected } => pair(got, expected),
             _ => (String::new(), String::new()),
-        }
-    }
-}
-
-impl Coded for ValidateError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::OtherDomain { .. } => "validate.other_domain",
-            Self::NotADisperser { .. } => "validate.not_a_disperser",
-            Self::DisperserSignature { .. } => "validate.disperser_signature",
-            Self::TableRoot { .. } => "validate.table_root",
-            Self::Header(error) => error.code(),
-            Self::VersionNotServed { .. } => "validate.version_not_served",
-            Self::ReferenceUnknown { .. } => "validate.reference_unknown",
-            Self::ReferenceStale { .. } => "validate.reference_stale",
-            Self::FromFuture { .. } => "validate.from_future",
-            Self::TooOld { .. } => "validate.too_old",
-            Self::NotAnOperator { .. } => "validate.not_an_operator",
-            Self::NoChunks { .. } => "validate.no_chunks",
-            Self::CannotAssign(error) => error.code(),
-            Self::Assignment { .. } => "validate.assignment",
-            Self::ChunkProofCount { .. } => "validate.chunk_proof_count",
-            Self::SliceProofCount { .. } => "validate.slice_proof_count",
-            Self::BulkLength { .. } => "validate.bulk_length",
-            Self::CommitmentsRoot { .. } => "validate.commitments_root",
-            Self::Slices { .. } => "validate.slices",
-            Self::Commitment { .. } => "validate.commitment",
-            Self::ChunkProof { .. } => "validate.chunk_proof",
-            Self::Chunks(error) => error.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::NotAnOperator { .. } | Self::NoChunks { .. } => Blame::Us,
-            Self::CannotAssign(error) => error.blame(),
-            // The sender is the caller here, whatever a library calls the producer of bytes.
-            _ => Blame::Caller,
         }
     }
 }

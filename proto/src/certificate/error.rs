@@ -1,12 +1,13 @@
 //! Why a certificate is refused.
 
-use ashlar_crypto::{Blame, Coded, bls::BlsError, merkle::MerkleError};
+use ashlar_crypto::{Coded, bls::BlsError, merkle::MerkleError};
 
 use super::{FORMAT_VERSION, MAX_CERTIFICATE_BYTES};
 use crate::{Domain, EntryError, HeaderError, ParamError, QuorumId, Stake, TableRoot};
 
 /// Bytes that are no certificate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "certificate", blame = Caller)]
 pub enum CertificateDecodeError {
     /// Longer than any certificate.
     #[error("{got} bytes, a certificate has at most {MAX_CERTIFICATE_BYTES}")]
@@ -59,32 +60,14 @@ pub enum CertificateDecodeError {
     Text,
     /// A header that breaks a rule.
     #[error("certificate with a bad header: {0}")]
+    #[coded(transparent)]
     Header(#[from] HeaderError),
 }
 
-impl Coded for CertificateDecodeError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::TooLong { .. } => "certificate.too_long",
-            Self::Magic => "certificate.magic",
-            Self::Format { .. } => "certificate.format",
-            Self::Form { .. } => "certificate.form",
-            Self::Truncated { .. } => "certificate.truncated",
-            Self::Trailing { .. } => "certificate.trailing",
-            Self::Limit { .. } => "certificate.limit",
-            Self::StrayBits => "certificate.stray_bits",
-            Self::Text => "certificate.text",
-            Self::Header(e) => e.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
-}
-
 /// A certificate that is refused, and why.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+// The caller brought the certificate; the table and the policy are our own.
+#[coded(prefix = "certificate", blame = Caller)]
 pub enum CertificateError {
     /// Made for another service than the reader's.
     #[error("the certificate is of the service {got}, accepted here are those of {expected}")]
@@ -96,6 +79,7 @@ pub enum CertificateError {
     },
     /// The operator table is another service's.
     #[error("the operator table is that of the service {got}, expected that of {expected}")]
+    #[coded(blame = Us)]
     TableDomain {
         /// The table's.
         got: Domain,
@@ -126,6 +110,7 @@ pub enum CertificateError {
     #[error(
         "the policy requires quorums and names none; name them, or leave the choice to the submitter"
     )]
+    #[coded(blame = Us)]
     NoQuorumRequired,
     /// The blob header breaks a rule.
     #[error("the blob header is invalid: {0}")]
@@ -157,6 +142,7 @@ pub enum CertificateError {
     },
     /// The version breaks the safety inequality or another rule.
     #[error("the certificate's protocol version must not be used: {0}")]
+    #[coded(blame = Us)]
     UnsafeVersion(ParamError),
     /// The blob has more rows than its batch.
     #[error("the blob has {blob} rows, its whole batch {batch}")]
@@ -259,6 +245,7 @@ pub enum CertificateError {
     },
     /// The table view did not give an operator that its header counts, or stakes that do not add up.
     #[error("the operator table contradicts itself at index {index}")]
+    #[coded(blame = Us)]
     TableInconsistent {
         /// Where.
         index: u32,
@@ -302,58 +289,9 @@ pub enum CertificateError {
     },
 }
 
-impl Coded for CertificateError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::OtherDomain { .. } => "certificate.other_domain",
-            Self::TableDomain { .. } => "certificate.table_domain",
-            Self::Expired { .. } => "certificate.expired",
-            Self::FromTheFuture { .. } => "certificate.from_the_future",
-            Self::NoQuorumRequired => "certificate.no_quorum_required",
-            Self::BlobHeader(_) => "certificate.blob_header",
-            Self::BatchHeader(_) => "certificate.batch_header",
-            Self::VersionMismatch { .. } => "certificate.version_mismatch",
-            Self::VersionNotAccepted { .. } => "certificate.version_not_accepted",
-            Self::VersionNotRecorded { .. } => "certificate.version_not_recorded",
-            Self::UnsafeVersion(_) => "certificate.unsafe_version",
-            Self::Rows { .. } => "certificate.rows",
-            Self::BlobPath(_) => "certificate.blob_path",
-            Self::TableRoot { .. } => "certificate.table_root",
-            Self::TableHeader { .. } => "certificate.table_header",
-            Self::ReferenceBlock { .. } => "certificate.reference_block",
-            Self::NeedsTable => "certificate.needs_table",
-            Self::BitmapLength { .. } => "certificate.bitmap_length",
-            Self::NoSigners => "certificate.no_signers",
-            Self::WitnessCount { .. } => "certificate.witness_count",
-            Self::WitnessIndex { .. } => "certificate.witness_index",
-            Self::WitnessOrder { .. } => "certificate.witness_order",
-            Self::WitnessPath { .. } => "certificate.witness_path",
-            Self::WitnessEntry { .. } => "certificate.witness_entry",
-            Self::PublicKey { .. } => "certificate.public_key",
-            Self::TableInconsistent { .. } => "certificate.table_inconsistent",
-            Self::AggregateIdentity => "certificate.aggregate_identity",
-            Self::SignatureMalformed(_) => "certificate.signature_malformed",
-            Self::SignatureInvalid => "certificate.signature_invalid",
-            Self::QuorumMissing { .. } => "certificate.quorum_missing",
-            Self::QuorumUnknown { .. } => "certificate.quorum_unknown",
-            Self::Threshold { .. } => "certificate.threshold",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            // The table is the reader's own, and so is the policy.
-            Self::TableInconsistent { .. }
-            | Self::TableDomain { .. }
-            | Self::NoQuorumRequired
-            | Self::UnsafeVersion(_) => Blame::Us,
-            _ => Blame::Caller,
-        }
-    }
-}
-
 /// Why a certificate cannot be brought into the other form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "certificate", blame = Caller)]
 pub enum ConversionError {
     /// Another table than the certificate's.
     #[error("the table {got} is not the certificate's, which is {expected}")]
@@ -373,6 +311,7 @@ pub enum ConversionError {
     },
     /// The table view lacks an operator that its header counts.
     #[error("the operator table has no entry at index {index}")]
+    #[coded("table_inconsistent", blame = Us)]
     TableIncomplete {
         /// The index.
         index: u32,
@@ -383,22 +322,4 @@ pub enum ConversionError {
         /// Operators in the table.
         expected: u32,
     },
-}
-
-impl Coded for ConversionError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::TableRoot { .. } => "certificate.table_root",
-            Self::BitmapLength { .. } => "certificate.bitmap_length",
-            Self::TableIncomplete { .. } => "certificate.table_inconsistent",
-            Self::WitnessIndex { .. } => "certificate.witness_index",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::TableIncomplete { .. } => Blame::Us,
-            _ => Blame::Caller,
-        }
-    }
 }

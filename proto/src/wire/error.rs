@@ -1,11 +1,12 @@
 //! Why a message is refused.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 
 use crate::{HeaderError, RunsError};
 
 /// A message that is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "wire", blame = Caller)]
 pub enum WireError {
     /// Not the protobuf message expected.
     #[error("not a protobuf message of the protocol")]
@@ -82,27 +83,4 @@ pub enum WireError {
         /// The length that follows from the headers and runs.
         expected: u64,
     },
-}
-
-impl Coded for WireError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Malformed => "wire.malformed",
-            Self::UnknownKind => "wire.unknown_kind",
-            Self::UnknownField { .. } => "wire.unknown_field",
-            Self::Length { .. } => "wire.length",
-            Self::Count { .. } => "wire.count",
-            Self::Limit { .. } => "wire.limit",
-            Self::Value { .. } => "wire.value",
-            Self::VersionOrder => "wire.version_order",
-            Self::Runs(e) => e.code(),
-            Self::ChunkIndex { .. } => "wire.chunk_index",
-            Self::Header(e) => e.code(),
-            Self::BulkLength { .. } => "wire.bulk_length",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }

@@ -3,14 +3,15 @@
 use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::identity::IdentityError;
 use ashlar_crypto::merkle::MerkleError;
-use ashlar_crypto::{Blame, Coded, KzgError, PointError};
+use ashlar_crypto::{Coded, KzgError, PointError};
 use ashlar_proto::{CertificateError, Domain, HeaderError, OperatorId, TableRoot};
 use thiserror::Error;
 
 use ashlar_stake::AssignmentError;
 
 /// Bytes that are no evidence.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "evidence", blame = Caller)]
 pub enum EvidenceDecodeError {
     /// Longer than any.
     #[error("{got} bytes, at most {max} are read")]
@@ -55,25 +56,9 @@ pub enum EvidenceDecodeError {
     },
 }
 
-impl Coded for EvidenceDecodeError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::TooLong { .. } => "evidence.too_long",
-            Self::Magic => "evidence.magic",
-            Self::Number { .. } => "evidence.number",
-            Self::Truncated { .. } => "evidence.truncated",
-            Self::Trailing { .. } => "evidence.trailing",
-            Self::Limit { .. } => "evidence.limit",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
-}
-
 /// A claimed fault that its evidence does not prove.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "evidence", blame = Caller)]
 pub enum EvidenceError {
     /// It was signed for another service or network. Looked at first: nothing else of it counts here.
     #[error("this was signed for the domain {got}, here is {expected}")]
@@ -87,6 +72,7 @@ pub enum EvidenceError {
     #[error(
         "block {block} is not over here, so nothing is proven about it yet; submit the evidence again after it"
     )]
+    #[coded("unseen_block")]
     Unseen {
         /// The block.
         block: u64,
@@ -99,6 +85,7 @@ pub enum EvidenceError {
     },
     /// The records of a block contradict themselves.
     #[error("the ledger's records of block {block} contradict themselves; this is a bug")]
+    #[coded(blame = Us)]
     Broken {
         /// The block.
         block: u64,
@@ -195,38 +182,9 @@ pub enum EvidenceError {
     },
 }
 
-impl Coded for EvidenceError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::OtherDomain { .. } => "evidence.other_domain",
-            Self::Unseen { .. } => "evidence.unseen_block",
-            Self::NoTable { .. } => "evidence.no_table",
-            Self::Broken { .. } => "evidence.broken",
-            Self::OtherTable { .. } => "evidence.other_table",
-            Self::SourceSigned { .. } => "evidence.source_signed",
-            Self::UnknownVersion { .. } => "evidence.unknown_version",
-            Self::UnknownOperator { .. } => "evidence.unknown_operator",
-            Self::UnknownDisperser { .. } => "evidence.unknown_disperser",
-            Self::DisperserSignature { .. } => "evidence.disperser_signature",
-            Self::Signature { .. } => "evidence.signature",
-            Self::SameBatch => "evidence.same_batch",
-            Self::OtherSequence { .. } => "evidence.other_sequence",
-            Self::Order => "evidence.order",
-            Self::BlobPath(_) => "evidence.blob_path",
-            Self::NotBroken { .. } => "evidence.not_broken",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Broken { .. } => Blame::Us,
-            _ => Blame::Caller,
-        }
-    }
-}
-
 /// Why a certificate proves no duty, or an answer does not answer.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "custody", blame = Caller)]
 pub enum CustodyError {
     /// The certificate is of another service or network. Looked at first.
     #[error("the certificate is of the domain {got}, here is {expected}")]
@@ -305,33 +263,4 @@ pub enum CustodyError {
     /// The opening does not prove what it says.
     #[error("the opening is refused: {0}")]
     Opening(KzgError),
-}
-
-impl Coded for CustodyError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::OtherDomain { .. } => "custody.other_domain",
-            Self::Certificate(_) => "custody.certificate",
-            Self::NotOnTable { .. } => "custody.not_on_table",
-            Self::DidNotSign { .. } => "custody.did_not_sign",
-            Self::Assignment(source) => source.code(),
-            Self::NoChunks { .. } => "custody.no_chunks",
-            Self::Row { .. } => "custody.row",
-            Self::NotAssigned { .. } => "custody.not_assigned",
-            Self::SliceLength { .. } => "custody.slice_length",
-            Self::SlicePath(_) => "custody.slice_path",
-            Self::BlobHeader(_) => "custody.blob_header",
-            Self::Element { .. } => "custody.element",
-            Self::CommitmentPath(_) => "custody.commitment_path",
-            Self::Commitment(_) => "custody.commitment",
-            Self::Opening(_) => "custody.opening",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Assignment(source) => source.blame(),
-            _ => Blame::Caller,
-        }
-    }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::OperatorId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -47,7 +47,8 @@ impl Default for PerformanceParams {
 }
 
 /// Why performance is not recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "performance", blame = Caller)]
 pub enum PerformanceError {
     /// Thresholds out of order, or a window without blocks.
     #[error("performance rules need a window and eject <= zero < full <= 10000 basis points")]
@@ -73,21 +74,6 @@ pub enum PerformanceError {
     /// More operators than any table has.
     #[error("a window counts at most {MAX_RECORDS} operators")]
     TooMany,
-}
-
-impl Coded for PerformanceError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Params => "performance.params",
-            Self::Block { .. } => "performance.block",
-            Self::NotOver { .. } => "performance.not_over",
-            Self::TooMany => "performance.too_many",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 impl PerformanceParams {

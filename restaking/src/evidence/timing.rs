@@ -1,6 +1,6 @@
 //! The timing rule: a fault that can be found has to be found while the stake is still there.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::params::ProtocolVersion;
 use thiserror::Error;
 
@@ -34,7 +34,8 @@ impl Default for Timing {
 }
 
 /// Times with which a fault could go unpunished, or an honest operator could not answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "timing", blame = Caller)]
 pub enum TimingError {
     /// The stake may be gone before the slashing.
     #[error(
@@ -59,20 +60,6 @@ pub enum TimingError {
     /// No time to answer at all.
     #[error("the time to answer a challenge must not be zero")]
     NoResponse,
-}
-
-impl Coded for TimingError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::StakeGone { .. } => "timing.stake_gone",
-            Self::DataGone { .. } => "timing.data_gone",
-            Self::NoResponse => "timing.no_response",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// Checks `challenge + response + veto + margin ≤ min(withdrawal, deallocation)` and `challenge + response ≤ retention`.

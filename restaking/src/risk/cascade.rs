@@ -7,7 +7,7 @@
 //! The simulation plays the adversary greedily: in each step the attack that earns most, joined by as many further operators as it
 //! still pays for. That gives a lower bound of the worst case; the theorem gives the upper one.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use num_bigint::BigInt;
 use num_traits::{One, Signed, Zero};
 use thiserror::Error;
@@ -76,13 +76,15 @@ fn display_option<S: serde::Serializer>(
 }
 
 /// Why a cascade cannot be simulated.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "risk", blame = Caller)]
 pub enum CascadeError {
     /// The graph is refused, or a step cannot be searched.
     #[error(transparent)]
     Search(#[from] SearchError),
     /// The shock names nobody.
     #[error("the shock names the operator {name:?}, which is not in the graph")]
+    #[coded("shock_operator")]
     UnknownOperator {
         /// The name.
         name: String,
@@ -92,22 +94,6 @@ pub enum CascadeError {
 impl From<GraphError> for CascadeError {
     fn from(source: GraphError) -> Self {
         Self::Search(source.into())
-    }
-}
-
-impl Coded for CascadeError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Search(source) => source.code(),
-            Self::UnknownOperator { .. } => "risk.shock_operator",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Search(source) => source.blame(),
-            Self::UnknownOperator { .. } => Blame::Caller,
-        }
     }
 }
 

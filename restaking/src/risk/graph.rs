@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use alloy_primitives::U256;
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::Stake;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
@@ -96,7 +96,8 @@ impl Edge {
 }
 
 /// Why a graph is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "risk", blame = Caller)]
 pub enum GraphError {
     /// Larger than any graph.
     #[error("the graph has {got} bytes, at most {MAX_GRAPH_BYTES} are read")]
@@ -162,25 +163,6 @@ pub enum GraphError {
         /// Its stake.
         stake: Stake,
     },
-}
-
-impl Coded for GraphError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "risk.too_large",
-            Self::Malformed { .. } => "risk.malformed",
-            Self::TooMany { .. } => "risk.too_many",
-            Self::Name { .. } => "risk.name",
-            Self::Duplicate { .. } => "risk.duplicate",
-            Self::UnknownOperator { .. } => "risk.unknown_operator",
-            Self::MixedEdges { .. } => "risk.mixed_edges",
-            Self::OverAllocated { .. } => "risk.over_allocated",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 impl Graph {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use num_bigint::BigInt;
 use num_traits::{One, Signed, Zero};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -18,7 +18,8 @@ pub struct Fraction {
 }
 
 /// Why something is no [`Fraction`].
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "fraction", blame = Caller)]
 pub enum FractionError {
     /// Zero, negative, above one, or over zero.
     #[error("{numerator}/{denominator} is not a share: it must be above 0 and at most 1")]
@@ -34,19 +35,6 @@ pub enum FractionError {
         /// The text, cut to 40 characters.
         got: String,
     },
-}
-
-impl Coded for FractionError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Range { .. } => "fraction.range",
-            Self::Malformed { .. } => "fraction.malformed",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 impl Fraction {

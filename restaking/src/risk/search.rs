@@ -13,7 +13,7 @@
 //! The slack is found by Dinkelbach's iteration: with ρ the cost of the best attack known over its profit, an attack with a
 //! value above zero is a cheaper one; when there is none, ρ − 1 is the slack.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use num_bigint::BigInt;
 use num_traits::{One, Signed, Zero};
 use thiserror::Error;
@@ -57,7 +57,8 @@ fn display<S: serde::Serializer>(value: &impl std::fmt::Display, to: S) -> Resul
 }
 
 /// Why an exact search gives no answer.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "risk", blame = Caller)]
 pub enum SearchError {
     /// The graph breaks a rule.
     #[error(transparent)]
@@ -66,6 +67,7 @@ pub enum SearchError {
     #[error(
         "an exact search takes at most {max} {what}, the graph has {got}; the certificate has no such limit"
     )]
+    #[coded("search_too_large")]
     TooLarge {
         /// `pools of stake` or `services with profit`.
         what: &'static str,
@@ -76,6 +78,7 @@ pub enum SearchError {
     },
     /// Not finished within the steps given.
     #[error("the exact search did not end within {max} steps{}", known_text(.known))]
+    #[coded("search_steps")]
     Steps {
         /// The limit.
         max: u64,
@@ -87,6 +90,7 @@ pub enum SearchError {
     #[error(
         "the search found an attack that the definition does not confirm; please report this graph"
     )]
+    #[coded("search_witness", blame = Us)]
     Witness,
 }
 
@@ -95,24 +99,6 @@ fn known_text(known: &Option<Box<Attack>>) -> String {
         let (stake, profit) = (&attack.stake, &attack.profit);
         format!("; the best attack found until then costs {stake} and gains {profit}")
     })
-}
-
-impl Coded for SearchError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Graph(source) => source.code(),
-            Self::TooLarge { .. } => "risk.search_too_large",
-            Self::Steps { .. } => "risk.search_steps",
-            Self::Witness => "risk.search_witness",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Witness => Blame::Us,
-            _ => Blame::Caller,
-        }
-    }
 }
 
 /// The attack whose profit exceeds its stake by most, or `None` if no attack pays; exact either way.

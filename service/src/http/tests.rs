@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use ashlar_crypto::Blame;
+
 use super::*;
 
 #[test]
