@@ -11,9 +11,9 @@ pub const MAX_PROBLEM_BYTES: usize = 64 << 10;
 /// Longest text that is kept of a problem's member, bytes.
 const MAX_TEXT: usize = 1000;
 
-/// Makes a problem of an error answer. Whatever is missing or has another shape is made up from the status: a proxy in
-/// front of the disperser answers in its own way, and an error about an error helps nobody. Texts are cut, and control
-/// characters replaced: they end up in terminals.
+/// Makes a problem of an error answer. A proxy in front of the disperser may answer in its own way: what is missing or
+/// has another shape is filled in from the status. Texts are cut and control characters are replaced, because they are
+/// shown in terminals.
 #[must_use]
 pub fn parse(status: u16, content_type: Option<&str>, body: &[u8]) -> Problem {
     let is_json = content_type.is_some_and(|kind| {

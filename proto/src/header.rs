@@ -140,7 +140,7 @@ impl BlobHeader {
             account: Account(sol.account.into_array()),
             salt: sol.salt,
         };
-        // Padding, offsets and anything behind the last field have to be what an encoder writes.
+        // Padding and offsets have to be what an encoder writes, and nothing may follow the last field.
         if header.abi_encode() != bytes {
             return Err(HeaderError::NotCanonical);
         }
