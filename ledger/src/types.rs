@@ -139,7 +139,7 @@ pub struct MetaView {
 pub struct StrategyView {
     /// Its number.
     pub id: StrategyId,
-    /// Its record.
+    /// The strategy, as the ledger's state has it.
     #[serde(flatten)]
     pub strategy: Strategy,
 }
@@ -149,7 +149,7 @@ pub struct StrategyView {
 pub struct OperatorView {
     /// Its id.
     pub id: OperatorId,
-    /// Its record.
+    /// The operator, as the ledger's state has it.
     #[serde(flatten)]
     pub operator: Operator,
 }
@@ -161,7 +161,7 @@ pub struct OperatorDetail {
     pub block: u64,
     /// Its id.
     pub id: OperatorId,
-    /// Its record.
+    /// The operator, as the ledger's state has it.
     pub operator: Operator,
     /// Its stake, all who delegate to it together.
     pub pools: Vec<PoolView>,
@@ -176,7 +176,7 @@ pub struct OperatorDetail {
 pub struct PoolView {
     /// The strategy.
     pub strategy: StrategyId,
-    /// Its record.
+    /// The operator's stake in the strategy, as the ledger's state has it.
     #[serde(flatten)]
     pub pool: Pool,
 }
@@ -190,7 +190,7 @@ pub struct AllocationView {
     pub service: ServiceId,
     /// In which quorum.
     pub quorum: QuorumId,
-    /// Its record.
+    /// The allocation, as the ledger's state has it.
     #[serde(flatten)]
     pub allocation: Allocation,
     /// Shares that can be slashed now.
@@ -204,7 +204,7 @@ pub struct MembershipView {
     pub service: ServiceId,
     /// The quorum.
     pub quorum: QuorumId,
-    /// Its record.
+    /// The membership, as the ledger's state has it.
     #[serde(flatten)]
     pub member: Member,
     /// Its part of the service's rewards now, in basis points.
@@ -218,7 +218,7 @@ pub struct StakerDetail {
     pub block: u64,
     /// Its account.
     pub account: Account,
-    /// Its record.
+    /// The staker, as the ledger's state has it.
     pub staker: Staker,
     /// Its stake, by strategy, and what it is worth.
     pub positions: Vec<PositionView>,
@@ -231,7 +231,7 @@ pub struct StakerDetail {
 pub struct WithdrawalView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The withdrawal, as the ledger's state has it.
     #[serde(flatten)]
     pub withdrawal: Withdrawal,
     /// Shares that it would pay if it were slashed no more.
@@ -243,7 +243,7 @@ pub struct WithdrawalView {
 pub struct ServiceView {
     /// Its number.
     pub id: ServiceId,
-    /// Its record.
+    /// The service, as the ledger's state has it.
     #[serde(flatten)]
     pub service: Service,
 }
@@ -255,7 +255,7 @@ pub struct ServiceDetail {
     pub block: u64,
     /// Its number.
     pub id: ServiceId,
-    /// Its record.
+    /// The service, as the ledger's state has it.
     pub service: Service,
     /// Its quorums.
     pub quorums: Vec<QuorumView>,
@@ -268,7 +268,7 @@ pub struct ServiceDetail {
 pub struct DisperserView {
     /// Its number.
     pub id: u32,
-    /// Its record.
+    /// The disperser, as the ledger's state has it.
     #[serde(flatten)]
     pub disperser: Disperser,
 }
@@ -292,7 +292,7 @@ pub struct QuorumView {
 pub struct MemberView {
     /// The operator.
     pub operator: OperatorId,
-    /// Its record.
+    /// The membership, as the ledger's state has it.
     #[serde(flatten)]
     pub member: Member,
 }
@@ -302,7 +302,7 @@ pub struct MemberView {
 pub struct SlashRequestView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The request, as the ledger's state has it.
     #[serde(flatten)]
     pub request: SlashRequest,
 }
@@ -312,7 +312,7 @@ pub struct SlashRequestView {
 pub struct ChallengeView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The challenge, as the ledger's state has it.
     #[serde(flatten)]
     pub challenge: OpenChallenge,
 }
@@ -324,7 +324,7 @@ pub struct ChallengeDetail {
     pub block: u64,
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The challenge, as the ledger's state has it.
     pub challenge: OpenChallenge,
 }
 
@@ -333,7 +333,7 @@ pub struct ChallengeDetail {
 pub struct BondFundView {
     /// The token.
     pub token: Account,
-    /// Its record.
+    /// The token's bonds, as the ledger's state has it.
     #[serde(flatten)]
     pub fund: BondFund,
 }
@@ -354,7 +354,7 @@ pub struct BondsPaidView {
 pub struct VaultView {
     /// Its number.
     pub id: VaultId,
-    /// Its record.
+    /// The vault, as the ledger's state has it.
     #[serde(flatten)]
     pub vault: Vault,
 }
@@ -366,7 +366,7 @@ pub struct VaultDetail {
     pub block: u64,
     /// Its number.
     pub id: VaultId,
-    /// Its record.
+    /// The vault, as the ledger's state has it.
     pub vault: Vault,
     /// Tokens that it holds, wherever they are; its rate follows with the next report.
     pub holdings: Amount,
@@ -383,7 +383,7 @@ pub struct VaultDetail {
 pub struct ProfileView {
     /// The operator.
     pub operator: OperatorId,
-    /// Its record.
+    /// The vault's stake with the operator, as the ledger's state has it.
     #[serde(flatten)]
     pub part: VaultPart,
 }
@@ -393,7 +393,7 @@ pub struct ProfileView {
 pub struct VaultRequestView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The request, as the ledger's state has it.
     #[serde(flatten)]
     pub request: VaultRequest,
 }
@@ -427,7 +427,7 @@ pub struct HolderView {
 pub struct RewardRootView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The root, as the ledger's state has it.
     #[serde(flatten)]
     pub record: RewardRoot,
 }
@@ -437,7 +437,7 @@ pub struct RewardRootView {
 pub struct FundView {
     /// The token.
     pub token: Account,
-    /// Its record.
+    /// The fund, as the ledger's state has it.
     #[serde(flatten)]
     pub fund: Fund,
 }
@@ -529,8 +529,8 @@ pub struct TableRootView {
     pub changed_at: Option<u64>,
 }
 
-/// What shows somebody who has a table's root only that an operator is in it
-/// (`GET /v1/services/{id}/tables/{block}/operators/{operator}`): the root is `sha256("ashlar/table/1" | header)`, the header has the
+/// Proves one operator of a table to somebody who has only the table's root
+/// (`GET /v1/services/{id}/tables/{block}/operators/{operator}`). The root is `sha256("ashlar/table/2" | header)`, the header has the
 /// operators' root, and the path leads there from the leaf `sha256(00 | entry)` at `index` of `operators`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WitnessView {

@@ -151,7 +151,7 @@ impl BlobHeader {
     /// The header's protocol version.
     ///
     /// # Errors
-    /// It is unknown.
+    /// The version is unknown.
     pub fn protocol(&self) -> Result<&'static ProtocolVersion, HeaderError> {
         Ok(version(self.version)?)
     }
@@ -250,7 +250,7 @@ impl BatchHeader {
     /// Checks that the disperser with this network key signed the digest.
     ///
     /// # Errors
-    /// It did not.
+    /// The signature is malformed, or not this key's.
     pub fn verify_disperser(
         &self,
         key: &NetworkPublicKey,
@@ -310,7 +310,7 @@ impl BatchHeader {
     /// The header's protocol version.
     ///
     /// # Errors
-    /// It is unknown.
+    /// The version is unknown.
     pub fn protocol(&self) -> Result<&'static ProtocolVersion, HeaderError> {
         Ok(version(self.version)?)
     }

@@ -113,7 +113,7 @@ pub static VERSIONS: LazyLock<Vec<ProtocolVersion>> = LazyLock::new(|| {
 /// The version with this number.
 ///
 /// # Errors
-/// There is none.
+/// No version has this number.
 pub fn version(id: u16) -> Result<&'static ProtocolVersion, UnknownVersion> {
     VERSIONS
         .iter()

@@ -125,7 +125,7 @@ pub struct StoreBatch {
 /// The answer to a batch: the operator's signature over its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Unchecked.
+    /// By the operator's BLS key, over the batch digest; unchecked.
     pub signature: SignatureBytes,
 }
 
