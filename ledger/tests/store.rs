@@ -8,7 +8,7 @@ use std::path::Path;
 use alloy_primitives::B256;
 use ashlar_ledger::store::{Recovery, Store, StoreError};
 use ashlar_proto::Account;
-use ashlar_restaking::log::{Entry, Tip};
+use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Action, Amount, Genesis, Params, State, StrategyKind, Transaction};
 
 fn account(number: u8) -> Account {
