@@ -45,9 +45,25 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "testing",
         ],
         // The three services stand side by side and never import each other.
-        "node" => &["crypto", "proto", "stake", "restaking", "net", "service", "testing"],
+        "node" => &[
+            "crypto",
+            "proto",
+            "stake",
+            "restaking",
+            "net",
+            "service",
+            "testing",
+        ],
         "disperser" | "retriever" => &["crypto", "proto", "stake", "net", "service", "testing"],
-        "client" => &["crypto", "proto", "stake", "net", "service", "retriever", "testing"],
+        "client" => &[
+            "crypto",
+            "proto",
+            "stake",
+            "net",
+            "service",
+            "retriever",
+            "testing",
+        ],
         "bench" => &["crypto", "proto"],
         "cli" => &[
             "crypto",

@@ -10,8 +10,8 @@ use ashlar_stake::trusted_table;
 use crate::client::blocking;
 use crate::{ClientError, Trust};
 
-/// A certificate as a disperser sent it: well-formed, and otherwise its sender's word. It becomes one to rely on by
-/// [`verify`](Self::verify), and by nothing else.
+/// A certificate as a disperser sent it: well-formed, and not checked. Only [`verify`](Self::verify) makes a checked
+/// one of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnverifiedCertificate(Certificate);
 

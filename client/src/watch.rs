@@ -131,9 +131,9 @@ impl Client {
     /// Waits until a blob is certified, and checks that the certificate is for what was submitted and that it holds.
     /// `progress` is called with every status that brings a new state.
     ///
-    /// Watches the events of the disperser that accepted the blob, and of no other: where that one is gone for good, so is
-    /// its promise, and the caller posts to another. Where events cannot be had, or break off, it asks for the status
-    /// with growing pauses. A disperser that restarts meanwhile is waited for.
+    /// Watches the events of the disperser that accepted the blob, and of no other. If that one is gone for good, the
+    /// blob has to be posted to another. Where events cannot be had, or break off, it asks for the status with growing
+    /// pauses. A disperser that restarts meanwhile is waited for.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl Client {
     }
 
     /// The same without the check: for tools that keep the compact certificate for somebody who has an operator table.
-    /// That the blob is available is then the disperser's word alone.
+    /// Then only the disperser says that the blob is available.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The aggregated proof of a batch (DESIGN section 5): one KZG multi-proof a chunk, for all rows together.
+//! The aggregated proof of a batch (docs/protocol.md, section 7): one KZG multi-proof a chunk, for all rows together.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ impl RowChallenge {
     }
 }
 
-/// f_γ = Σ γ^i row_i over the rows of a batch, built as the rows pass by; 128 KiB, however tall the batch is.
+/// f_γ = Σ γ^i row_i over the rows of a batch, built as the rows pass by; 128 KiB, however many rows the batch has.
 #[derive(Clone)]
 pub struct AggregatedRow {
     challenge: Scalar,
@@ -140,7 +140,7 @@ pub enum ChunkError {
         /// The element in the piece.
         element: usize,
     },
-    /// Everything is well-formed, and the pairing equation does not hold.
+    /// All input is well-formed, but the pairing equation does not hold.
     #[error("the proofs do not fit the chunks and commitments")]
     ProofMismatch,
 }

@@ -2,21 +2,21 @@
 
 /// Statements under a joint check, and which of them are still to be judged.
 ///
-/// Whatever the check answers: a statement that comes out of [`Bisection::next`] was refused when it was checked alone, and
-/// one that does not has passed a check, alone or with others. So the guilt of one is never concluded from the
-/// innocence of another.
+/// Whatever the check answers: a statement that comes out of [`Bisection::next`] was refused when it was checked alone.
+/// Every other one has passed a check, alone or with others. So no statement is called false only because others are
+/// true.
 pub(crate) struct Bisection<'a, T> {
     /// Parts that nobody has checked, the foremost on top.
     unknown: Vec<&'a [T]>,
-    /// Whether two neighbours are one matter, to be checked together when every matter is checked by itself.
+    /// Whether two neighbours belong together, and stay together when everything is checked one by one.
     one_matter: fn(&T, &T) -> bool,
     /// Checks that may yet be spent on halving.
     halvings: usize,
 }
 
 impl<'a, T> Bisection<'a, T> {
-    /// A false statement costs two checks more than the halvings that lead to it. Once `halvings` checks
-    /// are spent, so many are false that each matter left is checked by itself.
+    /// A false statement costs two checks more than the halvings that lead to it. Once `halvings` checks are spent, so
+    /// many statements are false that the rest is checked one by one.
     pub(crate) fn new(
         statements: &'a [T],
         one_matter: fn(&T, &T) -> bool,
@@ -50,8 +50,8 @@ impl<'a, T> Bisection<'a, T> {
             if self.check(part, &holds) {
                 continue;
             }
-            // Those before it have passed; those behind are checked together again, so that one false statement costs one
-            // way down and not the siblings on it.
+            // Those before it have passed. Those behind it are checked together again, so that one false statement
+            // costs only the halvings that lead to it.
             let (at, guilty) = self.first_false(part, &holds);
             let (one, behind) = (&part[at], &part[at + 1..]);
             self.unknown.push(behind);

@@ -1,8 +1,8 @@
 //! SHA-256 in the three shapes that the protocol needs: plain, expanded, and reduced to a scalar.
 //!
-//! SHA-256 and nothing else, because CPUs have instructions for it and the EVM has a precompile. Whoever hashes
-//! something for the protocol puts a domain tag in front (DESIGN section 4), so that a digest made for one
-//! purpose can never be taken for another.
+//! The protocol uses SHA-256 only, because CPUs have instructions for it and the EVM has a precompile. Everything that
+//! is hashed for the protocol has a domain tag in front (docs/protocol.md, section 5), so that a digest for one purpose
+//! is never one for another.
 
 use ark_bls12_381::Fr as Scalar;
 use ark_ff::PrimeField;
@@ -20,7 +20,7 @@ pub const MAX_EXPANDED_LEN: usize = 255 * DIGEST_LEN;
 
 /// SHA-256 of the concatenation of `parts`.
 ///
-/// The boundaries between the parts leave no trace in the digest: a caller that hashes several parts of
+/// The digest does not depend on where one part ends and the next begins. A caller that hashes several parts of
 /// variable length has to encode the lengths itself.
 pub fn sha256(parts: &[&[u8]]) -> Hash {
     let mut hasher = Sha256::new();

@@ -1,4 +1,4 @@
-//! The arithmetic that the time goes into, behind one trait.
+//! The arithmetic that takes the time, behind one trait.
 //!
 //! Everything else in the crate speaks to [`active`]; a faster kernel for some processor is one more implementation of
 //! [`Kernel`] in this folder and one more line in [`KERNELS`], and has to give the same bytes.

@@ -5,7 +5,7 @@
 //! deposit tools, Web3Signer) are read; what is written here carries one field more, `"ashlar": "bls" | "network" | "account"`,
 //! because the standard knows BLS keys only. Without that field a keystore is taken for a BLS key.
 //!
-//! This module reads and writes text. Files, their permissions and the questions to a person are the caller's.
+//! This module reads and writes text. Files, their permissions and prompts for passwords are up to the caller.
 
 use std::fmt;
 
@@ -61,7 +61,7 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// How hard guessing the password is made, when a keystore is written. Always scrypt with r = 8, p = 1.
+/// How expensive guessing the password is made, when a keystore is written. Always scrypt with r = 8, p = 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cost {
     /// N = 2^18: 256 MiB and about a second. What the standard's example and staking tools use.

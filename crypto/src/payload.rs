@@ -1,4 +1,4 @@
-//! The two encodings between a payload (any bytes) and rows of field elements (DESIGN section 3).
+//! The two encodings between a payload (any bytes) and rows of field elements (docs/protocol.md, section 4).
 
 use std::fmt;
 use std::str::FromStr;

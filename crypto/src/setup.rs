@@ -317,7 +317,7 @@ fn on_thread<T: Send>(builder: std::thread::Builder, work: impl FnOnce() -> T + 
     };
     let run = || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
         Ok(pool) => pool.install(take()),
-        // No threads to be had: then here, and the machine has worse troubles than a wait.
+        // If no thread can be made, the work is done here.
         Err(_) => take()(),
     };
     let result = std::thread::scope(|scope| {

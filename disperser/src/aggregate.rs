@@ -10,9 +10,9 @@ pub type Signed = (u32, PublicKey, SignatureBytes);
 /// One result an answer, in order. With only good signatures it costs a decoding each and one pairing check; each bad one
 /// adds about `2 · log2(n)` checks.
 ///
-/// Several operators that collude can send signatures of which none is valid alone and whose sum is. They count as signers
-/// then, and rightly: the sum can only be made with all their secret keys, so all of them are bound. What is called good
-/// here must be aggregated together, which the certificate does.
+/// Several operators that collude can send signatures of which none is valid alone and whose sum is. They count as
+/// signers then. That is right: the sum can only be made with all their secret keys, so all of them have signed. What
+/// is called good here must be aggregated together, which the certificate does.
 pub fn verify_signatures(message: &[u8], answers: &[Signed]) -> Vec<Result<Signature, BlsError>> {
     let mut results: Vec<Result<Signature, BlsError>> = answers
         .iter()

@@ -1,8 +1,8 @@
 //! What time it is, and whether that can be believed: nothing that the disperser keeps ends by one reading of the wall clock.
 //!
-//! Expiry goes by [`ashlar_proto::time`], as on the nodes. Batches are dated by the wall clock, and operators refuse a batch whose date is
-//! wrong: so with a clock that nobody vouches for none is made. Accepted blobs wait until it is mended, or a person says
-//! that it is right (`ashlar disperser clock accept`).
+//! Expiry goes by [`ashlar_proto::time`], as on the nodes. Batches are dated by the wall clock, and operators refuse a
+//! batch whose date is wrong. So no batch is made while nothing confirms the clock. Accepted blobs wait until the clock
+//! is set, or a person says that it is right (`ashlar disperser clock accept`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -65,7 +65,7 @@ impl Judge {
         let begin = self.durable_ms.or(reading.head_ms);
         let mut measured = self.measured.unwrap_or_else(|| Timekeeper::new(begin));
         let mut vouched = measured.read(alone).expiry;
-        // A head vouches for a stop that was longer than measuring can make up for: measure from there on.
+        // A head confirms the time after a stop that was too long to be credited: measure from there on.
         if timing.expiry.is_ok() && vouched.is_err() {
             measured = Timekeeper::new(Some(timing.accepted_ms));
             vouched = measured.read(alone).expiry;

@@ -1,4 +1,5 @@
-//! Carries out a [`Dispersal`]: sends over the network, verifies signatures, keeps time. What to do when is decided there.
+//! Carries out a [`Dispersal`], which decides what to do and when: sends over the network, verifies signatures, keeps
+//! time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -177,7 +178,7 @@ impl Distribution {
                     let now = self.started.elapsed();
                     match ended {
                         Ok((operator, result)) => self.machine.answered(now, operator, result),
-                        // A task that panicked is not told by its result whose it was; see `send`.
+                        // A panic is a result already, see `send`; this one cannot be told apart by operator.
                         Err(error) => tracing::error!("an attempt ended without a result: {error}"),
                     }
                 }

@@ -21,7 +21,7 @@ pub struct EncodeInput {
     pub record: BlobRecord,
     /// Its payload.
     pub payload: Vec<u8>,
-    /// What is stored of commitments. They are checked whoever computed them: a disk forgets.
+    /// The stored commitments. They are always checked, because a disk may return other bytes.
     pub commitments: Option<Vec<CommitmentBytes>>,
 }
 

@@ -141,7 +141,7 @@ pub(crate) struct Parts {
 impl Engine {
     /// With the receiver of encoded blobs, which is the batcher's.
     pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::Receiver<Held>) {
-        // The channel is a hand-over: what bounds the blobs in it is the memory they hold.
+        // The channel only hands blobs over. Their number is bounded by the memory that they hold.
         let (encoded, batcher) = mpsc::channel(64);
         let units =
             usize::try_from(parts.config.encode.memory_bytes / MEMORY_UNIT).unwrap_or(usize::MAX);
@@ -351,8 +351,8 @@ impl Engine {
         Tick { check, blobs }
     }
 
-    /// Puts the suspects at the front of the queue into their own, until there are blobs for a tick in front that are none,
-    /// and says whose turn it is.
+    /// Moves suspects from the front of the queue into a queue of their own, until enough other blobs for a tick are in
+    /// front. Says whose turn it is.
     fn sort_suspects(&self) -> ClaimCheck {
         let now = std::time::Instant::now();
         let mut queue = self.lock_queue();

@@ -91,7 +91,7 @@ impl Engine {
                     batcher.push(epoch.elapsed(), lane, rows, held);
                 }
                 () = self.stirred.notified() => {}
-                // With all slots taken the interval says nothing: the end of a batch stirs.
+                // With all slots taken the interval does not matter: the end of a batch wakes the batcher.
                 () = sleep_until(wake), if wake.is_some() && !full => {}
                 Some(ended) = batches.join_next(), if !batches.is_empty() => self.note_panic(ended),
                 () = self.stop.cancelled() => {}
@@ -372,7 +372,7 @@ impl Engine {
                 drop(distribution);
                 drop(slot);
                 let (code, message) = explain(reason, &quorums, &failures, &matrix);
-                // A quorum that a client chose may be as dead as it likes; our own should not be.
+                // A quorum that a client chose may be dead. One of the default quorums should not be.
                 let ours = &self.config.accept.default_quorums;
                 if matrix.quorums().iter().all(|quorum| ours.contains(quorum)) {
                     self.health.raise(health::DISPERSAL, message.clone());
@@ -394,8 +394,8 @@ impl Engine {
         Some(proofs)
     }
 
-    /// Signs the batch, and notes that it goes out. By now it is durable under its number and stays what it is: a restart finds
-    /// this header, and its signature, or makes the same one again, as ed25519 leaves nothing to chance.
+    /// Signs the batch, and notes that it goes out. By now it is durable under its number and does not change. A
+    /// restart finds this header and its signature, or makes the same signature again: ed25519 is deterministic.
     async fn depart(&self, record: &mut BatchRecord) -> Option<NetworkSignature> {
         if record.state == BatchState::Composed {
             record.go(BatchState::Dispersing).ok()?;

@@ -1,14 +1,14 @@
 //! Who sent false commitments lately, by address: without IO and without a clock.
 //!
-//! Claimed commitments of many blobs are checked in one go, so a false one costs everybody who is checked with it. This book
-//! sees to it that one sender can do that once. After a false claim its address
+//! Claimed commitments of many blobs are checked in one go, so a false one delays all that are checked with it. One
+//! sender can do that once. After a false claim its address
 //!
 //! * is refused while its back-off lasts, which doubles with every false claim that it sends afterwards;
 //! * is a suspect for [`MEMORY`] longer: its claims are checked apart from everybody else's, one by one, so that a false
 //!   one costs one commitment, as much as a blob without any.
 //!
-//! Only addresses that were found out are written down, at most [`CAPACITY`] of them: about 256 KiB. To be forgotten for want of
-//! room somebody else has to send a false claim from each of so many other networks.
+//! Only addresses that sent a false claim are remembered, at most [`CAPACITY`] of them: about 256 KiB. To push one out,
+//! somebody has to send a false claim from each of so many other networks.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -3,14 +3,13 @@
 //! A blob:
 //!
 //! ```text
-//!                      ┌── after a restart ──┐
-//!                      ▼                     │
-//!   queued ──────► encoding ──────────► encoded ◄──── requeued: deadline ────┐
-//!     ▲                │                  │  │        missed, or resumed      │
-//!     │                │                  │  └──► batched ──► dispersing ─────┤
-//!     │                ▼                  ▼          │            │           │
-//!     └── posted ── failed ◄──────────────┴──────────┴────────────┤      certified
-//!         again                                                   └──────────►┘
+//!              ┌─ a restart lost the slices ─┐
+//!              ▼                             │
+//!   queued ─▶ encoding ──────────────────▶ encoded ─▶ batched ─▶ dispersing ─▶ certified
+//!     ▲                                      ▲           │           │
+//!     │                                      └───────────┴───────────┘ requeued: its batch was given up
+//!     │ posted again
+//!   failed ◀── from every state but certified
 //! ```
 //!
 //! `certified` and `failed` are terminal: nothing happens to the blob any more on its own. A failed blob

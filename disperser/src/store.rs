@@ -10,11 +10,12 @@
 //!
 //! # Sequence numbers
 //!
-//! Two batches under one number cost the bond, so numbers do not depend on what the disk remembers alone. A number is the
-//! milliseconds since 1970 in its high 44 bits and chance in the low 20, or one more than the last one if that is higher. A database
-//! that is restored from an older copy, or a new one, so goes on above every number used before: to repeat one, the
-//! clock would have to go back to the same millisecond, and chance to strike once in a million. That holds for two
-//! dispersers with one key too, which nobody should run. The counter makes numbers of one database rise whatever the clock does.
+//! Two batches under one number cost the bond, so a number must be new even if the disk has forgotten the last one. A
+//! number is the milliseconds since 1970 in its high 44 bits and 20 random bits, or one more than the last one if that
+//! is higher. So a new database, or one restored from an older copy, goes on above every number used before. To repeat
+//! a number, the clock would have to go back to the same millisecond, and the random bits would have to be equal: one
+//! chance in a million. The same holds for two dispersers with one key, which nobody should run. Within one database
+//! numbers rise whatever the clock does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -515,7 +516,7 @@ impl Store {
     }
 }
 
-/// A sequence number that nobody has used, as far as the clock can be trusted.
+/// A sequence number that was not used before, if the clock is right.
 fn fresh_sequence(now_ms: u64, chance: u32) -> u64 {
     let longest = u64::MAX >> CHANCE_BITS;
     (now_ms.min(longest) << CHANCE_BITS) | u64::from(chance >> (u32::BITS - CHANCE_BITS))

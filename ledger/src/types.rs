@@ -141,7 +141,7 @@ pub struct MetaView {
 pub struct StrategyView {
     /// Its number.
     pub id: StrategyId,
-    /// Its record.
+    /// The strategy, as the ledger's state has it.
     #[serde(flatten)]
     pub strategy: Strategy,
 }
@@ -151,7 +151,7 @@ pub struct StrategyView {
 pub struct OperatorView {
     /// Its id.
     pub id: OperatorId,
-    /// Its record.
+    /// The operator, as the ledger's state has it.
     #[serde(flatten)]
     pub operator: Operator,
 }
@@ -163,7 +163,7 @@ pub struct OperatorDetail {
     pub block: u64,
     /// Its id.
     pub id: OperatorId,
-    /// Its record.
+    /// The operator, as the ledger's state has it.
     pub operator: Operator,
     /// Its stake, all who delegate to it together.
     pub pools: Vec<PoolView>,
@@ -178,7 +178,7 @@ pub struct OperatorDetail {
 pub struct PoolView {
     /// The strategy.
     pub strategy: StrategyId,
-    /// Its record.
+    /// The operator's stake in the strategy, as the ledger's state has it.
     #[serde(flatten)]
     pub pool: Pool,
 }
@@ -192,7 +192,7 @@ pub struct AllocationView {
     pub service: ServiceId,
     /// In which quorum.
     pub quorum: QuorumId,
-    /// Its record.
+    /// The allocation, as the ledger's state has it.
     #[serde(flatten)]
     pub allocation: Allocation,
     /// Shares that can be slashed now.
@@ -206,7 +206,7 @@ pub struct MembershipView {
     pub service: ServiceId,
     /// The quorum.
     pub quorum: QuorumId,
-    /// Its record.
+    /// The membership, as the ledger's state has it.
     #[serde(flatten)]
     pub member: Member,
     /// Its part of the service's rewards now, in basis points.
@@ -220,7 +220,7 @@ pub struct StakerDetail {
     pub block: u64,
     /// Its account.
     pub account: Account,
-    /// Its record.
+    /// The staker, as the ledger's state has it.
     pub staker: Staker,
     /// Its stake, by strategy, and what it is worth.
     pub positions: Vec<PositionView>,
@@ -233,7 +233,7 @@ pub struct StakerDetail {
 pub struct WithdrawalView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The withdrawal, as the ledger's state has it.
     #[serde(flatten)]
     pub withdrawal: Withdrawal,
     /// Shares that it would pay if it were slashed no more.
@@ -245,7 +245,7 @@ pub struct WithdrawalView {
 pub struct ServiceView {
     /// Its number.
     pub id: ServiceId,
-    /// Its record.
+    /// The service, as the ledger's state has it.
     #[serde(flatten)]
     pub service: Service,
 }
@@ -257,7 +257,7 @@ pub struct ServiceDetail {
     pub block: u64,
     /// Its number.
     pub id: ServiceId,
-    /// Its record.
+    /// The service, as the ledger's state has it.
     pub service: Service,
     /// Its quorums.
     pub quorums: Vec<QuorumView>,
@@ -270,7 +270,7 @@ pub struct ServiceDetail {
 pub struct DisperserView {
     /// Its number.
     pub id: u32,
-    /// Its record.
+    /// The disperser, as the ledger's state has it.
     #[serde(flatten)]
     pub disperser: Disperser,
 }
@@ -294,7 +294,7 @@ pub struct QuorumView {
 pub struct MemberView {
     /// The operator.
     pub operator: OperatorId,
-    /// Its record.
+    /// The membership, as the ledger's state has it.
     #[serde(flatten)]
     pub member: Member,
 }
@@ -304,7 +304,7 @@ pub struct MemberView {
 pub struct SlashRequestView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The request, as the ledger's state has it.
     #[serde(flatten)]
     pub request: SlashRequest,
 }
@@ -314,7 +314,7 @@ pub struct SlashRequestView {
 pub struct ChallengeView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The challenge, as the ledger's state has it.
     #[serde(flatten)]
     pub challenge: OpenChallenge,
 }
@@ -326,7 +326,7 @@ pub struct ChallengeDetail {
     pub block: u64,
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The challenge, as the ledger's state has it.
     pub challenge: OpenChallenge,
 }
 
@@ -335,7 +335,7 @@ pub struct ChallengeDetail {
 pub struct BondFundView {
     /// The token.
     pub token: Account,
-    /// Its record.
+    /// The token's bonds, as the ledger's state has it.
     #[serde(flatten)]
     pub fund: BondFund,
 }
@@ -356,7 +356,7 @@ pub struct BondsPaidView {
 pub struct VaultView {
     /// Its number.
     pub id: VaultId,
-    /// Its record.
+    /// The vault, as the ledger's state has it.
     #[serde(flatten)]
     pub vault: Vault,
 }
@@ -368,7 +368,7 @@ pub struct VaultDetail {
     pub block: u64,
     /// Its number.
     pub id: VaultId,
-    /// Its record.
+    /// The vault, as the ledger's state has it.
     pub vault: Vault,
     /// Tokens that it holds, wherever they are; its rate follows with the next report.
     pub holdings: Amount,
@@ -385,7 +385,7 @@ pub struct VaultDetail {
 pub struct ProfileView {
     /// The operator.
     pub operator: OperatorId,
-    /// Its record.
+    /// The vault's stake with the operator, as the ledger's state has it.
     #[serde(flatten)]
     pub part: VaultPart,
 }
@@ -395,7 +395,7 @@ pub struct ProfileView {
 pub struct VaultRequestView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The request, as the ledger's state has it.
     #[serde(flatten)]
     pub request: VaultRequest,
 }
@@ -429,7 +429,7 @@ pub struct HolderView {
 pub struct RewardRootView {
     /// Its number.
     pub id: u64,
-    /// Its record.
+    /// The root, as the ledger's state has it.
     #[serde(flatten)]
     pub record: RewardRoot,
 }
@@ -439,7 +439,7 @@ pub struct RewardRootView {
 pub struct FundView {
     /// The token.
     pub token: Account,
-    /// Its record.
+    /// The fund, as the ledger's state has it.
     #[serde(flatten)]
     pub fund: Fund,
 }
@@ -531,8 +531,8 @@ pub struct TableRootView {
     pub changed_at: Option<u64>,
 }
 
-/// What shows somebody who has a table's root only that an operator is in it
-/// (`GET /v1/services/{id}/tables/{block}/operators/{operator}`): the root is `sha256("ashlar/table/1" | header)`, the header has the
+/// Proves one operator of a table to somebody who has only the table's root
+/// (`GET /v1/services/{id}/tables/{block}/operators/{operator}`). The root is `sha256("ashlar/table/2" | header)`, the header has the
 /// operators' root, and the path leads there from the leaf `sha256(00 | entry)` at `index` of `operators`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WitnessView {

@@ -65,8 +65,8 @@ struct Inner {
     pool: Mutex<HashMap<Peer, Arc<Slot>>>,
 }
 
-/// Memory for answers, taken before they are read. Two budgets: whoever holds an envelope waits for its bulk part's
-/// memory, and must not hold what that is waited for.
+/// Memory for answers, taken before they are read. There are two budgets, because a caller that holds an envelope's
+/// memory waits for its bulk part's: with one budget, callers could wait for each other.
 struct AnswerMemory {
     envelopes: Budget,
     bulk: Budget,
@@ -102,7 +102,7 @@ impl Slot {
     }
 }
 
-/// Nothing here panics while it holds one of these locks, so poison means nothing.
+/// Nothing here panics while it holds one of these locks, so poison cannot happen.
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

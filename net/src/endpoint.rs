@@ -45,7 +45,7 @@ fn socket(address: SocketAddr, limits: &NetLimits) -> Result<std::net::UdpSocket
             Type::DGRAM,
             Some(Protocol::UDP),
         )?;
-        // Unspecified IPv6 takes IPv4 too; a system without the option has it as it has it.
+        // The unspecified IPv6 address takes IPv4 too. Where the system does not know the option, its default stays.
         if address.is_ipv6() && address.ip().is_unspecified() {
             let _ = socket.set_only_v6(false);
         }

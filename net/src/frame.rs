@@ -155,7 +155,7 @@ impl Reader {
         }
     }
 
-    /// So many bytes. Zeroed memory is not touched, and so not there, before bytes arrive for it.
+    /// Reads so many bytes. Zeroed memory that is not touched takes no space, so only bytes that arrive cost memory.
     pub(crate) async fn exact(
         &mut self,
         len: usize,

@@ -1,4 +1,4 @@
-//! Prometheus metrics. Names and labels are part of the interface; a test pins them.
+//! Prometheus metrics. Names and labels are part of the interface: docs/operator-guide.md lists them.
 
 use std::sync::atomic::AtomicU64;
 

@@ -1,9 +1,9 @@
 //! The protection file: what an operator's key may not sign any more, to be carried from one database to another.
 //!
-//! As with EIP-3076 for validators: of each domain and disperser the file gives the highest sequence number that may have been
-//! signed. Whoever imports it refuses every number up to that. It is for moving a node: exporting ends signing here, for ever,
-//! before the file is made, so that there is never a moment at which two databases sign. A *snapshot* is for looking at; as the
-//! node goes on signing behind it, nobody may import it.
+//! As with EIP-3076 for validators: for each domain and disperser the file gives the highest sequence number that may
+//! have been signed. A database that imports it refuses every number up to that. It is for moving a node: exporting
+//! ends signing here, for ever, before the file is made, so that there is never a moment at which two databases sign. A
+//! *snapshot* is for looking at; as the node goes on signing behind it, nobody may import it.
 
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::PublicKeyBytes;

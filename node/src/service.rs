@@ -243,7 +243,7 @@ impl Service {
         }
     }
 
-    /// Whether a newer table may be looked for now. Whoever is told so is the only one for a while.
+    /// Whether this caller may look for a newer table now. Only one caller may in each [`LOOK_AGAIN`].
     fn look_again(&self) -> bool {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         if looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
@@ -270,7 +270,7 @@ impl Service {
             .map_err(|_| self.overloaded(what))
     }
 
-    /// Memory, or the advice to come back: waiting is the caller's part.
+    /// Memory, or the answer `node.overloaded`: the caller waits and comes back.
     async fn memory(
         &self,
         of: &Budget,
@@ -443,7 +443,8 @@ impl Service {
     }
 
     fn keep_evidence(&self, existing: &BatchDigest, offered: &Offered) -> Result<(), ServiceError> {
-        // By the table that a ledger looks at: what it would not take must not fill the room for what it would.
+        // Judged by the table that a ledger would use: evidence that it would refuse must not take the room of evidence
+        // that it would take.
         let header = &offered.signed.header;
         let table = match self.stake.table_at(header.reference_block) {
             Err(StakeError::UnknownBlock { .. }) => return Ok(()),

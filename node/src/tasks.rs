@@ -60,8 +60,8 @@ pub(crate) async fn expiry(
         let dropping = Arc::clone(&store);
         let (kept, dropped) = blocking(move || {
             let kept = dropping.keep_time(timing.accepted_ms);
-            // Also when the time could not be written: on a full disk it is this that makes room. What is wrong with the clock
-            // is on the node's health already.
+            // Also when the time could not be written: on a full disk, dropping what expired makes room. What is wrong
+            // with the clock is on the node's health already.
             let dropped = timing
                 .expiry
                 .map(|ms| (ms / 1000, dropping.expire(ms / 1000)));
@@ -158,7 +158,7 @@ pub(crate) async fn scrub_once(
     }
     report.finished_at = shared.time.wall_ms() / 1000;
     report.seconds = started.elapsed().as_secs();
-    // What is corrupt is counted and named together: there is a first example, or nothing is.
+    // What is corrupt is counted and named together: if the count is not zero, there is a first example.
     match report.examples.first() {
         Some(example) => shared.health.raise(
             health::CORRUPTION,

@@ -1,4 +1,4 @@
-//! The checks between a disperser's bytes and a signature (DESIGN section 7, step 5), cheapest first.
+//! The checks between a disperser's bytes and a signature (docs/protocol.md, section 10), cheapest first.
 //!
 //! Pure functions: table, clock and randomness are passed in. Each step takes the type that the step before it
 //! returned, so that none can be left out:

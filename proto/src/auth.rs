@@ -1,4 +1,5 @@
-//! What an account signs for a disperser: permission to post, and payment. Formats only; who checks them when is the disperser's.
+//! What an account signs for a disperser: permission to post, and payment. These are formats; a disperser decides when
+//! it asks for them.
 //!
 //! All are EIP-712 structs under the service's [`Domain`], so none of them counts in another service.
 

@@ -80,7 +80,7 @@ impl Bitmap {
         (0..self.len).filter(|&i| !self.contains(i))
     }
 
-    /// Its bytes.
+    /// `⌈len / 8⌉` bytes; see the type for the order of the bits.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

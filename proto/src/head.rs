@@ -1,8 +1,8 @@
-//! Signed heads: which operator table held at which block, said by a source that can be held to it.
+//! Signed heads: which operator table held at which block, signed by the source of tables.
 //!
-//! A table's root is a hash, and says nothing of who made the table. A source of tables signs a [`Head`]; whoever follows it pins
-//! the address of its key. Two heads of one block with different roots are proof against the source. The key changes by a
-//! [`HeadKeySuccession`] that the old key signs.
+//! A table's root does not say who made the table. So a source of tables signs a [`Head`], and whoever follows the
+//! source pins the address of its key. Two heads of one block with different roots are proof against the source. The
+//! key changes by a [`HeadKeySuccession`] that the old key signs.
 
 use ashlar_crypto::Coded;
 use ashlar_crypto::account::{AccountError, AccountKey, AccountSignature};

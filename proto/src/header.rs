@@ -140,7 +140,7 @@ impl BlobHeader {
             account: Account(sol.account.into_array()),
             salt: sol.salt,
         };
-        // Padding, offsets and anything behind the last field have to be what an encoder writes.
+        // Padding and offsets have to be what an encoder writes, and nothing may follow the last field.
         if header.abi_encode() != bytes {
             return Err(HeaderError::NotCanonical);
         }
@@ -151,7 +151,7 @@ impl BlobHeader {
     /// The header's protocol version.
     ///
     /// # Errors
-    /// It is unknown.
+    /// The version is unknown.
     pub fn protocol(&self) -> Result<&'static ProtocolVersion, HeaderError> {
         Ok(version(self.version)?)
     }
@@ -250,7 +250,7 @@ impl BatchHeader {
     /// Checks that the disperser with this network key signed the digest.
     ///
     /// # Errors
-    /// It did not.
+    /// The signature is malformed, or not this key's.
     pub fn verify_disperser(
         &self,
         key: &NetworkPublicKey,
@@ -310,7 +310,7 @@ impl BatchHeader {
     /// The header's protocol version.
     ///
     /// # Errors
-    /// It is unknown.
+    /// The version is unknown.
     pub fn protocol(&self) -> Result<&'static ProtocolVersion, HeaderError> {
         Ok(version(self.version)?)
     }

@@ -28,8 +28,8 @@ const DAY: u64 = 24 * 60 * 60;
 impl ProtocolVersion {
     /// Checks everything that makes a version safe to use.
     ///
-    /// Reconstruction needs stake of at least `r = c / ((c - n) * blowup)`; the safety inequality
-    /// `confirmation - safety >= r` says that what signed, less what may lie, is enough to rebuild.
+    /// Reconstruction needs stake of at least `r = c / ((c - n) * blowup)`; the safety inequality `confirmation -
+    /// safety >= r` says that the stake that signed, less the stake that may withhold, is enough to rebuild.
     ///
     /// # Errors
     /// The first rule that is broken, with its numbers.
@@ -82,7 +82,7 @@ impl ProtocolVersion {
 /// The version used where nothing else is said.
 pub const DEFAULT_VERSION: u16 = 1;
 
-/// Blowup, chunks, operators, confirmation and safety threshold of each version (DESIGN section 2).
+/// Blowup, chunks, operators, confirmation and safety threshold of each version (docs/protocol.md, section 3).
 const TABLE: [(u16, u32, u32, u32, u32, u32); 3] = [
     (1, 8, 512, 128, 55, 33),
     (2, 8, 4096, 1024, 55, 33),
@@ -113,7 +113,7 @@ pub static VERSIONS: LazyLock<Vec<ProtocolVersion>> = LazyLock::new(|| {
 /// The version with this number.
 ///
 /// # Errors
-/// There is none.
+/// No version has this number.
 pub fn version(id: u16) -> Result<&'static ProtocolVersion, UnknownVersion> {
     VERSIONS
         .iter()
@@ -198,7 +198,8 @@ pub enum ParamError {
         /// Its safety threshold.
         safety: u32,
     },
-    /// The safety inequality: what signed, less what may lie, would not suffice to rebuild a blob.
+    /// The safety inequality: the stake that signed, less the stake that may withhold, would not suffice to rebuild a
+    /// blob.
     #[error(
         "version {id} is unsafe: blowup * (c - n) * (confirmation - safety) = {left}, needs at least 100 * c = {right}"
     )]

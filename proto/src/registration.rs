@@ -1,8 +1,9 @@
-//! What an operator's BLS key signs when it registers, and with every change of its network key or address; and what a disperser's network
-//! key signs when it registers.
+//! What an operator's BLS key signs when it registers and when it changes its network key or address, and what a
+//! disperser's network key signs when it registers.
 //!
-//! The proof of possession shows that somebody holds the key, and is public: it permits nothing. This statement permits: it names the
-//! network, the account that may speak for the operator, and where the operator is found.
+//! The proof of possession shows that somebody holds the key. It is public, so it permits nothing. The statement is
+//! what permits: it names the network, the account that may act for the operator, and the operator's network key and
+//! address.
 
 use ashlar_crypto::bls::{BlsError, PublicKey, SecretKey, Signature, SignatureBytes};
 use ashlar_crypto::hash::Hash;

@@ -1,4 +1,4 @@
-//! Sets of chunk indices as runs: what an operator holds is a few of them, whatever their length.
+//! Sets of chunk indices as runs of neighbouring indices. What an operator holds is a few runs.
 
 use ashlar_crypto::Coded;
 

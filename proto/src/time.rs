@@ -1,4 +1,4 @@
-//! The time that promises end by: which clock may say that data has expired.
+//! The time at which promises end: which clock may say that data has expired.
 //!
 //! One reading of the wall clock must never end a promise: a clock that jumps past the retention would drop everything, and
 //! on many machines at once where their time comes from one place. [`Timekeeper`] believes the wall clock only as far as
@@ -139,8 +139,8 @@ impl Timekeeper {
             Some(at) => kept
                 .accepted_ms
                 .saturating_add(millis(monotonic.saturating_sub(at))),
-            // The stop is credited whole, or, if it seems too long, not at all: a part of it for each start would let a
-            // process that starts again and again walk up to any wrong time.
+            // The stop is credited whole, or not at all if it seems too long. With a part of it for each start, a
+            // process that starts again and again would reach any wrong time.
             None if wall_ms.saturating_sub(kept.accepted_ms) <= millis(STOP_CREDIT) => {
                 wall_ms.max(kept.accepted_ms)
             }

@@ -46,7 +46,7 @@ pub mod limits {
 
     /// Longest envelope: 16 MiB. A batch of 1024 blobs of one row each, in 8 runs, needs about 8 MiB.
     pub const MAX_ENVELOPE: usize = 16 << 20;
-    /// Longest envelope of a caller that is nobody in particular: 64 KiB. [`super::GetSlices`] and
+    /// Longest envelope of a caller without a part in the protocol: 64 KiB. [`super::GetSlices`] and
     /// [`super::GetChunks`] stay below 1 KiB.
     pub const MAX_STRANGER_ENVELOPE: usize = 64 << 10;
     /// Longest bulk part at default limits: a whole batch of 128 MiB with its commitments.
@@ -125,7 +125,7 @@ pub struct StoreBatch {
 /// The answer to a batch: the operator's signature over its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Unchecked.
+    /// By the operator's BLS key, over the batch digest; unchecked.
     pub signature: SignatureBytes,
 }
 
@@ -170,7 +170,7 @@ pub struct Chunks {
     /// One proof an index, ascending.
     pub chunk_proofs: Vec<ProofBytes>,
     /// For each blob, for each run, the Merkle range proof of its slices against the blob's chunk root. The KZG check
-    /// means nothing without them: the row challenge is public by now, cells have to have been fixed before it.
+    /// proves nothing without them: by now the row challenge is public, so the cells must have been fixed before it.
     pub slice_proofs: Vec<Vec<Vec<Hash>>>,
 }
 

@@ -212,7 +212,7 @@ impl State {
         Ok(())
     }
 
-    /// The deadline is over. Nothing in here may refuse what a state can be like: it happens between blocks.
+    /// The deadline is over. This happens between blocks, so nothing in here may refuse a state that can occur.
     pub(super) fn unanswered(&mut self, challenge: u64) -> Outcome {
         let Some(record) = self.take_challenge(challenge)? else {
             // It was answered.

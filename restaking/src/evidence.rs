@@ -7,20 +7,23 @@
 //! | a custody challenge without an answer | a certificate, and silence until the deadline | [`Duty`], [`Challenge`], and the [ledger](crate::OpenChallenge), which knows the time |
 //! | a disperser signed two batches under one (domain, disperser, sequence) | two headers, two signatures | [`DisperserEquivocation`] |
 //!
-//! Each of them is something that an honest party never does, whatever its disperser, its peers and its network do: a node
-//! looks at a header before it signs, it records what it signed before the signature leaves, and it keeps its
-//! slices until the end of custody; a disperser takes a number, synced, before it signs a batch under it. What cannot be told from bad luck or a bad line is not here: being slow, missing a
-//! signature, not answering off-chain. Those count in [`performance`]: they lower rewards and end in ejection.
+//! An honest party does none of them, whatever its disperser, its peers and its network do. A node checks a header
+//! before it signs, records what it signed before the signature leaves, and keeps its slices until the end of custody.
+//! A disperser takes a number, synced, before it signs a batch under it. Being slow, missing a signature and not
+//! answering off-chain are not here, because they may be bad luck or a bad line. They count in [`performance`]: they
+//! lower rewards and end in ejection.
 //!
-//! **What evidence rests on.** On bytes that the accused signed, and on what the ledger has recorded of the service that these bytes
-//! name ([`Chain`]). Never on the checker's own newest block, clock or software: what it has not seen yet, or does not know,
-//! proves nothing ([`EvidenceError::Unseen`], [`EvidenceError::UnknownVersion`]). Every check looks at the domain first, so that what was
-//! signed for one service or network says nothing in another. And who acted on a table that the source of tables signed is not to
-//! blame for it ([`Chain::source_signed`]).
+//! **What evidence rests on.** On bytes that the accused signed, and on what the ledger has recorded of the service
+//! that these bytes name ([`Chain`]). It never rests on the checker's own newest block, clock or software: what the
+//! checker has not seen yet, or does not know, proves nothing ([`EvidenceError::Unseen`],
+//! [`EvidenceError::UnknownVersion`]). Every check looks at the domain first, so that what was signed for one service
+//! or network proves nothing in another. An operator that acted on a table that the source of tables signed is not at
+//! fault ([`Chain::source_signed`]).
 //!
-//! A [`Fault`] is a claim that anybody may submit, as bytes or as hex in JSON. A [`ProvenFault`] comes from [`Fault::check`]
-//! or from a challenge's deadline in the ledger, and from nowhere else. The ledger slashes for a [`ProvenFault`], and once for each [`subject`](ProvenFault::subject):
-//! one misdeed can be shown by several pieces of evidence.
+//! A [`Fault`] is a claim that anybody may submit, as bytes or as hex in JSON. A [`ProvenFault`] comes from
+//! [`Fault::check`] or from a challenge's deadline in the ledger, and from nowhere else. The ledger slashes for a
+//! [`ProvenFault`], and once for each [`subject`](ProvenFault::subject): one fault can be shown by several pieces of
+//! evidence.
 
 mod attestation;
 pub(crate) mod codec;
@@ -198,7 +201,8 @@ impl Fault {
         }
     }
 
-    /// The domain that the accused is said to have signed for: whose ledger can check it. If it holds two batches, the first one's.
+    /// The domain that the accused is said to have signed for. The ledger of that domain can check it. If it holds two
+    /// batches, the first one's.
     pub fn domain(&self) -> Domain {
         let (first, _) = self.headers();
         first.domain
@@ -311,8 +315,8 @@ pub struct ProvenFault {
 }
 
 impl ProvenFault {
-    /// What follows from a challenge that nobody answered until its deadline. The subject is the duty, which is one for the
-    /// whole blob: who lost it can be asked for any of its elements, and lost it once.
+    /// What follows from a challenge that nobody answered until its deadline. The subject is the duty, one for the
+    /// whole blob: an operator that lost the blob can be asked for any of its elements, but lost it once.
     pub(crate) fn unanswered(challenge: &Challenge) -> Self {
         Self::new(
             Accused::Operator(challenge.operator),
@@ -342,8 +346,9 @@ impl ProvenFault {
         self.kind
     }
 
-    /// The misdeed's name, whatever evidence showed it: of two batches under one number the domain, the disperser and the sequence, of a
-    /// bad attestation the batch, of an unanswered challenge the batch and the blob. Slash once for each.
+    /// The name of the fault, whatever evidence showed it: of two batches under one number the domain, the disperser
+    /// and the sequence, of a bad attestation the batch, of an unanswered challenge the batch and the blob. Slash once
+    /// for each.
     pub fn subject(&self) -> Hash {
         self.subject
     }

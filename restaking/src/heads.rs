@@ -1,8 +1,9 @@
-//! Heads that contradict the ledger: what acquits an operator, and is held against the source that signed them.
+//! Heads that contradict the ledger. They acquit an operator, and count against the source that signed them.
 //!
-//! Operators sign by the table that their source shows them. Whoever signed by another table than the ledger's is at fault, unless the
-//! source vouched for that table: then its signature is the proof. The ledger knows which key signs its heads: the genesis names
-//! the first, and each names its successor. A key that was succeeded has no say about later blocks.
+//! Operators sign by the table that their source shows them. An operator that signed by another table than the ledger's
+//! is at fault, unless the source vouched for that table, which the source's signature proves. The ledger knows which
+//! key signs its heads: the genesis names the first, and each key names its successor. After its successor's first
+//! block a key no longer counts.
 
 use ashlar_crypto::account::AccountSignature;
 use ashlar_proto::head::{Head, HeadKeySuccession};

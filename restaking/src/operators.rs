@@ -75,7 +75,8 @@ impl State {
                 Ok(key)
             })
             .map_err(|source| Refusal::BlsKey { source })?;
-        // The proof is of the key alone, and anybody can copy it from a table; this says that the key's holder wants to be here.
+        // The proof of possession is of the key alone, and anybody can copy it from a table. The statement says that
+        // the key's holder wants to be here.
         self.check_statement(
             &key,
             &OperatorStatement {

@@ -201,8 +201,8 @@ impl State {
             .map(|active| active.version)
     }
 
-    /// Of the protocol versions that a service uses, or is going to, the one for the fewest operators, and how many that are. More of
-    /// them, in one quorum or in all together, would not be assigned chunks.
+    /// The version that takes the fewest operators, of those that a service uses or is going to use, and how many it
+    /// takes. More operators, in one quorum or in all together, would not get chunks.
     pub(super) fn operator_limit(&self, service: ServiceId) -> Outcome<(u16, u32)> {
         let versions = &self.service_ref(service)?.versions;
         let mut limits = Vec::with_capacity(versions.len());
@@ -406,7 +406,7 @@ impl State {
         self.slash_or_request(slash)
     }
 
-    /// Slashes at once, or makes a request where the service has a veto window. What is checked was checked.
+    /// Slashes at once, or makes a request where the service has a veto window. The caller has checked the slash.
     pub(super) fn slash_or_request(&mut self, slash: &Slash<'_>) -> Outcome {
         let veto_window = self.service_ref(slash.service)?.veto_window;
         if veto_window == 0 {

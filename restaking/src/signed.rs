@@ -14,9 +14,9 @@ use super::{
 
 /// What a value of the ledger is in a signed struct.
 ///
-/// Where a value may be left out, one that nobody can mean stands for "none": the largest amount for "all of it", the zero address for
-/// "nobody", terms that are all zero for "no terms". Whoever carries a transaction out reads them as none too, so that one
-/// signature has one meaning.
+/// A signed struct has no optional fields. A value that is left out is signed as one that has no other use: the largest
+/// amount for "all of it", the zero address for "nobody", terms that are all zero for "no terms". Carrying a
+/// transaction out reads them as none too, so that one signature has one meaning.
 pub(super) trait Signed<T> {
     fn signed(&self) -> T;
 }

@@ -118,7 +118,7 @@ fn long_random_traces_keep_every_invariant() {
     run_many(0x2000_0000, traces_from_env(10_000));
 }
 
-/// The traces above are not empty talk: with fixed seeds every kind of transaction is accepted.
+/// The traces above reach everything: with fixed seeds every kind of transaction is accepted.
 #[test]
 fn traces_accept_every_kind_of_transaction() {
     let (accepted, refused) = run_many(7, 40);

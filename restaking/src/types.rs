@@ -324,7 +324,7 @@ impl HeadKey {
     }
 }
 
-/// What the source of tables signed although the ledger says otherwise.
+/// A head that the source of tables signed, and that contradicts the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contradiction {
     /// The key that signed.
@@ -386,7 +386,7 @@ pub struct CustodyTerms {
     pub wad: Wad,
     /// Most challenges open at a time, 1 to 65,536.
     pub max_open: u32,
-    /// Most of them to one operator, 1 to 1,024, so that nobody can be drowned in them.
+    /// Most of them to one operator, 1 to 1,024, so that nobody gets too many at a time.
     pub max_open_per_operator: u32,
 }
 
@@ -476,7 +476,7 @@ pub struct QuorumStrategy {
 pub struct QuorumConfig {
     /// What counts in it: by rising strategy, 1 to 32.
     pub strategies: Vec<QuorumStrategy>,
-    /// The least weight of an operator. Who falls below counts as nothing.
+    /// The least weight of an operator. An operator below it has weight zero.
     pub minimum_weight: Amount,
     /// 1 to 1024.
     pub maximum_operators: u32,

@@ -1,9 +1,9 @@
 //! Liquid restaking vaults.
 //!
-//! A vault's rate is `assets / shares`. Deposits mint down, withdrawals burn up, so rounding leaves the rate where it is or
-//! raises it. `assets` follows what the vault really holds by reports, within caps; slashing, which the ledger itself executed
-//! and knows to the unit, enters at once and is shared by all. A few wei that staking rounds away are covered by the seed, which
-//! nobody can withdraw.
+//! A vault's rate is `assets / shares`. Deposits mint down, withdrawals burn up, so rounding leaves the rate where it
+//! is or raises it. `assets` follows what the vault really holds by reports, within caps. The ledger itself executes
+//! slashes and knows them to the unit, so they enter at once, for all holders. The seed, which nobody can withdraw,
+//! covers the few wei that staking rounds away.
 
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::{Account, OperatorId};
@@ -278,7 +278,7 @@ impl State {
         }
     }
 
-    /// After the vault itself moved stake: what it has now is no news.
+    /// After the vault itself moved stake: what it has now is neither gain nor loss.
     fn resync_vault(&mut self, vault: VaultId) -> Outcome {
         let (_, parts) = self.vault_losses(vault)?;
         self.note_parts(vault, &parts);

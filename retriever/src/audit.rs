@@ -1,9 +1,9 @@
 //! The audit path's request: whole chunk columns of a batch, each checked against the batch digest, the slices' Merkle
 //! roots and its KZG proof.
 //!
-//! The Merkle check of **every** blob's slice comes before the KZG check, and both are needed: the row challenge γ is
-//! derived from the digest, so whoever serves a column knows it, and could trade a wrong cell of one row for a wrong
-//! cell of another under the same sum. What is under a chunk root was fixed before γ was known.
+//! The Merkle check of **every** blob's slice comes before the KZG check, and both are needed. The row challenge γ
+//! follows from the digest, so whoever serves a column knows it. It could change cells of two rows so that their
+//! weighted sum stays the same. What lies under a chunk root was fixed before γ was known.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -15,7 +15,7 @@ pub enum Source {
     Auto,
     /// Relays only.
     Relay,
-    /// Operators only: needs nobody's goodwill but that of enough operators.
+    /// Operators only: needs nobody else to answer.
     Operators,
 }
 

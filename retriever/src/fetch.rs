@@ -75,7 +75,7 @@ impl Retriever {
         Self::build(config, Some(Operators { stake, network }))
     }
 
-    /// A retriever that asks relays only: it needs no operator table, and depends on a relay's goodwill.
+    /// A retriever that asks relays only. It needs no operator table, and finds nothing if no relay answers.
     ///
     /// # Errors
     ///
@@ -447,7 +447,8 @@ impl Inner {
         })
         .await?;
         fetch.report.stages.audit_ms = millis(begin.elapsed());
-        // Columns with valid proofs determine the committed polynomials (DESIGN section 5): this cannot fail.
+        // Columns with valid proofs determine the committed polynomials (docs/protocol.md, section 7): this cannot
+        // fail.
         rows.map_err(|error| Kind::Internal {
             reason: format!("audited chunks do not decode to the committed rows: {error}"),
         })
@@ -503,7 +504,7 @@ fn merge<T>(report: &mut Report, gathered: &Gathered<T>) {
     }
 }
 
-/// Runs a computation of many milliseconds where it holds up nobody.
+/// Runs a computation of many milliseconds on a thread for blocking work.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Kind> {
     tokio::task::spawn_blocking(work)
         .await

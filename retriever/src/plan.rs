@@ -200,7 +200,7 @@ struct Flight {
     holder: usize,
     indices: Vec<u32>,
     expires: Duration,
-    /// The answer is here and being checked, which takes time of ours and is none of the operator's business.
+    /// The answer is here and being checked; that time does not count against the operator.
     received: bool,
 }
 

@@ -68,7 +68,7 @@ impl SlicesTask {
         }
     }
 
-    /// All or nothing: an operator that sends one wrong slice is believed in none.
+    /// All or nothing: if one slice is wrong, no slice of the answer is used.
     #[allow(clippy::type_complexity)] // items and what is missing of them
     fn check(
         &self,

@@ -1,4 +1,4 @@
-//! Which chunks each operator stores (DESIGN section 6).
+//! Which chunks each operator stores (docs/protocol.md, section 8).
 //!
 //! # The rule
 //!

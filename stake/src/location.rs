@@ -15,8 +15,9 @@ use ashlar_proto::ServiceId;
 /// What comes between a ledger's address and the number of a service.
 const SERVICES: &str = "/v1/services/";
 
-/// A table file, or a service on a restaking ledger. As text: a path, or the service's URL with the ledger's network behind it
-/// (`http://127.0.0.1:7600/v1/services/1#0x…`): an address says who answers, the network who should.
+/// A table file, or a service on a restaking ledger. As text: a path, or the service's URL with the ledger's network
+/// behind it (`http://127.0.0.1:7600/v1/services/1#0x…`): anybody may answer at an address, and the network says who
+/// should.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TableLocation {
@@ -300,7 +301,7 @@ pub enum SourceError {
         /// The file.
         path: PathBuf,
     },
-    /// A file is vouched for by whoever wrote it to this disk; keys beside it would be a belief that is not checked.
+    /// A file is vouched for by whoever wrote it to this disk. Head keys beside it would never be checked.
     #[error("{} is a file: head keys and certificate authorities are for ledgers; leave them out", path.display())]
     FileWithKeys {
         /// The file.

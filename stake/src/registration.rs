@@ -1,8 +1,9 @@
 //! An operator's entry together with the proof that it holds its BLS key.
 //!
-//! The proof names no network and permits nothing: whoever sees a table can copy it. That is enough where somebody vouches for the table
-//! anyhow, a file on one's own disk or a head that its source signed: it shows that nobody chose its key to cancel the others'. Who wants to
-//! *get into* a table of a ledger signs an [`OperatorStatement`](ashlar_proto::registration::OperatorStatement) besides.
+//! The proof names no network and permits nothing: whoever sees a table can copy it. It shows that nobody chose its key
+//! to cancel other keys. That is enough where somebody vouches for the table: a file on one's own disk, or a head that
+//! the source signed. To *get into* the table of a ledger, an operator also signs an
+//! [`OperatorStatement`](ashlar_proto::registration::OperatorStatement).
 
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
-//! Points that make trouble. The formulas for sums do not ask for the curve, so a point may be any two numbers, and two of
-//! them can be given any relation, also as sums of others.
+//! Points for tests of the exceptional cases. The formulas for sums hold off the curve too, so a point may be any two
+//! numbers. Two points, or two sums of points, can be given any relation.
 //!
-//! What comes out of two kernels can be compared only if both add in the same order: such points obey no law of a group.
+//! Such points are no group, so the results of two kernels can be compared only if both add in the same order.
 
 use ark_bls12_381::Fq;
 use ark_ec::AffineRepr;

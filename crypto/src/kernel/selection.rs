@@ -42,7 +42,7 @@ pub(super) fn choose(
     (&Portable, refused)
 }
 
-/// Gives a kernel up. Only the first one is remembered: there is none behind the portable one.
+/// Gives a kernel up. Only the first one is remembered: after it the portable one works, and is never given up.
 fn refuse(disagreement: KernelDisagreement) {
     let _ = REFUSED.set(disagreement);
 }
@@ -113,7 +113,7 @@ impl<T> PerKernel<T> {
     }
 }
 
-/// A kernel computed something else than the portable one: the processor is broken, or we are.
+/// A kernel computed something else than the portable one: a fault of the processor, or a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
 #[error(
     "the kernel `{kernel}` computes `{operation}` wrongly on this machine; `portable` is right, report it"

@@ -109,7 +109,7 @@ pub(crate) async fn post_blob(
         );
         return Err(Refusal::new(429, "claim.backoff", detail).retry_after(left.as_secs() + 1));
     }
-    // Whoever wants to wait and cannot is told before the blob is taken in.
+    // A caller that wants to wait and cannot is told so before the blob is taken in.
     let waiter = match query.wait {
         Some(Wait::Certified) => Some(Arc::clone(&state.waiters).try_acquire_owned().map_err(
             |_| {
@@ -151,7 +151,7 @@ pub(crate) async fn post_blob(
     };
     let body = read_body(body, declared, limits, too_large).await?;
 
-    // To the end of the write in one piece: a caller that hangs up does not leave half of it.
+    // Runs to the end of the write, also if the caller hangs up.
     let gone = Arc::new(AtomicBool::new(false));
     let guard = GoneGuard(Arc::clone(&gone));
     let work = {
@@ -261,7 +261,7 @@ fn accept(
     let version = ashlar_proto::version(posted.submission.version)
         .map_err(|error| Refusal::coded(400, &error))?;
     let retention = u64::try_from(state.config.retention(version).as_millis()).unwrap_or(u64::MAX);
-    // Not counted from what a clock that went back says: the blob would be forgotten early.
+    // If the clock went back, its time does not count: the blob would be forgotten early.
     let begins_ms = engine.clock.read(engine.stake.head_time_ms()).promise_ms;
     let (record, new) = engine
         .registry
@@ -361,7 +361,7 @@ fn post(
     })
 }
 
-/// What the caller should hear at once and not from a failed blob.
+/// Refuses at once what would otherwise make the blob fail later.
 fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refusal> {
     let submission = &posted.submission;
     ashlar_proto::version(submission.version).map_err(|error| Refusal::coded(400, &error))?;

@@ -227,7 +227,7 @@ pub(crate) async fn root(
     }))
 }
 
-/// What shows somebody who has a table's root only that an operator is in it, and with which weight.
+/// Proves one operator of a table, with its weight, to somebody who has only the table's root.
 #[utoipa::path(
     get,
     path = "/v1/services/{service}/tables/{block}/operators/{operator}",

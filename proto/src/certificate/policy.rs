@@ -9,7 +9,7 @@ use std::{ops::Deref, time::Duration};
 use super::CertificateError as Error;
 use crate::{BatchHeader, Domain, ProtocolVersion, QuorumId, TableRoot, TableView};
 
-/// A batch is refused that claims to be closed so much later than the reader's clock says: 10 minutes, in milliseconds.
+/// A batch that claims to be closed so much later than the reader's clock is refused: 10 minutes, in milliseconds.
 pub const MAX_AHEAD_MS: u64 = 10 * 60 * 1000;
 
 /// What a reader asks of a certificate beyond the protocol's own rules.
@@ -43,11 +43,10 @@ impl CertificatePolicy {
 /// The quorums that a reader relies on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RequiredQuorums {
-    /// All of these, whatever else the blob names. An empty list is refused: it says what the other variant says,
-    /// and not in words.
+    /// All of these, whatever else the blob names. An empty list is refused: use the other variant to require none.
     All(Vec<QuorumId>),
-    /// Those that the blob names, its submitter's choice. For whoever holds operators to what they signed, or looks at a
-    /// certificate; a reader of data has to know which stake it relies on.
+    /// Those that the blob names, which its submitter chose. It is for checking what operators signed, and for tools
+    /// that show a certificate. A reader of data has to say which stake it relies on.
     ChosenBySubmitter,
 }
 

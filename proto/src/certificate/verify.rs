@@ -1,8 +1,8 @@
 //! The check. Pure: the same certificate, table and policy give the same answer, with no clock and no IO.
 //!
 //! Cheapest first: domain, table root, age; headers and version, the reader's quorums, place in the batch; who signed,
-//! stake; then the signature's point, the keys, and the pairing last. Somebody who sends a certificate that is too short
-//! of stake, with thousands of keys in it, has not one of them decoded.
+//! stake; then the signature's point, the keys, and the pairing last. So a certificate with too little stake and
+//! thousands of keys is refused before any key is decoded.
 
 use ashlar_crypto::{
     bls::{PublicKey, Signature, aggregate_public_keys, subtract},

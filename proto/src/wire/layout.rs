@@ -111,7 +111,7 @@ impl Layout {
     /// Takes a bulk part apart.
     ///
     /// # Errors
-    /// It has another length.
+    /// The bulk part has another length than the layout.
     pub fn view(self, bulk: Bytes) -> Result<BulkView, WireError> {
         if bulk.len() as u64 != self.len() {
             return Err(WireError::BulkLength {

@@ -66,8 +66,8 @@ impl Duty {
         if got != expected {
             return Err(CustodyError::OtherDomain { got, expected });
         }
-        // What quorums a reader asks for is its own matter; who signed for any of them owes the data. For how long is
-        // decided where the challenge is. The caller vouches for the table.
+        // Required quorums are for readers; an operator that signed for any quorum owes the data. For how long is
+        // decided by the challenge. The caller vouches for the table.
         let policy = CertificatePolicy::new(
             table.domain(),
             RequiredQuorums::ChosenBySubmitter,

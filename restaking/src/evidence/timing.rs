@@ -13,7 +13,7 @@ pub struct Timing {
     pub response_secs: u64,
     /// From the request of a slashing to its execution. Default 2 days.
     pub veto_secs: u64,
-    /// What is left over for late blocks and slow people. Default 1 day.
+    /// A margin, for late blocks and slow people. Default 1 day.
     pub margin_secs: u64,
     /// How long withdrawn stake stays slashable. Default 14 days.
     pub withdrawal_secs: u64,

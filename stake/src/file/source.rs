@@ -110,7 +110,7 @@ impl FileStakeSource {
         let mut reader = match self.reader.try_lock() {
             Ok(reader) => reader,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // Somebody is at it; its result will be seen by the next question.
+            // Another caller is reading; the next question sees its result.
             Err(TryLockError::WouldBlock) => return,
         };
         let now = fs::metadata(&self.path)
@@ -153,7 +153,7 @@ impl Reader {
         let opened =
             File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
         let (file, metadata) = opened.map_err(|error| io_error("read", path, &error))?;
-        // From before reading: whatever is written during it will differ.
+        // The metadata from before reading: if the file is written meanwhile, they will differ.
         let seen = Fingerprint::of(&metadata);
         let file = match TableFile::read_open(&file, path) {
             // Nothing was read, so there is no content to have seen: try again next time.
