@@ -46,7 +46,7 @@ pub(crate) use metrics::Metrics;
 use nonces::Nonces;
 use signer::Signer;
 pub use signer::{HeadKeys, SignFault, accept_clock};
-pub(crate) use signer::{Newest, SignedHeads, wall_ms};
+pub(crate) use signer::{Newest, SignedHeads};
 pub(crate) use writer::Command;
 use writer::{Answers, Writer};
 
