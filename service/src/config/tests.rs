@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(unreachable_pub, dead_code, reason = "the macro declares what a crate shows")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "the macro declares what a crate shows"
+)]
 
 use super::*;
 
