@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::identity::IdentityError;
-use ashlar_proto::table::EntryError;
+use ashlar_proto::table::{EntryError, MAX_TABLE_VERSIONS};
 use ashlar_proto::{Domain, OperatorId, QuorumId, TableRoot};
 use thiserror::Error;
 
@@ -23,6 +23,14 @@ pub enum TableError {
         got: usize,
         /// Operators that fit.
         max: usize,
+    },
+    /// No protocol version, too many, or not rising.
+    #[error(
+        "an operator table names 1 to {MAX_TABLE_VERSIONS} protocol versions, rising, each once, not {got:?}"
+    )]
+    Versions {
+        /// What was given.
+        got: Vec<u16>,
     },
     /// An entry breaks a rule of its own.
     #[error("operator {operator}: {source}")]
@@ -103,7 +111,7 @@ pub enum TableError {
 }
 
 /// Why chunks cannot be assigned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
 #[coded(prefix = "assignment", blame = Caller)]
 pub enum AssignmentError {
     /// No quorum was named.
@@ -114,6 +122,18 @@ pub enum AssignmentError {
     UnknownQuorum {
         /// The quorum.
         quorum: QuorumId,
+    },
+    /// The service does not use this protocol version at the table's block, so nothing is assigned under it.
+    #[error(
+        "protocol version {version} is none that the service uses at block {block}, which are {recorded:?}"
+    )]
+    VersionNotRecorded {
+        /// The protocol version.
+        version: u16,
+        /// The table's block.
+        block: u64,
+        /// The table's versions.
+        recorded: Vec<u16>,
     },
     /// More operators than the protocol version's code has room for.
     #[error("quorum {quorum} has {got} operators, protocol version {version} allows {max}")]

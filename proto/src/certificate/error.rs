@@ -132,6 +132,14 @@ pub enum CertificateError {
         /// The version.
         got: u16,
     },
+    /// A version that the service did not use at the batch's reference block.
+    #[error("the batch is of protocol version {got}, its service uses {recorded:?} at that block")]
+    VersionNotRecorded {
+        /// The batch's.
+        got: u16,
+        /// Those of the operator table.
+        recorded: Vec<u16>,
+    },
     /// The version breaks the safety inequality or another rule.
     #[error("the certificate's protocol version must not be used: {0}")]
     #[coded(blame = Us)]
