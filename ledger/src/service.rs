@@ -152,7 +152,10 @@ impl LedgerService {
                 what: format!("cannot start the thread writer: {error}"),
             })?;
         let stalled = watch_blocks(blocks.clone(), block_time, Arc::clone(&health));
-        supervisor.spawn("stalled", OnEnd::Stop, stalled);
+        let watched = stop.clone();
+        supervisor.spawn("stalled", OnEnd::Stop, async move {
+            watched.run_until_cancelled(stalled).await;
+        });
         supervisor.spawn(
             "heads",
             OnEnd::Stop,
