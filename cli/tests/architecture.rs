@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 11] = [
+const CRATES: [&str; 13] = [
     "crypto",
     "proto",
     "stake",
+    "restaking",
     "net",
     "node",
     "disperser",
@@ -19,6 +20,7 @@ const CRATES: [&str; 11] = [
     "ledger",
     "cli",
     "bench",
+    "testing",
 ];
 
 /// What each crate may import of the others: only what lies below it.
@@ -26,13 +28,16 @@ fn allowed(name: &str) -> &'static [&'static str] {
     match name {
         "crypto" => &[],
         "proto" => &["crypto"],
-        "stake" => &["crypto", "proto"],
+        "testing" => &["crypto", "proto"],
+        "stake" => &["crypto", "proto", "testing"],
+        "restaking" => &["crypto", "proto", "stake", "testing"],
         "net" => &["crypto", "proto", "stake"],
         // A service like the others, over HTTP: it needs no QUIC.
-        "ledger" => &["crypto", "proto", "stake"],
+        "ledger" => &["crypto", "proto", "stake", "restaking", "testing"],
         // The three services stand side by side and never import each other.
-        "node" | "disperser" | "retriever" => &["crypto", "proto", "stake", "net"],
-        "client" => &["crypto", "proto", "stake", "net", "retriever"],
+        "node" => &["crypto", "proto", "stake", "restaking", "net", "testing"],
+        "disperser" | "retriever" => &["crypto", "proto", "stake", "net", "testing"],
+        "client" => &["crypto", "proto", "stake", "net", "retriever", "testing"],
         "bench" => &[
             "crypto",
             "proto",
@@ -47,6 +52,7 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "crypto",
             "proto",
             "stake",
+            "restaking",
             "net",
             "node",
             "disperser",

@@ -22,10 +22,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alloy_primitives::U512;
 use ashlar_crypto::Blame;
 use ashlar_crypto::bls::SignatureBytes;
-use ashlar_proto::{QuorumId, QuorumSigned, Stake};
+use ashlar_proto::{QuorumId, QuorumSigned, Stake, needed_stake};
 use serde::{Deserialize, Serialize};
 
 /// Times and bounds of one dispersal.
@@ -409,16 +408,10 @@ impl Dispersal {
     /// Whether the stake of these operators is enough in every quorum.
     fn reached(&self, test: impl Fn(&Slot) -> bool) -> bool {
         !self.needs.is_empty()
-            && self
-                .needs
-                .iter()
-                .all(|need| reaches(self.stake(need.quorum, &test), need.total, need.percent))
+            && self.needs.iter().all(|need| {
+                self.stake(need.quorum, &test) >= needed_stake(need.total, need.percent)
+            })
     }
-}
-
-/// `signed · 100 ≥ percent · total`, in integers that cannot overflow.
-pub fn reaches(signed: Stake, total: Stake, percent: u32) -> bool {
-    U512::from(signed) * U512::from(100) >= U512::from(total) * U512::from(percent)
 }
 
 /// Half of the doubling back-off, and up to another half by chance, so that the operators of many batches are not all

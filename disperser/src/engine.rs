@@ -413,13 +413,11 @@ impl Engine {
             let clock = Arc::clone(&self.clock);
             self.durably("noting that encoding begins", move |registry| {
                 let now = clock.wall_ms();
-                let records = registry.draft(&ids, |_, record| match record.state {
+                let change = |_, record: &mut BlobRecord| match record.state {
                     BlobState::Encoding => Ok(()), // a restart in the middle of it
                     _ => record.go(BlobState::Encoding, now),
-                })?;
-                registry.store().update(&records)?;
-                registry.publish(records);
-                Ok(())
+                };
+                registry.transition(&ids, change, Store::update)
             })
         };
         if started.await.is_none() {
@@ -475,24 +473,24 @@ impl Engine {
         self.durably("writing encoded blobs", move |registry| {
             let now = clock.wall_ms();
             let ids: Vec<BlobId> = blobs.iter().map(|blob| blob.id).collect();
-            let records = registry.draft(&ids, |at, record| {
+            let change = |at: usize, record: &mut BlobRecord| {
                 if let Some(blob) = blobs.get(at) {
                     record.header = Some(blob.header.clone());
                     record.key = Some(blob.key);
                     record.claimed = false;
                 }
                 record.go(BlobState::Encoded, now)
-            })?;
-            let with_commitments: Vec<_> = records
-                .iter()
-                .filter_map(|record| {
-                    let blob = blobs.iter().find(|blob| blob.id == record.id)?;
-                    Some((record.clone(), blob.commitments.clone()))
-                })
-                .collect();
-            registry.store().encoded(&with_commitments)?;
-            registry.publish(records);
-            Ok(())
+            };
+            registry.transition(&ids, change, |store, records| {
+                let with_commitments: Vec<_> = records
+                    .iter()
+                    .filter_map(|record| {
+                        let blob = blobs.iter().find(|blob| blob.id == record.id)?;
+                        Some((record.clone(), blob.commitments.clone()))
+                    })
+                    .collect();
+                store.encoded(&with_commitments)
+            })
         })
         .await;
     }
@@ -580,16 +578,14 @@ impl Engine {
         let clock = Arc::clone(&self.clock);
         let failed = self.durably("writing a failed blob", move |registry| {
             let now = clock.wall_ms();
-            let records = registry.draft(&[id], |_, record| {
+            let change = |_, record: &mut BlobRecord| {
                 record.error = Some(StatusError {
                     code: code.to_owned(),
                     message: message.clone(),
                 });
                 record.go(BlobState::Failed, now)
-            })?;
-            registry.store().failed(&records)?;
-            registry.publish(records);
-            Ok(())
+            };
+            registry.transition(&[id], change, Store::failed)
         });
         if failed.await.is_some() {
             self.metrics

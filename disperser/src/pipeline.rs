@@ -21,7 +21,7 @@ use crate::engine::{Engine, Held, Waiting};
 use crate::health::Cause;
 use crate::matrix::{Matrix, MatrixError, Place};
 use crate::metrics::Reason;
-use crate::record::{BatchRecord, OperatorFailure};
+use crate::record::{BatchRecord, BlobRecord, OperatorFailure};
 use crate::state::BatchState;
 use crate::store::StoreError;
 
@@ -406,12 +406,13 @@ impl Engine {
         let (record, clock) = (record.clone(), Arc::clone(&self.clock));
         self.durably("noting that a batch goes out", move |registry| {
             let now = clock.wall_ms();
-            let records = registry.draft(&record.blobs, |_, blob| match blob.state {
+            let change = |_, blob: &mut BlobRecord| match blob.state {
                 BlobState::Dispersing => Ok(()), // continued after a restart
                 _ => blob.go(BlobState::Dispersing, now),
+            };
+            registry.transition(&record.blobs, change, |store, blobs| {
+                store.progress(&record, blobs)
             })?;
-            registry.store().progress(&record, &records)?;
-            registry.publish(records);
             Ok(signature)
         })
         .await
@@ -431,24 +432,22 @@ impl Engine {
         let done = self
             .durably("writing certificates", move |registry| {
                 let now = clock.wall_ms();
-                let records = registry.draft(&record.blobs, |_, blob| {
+                let change = |_, blob: &mut BlobRecord| {
                     if let Some(batch) = &mut blob.batch {
                         batch.signers = signers;
                         batch.signed = record.signed.clone();
                     }
                     blob.go(BlobState::Certified, now)
-                })?;
+                };
                 let certificates = record
                     .blobs
                     .iter()
                     .copied()
                     .zip(certificates.iter().cloned())
                     .collect();
-                registry
-                    .store()
-                    .finish_batch(&record, &records, certificates)?;
-                registry.publish(records.clone());
-                Ok(records)
+                registry.transition(&record.blobs, change, |store, blobs| {
+                    store.finish_batch(&record, blobs, certificates)
+                })
             })
             .await?;
         self.health.clear(Cause::Dispersal);
@@ -490,7 +489,7 @@ impl Engine {
         let clock = Arc::clone(&self.clock);
         let written = self.durably("writing an abandoned batch", move |registry| {
             let now = clock.wall_ms();
-            let records = registry.draft(&record.blobs, |_, blob| {
+            let change = |_, blob: &mut BlobRecord| {
                 if let Some(batch) = &mut blob.batch {
                     batch.signed = record.signed.clone();
                 }
@@ -503,12 +502,10 @@ impl Engine {
                     });
                     blob.go(BlobState::Failed, now)
                 }
-            })?;
-            registry
-                .store()
-                .finish_batch(&record, &records, Vec::new())?;
-            registry.publish(records.clone());
-            Ok(records)
+            };
+            registry.transition(&record.blobs, change, |store, blobs| {
+                store.finish_batch(&record, blobs, Vec::new())
+            })
         });
         let Some(records) = written.await else { return };
         self.metrics.abandoned_batches.inc();

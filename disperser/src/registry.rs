@@ -293,6 +293,22 @@ impl Registry {
         Ok(records.into_iter().map(|(_, record)| record).collect())
     }
 
+    /// Changes the records of open blobs: [`draft`](Self::draft), `write` to the store, [`publish`](Self::publish). Blocks.
+    ///
+    /// # Errors
+    /// As `draft`; the store fails, and nobody sees a change.
+    pub fn transition(
+        &self,
+        ids: &[BlobId],
+        change: impl FnMut(usize, &mut BlobRecord) -> Result<(), TransitionError>,
+        write: impl FnOnce(&Store, &[BlobRecord]) -> Result<(), StoreError>,
+    ) -> Result<Vec<BlobRecord>, StoreError> {
+        let records = self.draft(ids, change)?;
+        write(&self.store, &records)?;
+        self.publish(records.clone());
+        Ok(records)
+    }
+
     /// Shows drafts that have been written.
     pub fn publish(&self, records: Vec<BlobRecord>) {
         let mut inner = self.lock();

@@ -84,7 +84,11 @@ pub(crate) fn table(stakes: &[u64]) -> Arc<OperatorTable> {
         network_key: owner().public(),
         account: Account([1; 20]),
     };
-    Arc::new(OperatorTable::register(domain(), 77, registrations, vec![disperser]).unwrap())
+    let scope = ashlar_proto::TableScope {
+        domain: domain(),
+        ..ashlar_testing::scope(77)
+    };
+    Arc::new(OperatorTable::register(scope, registrations, vec![disperser]).unwrap())
 }
 
 /// The service of all tables.

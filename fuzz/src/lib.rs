@@ -7,7 +7,7 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, Stake,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, TableScope, Stake,
     TableView, operator_id,
 };
 use ashlar_restaking::evidence::{
@@ -48,7 +48,12 @@ pub fn table() -> &'static OperatorTable {
             network_key: disperser_key().public(),
             account: Account([1; 20]),
         };
-        OperatorTable::register(Domain([0xd0; 32]), 7, registrations, vec![disperser]).expect("a valid table")
+        let scope = TableScope {
+            domain: Domain([0xd0; 32]),
+            reference_block: 7,
+            versions: vec![1],
+        };
+        OperatorTable::register(scope, registrations, vec![disperser]).expect("a valid table")
     })
 }
 

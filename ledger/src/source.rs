@@ -10,12 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::Coded as _;
-use ashlar_proto::table::{DisperserEntry, OperatorEntry, operator_id};
 use ashlar_proto::{Domain, TableView as _};
 use ashlar_restaking::ServiceId;
 use ashlar_stake::{
-    OperatorTable, PossessionCache, Registration, StakeError, StakeEvent, StakeSource, TableOrigin,
-    TableRecord, TableSource,
+    OperatorTable, PossessionCache, StakeError, StakeEvent, StakeSource, TableOrigin, TableRecord,
+    TableSource,
 };
 
 use crate::client::{ClientConfig, ClientError, LedgerClient};
@@ -465,37 +464,6 @@ impl StakeSource for HttpStakeSource {
     }
 }
 
-/// What a table is made of, checked.
-type Parts = (Vec<Registration>, Vec<DisperserEntry>);
-
-fn parts(record: &TableRecord) -> Parts {
-    let registrations = record
-        .operators
-        .iter()
-        .map(|operator| Registration {
-            entry: OperatorEntry {
-                // Not as it is written there: it follows from the key.
-                operator_id: operator_id(&operator.bls_public_key),
-                bls_public_key: operator.bls_public_key,
-                network_key: operator.network_key,
-                address: operator.address.clone(),
-                stakes: operator.stakes.0.clone(),
-            },
-            proof_of_possession: operator.proof_of_possession,
-        })
-        .collect();
-    let dispersers = record
-        .dispersers
-        .iter()
-        .map(|disperser| DisperserEntry {
-            id: disperser.id,
-            network_key: disperser.network_key,
-            account: disperser.account,
-        })
-        .collect();
-    (registrations, dispersers)
-}
-
 /// Makes the table of a service's answer, and compares its root with what the answer says.
 pub fn build_table(
     view: &TableView,
@@ -504,7 +472,14 @@ pub fn build_table(
     block: u64,
     cache: &mut PossessionCache,
 ) -> Result<OperatorTable, ClientError> {
-    let table = build(&parts(&view.table), service, domain, block, cache)?;
+    let table = view
+        .table
+        .table(domain, block, cache)
+        .map_err(|source| ClientError::Table {
+            service,
+            block,
+            source,
+        })?;
     let (got, expected) = (table.root(), view.root);
     if got != expected {
         return Err(ClientError::TableRoot {
@@ -515,25 +490,4 @@ pub fn build_table(
         });
     }
     Ok(table)
-}
-
-fn build(
-    (registrations, dispersers): &Parts,
-    service: ServiceId,
-    domain: Domain,
-    block: u64,
-    cache: &mut PossessionCache,
-) -> Result<OperatorTable, ClientError> {
-    OperatorTable::register_cached(
-        domain,
-        block,
-        registrations.clone(),
-        dispersers.clone(),
-        cache,
-    )
-    .map_err(|source| ClientError::Table {
-        service,
-        block,
-        source,
-    })
 }

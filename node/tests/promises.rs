@@ -319,10 +319,20 @@ async fn after_an_export_the_old_node_serves_and_the_new_one_signs_above() {
 async fn what_is_not_of_this_service_is_refused() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
-    let node = start(&world, config(folder.path())).await;
+    let mut config = config(folder.path());
+    config.accept.versions = vec![1, 3];
+    let node = start(&world, config).await;
     let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
     let mine = world.chunks(ME, &[0]);
-    let cases: [(&str, Recipe); 4] = [
+    let cases: [(&str, Recipe); 5] = [
+        // The node would serve it; the service does not use it at that block, so whoever signed it would be slashed.
+        (
+            "assignment.version_not_recorded",
+            Recipe {
+                version: 3,
+                ..Recipe::small(1, 1)
+            },
+        ),
         (
             "validate.other_domain",
             Recipe {

@@ -15,7 +15,7 @@ mod verify;
 
 use ashlar_crypto::{bls::SignatureBytes, hash::Hash};
 
-pub use codec::{FORMAT_VERSION, MAGIC, MAX_CERTIFICATE_BYTES, MAX_PATH};
+pub use codec::{FORMAT_VERSION, MAGIC, MAX_CERTIFICATE_BYTES};
 pub use error::{CertificateDecodeError, CertificateError, ConversionError};
 pub use policy::{
     CertificatePolicy, MAX_AHEAD_MS, MaxAge, RequiredQuorums, TrustedRoot, TrustedTable,

@@ -15,6 +15,7 @@ pub mod api;
 pub mod auth;
 pub mod bitmap;
 pub mod certificate;
+pub mod codec;
 pub mod domain;
 pub mod eip712;
 pub mod head;
@@ -31,7 +32,7 @@ pub use bitmap::Bitmap;
 pub use certificate::{
     Attestation, Certificate, CertificateDecodeError, CertificateError, CertificatePolicy, MaxAge,
     NonSigner, QuorumSigned, RequiredQuorums, TrustedRoot, TrustedTable, VerifiedCertificate,
-    verify_certificate, verify_portable,
+    needed_stake, verify_certificate, verify_portable,
 };
 pub use domain::ServiceId;
 pub use head::{Head, HeadError, HeadKeySuccession, SignedHead, VouchedHead};
@@ -47,7 +48,9 @@ pub use params::{
 };
 pub use registration::OperatorStatement;
 pub use runs::{Runs, RunsError};
-pub use table::{DisperserEntry, EntryError, OperatorEntry, TableHeader, TableView, operator_id};
+pub use table::{
+    DisperserEntry, EntryError, OperatorEntry, TableHeader, TableScope, TableView, operator_id,
+};
 
 #[cfg(test)]
 mod testing;

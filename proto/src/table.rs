@@ -19,6 +19,8 @@ const TABLE_TAG: &[u8] = b"ashlar/table/2";
 pub const MAX_ADDRESS_BYTES: usize = 260;
 /// Most quorums in a table: every number there is.
 pub const MAX_TABLE_QUORUMS: usize = 256;
+/// Most protocol versions that a service uses.
+pub const MAX_TABLE_VERSIONS: usize = 16;
 
 /// The Solidity structs behind the table.
 #[allow(missing_docs)]
@@ -46,6 +48,7 @@ pub mod sol {
         struct TableHeader {
             bytes32 domain;
             uint64 referenceBlock;
+            uint16[] versions;
             uint32 operators;
             bytes32 operatorsRoot;
             bytes32 dispersersRoot;
@@ -189,6 +192,17 @@ pub fn dispersers_tree<'a>(dispersers: impl IntoIterator<Item = &'a DisperserEnt
     MerkleTree::from_leaf_hashes(dispersers.into_iter().map(DisperserEntry::leaf).collect())
 }
 
+/// Which service a table is of, when, and what the service uses then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableScope {
+    /// The service.
+    pub domain: Domain,
+    /// The block at which the table is the state.
+    pub reference_block: u64,
+    /// The protocol versions that the service uses at that block: 1 to 16, rising strictly.
+    pub versions: Vec<u16>,
+}
+
 /// What the root of an operator table commits to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableHeader {
@@ -196,6 +210,9 @@ pub struct TableHeader {
     pub domain: Domain,
     /// The block at which the table is the state.
     pub reference_block: u64,
+    /// The protocol versions that the service uses at that block, rising strictly, at least one. A batch of another version is
+    /// none of the service's.
+    pub versions: Vec<u16>,
     /// Number of operators.
     pub operators: u32,
     /// Root of [`operators_tree`].
@@ -214,6 +231,7 @@ impl TableHeader {
         sol::TableHeader {
             domain: self.domain.0.into(),
             referenceBlock: self.reference_block,
+            versions: self.versions.clone(),
             operators: self.operators,
             operatorsRoot: self.operators_root.into(),
             dispersersRoot: self.dispersers_root.into(),

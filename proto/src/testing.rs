@@ -73,6 +73,7 @@ impl Table {
         let header = TableHeader {
             domain: domain(),
             reference_block: BLOCK,
+            versions: vec![1],
             operators: operators.len() as u32,
             operators_root: operators_tree(&operators).root(),
             dispersers_root: dispersers_tree(&dispersers).root(),

@@ -47,7 +47,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ashlar_stake::OperatorTable;
 
 pub use attestation::{BadAttestation, BlobInBatch, Breach};
-pub use codec::MAX_EVIDENCE_PATH;
 pub use custody::{
     Challenge, ChallengeId, CustodyAnswer, Duty, MAX_ANSWER_BYTES, MAX_SLICE_BYTES, Position,
 };
@@ -56,8 +55,6 @@ pub use equivocation::{DispersedBatch, DisperserEquivocation};
 pub use error::{CustodyError, EvidenceDecodeError, EvidenceError};
 pub use records::Records;
 pub use timing::{Timing, TimingError, check_timing};
-
-use codec::Input;
 
 const EVIDENCE_TAG: &[u8] = b"ashlar/evidence/2";
 const SUBJECT_TAG: &[u8] = b"ashlar/fault/2";
@@ -79,9 +76,6 @@ pub trait Chain {
     /// # Errors
     /// [`NoTable`]: there is none, or not yet.
     fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable>;
-
-    /// Whether the service had recorded, at this block, that it uses this protocol version.
-    fn uses_version(&self, block: u64, version: u16) -> bool;
 
     /// The BLS key of an operator that ever registered. An operator's id is the hash of its key, so it never changes.
     fn operator_key(&self, operator: &OperatorId) -> Option<PublicKey>;
@@ -251,7 +245,7 @@ impl Fault {
         sha256(&[EVIDENCE_TAG, &self.to_bytes()])
     }
 
-    /// Its bytes. Paths longer than [`MAX_EVIDENCE_PATH`] are cut; none that decodes or passes a check has one.
+    /// Its bytes. Paths longer than [`MAX_PATH`](ashlar_proto::codec::MAX_PATH) are cut; none that decodes or passes a check has one.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         out.extend(FAULT_MAGIC);
@@ -270,7 +264,7 @@ impl Fault {
     /// # Errors
     /// The first thing that is not as [`to_bytes`](Self::to_bytes) writes it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EvidenceDecodeError> {
-        let mut input = Input::new(bytes, MAX_FAULT_BYTES)?;
+        let mut input = codec::input(bytes, MAX_FAULT_BYTES)?;
         if input.array::<4>("magic")? != FAULT_MAGIC {
             return Err(EvidenceDecodeError::Magic);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ashlar_proto::table::{DisperserEntry, OperatorEntry};
-use ashlar_proto::{MAX_TABLE_OPERATORS, OperatorId, QuorumId};
+use ashlar_proto::{MAX_TABLE_OPERATORS, OperatorId, QuorumId, TableScope};
 
 use super::refusal::Outcome;
 use super::state::bug;
@@ -280,10 +280,14 @@ impl State {
                 account: of.account,
             })
             .collect();
-        let domain = self.domain(service);
-        Ok(OperatorTable::from_proven(
-            domain, block, entries, dispersers,
-        )?)
+        let mut versions: Vec<u16> = self.versions_at(service, block).collect();
+        versions.sort_unstable();
+        let scope = TableScope {
+            domain: self.domain(service),
+            reference_block: block,
+            versions,
+        };
+        Ok(OperatorTable::from_proven(scope, entries, dispersers)?)
     }
 
     /// The last block, up to `block`, in which anything in a service's table changed; `None` if nothing ever did.
@@ -311,9 +315,14 @@ impl State {
             });
         let dispersers = self
             .dispersers(service)
-            .flat_map(|(_, of)| [Some(of.from), of.until].into_iter().flatten())
-            .filter(|change| *change <= block);
-        weights.chain(dispersers).max()
+            .flat_map(|(_, of)| [Some(of.from), of.until].into_iter().flatten());
+        let versions = self
+            .services
+            .get(&service)
+            .into_iter()
+            .flat_map(|service| service.versions.iter().map(|version| version.from));
+        let announced = dispersers.chain(versions).filter(|change| *change <= block);
+        weights.chain(announced).max()
     }
 }
 

@@ -43,7 +43,8 @@ impl Assignment {
     ///
     /// # Errors
     ///
-    /// [`AssignmentError`]: no quorum, one without stake, or one with more operators than the version allows.
+    /// [`AssignmentError`]: a version that the service does not use at the table's block, no quorum, one without stake, or one with
+    /// more operators than the version allows.
     pub fn compute(
         table: &OperatorTable,
         version: &ProtocolVersion,
@@ -58,6 +59,13 @@ impl Assignment {
                 chunks,
                 max_operators: version.max_operators,
             })?;
+        if !table.versions().contains(&version.id) {
+            return Err(AssignmentError::VersionNotRecorded {
+                version: version.id,
+                block: table.reference_block(),
+                recorded: table.versions().to_vec(),
+            });
+        }
         let quorums: BTreeSet<QuorumId> = quorums.iter().copied().collect();
         if quorums.is_empty() {
             return Err(AssignmentError::NoQuorums);

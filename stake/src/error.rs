@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::identity::IdentityError;
 use ashlar_crypto::{Blame, Coded};
-use ashlar_proto::table::EntryError;
+use ashlar_proto::table::{EntryError, MAX_TABLE_VERSIONS};
 use ashlar_proto::{Domain, OperatorId, QuorumId, TableRoot};
 use thiserror::Error;
 
@@ -22,6 +22,14 @@ pub enum TableError {
         got: usize,
         /// Operators that fit.
         max: usize,
+    },
+    /// No protocol version, too many, or not rising.
+    #[error(
+        "an operator table names 1 to {MAX_TABLE_VERSIONS} protocol versions, rising, each once, not {got:?}"
+    )]
+    Versions {
+        /// What was given.
+        got: Vec<u16>,
     },
     /// An entry breaks a rule of its own.
     #[error("operator {operator}: {source}")]
@@ -105,6 +113,7 @@ impl Coded for TableError {
         match self {
             Self::NoOperators => "table.no_operators",
             Self::TooManyOperators { .. } => "table.too_many_operators",
+            Self::Versions { .. } => "table.versions",
             Self::Entry { source, .. } => source.code(),
             Self::NoStake { .. } => "table.no_stake",
             Self::BlsKey { .. } => "table.bls_key",
@@ -125,7 +134,7 @@ impl Coded for TableError {
 }
 
 /// Why chunks cannot be assigned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AssignmentError {
     /// No quorum was named.
     #[error("chunks are assigned in at least one quorum, none was named")]
@@ -135,6 +144,18 @@ pub enum AssignmentError {
     UnknownQuorum {
         /// The quorum.
         quorum: QuorumId,
+    },
+    /// The service does not use this protocol version at the table's block, so nothing is assigned under it.
+    #[error(
+        "protocol version {version} is none that the service uses at block {block}, which are {recorded:?}"
+    )]
+    VersionNotRecorded {
+        /// The protocol version.
+        version: u16,
+        /// The table's block.
+        block: u64,
+        /// The table's versions.
+        recorded: Vec<u16>,
     },
     /// More operators than the protocol version's code has room for.
     #[error("quorum {quorum} has {got} operators, protocol version {version} allows {max}")]
@@ -167,6 +188,7 @@ impl Coded for AssignmentError {
         match self {
             Self::NoQuorums => "assignment.no_quorums",
             Self::UnknownQuorum { .. } => "assignment.unknown_quorum",
+            Self::VersionNotRecorded { .. } => "assignment.version_not_recorded",
             Self::TooManyOperators { .. } => "assignment.too_many_operators",
             Self::Version { .. } => "assignment.version",
         }
@@ -174,7 +196,9 @@ impl Coded for AssignmentError {
 
     fn blame(&self) -> Blame {
         match self {
-            Self::NoQuorums | Self::UnknownQuorum { .. } => Blame::Caller,
+            Self::NoQuorums | Self::UnknownQuorum { .. } | Self::VersionNotRecorded { .. } => {
+                Blame::Caller
+            }
             Self::TooManyOperators { .. } | Self::Version { .. } => Blame::Us,
         }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
 use ashlar_crypto::identity::NetworkPublicKey;
-use ashlar_proto::table::{DisperserEntry, OperatorEntry, TableView, operator_id};
+use ashlar_proto::table::{DisperserEntry, OperatorEntry, TableScope, operator_id};
 use ashlar_proto::{Account, Domain, Network, OperatorId, QuorumId, Stake};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use source::FileStakeSource;
 
-use crate::{OperatorTable, PossessionCache, Registration, StakeError};
+use crate::{OperatorTable, PossessionCache, Registration, StakeError, TableError};
 
 /// Largest file read: 16 MiB, which is some 15,000 operators. A table in memory takes about as much.
 pub const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -75,11 +75,18 @@ pub struct TableFile {
 pub struct TableRecord {
     /// Its reference block.
     pub block: u64,
+    /// The protocol versions that the service uses at that block; the first one if nothing is said.
+    #[serde(default = "first_version")]
+    pub versions: Vec<u16>,
     /// The registered dispersers, in any order.
     #[serde(default)]
     pub dispersers: Vec<DisperserRecord>,
     /// The operators, in any order.
     pub operators: Vec<OperatorRecord>,
+}
+
+fn first_version() -> Vec<u16> {
+    vec![ashlar_proto::DEFAULT_VERSION]
 }
 
 /// A registered disperser.
@@ -254,7 +261,8 @@ impl TableRecord {
             })
             .collect::<Option<_>>()?;
         Some(Self {
-            block: table.header().reference_block,
+            block: table.reference_block(),
+            versions: table.versions().to_vec(),
             dispersers: table
                 .dispersers()
                 .iter()
@@ -282,6 +290,26 @@ impl TableRecord {
                 });
             }
         }
+        self.table(domain, self.block, cache)
+            .map_err(|source| StakeError::Table {
+                path: path.into(),
+                block: self.block,
+                source: Box::new(source),
+            })
+    }
+
+    /// The table that the record describes, as that of `reference_block`; every proof of possession is checked. Operator ids follow
+    /// from the keys, not from what is written.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] names the operator or disperser that breaks a rule.
+    pub fn table(
+        &self,
+        domain: Domain,
+        reference_block: u64,
+        cache: &mut PossessionCache,
+    ) -> Result<OperatorTable, TableError> {
         let registrations = self
             .operators
             .iter()
@@ -296,12 +324,12 @@ impl TableRecord {
                 account: record.account,
             })
             .collect();
-        OperatorTable::register_cached(domain, self.block, registrations, dispersers, cache)
-            .map_err(|source| StakeError::Table {
-                path: path.into(),
-                block: self.block,
-                source: Box::new(source),
-            })
+        let scope = TableScope {
+            domain,
+            reference_block,
+            versions: self.versions.clone(),
+        };
+        OperatorTable::register_cached(scope, registrations, dispersers, cache)
     }
 }
 
@@ -435,14 +463,6 @@ impl TableFile {
             .collect::<Result<Vec<_>, _>>()?;
         tables.sort_by_key(OperatorTable::reference_block);
         Ok(tables)
-    }
-
-    fn registrations(&self) -> Vec<Registration> {
-        self.tables
-            .iter()
-            .flat_map(|table| &table.operators)
-            .map(OperatorRecord::registration)
-            .collect()
     }
 }
 

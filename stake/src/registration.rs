@@ -11,7 +11,7 @@ use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::table::{OperatorEntry, operator_id};
 use ashlar_proto::{QuorumId, Stake};
 
-use crate::TableError;
+use crate::{OperatorTable, TableError};
 
 /// An operator on a table, as whoever makes the table has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,11 +95,14 @@ impl PossessionCache {
         Ok(())
     }
 
-    /// Forgets every proof but those of `registrations`, so that the cache is no larger than what is in use.
-    pub fn retain<'a>(&mut self, registrations: impl IntoIterator<Item = &'a Registration>) {
-        let used: HashSet<_> = registrations
+    /// Forgets every proof but those of these tables' operators, so that the cache is no larger than what is in use.
+    pub fn retain<'a>(&mut self, tables: impl IntoIterator<Item = &'a OperatorTable>) {
+        let used: HashSet<_> = tables
             .into_iter()
-            .map(|r| (r.entry.bls_public_key, r.proof_of_possession))
+            .flat_map(|table| (0..).zip(table.operators()).map(move |of| (table, of)))
+            .filter_map(|(table, (index, entry))| {
+                Some((entry.bls_public_key, *table.proof_of_possession(index)?))
+            })
             .collect();
         self.proven.retain(|proof| used.contains(proof));
     }

@@ -7,9 +7,12 @@ use ashlar_crypto::hash::Hash;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::merkle::MerkleTree;
 use ashlar_proto::table::{
-    DisperserEntry, OperatorEntry, TableHeader, TableView, dispersers_tree, operators_tree,
+    DisperserEntry, MAX_TABLE_VERSIONS, OperatorEntry, TableHeader, TableView, dispersers_tree,
+    operators_tree,
 };
-use ashlar_proto::{Domain, MAX_TABLE_OPERATORS, OperatorId, QuorumId, Stake, TableRoot};
+use ashlar_proto::{
+    Domain, MAX_TABLE_OPERATORS, OperatorId, QuorumId, Stake, TableRoot, TableScope,
+};
 
 use crate::{PossessionCache, Registration, TableError};
 
@@ -43,14 +46,12 @@ impl OperatorTable {
     ///
     /// [`TableError`] names the operator or disperser that breaks a rule.
     pub fn new(
-        domain: Domain,
-        reference_block: u64,
+        scope: TableScope,
         operators: Vec<OperatorEntry>,
         dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
         Self::build(
-            domain,
-            reference_block,
+            scope,
             operators
                 .into_iter()
                 .map(|entry| (entry, None, None))
@@ -67,14 +68,12 @@ impl OperatorTable {
     /// [`TableError`] names the operator or disperser that breaks a rule. A key
     /// that is not its entry's is not used, the entry's is decoded.
     pub fn from_proven(
-        domain: Domain,
-        reference_block: u64,
+        scope: TableScope,
         operators: Vec<(OperatorEntry, PublicKey, SignatureBytes)>,
         dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
         Self::build(
-            domain,
-            reference_block,
+            scope,
             operators
                 .into_iter()
                 .map(|(entry, key, proof)| (entry, Some(key), Some(proof)))
@@ -89,14 +88,12 @@ impl OperatorTable {
     ///
     /// [`TableError`] names the operator or disperser that breaks a rule.
     pub fn register(
-        domain: Domain,
-        reference_block: u64,
+        scope: TableScope,
         registrations: Vec<Registration>,
         dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
         Self::register_cached(
-            domain,
-            reference_block,
+            scope,
             registrations,
             dispersers,
             &mut PossessionCache::default(),
@@ -109,8 +106,7 @@ impl OperatorTable {
     ///
     /// [`TableError`] names the operator or disperser that breaks a rule.
     pub fn register_cached(
-        domain: Domain,
-        reference_block: u64,
+        scope: TableScope,
         registrations: Vec<Registration>,
         dispersers: Vec<DisperserEntry>,
         cache: &mut PossessionCache,
@@ -123,16 +119,16 @@ impl OperatorTable {
             .into_iter()
             .map(|r| (r.entry, None, Some(r.proof_of_possession)))
             .collect();
-        Self::build(domain, reference_block, operators, dispersers)
+        Self::build(scope, operators, dispersers)
     }
 
     fn build(
-        domain: Domain,
-        reference_block: u64,
+        scope: TableScope,
         mut entries: Vec<(OperatorEntry, Option<PublicKey>, Option<SignatureBytes>)>,
         mut dispersers: Vec<DisperserEntry>,
     ) -> Result<Self, TableError> {
         check_count(entries.len())?;
+        check_versions(&scope.versions)?;
         entries.sort_by_key(|(entry, _, _)| entry.operator_id);
         let mut operators = Vec::with_capacity(entries.len());
         let mut public_keys = Vec::with_capacity(entries.len());
@@ -150,8 +146,9 @@ impl OperatorTable {
             aggregate_public_keys(&public_keys).ok_or(TableError::NoAggregateKey)?;
         let tree = operators_tree(&operators);
         let header = TableHeader {
-            domain,
-            reference_block,
+            domain: scope.domain,
+            reference_block: scope.reference_block,
+            versions: scope.versions,
             operators: operators.len() as u32, // at most MAX_OPERATORS
             operators_root: tree.root(),
             dispersers_root: dispersers_tree(&dispersers).root(),
@@ -180,6 +177,11 @@ impl OperatorTable {
     /// The block at which this is the state.
     pub fn reference_block(&self) -> u64 {
         self.header.reference_block
+    }
+
+    /// The protocol versions that the service uses at that block, rising.
+    pub fn versions(&self) -> &[u16] {
+        &self.header.versions
     }
 
     /// All operators, by rising id; an operator's index in every bitmap and assignment is its place here.
@@ -276,6 +278,16 @@ fn check_count(operators: usize) -> Result<(), TableError> {
 }
 
 /// The rules of one entry; gives its key, decoded here if it was not before.
+fn check_versions(versions: &[u16]) -> Result<(), TableError> {
+    let fits = (1..=MAX_TABLE_VERSIONS).contains(&versions.len());
+    if fits && versions.is_sorted_by(|a, b| a < b) {
+        return Ok(());
+    }
+    Err(TableError::Versions {
+        got: versions.to_vec(),
+    })
+}
+
 fn check_operator(
     entry: &OperatorEntry,
     decoded: Option<PublicKey>,

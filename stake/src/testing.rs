@@ -6,7 +6,7 @@ use ashlar_crypto::bls::PublicKeyBytes;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_proto::table::{DisperserEntry, OperatorEntry, operator_id};
 use ashlar_proto::{Account, QuorumId, Stake};
-pub(crate) use ashlar_testing::{DOMAIN, bls_key, network_key};
+pub(crate) use ashlar_testing::{bls_key, network_key, scope};
 
 use crate::{OperatorTable, Registration};
 
@@ -52,7 +52,7 @@ pub(crate) fn table_of(stakes: &[Stake]) -> OperatorTable {
         .enumerate()
         .map(|(index, &stake)| entry(index, &[(0, stake)]))
         .collect();
-    OperatorTable::new(DOMAIN, 1, entries, Vec::new()).unwrap()
+    OperatorTable::new(scope(1), entries, Vec::new()).unwrap()
 }
 
 pub(crate) fn disperser(id: u32) -> DisperserEntry {

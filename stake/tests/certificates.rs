@@ -9,14 +9,13 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, CertificatePolicy, Domain,
-    MaxAge, RequiredQuorums, Stake, TableView, TrustedTable, operator_id, verify_certificate,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, CertificatePolicy, MaxAge,
+    RequiredQuorums, Stake, TableView, TrustedTable, operator_id, verify_certificate,
     verify_portable,
 };
 use ashlar_stake::{OperatorTable, Registration};
+use ashlar_testing::{DOMAIN, scope};
 use proptest::prelude::*;
-
-const DOMAIN: Domain = Domain([0xd0; 32]);
 
 fn key(n: u8) -> SecretKey {
     SecretKey::from_ikm(&[n; 32])
@@ -36,7 +35,7 @@ fn table() -> &'static OperatorTable {
                 )
             })
             .collect();
-        OperatorTable::register(DOMAIN, 7, registrations, Vec::new()).unwrap()
+        OperatorTable::register(scope(7), registrations, Vec::new()).unwrap()
     })
 }
 

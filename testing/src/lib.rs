@@ -4,10 +4,19 @@ pub mod custody;
 
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
-use ashlar_proto::Domain;
+use ashlar_proto::{Domain, TableScope};
 
 /// The service of all tables that are made without a ledger.
 pub const DOMAIN: Domain = Domain([0xd0; 32]);
+
+/// A table of that service at a block, when it uses all versions.
+pub fn scope(block: u64) -> TableScope {
+    TableScope {
+        domain: DOMAIN,
+        reference_block: block,
+        versions: vec![1, 2, 3],
+    }
+}
 
 fn ikm(index: usize) -> [u8; 32] {
     let mut ikm = [0x5a; 32];

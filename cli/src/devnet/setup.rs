@@ -115,6 +115,7 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
             let path = dir.join("operators.toml");
             let tables = vec![TableRecord {
                 block: BLOCK,
+                versions: vec![ashlar_proto::DEFAULT_VERSION],
                 dispersers: vec![disperser],
                 operators,
             }];

@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod clock;
 mod demo;
 mod devnet;
 mod evil_disperser;

@@ -445,6 +445,17 @@ fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refus
                 format!("the operator table cannot be read: {error}"),
             )
         })?;
+    if !table.versions().contains(&submission.version) {
+        return Err(Refusal::new(
+            400,
+            "version.not_recorded",
+            format!(
+                "the service does not use this protocol version at block {}",
+                table.reference_block()
+            ),
+        )
+        .with(submission.version, format!("{:?}", table.versions())));
+    }
     match submission
         .quorums
         .iter()

@@ -342,17 +342,6 @@ fn every_quorum_has_to_be_reached() {
 }
 
 #[test]
-fn the_threshold_is_exact() {
-    let n = Stake::from;
-    assert!(reaches(n(55), n(100), 55));
-    assert!(!reaches(n(54), n(100), 55));
-    assert!(reaches(n(2), n(3), 66) && !reaches(n(2), n(3), 67));
-    // No overflow at the largest stakes.
-    assert!(reaches(Stake::MAX, Stake::MAX, 100));
-    assert!(!reaches(Stake::MAX / n(2), Stake::MAX, 55));
-}
-
-#[test]
 fn a_dispersal_without_members_or_needs_fails_and_does_not_certify() {
     let need = QuorumNeed {
         quorum: 0,

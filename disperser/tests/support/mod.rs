@@ -223,7 +223,7 @@ impl Handler for Door {
 }
 
 /// The service of all tables.
-pub const DOMAIN: Domain = Domain([0xd0; 32]);
+pub use ashlar_testing::{DOMAIN, scope};
 
 /// One table, with or without the disperser in it.
 pub struct TestStake(pub Mutex<Arc<OperatorTable>>);
@@ -279,8 +279,7 @@ impl World {
             operators: Vec::new(),
             table: Arc::new(
                 OperatorTable::register(
-                    DOMAIN,
-                    1,
+                    scope(1),
                     vec![registration(0, "127.0.0.1:1", 1)],
                     Vec::new(),
                 )
@@ -288,8 +287,7 @@ impl World {
             ),
             stake: Arc::new(TestStake(Mutex::new(Arc::new(
                 OperatorTable::register(
-                    DOMAIN,
-                    1,
+                    scope(1),
                     vec![registration(0, "127.0.0.1:1", 1)],
                     Vec::new(),
                 )
@@ -336,7 +334,7 @@ impl World {
             account: Account([1; 20]),
         };
         world.table = Arc::new(
-            OperatorTable::register(DOMAIN, BLOCK, registrations, vec![disperser]).unwrap(),
+            OperatorTable::register(scope(BLOCK), registrations, vec![disperser]).unwrap(),
         );
         for operator in &world.operators {
             let _ = operator.table.set(Arc::clone(&world.table));
@@ -358,7 +356,7 @@ impl World {
             .map(|(operator, n)| registration(n, &self.address(operator), 1000 + u64::from(n)))
             .collect();
         let dispersers = self.table.dispersers().to_vec();
-        Arc::new(OperatorTable::register(DOMAIN, BLOCK + 1, registrations, dispersers).unwrap())
+        Arc::new(OperatorTable::register(scope(BLOCK + 1), registrations, dispersers).unwrap())
     }
 
     fn address(&self, operator: &Operator) -> String {
@@ -379,7 +377,7 @@ impl World {
                 proof_of_possession: *self.table.proof_of_possession(index).unwrap(),
             })
             .collect();
-        Arc::new(OperatorTable::register(DOMAIN, BLOCK - 1, registrations, Vec::new()).unwrap())
+        Arc::new(OperatorTable::register(scope(BLOCK - 1), registrations, Vec::new()).unwrap())
     }
 
     /// Index in the table of the operator made as number `n`.

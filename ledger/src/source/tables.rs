@@ -202,7 +202,7 @@ impl Shared {
 #[derive(Debug, Default)]
 pub(super) struct Maker {
     proven: PossessionCache,
-    content: Option<Parts>,
+    content: Option<TableRecord>,
 }
 
 impl Maker {
@@ -221,9 +221,18 @@ impl Maker {
         let (block, expected) = (signed.head.block, signed.head.table_root);
         let service = shared.service;
         let failed = |error: ClientError| shared.failed(source, &error);
+        let broken = |source| {
+            failed(ClientError::Table {
+                service,
+                block,
+                source,
+            })
+        };
         let domain = signed.head.domain;
         if let Some(content) = &self.content {
-            let table = build(content, service, domain, block, &mut self.proven).map_err(failed)?;
+            let table = content
+                .table(domain, block, &mut self.proven)
+                .map_err(broken)?;
             if table.root() == expected {
                 return Ok((Arc::new(table), false));
             }
@@ -233,8 +242,10 @@ impl Maker {
             .query(&path)
             .await
             .map_err(|error| shared.missing(source, block, &error))?;
-        let content = parts(&view.table);
-        let table = build(&content, service, domain, block, &mut self.proven).map_err(failed)?;
+        let table = view
+            .table
+            .table(domain, block, &mut self.proven)
+            .map_err(broken)?;
         let got = table.root();
         if got != expected {
             return Err(failed(ClientError::TableRoot {
@@ -245,8 +256,8 @@ impl Maker {
             }));
         }
         // The memory of proofs is bounded by what is in use.
-        self.proven.retain(&content.0);
-        self.content = Some(content);
+        self.proven.retain([&table]);
+        self.content = Some(view.table);
         Ok((Arc::new(table), true))
     }
 }

@@ -185,7 +185,12 @@ fn table(
         network_key: disperser,
         account: Account([9; 20]),
     };
-    OperatorTable::register(domain(), block, registrations, vec![entry]).unwrap()
+    let scope = ashlar_proto::TableScope {
+        domain: domain(),
+        versions: vec![1],
+        ..ashlar_testing::scope(block)
+    };
+    OperatorTable::register(scope, registrations, vec![entry]).unwrap()
 }
 
 /// The network of the world.
@@ -242,6 +247,7 @@ pub fn rules() -> Rules {
 pub struct Recipe {
     pub payloads: Vec<Vec<u8>>,
     pub quorums: Vec<u8>,
+    pub version: u16,
     pub sequence: u64,
     pub disperser_id: u32,
     pub reference_block: u64,
@@ -262,6 +268,7 @@ impl Recipe {
         Self {
             payloads: vec![vec![1; 1000], (0..200_000u32).map(|i| i as u8).collect()],
             quorums: vec![0],
+            version: 1,
             sequence,
             disperser_id: DISPERSER,
             reference_block: HEAD,
@@ -303,7 +310,7 @@ pub struct Batch {
 
 impl Batch {
     fn build(recipe: Recipe) -> Self {
-        let version = version(1).unwrap();
+        let version = version(recipe.version).unwrap();
         let setup = Setup::ethereum();
         let rows: Vec<Rows> = recipe
             .payloads
@@ -328,7 +335,7 @@ impl Batch {
                 .collect();
             let tree = ashlar_crypto::merkle::MerkleTree::from_leaves(&slices);
             blobs.push(BlobHeader {
-                version: 1,
+                version: recipe.version,
                 encoding: Encoding::Packed31,
                 payload_len: payload.len() as u64,
                 rows: rows.count() as u32,
@@ -444,7 +451,7 @@ fn batch_header(recipe: &Recipe, blobs: &[BlobHeader]) -> BatchHeader {
         table_root: recipe
             .table_root
             .unwrap_or_else(|| root(recipe.reference_block)),
-        version: 1,
+        version: recipe.version,
         batch_root: batch_tree(&keys).root(),
         blobs: blobs.len() as u32,
         rows: blobs.iter().map(|b| b.rows).sum(),

@@ -13,7 +13,9 @@
 //! | batch: version, root, blobs, rows | 2, 32, 4, 4 |
 //! | batch: reference block, disperser, sequence, time | 8, 4, 8, 8 |
 //! | form 0: signers | 2 (operators), ⌈operators / 8⌉ |
-//! | form 1: table header: domain, block, operators, two roots, aggregate key | 32, 8, 4, 32, 32, 96 |
+//! | form 1: table header: domain, block | 32, 8 |
+//! | form 1: versions | 1 (count), 2 × count |
+//! | form 1: operators, two roots, aggregate key | 4, 32, 32, 96 |
 //! | form 1: totals | 2 (count), (1 quorum, 32 stake) × count |
 //! | form 1: non-signers | 2 (count), each as below |
 //! | signature | 48 |
@@ -25,16 +27,15 @@
 
 use ashlar_crypto::{
     bls::{PUBLIC_KEY_LEN, PublicKeyBytes, SIGNATURE_LEN, SignatureBytes},
-    hash::Hash,
     identity::NetworkPublicKey,
-    payload::Encoding,
 };
 
 use super::{Attestation, Certificate, CertificateDecodeError as Error, NonSigner};
 use crate::{
-    Account, BatchHeader, Bitmap, BlobHeader, Domain, HeaderError, MAX_QUORUMS,
-    MAX_TABLE_OPERATORS, OperatorEntry, OperatorId, QuorumId, Stake, TableHeader, TableRoot,
-    table::{MAX_ADDRESS_BYTES, MAX_TABLE_QUORUMS},
+    Bitmap, Domain, HeaderError, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId, QuorumId, Stake,
+    TableHeader,
+    codec::{Input, InputError, limit, put_batch_header, put_blob_header, put_path, put_u8},
+    table::{MAX_ADDRESS_BYTES, MAX_TABLE_QUORUMS, MAX_TABLE_VERSIONS},
 };
 
 /// First bytes of every certificate.
@@ -43,8 +44,6 @@ pub const MAGIC: [u8; 4] = *b"ashc";
 pub const FORMAT_VERSION: u8 = 2;
 /// Longest certificate, in bytes. A portable one with 512 non-signers of a table of 1024 has about 300 KiB.
 pub const MAX_CERTIFICATE_BYTES: usize = 1 << 20;
-/// Most hashes in a Merkle path: enough for 2^32 leaves.
-pub const MAX_PATH: usize = 32;
 
 const COMPACT: u8 = 0;
 const PORTABLE: u8 = 1;
@@ -94,7 +93,7 @@ impl Certificate {
         if bytes.len() > MAX_CERTIFICATE_BYTES {
             return Err(Error::TooLong { got: bytes.len() });
         }
-        let mut input = Input { rest: bytes };
+        let mut input = Input::new(bytes);
         if bytes.get(..MAGIC.len()) != Some(&MAGIC) {
             return Err(Error::Magic);
         }
@@ -108,9 +107,11 @@ impl Certificate {
             return Err(Error::Form { got: form });
         }
         let blob_header = input.blob_header()?;
+        blob_header.validate()?;
         let blob_index = input.u32("place in the batch")?;
         let blob_path = input.path("blob path")?;
         let batch_header = input.batch_header()?;
+        batch_header.validate()?;
         let attestation = if form == COMPACT {
             let operators = u32::from(input.u16("bitmap")?);
             limit(
@@ -139,11 +140,7 @@ impl Certificate {
             }
         };
         let signature = SignatureBytes(input.array::<SIGNATURE_LEN>("signature")?);
-        if !input.rest.is_empty() {
-            return Err(Error::Trailing {
-                got: input.rest.len(),
-            });
-        }
+        input.finish()?;
         Ok(Self {
             blob_header,
             blob_index,
@@ -155,31 +152,11 @@ impl Certificate {
     }
 }
 
-fn limit(field: &'static str, got: u64, max: u64) -> Result<(), Error> {
-    if got > max {
-        Err(Error::Limit { field, got, max })
-    } else {
-        Ok(())
-    }
-}
-
 /// Writes a count of two bytes and returns what was written.
 fn put_u16(out: &mut Vec<u8>, count: usize) -> usize {
     let count = u16::try_from(count).unwrap_or(u16::MAX);
     out.extend(count.to_be_bytes());
     usize::from(count)
-}
-
-/// Writes a count of one byte and returns what was written.
-fn put_u8(out: &mut Vec<u8>, count: usize) -> usize {
-    let count = u8::try_from(count).unwrap_or(u8::MAX);
-    out.push(count);
-    usize::from(count)
-}
-
-fn put_path(out: &mut Vec<u8>, path: &[Hash]) {
-    let count = put_u8(out, path.len());
-    path.iter().take(count).for_each(|hash| out.extend(hash));
 }
 
 fn put_stakes(out: &mut Vec<u8>, stakes: &[(QuorumId, Stake)]) {
@@ -190,35 +167,17 @@ fn put_stakes(out: &mut Vec<u8>, stakes: &[(QuorumId, Stake)]) {
     }
 }
 
-fn put_blob_header(out: &mut Vec<u8>, header: &BlobHeader) {
-    out.extend(header.version.to_be_bytes());
-    out.push(header.encoding as u8);
-    out.extend(header.payload_len.to_be_bytes());
-    out.extend(header.rows.to_be_bytes());
-    out.extend(header.commitments_root);
-    out.extend(header.chunk_root);
-    let quorums = put_u8(out, header.quorums.len());
-    out.extend(header.quorums.iter().take(quorums));
-    out.extend(header.account.0);
-    out.extend(header.salt.to_be_bytes());
-}
-
-fn put_batch_header(out: &mut Vec<u8>, header: &BatchHeader) {
-    out.extend(header.domain.0);
-    out.extend(header.table_root.0);
-    out.extend(header.version.to_be_bytes());
-    out.extend(header.batch_root);
-    out.extend(header.blobs.to_be_bytes());
-    out.extend(header.rows.to_be_bytes());
-    out.extend(header.reference_block.to_be_bytes());
-    out.extend(header.disperser_id.to_be_bytes());
-    out.extend(header.sequence.to_be_bytes());
-    out.extend(header.created_at_ms.to_be_bytes());
-}
-
 fn put_table_header(out: &mut Vec<u8>, header: &TableHeader) {
     out.extend(header.domain.0);
     out.extend(header.reference_block.to_be_bytes());
+    let count = put_u8(out, header.versions.len());
+    out.extend(
+        header
+            .versions
+            .iter()
+            .take(count)
+            .flat_map(|v| v.to_be_bytes()),
+    );
     out.extend(header.operators.to_be_bytes());
     out.extend(header.operators_root);
     out.extend(header.dispersers_root);
@@ -238,48 +197,15 @@ fn put_non_signer(out: &mut Vec<u8>, non_signer: &NonSigner) {
     put_path(out, &non_signer.path);
 }
 
-struct Input<'a> {
-    rest: &'a [u8],
+/// What a certificate has beside what evidence has too.
+trait Fields {
+    fn stakes(&mut self, field: &'static str) -> Result<Vec<(QuorumId, Stake)>, Error>;
+    fn versions(&mut self) -> Result<Vec<u16>, Error>;
+    fn table_header(&mut self) -> Result<TableHeader, Error>;
+    fn non_signer(&mut self) -> Result<NonSigner, Error>;
 }
 
-impl<'a> Input<'a> {
-    fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], Error> {
-        let (taken, rest) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(Error::Truncated { field })?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
-        self.take(N, field)?
-            .try_into()
-            .map_err(|_| Error::Truncated { field })
-    }
-
-    fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
-        Ok(u8::from_be_bytes(self.array(field)?))
-    }
-
-    fn u16(&mut self, field: &'static str) -> Result<u16, Error> {
-        Ok(u16::from_be_bytes(self.array(field)?))
-    }
-
-    fn u32(&mut self, field: &'static str) -> Result<u32, Error> {
-        Ok(u32::from_be_bytes(self.array(field)?))
-    }
-
-    fn u64(&mut self, field: &'static str) -> Result<u64, Error> {
-        Ok(u64::from_be_bytes(self.array(field)?))
-    }
-
-    fn path(&mut self, field: &'static str) -> Result<Vec<Hash>, Error> {
-        let count = usize::from(self.u8(field)?);
-        limit(field, count as u64, MAX_PATH as u64)?;
-        (0..count).map(|_| self.array(field)).collect()
-    }
-
+impl Fields for Input<'_> {
     fn stakes(&mut self, field: &'static str) -> Result<Vec<(QuorumId, Stake)>, Error> {
         let count = usize::from(self.u16(field)?);
         limit(field, count as u64, MAX_TABLE_QUORUMS as u64)?;
@@ -293,46 +219,11 @@ impl<'a> Input<'a> {
             .collect()
     }
 
-    fn blob_header(&mut self) -> Result<BlobHeader, Error> {
-        const FIELD: &str = "blob header";
-        let version = self.u16(FIELD)?;
-        let encoding = self.u8(FIELD)?;
-        let header = BlobHeader {
-            version,
-            encoding: Encoding::try_from(encoding)
-                .map_err(|_| HeaderError::Encoding { got: encoding })?,
-            payload_len: self.u64(FIELD)?,
-            rows: self.u32(FIELD)?,
-            commitments_root: self.array(FIELD)?,
-            chunk_root: self.array(FIELD)?,
-            quorums: {
-                let count = usize::from(self.u8(FIELD)?);
-                limit("quorums", count as u64, MAX_QUORUMS as u64)?;
-                self.take(count, FIELD)?.to_vec()
-            },
-            account: Account(self.array(FIELD)?),
-            salt: self.u64(FIELD)?,
-        };
-        header.validate()?;
-        Ok(header)
-    }
-
-    fn batch_header(&mut self) -> Result<BatchHeader, Error> {
-        const FIELD: &str = "batch header";
-        let header = BatchHeader {
-            domain: Domain(self.array(FIELD)?),
-            table_root: TableRoot(self.array(FIELD)?),
-            version: self.u16(FIELD)?,
-            batch_root: self.array(FIELD)?,
-            blobs: self.u32(FIELD)?,
-            rows: self.u32(FIELD)?,
-            reference_block: self.u64(FIELD)?,
-            disperser_id: self.u32(FIELD)?,
-            sequence: self.u64(FIELD)?,
-            created_at_ms: self.u64(FIELD)?,
-        };
-        header.validate()?;
-        Ok(header)
+    fn versions(&mut self) -> Result<Vec<u16>, Error> {
+        const FIELD: &str = "table's versions";
+        let count = self.u8(FIELD)?;
+        limit(FIELD, u64::from(count), MAX_TABLE_VERSIONS as u64)?;
+        (0..count).map(|_| Ok(self.u16(FIELD)?)).collect()
     }
 
     fn table_header(&mut self) -> Result<TableHeader, Error> {
@@ -340,6 +231,7 @@ impl<'a> Input<'a> {
         let header = TableHeader {
             domain: Domain(self.array(FIELD)?),
             reference_block: self.u64(FIELD)?,
+            versions: self.versions()?,
             operators: self.u32(FIELD)?,
             operators_root: self.array(FIELD)?,
             dispersers_root: self.array(FIELD)?,
@@ -377,5 +269,16 @@ impl<'a> Input<'a> {
             },
             path,
         })
+    }
+}
+
+impl From<InputError> for Error {
+    fn from(error: InputError) -> Self {
+        match error {
+            InputError::Truncated { field } => Self::Truncated { field },
+            InputError::Trailing { got } => Self::Trailing { got },
+            InputError::Limit { field, got, max } => Self::Limit { field, got, max },
+            InputError::Number { got, .. } => HeaderError::Encoding { got }.into(),
+        }
     }
 }

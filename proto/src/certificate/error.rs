@@ -147,6 +147,14 @@ pub enum CertificateError {
         /// The version.
         got: u16,
     },
+    /// A version that the service did not use at the batch's reference block.
+    #[error("the batch is of protocol version {got}, its service uses {recorded:?} at that block")]
+    VersionNotRecorded {
+        /// The batch's.
+        got: u16,
+        /// Those of the operator table.
+        recorded: Vec<u16>,
+    },
     /// The version breaks the safety inequality or another rule.
     #[error("the certificate's protocol version must not be used: {0}")]
     UnsafeVersion(ParamError),
@@ -306,6 +314,7 @@ impl Coded for CertificateError {
             Self::BatchHeader(_) => "certificate.batch_header",
             Self::VersionMismatch { .. } => "certificate.version_mismatch",
             Self::VersionNotAccepted { .. } => "certificate.version_not_accepted",
+            Self::VersionNotRecorded { .. } => "certificate.version_not_recorded",
             Self::UnsafeVersion(_) => "certificate.unsafe_version",
             Self::Rows { .. } => "certificate.rows",
             Self::BlobPath(_) => "certificate.blob_path",

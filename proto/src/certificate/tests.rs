@@ -149,6 +149,9 @@ fn needed_stake_is_the_least_that_satisfies_the_inequality() {
             assert!(needed == 0 || (needed - 1) * 100 < percent * total);
         }
     }
+    assert_eq!(needed_stake(Stake::from(3), 66), Stake::from(2));
+    assert_eq!(needed_stake(Stake::from(3), 67), Stake::from(3));
+    assert!(needed_stake(Stake::MAX, 55) > Stake::MAX / Stake::from(2));
     assert_eq!(needed_stake(Stake::MAX, 100), Stake::MAX);
     // More than all is never reached, not wrapped around.
     assert_eq!(needed_stake(Stake::MAX, 101), Stake::MAX);

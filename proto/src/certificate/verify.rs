@@ -150,7 +150,7 @@ pub fn verify_certificate(
     let checked = check_headers(&VERSIONS, certificate, policy)?;
     match &certificate.attestation {
         Attestation::Compact { signers } => {
-            check_block(certificate, table.header())?;
+            check_table_header(certificate, table.header())?;
             let signed = compact_stake(certificate, &**table, signers)?;
             let enough = enough(checked, policy, signed, signers.clone())?;
             enough.finish(certificate, || compact_key(&**table, signers))
@@ -259,12 +259,19 @@ pub(super) fn check_headers(
     Ok(Checked { version, blob_key })
 }
 
-fn check_block(certificate: &Certificate, table: &TableHeader) -> Result<(), Error> {
-    let got = certificate.batch_header.reference_block;
-    if got != table.reference_block {
+/// What the table's header says of the batch's.
+fn check_table_header(certificate: &Certificate, table: &TableHeader) -> Result<(), Error> {
+    let batch = &certificate.batch_header;
+    if batch.reference_block != table.reference_block {
         return Err(Error::ReferenceBlock {
-            got,
+            got: batch.reference_block,
             expected: table.reference_block,
+        });
+    }
+    if !table.versions.contains(&batch.version) {
+        return Err(Error::VersionNotRecorded {
+            got: batch.version,
+            recorded: table.versions.clone(),
         });
     }
     Ok(())
@@ -341,7 +348,7 @@ fn portable(
             expected: policy.domain,
         });
     }
-    check_block(certificate, header)?;
+    check_table_header(certificate, header)?;
     let (signed, signers) = portable_stake(certificate, header, non_signers)?;
     let enough = enough(checked, policy, signed, signers)?;
     enough.finish(certificate, || portable_key(header, non_signers))

@@ -8,7 +8,7 @@ use super::*;
 const OPERATOR_ID: &str = "0xfa5e0d72e53c172730529517916c605690ff3b149d5b133c1e1c92a06a711a35";
 const OPERATOR_LEAF: &str = "9607010213d852f540f180c191a5b73d0f8cad028e3058fa3cef5a96f71dfc74";
 const DISPERSER_LEAF: &str = "ad6a5d498d5f1d4a7d02c59a94e2a13b0c988874e3e9f574c042c8b9325957e4";
-const TABLE_ROOT: &str = "0x744b697bc743e8af5439a5275e44b2ae45a7ed42a96708462ae83c97f46e578b";
+const TABLE_ROOT: &str = "0x45c3aa08be25daee86025f7e636079f5c8a14e7e64ddeaa56efd51e680219f9b";
 
 fn entry() -> OperatorEntry {
     let key = PublicKeyBytes(std::array::from_fn(|i| i as u8));
@@ -35,6 +35,7 @@ fn golden_bytes() {
     let header = TableHeader {
         domain: crate::testing::domain(),
         reference_block: 1_234_567,
+        versions: vec![1, 3],
         operators: 1,
         operators_root: operators_tree([&entry]).root(),
         dispersers_root: dispersers_tree([&disperser]).root(),

@@ -66,8 +66,7 @@ impl BadAttestation {
         let kept = |rule| Err(EvidenceError::NotBroken { rule });
         match &self.breach {
             Breach::Header => {
-                self.table(chain)?;
-                if chain.uses_version(batch.reference_block, batch.version) {
+                if self.table(chain)?.versions().contains(&batch.version) {
                     known(batch.version)?;
                     if batch.validate().is_ok() {
                         return kept("a batch header is valid in itself");

@@ -267,7 +267,7 @@ impl Challenge {
     /// # Errors
     /// Any other number of bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EvidenceDecodeError> {
-        let mut input = Input::new(bytes, CHALLENGE_BYTES)?;
+        let mut input = codec::input(bytes, CHALLENGE_BYTES)?;
         let challenge = Self::take(&mut input)?;
         input.finish()?;
         Ok(challenge)
@@ -387,7 +387,7 @@ impl CustodyAnswer {
         }
     }
 
-    /// Its bytes: `form 1 | …`, of a slice with its length (4) in front. Paths longer than [`super::MAX_EVIDENCE_PATH`] are cut; none that
+    /// Its bytes: `form 1 | …`, of a slice with its length (4) in front. Paths longer than [`MAX_PATH`](ashlar_proto::codec::MAX_PATH) are cut; none that
     /// passes the check has one.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
@@ -421,7 +421,7 @@ impl CustodyAnswer {
     /// # Errors
     /// The first thing that is not as [`to_bytes`](Self::to_bytes) writes it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EvidenceDecodeError> {
-        let mut input = Input::new(bytes, MAX_ANSWER_BYTES)?;
+        let mut input = codec::input(bytes, MAX_ANSWER_BYTES)?;
         let answer = match input.u8("form")? {
             0 => Self::Opening {
                 commitment: CommitmentBytes(input.array("commitment")?),

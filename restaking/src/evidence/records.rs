@@ -58,12 +58,6 @@ impl Chain for Records<'_> {
             })
     }
 
-    fn uses_version(&self, block: u64, version: u16) -> bool {
-        self.state
-            .versions_at(self.service, block)
-            .any(|recorded| recorded == version)
-    }
-
     fn operator_key(&self, operator: &OperatorId) -> Option<PublicKey> {
         self.state.operator_key(operator).copied()
     }

@@ -9,12 +9,14 @@ use ashlar_crypto::merkle::MerkleTree;
 use ashlar_crypto::{CommitmentBytes, Encoding, ProofBytes, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    QuorumId, Stake, TableView as _, batch_tree, commitments_root, operator_id, version,
+    QuorumId, Stake, TableScope, TableView as _, batch_tree, commitments_root, operator_id,
+    version,
 };
 
 use super::*;
 use ashlar_stake::Registration;
 pub(super) use ashlar_testing::DOMAIN;
+use ashlar_testing::scope;
 
 /// The reference block.
 pub(super) const BLOCK: u64 = 100;
@@ -134,14 +136,6 @@ impl Chain for World {
         }
     }
 
-    fn uses_version(&self, block: u64, version: u16) -> bool {
-        let recorded: &[u16] = match block {
-            OTHER_BLOCK => &[1, 2, NEW_VERSION],
-            _ => &[1],
-        };
-        recorded.contains(&version)
-    }
-
     fn operator_key(&self, operator: &OperatorId) -> Option<PublicKey> {
         (1..=6)
             .find(|n| id(*n) == *operator)
@@ -181,10 +175,17 @@ pub(super) fn world() -> &'static World {
             network_key: disperser_key().public(),
             account: Account([7; 20]),
         };
-        let table = OperatorTable::register(DOMAIN, BLOCK, operators, vec![disperser]).unwrap();
+        let now = TableScope {
+            versions: vec![1],
+            ..scope(BLOCK)
+        };
+        let table = OperatorTable::register(now, operators, vec![disperser]).unwrap();
+        let later = TableScope {
+            versions: vec![1, 2, NEW_VERSION],
+            ..scope(OTHER_BLOCK)
+        };
         let other_table =
-            OperatorTable::register(DOMAIN, OTHER_BLOCK, vec![registration(6, 0, 1)], vec![])
-                .unwrap();
+            OperatorTable::register(later, vec![registration(6, 0, 1)], vec![]).unwrap();
 
         let payload: Vec<u8> = (0..200_000u32).map(|i| (i * 7 + i / 251) as u8).collect();
         let rows = Rows::from_payload(&payload, Encoding::Packed31).unwrap();

@@ -127,10 +127,6 @@ impl Chain for Elsewhere {
         world().table_at(block)
     }
 
-    fn uses_version(&self, block: u64, version: u16) -> bool {
-        world().uses_version(block, version)
-    }
-
     fn operator_key(&self, operator: &OperatorId) -> Option<PublicKey> {
         world().operator_key(operator)
     }

@@ -196,6 +196,12 @@ fn a_service_records_from_which_block_on_it_uses_a_version() {
     assert_eq!(versions(&lab, block + 4), [1]);
     assert_eq!(versions(&lab, block + 5), [1, 3]);
     assert!(lab.state.versions_at(9, block).next().is_none());
+    // The table says so, and changes at that block although nobody does anything in it.
+    lab.pass(6);
+    let table = |block| lab.state.table_at(1, block).unwrap();
+    assert_eq!(table(block + 4).versions(), [1]);
+    assert_eq!(table(block + 5).versions(), [1, 3]);
+    assert_eq!(lab.state.table_changed_at(1, block + 5), Some(block + 5));
 }
 
 /// 128 operators are all that version 1 assigns chunks to: a quorum has no place for more, and quorums together have not.

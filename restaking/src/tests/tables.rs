@@ -1,6 +1,6 @@
 //! Tables out of the ledger.
 
-use ashlar_proto::TableView;
+use ashlar_proto::{TableScope, TableView};
 
 use super::super::testing::*;
 use super::super::*;
@@ -28,8 +28,11 @@ fn a_table_of_any_past_block_stays_what_it_was() {
     // The table that checks every proof says the same.
     let operator = lab.state.operator(operator_key(0)).unwrap();
     let checked = OperatorTable::register(
-        lab.state.domain(1),
-        2,
+        TableScope {
+            domain: lab.state.domain(1),
+            reference_block: 2,
+            versions: vec![1],
+        },
         vec![Registration {
             entry: now.operators()[0].clone(),
             proof_of_possession: operator.proof_of_possession,

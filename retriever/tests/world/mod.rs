@@ -161,7 +161,7 @@ impl Batch {
 }
 
 /// The service of everything.
-pub(crate) const DOMAIN: Domain = Domain([0xd0; 32]);
+pub(crate) use ashlar_testing::{DOMAIN, scope};
 
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -277,7 +277,7 @@ impl World {
             operators.push(operator);
         }
         let table =
-            Arc::new(OperatorTable::register(DOMAIN, BLOCK, registrations, Vec::new()).unwrap());
+            Arc::new(OperatorTable::register(scope(BLOCK), registrations, Vec::new()).unwrap());
         let assignment = Assignment::compute(&table, version, &[0]).unwrap();
         for (index, operator) in operators.iter().enumerate() {
             *operator.chunks.write().unwrap() = assignment.chunks(index as u32).to_vec();

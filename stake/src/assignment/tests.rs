@@ -7,7 +7,7 @@ use ashlar_proto::params::{VERSIONS, version};
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{DOMAIN, entry, stake, table_of};
+use crate::testing::{entry, scope, stake, table_of};
 
 fn v1() -> &'static ProtocolVersion {
     version(1).unwrap()
@@ -52,7 +52,7 @@ fn two_quorums_by_hand() {
             entry(index, &[(0, stake(2)), (1, stake(second))])
         })
         .collect();
-    let table = OperatorTable::new(DOMAIN, 1, entries, Vec::new()).unwrap();
+    let table = OperatorTable::new(scope(1), entries, Vec::new()).unwrap();
     let assignment = Assignment::compute(&table, v1(), &[0, 1]).unwrap();
     assert_eq!(
         assignment.chunks(0),
@@ -195,7 +195,7 @@ fn operators_of_other_quorums_are_left_out() {
     let entries = (0..2 * n)
         .map(|index| entry(index, &[((index % 2) as u8, stake(1))]))
         .collect();
-    let table = OperatorTable::new(DOMAIN, 1, entries, Vec::new()).unwrap();
+    let table = OperatorTable::new(scope(1), entries, Vec::new()).unwrap();
     let assignment = Assignment::compute(&table, v1(), &[1]).unwrap();
     assert_eq!(assignment.operators().count(), n);
     assert!(assignment.operators().all(|operator| operator % 2 == 1));
@@ -250,7 +250,7 @@ fn table_of_rows(rows: &[Vec<Stake>]) -> OperatorTable {
         .enumerate()
         .map(|(index, row)| entry(index, &(0..).zip(row.iter().copied()).collect::<Vec<_>>()))
         .collect();
-    OperatorTable::new(DOMAIN, 1, entries, Vec::new()).unwrap()
+    OperatorTable::new(scope(1), entries, Vec::new()).unwrap()
 }
 
 /// Whether a stake reaches r · total, by the definition of r: `stake · (c − n) · blowup ≥ c · total`.
@@ -397,7 +397,7 @@ proptest! {
         let middle = rotation % entries.len();
         entries.rotate_left(middle);
         entries.reverse();
-        let other = OperatorTable::new(DOMAIN, 1, entries, Vec::new()).unwrap();
+        let other = OperatorTable::new(scope(1), entries, Vec::new()).unwrap();
         let doubled: Vec<u8> = quorums.iter().rev().chain(&quorums).copied().collect();
         prop_assert_eq!(Assignment::compute(&other, v1(), &doubled).unwrap(), expected.clone());
         for chunk in 0..v1().code.chunks() {

@@ -164,7 +164,7 @@ impl Reader {
         let file = file?;
         let domain = file.domain(path)?;
         let tables = file.tables_cached(path, &mut self.cache)?;
-        self.cache.retain(&file.registrations());
+        self.cache.retain(&tables);
         let tables = tables
             .into_iter()
             .map(|table| (table.reference_block(), Arc::new(table)))

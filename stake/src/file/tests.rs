@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::TableError;
-use crate::testing::{DOMAIN, disperser, entry, registration, stake};
+use crate::testing::{disperser, entry, registration, scope, stake};
 
 fn sample() -> TableFile {
     TableFile {
@@ -15,6 +15,7 @@ fn sample() -> TableFile {
         tables: vec![
             TableRecord {
                 block: 20,
+                versions: vec![1],
                 dispersers: vec![DisperserRecord::from(&disperser(1))],
                 operators: (0..3)
                     .map(|index| {
@@ -27,6 +28,7 @@ fn sample() -> TableFile {
             },
             TableRecord {
                 block: 10,
+                versions: vec![1],
                 dispersers: Vec::new(),
                 operators: vec![OperatorRecord::from(&registration(0, &[(0, 100)]))],
             },
@@ -146,7 +148,7 @@ fn tables_come_by_rising_block_and_go_back_to_records() {
     }
     assert_eq!(records, expected.tables);
     let unproven =
-        OperatorTable::new(DOMAIN, 1, vec![entry(0, &[(0, stake(1))])], Vec::new()).unwrap();
+        OperatorTable::new(scope(1), vec![entry(0, &[(0, stake(1))])], Vec::new()).unwrap();
     assert_eq!(TableRecord::from_table(&unproven), None);
 }
 

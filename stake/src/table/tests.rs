@@ -8,7 +8,7 @@ use ashlar_proto::table::{EntryError, operator_id};
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{DOMAIN, bls_key, disperser, entry, network_key, registration, stake};
+use crate::testing::{bls_key, disperser, entry, network_key, registration, scope, stake};
 
 fn entries(n: usize) -> Vec<OperatorEntry> {
     (0..n)
@@ -17,7 +17,7 @@ fn entries(n: usize) -> Vec<OperatorEntry> {
 }
 
 fn refusal(operators: Vec<OperatorEntry>, dispersers: Vec<DisperserEntry>) -> TableError {
-    OperatorTable::new(DOMAIN, 1, operators, dispersers)
+    OperatorTable::new(scope(1), operators, dispersers)
         .map(|_| ())
         .unwrap_err()
 }
@@ -32,7 +32,7 @@ fn with_key(mut entry: OperatorEntry, key: PublicKeyBytes) -> OperatorEntry {
 #[test]
 fn finds_everything() {
     let dispersers = vec![disperser(9), disperser(2)];
-    let table = OperatorTable::new(DOMAIN, 77, entries(5), dispersers).unwrap();
+    let table = OperatorTable::new(scope(77), entries(5), dispersers).unwrap();
     assert_eq!(table.reference_block(), 77);
     assert_eq!(table.operators().len(), 5);
     assert!(
@@ -75,7 +75,7 @@ fn finds_everything() {
 /// The header is what those who hold only the root check against: every part of it follows from the entries.
 #[test]
 fn header_is_made_by_the_functions_of_proto() {
-    let table = OperatorTable::new(DOMAIN, 77, entries(5), vec![disperser(1)]).unwrap();
+    let table = OperatorTable::new(scope(77), entries(5), vec![disperser(1)]).unwrap();
     let header = table.header();
     assert_eq!(header.operators, 5);
     assert_eq!(
@@ -96,7 +96,7 @@ fn header_is_made_by_the_functions_of_proto() {
 
 #[test]
 fn witnesses_lead_to_the_root() {
-    let table = OperatorTable::new(DOMAIN, 1, entries(6), Vec::new()).unwrap();
+    let table = OperatorTable::new(scope(1), entries(6), Vec::new()).unwrap();
     for index in 0..6 {
         let (entry, path) = table.witness(index).unwrap();
         verify_path(
@@ -116,7 +116,7 @@ fn witnesses_lead_to_the_root() {
 fn everything_is_in_the_root() {
     let base = || (entries(3), vec![disperser(1)]);
     let root = |block, (operators, dispersers)| {
-        OperatorTable::new(DOMAIN, block, operators, dispersers)
+        OperatorTable::new(scope(block), operators, dispersers)
             .unwrap()
             .root()
     };
@@ -147,7 +147,7 @@ fn everything_is_in_the_root() {
 #[test]
 fn registers_with_proofs() {
     let registrations: Vec<_> = (0..3).map(|index| registration(index, &[(0, 5)])).collect();
-    let table = OperatorTable::register(DOMAIN, 1, registrations.clone(), Vec::new()).unwrap();
+    let table = OperatorTable::register(scope(1), registrations.clone(), Vec::new()).unwrap();
     for registration in &registrations {
         let index = table.find(&registration.entry.operator_id).unwrap();
         assert_eq!(
@@ -160,7 +160,7 @@ fn registers_with_proofs() {
         .map(|registration| registration.entry.clone())
         .collect();
     assert_eq!(
-        OperatorTable::new(DOMAIN, 1, plain, Vec::new())
+        OperatorTable::new(scope(1), plain, Vec::new())
             .unwrap()
             .root(),
         table.root()
@@ -170,7 +170,7 @@ fn registers_with_proofs() {
 #[test]
 fn refuses_missing_possession() {
     let refusal = |registrations| {
-        OperatorTable::register(DOMAIN, 1, registrations, Vec::new())
+        OperatorTable::register(scope(1), registrations, Vec::new())
             .map(|_| ())
             .unwrap_err()
     };
@@ -239,7 +239,8 @@ fn the_cache_believes_nothing_new() {
         cache.verify(&changed),
         Err(TableError::Entry { .. })
     ));
-    cache.retain([&second]);
+    let table = OperatorTable::register(scope(1), vec![second], Vec::new()).unwrap();
+    cache.retain([&table]);
     cache.verify(&first).unwrap();
 }
 
@@ -383,7 +384,7 @@ fn refuses_totals_beyond_256_bits() {
         entry(1, &[(4, stake(1))]),
     ];
     assert_eq!(
-        OperatorTable::new(DOMAIN, 1, fits, Vec::new())
+        OperatorTable::new(scope(1), fits, Vec::new())
             .unwrap()
             .total(4),
         Some(Stake::MAX)
@@ -471,12 +472,11 @@ proptest! {
         operators.sort_by_key(|&(position, _)| shuffle(position));
         let mut dispersers: Vec<_> = (0..4).map(disperser).enumerate().collect();
         dispersers.sort_by_key(|&(position, _)| shuffle(position));
-        let shuffled = OperatorTable::new(DOMAIN,
-            1,
+        let shuffled = OperatorTable::new(scope(1),
             operators.into_iter().map(|(_, entry)| entry).collect(),
             dispersers.into_iter().map(|(_, entry)| entry).collect(),
         ).unwrap();
-        let sorted = OperatorTable::new(DOMAIN, 1, entries(n), (0..4).map(disperser).collect()).unwrap();
+        let sorted = OperatorTable::new(scope(1), entries(n), (0..4).map(disperser).collect()).unwrap();
         prop_assert_eq!(shuffled.root(), sorted.root());
         prop_assert_eq!(shuffled.operators(), sorted.operators());
     }

@@ -13,8 +13,8 @@ use ashlar_crypto::{
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, Domain, OperatorEntry, Runs, TableRoot, TableView as _,
-    batch_tree, commitments_root, version,
+    Account, BatchHeader, BlobHeader, Domain, OperatorEntry, Runs, TableRoot, TableScope,
+    TableView as _, batch_tree, commitments_root, version,
 };
 use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableOrigin};
 use bytes::Bytes;
@@ -195,7 +195,15 @@ pub fn assignment(table: &OperatorTable, quorums: &[u8]) -> Assignment {
 
 /// The same in this protocol version.
 pub fn assignment_of(id: u16, table: &OperatorTable, quorums: &[u8]) -> Assignment {
-    Assignment::compute(table, version(id).unwrap(), quorums).unwrap()
+    let scope = TableScope {
+        domain: table.domain(),
+        reference_block: table.reference_block(),
+        versions: vec![id],
+    };
+    // As if the service used it.
+    let operators = table.operators().to_vec();
+    let table = OperatorTable::new(scope, operators, table.dispersers().to_vec()).unwrap();
+    Assignment::compute(&table, version(id).unwrap(), quorums).unwrap()
 }
 
 /// Sends requests with one network key.

@@ -202,15 +202,18 @@ impl Devnet {
         if let Some(at) = self.restarted.iter().position(|child| child.id() == pid) {
             self.restarted.remove(at).wait().unwrap();
         }
-        // The devnet reaps its own children; until then the process exists as a zombie and holds no port.
+        // The devnet reaps its own children; until then the process exists as a zombie, and once its last other thread is gone it holds
+        // no port and no lock.
         wait_for(
             "a killed process to be gone",
             || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
                 Err(_) => true,
-                Ok(stat) => stat
-                    .rsplit(')')
-                    .next()
-                    .is_some_and(|rest| rest.trim_start().starts_with('Z')),
+                Ok(stat) => {
+                    let state = stat.rsplit(')').next().map(str::trim_start);
+                    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+                    state.is_some_and(|state| state.starts_with('Z'))
+                        && threads.map_or(0, Iterator::count) <= 1
+                }
             },
         );
     }

@@ -116,6 +116,21 @@ fn version_not_accepted() {
 }
 
 #[test]
+fn version_not_recorded() {
+    let expected = CertificateError::VersionNotRecorded {
+        got: 2,
+        recorded: vec![1],
+    };
+    let change = |c: &mut Certificate, t: &Table| {
+        c.blob_header.version = 2;
+        c.batch_header.version = 2;
+        rebatch(c, t);
+    };
+    assert_eq!(refused_compact(change), expected);
+    assert_eq!(refused_portable(change), expected);
+}
+
+#[test]
 fn unknown_and_unsafe_version() {
     let table = Table::usual();
     let certificate = table.certify(&most(&table), &[0]);
@@ -193,6 +208,7 @@ fn table_root() {
 fn table_header() {
     for change in [
         (|h: &mut TableHeader| h.reference_block += 1) as fn(&mut TableHeader),
+        |h| h.versions.push(2),
         |h| h.operators -= 1,
         |h| h.operators_root[0] ^= 1,
         |h| h.dispersers_root[0] ^= 1,
@@ -630,7 +646,12 @@ fn undecodable_bytes() {
     );
     // More non-signers than operators, and an address that is no text.
     let table_header = 120 + 64 + 64 + 70;
-    let operators = table_header + 32 + 8;
+    let versions = table_header + 32 + 8;
+    assert_eq!(
+        code(&patched(&portable, versions, &[17])),
+        "certificate.limit"
+    );
+    let operators = versions + 1 + 2;
     assert_eq!(
         code(&patched(&portable, operators, &[0, 0, 0, 0])),
         "certificate.limit"
@@ -639,7 +660,7 @@ fn undecodable_bytes() {
         code(&patched(&portable, operators, &[0, 1, 0, 0])),
         "certificate.limit"
     );
-    let totals = table_header + 32 + 8 + 4 + 64 + 96;
+    let totals = operators + 4 + 64 + 96;
     assert_eq!(
         code(&patched(&portable, totals, &[1, 1])),
         "certificate.limit"

@@ -13,6 +13,7 @@ use crate::testing::registration;
 fn record(block: u64, stakes: &[u64]) -> TableRecord {
     TableRecord {
         block,
+        versions: vec![1],
         dispersers: Vec::new(),
         operators: stakes
             .iter()
