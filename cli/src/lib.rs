@@ -181,14 +181,6 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn run(cli: Cli, ui: Ui) -> CliResult {
     // Daemons log what they do; the other commands speak for themselves and log only what goes wrong.
     daemon::start_logging(&cli, cli.command.is_daemon());
-    // The tables of who may serve what are data; a build that breaks them must not start anything.
-    ashlar_proto::check_table().map_err(|error| {
-        CliError::coded(
-            Exit::Failure,
-            "the protocol's parameter table is inconsistent in this build",
-            &error,
-        )
-    })?;
     match cli.command {
         Command::Devnet(args) => daemon::block_on(devnet::run(ui, args)),
         Command::Put(args) => daemon::block_on(put::run(ui, args)),

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_crypto::identity::NetworkKey;
-use ashlar_crypto::{Blame, Coded, Setup};
+use ashlar_crypto::{Coded, Setup};
 use ashlar_net::{Client, NetError, NetLimits};
-use ashlar_proto::ParamError;
 use ashlar_proto::wire::limits::bulk_for_rows;
 use ashlar_service::api::health_router;
 use ashlar_service::listener::{BindError, Listeners};
@@ -83,7 +82,6 @@ impl Disperser {
         open: impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static,
     ) -> Result<RunningDisperser, DisperserError> {
         config.validate()?;
-        ashlar_proto::check_table()?;
         let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
         let (http_addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
         let health = Arc::new(Health::default());
@@ -236,14 +234,12 @@ impl RunningDisperser {
 }
 
 /// Why a disperser does not start.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "disperser", blame = Caller)]
 pub enum DisperserError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The table of protocol versions.
-    #[error(transparent)]
-    Params(#[from] ParamError),
     /// The HTTP address.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -254,6 +250,7 @@ pub enum DisperserError {
     #[error(
         "there is no database at {path}; is the right configuration named, and the disk mounted?"
     )]
+    #[coded("store.missing")]
     NoDatabase {
         /// Its folder.
         path: String,
@@ -263,33 +260,9 @@ pub enum DisperserError {
     Net(#[from] NetError),
     /// Something that should not happen.
     #[error("{what}")]
+    #[coded(blame = Us)]
     Internal {
         /// What.
         what: String,
     },
-}
-
-impl Coded for DisperserError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Config(e) => e.code(),
-            Self::Params(e) => e.code(),
-            Self::Bind(e) => e.code(),
-            Self::Store(e) => e.code(),
-            Self::NoDatabase { .. } => "store.missing",
-            Self::Net(e) => e.code(),
-            Self::Internal { .. } => "disperser.internal",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Config(e) => e.blame(),
-            Self::Params(e) => e.blame(),
-            Self::Bind(_) | Self::NoDatabase { .. } => Blame::Caller,
-            Self::Store(e) => e.blame(),
-            Self::Net(e) => e.blame(),
-            Self::Internal { .. } => Blame::Us,
-        }
-    }
 }

@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
-use ashlar_crypto::{Blame, Coded};
 use ashlar_net::{NetError, NetLimits, Server};
 use ashlar_proto::wire::limits;
-use ashlar_proto::{OperatorId, ParamError, check_table, operator_id};
+use ashlar_proto::{OperatorId, operator_id};
 use ashlar_service::api::health_router;
 use ashlar_service::listener::{BindError, Limits, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
@@ -83,14 +83,13 @@ impl Node {
     /// node takes for the clocks of its machine.
     ///
     /// # Errors
-    /// The configuration or the table of protocol versions is not valid, or the HTTP address is taken.
+    /// The configuration is not valid, or the HTTP address is taken.
     pub async fn listen(
         config: NodeConfig,
         keys: NodeKeys,
         stake: Arc<dyn StakeSource>,
         time: Arc<dyn TimeSource>,
     ) -> Result<OpeningNode, StartError> {
-        check_table()?;
         config.validate()?;
         let id = operator_id(&keys.bls.public_key().to_bytes());
         let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
@@ -336,19 +335,19 @@ impl RunningNode {
 }
 
 /// Why a node does not start.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "node", blame = Us)]
 pub enum StartError {
     /// The configuration makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// This program's table of protocol versions is broken.
-    #[error(transparent)]
-    Params(#[from] ParamError),
     /// The HTTP address cannot be had.
     #[error(transparent)]
+    #[coded("http_address", blame = Caller)]
     Http(#[from] BindError),
     /// The QUIC address cannot be had.
     #[error("QUIC: {0}")]
+    #[coded(transparent, blame = Us)]
     Net(#[from] NetError),
     /// The database is not this key's, or cannot be opened.
     #[error(transparent)]
@@ -361,26 +360,4 @@ pub enum StartError {
         /// As the operating system says.
         detail: String,
     },
-}
-
-impl Coded for StartError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Config(error) => error.code(),
-            Self::Params(error) => error.code(),
-            Self::Http(_) => "node.http_address",
-            Self::Net(error) => error.code(),
-            Self::Database(error) => error.code(),
-            Self::Threads { .. } => "node.threads",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Config(error) => error.blame(),
-            Self::Database(error) => error.blame(),
-            Self::Http(_) => Blame::Caller,
-            Self::Params(_) | Self::Net(_) | Self::Threads { .. } => Blame::Us,
-        }
-    }
 }

@@ -43,8 +43,7 @@ pub use ids::{
 };
 pub use params::{
     DEFAULT_VERSION, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, MAX_QUORUMS,
-    MAX_TABLE_OPERATORS, ParamError, ProtocolVersion, UnknownVersion, VERSIONS, check_table,
-    version,
+    MAX_TABLE_OPERATORS, ParamError, ProtocolVersion, UnknownVersion, VERSIONS, version,
 };
 pub use registration::OperatorStatement;
 pub use runs::{Runs, RunsError};

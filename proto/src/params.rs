@@ -1,6 +1,4 @@
-//! Protocol versions: data in one table, checked at start-up and by a test, and the limits of sizes.
-
-use std::sync::LazyLock;
+//! Protocol versions: data in one table, which the compiler checks, and the limits of sizes.
 
 use ashlar_crypto::{Coded, code::Code};
 
@@ -33,13 +31,13 @@ impl ProtocolVersion {
     ///
     /// # Errors
     /// The first rule that is broken, with its numbers.
-    pub fn check(&self) -> Result<(), ParamError> {
+    pub const fn check(&self) -> Result<(), ParamError> {
         let id = self.id;
         if id == 0 {
             return Err(ParamError::ZeroId);
         }
-        let (chunks, blowup) = (u64::from(self.code.chunks()), u64::from(self.code.blowup()));
-        let operators = u64::from(self.max_operators);
+        let (chunks, blowup) = (self.code.chunks() as u64, self.code.blowup() as u64);
+        let operators = self.max_operators as u64;
         if operators == 0 || operators >= chunks {
             return Err(ParamError::Operators {
                 id,
@@ -54,7 +52,7 @@ impl ProtocolVersion {
                 safety: self.safety_percent,
             });
         }
-        let margin = u64::from(self.confirmation_percent - self.safety_percent);
+        let margin = (self.confirmation_percent - self.safety_percent) as u64;
         let (left, right) = (blowup * (chunks - operators) * margin, 100 * chunks);
         if left < right {
             return Err(ParamError::Unsafe { id, left, right });
@@ -82,33 +80,58 @@ impl ProtocolVersion {
 /// The version used where nothing else is said.
 pub const DEFAULT_VERSION: u16 = 1;
 
-/// Blowup, chunks, operators, confirmation and safety threshold of each version (docs/protocol.md, section 3).
-const TABLE: [(u16, u32, u32, u32, u32, u32); 3] = [
-    (1, 8, 512, 128, 55, 33),
-    (2, 8, 4096, 1024, 55, 33),
-    (3, 4, 2048, 256, 67, 33),
+/// All protocol versions, by rising number (`docs/protocol.md`, section 2). An unsafe one, or one out of order, does not compile.
+pub static VERSIONS: [ProtocolVersion; 3] = TABLE;
+
+const TABLE: [ProtocolVersion; 3] = [
+    ProtocolVersion {
+        id: 1,
+        code: code(8, 512),
+        max_operators: 128,
+        confirmation_percent: 55,
+        safety_percent: 33,
+        retention_secs: 14 * DAY,
+        challenge_secs: 9 * DAY,
+    },
+    ProtocolVersion {
+        id: 2,
+        code: code(8, 4096),
+        max_operators: 1024,
+        confirmation_percent: 55,
+        safety_percent: 33,
+        retention_secs: 14 * DAY,
+        challenge_secs: 9 * DAY,
+    },
+    ProtocolVersion {
+        id: 3,
+        code: code(4, 2048),
+        max_operators: 256,
+        confirmation_percent: 67,
+        safety_percent: 33,
+        retention_secs: 14 * DAY,
+        challenge_secs: 9 * DAY,
+    },
 ];
 
-/// All protocol versions, by rising number. A row that is no valid code is left out here and reported by
-/// [`check_table`].
-pub static VERSIONS: LazyLock<Vec<ProtocolVersion>> = LazyLock::new(|| {
-    TABLE
-        .iter()
-        .filter_map(
-            |&(id, blowup, chunks, max_operators, confirmation_percent, safety_percent)| {
-                Some(ProtocolVersion {
-                    id,
-                    code: Code::new(blowup, chunks).ok()?,
-                    max_operators,
-                    confirmation_percent,
-                    safety_percent,
-                    retention_secs: 14 * DAY,
-                    challenge_secs: 9 * DAY,
-                })
-            },
-        )
-        .collect()
-});
+#[allow(clippy::panic)] // of the compiler
+const fn code(blowup: u32, chunks: u32) -> Code {
+    match Code::new(blowup, chunks) {
+        Ok(code) => code,
+        Err(_) => panic!("a version names an erasure code that does not exist"),
+    }
+}
+
+const _: () = {
+    let mut at = 0;
+    while at < TABLE.len() {
+        assert!(TABLE[at].check().is_ok(), "a version is unsafe");
+        assert!(
+            at == 0 || TABLE[at - 1].id < TABLE[at].id,
+            "versions rise, so that a number names one of them"
+        );
+        at += 1;
+    }
+};
 
 /// The version with this number.
 ///
@@ -119,31 +142,6 @@ pub fn version(id: u16) -> Result<&'static ProtocolVersion, UnknownVersion> {
         .iter()
         .find(|v| v.id == id)
         .ok_or(UnknownVersion { got: id })
-}
-
-/// Checks the table of versions. Every process calls it first: no process runs with an unsafe version in it.
-///
-/// # Errors
-/// The first rule that is broken.
-pub fn check_table() -> Result<(), ParamError> {
-    if VERSIONS.len() != TABLE.len() {
-        return Err(ParamError::BadCode);
-    }
-    check_versions(&VERSIONS)
-}
-
-pub(crate) fn check_versions(versions: &[ProtocolVersion]) -> Result<(), ParamError> {
-    if let Some((a, b)) = versions
-        .iter()
-        .zip(versions.iter().skip(1))
-        .find(|(a, b)| a.id >= b.id)
-    {
-        return Err(ParamError::Order {
-            first: a.id,
-            second: b.id,
-        });
-    }
-    versions.iter().try_for_each(ProtocolVersion::check)
 }
 
 /// A version number that is not in the table.
@@ -164,18 +162,6 @@ pub enum ParamError {
     /// Number 0 is no version.
     #[error("version 0 is reserved")]
     ZeroId,
-    /// A row of the table names a code that does not exist.
-    #[error("a version names an erasure code that does not exist")]
-    #[coded("code")]
-    BadCode,
-    /// Versions must rise strictly, so that a number names one version.
-    #[error("version {second} follows version {first}")]
-    Order {
-        /// Number of the earlier row.
-        first: u16,
-        /// Number of the row behind it.
-        second: u16,
-    },
     /// There must be at least one operator and more chunks than operators.
     #[error("version {id}: {got} operators, expected 1 to {chunks} - 1")]
     Operators {

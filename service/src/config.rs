@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_stake::{SourceError, TableSource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -270,7 +270,8 @@ impl From<OptionalAddress> for String {
 }
 
 /// A configuration that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded(prefix = "config", blame = Caller)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("the configuration {} cannot be read: {detail}", path.display())]
@@ -304,6 +305,7 @@ pub enum ConfigError {
     },
     /// The section `[operators]`.
     #[error("configuration section [operators]: {0}")]
+    #[coded(transparent, blame = Caller)]
     Operators(#[from] SourceError),
 }
 
@@ -315,22 +317,6 @@ impl ConfigError {
             got: got.to_string(),
             why: why.into(),
         }
-    }
-}
-
-impl Coded for ConfigError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Read { .. } => "config.read",
-            Self::Parse { .. } => "config.parse",
-            Self::Write { .. } => "config.write",
-            Self::Invalid { .. } => "config.invalid",
-            Self::Operators(error) => error.code(),
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_proto::api::Problem;
 use reqwest::{RequestBuilder, Response, Url, header};
 use rustls::pki_types::CertificateDer;
@@ -18,10 +18,12 @@ use crate::Backoff;
 use crate::problem::{self, MAX_PROBLEM_BYTES};
 
 /// Why a URL or a client is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "http", blame = Us)]
 pub enum HttpError {
     /// Not a URL that can be asked.
     #[error("{url:?} is not a usable URL: {reason}")]
+    #[coded(blame = Caller)]
     Url {
         /// The text.
         url: String,
@@ -36,6 +38,7 @@ pub enum HttpError {
     },
     /// The file of certificate authorities cannot be used.
     #[error("the certificate authorities in {} cannot be used: {reason}", path.display())]
+    #[coded("ca", blame = Caller)]
     Authorities {
         /// The file.
         path: PathBuf,
@@ -48,24 +51,6 @@ pub enum HttpError {
         /// What the HTTP library says.
         reason: String,
     },
-}
-
-impl Coded for HttpError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Url { .. } => "http.url",
-            Self::Tls { .. } => "http.tls",
-            Self::Authorities { .. } => "http.ca",
-            Self::Build { .. } => "http.build",
-        }
-    }
-
-    fn blame(&self) -> Blame {
-        match self {
-            Self::Url { .. } | Self::Authorities { .. } => Blame::Caller,
-            Self::Tls { .. } | Self::Build { .. } => Blame::Us,
-        }
-    }
 }
 
 /// A checked base URL: `http` or `https`, with a host, without query and fragment.

@@ -67,7 +67,8 @@ impl Limits {
 }
 
 /// An address that a daemon cannot listen on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
+#[coded("http.bind", blame = Caller)]
 #[error("cannot listen on {address}: {reason}; choose another listen.{key}")]
 pub struct BindError {
     /// `http` or `health`.
@@ -76,16 +77,6 @@ pub struct BindError {
     pub address: SocketAddr,
     /// As the operating system says.
     pub reason: String,
-}
-
-impl Coded for BindError {
-    fn code(&self) -> &'static str {
-        "http.bind"
-    }
-
-    fn blame(&self) -> Blame {
-        Blame::Caller
-    }
 }
 
 /// A socket that listens, and its address.

@@ -148,7 +148,7 @@ pub enum AssignmentError {
         /// Operators that the version allows.
         max: u32,
     },
-    /// The protocol version leaves no chunks to share out; `ashlar_proto::params::check_table` refuses such a version.
+    /// The protocol version leaves no chunks to share out. No such version compiles.
     #[error(
         "protocol version {version} is not usable: {chunks} chunks, up to {max_operators} operators"
     )]
