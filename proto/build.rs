@@ -1,4 +1,5 @@
 //! Compiles `proto/ashlar.proto` with protox, so that no `protoc` has to be installed.
+#![allow(clippy::disallowed_methods)] // a build script
 
 use std::{env, error::Error, path::PathBuf};
 

@@ -7,6 +7,7 @@
 //! The text: the number of G1 points (4096) and of G2 points (65), then, one compressed point in hex a line, the G1
 //! powers in Lagrange form, the G2 powers, the G1 powers in monomial form. It is `trusted_setup_4096.json` of the
 //! consensus specifications in the form of the c-kzg-4844 repository.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a program
 
 use std::error::Error;
 use std::io::Write;

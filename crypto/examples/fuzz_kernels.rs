@@ -10,6 +10,7 @@
 //! ```
 //!
 //! Exits with 1 at the first disagreement.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // a program
 
 use std::error::Error;
 use std::io::Write;

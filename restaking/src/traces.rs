@@ -1,4 +1,5 @@
 //! Random traces over all transactions.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // asks how many traces are wanted
 
 use std::collections::BTreeMap;
 

@@ -87,7 +87,7 @@ impl Refusal {
             return response;
         };
         count(&refusal.problem.code);
-        refusal.problem = Box::new(refusal.problem.at(path));
+        *refusal.problem = refusal.problem.at(path);
         refusal.build()
     }
 

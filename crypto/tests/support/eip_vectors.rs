@@ -1,5 +1,6 @@
 //! The public conformance vectors of EIP-4844 and EIP-7594, where they lie beside the checkout, over the kernel that the
 //! test program names.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // reads the vectors
 
 use std::path::PathBuf;
 

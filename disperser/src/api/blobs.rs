@@ -225,6 +225,6 @@ pub(crate) async fn certificate(
             }
         }
     });
-    let bytes = bytes.await.ok_or_else(|| internal_error())??;
+    let bytes = bytes.await.ok_or_else(internal_error)??;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }

@@ -167,7 +167,7 @@ pub(crate) async fn post_blob(
     };
     let accepted = engine.blocking(work).await;
     drop(guard);
-    let (record, _) = accepted.ok_or_else(|| internal_error())??;
+    let (record, _) = accepted.ok_or_else(internal_error)??;
     let record = match waiter {
         Some(_waiter) => wait_final(&state, &engine, record).await?,
         None => record,
