@@ -1,6 +1,7 @@
 //! `docs/cli.md` is what the commands say about themselves. `make docs-cli` (ASHLAR_BLESS=1) writes it anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 #[test]
@@ -17,4 +18,25 @@ fn the_reference_is_current() {
 #[test]
 fn the_command_tree_is_consistent() {
     ashlar_cli::command().debug_assert();
+}
+
+/// clap hands a global option down unless the command below has an argument of the same id, and says nothing of it.
+#[test]
+fn no_command_shadows_a_global_option() {
+    fn look(command: &clap::Command, globals: &BTreeMap<String, Option<String>>, path: &str) {
+        let mut below = globals.clone();
+        for argument in command.get_arguments() {
+            let (id, long) = (argument.get_id().to_string(), argument.get_long());
+            if let Some(global) = globals.get(&id) {
+                assert_eq!(global.as_deref(), long, "{path}: {id} is another option");
+            }
+            if argument.is_global_set() {
+                below.insert(id, long.map(str::to_owned));
+            }
+        }
+        for child in command.get_subcommands() {
+            look(child, &below, &format!("{path} {}", child.get_name()));
+        }
+    }
+    look(&ashlar_cli::command(), &BTreeMap::new(), "ashlar");
 }

@@ -23,7 +23,7 @@ use crate::pool::Pool;
 use crate::record::OperatorFailure;
 
 /// What all dispersals share: the network, and how much of it one operator gets.
-pub(crate) struct Courier {
+pub(crate) struct OperatorClient {
     client: Client,
     per_operator: usize,
     slots: Mutex<HashMap<OperatorId, Arc<Semaphore>>>,
@@ -31,7 +31,7 @@ pub(crate) struct Courier {
     pool: Pool,
 }
 
-impl Courier {
+impl OperatorClient {
     pub(crate) fn new(
         client: Client,
         per_operator: usize,
@@ -59,7 +59,7 @@ impl Courier {
 }
 
 /// How far a dispersal has come.
-pub(crate) enum Milestone {
+pub(crate) enum DispersalOutcome {
     /// Enough stake signed: these operators, with their verified signatures.
     Certified {
         signed: Vec<(u32, Signature)>,
@@ -75,14 +75,14 @@ pub(crate) enum Milestone {
 }
 
 /// A batch that goes out: every operator gets its part of it.
-pub(crate) struct Outgoing {
+pub(crate) struct SignedBatch {
     matrix: Arc<Matrix>,
     proofs: Vec<ProofBytes>,
     signature: NetworkSignature,
     commitments: Bytes,
 }
 
-impl Outgoing {
+impl SignedBatch {
     pub(crate) fn new(
         matrix: Arc<Matrix>,
         proofs: Vec<ProofBytes>,
@@ -98,24 +98,24 @@ impl Outgoing {
 }
 
 /// One dispersal under way. Dropping it stops everything.
-pub(crate) struct Distribution {
-    courier: Arc<Courier>,
-    batch: Arc<Outgoing>,
+pub(crate) struct DispersalRun {
+    operators_client: Arc<OperatorClient>,
+    batch: Arc<SignedBatch>,
     machine: Dispersal,
     started: Instant,
     tasks: JoinSet<(u32, Result<SignatureBytes, Failure>)>,
     verified: HashMap<u32, Signature>,
 }
 
-impl Distribution {
+impl DispersalRun {
     pub(crate) fn new(
-        courier: Arc<Courier>,
-        batch: Outgoing,
+        operators_client: Arc<OperatorClient>,
+        batch: SignedBatch,
         params: DispersalParams,
     ) -> Result<Self, MatrixError> {
         let machine = Dispersal::new(params, batch.matrix.needs()?, batch.matrix.members());
         Ok(Self {
-            courier,
+            operators_client,
             batch: Arc::new(batch),
             machine,
             started: Instant::now(),
@@ -125,7 +125,7 @@ impl Distribution {
     }
 
     /// Goes on until something has been decided.
-    pub(crate) async fn next(&mut self) -> Milestone {
+    pub(crate) async fn next(&mut self) -> DispersalOutcome {
         loop {
             let now = self.started.elapsed();
             // An answer given here may be what the next decision waits for: then there is nothing to sleep for.
@@ -146,26 +146,26 @@ impl Distribution {
                             .into_iter()
                             .filter_map(|operator| Some((operator, *self.verified.get(&operator)?)))
                             .collect();
-                        return Milestone::Certified {
+                        return DispersalOutcome::Certified {
                             signed,
                             quorums: self.machine.signed(),
                         };
                     }
                     Action::Fail { reason } => {
                         self.tasks.abort_all();
-                        return Milestone::Failed {
+                        return DispersalOutcome::Failed {
                             reason,
                             quorums: self.machine.signed(),
                         };
                     }
-                    Action::Done => return Milestone::Done,
+                    Action::Done => return DispersalOutcome::Done,
                 }
             }
             if again {
                 continue;
             }
             let Some(wake) = self.machine.next_wake() else {
-                return Milestone::Done;
+                return DispersalOutcome::Done;
             };
             let wake = self.started + wake;
             // A wake in the past is one that a result just changed: poll again.
@@ -200,12 +200,13 @@ impl Distribution {
     }
 
     fn send(&mut self, operator: u32, attempt: u32, timeout: Duration) {
-        let (courier, batch) = (Arc::clone(&self.courier), Arc::clone(&self.batch));
+        let (operators_client, batch) =
+            (Arc::clone(&self.operators_client), Arc::clone(&self.batch));
         self.tasks.spawn(async move {
             // In a task of its own, so that a panic is a result like any other.
             let work = tokio::spawn({
-                let courier = Arc::clone(&courier);
-                async move { attempt_once(&courier, &batch, operator, attempt, timeout).await }
+                let operators_client = Arc::clone(&operators_client);
+                async move { attempt_once(&operators_client, &batch, operator, attempt, timeout).await }
             });
             let guard = AbortOnDrop(work.abort_handle());
             let result = work
@@ -226,7 +227,7 @@ impl Distribution {
         }
         let asked: Vec<u32> = answers.iter().map(|(operator, ..)| *operator).collect();
         let results = self
-            .courier
+            .operators_client
             .pool
             .run(move || verify_signatures(&digest.0, &answers))
             .await;
@@ -243,7 +244,12 @@ impl Distribution {
                     }
                     Err(error) => {
                         tracing::warn!(operator, code = error.code(), "bad signature: {error}");
-                        count(&self.courier, &self.batch.matrix, operator, "bad_signature");
+                        count(
+                            &self.operators_client,
+                            &self.batch.matrix,
+                            operator,
+                            "bad_signature",
+                        );
                         Err(Failure {
                             kind: FailureKind::Invalid,
                             code: error.code().to_owned(),
@@ -286,41 +292,48 @@ fn transient(code: &str, message: impl std::fmt::Display, blame: Blame) -> Failu
     }
 }
 
-fn count(courier: &Courier, matrix: &Matrix, operator: u32, result: &'static str) {
+fn count(operators_client: &OperatorClient, matrix: &Matrix, operator: u32, result: &'static str) {
     if let Some(entry) = matrix.table().operator(operator) {
         let labels = Attempt {
             operator: entry.operator_id.to_string(),
             result,
         };
-        courier.metrics.attempts.get_or_create(&labels).inc();
+        operators_client
+            .metrics
+            .attempts
+            .get_or_create(&labels)
+            .inc();
     }
 }
 
 async fn attempt_once(
-    courier: &Courier,
-    batch: &Arc<Outgoing>,
+    operators_client: &OperatorClient,
+    batch: &Arc<SignedBatch>,
     operator: u32,
     attempt: u32,
     timeout: Duration,
 ) -> Result<SignatureBytes, Failure> {
     let began = Instant::now();
     // The client keeps its own deadline; this one also covers the wait for a slot.
-    let result = tokio::time::timeout(timeout, exchange(courier, batch, operator, timeout))
-        .await
-        .unwrap_or_else(|_| {
-            Err(transient(
-                "disperser.attempt_timeout",
-                format!("no answer within {timeout:?}"),
-                Blame::Peer,
-            ))
-        });
+    let result = tokio::time::timeout(
+        timeout,
+        exchange(operators_client, batch, operator, timeout),
+    )
+    .await
+    .unwrap_or_else(|_| {
+        Err(transient(
+            "disperser.attempt_timeout",
+            format!("no answer within {timeout:?}"),
+            Blame::Peer,
+        ))
+    });
     match &result {
         Ok(_) => {
-            courier
+            operators_client
                 .metrics
                 .sign_seconds
                 .observe(began.elapsed().as_secs_f64());
-            count(courier, &batch.matrix, operator, "signed");
+            count(operators_client, &batch.matrix, operator, "signed");
         }
         Err(failure) => {
             let kind = match failure.kind {
@@ -328,7 +341,7 @@ async fn attempt_once(
                 FailureKind::Refused => "refused",
                 FailureKind::Invalid => "invalid",
             };
-            count(courier, &batch.matrix, operator, kind);
+            count(operators_client, &batch.matrix, operator, kind);
             tracing::debug!(
                 operator,
                 attempt,
@@ -342,8 +355,8 @@ async fn attempt_once(
 }
 
 async fn exchange(
-    courier: &Courier,
-    batch: &Arc<Outgoing>,
+    operators_client: &OperatorClient,
+    batch: &Arc<SignedBatch>,
     operator: u32,
     timeout: Duration,
 ) -> Result<SignatureBytes, Failure> {
@@ -359,7 +372,7 @@ async fn exchange(
         address: entry.address.clone(),
         network_key: entry.network_key,
     };
-    let slots = courier.slots(&entry.operator_id);
+    let slots = operators_client.slots(&entry.operator_id);
     let _slot = slots
         .acquire()
         .await
@@ -368,7 +381,7 @@ async fn exchange(
     // operators need one attempt.
     let batch = Arc::clone(batch);
     let (request, bulk) = tokio::task::spawn_blocking(move || {
-        let Outgoing {
+        let SignedBatch {
             matrix,
             proofs,
             signature,
@@ -385,7 +398,7 @@ async fn exchange(
         blame: error.blame(),
     })?;
     let left = timeout.saturating_sub(began.elapsed());
-    let answer = courier
+    let answer = operators_client
         .client
         .request(&peer, request, bulk, left)
         .await

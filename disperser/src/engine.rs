@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Verdict};
 use crate::config::{DisperserConfig, encoded_bytes};
-use crate::distribute::Courier;
+use crate::distribute::OperatorClient;
 use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
@@ -87,7 +87,7 @@ struct Tick {
 }
 
 /// An encoded blob with its share of the memory budget, which goes back when this is dropped.
-pub(crate) struct Held {
+pub(crate) struct BufferedBlob {
     pub(crate) blob: Arc<EncodedBlob>,
     /// Never looked at: its drop is what counts.
     pub(crate) _memory: OwnedSemaphorePermit,
@@ -104,7 +104,7 @@ pub(crate) struct Engine {
     pub(crate) key: NetworkKey,
     pub(crate) setup: &'static Setup,
     pub(crate) pool: Pool,
-    pub(crate) courier: Arc<Courier>,
+    pub(crate) operators_client: Arc<OperatorClient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
@@ -116,12 +116,12 @@ pub(crate) struct Engine {
     /// Blobs that the encoder has in its hands.
     encoding: AtomicUsize,
     /// The encoder waits for memory.
-    pub(crate) starved: AtomicBool,
+    pub(crate) memory_exhausted: AtomicBool,
     /// Batches that are not decided yet.
     pub(crate) undecided: AtomicUsize,
     /// Something changed that the batcher should look at.
-    pub(crate) stirred: Notify,
-    pub(crate) encoded: mpsc::Sender<Held>,
+    pub(crate) wake_batcher: Notify,
+    pub(crate) encoded: mpsc::Sender<BufferedBlob>,
 }
 
 /// What an [`Engine`] is made of.
@@ -131,7 +131,7 @@ pub(crate) struct Parts {
     pub(crate) stake: Arc<dyn StakeSource>,
     pub(crate) key: NetworkKey,
     pub(crate) pool: Pool,
-    pub(crate) courier: Arc<Courier>,
+    pub(crate) operators_client: Arc<OperatorClient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
@@ -140,7 +140,7 @@ pub(crate) struct Parts {
 
 impl Engine {
     /// With the receiver of encoded blobs, which is the batcher's.
-    pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::Receiver<Held>) {
+    pub(crate) fn new(parts: Parts) -> (Arc<Self>, mpsc::Receiver<BufferedBlob>) {
         // The channel only hands blobs over. Their number is bounded by the memory that they hold.
         let (encoded, batcher) = mpsc::channel(64);
         let units =
@@ -154,7 +154,7 @@ impl Engine {
             key: parts.key,
             setup: Setup::ethereum(),
             pool: parts.pool,
-            courier: parts.courier,
+            operators_client: parts.operators_client,
             metrics: parts.metrics,
             health: parts.health,
             stop: parts.stop,
@@ -164,9 +164,9 @@ impl Engine {
             queue: Mutex::default(),
             queued: Notify::new(),
             encoding: AtomicUsize::new(0),
-            starved: AtomicBool::new(false),
+            memory_exhausted: AtomicBool::new(false),
             undecided: AtomicUsize::new(0),
-            stirred: Notify::new(),
+            wake_batcher: Notify::new(),
             encoded,
         };
         (Arc::new(engine), batcher)
@@ -260,13 +260,13 @@ impl Engine {
         if let Some(memory) = self.try_memory(units) {
             return Some(memory);
         }
-        self.starved.store(true, Ordering::SeqCst);
-        self.stirred.notify_one();
+        self.memory_exhausted.store(true, Ordering::SeqCst);
+        self.wake_batcher.notify_one();
         let memory = tokio::select! {
             memory = Arc::clone(&self.memory).acquire_many_owned(units) => memory.ok(),
             () = self.stop.cancelled() => None,
         };
-        self.starved.store(false, Ordering::SeqCst);
+        self.memory_exhausted.store(false, Ordering::SeqCst);
         memory
     }
 
@@ -306,7 +306,7 @@ impl Engine {
             self.encode(tick).await;
             self.encoding.fetch_sub(count, Ordering::SeqCst);
             self.measure_memory();
-            self.stirred.notify_one();
+            self.wake_batcher.notify_one();
         }
     }
 
@@ -365,7 +365,7 @@ impl Engine {
                 .live(&waiting.id)
                 .is_some_and(|record| record.claimed);
             match waiting.sender {
-                Some(sender) if claims && self.senders.suspects(sender, now) => {
+                Some(sender) if claims && self.senders.is_suspect(sender, now) => {
                     queue.suspects.push_back(waiting);
                 }
                 _ => honest.push(waiting),
@@ -443,7 +443,8 @@ impl Engine {
                     if let EncodeError::Claim(_) = error {
                         self.metrics.false_claims.inc();
                         if let Some(sender) = sender {
-                            self.senders.lied(sender, std::time::Instant::now());
+                            self.senders
+                                .record_false_claim(sender, std::time::Instant::now());
                         }
                     }
                     self.fail(id, error.code(), error.to_string()).await;
@@ -459,7 +460,7 @@ impl Engine {
                 // The batcher lives as long as the engine; if it is gone the disperser stops.
                 let _ = self
                     .encoded
-                    .send(Held {
+                    .send(BufferedBlob {
                         blob,
                         _memory: memory,
                     })

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   POST ──► registry ──► encoder ──► batcher ──► batch: compose, prove, disperse, certify
-//!   api      store 1      ticks       lanes       store 2   pool   courier     store 3
+//!   api      store 1      ticks       lanes       store 2   pool   operators_client     store 3
 //! ```
 //!
 //! A blob is on disk before its `202` (store 1), a batch before its first byte leaves (store 2), a certificate before

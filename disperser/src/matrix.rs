@@ -37,7 +37,7 @@ pub struct Matrix {
 
 /// What the header of a new batch needs besides its blobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct BatchPosition {
     /// Number of the disperser in the table.
     pub disperser_id: u32,
     /// Its running number.
@@ -54,7 +54,7 @@ impl Matrix {
     pub fn compose(
         blobs: Vec<Arc<EncodedBlob>>,
         table: Arc<OperatorTable>,
-        place: Place,
+        place: BatchPosition,
     ) -> Result<Self, MatrixError> {
         let first = blobs.first().ok_or(MatrixError::Empty)?;
         let version = first.header.version;

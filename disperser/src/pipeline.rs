@@ -16,11 +16,11 @@ use tokio::time::Instant;
 
 use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
 use crate::dispersal::FailReason;
-use crate::distribute::{Distribution, Milestone, Outgoing};
+use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch};
 use crate::encoder::ClaimCheck;
-use crate::engine::{Engine, Held, Waiting};
+use crate::engine::{BufferedBlob, Engine, Waiting};
 use crate::health::{self, Cause};
-use crate::matrix::{Matrix, MatrixError, Place};
+use crate::matrix::{BatchPosition, Matrix, MatrixError};
 use crate::record::{BatchRecord, BlobRecord, OperatorFailure};
 use crate::state::BatchState;
 use crate::store::StoreError;
@@ -29,18 +29,18 @@ use crate::store::StoreError;
 const NAMED_FAILURES: usize = 16;
 
 /// A batch in its slot, with its blobs' memory.
-struct Flight {
+struct InFlightBatch {
     record: BatchRecord,
     matrix: Arc<Matrix>,
-    held: Vec<Held>,
+    held: Vec<BufferedBlob>,
     slot: OwnedSemaphorePermit,
     began: Instant,
 }
 
 /// Counts the batches that are not decided yet.
-struct Undecided(Arc<Engine>);
+struct InFlightGuard(Arc<Engine>);
 
-impl Undecided {
+impl InFlightGuard {
     fn new(engine: &Arc<Engine>) -> Self {
         engine.undecided.fetch_add(1, Ordering::SeqCst);
         engine.metrics.batches_in_flight.inc();
@@ -48,17 +48,17 @@ impl Undecided {
     }
 }
 
-impl Drop for Undecided {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.undecided.fetch_sub(1, Ordering::SeqCst);
         self.0.metrics.batches_in_flight.dec();
-        self.0.stirred.notify_one();
+        self.0.wake_batcher.notify_one();
     }
 }
 
 impl Engine {
     /// The batcher: closes batches and starts them, until the disperser stops. First it continues what a restart found.
-    pub(crate) async fn run_batcher(self: Arc<Self>, mut encoded: mpsc::Receiver<Held>) {
+    pub(crate) async fn run_batcher(self: Arc<Self>, mut encoded: mpsc::Receiver<BufferedBlob>) {
         let limits = BatchLimits {
             interval: Duration::from_millis(self.config.batch.interval_ms),
             max_rows: self.config.batch.max_rows,
@@ -66,7 +66,7 @@ impl Engine {
         };
         let slots = Arc::new(Semaphore::new(self.config.batch.max_in_flight));
         let mut batches = JoinSet::new();
-        let mut batcher: Batcher<Held> = Batcher::new(limits);
+        let mut batcher: Batcher<BufferedBlob> = Batcher::new(limits);
         let epoch = Instant::now();
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
@@ -90,7 +90,7 @@ impl Engine {
                     let rows = header.rows;
                     batcher.push(epoch.elapsed(), lane, rows, held);
                 }
-                () = self.stirred.notified() => {}
+                () = self.wake_batcher.notified() => {}
                 // With all slots taken the interval does not matter: the end of a batch wakes the batcher.
                 () = sleep_until(wake), if wake.is_some() && !full => {}
                 Some(ended) = batches.join_next(), if !batches.is_empty() => self.note_panic(ended),
@@ -111,8 +111,8 @@ impl Engine {
         }
     }
 
-    fn pressure(&self, encoded: &mpsc::Receiver<Held>) -> Pressure {
-        if self.starved.load(Ordering::SeqCst) {
+    fn pressure(&self, encoded: &mpsc::Receiver<BufferedBlob>) -> Pressure {
+        if self.memory_exhausted.load(Ordering::SeqCst) {
             Pressure::Memory
         } else if encoded.is_empty() && self.is_idle() {
             Pressure::Idle
@@ -162,8 +162,13 @@ impl Engine {
     }
 
     /// Makes a batch of new blobs and brings it to its end.
-    async fn run_new(self: Arc<Self>, lane: Lane, held: Vec<Held>, slot: OwnedSemaphorePermit) {
-        let undecided = Undecided::new(&self);
+    async fn run_new(
+        self: Arc<Self>,
+        lane: Lane,
+        held: Vec<BufferedBlob>,
+        slot: OwnedSemaphorePermit,
+    ) {
+        let undecided = InFlightGuard::new(&self);
         let mut pause = Self::first_pause();
         let (table, disperser_id) = loop {
             // Operators refuse a batch with a wrong date, and each refusal costs the blobs one of their attempts.
@@ -183,7 +188,7 @@ impl Engine {
         let trial = Matrix::compose(
             blobs.clone(),
             Arc::clone(&table),
-            Place {
+            BatchPosition {
                 disperser_id,
                 sequence: 0,
                 created_at_ms: 0,
@@ -203,7 +208,7 @@ impl Engine {
             let created_at_ms = clock.wall_ms();
             let (matrix, record, records) =
                 registry.store().compose(created_at_ms, |sequence| {
-                    let place = Place {
+                    let place = BatchPosition {
                         disperser_id,
                         sequence,
                         created_at_ms,
@@ -254,8 +259,8 @@ impl Engine {
             rows = record.header.rows,
             "batch composed"
         );
-        self.fly(
-            Flight {
+        self.disperse_batch(
+            InFlightBatch {
                 record,
                 matrix: Arc::new(matrix),
                 held,
@@ -268,8 +273,8 @@ impl Engine {
     }
 
     /// Proofs, dispersal, and what follows from it.
-    async fn fly(self: Arc<Self>, flight: Flight, undecided: Undecided) {
-        let Flight {
+    async fn disperse_batch(self: Arc<Self>, flight: InFlightBatch, undecided: InFlightGuard) {
+        let InFlightBatch {
             mut record,
             matrix,
             held,
@@ -289,15 +294,15 @@ impl Engine {
                 )
                 .await;
         };
-        let Some(signature) = self.depart(&mut record).await else {
+        let Some(signature) = self.sign_and_record(&mut record).await else {
             return;
         };
         let mut seed = [0; 8];
         let _ = getrandom::fill(&mut seed); // only spreads retries
         let params = self.config.dispersal(u64::from_be_bytes(seed));
-        let distribution = Distribution::new(
-            Arc::clone(&self.courier),
-            Outgoing::new(Arc::clone(&matrix), proofs, signature),
+        let distribution = DispersalRun::new(
+            Arc::clone(&self.operators_client),
+            SignedBatch::new(Arc::clone(&matrix), proofs, signature),
             params,
         );
         let mut distribution = match distribution {
@@ -320,7 +325,7 @@ impl Engine {
             () = self.stop.cancelled() => return,
         };
         match milestone {
-            Milestone::Certified { signed, quorums } => {
+            DispersalOutcome::Certified { signed, quorums } => {
                 let failures = distribution.failures();
                 let work = Arc::clone(&matrix);
                 let certificates = match self
@@ -355,7 +360,11 @@ impl Engine {
                     .iter()
                     .map(ashlar_proto::Certificate::to_bytes)
                     .collect();
-                if self.land(record, bytes, began).await.is_none() {
+                if self
+                    .publish_certificates(record, bytes, began)
+                    .await
+                    .is_none()
+                {
                     return;
                 }
                 drop(undecided);
@@ -367,7 +376,7 @@ impl Engine {
                 }
                 drop(held);
             }
-            Milestone::Failed { reason, quorums } => {
+            DispersalOutcome::Failed { reason, quorums } => {
                 let failures = distribution.failures();
                 drop(distribution);
                 drop(slot);
@@ -381,7 +390,7 @@ impl Engine {
                 self.abandon(record, held, code, message, failures, undecided)
                     .await;
             }
-            Milestone::Done => tracing::error!("a dispersal was done before it was decided"),
+            DispersalOutcome::Done => tracing::error!("a dispersal was done before it was decided"),
         }
     }
 
@@ -396,7 +405,7 @@ impl Engine {
 
     /// Signs the batch, and notes that it goes out. By now it is durable under its number and does not change. A
     /// restart finds this header and its signature, or makes the same signature again: ed25519 is deterministic.
-    async fn depart(&self, record: &mut BatchRecord) -> Option<NetworkSignature> {
+    async fn sign_and_record(&self, record: &mut BatchRecord) -> Option<NetworkSignature> {
         if record.state == BatchState::Composed {
             record.go(BatchState::Dispersing).ok()?;
         }
@@ -419,7 +428,7 @@ impl Engine {
     }
 
     /// Publishes certificates.
-    async fn land(
+    async fn publish_certificates(
         &self,
         mut record: BatchRecord,
         certificates: Vec<Vec<u8>>,
@@ -470,11 +479,11 @@ impl Engine {
     async fn abandon(
         self: Arc<Self>,
         mut record: BatchRecord,
-        held: Vec<Held>,
+        held: Vec<BufferedBlob>,
         code: &'static str,
         message: String,
         failures: Vec<OperatorFailure>,
-        undecided: Undecided,
+        undecided: InFlightGuard,
     ) {
         tracing::warn!(
             sequence = record.header.sequence,
@@ -585,19 +594,19 @@ impl Engine {
                 () = self.stop.cancelled() => return,
             };
             let Ok(slot) = slot else { return };
-            let undecided = Undecided::new(&self);
+            let undecided = InFlightGuard::new(&self);
             let began = Instant::now();
             match self.rebuild(&record).await {
                 Ok((matrix, held)) => {
                     tracing::info!(sequence = record.header.sequence, digest = %record.digest(), "batch continued");
-                    let flight = Flight {
+                    let flight = InFlightBatch {
                         record,
                         matrix: Arc::new(matrix),
                         held,
                         slot,
                         began,
                     };
-                    flights.spawn(Arc::clone(&self).fly(flight, undecided));
+                    flights.spawn(Arc::clone(&self).disperse_batch(flight, undecided));
                 }
                 Err(Some(why)) => {
                     drop(slot);
@@ -624,7 +633,10 @@ impl Engine {
     }
 
     /// A batch as it was before the restart; `Err(Some(why))` if it cannot be, `Err(None)` if the disperser stops.
-    async fn rebuild(&self, record: &BatchRecord) -> Result<(Matrix, Vec<Held>), Option<String>> {
+    async fn rebuild(
+        &self,
+        record: &BatchRecord,
+    ) -> Result<(Matrix, Vec<BufferedBlob>), Option<String>> {
         let age = self
             .clock
             .wall_ms()
@@ -676,7 +688,7 @@ impl Engine {
                 None => return Err(None),
             };
             let memory = memory.split(units as usize).ok_or(None)?;
-            held.push(Held {
+            held.push(BufferedBlob {
                 blob,
                 _memory: memory,
             });

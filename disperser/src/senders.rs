@@ -87,14 +87,14 @@ impl Senders {
     }
 
     /// Whether claims of the sender are checked apart from those of others.
-    pub fn suspects(&self, sender: Sender, now: Instant) -> bool {
+    pub fn is_suspect(&self, sender: Sender, now: Instant) -> bool {
         self.lock()
             .get(&sender)
             .is_some_and(|entry| now < entry.until + MEMORY)
     }
 
     /// A claim of the sender, checked alone, was false. What it sent before it could know of its back-off does not lengthen it.
-    pub fn lied(&self, sender: Sender, now: Instant) {
+    pub fn record_false_claim(&self, sender: Sender, now: Instant) {
         let mut book = self.lock();
         book.retain(|_, entry| now < entry.until + MEMORY);
         let strikes = match book.get(&sender) {

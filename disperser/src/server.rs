@@ -17,7 +17,7 @@ use ashlar_stake::StakeSource;
 use crate::api::{self, ApiState};
 use crate::clock::{Clock, WallClock, system_clock};
 use crate::config::{ConfigError, DisperserConfig};
-use crate::distribute::Courier;
+use crate::distribute::OperatorClient;
 use crate::engine::{Engine, Parts, report_kernel};
 use crate::health::{Health, HealthReport};
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
@@ -156,7 +156,7 @@ impl Disperser {
             ..NetLimits::default()
         };
         let client = Client::new(&network_key, net)?;
-        let courier = Courier::new(
+        let operators_client = OperatorClient::new(
             client,
             config.disperse.max_requests_per_operator,
             Arc::clone(&metrics),
@@ -168,7 +168,7 @@ impl Disperser {
             stake,
             key: network_key,
             pool,
-            courier: Arc::new(courier),
+            operators_client: Arc::new(operators_client),
             metrics,
             health: Arc::clone(&health),
             stop,

@@ -29,10 +29,6 @@ impl Chain for Service {
         }
     }
 
-    fn uses_version(&self, _: u64, version: u16) -> bool {
-        version == 1
-    }
-
     fn operator_key(&self, operator: &OperatorId) -> Option<PublicKey> {
         table().public_key(table().find(operator)?).copied()
     }

@@ -46,7 +46,7 @@ pub(crate) use metrics::Metrics;
 use nonces::Nonces;
 use signer::Signer;
 pub use signer::{HeadKeys, SignFault, accept_clock};
-pub(crate) use signer::{Newest, SignedHeads, wall_ms};
+pub(crate) use signer::{Newest, SignedHeads};
 pub(crate) use writer::Command;
 use writer::{Answers, Writer};
 
@@ -152,7 +152,10 @@ impl LedgerService {
                 what: format!("cannot start the thread writer: {error}"),
             })?;
         let stalled = watch_blocks(blocks.clone(), block_time, Arc::clone(&health));
-        supervisor.spawn("stalled", OnEnd::Stop, stalled);
+        let watched = stop.clone();
+        supervisor.spawn("stalled", OnEnd::Stop, async move {
+            watched.run_until_cancelled(stalled).await;
+        });
         supervisor.spawn(
             "heads",
             OnEnd::Stop,

@@ -20,10 +20,10 @@ pub mod store;
 pub mod validate;
 
 mod http;
-mod narrow;
 mod running;
 mod service;
 mod shared;
+mod subrange;
 mod tasks;
 
 pub use config::{ConfigError, NodeConfig};

@@ -19,7 +19,7 @@ use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
-use crate::service::{Door, STORE_COPIES, Service};
+use crate::service::{QuicHandler, STORE_COPIES, Service};
 use crate::shared::Shared;
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
@@ -195,7 +195,7 @@ impl OpeningNode {
                 shared.config.listen.quic,
                 &keys.network,
                 net_limits(&shared.config),
-                Arc::new(Door(Arc::clone(&service))),
+                Arc::new(QuicHandler(Arc::clone(&service))),
             )?;
             Ok::<_, StartError>((store, clock, service, server))
         };

@@ -55,14 +55,14 @@ pub(crate) struct Service {
     store_memory: Budget,
     read_memory: Budget,
     assignments: Mutex<VecDeque<(AssignmentKey, Arc<Assignment>)>>,
-    seen: RwLock<Option<Seen>>,
+    seen: RwLock<Option<NewestTable>>,
     /// When somebody's batch last made the node look for a newer table.
     looked: Mutex<Option<Instant>>,
     clock: Arc<NodeClock>,
 }
 
 /// The newest operator table that was looked at.
-struct Seen {
+struct NewestTable {
     table: Arc<OperatorTable>,
     dispersers: HashSet<NetworkPublicKey>,
 }
@@ -185,7 +185,7 @@ impl Service {
 
     /// The newest table: who may send batches, and gets full windows.
     pub(crate) fn learn(&self, table: Arc<OperatorTable>) {
-        let seen = Seen {
+        let seen = NewestTable {
             dispersers: table.dispersers().iter().map(|d| d.network_key).collect(),
             table,
         };
@@ -204,7 +204,7 @@ impl Service {
 
     /// Domain and sender, by the newest table that was looked at: neither a place nor memory nor a thread is spent before that
     /// on what strangers send.
-    async fn check_door(
+    async fn check_domain_and_sender(
         self: &Arc<Self>,
         peer: &NetworkPublicKey,
         header: &BatchHeader,
@@ -215,7 +215,7 @@ impl Service {
             Err(refused) => refused,
         };
         // It may have been registered a moment ago.
-        if !self.look_again() {
+        if !self.may_refresh_table() {
             return Err(refused);
         }
         let this = Arc::clone(self);
@@ -244,7 +244,7 @@ impl Service {
     }
 
     /// Whether this caller may look for a newer table now. Only one caller may in each [`LOOK_AGAIN`].
-    fn look_again(&self) -> bool {
+    fn may_refresh_table(&self) -> bool {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         if looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return false;
@@ -327,7 +327,8 @@ impl Service {
         message: StoreBatch,
         mut bulk: BulkReader,
     ) -> Result<Reply, ServiceError> {
-        self.check_door(&peer, &message.batch_header).await?;
+        self.check_domain_and_sender(&peer, &message.batch_header)
+            .await?;
         let slot = self.slot(&self.stores, "batches")?;
         self.clock.look();
         self.may_sign()?;
@@ -382,7 +383,7 @@ impl Service {
         let head = self.stake.head()?;
         let batch = batch.check_sender(&*self.stake.table_at(head)?)?;
         let head = self.newest(batch.header().reference_block, head)?;
-        let offered = Offered::from(&batch);
+        let offered = SignedOffer::from(&batch);
         if let Some(stored) = self.known(&batch, &offered)? {
             return Ok(Checked::Known(Box::new(stored)));
         }
@@ -420,7 +421,7 @@ impl Service {
     fn known(
         &self,
         batch: &AuthenticBatch,
-        offered: &Offered,
+        offered: &SignedOffer,
     ) -> Result<Option<Reply>, ServiceError> {
         let signature = self
             .signer
@@ -433,7 +434,7 @@ impl Service {
     }
 
     /// A second batch under one number, signed by its disperser, is evidence against it. The error comes back.
-    fn conflict(&self, error: StoreError, offered: &Offered) -> StoreError {
+    fn conflict(&self, error: StoreError, offered: &SignedOffer) -> StoreError {
         if let StoreError::Conflict { at, existing, .. } = &error
             && let Err(failed) = self.keep_evidence(existing, offered)
         {
@@ -442,7 +443,11 @@ impl Service {
         error
     }
 
-    fn keep_evidence(&self, existing: &BatchDigest, offered: &Offered) -> Result<(), ServiceError> {
+    fn keep_evidence(
+        &self,
+        existing: &BatchDigest,
+        offered: &SignedOffer,
+    ) -> Result<(), ServiceError> {
         // Judged by the table that a ledger would use: evidence that it would refuse must not take the room of evidence
         // that it would take.
         let header = &offered.signed.header;
@@ -476,7 +481,7 @@ impl Service {
     fn with_bulk(
         &self,
         expected: ExpectedBatch,
-        offered: &Offered,
+        offered: &SignedOffer,
         bulk: bytes::Bytes,
         seed: [u8; 32],
     ) -> Result<Reply, ServiceError> {
@@ -577,16 +582,16 @@ impl Service {
 
 enum Checked {
     Known(Box<Reply>),
-    Expected(Box<(ExpectedBatch, Offered)>),
+    Expected(Box<(ExpectedBatch, SignedOffer)>),
 }
 
 /// What a disperser has signed by offering a batch.
-struct Offered {
+struct SignedOffer {
     key: NetworkPublicKey,
     signed: SignedHeader,
 }
 
-impl From<&AuthenticBatch> for Offered {
+impl From<&AuthenticBatch> for SignedOffer {
     fn from(batch: &AuthenticBatch) -> Self {
         Self {
             key: batch.disperser_key(),
@@ -599,9 +604,9 @@ impl From<&AuthenticBatch> for Offered {
 }
 
 /// The service as the network sees it.
-pub(crate) struct Door(pub(crate) Arc<Service>);
+pub(crate) struct QuicHandler(pub(crate) Arc<Service>);
 
-impl Handler for Door {
+impl Handler for QuicHandler {
     fn handle(
         &self,
         peer: NetworkPublicKey,

@@ -21,7 +21,7 @@ impl<T: Ord + Clone + Serialize + DeserializeOwned> Key for T {}
 
 /// Entries by key. Changes since the last [`commit`](Book::commit) can be taken back.
 #[derive(Clone, Debug)]
-pub(super) struct Book<K, V> {
+pub(super) struct MerkleMap<K, V> {
     rows: BTreeMap<K, V>,
     /// What each changed key held before, in the order of the changes.
     undo: Vec<(K, Option<V>)>,
@@ -33,7 +33,7 @@ pub(super) struct Book<K, V> {
     last: Option<Hash>,
 }
 
-impl<K, V> Default for Book<K, V> {
+impl<K, V> Default for MerkleMap<K, V> {
     fn default() -> Self {
         Self {
             rows: BTreeMap::new(),
@@ -46,14 +46,14 @@ impl<K, V> Default for Book<K, V> {
     }
 }
 
-impl<K: Key> Book<K, Amount> {
+impl<K: Key> MerkleMap<K, Amount> {
     /// The amount that stands there; where nothing does, it is zero.
     pub(super) fn amount(&self, key: &K) -> Amount {
         self.rows.get(key).map_or(Amount::ZERO, |amount| *amount)
     }
 }
 
-impl<K: Key, V: Clone + Serialize> Book<K, V> {
+impl<K: Key, V: Clone + Serialize> MerkleMap<K, V> {
     pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.rows.get(key)
     }
@@ -166,13 +166,13 @@ pub(super) fn canonical<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("a value of the state has a JSON form")
 }
 
-impl<K: Serialize, V: Serialize> Serialize for Book<K, V> {
+impl<K: Serialize, V: Serialize> Serialize for MerkleMap<K, V> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(self.rows.iter())
     }
 }
 
-impl<'de, K: Key, V: DeserializeOwned> Deserialize<'de> for Book<K, V> {
+impl<'de, K: Key, V: DeserializeOwned> Deserialize<'de> for MerkleMap<K, V> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let rows: BTreeMap<K, V> = Vec::<(K, V)>::deserialize(from)?.into_iter().collect();
         let dirty = rows.keys().cloned().collect();

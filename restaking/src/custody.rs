@@ -22,7 +22,7 @@ use ashlar_proto::{Account, BatchDigest, BlobKey, Certificate, OperatorId, Quoru
 use super::refusal::Outcome;
 use super::services::Slash;
 use super::stake::max_shares;
-use super::state::{bug, check_amount, take_number};
+use super::state::{check_amount, inconsistent, take_number};
 use super::types::*;
 use super::weights::TableQueryError;
 use super::{Amount, Event, Refusal, State, Wad};
@@ -198,7 +198,7 @@ impl State {
             })?;
         let account = self.operator_ref(record.operator)?.account;
         let Some(record) = self.take_challenge(challenge)? else {
-            return Err(bug("a challenge is gone"));
+            return Err(inconsistent("a challenge is gone"));
         };
         let fund = self.pay_bond(record.token, record.bond, account)?;
         fund.to_operators = fund.to_operators.plus(record.bond)?;
@@ -357,7 +357,7 @@ impl State {
     ) -> Outcome<Duty> {
         let block = certificate.batch_header.reference_block;
         let table = self.table_at(service, block).map_err(|error| match error {
-            TableQueryError::Inconsistent { .. } => bug("a table cannot be made"),
+            TableQueryError::Inconsistent { .. } => inconsistent("a table cannot be made"),
             _ => Refusal::NoTable { service, block },
         })?;
         Duty::prove(certificate, &table, &operator).map_err(|error| match error {
@@ -410,8 +410,9 @@ impl State {
         let of = self
             .services
             .edit(&service)
-            .ok_or(bug("a challenge without a service"))?;
-        of.challenges = change(of.challenges).ok_or(bug("the number of open challenges"))?;
+            .ok_or(inconsistent("a challenge without a service"))?;
+        of.challenges =
+            change(of.challenges).ok_or(inconsistent("the number of open challenges"))?;
         Ok(())
     }
 
@@ -429,7 +430,7 @@ impl State {
         let fund = self
             .bonds
             .edit(&token)
-            .ok_or(bug("a bond without a fund"))?;
+            .ok_or(inconsistent("a bond without a fund"))?;
         fund.held = fund.held.minus(bond)?;
         Ok(fund)
     }

@@ -18,7 +18,7 @@ use ashlar_proto::registration::DisperserStatement;
 use super::refusal::Outcome;
 use super::services::MAX_REASON;
 use super::stake::max_shares;
-use super::state::{bug, check_amount, check_sender, check_text, take_number};
+use super::state::{check_amount, check_sender, check_text, inconsistent, take_number};
 use super::types::*;
 use super::{Amount, Event, Refusal, State};
 
@@ -256,11 +256,11 @@ impl State {
         let of = self
             .services
             .edit(&service)
-            .ok_or(bug("a disperser without a service"))?;
+            .ok_or(inconsistent("a disperser without a service"))?;
         of.bonded = of
             .bonded
             .checked_sub(1)
-            .ok_or(bug("the number of bonded dispersers"))?;
+            .ok_or(inconsistent("the number of bonded dispersers"))?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use ashlar_proto::head::{Head, HeadKeySuccession};
 use ashlar_proto::{Account, TableRoot, TableView as _};
 
 use super::refusal::Outcome;
-use super::state::bug;
+use super::state::inconsistent;
 use super::types::*;
 use super::weights::TableQueryError;
 use super::{Event, Refusal, State};
@@ -91,9 +91,11 @@ impl State {
             // Nobody had stake. Whoever vouched for a table then vouched for a wrong one.
             Err(TableQueryError::Table(_)) => None,
             Err(TableQueryError::Future { .. } | TableQueryError::Service { .. }) => {
-                return Err(bug("a block that is over is to come"));
+                return Err(inconsistent("a block that is over is to come"));
             }
-            Err(TableQueryError::Inconsistent { .. }) => return Err(bug("a table cannot be made")),
+            Err(TableQueryError::Inconsistent { .. }) => {
+                return Err(inconsistent("a table cannot be made"));
+            }
         };
         if recorded == Some(table_root) {
             return Err(Refusal::HeadAgrees { block });
@@ -141,7 +143,7 @@ impl State {
         let before = self
             .head_keys
             .edit(&key)
-            .ok_or(bug("the head key is not among the head keys"))?;
+            .ok_or(inconsistent("the head key is not among the head keys"))?;
         let expected = before.from.saturating_add(1).max(open);
         if from_block < expected {
             return Err(Refusal::HeadKeyBlock {

@@ -9,7 +9,7 @@ use ashlar_proto::table::{OperatorEntry, operator_id};
 use ashlar_proto::{Account, OperatorId, QuorumId};
 
 use super::refusal::Outcome;
-use super::state::{Face, bug};
+use super::state::{Endpoint, inconsistent};
 use super::types::*;
 use super::{Amount, Event, Refusal, State, Wad};
 
@@ -143,7 +143,7 @@ impl State {
 
     fn write_face(&mut self, id: OperatorId) -> Outcome {
         let operator = self.operator_ref(id)?;
-        let face = Face {
+        let face = Endpoint {
             network_key: operator.network_key,
             address: operator.address.clone(),
         };
@@ -180,7 +180,7 @@ impl State {
         let key = self
             .keys
             .get(&id)
-            .ok_or(bug("an operator without its key"))?;
+            .ok_or(inconsistent("an operator without its key"))?;
         // Each sequence once, so that whoever gets hold of the account cannot send the operator back to an old address.
         self.check_statement(
             key,
@@ -354,7 +354,7 @@ impl State {
                 smallest = Some((member.weight, id));
             }
         }
-        let (least, evicted) = smallest.ok_or(bug("a full quorum has no members"))?;
+        let (least, evicted) = smallest.ok_or(inconsistent("a full quorum has no members"))?;
         let expected = least
             .mul_div_up(
                 Amount::from(u64::from(config.churn_bps)),
@@ -403,7 +403,7 @@ impl State {
         totals.members = totals
             .members
             .checked_sub(1)
-            .ok_or(bug("the number of members"))?;
+            .ok_or(inconsistent("the number of members"))?;
         let operator = self.operator_mut(id)?;
         operator.memberships.remove(&(service, quorum));
         operator.leaving.insert((service, quorum));
@@ -415,7 +415,7 @@ impl State {
             record.operators = record
                 .operators
                 .checked_sub(1)
-                .ok_or(bug("the number of a service's operators"))?;
+                .ok_or(inconsistent("the number of a service's operators"))?;
         }
         self.at(until.saturating_add(1), Timer::Left(service, quorum, id))?;
         self.emit(Event::OptedOut {
@@ -432,7 +432,7 @@ impl State {
     pub(super) fn left(&mut self, service: ServiceId, quorum: QuorumId, id: OperatorId) -> Outcome {
         self.members
             .edit(&(service, quorum, id))
-            .ok_or(bug("a member is gone"))?
+            .ok_or(inconsistent("a member is gone"))?
             .slashable_until = None;
         self.operator_mut(id)?.leaving.remove(&(service, quorum));
         Ok(())

@@ -21,7 +21,7 @@ impl State {
         }
         self.funds
             .edit(&token)
-            .ok_or(super::state::bug("a fund is gone"))
+            .ok_or(super::state::inconsistent("a fund is gone"))
     }
 
     pub(super) fn pay_in(&mut self, token: Account, amount: Amount) -> Outcome {

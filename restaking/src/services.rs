@@ -6,7 +6,7 @@ use ashlar_proto::{Account, MAX_TABLE_OPERATORS, OperatorId, ProtocolVersion, Qu
 use super::action::somebody;
 use super::custody::check_terms;
 use super::refusal::Outcome;
-use super::state::{bug, check_sender, check_text, take_number};
+use super::state::{check_sender, check_text, inconsistent, take_number};
 use super::types::*;
 use super::{Amount, Event, Refusal, State, Wad};
 
@@ -210,7 +210,7 @@ impl State {
             limits.push((active.version, known(active.version)?.max_operators));
         }
         let least = limits.into_iter().min_by_key(|(_, max)| *max);
-        least.ok_or(bug("a service without a protocol version"))
+        least.ok_or(inconsistent("a service without a protocol version"))
     }
 
     pub(super) fn add_quorum(
@@ -549,7 +549,7 @@ impl State {
             "service's resolver",
             service
                 .resolver
-                .ok_or(bug("a slash request without a resolver"))?,
+                .ok_or(inconsistent("a slash request without a resolver"))?,
         )?;
         let expected = entry.veto_until;
         if self.block() > expected {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use ashlar_proto::{Account, OperatorId};
 
 use super::refusal::Outcome;
-use super::state::{bug, check_amount, check_sender, take_number};
+use super::state::{check_amount, check_sender, inconsistent, take_number};
 use super::types::*;
 use super::{Amount, Event, Refusal, State, Wad};
 
@@ -110,7 +110,7 @@ impl State {
         if !self.pools.contains(&key) {
             self.pools.insert(key, Pool::default());
         }
-        self.pools.edit(&key).ok_or(bug("a pool is gone"))
+        self.pools.edit(&key).ok_or(inconsistent("a pool is gone"))
     }
 
     pub(super) fn pool_ref(&self, operator: OperatorId, strategy: StrategyId) -> Pool {
@@ -124,7 +124,9 @@ impl State {
         if !self.stakers.contains(&staker) {
             self.stakers.insert(staker, Staker::default());
         }
-        self.stakers.edit(&staker).ok_or(bug("a staker is gone"))
+        self.stakers
+            .edit(&staker)
+            .ok_or(inconsistent("a staker is gone"))
     }
 
     /// The operator of a staker, its magnitude m and the staker's factor l.
@@ -397,7 +399,10 @@ impl State {
                 return Err(Refusal::FullySlashed { strategy });
             }
             let key = (staker, strategy);
-            let position = self.positions.get(&key).ok_or(bug("a position is gone"))?;
+            let position = self
+                .positions
+                .get(&key)
+                .ok_or(inconsistent("a position is gone"))?;
             // What it is worth becomes a first deposit with the operator: past slashing is not charged to it.
             let worth = position.withdrawable(Wad::ONE, l)?;
             if worth.is_zero() {
@@ -549,11 +554,13 @@ impl State {
         let payable = shares.mul_div(now.into(), queued_at.into())?;
         self.withdrawals
             .edit(&number)
-            .ok_or(bug("a withdrawal is gone"))?
+            .ok_or(inconsistent("a withdrawal is gone"))?
             .payable = Some(payable);
         let (queued, open) = self.queue_of(operator, strategy)?;
         *queued = queued.minus(payable)?;
-        *open = open.checked_sub(1).ok_or(bug("the length of a queue"))?;
+        *open = open
+            .checked_sub(1)
+            .ok_or(inconsistent("the length of a queue"))?;
         // Nobody is owed what rounding left in an empty queue.
         let dust = if *open == 0 {
             std::mem::take(queued)

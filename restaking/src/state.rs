@@ -11,7 +11,7 @@ use ashlar_proto::{Account, BlobKey, Domain, Network, OperatorId, QuorumId, Tabl
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
-use super::book::{Book, canonical};
+use super::book::{MerkleMap, canonical};
 use super::refusal::Outcome;
 use super::types::*;
 use super::{Amount, Event, Refusal, Transaction};
@@ -24,7 +24,7 @@ const GENESIS_TAG: &[u8] = b"ashlar/ledger-genesis/1";
 
 /// An operator's public face from a block on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Face {
+pub(super) struct Endpoint {
     pub(super) network_key: NetworkPublicKey,
     pub(super) address: String,
 }
@@ -38,7 +38,7 @@ macro_rules! state {
         #[derive(Clone, Debug, Serialize, Deserialize)]
         pub struct State {
             pub(super) meta: Meta,
-            $($(#[$doc])* pub(super) $name: Book<$key, $value>,)*
+            $($(#[$doc])* pub(super) $name: MerkleMap<$key, $value>,)*
             #[serde(skip)]
             before: Option<Meta>,
             #[serde(skip)]
@@ -52,7 +52,7 @@ macro_rules! state {
             fn empty(meta: Meta) -> Self {
                 Self {
                     meta,
-                    $($name: Book::default(),)*
+                    $($name: MerkleMap::default(),)*
                     before: None,
                     events: Vec::new(),
                     keys: HashMap::new(),
@@ -96,7 +96,7 @@ state! {
     operators: OperatorId => Operator,
     operator_accounts: Account => OperatorId,
     network_keys: NetworkPublicKey => OperatorId,
-    faces: (OperatorId, u64) => Face,
+    faces: (OperatorId, u64) => Endpoint,
     services: ServiceId => Service,
     dispersers: (ServiceId, u32) => Disperser,
     /// Network keys of the dispersers that tables show.
@@ -185,7 +185,7 @@ impl State {
     pub fn apply(&mut self, block: u64, transaction: &Transaction) -> Result<Vec<Event>, Refusal> {
         self.begin();
         let result = self
-            .go_to(block)
+            .advance_to(block)
             .and_then(|()| self.execute(transaction.sender, &transaction.action))
             .and_then(|()| {
                 self.meta.transactions =
@@ -215,7 +215,7 @@ impl State {
     /// [`Refusal::BlockInPast`].
     pub fn advance(&mut self, block: u64) -> Result<Vec<Event>, Refusal> {
         self.begin();
-        let result = self.go_to(block);
+        let result = self.advance_to(block);
         self.end(result)
     }
 
@@ -237,7 +237,7 @@ impl State {
         }
     }
 
-    fn go_to(&mut self, block: u64) -> Outcome {
+    fn advance_to(&mut self, block: u64) -> Outcome {
         let expected = self.meta.block;
         if block < expected {
             return Err(Refusal::BlockInPast {
@@ -249,7 +249,10 @@ impl State {
             self.meta.seed = self.meta.trail;
         }
         while let Some(&key) = self.timers.first_key().filter(|(due, _)| *due <= block) {
-            let timer = self.timers.remove(&key).ok_or(bug("a timer is gone"))?;
+            let timer = self
+                .timers
+                .remove(&key)
+                .ok_or(inconsistent("a timer is gone"))?;
             self.meta.block = key.0.max(self.meta.block);
             match timer {
                 Timer::Mature(withdrawal) => self.mature(withdrawal)?,
@@ -377,6 +380,6 @@ pub(super) fn check_sender(who: Account, role: &'static str, expected: Account) 
     }
 }
 
-pub(super) fn bug(what: &'static str) -> Refusal {
+pub(super) fn inconsistent(what: &'static str) -> Refusal {
     Refusal::Inconsistent { what }
 }

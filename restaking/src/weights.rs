@@ -7,7 +7,7 @@ use ashlar_proto::table::{DisperserEntry, OperatorEntry};
 use ashlar_proto::{MAX_TABLE_OPERATORS, OperatorId, QuorumId, TableScope};
 
 use super::refusal::Outcome;
-use super::state::bug;
+use super::state::inconsistent;
 use super::types::*;
 use super::{Amount, Refusal, State};
 use ashlar_stake::{OperatorTable, TableError};
@@ -157,7 +157,7 @@ impl State {
     ) -> Outcome<&mut QuorumTotals> {
         self.totals
             .edit(&(service, quorum))
-            .ok_or(bug("a quorum has no totals"))
+            .ok_or(inconsistent("a quorum has no totals"))
     }
 
     pub(super) fn check_in_quorum(

@@ -5,10 +5,9 @@
 use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
 use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, TableView as _, batch_tree,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, TableView, batch_tree,
     commitments_root, operator_id, version,
 };
-use ashlar_stake::OperatorTable;
 
 /// A payload with its header.
 pub struct Blob {
@@ -48,16 +47,16 @@ pub fn blob(salt: u64) -> Blob {
 }
 
 /// The certificate of a batch of this one blob, with the table of its block, signed by these operators.
-pub fn certificate(table: &OperatorTable, blob: &Blob, signers: &[SecretKey]) -> Certificate {
+pub fn certificate(table: &impl TableView, blob: &Blob, signers: &[SecretKey]) -> Certificate {
     let tree = batch_tree(&[blob.header.blob_key()]);
     let batch_header = BatchHeader {
-        domain: table.domain(),
+        domain: table.header().domain,
         table_root: table.root(),
         version: 1,
         batch_root: tree.root(),
         blobs: 1,
         rows: blob.header.rows,
-        reference_block: table.reference_block(),
+        reference_block: table.header().reference_block,
         disperser_id: 0,
         sequence: 70 + blob.header.salt,
         created_at_ms: 1_700_000_000_000,
@@ -65,7 +64,8 @@ pub fn certificate(table: &OperatorTable, blob: &Blob, signers: &[SecretKey]) ->
     let digest = batch_header.digest();
     let places = signers.iter().map(|key| {
         let id = operator_id(&key.public_key().to_bytes());
-        table.find(&id).unwrap()
+        let of = |index: &u32| table.operator(*index).unwrap().operator_id == id;
+        (0..table.header().operators).find(of).unwrap()
     });
     let signatures: Vec<_> = signers
         .iter()
@@ -77,7 +77,7 @@ pub fn certificate(table: &OperatorTable, blob: &Blob, signers: &[SecretKey]) ->
         blob_path: tree.path(0).unwrap(),
         batch_header,
         attestation: Attestation::Compact {
-            signers: Bitmap::from_indices(table.operators().len() as u32, places).unwrap(),
+            signers: Bitmap::from_indices(table.header().operators, places).unwrap(),
         },
         signature: aggregate_signatures(&signatures).unwrap().to_bytes(),
     }

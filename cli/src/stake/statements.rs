@@ -20,14 +20,14 @@ struct BlsKey {
     #[arg(id = "bls_public_key", long = "bls-key", value_name = "FILE")]
     file: PathBuf,
     /// A file whose first line is that keystore's password [default: ask]
-    #[arg(long = "bls-password-file", value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    bls_password_file: Option<PathBuf>,
 }
 
 impl BlsKey {
     fn open(&self) -> CliResult<SecretKey> {
         let password = files::password(
-            self.password_file.as_deref(),
+            self.bls_password_file.as_deref(),
             "Password of the BLS key",
             false,
         )?;

@@ -295,7 +295,7 @@ fn keys_ask_for_a_password_and_never_overwrite() {
         &["new", "bls", "--light", "--out", key_text],
         Some(&password),
     )
-    .failure(2, "usage");
+    .failure(2, "io.exists");
     let shown = keys(&["show", key_text], None).success();
     assert_eq!(
         (&shown["operator_id"], &shown["public_key"]),

@@ -66,7 +66,7 @@ fn a_key_has_one_database_and_may_move() {
     // The real one does both, once its file can be written.
     let export = ["protection", "export", "moving.json"];
     assert_eq!(node(&devnet, &dir, &export).success()["floors"], 1);
-    node(&devnet, &dir, &export).failure(2, "usage");
+    node(&devnet, &dir, &export).failure(2, "io.exists");
     let again = ["protection", "export", "again.json"];
     assert_eq!(node(&devnet, &dir, &again).success()["floors"], 1);
 

@@ -10,7 +10,7 @@ use ashlar_proto::{HARD_MAX_BATCH_ROWS, verify_portable};
 use super::*;
 use crate::testing::{bls, encoded, owner, table};
 
-const PLACE: Place = Place {
+const PLACE: BatchPosition = BatchPosition {
     disperser_id: 5,
     sequence: 42,
     created_at_ms: 1_700_000_000_000,

@@ -7,7 +7,7 @@ use ashlar_proto::api::BlobState;
 
 use super::*;
 use crate::kv::MemoryKv;
-use crate::matrix::{Matrix, Place};
+use crate::matrix::{BatchPosition, Matrix};
 use crate::state::BatchState;
 use crate::testing::{encoded, owner, record, table};
 
@@ -36,7 +36,7 @@ fn sequence_at(store: &Store, now_ms: u64) -> u64 {
     let blob = encoded(b"payload", 1);
     store
         .compose(now_ms, |sequence| {
-            let place = Place {
+            let place = BatchPosition {
                 disperser_id: 5,
                 sequence,
                 created_at_ms: now_ms,
@@ -59,7 +59,7 @@ fn compose(store: &Store, payload: &[u8], salt: u64) -> (BatchRecord, BlobRecord
     record.key = Some(blob.key);
     store
         .compose(NOW, |sequence| {
-            let place = Place {
+            let place = BatchPosition {
                 disperser_id: 5,
                 sequence,
                 created_at_ms: 2000,

@@ -3,14 +3,14 @@
 use ashlar_service::Backoff;
 use ashlar_stake::StakeEventKind;
 
-use super::tables::{Maker, take, vouch};
+use super::tables::{TableBuilder, take, vouch};
 use super::*;
 
 pub(super) struct Follower {
     client: LedgerClient,
     source: usize,
     shared: Arc<Shared>,
-    maker: Maker,
+    maker: TableBuilder,
     /// The newest block that it told of.
     told: Option<u64>,
     /// Whether what it says of the past was compared since it began to answer.
@@ -24,7 +24,7 @@ impl Follower {
             client,
             source,
             shared,
-            maker: Maker::default(),
+            maker: TableBuilder::default(),
             told: None,
             compared: false,
             failures: 0,

@@ -24,7 +24,7 @@ pub(super) fn start(
     let worker = Worker {
         clients: clients.to_vec(),
         shared: Arc::clone(shared),
-        maker: Maker::default(),
+        maker: TableBuilder::default(),
         age,
     };
     let name = match age {
@@ -38,7 +38,7 @@ pub(super) fn start(
 struct Worker {
     clients: Vec<LedgerClient>,
     shared: Arc<Shared>,
-    maker: Maker,
+    maker: TableBuilder,
     age: Age,
 }
 
@@ -200,12 +200,12 @@ impl Shared {
 
 /// Makes tables, most of them from the content of the one before.
 #[derive(Debug, Default)]
-pub(super) struct Maker {
+pub(super) struct TableBuilder {
     proven: PossessionCache,
     content: Option<TableRecord>,
 }
 
-impl Maker {
+impl TableBuilder {
     /// The table that a head vouches for, and whether its content is not that of the last one made here.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::narrow::{Run, narrow};
+use crate::subrange::{Run, subrange_proof};
 
 /// An expiry window, named by its end in seconds since 1970. Everything in it is dropped then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -259,7 +259,7 @@ impl BlobSlices {
                             leaves,
                             proof,
                         };
-                        return narrow(run, u64::from(start)..u64::from(start + len));
+                        return subrange_proof(run, u64::from(start)..u64::from(start + len));
                     }
                     place += held_len as usize;
                 }

@@ -443,8 +443,8 @@ fn double<L: Lanes>(points: &mut [WidePoint], memory: &mut Terms<L>) {
             |limb| L::add(L::add(square[limb], square[limb]), square[limb]),
         ));
         let slope = mul::<L>(&triple, &inverse);
+        // Of infinity the slope is 0, and so is x3, exactly: 4·p − 0 − 0, reduced.
         let (x3, y3) = third_point::<L>(&slope, &x, &y, &x);
-        let x3 = select::<L>(zero::<L>(&x), &x, &x3);
         let (xs, ys) = (store::<L>(x3), store::<L>(y3));
         for ((to, x), y) in points.iter_mut().skip(group * LANES).zip(xs).zip(ys) {
             *to = WidePoint { x, y };

@@ -22,7 +22,7 @@ pub(crate) struct Run<'a> {
 
 /// The range proof of `part`, which must be a non-empty part of the run; `None` if it is not, or if the run's proof is
 /// too short. Whether the proof is right is not checked here: a wrong one gives a wrong one.
-pub(crate) fn narrow(run: Run<'_>, part: Range<u64>) -> Option<Vec<Hash>> {
+pub(crate) fn subrange_proof(run: Run<'_>, part: Range<u64>) -> Option<Vec<Hash>> {
     let (mut start, mut end) = (run.start, run.start.checked_add(run.leaves.len() as u64)?);
     if part.is_empty() || part.start < start || part.end > end || end > run.leaf_count {
         return None;

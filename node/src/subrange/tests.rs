@@ -27,7 +27,7 @@ fn every_part_of_every_run_of_small_trees() {
                     for to in from + 1..=end {
                         let expected = tree.range_proof(from as usize..to as usize).unwrap();
                         assert_eq!(
-                            narrow(run, from..to),
+                            subrange_proof(run, from..to),
                             Some(expected),
                             "{leaves} {start}..{end} {from}..{to}"
                         );
@@ -48,11 +48,11 @@ fn refuses_what_is_no_part() {
         leaves: &hashes[4..8],
         proof: &proof,
     };
-    assert_eq!(narrow(run, 3..5), None);
-    assert_eq!(narrow(run, 7..9), None);
-    assert_eq!(narrow(run, 5..5), None);
+    assert_eq!(subrange_proof(run, 3..5), None);
+    assert_eq!(subrange_proof(run, 7..9), None);
+    assert_eq!(subrange_proof(run, 5..5), None);
     assert_eq!(
-        narrow(
+        subrange_proof(
             Run {
                 proof: &proof[1..],
                 ..run
@@ -73,7 +73,7 @@ proptest! {
         let (tree, hashes) = tree(leaves);
         let proof = tree.range_proof(start as usize..end as usize).unwrap();
         let run = Run { leaf_count: leaves, start, leaves: &hashes[start as usize..end as usize], proof: &proof };
-        let narrowed = narrow(run, from..to).unwrap();
+        let narrowed = subrange_proof(run, from..to).unwrap();
         prop_assert!(verify_range(&tree.root(), leaves, from, &hashes[from as usize..to as usize], &narrowed).is_ok());
     }
 }
