@@ -21,6 +21,8 @@ command -v clang >/dev/null 2>&1 || missing+=(clang)
 # The tests put a wrong wall clock before the real binary.
 if [ "${1:-}" = lint ]; then
   compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(faketime)
+  # For schemathesis, in the long tests.
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -34,4 +34,5 @@ stage build "${cargo[@]}" test "${common[@]}" --no-run --quiet
 stage tests "${cargo[@]}" test "${common[@]}"
 if [ "$mode" = long ]; then
   stage "long tests" env ASHLAR_LONG=1 "${cargo[@]}" test "${common[@]}" -- --ignored --nocapture
+  stage openapi scripts/openapi.sh
 fi

@@ -405,6 +405,10 @@ impl CertificateView {
             AttestationView::Portable {
                 operators,
                 non_signers,
+            } if non_signers.is_empty() => format!("all {operators} operators"),
+            AttestationView::Portable {
+                operators,
+                non_signers,
             } => {
                 format!("all of {operators} operators but {non_signers:?}")
             }

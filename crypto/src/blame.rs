@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Who has to act to make an error go away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Blame {
     /// Whoever called: its input does not satisfy what the function's documentation asks for.

@@ -45,6 +45,9 @@ pub fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], HexError> {
 /// Gives a tuple struct around `[u8; N]` its hex `Display`, `Debug`, `FromStr` and serde.
 macro_rules! impl_hex_bytes {
     ($name:ident, $len:expr) => {
+        #[cfg(feature = "openapi")]
+        $crate::text_schema!($name, format!("(0x)?[0-9a-fA-F]{{{}}}", 2 * $len));
+
         impl ::std::fmt::Display for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 write!(f, "0x{}", ::hex::encode(self.0))

@@ -44,6 +44,8 @@ pub mod identity;
 pub mod keystore;
 pub mod kzg;
 pub mod merkle;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod payload;
 pub mod rows;
 pub mod setup;

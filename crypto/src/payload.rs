@@ -15,6 +15,7 @@ pub(crate) const PACKED_VERSION: u8 = 0;
 
 /// How a payload fills field elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
 pub enum Encoding {

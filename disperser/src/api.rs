@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ashlar_net::Budget;
 use ashlar_service::Refusal;
-use ashlar_service::api::{finish, internal};
+use ashlar_service::api::{document, finish, internal};
 use axum::Router;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -104,8 +104,8 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
 }
 
 /// The OpenAPI document.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    routed().into_openapi()
+pub fn openapi() -> serde_json::Value {
+    document(routed().into_openapi())
 }
 
 /// All routes.

@@ -14,10 +14,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::store::Store;
+use crate::types::MAX_WAIT_MS;
 use alloy_primitives::B256;
 use ashlar_restaking::{ServiceId, State};
 use ashlar_service::Refusal;
-use ashlar_service::api::{finish, internal};
+use ashlar_service::api::{Bounded, document, finish, internal};
 use ashlar_stake::OperatorTable;
 use axum::Router;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -30,8 +31,8 @@ use crate::service::{
     Command, EventLog, Health, LedgerConfig, Metrics, Position, SignedHeads, health,
 };
 
-/// The longest that a request waits for a new block or for new events.
-const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How long a request waits, in milliseconds.
+type WaitMs = Bounded<0, MAX_WAIT_MS>;
 /// The longest that a request takes, waiting included.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Tables kept ready: who follows asks for the newest, and batches refer to a handful of recent blocks.
@@ -204,7 +205,7 @@ impl ApiState {
     ) -> Result<(), Refusal> {
         let _waiter = self.waiter()?;
         tokio::select! {
-            _ = tokio::time::timeout(wait.min(MAX_WAIT), watched.wait_for(reached)) => {}
+            _ = tokio::time::timeout(wait, watched.wait_for(reached)) => {}
             () = self.stop.cancelled() => {}
         }
         Ok(())
@@ -324,8 +325,8 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
 }
 
 /// The OpenAPI document.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    routed().into_openapi()
+pub fn openapi() -> serde_json::Value {
+    document(routed().into_openapi())
 }
 
 /// All routes.

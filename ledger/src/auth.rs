@@ -15,15 +15,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct SignedTransaction {
     /// The network that it is signed for.
-    #[schema(value_type = String)]
     pub network: Network,
     /// Larger than every nonce of this account before.
     pub nonce: u64,
     /// The signature by the sender's key, 65 bytes as hex.
-    #[schema(value_type = String)]
     pub signature: AccountSignature,
     /// What is to be done.
-    #[schema(value_type = Object)]
     pub transaction: Transaction,
 }
 

@@ -22,8 +22,8 @@ pub use error::ClientError;
 
 use crate::auth::SignedTransaction;
 use crate::types::{
-    AccountView, EventPage, EvidenceBody, EvidenceReceipt, Head, HeadKeysView, HealthReport, Page,
-    Receipt, StateRoot, TableHead, TableRootView, TableView,
+    AccountView, EventPage, EvidenceBody, EvidenceReceipt, Head, HeadKeysView, HealthReport,
+    MAX_WAIT_MS, Page, Receipt, StateRoot, TableHead, TableRootView, TableView,
 };
 
 /// How patient a client is.
@@ -389,7 +389,8 @@ impl LedgerClient {
         match after {
             None => self.query(&path).await,
             Some((block, wait)) => {
-                let path = format!("{path}?after={block}&wait_ms={}", wait.as_millis());
+                let wait_ms = wait.as_millis().min(MAX_WAIT_MS.into());
+                let path = format!("{path}?after={block}&wait_ms={wait_ms}");
                 self.call(Method::GET, &path, None, Some(wait)).await
             }
         }

@@ -5,6 +5,7 @@
 
 use alloy_primitives::{B256, Bytes};
 use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_proto::api::{Bytes32, HexBytes};
 use ashlar_proto::{Account, HeadKeySuccession, OperatorId, QuorumId, SignedHead, TableRoot};
 use ashlar_restaking::evidence::{Accused, Fault, FaultKind};
 use ashlar_restaking::{
@@ -22,8 +23,11 @@ pub use ashlar_service::health::{HealthReport, Reason, Status};
 /// Most items of a page, and what a page has if nobody asks.
 pub const MAX_PAGE: usize = 500;
 
+/// The longest that a request waits for a new block or for new events, in milliseconds.
+pub const MAX_WAIT_MS: u64 = 30_000;
+
 /// A page of a list. Ask again with `after` = `next` for the rest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// The ledger's block.
     pub block: u64,
@@ -40,7 +44,7 @@ pub struct Head {
     /// The network's name; part of what is signed.
     pub network: String,
     /// Hash of the genesis.
-    #[schema(value_type = String)]
+    #[schema(value_type = Bytes32)]
     pub genesis: B256,
     /// The block being made.
     pub block: u64,
@@ -51,7 +55,7 @@ pub struct Head {
     /// Records in the log.
     pub records: u64,
     /// Link of the last record.
-    #[schema(value_type = String)]
+    #[schema(value_type = Bytes32)]
     pub link: B256,
     /// Milliseconds between blocks.
     pub block_ms: u64,
@@ -65,10 +69,10 @@ pub struct StateRoot {
     /// Records in the log.
     pub records: u64,
     /// Link of the last record.
-    #[schema(value_type = String)]
+    #[schema(value_type = Bytes32)]
     pub link: B256,
     /// The state root.
-    #[schema(value_type = String)]
+    #[schema(value_type = Bytes32)]
     pub root: B256,
 }
 
@@ -80,7 +84,6 @@ pub struct Receipt {
     /// The number of its record in the log, from 1 on: the cursor of its events.
     pub record: u64,
     /// What it did.
-    #[schema(value_type = Vec<Object>)]
     pub events: Vec<Event>,
 }
 
@@ -88,7 +91,6 @@ pub struct Receipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccountView {
     /// The account.
-    #[schema(value_type = String)]
     pub account: Account,
     /// The last nonce that was used; 0 if none was. The next has to be larger.
     pub nonce: u64,
@@ -104,7 +106,6 @@ pub struct EventsOf {
     /// Its block.
     pub block: u64,
     /// What happened, in order.
-    #[schema(value_type = Vec<Object>)]
     pub events: Vec<Event>,
 }
 
@@ -120,7 +121,7 @@ pub struct EventPage {
 }
 
 /// Network, block, roles and parameters (`GET /v1/state/meta`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MetaView {
     /// The network's name.
     pub network: String,
@@ -137,7 +138,7 @@ pub struct MetaView {
 }
 
 /// A strategy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StrategyView {
     /// Its number.
     pub id: StrategyId,
@@ -147,7 +148,7 @@ pub struct StrategyView {
 }
 
 /// An operator in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OperatorView {
     /// Its id.
     pub id: OperatorId,
@@ -157,7 +158,7 @@ pub struct OperatorView {
 }
 
 /// An operator with its stake (`GET /v1/state/operators/{id}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OperatorDetail {
     /// The ledger's block.
     pub block: u64,
@@ -174,7 +175,7 @@ pub struct OperatorDetail {
 }
 
 /// An operator's stake in one strategy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PoolView {
     /// The strategy.
     pub strategy: StrategyId,
@@ -184,7 +185,7 @@ pub struct PoolView {
 }
 
 /// An allocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AllocationView {
     /// The strategy.
     pub strategy: StrategyId,
@@ -200,7 +201,7 @@ pub struct AllocationView {
 }
 
 /// An operator in a quorum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MembershipView {
     /// The service.
     pub service: ServiceId,
@@ -214,7 +215,7 @@ pub struct MembershipView {
 }
 
 /// A staker (`GET /v1/state/stakers/{account}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StakerDetail {
     /// The ledger's block.
     pub block: u64,
@@ -229,7 +230,7 @@ pub struct StakerDetail {
 }
 
 /// An open withdrawal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WithdrawalView {
     /// Its number.
     pub id: u64,
@@ -241,7 +242,7 @@ pub struct WithdrawalView {
 }
 
 /// A service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceView {
     /// Its number.
     pub id: ServiceId,
@@ -251,7 +252,7 @@ pub struct ServiceView {
 }
 
 /// A service with its quorums (`GET /v1/state/services/{id}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceDetail {
     /// The ledger's block.
     pub block: u64,
@@ -266,7 +267,7 @@ pub struct ServiceDetail {
 }
 
 /// A disperser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DisperserView {
     /// Its number.
     pub id: u32,
@@ -276,7 +277,7 @@ pub struct DisperserView {
 }
 
 /// A quorum.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QuorumView {
     /// Its service.
     pub service: ServiceId,
@@ -290,7 +291,7 @@ pub struct QuorumView {
 }
 
 /// A member of a quorum, now or before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemberView {
     /// The operator.
     pub operator: OperatorId,
@@ -300,7 +301,7 @@ pub struct MemberView {
 }
 
 /// A slash that waits for its veto window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SlashRequestView {
     /// Its number.
     pub id: u64,
@@ -310,7 +311,7 @@ pub struct SlashRequestView {
 }
 
 /// An open custody challenge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChallengeView {
     /// Its number.
     pub id: u64,
@@ -320,7 +321,7 @@ pub struct ChallengeView {
 }
 
 /// An open custody challenge (`GET /v1/state/challenges/{id}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChallengeDetail {
     /// The ledger's block.
     pub block: u64,
@@ -331,7 +332,7 @@ pub struct ChallengeDetail {
 }
 
 /// The bonds of challenges in a token (`GET /v1/state/bonds/{token}`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BondFundView {
     /// The token.
     pub token: Account,
@@ -341,7 +342,7 @@ pub struct BondFundView {
 }
 
 /// What an account was paid of bonds in a token, ever (`GET /v1/state/bonds/{token}/paid/{account}`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BondsPaidView {
     /// The account.
     pub account: Account,
@@ -352,7 +353,7 @@ pub struct BondsPaidView {
 }
 
 /// A vault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VaultView {
     /// Its number.
     pub id: VaultId,
@@ -362,7 +363,7 @@ pub struct VaultView {
 }
 
 /// A vault with its operators and what it is worth (`GET /v1/state/vaults/{id}`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VaultDetail {
     /// The ledger's block.
     pub block: u64,
@@ -381,7 +382,7 @@ pub struct VaultDetail {
 }
 
 /// A vault's operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProfileView {
     /// The operator.
     pub operator: OperatorId,
@@ -391,7 +392,7 @@ pub struct ProfileView {
 }
 
 /// A vault's request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VaultRequestView {
     /// Its number.
     pub id: u64,
@@ -401,7 +402,7 @@ pub struct VaultRequestView {
 }
 
 /// What a vault earned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PotView {
     /// The token.
     pub token: Account,
@@ -412,7 +413,7 @@ pub struct PotView {
 }
 
 /// An account's shares of a vault (`GET /v1/state/vaults/{id}/holders/{account}`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HolderView {
     /// The vault.
     pub vault: VaultId,
@@ -425,7 +426,7 @@ pub struct HolderView {
 }
 
 /// A reward root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RewardRootView {
     /// Its number.
     pub id: u64,
@@ -435,7 +436,7 @@ pub struct RewardRootView {
 }
 
 /// A token's fund (`GET /v1/state/rewards/funds/{token}`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FundView {
     /// The token.
     pub token: Account,
@@ -445,7 +446,7 @@ pub struct FundView {
 }
 
 /// What an earner was paid of a token, ever (`GET /v1/state/rewards/claimed/{earner}/{token}`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClaimedView {
     /// The earner.
     pub earner: Account,
@@ -456,7 +457,7 @@ pub struct ClaimedView {
 }
 
 /// Who gets what of a reward (`GET /v1/state/rewards/shares?service=&quorum=&amount=`): an item of the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShareView {
     /// Who.
     pub account: Account,
@@ -471,7 +472,6 @@ pub struct TableHead {
     pub service: ServiceId,
     /// The head of the newest block in which somebody has stake: domain, block, time, the table's root, and the signature by the
     /// ledger's head key (EIP-712).
-    #[schema(value_type = Object)]
     pub signed: SignedHead,
     /// Milliseconds between blocks.
     pub block_ms: u64,
@@ -489,18 +489,16 @@ impl TableHead {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeadKeysView {
     /// Hash of the genesis.
-    #[schema(value_type = String)]
+    #[schema(value_type = Bytes32)]
     pub genesis: B256,
     /// The present key's account.
-    #[schema(value_type = String)]
     pub key: Account,
     /// By rising block.
-    #[schema(value_type = Vec<Object>)]
     pub successions: Vec<HeadKeySuccession>,
 }
 
 /// A whole table (`GET /v1/services/{id}/tables/{block}`), proofs of possession included: whoever gets it computes the root again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TableView {
     /// The service.
     pub service: ServiceId,
@@ -522,10 +520,8 @@ pub struct TableRootView {
     /// The block.
     pub block: u64,
     /// Its root.
-    #[schema(value_type = String)]
     pub root: TableRoot,
     /// As in [`TableView`].
-    #[schema(value_type = Option<Object>)]
     pub signed: Option<SignedHead>,
     /// As in [`TableView`].
     pub changed_at: Option<u64>,
@@ -541,26 +537,24 @@ pub struct WitnessView {
     /// The block.
     pub block: u64,
     /// The table's root.
-    #[schema(value_type = String)]
     pub root: TableRoot,
     /// The table's header, ABI-encoded.
-    #[schema(value_type = String)]
+    #[schema(value_type = HexBytes)]
     pub header: Bytes,
     /// Operators in the table.
     pub operators: u32,
     /// Root of their tree (RFC 6962), from the header.
-    #[schema(value_type = String)]
+    #[schema(value_type = Bytes32)]
     pub operators_root: B256,
     /// The operator.
-    #[schema(value_type = String)]
     pub operator: OperatorId,
     /// Its place, from 0 on.
     pub index: u32,
     /// Its entry, ABI-encoded.
-    #[schema(value_type = String)]
+    #[schema(value_type = HexBytes)]
     pub entry: Bytes,
     /// Hashes from the leaf to the operators' root, lowest first.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<Bytes32>)]
     pub path: Vec<B256>,
 }
 
@@ -569,7 +563,6 @@ pub struct WitnessView {
 #[serde(deny_unknown_fields)]
 pub struct EvidenceBody {
     /// The claim, as `0x` and hexadecimal digits.
-    #[schema(value_type = String)]
     pub fault: Fault,
 }
 
@@ -577,16 +570,14 @@ pub struct EvidenceBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EvidenceReceipt {
     /// Who did it: `{"operator": "0x…"}`, or `{"disperser": 3}`.
-    #[schema(value_type = Object)]
     pub accused: Accused,
     /// What it was.
-    #[schema(value_type = String)]
     pub kind: FaultKind,
     /// Names the fault: the same for every proof of it.
-    #[schema(value_type = String)]
+    #[schema(value_type = Bytes32)]
     pub subject: B256,
     /// Names this proof.
-    #[schema(value_type = String)]
+    #[schema(value_type = Bytes32)]
     pub evidence_hash: B256,
     /// One for each quorum in which the operator was slashed, or asked to be where the service has a veto window; of a
     /// disperser one.

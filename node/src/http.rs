@@ -2,52 +2,106 @@
 
 use std::sync::Arc;
 
+use ashlar_service::Refusal;
+use ashlar_service::api::document;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::health::HealthReport;
 use crate::shared::Shared;
-use crate::status::{EquivocationList, EquivocationPair, MAX_SHOWN};
+use crate::status::{EquivocationList, EquivocationPair, MAX_SHOWN, NodeStatus};
 use crate::tasks::blocking;
+
+/// When to ask again while the database is being opened.
+const RETRY_AFTER_SECS: u64 = 5;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Ashlar node",
+    description = "What an operator's node says about itself. Blobs are served over QUIC, not here."
+))]
+struct Document;
+
+fn routed() -> OpenApiRouter<Arc<Shared>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(health))
+        .routes(routes!(status))
+        .routes(routes!(equivocations))
+        .routes(routes!(metrics))
+        .routes(routes!(openapi))
+}
 
 /// The routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/health", get(health))
-        .route("/v1/health", get(health))
-        .route("/v1/status", get(status))
-        .route("/v1/equivocations", get(equivocations))
-        .route("/metrics", get(metrics))
-        .with_state(shared)
+    let (router, _) = routed().split_for_parts();
+    router.route("/health", get(health)).with_state(shared)
 }
 
-/// 200 if ready, 503 with the reasons if not.
+/// Whether the node can work: opening, ready, or degraded and why.
+#[utoipa::path(
+    get,
+    path = "/v1/health",
+    responses(
+        (status = 200, description = "Ready", body = HealthReport),
+        (status = 503, description = "Opening, degraded or stopping; the reasons are in the body", body = HealthReport),
+    )
+)]
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
     shared.health.page()
 }
 
-async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    Json(shared.status()).into_response()
+/// The state of the node, for its operator.
+#[utoipa::path(
+    get,
+    path = "/v1/status",
+    responses((status = 200, description = "Who it is, what it holds, what it did", body = NodeStatus))
+)]
+async fn status(State(shared): State<Arc<Shared>>) -> Json<NodeStatus> {
+    Json(shared.status())
 }
 
-/// 503 until the database is open, or if it cannot be read.
-async fn equivocations(State(shared): State<Arc<Shared>>) -> Response {
-    let unavailable = |why: String| (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
-    let Some(store) = shared.store.get().cloned() else {
-        return unavailable("the database is not open yet".into());
-    };
-    match blocking(move || store.equivocations(None, MAX_SHOWN)).await {
-        Ok(pairs) => Json(EquivocationList {
-            held: shared.metrics.equivocations.get(),
-            pairs: pairs.iter().map(EquivocationPair::from).collect(),
-        })
-        .into_response(),
-        Err(error) => unavailable(error.to_string()),
-    }
+/// Evidence against dispersers that signed two batches under one number.
+#[utoipa::path(
+    get,
+    path = "/v1/equivocations",
+    responses((status = 200, description = "How many pairs of batches are held, and the first of them", body = EquivocationList))
+)]
+async fn equivocations(
+    State(shared): State<Arc<Shared>>,
+) -> Result<Json<EquivocationList>, Refusal> {
+    let store = shared.store.get().cloned().ok_or_else(|| {
+        let detail = "the database is being opened";
+        Refusal::busy("service.opening", detail, RETRY_AFTER_SECS)
+    })?;
+    let pairs = blocking(move || store.equivocations(None, MAX_SHOWN)).await;
+    let pairs = pairs.map_err(|error| Refusal::coded(503, &error))?;
+    Ok(Json(EquivocationList {
+        held: shared.metrics.equivocations.get(),
+        pairs: pairs.iter().map(EquivocationPair::from).collect(),
+    }))
 }
 
+/// Metrics in the text format of OpenMetrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))
+)]
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     ashlar_service::metrics::page(shared.metrics_text())
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    responses((status = 200, description = "The OpenAPI document", body = Object))
+)]
+async fn openapi() -> Response {
+    Json(document(routed().into_openapi())).into_response()
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use ashlar_proto::{BatchDigest, Domain, OperatorId};
 use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::store::{Equivocation, SignedHeader, Totals};
 
@@ -13,7 +14,7 @@ use crate::store::{Equivocation, SignedHeader, Totals};
 pub const MAX_SHOWN: usize = 256;
 
 /// The state of a node, for its operator.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct NodeStatus {
     /// Software name and version.
     pub software: String,
@@ -22,8 +23,10 @@ pub struct NodeStatus {
     /// Network key, hex.
     pub network_key: String,
     /// QUIC address, once it is bound.
+    #[schema(value_type = Option<String>)]
     pub quic: Option<SocketAddr>,
     /// HTTP address.
+    #[schema(value_type = Option<String>)]
     pub http: Option<SocketAddr>,
     /// Protocol versions served.
     pub versions: Vec<u16>,
@@ -54,7 +57,7 @@ pub struct NodeStatus {
 }
 
 /// What a scrub found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ScrubReport {
     /// When it ended, unix seconds.
     pub finished_at: u64,
@@ -73,7 +76,7 @@ pub struct ScrubReport {
 }
 
 /// What `GET /v1/equivocations` says: evidence against dispersers that signed two batches under one number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EquivocationList {
     /// Pairs held.
     pub held: u64,
@@ -82,7 +85,7 @@ pub struct EquivocationList {
 }
 
 /// Two batches under one number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EquivocationPair {
     /// The service.
     pub domain: Domain,
@@ -99,7 +102,7 @@ pub struct EquivocationPair {
 }
 
 /// A batch as its disperser signed it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SignedBatch {
     /// What was signed.
     pub digest: BatchDigest,
@@ -144,7 +147,7 @@ impl From<&Equivocation> for EquivocationPair {
 }
 
 /// What expired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ExpiryReport {
     /// When, unix seconds.
     pub at: u64,

@@ -77,17 +77,14 @@ impl std::fmt::Display for BlobState {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BlobStatus {
     /// Known from the first answer on.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub id: BlobId,
     /// Known once the blob is encoded.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub key: Option<BlobKey>,
     /// Where it is.
     pub state: BlobState,
     /// Protocol version.
     pub version: u16,
     /// Payload encoding.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub encoding: Encoding,
     /// Quorums asked for.
     pub quorums: Vec<QuorumId>,
@@ -152,7 +149,6 @@ impl StageTimes {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchStatus {
     /// What operators sign.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub digest: BatchDigest,
     /// The disperser's running number.
     pub sequence: u64,
@@ -180,11 +176,11 @@ pub struct SignedQuorum {
     pub quorum: QuorumId,
     /// Stake that signed, in decimal.
     #[serde(with = "decimal")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Decimal))]
     pub signed: Stake,
     /// Stake in all, in decimal.
     #[serde(with = "decimal")]
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Decimal))]
     pub total: Stake,
     /// The share in percent, rounded down to two digits.
     pub percent: f64,
@@ -231,7 +227,6 @@ pub struct Problem {
     /// Stable and dotted; what programs match.
     pub code: String,
     /// Who has to act: `caller`, `peer` or `us` (the server).
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub blame: Blame,
     /// What came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -292,6 +287,24 @@ impl From<Problem> for ErrorReply {
         }
     }
 }
+
+/// In OpenAPI documents: an integer of 256 bits as decimal text.
+#[cfg(feature = "openapi")]
+pub struct Decimal;
+#[cfg(feature = "openapi")]
+ashlar_crypto::text_schema!(Decimal, "0|[1-9][0-9]{0,77}");
+
+/// In OpenAPI documents: 32 bytes.
+#[cfg(feature = "openapi")]
+pub struct Bytes32;
+#[cfg(feature = "openapi")]
+ashlar_crypto::text_schema!(Bytes32, "0x[0-9a-f]{64}");
+
+/// In OpenAPI documents: any number of bytes.
+#[cfg(feature = "openapi")]
+pub struct HexBytes;
+#[cfg(feature = "openapi")]
+ashlar_crypto::text_schema!(HexBytes, "0x([0-9a-f]{2})*");
 
 /// Stake as decimal text, so that no JSON reader rounds it. For `#[serde(with = "ashlar_proto::api::decimal")]`.
 pub mod decimal {

@@ -31,6 +31,7 @@ pub mod sol {
 
 /// The operator table of a service at the end of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = BlockHead))]
 #[serde(deny_unknown_fields)]
 pub struct Head {
     /// The service.
@@ -65,6 +66,7 @@ impl Head {
 
 /// A head with a signature that nobody has checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignedHead {
     /// The head.
@@ -109,6 +111,7 @@ impl VouchedHead {
 
 /// The key of a source is another one from a block on. Unchecked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HeadKeySuccession {
     /// The network.

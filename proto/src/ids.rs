@@ -103,6 +103,9 @@ macro_rules! id {
             }
         }
 
+        #[cfg(feature = "openapi")]
+        ashlar_crypto::text_schema!($name, format!("0x[0-9a-f]{{{}}}", 2 * $len));
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 to.collect_str(self)

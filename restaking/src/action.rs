@@ -33,6 +33,7 @@ const TAG: &[u8] = b"ashlar/ledger-transaction/2";
 /// Its JSON has one form: `{"sender": "0x…", "action": {"type": "deposit", …}}`, amounts and fractions as strings of decimal
 /// digits, ids and hashes as `0x…`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Transaction {
     /// Who sends it.
@@ -154,6 +155,27 @@ macro_rules! actions {
 }
 
 crate::transactions! { actions }
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Action {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+        let names = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(Self::NAMES.iter().copied()));
+        ObjectBuilder::new()
+            .description(Some(
+                "The type of the transaction, and the fields of this type",
+            ))
+            .property("type", names)
+            .required("type")
+            .into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Action {}
 
 /// As many as these; none if it is all.
 fn part(amount: Option<Amount>) -> Option<Amount> {

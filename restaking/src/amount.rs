@@ -342,3 +342,8 @@ macro_rules! decimal_serde {
 
 decimal_serde!(Amount);
 decimal_serde!(Wad);
+
+#[cfg(feature = "openapi")]
+ashlar_crypto::text_schema!(Amount, "0|[1-9][0-9]{0,77}");
+#[cfg(feature = "openapi")]
+ashlar_crypto::text_schema!(Wad, "0|[1-9][0-9]{0,17}|10{18}");

@@ -9,6 +9,7 @@ use super::{Amount, RewardKind, ServiceId, StrategyId, VaultId, Wad};
 
 /// One thing that happened. In JSON `{"type": "deposited", …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs)] // fields that say all by their name and type
 pub enum Event {
@@ -129,6 +130,7 @@ pub enum Event {
     /// A new service.
     ServiceRegistered {
         service: ServiceId,
+        #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
         conditions_hash: B256,
     },
     /// A new quorum.
@@ -189,6 +191,7 @@ pub enum Event {
         disperser: u32,
         token: Account,
         bond: Amount,
+        #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
         evidence_hash: B256,
     },
     /// The source of tables signed a head that the ledger contradicts.
@@ -257,7 +260,12 @@ pub enum Event {
         kind: RewardKind,
     },
     /// A root that pays from a block on.
-    RootSubmitted { index: u64, root: B256, from: u64 },
+    RootSubmitted {
+        index: u64,
+        #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
+        root: B256,
+        from: u64,
+    },
     /// A root was withdrawn.
     RootDisabled { index: u64 },
     /// An earner was paid.
@@ -328,6 +336,7 @@ pub enum Event {
     /// Points or incentives were noted.
     VaultSourceNoted {
         vault: VaultId,
+        #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
         source: B256,
         amount: Amount,
     },

@@ -101,6 +101,7 @@ pub enum NoTable {
 
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Accused {
     /// An operator, of any service.
@@ -130,6 +131,7 @@ impl fmt::Display for Accused {
 
 /// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FaultKind {
@@ -181,6 +183,9 @@ pub enum Fault {
     /// Two batches by a disperser under one number.
     DisperserEquivocation(DisperserEquivocation),
 }
+
+#[cfg(feature = "openapi")]
+ashlar_crypto::text_schema!(Fault, "0x61736866([0-9a-f]{2})+");
 
 impl Fault {
     /// Which kind it is.

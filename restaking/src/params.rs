@@ -9,6 +9,7 @@ const DAY: u64 = 86_400;
 
 /// All delays are in blocks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// Seconds between blocks, 1 to 3600; for people, for the presets, and to compare with the times of protocol versions, which are in
@@ -40,6 +41,7 @@ pub struct Params {
 /// The steps from a stored blob to an executed slash, in blocks. Their sum must not exceed the time for which stake that
 /// wants to leave can still be slashed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Timing {
     /// A blob can be challenged for this long after its batch.

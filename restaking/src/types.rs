@@ -26,6 +26,7 @@ pub type VaultId = u32;
 
 /// What a strategy holds: the four restaking modes, and anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StrategyKind {
     /// Ether of validators of 32, whose withdrawal credentials lead to the staker's pod.
@@ -58,6 +59,7 @@ impl StrategyKind {
 /// Always, to the unit: `deposited = idle + Σ operators' shares + Σ queued + matured + paid + slashed + penalised + rounding`
 /// and `shares = idle + Σ operators' shares + Σ queued + matured`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Strategy {
     /// For people.
     pub name: String,
@@ -103,6 +105,7 @@ pub struct Strategy {
 
 /// A staker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Staker {
     /// Whom all its stake is delegated to.
     pub operator: Option<OperatorId>,
@@ -116,6 +119,7 @@ pub struct Staker {
 
 /// Validators of one staker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pod {
     /// The beacon factor l: what penalties left of every share, in units of 10^−18.
     pub factor: Wad,
@@ -136,6 +140,7 @@ pub struct Position {
 
 /// An operator's stake in one strategy: all who delegate to it together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pool {
     /// Shares.
     pub shares: Amount,
@@ -166,6 +171,7 @@ impl Default for Pool {
 
 /// A queued withdrawal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Withdrawal {
     /// Whose it is.
     pub staker: Account,
@@ -187,6 +193,7 @@ pub struct Withdrawal {
 
 /// A value that changes at a block announced before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Delayed<T> {
     current: T,
     pending: Option<(T, u64)>,
@@ -223,6 +230,7 @@ impl<T: Copy> Delayed<T> {
 
 /// An operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Operator {
     /// Its account, which is also a staker delegated to it.
     pub account: Account,
@@ -248,6 +256,7 @@ pub struct Operator {
 
 /// On which terms anybody can be a disperser of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DisperserTerms {
     /// The token of the bonds.
@@ -260,6 +269,7 @@ pub struct DisperserTerms {
 
 /// A disperser of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Disperser {
     /// Whose it is: who put up the bond and gets it back.
     pub account: Account,
@@ -279,6 +289,7 @@ pub struct Disperser {
 
 /// What became of a disperser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// It is in the tables.
@@ -299,6 +310,7 @@ pub enum Standing {
 
 /// A protocol version of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActiveVersion {
     /// The version.
     pub version: u16,
@@ -339,6 +351,7 @@ pub struct Contradiction {
 
 /// A service that operators secure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Service {
     /// Who registered it and runs it.
     pub owner: Account,
@@ -347,6 +360,7 @@ pub struct Service {
     /// For what it slashes. Cannot be changed: operators opted in to this text.
     pub conditions: String,
     /// SHA-256 of the conditions.
+    #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
     pub conditions_hash: B256,
     /// Who slashes.
     pub slasher: Delayed<Account>,
@@ -376,6 +390,7 @@ pub struct Service {
 
 /// On which terms the operators of a service can be challenged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CustodyTerms {
     /// The token of the bonds.
@@ -392,6 +407,7 @@ pub struct CustodyTerms {
 
 /// A challenge that waits for its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OpenChallenge {
     /// The service whose table the certificate was checked with.
     pub service: ServiceId,
@@ -417,6 +433,7 @@ pub struct OpenChallenge {
     pub bond: Amount,
     /// What the answer is checked against.
     #[serde(with = "crate::evidence::codec::blob_header")]
+    #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::HexBytes))]
     pub blob: BlobHeader,
 }
 
@@ -447,6 +464,7 @@ impl OpenChallenge {
 /// The bonds of a token. Always `paid_in = held + to_operators + returned + burnt`, and `held` is the sum of the bonds of open
 /// challenges and of dispersers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BondFund {
     /// Came in with challenges and dispersers.
     pub paid_in: Amount,
@@ -462,6 +480,7 @@ pub struct BondFund {
 
 /// One asset of a quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct QuorumStrategy {
     /// The strategy.
@@ -472,6 +491,7 @@ pub struct QuorumStrategy {
 
 /// The rules of a quorum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct QuorumConfig {
     /// What counts in it: by rising strategy, 1 to 32.
@@ -494,6 +514,7 @@ pub struct QuorumConfig {
 
 /// A quorum: an operator set of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Quorum {
     /// Its rules.
     pub config: QuorumConfig,
@@ -501,6 +522,7 @@ pub struct Quorum {
 
 /// What changes in a quorum with every stake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QuorumTotals {
     /// Sum of the members' weights.
     pub weight: Amount,
@@ -516,6 +538,7 @@ pub struct QuorumTotals {
 
 /// An operator in a quorum, now or before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Member {
     /// It is in.
     pub active: bool,
@@ -529,6 +552,7 @@ pub struct Member {
 
 /// A change of an allocation that is not in effect yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Pending {
     /// More by this much from the block on.
@@ -549,6 +573,7 @@ pub enum Pending {
 
 /// The part of an operator's stake in one strategy that one quorum can slash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Allocation {
     /// In effect, and slashable.
     pub magnitude: Wad,
@@ -579,6 +604,7 @@ pub type AllocationKey = (OperatorId, StrategyId, ServiceId, QuorumId);
 
 /// One strategy of a slash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SlashPart {
     /// The strategy.
@@ -589,6 +615,7 @@ pub struct SlashPart {
 
 /// A fault proven by evidence that the caller has checked. The same fault is punished once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FaultRecord {
     /// Whose fault.
@@ -596,6 +623,7 @@ pub struct FaultRecord {
     /// Which kind, as the checker of evidence numbers them.
     pub kind: u8,
     /// Names the fault: the same for every proof of the same fault.
+    #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
     pub evidence_hash: B256,
 }
 
@@ -624,6 +652,7 @@ impl FaultRecord {
 
 /// A slash that waits for its veto window.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SlashRequest {
     /// The service.
     pub service: ServiceId,
@@ -645,8 +674,10 @@ pub struct SlashRequest {
 
 /// A root of cumulative rewards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RewardRoot {
     /// The root.
+    #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
     pub root: B256,
     /// It pays from this block on.
     pub active_from: u64,
@@ -656,6 +687,7 @@ pub struct RewardRoot {
 
 /// Tokens for rewards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fund {
     /// Paid in by services.
     pub paid_in: Amount,
@@ -665,6 +697,7 @@ pub struct Fund {
 
 /// What a payment or a distribution is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RewardKind {
     /// A service's running fee.
@@ -691,6 +724,7 @@ impl RewardKind {
 
 /// A liquid restaking vault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Vault {
     /// Who runs it.
     pub manager: Account,
@@ -726,6 +760,7 @@ pub struct Vault {
 
 /// What a vault has with one operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VaultPart {
     /// The account that stakes there for the vault.
     pub account: Account,
@@ -737,6 +772,7 @@ pub struct VaultPart {
 
 /// A request to withdraw from a vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VaultRequest {
     /// Whose it is.
     pub owner: Account,

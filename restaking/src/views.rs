@@ -12,6 +12,7 @@ use super::{Amount, Refusal, State};
 
 /// A staker's position and what it is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PositionView {
     /// The strategy.
     pub strategy: StrategyId,

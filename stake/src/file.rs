@@ -71,6 +71,7 @@ pub struct TableFile {
 
 /// One table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TableRecord {
     /// Its reference block.
@@ -91,6 +92,7 @@ fn first_version() -> Vec<u16> {
 
 /// A registered disperser.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DisperserRecord {
     /// Its number in batch headers.
@@ -103,6 +105,7 @@ pub struct DisperserRecord {
 
 /// An operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OperatorRecord {
     /// Follows from the BLS key and may be left out; if it is there it must fit.
@@ -117,6 +120,7 @@ pub struct OperatorRecord {
     /// Where it listens: `host:port`.
     pub address: String,
     /// Stake by quorum.
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::BTreeMap<String, ashlar_proto::api::Decimal>))]
     pub stakes: Stakes,
 }
 

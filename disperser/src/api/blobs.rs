@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ashlar_crypto::Coded;
 use ashlar_net::Reservation;
-use ashlar_proto::api::{BlobState, BlobStatus, Problem};
+use ashlar_proto::api::{BlobState, BlobStatus};
 use ashlar_proto::{BlobId, Certificate};
 use ashlar_service::Refusal;
+use ashlar_service::api::Binary;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -47,13 +48,10 @@ pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Ref
 #[utoipa::path(
     get,
     path = "/v1/blobs/{key}",
-    params(("key" = String, Path, description = "Blob id (of the 202) or blob key")),
+    params(("key" = inline(BlobId), Path, description = "Blob id (of the 202) or blob key")),
     responses(
-        (status = 200, description = "The payload", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 400, description = "Malformed key", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown blob", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "The blob failed; its payload is gone", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too much is being served; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The payload", body = Binary, content_type = "application/octet-stream"),
+        (status = 410, description = "The blob failed; its payload is gone"),
     ),
     tag = "blobs"
 )]
@@ -112,11 +110,9 @@ async fn next_piece(
 #[utoipa::path(
     get,
     path = "/v1/blobs/{key}/status",
-    params(("key" = String, Path, description = "Blob id (of the 202) or blob key")),
+    params(("key" = inline(BlobId), Path, description = "Blob id (of the 202) or blob key")),
     responses(
         (status = 200, description = "Where it is", body = BlobStatus),
-        (status = 400, description = "Malformed key", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown blob", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "blobs"
 )]
@@ -153,12 +149,10 @@ pub(crate) struct CertificateQuery {
 #[utoipa::path(
     get,
     path = "/v1/blobs/{key}/certificate",
-    params(("key" = String, Path, description = "Blob id (of the 202) or blob key"), CertificateQuery),
+    params(("key" = inline(BlobId), Path, description = "Blob id (of the 202) or blob key"), CertificateQuery),
     responses(
-        (status = 200, description = "The certificate", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 400, description = "Malformed key or form", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown blob", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Not certified yet (certificate.not_ready, with Retry-After) or failed (blob.failed)", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The certificate", body = Binary, content_type = "application/octet-stream"),
+        (status = 409, description = "Not certified yet (certificate.not_ready, with Retry-After) or failed (blob.failed)"),
     ),
     tag = "blobs"
 )]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_proto::BlobId;
-use ashlar_proto::api::{BlobStatus, Problem};
+use ashlar_proto::api::BlobStatus;
 use ashlar_service::Refusal;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -29,14 +29,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
     get,
     path = "/v1/blobs/{key}/events",
     params(
-        ("key" = String, Path, description = "Blob id (of the 202) or blob key"),
+        ("key" = inline(BlobId), Path, description = "Blob id (of the 202) or blob key"),
         ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event seen"),
     ),
     responses(
         (status = 200, description = "Events whose data is a status", body = BlobStatus, content_type = "text/event-stream"),
-        (status = 400, description = "Malformed key", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown blob", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many streams; see Retry-After", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "blobs"
 )]

@@ -10,8 +10,9 @@ use ashlar_crypto::{Blame, Encoding, PayloadError, rows_for, sha256};
 use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE, Problem};
 use ashlar_proto::header::check_quorums;
 use ashlar_proto::wire::PutBlob;
-use ashlar_proto::{Account, Submission};
+use ashlar_proto::{Account, QuorumId, Submission};
 use ashlar_service::Refusal;
+use ashlar_service::api::Binary;
 use ashlar_service::listener::{BodyLimits, declared_length, read_body};
 use axum::Json;
 use axum::body::Body;
@@ -36,15 +37,18 @@ use crate::senders::Sender;
 #[into_params(parameter_in = Query)]
 pub(crate) struct PutQuery {
     /// Quorums that shall sign, separated by commas, for example `0,1`. Raw bodies only.
+    #[param(value_type = Option<BTreeSet<QuorumId>>, style = Form, explode = false, min_items = 1, max_items = 16)]
     quorums: Option<String>,
     /// `certified`: answer when the blob is certified or has failed, or after a while with 202.
     #[param(inline)]
     wait: Option<Wait>,
     /// `packed31` (default: any bytes) or `eip4844` (whole rows of field elements). Raw bodies only.
+    #[param(value_type = Option<Encoding>, inline)]
     encoding: Option<String>,
     /// Protocol version. Raw bodies only.
     version: Option<u16>,
     /// Account that pays, 20 bytes in hexadecimal with 0x. Raw bodies only.
+    #[param(value_type = Option<Account>, inline)]
     account: Option<String>,
     /// Any number: makes equal payloads different blobs. Raw bodies only.
     salt: Option<u64>,
@@ -65,20 +69,16 @@ pub(crate) enum Wait {
     path = "/v1/blobs",
     params(PutQuery),
     request_body(
-        content((Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/x-protobuf")),
+        content((Binary = "application/octet-stream"), (Binary = "application/x-protobuf")),
         description = "The payload, or a PutBlob message"
     ),
     responses(
         (status = 200, description = "Certified (with wait=certified, or posted before)", body = BlobStatus),
         (status = 202, description = "Accepted; Location is where to ask", body = BlobStatus),
-        (status = 400, description = "Something in the request is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The payload is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Unknown content type", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The blob failed for a fault of its own (with wait=certified)", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "Too few operators signed (with wait=certified)", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "This network sent false commitments; see Retry-After", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too much to do; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Unknown content type"),
+        (status = 422, description = "The blob failed for a fault of its own (with wait=certified)"),
+        (status = 502, description = "Too few operators signed (with wait=certified)"),
+        (status = 429, description = "This network sent false commitments; see Retry-After"),
     ),
     tag = "blobs"
 )]
@@ -293,7 +293,7 @@ fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, Ref
         Some(text) => {
             let mut quorums = text
                 .split(',')
-                .map(|number| number.trim().parse::<u8>())
+                .map(str::parse::<QuorumId>)
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|_| {
                     Refusal::new(

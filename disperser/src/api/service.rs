@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::Domain;
-use ashlar_proto::api::Problem;
 use ashlar_service::{Refusal, metrics as metrics_page};
 use ashlar_stake::{StakeError, TableRecord};
 use axum::Json;
@@ -12,7 +11,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiState, internal_error};
 use crate::health::HealthReport;
@@ -27,7 +26,7 @@ pub(crate) struct OperatorsQuery {
 }
 
 /// An operator table with its service.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct OperatorsView {
     domain: Domain,
     table: TableRecord,
@@ -41,9 +40,8 @@ struct OperatorsView {
     path = "/v1/operators",
     params(OperatorsQuery),
     responses(
-        (status = 200, description = "The service's domain, and the table as in a table file", body = Object),
-        (status = 404, description = "There is no table of that block", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The table cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The service's domain, and the table as in a table file", body = OperatorsView),
+        (status = 404, description = "There is no table of that block"),
     ),
     tag = "service"
 )]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, OperatorId};
 use ashlar_restaking::ServiceId;
 use ashlar_service::Refusal;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::state::{PageQuery, page, window_of};
+use super::state::{Limit, PageQuery, page};
 use super::{ApiState, parse};
 use crate::types::{BondFundView, BondsPaidView, ChallengeDetail, ChallengeView, Page};
 
@@ -23,13 +22,15 @@ use crate::types::{BondFundView, BondsPaidView, ChallengeDetail, ChallengeView, 
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChallengeQuery {
     /// Those to this operator.
-    operator: Option<String>,
+    #[param(inline)]
+    operator: Option<OperatorId>,
     /// Those of this service.
     service: Option<ServiceId>,
     /// What `next` of the page before said.
-    after: Option<String>,
-    /// Items at most, 1 to 500.
-    limit: Option<usize>,
+    after: Option<u64>,
+    /// Items at most.
+    #[param(inline)]
+    limit: Option<Limit>,
 }
 
 /// Open challenges, oldest first: what an operator looks at once a day.
@@ -38,8 +39,7 @@ pub(crate) struct ChallengeQuery {
     path = "/v1/state/challenges",
     params(ChallengeQuery),
     responses(
-        (status = 200, description = "A page of challenges: who is asked for which element, until when, for which bond", body = Object),
-        (status = 400, description = "Malformed query", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "A page of challenges: who is asked for which element, until when, for which bond", body = Page<ChallengeView>),
     ),
     tag = "state"
 )]
@@ -53,10 +53,7 @@ pub(crate) async fn challenges(
         after,
         limit,
     } = query(asked)?;
-    let window = window_of(&PageQuery { after, limit })?;
-    let operator: Option<OperatorId> = operator
-        .map(|operator| parse("operator", &operator))
-        .transpose()?;
+    let window = PageQuery { after, limit };
     state
         .look(move |ledger| {
             let list = ledger.challenges().filter(|(_, record)| {
@@ -82,8 +79,7 @@ pub(crate) async fn challenges(
     path = "/v1/state/challenges/{id}",
     params(("id" = u64, Path, description = "Number of the challenge")),
     responses(
-        (status = 200, description = "The challenge", body = Object),
-        (status = 404, description = "Not open (any more)", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The challenge", body = ChallengeDetail),
     ),
     tag = "state"
 )]
@@ -110,10 +106,9 @@ pub(crate) async fn challenge(
 #[utoipa::path(
     get,
     path = "/v1/state/bonds/{token}",
-    params(("token" = String, Path, description = "Token contract, 20 bytes")),
+    params(("token" = inline(Account), Path, description = "Token contract, 20 bytes")),
     responses(
-        (status = 200, description = "Also for a token that never came in", body = Object),
-        (status = 400, description = "Malformed account", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "Also for a token that never came in", body = BondFundView),
     ),
     tag = "state"
 )]
@@ -135,12 +130,11 @@ pub(crate) async fn bonds(
     get,
     path = "/v1/state/bonds/{token}/paid/{account}",
     params(
-        ("token" = String, Path, description = "Token contract, 20 bytes"),
-        ("account" = String, Path, description = "Account, 20 bytes"),
+        ("token" = inline(Account), Path, description = "Token contract, 20 bytes"),
+        ("account" = inline(Account), Path, description = "Account, 20 bytes"),
     ),
     responses(
-        (status = 200, description = "Also for an account that was never paid", body = Object),
-        (status = 400, description = "Malformed account", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "Also for an account that was never paid", body = BondsPaidView),
     ),
     tag = "state"
 )]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_proto::api::Problem;
 use ashlar_service::{Refusal, metrics as metrics_page};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -13,7 +12,8 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 use utoipa::IntoParams;
 
-use super::ApiState;
+use super::state::Limit;
+use super::{ApiState, WaitMs};
 use crate::service::Command;
 use crate::types::{EventPage, Head, HealthReport, MAX_PAGE, StateRoot};
 
@@ -30,7 +30,6 @@ pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Ref
     path = "/v1/head",
     responses(
         (status = 200, description = "Network, block, length and last link of the log", body = Head),
-        (status = 503, description = "The log is being read; see Retry-After", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "ledger"
 )]
@@ -55,7 +54,6 @@ pub(crate) async fn head(State(state): State<Arc<ApiState>>) -> Result<Json<Head
     path = "/v1/root",
     responses(
         (status = 200, description = "The root, and the record it is the root after", body = StateRoot),
-        (status = 503, description = "The log is being read, or the queue is full; see Retry-After", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "ledger"
 )]
@@ -73,11 +71,12 @@ pub(crate) struct EventsQuery {
     /// Events after this record; 0 for the oldest that are kept.
     #[serde(default)]
     since: u64,
-    /// Records at most, 1 to 500.
-    limit: Option<usize>,
-    /// If there are none, wait for some, at most 30000 ms.
-    #[serde(default)]
-    wait_ms: u64,
+    /// Records at most.
+    #[param(inline)]
+    limit: Option<Limit>,
+    /// If there are none, wait so long for some, in milliseconds.
+    #[param(inline)]
+    wait_ms: Option<WaitMs>,
 }
 
 /// Events, oldest first. Ask again with `since` = `next`.
@@ -87,9 +86,7 @@ pub(crate) struct EventsQuery {
     params(EventsQuery),
     responses(
         (status = 200, description = "Events by record", body = EventPage),
-        (status = 400, description = "Malformed query", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "Events of that long ago are not kept in memory; the log has them", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many wait; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Events of that long ago are not kept in memory; the log has them"),
     ),
     tag = "ledger"
 )]
@@ -98,9 +95,9 @@ pub(crate) async fn events(
     asked: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Json<EventPage>, Refusal> {
     let asked = query(asked)?;
-    let limit = asked.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let wait = Duration::from_millis(asked.wait_ms);
-    let until = tokio::time::Instant::now() + wait.min(super::MAX_WAIT);
+    let limit = asked.limit.map_or(MAX_PAGE, |limit| limit.get() as usize);
+    let wait = asked.wait_ms.map_or(0, WaitMs::get);
+    let until = tokio::time::Instant::now() + Duration::from_millis(wait);
     loop {
         let opened = state.opened()?;
         let records = opened.position().records;

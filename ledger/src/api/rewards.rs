@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, QuorumId};
 use ashlar_restaking::{Amount, ServiceId};
 use ashlar_service::Refusal;
@@ -14,7 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::state::{Asked, PageQuery, page, window, window_of};
+use super::state::{Asked, Limit, PageQuery, page};
 use super::{ApiState, parse};
 use crate::types::{ClaimedView, FundView, Page, RewardRootView, ShareView};
 
@@ -22,22 +21,22 @@ use crate::types::{ClaimedView, FundView, Page, RewardRootView, ShareView};
 #[utoipa::path(
     get,
     path = "/v1/state/rewards/roots",
-    params(PageQuery),
-    responses((status = 200, description = "A page of roots", body = Object)),
+    params(PageQuery<u64>),
+    responses((status = 200, description = "A page of roots", body = Page<RewardRootView>)),
     tag = "rewards"
 )]
 pub(crate) async fn roots(
     State(state): State<Arc<ApiState>>,
-    asked: Asked,
+    asked: Asked<u64>,
 ) -> Result<Json<Page<RewardRootView>>, Refusal> {
-    let window = window(asked)?;
+    let asked = query(asked)?;
     state
         .look(move |ledger| {
             // Numbered without gaps.
             let list = (1u64..).map_while(|id| Some((id, ledger.reward_root(id)?)));
             Ok(Json(page(
                 ledger.meta().block,
-                &window,
+                &asked,
                 list,
                 |id, record| RewardRootView { id, record },
             )))
@@ -49,8 +48,8 @@ pub(crate) async fn roots(
 #[utoipa::path(
     get,
     path = "/v1/state/rewards/funds/{token}",
-    params(("token" = String, Path, description = "The token's contract, 20 bytes")),
-    responses((status = 200, description = "Also for a token of which nothing was paid in", body = Object)),
+    params(("token" = inline(Account), Path, description = "The token's contract, 20 bytes")),
+    responses((status = 200, description = "Also for a token of which nothing was paid in", body = FundView)),
     tag = "rewards"
 )]
 pub(crate) async fn fund(
@@ -72,8 +71,8 @@ pub(crate) async fn fund(
 #[utoipa::path(
     get,
     path = "/v1/state/rewards/claimed/{earner}/{token}",
-    params(("earner" = String, Path, description = "Account, 20 bytes"), ("token" = String, Path, description = "The token's contract, 20 bytes")),
-    responses((status = 200, description = "Zero if it never was", body = Object)),
+    params(("earner" = inline(Account), Path, description = "Account, 20 bytes"), ("token" = inline(Account), Path, description = "The token's contract, 20 bytes")),
+    responses((status = 200, description = "Zero if it never was", body = ClaimedView)),
     tag = "rewards"
 )]
 pub(crate) async fn claimed(
@@ -102,11 +101,14 @@ pub(crate) struct SharesQuery {
     /// Its quorum.
     quorum: QuorumId,
     /// The reward, in base units.
-    amount: String,
+    #[param(inline)]
+    amount: Amount,
     /// What `next` of the page before said.
-    after: Option<String>,
-    /// Items at most, 1 to 500.
-    limit: Option<usize>,
+    #[param(inline)]
+    after: Option<Account>,
+    /// Items at most.
+    #[param(inline)]
+    limit: Option<Limit>,
 }
 
 /// Who would get what of a reward for a quorum, as its stake is now, by account. Walks all stakers.
@@ -115,8 +117,9 @@ pub(crate) struct SharesQuery {
     path = "/v1/state/rewards/shares",
     params(SharesQuery),
     responses(
-        (status = 200, description = "A page of accounts and amounts", body = Object),
-        (status = 404, description = "No such quorum", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "A page of accounts and amounts", body = Page<ShareView>),
+        (status = 404, description = "No such quorum"),
+        (status = 422, description = "The amount is too large to share"),
     ),
     tag = "rewards"
 )]
@@ -125,11 +128,10 @@ pub(crate) async fn shares(
     asked: Result<Query<SharesQuery>, QueryRejection>,
 ) -> Result<Json<Page<ShareView>>, Refusal> {
     let asked = query(asked)?;
-    let amount: Amount = parse("amount", &asked.amount)?;
-    let window = window_of(&PageQuery {
-        after: asked.after.clone(),
+    let window = PageQuery {
+        after: asked.after,
         limit: asked.limit,
-    })?;
+    };
     state
         .look(move |ledger| {
             let (service, quorum) = (asked.service, asked.quorum);
@@ -139,7 +141,7 @@ pub(crate) async fn shares(
                 )));
             }
             let shares = ledger
-                .reward_shares(service, quorum, amount)
+                .reward_shares(service, quorum, asked.amount)
                 .map_err(|refusal| match refusal.blame() {
                     ashlar_crypto::Blame::Us => Refusal::ours(&refusal),
                     _ => Refusal::coded(422, &refusal),

@@ -1,18 +1,17 @@
 //! The ledger's state, as it is now.
 
 use std::fmt::Display;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, OperatorId, QuorumId};
 use ashlar_restaking::{Amount, Refusal as LedgerRefusal, ServiceId, State as Ledger, VaultId};
 use ashlar_service::Refusal;
+use ashlar_service::api::Bounded;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::general::query;
 use super::{ApiState, parse};
@@ -23,51 +22,37 @@ use crate::types::{
     VaultView, WithdrawalView,
 };
 
-/// Which part of a list.
-#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+/// Items of a page, at most.
+pub(super) type Limit = Bounded<1, { MAX_PAGE as u64 }>;
+
+/// Which part of a list whose items have keys `K`.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
+pub(crate) struct PageQuery<K: ToSchema> {
     /// What `next` of the page before said.
-    pub(super) after: Option<String>,
-    /// Items at most, 1 to 500.
-    pub(super) limit: Option<usize>,
+    #[param(inline)]
+    pub(super) after: Option<K>,
+    /// Items at most.
+    #[param(inline)]
+    pub(super) limit: Option<Limit>,
 }
 
-pub(super) type Asked = Result<Query<PageQuery>, QueryRejection>;
-
-/// What is wanted of a list: after which key, and how many.
-pub(super) struct Window<K> {
-    after: Option<K>,
-    limit: usize,
-}
-
-pub(super) fn window<K: FromStr<Err: Display>>(asked: Asked) -> Result<Window<K>, Refusal> {
-    window_of(&query(asked)?)
-}
-
-pub(super) fn window_of<K: FromStr<Err: Display>>(asked: &PageQuery) -> Result<Window<K>, Refusal> {
-    let after = asked.after.as_deref();
-    Ok(Window {
-        after: after
-            .map(|after| parse("place in the list", after))
-            .transpose()?,
-        limit: asked.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE),
-    })
-}
+pub(super) type Asked<K> = Result<Query<PageQuery<K>>, QueryRejection>;
 
 /// A page of a list whose keys rise.
-pub(super) fn page<K: Ord + Copy + Display, V, T>(
+pub(super) fn page<K: Ord + Copy + Display + ToSchema, V, T>(
     block: u64,
-    window: &Window<K>,
+    asked: &PageQuery<K>,
     list: impl Iterator<Item = (K, V)>,
     mut view: impl FnMut(K, V) -> T,
 ) -> Page<T> {
     let mut wanted = list
-        .filter(|(key, _)| window.after.is_none_or(|after| *key > after))
+        .filter(|(key, _)| asked.after.is_none_or(|after| *key > after))
         .peekable();
+    let limit = asked.limit.map_or(MAX_PAGE as u64, Limit::get);
     let (mut items, mut last) = (Vec::new(), None);
-    while items.len() < window.limit {
+    while (items.len() as u64) < limit {
         let Some((key, value)) = wanted.next() else {
             break;
         };
@@ -87,7 +72,7 @@ pub(super) fn inconsistent(refusal: LedgerRefusal) -> Refusal {
 #[utoipa::path(
     get,
     path = "/v1/state/meta",
-    responses((status = 200, description = "Network, roles, delays and caps", body = Object)),
+    responses((status = 200, description = "Network, roles, delays and caps", body = MetaView)),
     tag = "state"
 )]
 pub(crate) async fn meta(State(state): State<Arc<ApiState>>) -> Result<Json<MetaView>, Refusal> {
@@ -110,21 +95,21 @@ pub(crate) async fn meta(State(state): State<Arc<ApiState>>) -> Result<Json<Meta
 #[utoipa::path(
     get,
     path = "/v1/state/strategies",
-    params(PageQuery),
-    responses((status = 200, description = "A page of strategies: assets, and where their shares are", body = Object)),
+    params(PageQuery<u32>),
+    responses((status = 200, description = "A page of strategies: assets, and where their shares are", body = Page<StrategyView>)),
     tag = "state"
 )]
 pub(crate) async fn strategies(
     State(state): State<Arc<ApiState>>,
-    asked: Asked,
+    asked: Asked<u32>,
 ) -> Result<Json<Page<StrategyView>>, Refusal> {
-    let window = window(asked)?;
+    let asked = query(asked)?;
     state
         .look(move |ledger| {
             let list = ledger.strategies();
             Ok(Json(page(
                 ledger.meta().block,
-                &window,
+                &asked,
                 list,
                 |id, record| StrategyView {
                     id,
@@ -139,21 +124,21 @@ pub(crate) async fn strategies(
 #[utoipa::path(
     get,
     path = "/v1/state/operators",
-    params(PageQuery),
-    responses((status = 200, description = "A page of operators", body = Object)),
+    params(PageQuery<OperatorId>),
+    responses((status = 200, description = "A page of operators", body = Page<OperatorView>)),
     tag = "state"
 )]
 pub(crate) async fn operators(
     State(state): State<Arc<ApiState>>,
-    asked: Asked,
+    asked: Asked<OperatorId>,
 ) -> Result<Json<Page<OperatorView>>, Refusal> {
-    let window = window(asked)?;
+    let asked = query(asked)?;
     state
         .look(move |ledger| {
             let list = ledger.operators();
             Ok(Json(page(
                 ledger.meta().block,
-                &window,
+                &asked,
                 list,
                 |id, record| OperatorView {
                     id,
@@ -168,10 +153,9 @@ pub(crate) async fn operators(
 #[utoipa::path(
     get,
     path = "/v1/state/operators/{id}",
-    params(("id" = String, Path, description = "Operator id, 32 bytes")),
+    params(("id" = inline(OperatorId), Path, description = "Operator id, 32 bytes")),
     responses(
-        (status = 200, description = "The operator", body = Object),
-        (status = 404, description = "No such operator", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The operator", body = OperatorDetail),
     ),
     tag = "state"
 )]
@@ -245,10 +229,9 @@ fn operator_detail(ledger: &Ledger, id: OperatorId) -> Result<OperatorDetail, Re
 #[utoipa::path(
     get,
     path = "/v1/state/stakers/{account}",
-    params(("account" = String, Path, description = "Account, 20 bytes")),
+    params(("account" = inline(Account), Path, description = "Account, 20 bytes")),
     responses(
-        (status = 200, description = "The staker", body = Object),
-        (status = 404, description = "No such staker", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The staker", body = StakerDetail),
     ),
     tag = "state"
 )]
@@ -290,8 +273,8 @@ pub(crate) async fn staker(
     path = "/v1/state/withdrawals/{id}",
     params(("id" = u64, Path, description = "Number")),
     responses(
-        (status = 200, description = "The withdrawal", body = Object),
-        (status = 404, description = "No such withdrawal, or it was completed", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The withdrawal", body = WithdrawalView),
+        (status = 404, description = "No such withdrawal, or it was completed"),
     ),
     tag = "state"
 )]
@@ -325,21 +308,21 @@ pub(crate) async fn withdrawal(
 #[utoipa::path(
     get,
     path = "/v1/state/services",
-    params(PageQuery),
-    responses((status = 200, description = "A page of services", body = Object)),
+    params(PageQuery<u32>),
+    responses((status = 200, description = "A page of services", body = Page<ServiceView>)),
     tag = "state"
 )]
 pub(crate) async fn services(
     State(state): State<Arc<ApiState>>,
-    asked: Asked,
+    asked: Asked<u32>,
 ) -> Result<Json<Page<ServiceView>>, Refusal> {
-    let window = window(asked)?;
+    let asked = query(asked)?;
     state
         .look(move |ledger| {
             let list = ledger.services();
             Ok(Json(page(
                 ledger.meta().block,
-                &window,
+                &asked,
                 list,
                 |id, record| ServiceView {
                     id,
@@ -356,8 +339,7 @@ pub(crate) async fn services(
     path = "/v1/state/services/{id}",
     params(("id" = u32, Path, description = "Service")),
     responses(
-        (status = 200, description = "The service", body = Object),
-        (status = 404, description = "No such service", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The service", body = ServiceDetail),
     ),
     tag = "state"
 )]
@@ -406,20 +388,19 @@ pub(crate) async fn service(
 #[utoipa::path(
     get,
     path = "/v1/state/services/{id}/quorums/{quorum}/members",
-    params(("id" = u32, Path, description = "Service"), ("quorum" = u8, Path, description = "Quorum"), PageQuery),
+    params(("id" = u32, Path, description = "Service"), ("quorum" = u8, Path, description = "Quorum"), PageQuery<OperatorId>),
     responses(
-        (status = 200, description = "A page of members", body = Object),
-        (status = 404, description = "No such quorum", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "A page of members", body = Page<MemberView>),
     ),
     tag = "state"
 )]
 pub(crate) async fn members(
     State(state): State<Arc<ApiState>>,
     Path((id, quorum)): Path<(String, String)>,
-    asked: Asked,
+    asked: Asked<OperatorId>,
 ) -> Result<Json<Page<MemberView>>, Refusal> {
     let (id, quorum): (ServiceId, QuorumId) = (parse("service", &id)?, parse("quorum", &quorum)?);
-    let window = window(asked)?;
+    let asked = query(asked)?;
     state
         .look(move |ledger| {
             if ledger.quorum(id, quorum).is_none() {
@@ -430,7 +411,7 @@ pub(crate) async fn members(
             let list = ledger.members(id, quorum);
             Ok(Json(page(
                 ledger.meta().block,
-                &window,
+                &asked,
                 list,
                 |operator, member| MemberView { operator, member },
             )))
@@ -442,21 +423,21 @@ pub(crate) async fn members(
 #[utoipa::path(
     get,
     path = "/v1/state/slash-requests",
-    params(PageQuery),
-    responses((status = 200, description = "A page of requests", body = Object)),
+    params(PageQuery<u64>),
+    responses((status = 200, description = "A page of requests", body = Page<SlashRequestView>)),
     tag = "state"
 )]
 pub(crate) async fn slash_requests(
     State(state): State<Arc<ApiState>>,
-    asked: Asked,
+    asked: Asked<u64>,
 ) -> Result<Json<Page<SlashRequestView>>, Refusal> {
-    let window = window(asked)?;
+    let asked = query(asked)?;
     state
         .look(move |ledger| {
             let list = ledger.slash_requests();
             Ok(Json(page(
                 ledger.meta().block,
-                &window,
+                &asked,
                 list,
                 |id, record| SlashRequestView {
                     id,
@@ -471,21 +452,21 @@ pub(crate) async fn slash_requests(
 #[utoipa::path(
     get,
     path = "/v1/state/vaults",
-    params(PageQuery),
-    responses((status = 200, description = "A page of vaults", body = Object)),
+    params(PageQuery<u32>),
+    responses((status = 200, description = "A page of vaults", body = Page<VaultView>)),
     tag = "state"
 )]
 pub(crate) async fn vaults(
     State(state): State<Arc<ApiState>>,
-    asked: Asked,
+    asked: Asked<u32>,
 ) -> Result<Json<Page<VaultView>>, Refusal> {
-    let window = window(asked)?;
+    let asked = query(asked)?;
     state
         .look(move |ledger| {
             let list = ledger.vaults();
             Ok(Json(page(
                 ledger.meta().block,
-                &window,
+                &asked,
                 list,
                 |id, record| VaultView {
                     id,
@@ -502,8 +483,7 @@ pub(crate) async fn vaults(
     path = "/v1/state/vaults/{id}",
     params(("id" = u32, Path, description = "Vault")),
     responses(
-        (status = 200, description = "The vault", body = Object),
-        (status = 404, description = "No such vault", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The vault", body = VaultDetail),
     ),
     tag = "state"
 )]
@@ -549,10 +529,9 @@ pub(crate) async fn vault(
 #[utoipa::path(
     get,
     path = "/v1/state/vaults/{id}/holders/{account}",
-    params(("id" = u32, Path, description = "Vault"), ("account" = String, Path, description = "Account, 20 bytes")),
+    params(("id" = u32, Path, description = "Vault"), ("account" = inline(Account), Path, description = "Account, 20 bytes")),
     responses(
-        (status = 200, description = "Also for an account that has none", body = Object),
-        (status = 404, description = "No such vault", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "Also for an account that has none", body = HolderView),
     ),
     tag = "state"
 )]

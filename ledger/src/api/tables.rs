@@ -4,7 +4,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::api::Problem;
 use ashlar_proto::{OperatorId, SignedHead, TableView as _};
 use ashlar_restaking::{ServiceId, TableQueryError};
 use ashlar_service::Refusal;
@@ -16,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::{ApiState, KeptTable, TABLES, internal_error, parse};
+use super::{ApiState, KeptTable, TABLES, WaitMs, internal_error, parse};
 use crate::service::Newest;
 use crate::types::{HeadKeysView, TableHead, TableRootView, TableView, WitnessView};
 
@@ -97,9 +96,9 @@ impl ApiState {
 pub(crate) struct HeadQuery {
     /// Wait for a block after this one.
     after: Option<u64>,
-    /// At most so long, and at most 30000 ms.
-    #[serde(default)]
-    wait_ms: u64,
+    /// At most so long, in milliseconds.
+    #[param(inline)]
+    wait_ms: Option<WaitMs>,
 }
 
 /// The signed head of the newest block in which somebody has stake. With `after`, waits for a newer one.
@@ -109,8 +108,7 @@ pub(crate) struct HeadQuery {
     params(("service" = u32, Path, description = "Service"), HeadQuery),
     responses(
         (status = 200, description = "The head and its signature", body = TableHead),
-        (status = 404, description = "No such service, or no head of it is signed yet", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many wait; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such service, or no head of it is signed yet"),
     ),
     tag = "tables"
 )]
@@ -131,8 +129,9 @@ pub(crate) async fn head(
     };
     if let Some(after) = asked.after {
         let newer = |newest: &Newest| newest.get(&service).is_some_and(|block| *block > after);
-        if asked.wait_ms > 0 && !newer(&heads.watch().borrow()) {
-            let wait = Duration::from_millis(asked.wait_ms);
+        let wait = asked.wait_ms.map_or(0, WaitMs::get);
+        if wait > 0 && !newer(&heads.watch().borrow()) {
+            let wait = Duration::from_millis(wait);
             state.wait(wait, heads.watch(), newer).await?;
         }
     }
@@ -151,7 +150,6 @@ pub(crate) async fn head(
     path = "/v1/head-keys",
     responses(
         (status = 200, description = "The present key, and the successions that lead to it", body = HeadKeysView),
-        (status = 503, description = "The log is being read; see Retry-After", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "tables"
 )]
@@ -177,8 +175,8 @@ pub(crate) async fn head_keys(
     path = "/v1/services/{service}/tables/{block}",
     params(("service" = u32, Path, description = "Service"), ("block" = u64, Path, description = "Block")),
     responses(
-        (status = 200, description = "The root, and the table in the form of the table file", body = Object),
-        (status = 404, description = "No such service, the block is not over, or nobody had stake", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The root, and the table in the form of the table file", body = TableView),
+        (status = 404, description = "No such service, the block is not over, or nobody had stake"),
     ),
     tag = "tables"
 )]
@@ -207,7 +205,7 @@ pub(crate) async fn table(
     params(("service" = u32, Path, description = "Service"), ("block" = u64, Path, description = "Block")),
     responses(
         (status = 200, description = "The root", body = TableRootView),
-        (status = 404, description = "No such service, the block is not over, or nobody had stake", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such service, the block is not over, or nobody had stake"),
     ),
     tag = "tables"
 )]
@@ -234,11 +232,11 @@ pub(crate) async fn root(
     params(
         ("service" = u32, Path, description = "Service"),
         ("block" = u64, Path, description = "Block"),
-        ("operator" = String, Path, description = "Operator id, 32 bytes"),
+        ("operator" = inline(OperatorId), Path, description = "Operator id, 32 bytes"),
     ),
     responses(
         (status = 200, description = "The table's header, the operator's entry, and the Merkle path between them", body = WitnessView),
-        (status = 404, description = "No such table, or the operator is not in it", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such table, or the operator is not in it"),
     ),
     tag = "tables"
 )]

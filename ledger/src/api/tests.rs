@@ -200,29 +200,27 @@ async fn after_a_failed_write_nothing_is_said() {
 #[test]
 fn pages_are_cut_at_keys() {
     let list = || (1u64..=7).map(|key| (key * 10, key));
-    let of = |after: Option<&str>, limit: Option<usize>| {
+    let of = |after: Option<u64>, limit: Option<u64>| {
         let asked = state::PageQuery {
-            after: after.map(str::to_owned),
-            limit,
+            after,
+            limit: limit.map(|limit| state::Limit::new(limit).unwrap()),
         };
-        let window = state::window_of::<u64>(&asked).unwrap();
-        let page = state::page(9, &window, list(), |_, value| value);
+        let page = state::page(9, &asked, list(), |_, value| value);
         (page.items, page.next)
     };
     assert_eq!(of(None, None), ((1..=7).collect(), None));
     assert_eq!(of(None, Some(7)), ((1..=7).collect(), None));
     assert_eq!(of(None, Some(3)), (vec![1, 2, 3], Some("30".to_owned())));
     assert_eq!(
-        of(Some("30"), Some(3)),
+        of(Some(30), Some(3)),
         (vec![4, 5, 6], Some("60".to_owned()))
     );
-    assert_eq!(of(Some("60"), Some(3)), (vec![7], None));
-    assert_eq!(of(Some("70"), Some(3)), (vec![], None));
-    // Never none, and never more than a page.
-    assert_eq!(of(Some("35"), Some(0)), (vec![4], Some("40".to_owned())));
-    let asked = state::PageQuery {
-        after: Some("x".into()),
-        limit: None,
-    };
-    assert!(state::window_of::<u64>(&asked).is_err());
+    assert_eq!(of(Some(60), Some(3)), (vec![7], None));
+    assert_eq!(of(Some(70), Some(3)), (vec![], None));
+    // Never none, and never more than a page; and only keys of the list.
+    for refused in ["limit=0", "limit=501", "after=x", "after=1&after=2"] {
+        let uri = format!("/?{refused}").parse().unwrap();
+        let asked = axum::extract::Query::<state::PageQuery<u64>>::try_from_uri(&uri);
+        assert!(asked.is_err(), "{refused}");
+    }
 }

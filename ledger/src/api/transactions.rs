@@ -3,7 +3,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, Network};
 use ashlar_restaking::Transaction;
 use ashlar_service::Refusal;
@@ -53,12 +52,10 @@ fn allowed(state: &ApiState, account: &Account) -> bool {
     request_body = SignedTransaction,
     responses(
         (status = 200, description = "Applied, and on disk", body = Receipt),
-        (status = 400, description = "Malformed, or not signed by its sender", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not this account's to send", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The nonce is used", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Against a rule of the ledger; nothing has changed", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many wait, or the service is opening or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "Malformed, or not signed by its sender"),
+        (status = 403, description = "Not this account's to send"),
+        (status = 409, description = "The nonce is used"),
+        (status = 422, description = "Against a rule of the ledger; nothing has changed"),
     ),
     tag = "ledger"
 )]
@@ -93,11 +90,9 @@ pub(crate) async fn post_transaction(
     request_body = EvidenceBody,
     responses(
         (status = 200, description = "Proven, slashed, and on disk", body = EvidenceReceipt),
-        (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "This service takes no evidence", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The fault was punished before", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The evidence proves nothing, or there is nothing to slash", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many wait, or the service is opening or stopping; see Retry-After", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "This service takes no evidence"),
+        (status = 409, description = "The fault was punished before"),
+        (status = 422, description = "The evidence proves nothing, or there is nothing to slash"),
     ),
     tag = "ledger"
 )]
@@ -163,11 +158,9 @@ pub(crate) async fn post_evidence(
 #[utoipa::path(
     get,
     path = "/v1/accounts/{account}",
-    params(("account" = String, Path, description = "Account, 20 bytes")),
+    params(("account" = inline(Account), Path, description = "Account, 20 bytes")),
     responses(
         (status = 200, description = "Also for an account that never signed", body = AccountView),
-        (status = 400, description = "Malformed account", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Too many wait; see Retry-After", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "ledger"
 )]

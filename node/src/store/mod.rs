@@ -181,7 +181,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
 }
 
 /// What a store holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Totals {
     /// Batches.
     pub batches: u64,

@@ -41,3 +41,47 @@ async fn whatever_fails_is_a_counted_problem_with_its_path() {
         assert_eq!(refused.get_or_create(&Code { code }).get(), 1);
     }
 }
+
+#[test]
+fn a_document_has_what_all_operations_share() {
+    let declared: OpenApi = serde_json::from_value(json!({
+        "openapi": "3.1.0",
+        "info": { "title": "ferry", "version": "1" },
+        "paths": {
+            "/boats": { "get": { "responses": { "200": { "description": "All" } } } },
+            "/boats/{boat}": { "put": {
+                "parameters": [{
+                    "name": "boat", "in": "path", "required": true,
+                    "schema": { "$ref": "#/components/schemas/u16" },
+                }],
+                "responses": {
+                    "200": { "description": "Bought" },
+                    "404": { "description": "Sunk" },
+                    "503": { "description": "Ebb", "content": { "text/plain": {} } },
+                },
+            } },
+        },
+    }))
+    .unwrap();
+    let document = document(declared);
+    let paths = &document["paths"];
+    let of = |path: &str, method: &str| {
+        let responses = paths[path][method]["responses"].as_object().unwrap();
+        responses.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(of("/boats", "get"), ["200", "500", "503", "504"]);
+    let all = ["200", "400", "404", "500", "503", "504"];
+    assert_eq!(of("/boats/{boat}", "put"), all);
+    let put = &paths["/boats/{boat}"]["put"];
+    assert_eq!(
+        put["parameters"][0]["schema"],
+        json!({ "type": "integer", "format": "uint16", "minimum": 0, "maximum": 65535 })
+    );
+    let sunk = &put["responses"]["404"];
+    assert_eq!(sunk["description"], "Sunk");
+    let schema = &sunk["content"][PROBLEM_TYPE]["schema"]["$ref"];
+    assert_eq!(schema, "#/components/schemas/Problem");
+    assert!(document["components"]["schemas"]["Problem"].is_object());
+    assert!(put["responses"]["503"]["content"][PROBLEM_TYPE].is_null());
+    assert!(paths["/boats"]["get"]["responses"]["200"]["content"].is_null());
+}
