@@ -393,7 +393,7 @@ async fn lists_come_in_pages() {
     }
     assert_eq!(seen, all);
     for (path, expected) in [
-        ("v1/state/operators?after=zzz", "request.path"),
+        ("v1/state/operators?after=zzz", "request.query"),
         ("v1/state/operators?limits=3", "request.query"),
         ("v1/state/operators/0x12", "request.path"),
         ("v1/state/withdrawals/77", "state.not_found"),

@@ -1,11 +1,12 @@
 //! What the state is made of. All of it can be read; only [`State::apply`](super::State::apply) changes it.
 
+mod fault;
+
 use std::collections::BTreeSet;
 
 use alloy_primitives::B256;
 use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
-use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::{
     Account, BatchDigest, BlobHeader, BlobKey, HeadKeySuccession, OperatorId, QuorumId,
@@ -13,11 +14,9 @@ use ashlar_proto::{
 use serde::{Deserialize, Serialize};
 
 pub use ashlar_proto::ServiceId;
+pub use fault::FaultRecord;
 
 use super::{Amount, Wad};
-use crate::evidence::ProvenFault;
-
-const FAULT_TAG: &[u8] = b"ashlar/ledger-fault/1";
 
 /// Number of a strategy, from 1 on in the order of addition.
 pub type StrategyId = u32;
@@ -611,43 +610,6 @@ pub struct SlashPart {
     pub strategy: StrategyId,
     /// Which part of the allocation, from 1 to the cap.
     pub wad: Wad,
-}
-
-/// A fault proven by evidence that the caller has checked. The same fault is punished once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct FaultRecord {
-    /// Whose fault.
-    pub operator: OperatorId,
-    /// Which kind, as the checker of evidence numbers them.
-    pub kind: u8,
-    /// Names the fault: the same for every proof of the same fault.
-    #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
-    pub evidence_hash: B256,
-}
-
-impl FaultRecord {
-    /// Under which name a ledger remembers that an operator's proven fault was punished in a quorum of a service: it follows from the
-    /// fault's subject, so that other evidence of the same misdeed has the same name.
-    pub fn of(
-        operator: OperatorId,
-        fault: &ProvenFault,
-        service: ServiceId,
-        quorum: QuorumId,
-    ) -> Self {
-        let name = sha256(&[
-            FAULT_TAG,
-            &fault.subject(),
-            &service.to_be_bytes(),
-            &[quorum],
-        ]);
-        Self {
-            operator,
-            kind: fault.kind().number(),
-            evidence_hash: B256::from(name),
-        }
-    }
 }
 
 /// A slash that waits for its veto window.
