@@ -98,7 +98,7 @@ async fn asked_answered_and_punished() {
                 .query::<Page<ChallengeView>>("v1/state/challenges?operator=2")
                 .await
         ),
-        "request.path"
+        "request.query"
     );
     let path = format!("v1/state/challenges/{challenge}");
     let one: ChallengeDetail = sender.query(&path).await.unwrap();
