@@ -10,8 +10,8 @@
 //! An honest party does none of them, whatever its disperser, its peers and its network do. A node checks a header
 //! before it signs, records what it signed before the signature leaves, and keeps its slices until the end of custody.
 //! A disperser takes a number, synced, before it signs a batch under it. Being slow, missing a signature and not
-//! answering off-chain are not here, because they may be bad luck or a bad line. They count in [`performance`]: they
-//! lower rewards and end in ejection.
+//! answering off-chain are not here, because they may be bad luck or a bad line. They can cost
+//! rewards, and the place in a quorum.
 //!
 //! **What evidence rests on.** On bytes that the accused signed, and on what the ledger has recorded of the service
 //! that these bytes name ([`Chain`]). It never rests on the checker's own newest block, clock or software: what the
@@ -32,12 +32,10 @@ mod double_signing;
 mod equivocation;
 mod error;
 mod open;
-pub mod performance;
 mod records;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod testing;
-mod timing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,7 +55,6 @@ pub use double_signing::{DoubleSigning, SignedBatch};
 pub use equivocation::{DispersedBatch, DisperserEquivocation};
 pub use error::{CustodyError, EvidenceDecodeError, EvidenceError};
 pub use records::Records;
-pub use timing::{Timing, TimingError, check_timing};
 
 const EVIDENCE_TAG: &[u8] = b"ashlar/evidence/2";
 const SUBJECT_TAG: &[u8] = b"ashlar/fault/2";

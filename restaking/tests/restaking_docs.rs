@@ -4,8 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ashlar_proto::version;
-use ashlar_restaking::evidence::performance::{PerformanceParams, Record};
-use ashlar_restaking::evidence::{Timing, check_timing};
+use ashlar_restaking::Params;
 use ashlar_restaking::risk::{
     DEFAULT_SEARCH_STEPS, Graph, Shock, alpha, certify, exact_slack, find_attack, simulate, to_svg,
     to_text,
@@ -88,22 +87,10 @@ fn alpha_of_the_default_version() {
 #[test]
 fn windows_of_custody() {
     let v1 = version(1).unwrap();
-    check_timing(v1, &Timing::default()).unwrap();
+    Params::current().check().unwrap();
     says("9 + 1 + 1 + 2 + 1 = 14 days");
     assert_eq!(
         (v1.challenge_secs, v1.retention_secs),
         (9 * 86_400, 14 * 86_400)
     );
-}
-
-#[test]
-fn rewards_of_a_lazy_operator() {
-    let params = PerformanceParams::default();
-    let record = Record {
-        asked: 7200,
-        signed: 6408,
-    };
-    assert_eq!(record.signed_bps(), 8900);
-    assert_eq!(record.reward_bps(&params), 5000);
-    says("signed 6408 of 7200 batches, 89 %, and gets 50 % of its rewards");
 }

@@ -19,10 +19,10 @@ use ashlar_proto::{
 use bytes::Bytes;
 
 use crate::fault::Fault;
-use crate::gather::{Arrival, Outcome};
+use crate::gather::{self, Arrival, Checked, Outcome, internal};
 use crate::network::Network;
 use crate::plan::Ask;
-use crate::slices::{check_runs, internal};
+use crate::slices::check_runs;
 
 /// The parts of a batch that are the same in every answer, once they have been checked.
 struct Frame {
@@ -42,9 +42,6 @@ pub(crate) struct AuditTask {
     pub(crate) code: Code,
     frame: Mutex<Option<Arc<Frame>>>,
 }
-
-/// Columns that hold, as our blob's slices, and indices of those that do not.
-type Checked = (Vec<(u32, Bytes)>, Vec<u32>, Option<Fault>);
 
 impl AuditTask {
     pub(crate) fn new(
@@ -75,53 +72,28 @@ impl AuditTask {
         ask: Ask,
         arrival: Arrival,
     ) -> Outcome<Bytes> {
-        let indices = match Runs::from_indices(&ask.indices) {
-            Ok(indices) => indices,
-            Err(error) => return Outcome::failed(internal(&error), 0),
+        let task = Arc::clone(&self);
+        let request = |indices| {
+            let request = GetChunks {
+                batch_digest: self.digest,
+                indices,
+            };
+            let limit = request.answer_limit(&self.header);
+            let limit = limit.map_err(|error| internal(&error))?;
+            Ok((Request::GetChunks(request), limit))
         };
-        let request = GetChunks {
-            batch_digest: self.digest,
-            indices: indices.clone(),
-        };
-        let limit = match request.answer_limit(&self.header) {
-            Ok(limit) => limit,
-            Err(error) => return Outcome::failed(internal(&error), 0),
-        };
-        let answer = self
-            .network
-            .ask(&operator, Request::GetChunks(request), limit, ask.timeout)
-            .await;
-        let (response, bulk) = match answer {
-            Ok(answer) => answer,
-            Err(fault) => return Outcome::failed(fault, 0),
-        };
-        arrival.note();
-        let bytes = bulk.len() as u64;
-        let seed = match seed() {
-            Ok(seed) => seed,
-            Err(fault) => return Outcome::failed(fault, bytes),
-        };
-        let checked =
-            tokio::task::spawn_blocking(move || self.check(response, bulk, &indices, seed)).await;
-        match checked {
-            Ok(Ok((items, bad, fault))) => Outcome {
-                items,
-                bad,
-                bytes,
-                fault,
-            },
-            Ok(Err(fault)) => Outcome::failed(fault, bytes),
-            Err(error) => Outcome::failed(internal(&error), bytes),
-        }
+        let check = move |response, bulk, asked: &Runs| task.check(response, bulk, asked, seed()?);
+        gather::ask(&*self.network, &operator, &ask, arrival, request, check).await
     }
 
+    /// Columns that hold, as our blob's slices, and indices of those that do not.
     fn check(
         &self,
         response: Response,
         bulk: Bytes,
         asked: &Runs,
         seed: [u8; 32],
-    ) -> Result<Checked, Fault> {
+    ) -> Result<Checked<Bytes>, Fault> {
         let chunks = match response {
             Response::Chunks(chunks) => chunks,
             Response::Error(error) => {
@@ -260,7 +232,7 @@ impl AuditTask {
         view: &BulkView,
         asked: &Runs,
         seed: [u8; 32],
-    ) -> Result<Checked, Fault> {
+    ) -> Result<Checked<Bytes>, Fault> {
         let indices: Vec<u32> = chunks.runs.iter().collect();
         let proofs: Vec<Proof> =
             decode_proofs(&chunks.chunk_proofs).map_err(|(place, _)| Fault::ProofPoint {

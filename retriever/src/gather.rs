@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{Bitmap, OperatorEntry};
+use ashlar_proto::wire::{AnswerLimit, Request, Response};
+use ashlar_proto::{Bitmap, OperatorEntry, Runs};
 use ashlar_stake::OperatorTable;
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::fault::Fault;
+use crate::network::Network;
 use crate::plan::{Ask, Plan, RequestId, State, Stop, StopReason, Verdict};
 use crate::report::{OperatorReport, Skipped, millis};
 
@@ -48,6 +51,48 @@ impl Arrival {
     pub(crate) fn note(self) {
         // Nobody listens any more: then the request is not wanted any more either.
         let _ = self.tell.send(self.request);
+    }
+}
+
+/// What of an answer holds: items, indices whose proof does not hold, and what was wrong beside them.
+pub(crate) type Checked<T> = (Vec<(u32, T)>, Vec<u32>, Option<Fault>);
+
+/// Asks one operator, and checks its answer on a thread that may compute.
+pub(crate) async fn ask<T: Send + 'static>(
+    network: &dyn Network,
+    operator: &OperatorEntry,
+    ask: &Ask,
+    arrival: Arrival,
+    request: impl FnOnce(Runs) -> Result<(Request, AnswerLimit), Fault>,
+    check: impl FnOnce(Response, Bytes, &Runs) -> Result<Checked<T>, Fault> + Send + 'static,
+) -> Outcome<T> {
+    let asked = async {
+        let indices = Runs::from_indices(&ask.indices).map_err(|error| internal(&error))?;
+        let (request, limit) = request(indices.clone())?;
+        let answer = network.ask(operator, request, limit, ask.timeout).await?;
+        Ok((indices, answer))
+    };
+    let (indices, (response, bulk)) = match asked.await {
+        Ok(answer) => answer,
+        Err(fault) => return Outcome::failed(fault, 0),
+    };
+    arrival.note();
+    let bytes = bulk.len() as u64;
+    let checked = tokio::task::spawn_blocking(move || check(response, bulk, &indices)).await;
+    match checked.unwrap_or_else(|error| Err(internal(&error))) {
+        Ok((items, bad, fault)) => Outcome {
+            items,
+            bad,
+            bytes,
+            fault,
+        },
+        Err(fault) => Outcome::failed(fault, bytes),
+    }
+}
+
+pub(crate) fn internal(error: &dyn std::fmt::Display) -> Fault {
+    Fault::Internal {
+        reason: error.to_string(),
     }
 }
 

@@ -8,7 +8,7 @@ use ashlar_proto::{BlobHeader, BlobKey, OperatorEntry, Runs};
 use bytes::Bytes;
 
 use crate::fault::Fault;
-use crate::gather::{Arrival, Outcome};
+use crate::gather::{self, Arrival, Checked, Outcome, internal};
 use crate::network::Network;
 use crate::plan::Ask;
 
@@ -32,50 +32,27 @@ impl SlicesTask {
         ask: Ask,
         arrival: Arrival,
     ) -> Outcome<Bytes> {
-        let indices = match Runs::from_indices(&ask.indices) {
-            Ok(indices) => indices,
-            Err(error) => return Outcome::failed(internal(&error), 0),
+        let task = Arc::clone(&self);
+        let request = |indices| {
+            let request = GetSlices {
+                blob_key: self.key,
+                indices,
+            };
+            let limit = request.answer_limit(&self.header);
+            let limit = limit.map_err(|error| internal(&error))?;
+            Ok((Request::GetSlices(request), limit))
         };
-        let request = GetSlices {
-            blob_key: self.key,
-            indices: indices.clone(),
-        };
-        let limit = match request.answer_limit(&self.header) {
-            Ok(limit) => limit,
-            Err(error) => return Outcome::failed(internal(&error), 0),
-        };
-        let answer = self
-            .network
-            .ask(&operator, Request::GetSlices(request), limit, ask.timeout)
-            .await;
-        let (response, bulk) = match answer {
-            Ok(answer) => answer,
-            Err(fault) => return Outcome::failed(fault, 0),
-        };
-        arrival.note();
-        let bytes = bulk.len() as u64;
-        let checked =
-            tokio::task::spawn_blocking(move || self.check(response, bulk, &indices)).await;
-        match checked {
-            Ok(Ok((items, fault))) => Outcome {
-                items,
-                bad: Vec::new(),
-                bytes,
-                fault,
-            },
-            Ok(Err(fault)) => Outcome::failed(fault, bytes),
-            Err(error) => Outcome::failed(internal(&error), bytes),
-        }
+        let check = move |response, bulk, asked: &Runs| task.check(response, bulk, asked);
+        gather::ask(&*self.network, &operator, &ask, arrival, request, check).await
     }
 
     /// All or nothing: if one slice is wrong, no slice of the answer is used.
-    #[allow(clippy::type_complexity)] // items and what is missing of them
     fn check(
         &self,
         response: Response,
         bulk: Bytes,
         asked: &Runs,
-    ) -> Result<(Vec<(u32, Bytes)>, Option<Fault>), Fault> {
+    ) -> Result<Checked<Bytes>, Fault> {
         let slices = match response {
             Response::Slices(slices) => slices,
             Response::Error(error) => {
@@ -91,7 +68,7 @@ impl SlicesTask {
         if !slices.runs.is_subset_of(asked) {
             return Err(Fault::OtherIndices);
         }
-        let items = self.split(&slices, &bulk)?;
+        let items = Self::split(&slices, bulk)?;
         let slices_only: Vec<&[u8]> = items.iter().map(|(_, slice)| slice.as_ref()).collect();
         let hashes = leaf_hashes(&slices_only);
         check_runs(
@@ -106,26 +83,20 @@ impl SlicesTask {
             missing,
             asked: asked.count(),
         });
-        Ok((items, fault))
+        Ok((items, Vec::new(), fault))
     }
 
-    fn split(&self, slices: &Slices, bulk: &Bytes) -> Result<Vec<(u32, Bytes)>, Fault> {
-        let one = self.slice_bytes();
-        let expected = one * slices.runs.count() as u64;
-        if bulk.len() as u64 != expected {
-            return Err(Fault::Length {
-                got: bulk.len() as u64,
-                expected,
-            });
-        }
-        let one = usize::try_from(one).unwrap_or(usize::MAX);
-        // The length was checked: no slice leaves the bulk part.
-        Ok(slices
-            .runs
-            .iter()
-            .enumerate()
-            .map(|(place, index)| (index, bulk.slice(place * one..(place + 1) * one)))
-            .collect())
+    fn split(slices: &Slices, bulk: Bytes) -> Result<Vec<(u32, Bytes)>, Fault> {
+        let layout = slices.layout().map_err(|error| internal(&error))?;
+        let (got, expected) = (bulk.len() as u64, layout.len());
+        let view = layout
+            .view(bulk)
+            .map_err(|_| Fault::Length { got, expected })?;
+        let slice = |place| view.slice_bytes(0, place).ok_or(Fault::OtherIndices);
+        (0..)
+            .zip(slices.runs.iter())
+            .map(|(place, index)| Ok((index, slice(place)?)))
+            .collect()
     }
 }
 
@@ -163,10 +134,4 @@ pub(crate) fn check_runs(
         .map_err(|source| Fault::Corrupt { start, source })?;
     }
     Ok(())
-}
-
-pub(crate) fn internal(error: &dyn std::fmt::Display) -> Fault {
-    Fault::Internal {
-        reason: error.to_string(),
-    }
 }
