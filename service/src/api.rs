@@ -198,10 +198,10 @@ pub fn document(mut declared: OpenApi) -> Value {
 /// The width of an unsigned integer, by its name or its format.
 fn integer_bits(name: &str) -> Option<u32> {
     match name {
-        "u8" | "uint8" => Some(8),
-        "u16" | "uint16" => Some(16),
-        "u32" | "uint32" => Some(32),
-        "u64" | "uint64" => Some(64),
+        "u8" | "uint8" | "u-int8" => Some(8),
+        "u16" | "uint16" | "u-int16" => Some(16),
+        "u32" | "uint32" | "u-int32" => Some(32),
+        "u64" | "uint64" | "u-int64" => Some(64),
         _ => None,
     }
 }

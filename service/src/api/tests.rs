@@ -85,3 +85,11 @@ fn a_document_has_what_all_operations_share() {
     assert!(put["responses"]["503"]["content"][PROBLEM_TYPE].is_null());
     assert!(paths["/boats"]["get"]["responses"]["200"]["content"].is_null());
 }
+
+#[test]
+fn integers_are_known_by_every_name_that_a_document_gives_them() {
+    for name in ["u64", "uint64", "u-int64"] {
+        assert_eq!(integer_bits(name), Some(64), "{name}");
+    }
+    assert_eq!(integer_bits("int64"), None);
+}
