@@ -242,7 +242,7 @@ impl Engine {
                     };
                     Ok((record.clone(), records.clone(), (matrix, record, records)))
                 })?;
-            registry.publish(records);
+            registry.publish(&records);
             Ok((matrix, record))
         });
         let Some((matrix, record)) = composed.await else {

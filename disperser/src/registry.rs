@@ -305,12 +305,12 @@ impl Registry {
     ) -> Result<Vec<BlobRecord>, StoreError> {
         let records = self.draft(ids, change)?;
         write(&self.store, &records)?;
-        self.publish(records.clone());
+        self.publish(&records);
         Ok(records)
     }
 
     /// Shows drafts that have been written.
-    pub fn publish(&self, records: Vec<BlobRecord>) {
+    pub fn publish(&self, records: &[BlobRecord]) {
         let mut inner = self.lock();
         for record in records {
             if record.state.is_final() {
@@ -319,7 +319,7 @@ impl Registry {
                     live.changed.send_replace(());
                 }
             } else if let Some(live) = inner.live.get_mut(&record.id) {
-                live.record = record;
+                live.record = record.clone();
                 live.changed.send_replace(());
             }
         }

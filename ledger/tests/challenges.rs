@@ -28,7 +28,7 @@ fn of_disperser() -> Amount {
 async fn ask(client: &LedgerClient, blob: &Blob) -> Transaction {
     let block = block_after(client, 0).await;
     let table = client.table(network(), SERVICE, block).await.unwrap();
-    let certificate = certificate(&table, blob, &[bls(1), bls(2)]);
+    let certificate = certificate(&table, &blob.header, &[bls(1), bls(2)]).unwrap();
     Transaction {
         sender: account(&staker_key(3)),
         action: Action::OpenChallenge {

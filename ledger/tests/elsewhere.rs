@@ -52,7 +52,7 @@ impl Side {
         .await;
         let table = client.table(network, service, head).await.unwrap();
         let signers: Vec<_> = (1..=signers).map(bls).collect();
-        let certificate = certificate(&table, &blob(1), &signers);
+        let certificate = certificate(&table, &blob(1).header, &signers).unwrap();
         Self {
             client,
             network,

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use ashlar_crypto::bls::PublicKey;
 use ashlar_crypto::hash::{Hash, sha256};
 use ashlar_proto::{BatchHeader, Domain, OperatorId, TableRoot};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
 use ashlar_stake::OperatorTable;
 
@@ -292,18 +292,7 @@ impl Fault {
     }
 }
 
-impl Serialize for Fault {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        codec::serialize_hex(&self.to_bytes(), to)
-    }
-}
-
-impl<'de> Deserialize<'de> for Fault {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let bytes = codec::deserialize_hex(from, MAX_FAULT_BYTES)?;
-        Self::from_bytes(&bytes).map_err(de::Error::custom)
-    }
-}
+codec::as_hex!(Fault, MAX_FAULT_BYTES);
 
 /// A fault that was checked. There is no other way to make one than the checks of this module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

@@ -18,8 +18,8 @@ pub const MAX_CONDITIONS: usize = 16_384;
 pub const MAX_REASON: usize = 1024;
 /// Strategies of a quorum.
 pub const MAX_QUORUM_STRATEGIES: usize = 32;
-/// Protocol versions of a service.
-pub const MAX_VERSIONS: usize = 16;
+/// Protocol versions of a service: as many as its tables name.
+pub const MAX_VERSIONS: usize = ashlar_proto::table::MAX_TABLE_VERSIONS;
 /// The largest multiplier: 10^27, a weight of 10^9 a share.
 pub const MAX_MULTIPLIER: u128 = 10u128.pow(27);
 

@@ -92,7 +92,8 @@ impl SlicesTask {
         let view = layout
             .view(bulk)
             .map_err(|_| Fault::Length { got, expected })?;
-        let slice = |place| view.slice_bytes(0, place).ok_or(Fault::OtherIndices);
+        let missing = || internal(&"a layout without one of its own slices");
+        let slice = |place| view.slice_bytes(0, place).ok_or_else(missing);
         (0..)
             .zip(slices.runs.iter())
             .map(|(place, index)| Ok((index, slice(place)?)))

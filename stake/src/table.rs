@@ -277,7 +277,6 @@ fn check_count(operators: usize) -> Result<(), TableError> {
     }
 }
 
-/// The rules of one entry; gives its key, decoded here if it was not before.
 fn check_versions(versions: &[u16]) -> Result<(), TableError> {
     let fits = (1..=MAX_TABLE_VERSIONS).contains(&versions.len());
     if fits && versions.is_sorted_by(|a, b| a < b) {
@@ -288,6 +287,7 @@ fn check_versions(versions: &[u16]) -> Result<(), TableError> {
     })
 }
 
+/// The rules of one entry; gives its key, decoded here if it was not before.
 fn check_operator(
     entry: &OperatorEntry,
     decoded: Option<PublicKey>,

@@ -383,7 +383,7 @@ fn challenge(world: &mut World) {
         client.table(network, 1, head.table_block).await.unwrap()
     });
     let blob = custody::blob(1);
-    let certificate = custody::certificate(&table, &blob, &[bls(OTTO), bls(OLGA)]);
+    let certificate = custody::certificate(&table, &blob.header, &[bls(OTTO), bls(OLGA)]).unwrap();
     let [file, payload, answer] =
         ["blob.cert", "payload.bin", "answer.bin"].map(|name| world.file(name));
     std::fs::write(&file, certificate.to_bytes()).unwrap();

@@ -21,7 +21,7 @@ fn fail(registry: &Registry, id: BlobId) {
         .draft(&[id], |_, record| record.go(BlobState::Failed, 2))
         .unwrap();
     registry.store().failed(&records).unwrap();
-    registry.publish(records);
+    registry.publish(&records);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn drafts_are_not_seen_before_they_are_published() {
         .unwrap();
     assert_eq!(registry.live(&blob.id).unwrap().state, BlobState::Queued);
     assert!(!news.has_changed().unwrap());
-    registry.publish(drafts);
+    registry.publish(&drafts);
     assert_eq!(registry.live(&blob.id).unwrap().state, BlobState::Encoding);
     assert!(news.has_changed().unwrap());
     news.mark_unchanged();

@@ -34,6 +34,26 @@ pub(crate) fn serialize_hash<S: Serializer>(hash: &Hash, to: S) -> Result<S::Ok,
     serialize_hex(hash, to)
 }
 
+/// In JSON: the hex of the bytes.
+macro_rules! as_hex {
+    ($type:ty, $max:expr) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                $crate::evidence::codec::serialize_hex(&self.to_bytes(), to)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let bytes = $crate::evidence::codec::deserialize_hex(from, $max)?;
+                Self::from_bytes(&bytes).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(super) use as_hex;
+
 /// A blob header in a record: the hex of its bytes.
 pub(crate) mod blob_header {
     use serde::{Deserializer, Serializer, de};

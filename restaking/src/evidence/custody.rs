@@ -290,18 +290,7 @@ impl Challenge {
     }
 }
 
-impl Serialize for Challenge {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        codec::serialize_hex(&self.to_bytes(), to)
-    }
-}
-
-impl<'de> Deserialize<'de> for Challenge {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let bytes = codec::deserialize_hex(from, CHALLENGE_BYTES)?;
-        Self::from_bytes(&bytes).map_err(de::Error::custom)
-    }
-}
+codec::as_hex!(Challenge, CHALLENGE_BYTES);
 
 /// What settles a challenge. JSON: the hex of its bytes.
 ///
@@ -450,18 +439,7 @@ impl CustodyAnswer {
     }
 }
 
-impl Serialize for CustodyAnswer {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        codec::serialize_hex(&self.to_bytes(), to)
-    }
-}
-
-impl<'de> Deserialize<'de> for CustodyAnswer {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let bytes = codec::deserialize_hex(from, MAX_ANSWER_BYTES)?;
-        Self::from_bytes(&bytes).map_err(de::Error::custom)
-    }
-}
+codec::as_hex!(CustodyAnswer, MAX_ANSWER_BYTES);
 
 #[cfg(test)]
 mod tests;

@@ -6,16 +6,16 @@ use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::kzg::{extended_point, open_at};
 use ashlar_crypto::merkle::MerkleTree;
-use ashlar_crypto::{CommitmentBytes, Encoding, ProofBytes, Rows, Setup, Slices, commit_rows};
+use ashlar_crypto::{CommitmentBytes, ProofBytes, Rows, Setup, Slices};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    QuorumId, Stake, TableScope, TableView as _, batch_tree, commitments_root, operator_id,
-    version,
+    QuorumId, Stake, TableScope, TableView as _, batch_tree, operator_id, version,
 };
 
 use super::*;
 use ashlar_stake::Registration;
 pub(super) use ashlar_testing::DOMAIN;
+use ashlar_testing::custody::Blob;
 use ashlar_testing::scope;
 
 /// The reference block.
@@ -187,24 +187,9 @@ pub(super) fn world() -> &'static World {
         let other_table =
             OperatorTable::register(later, vec![registration(6, 0, 1)], vec![]).unwrap();
 
-        let payload: Vec<u8> = (0..200_000u32).map(|i| (i * 7 + i / 251) as u8).collect();
-        let rows = Rows::from_payload(&payload, Encoding::Packed31).unwrap();
-        let commitments: Vec<CommitmentBytes> = commit_rows(Setup::ethereum(), &rows)
-            .iter()
-            .map(|commitment| commitment.to_bytes())
-            .collect();
-        let slices = Slices::extend(version(1).unwrap().code, &rows);
-        let real = BlobHeader {
-            version: 1,
-            encoding: Encoding::Packed31,
-            payload_len: payload.len() as u64,
-            rows: rows.count() as u32,
-            commitments_root: commitments_root(&commitments),
-            chunk_root: slices.tree().root(),
-            quorums: vec![0],
-            account: Account([1; 20]),
-            salt: 5,
-        };
+        let payload = (0..200_000u32).map(|i| (i * 7 + i / 251) as u8);
+        let blob = Blob::of(payload.collect(), 5);
+        let real = blob.header;
         let other = |salt| BlobHeader {
             payload_len: 1000,
             rows: 1,
@@ -234,9 +219,9 @@ pub(super) fn world() -> &'static World {
         World {
             table: Arc::new(table),
             other_table: Arc::new(other_table),
-            rows,
-            commitments,
-            slices,
+            rows: blob.rows,
+            commitments: blob.commitments,
+            slices: blob.slices,
             blobs,
             batch,
             certificate,

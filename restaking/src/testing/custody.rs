@@ -2,51 +2,19 @@
 
 use std::sync::OnceLock;
 
-use ashlar_crypto::bls::aggregate_signatures;
-use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
-use ashlar_proto::{
-    Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, TableView as _, batch_tree,
-    commitments_root, version,
-};
+use ashlar_proto::{BlobHeader, Certificate, version};
+use ashlar_testing::bls_key;
+use ashlar_testing::custody::{self, Blob};
 
 use super::*;
 use crate::evidence::CustodyAnswer;
-use ashlar_testing::bls_key;
-
-/// A blob's content.
-pub(crate) struct Content {
-    pub(crate) rows: Rows,
-    pub(crate) slices: Slices,
-    header: BlobHeader,
-}
 
 /// Two rows, made once.
-pub(crate) fn content() -> &'static Content {
-    static MADE: OnceLock<Content> = OnceLock::new();
+pub(crate) fn content() -> &'static Blob {
+    static MADE: OnceLock<Blob> = OnceLock::new();
     MADE.get_or_init(|| {
-        let payload: Vec<u8> = (0..130_000u32).map(|i| (i * 7 + i / 251) as u8).collect();
-        let rows = Rows::from_payload(&payload, Encoding::Packed31).unwrap();
-        let commitments: Vec<CommitmentBytes> = commit_rows(Setup::ethereum(), &rows)
-            .iter()
-            .map(|commitment| commitment.to_bytes())
-            .collect();
-        let slices = Slices::extend(version(1).unwrap().code, &rows);
-        let header = BlobHeader {
-            version: 1,
-            encoding: Encoding::Packed31,
-            payload_len: payload.len() as u64,
-            rows: rows.count() as u32,
-            commitments_root: commitments_root(&commitments),
-            chunk_root: slices.tree().root(),
-            quorums: vec![0],
-            account: account(1),
-            salt: 0,
-        };
-        Content {
-            rows,
-            slices,
-            header,
-        }
+        let payload = (0..130_000u32).map(|i| (i * 7 + i / 251) as u8);
+        Blob::of(payload.collect(), 0)
     })
 }
 
@@ -68,38 +36,8 @@ pub(crate) fn certificate(
     signers: &[usize],
 ) -> Option<Certificate> {
     let table = state.table_at(service, reference).ok()?;
-    let tree = batch_tree(&[blob.blob_key()]);
-    let batch_header = BatchHeader {
-        domain: state.domain(service),
-        table_root: table.root(),
-        version: 1,
-        batch_root: tree.root(),
-        blobs: 1,
-        rows: blob.rows,
-        reference_block: reference,
-        disperser_id: 0,
-        sequence: blob.salt,
-        created_at_ms: 1_700_000_000_000,
-    };
-    let digest = batch_header.digest();
-    let places: Option<Vec<u32>> = signers
-        .iter()
-        .map(|index| table.find(&operator_key(*index)))
-        .collect();
-    let signatures: Vec<_> = signers
-        .iter()
-        .map(|index| bls_key(*index).sign(digest.as_bytes()))
-        .collect();
-    Some(Certificate {
-        blob_header: blob.clone(),
-        blob_index: 0,
-        blob_path: tree.path(0)?,
-        batch_header,
-        attestation: Attestation::Compact {
-            signers: Bitmap::from_indices(table.operators().len() as u32, places?)?,
-        },
-        signature: aggregate_signatures(&signatures)?.to_bytes(),
-    })
+    let keys: Vec<_> = signers.iter().map(|index| bls_key(*index)).collect();
+    custody::certificate(&table, blob, &keys)
 }
 
 /// The slice that a challenge asks for.
