@@ -19,7 +19,7 @@ use ashlar_proto::api::{PROBLEM_TYPE, PUT_BLOB_TYPE, StageTimes, StatusError};
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{
     Account, BlobId, Certificate, CertificatePolicy, MaxAge, Network, RequiredQuorums, Submission,
-    TableRoot, TableView, TrustedRoot, TrustedTable,
+    TableAccess, TableRoot, TrustedRoot, TrustedTable,
 };
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ashlar_net::Budget;
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use ashlar_service::api::{document, finish, internal};
 use axum::Router;
 use tokio::sync::Semaphore;
@@ -66,11 +66,11 @@ impl ApiState {
     }
 
     /// 503: come back later.
-    fn busy(&self, code: &str, detail: impl Display) -> Refusal {
-        Refusal::busy(code, detail, self.config.accept.retry_after_secs)
+    fn busy(&self, code: &str, detail: impl Display) -> ApiError {
+        ApiError::busy(code, detail, self.config.accept.retry_after_secs)
     }
 
-    fn engine(&self) -> Result<&Arc<Engine>, Refusal> {
+    fn engine(&self) -> Result<&Arc<Engine>, ApiError> {
         self.engine
             .get()
             .ok_or_else(|| self.busy("service.opening", "the database is being opened"))
@@ -78,7 +78,7 @@ impl ApiState {
 }
 
 /// A request that failed inside, without a word about why.
-fn internal_error() -> Refusal {
+fn internal_error() -> ApiError {
     internal("disperser")
 }
 

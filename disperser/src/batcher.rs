@@ -44,7 +44,7 @@ pub enum Pressure {
 }
 
 #[derive(Clone, Debug)]
-struct Waiting<T> {
+struct BatchItem<T> {
     since: Duration,
     rows: u32,
     item: T,
@@ -54,7 +54,7 @@ struct Waiting<T> {
 #[derive(Clone, Debug)]
 pub struct Batcher<T> {
     limits: BatchLimits,
-    lanes: BTreeMap<Lane, VecDeque<Waiting<T>>>,
+    lanes: BTreeMap<Lane, VecDeque<BatchItem<T>>>,
 }
 
 impl<T> Batcher<T> {
@@ -68,7 +68,7 @@ impl<T> Batcher<T> {
 
     /// A blob of `rows` rows joins its line.
     pub fn push(&mut self, now: Duration, lane: Lane, rows: u32, item: T) {
-        self.lanes.entry(lane).or_default().push_back(Waiting {
+        self.lanes.entry(lane).or_default().push_back(BatchItem {
             since: now,
             rows,
             item,
@@ -122,7 +122,7 @@ impl<T> Batcher<T> {
             .min()
     }
 
-    fn due(&self, now: Duration, line: &VecDeque<Waiting<T>>) -> bool {
+    fn due(&self, now: Duration, line: &VecDeque<BatchItem<T>>) -> bool {
         let rows = line
             .iter()
             .fold(0u32, |sum, waiting| sum.saturating_add(waiting.rows));

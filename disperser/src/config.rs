@@ -102,7 +102,7 @@ ashlar_service::config! {
         pub idle_timeout_secs: u64 = 180;
         /// Retry-After of a 503, in seconds.
         pub retry_after_secs: u64 = 1, within 1..;
-        /// Senders of false commitments are refused for so long (429), in seconds: their network, /24 or /48. Doubles
+        /// ClaimLimiter of false commitments are refused for so long (429), in seconds: their network, /24 or /48. Doubles
         /// with each further one, up to an hour.
         pub false_claim_backoff_secs: u64 = 10, within 1..;
         /// Addresses of reverse proxies: a request from one of them counts as sent by whoever it names in

@@ -9,17 +9,17 @@ use ashlar_crypto::bls::{Signature, SignatureBytes};
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Blame, Coded, ProofBytes};
 use ashlar_net::{Client, NetError, Peer};
-use ashlar_proto::{OperatorId, QuorumSigned, TableView, wire};
+use ashlar_proto::{OperatorId, QuorumSigned, TableAccess, wire};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::aggregate::{Signed, verify_signatures};
+use crate::compute::ComputePool;
 use crate::dispersal::{Action, Dispersal, DispersalParams, FailReason, Failure, FailureKind};
 use crate::matrix::{Matrix, MatrixError};
 use crate::metrics::{Attempt, Metrics};
-use crate::pool::Pool;
 use crate::record::OperatorFailure;
 
 /// What all dispersals share: the network, and how much of it one operator gets.
@@ -28,7 +28,7 @@ pub(crate) struct OperatorClient {
     per_operator: usize,
     slots: Mutex<HashMap<OperatorId, Arc<Semaphore>>>,
     metrics: Arc<Metrics>,
-    pool: Pool,
+    pool: ComputePool,
 }
 
 impl OperatorClient {
@@ -36,7 +36,7 @@ impl OperatorClient {
         client: Client,
         per_operator: usize,
         metrics: Arc<Metrics>,
-        pool: Pool,
+        pool: ComputePool,
     ) -> Self {
         Self {
             client,

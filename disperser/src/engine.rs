@@ -16,16 +16,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::claim_limiter::{ClaimLimiter, Subnet};
 use crate::clock::{Clock, Verdict};
+use crate::compute::ComputePool;
 use crate::config::{DisperserConfig, encoded_bytes};
 use crate::distribute::OperatorClient;
 use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
 use crate::health::{self, Health};
 use crate::metrics::Metrics;
-use crate::pool::Pool;
 use crate::record::BlobRecord;
 use crate::registry::Registry;
-use crate::senders::{Sender, Senders};
 use crate::store::{Store, StoreError};
 
 /// Unit of the memory budget: a semaphore counts at most 2^32 of them.
@@ -52,13 +52,13 @@ pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelSt
 
 /// A blob that waits for an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct QueuedBlob {
     pub(crate) id: BlobId,
     /// Who posted it, to answer for its commitments; not known any more after a restart.
-    pub(crate) sender: Option<Sender>,
+    pub(crate) sender: Option<Subnet>,
 }
 
-impl From<BlobId> for Waiting {
+impl From<BlobId> for QueuedBlob {
     fn from(id: BlobId) -> Self {
         Self { id, sender: None }
     }
@@ -67,9 +67,9 @@ impl From<BlobId> for Waiting {
 /// The blobs that wait for an encoder.
 #[derive(Default)]
 struct Queue {
-    blobs: VecDeque<Waiting>,
+    blobs: VecDeque<QueuedBlob>,
     /// Those with claims of senders that sent false ones lately.
-    suspects: VecDeque<Waiting>,
+    suspects: VecDeque<QueuedBlob>,
     /// The last tick was one of suspects.
     suspects_had_their_turn: bool,
 }
@@ -83,7 +83,7 @@ impl Queue {
 /// The blobs of one tick, with their memory.
 struct Tick {
     check: ClaimCheck,
-    blobs: Vec<(BlobRecord, Option<Sender>, OwnedSemaphorePermit)>,
+    blobs: Vec<(BlobRecord, Option<Subnet>, OwnedSemaphorePermit)>,
 }
 
 /// An encoded blob with its share of the memory budget, which goes back when this is dropped.
@@ -103,14 +103,14 @@ pub(crate) struct Engine {
     /// Signs batches.
     pub(crate) key: NetworkKey,
     pub(crate) setup: &'static Setup,
-    pub(crate) pool: Pool,
+    pub(crate) pool: ComputePool,
     pub(crate) operators_client: Arc<OperatorClient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
     pub(crate) clock: Arc<Clock>,
     memory: Arc<Semaphore>,
-    pub(crate) senders: Senders,
+    pub(crate) claim_limiter: ClaimLimiter,
     queue: Mutex<Queue>,
     queued: Notify,
     /// Blobs that the encoder has in its hands.
@@ -130,7 +130,7 @@ pub(crate) struct Parts {
     pub(crate) registry: Arc<Registry>,
     pub(crate) stake: Arc<dyn StakeSource>,
     pub(crate) key: NetworkKey,
-    pub(crate) pool: Pool,
+    pub(crate) pool: ComputePool,
     pub(crate) operators_client: Arc<OperatorClient>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
@@ -160,7 +160,7 @@ impl Engine {
             stop: parts.stop,
             clock: Arc::new(parts.clock),
             memory: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
-            senders: Senders::new(backoff),
+            claim_limiter: ClaimLimiter::new(backoff),
             queue: Mutex::default(),
             queued: Notify::new(),
             encoding: AtomicUsize::new(0),
@@ -177,7 +177,7 @@ impl Engine {
     }
 
     /// An accepted blob waits for an encoder from now on.
-    pub(crate) fn enqueue(&self, blobs: impl IntoIterator<Item = Waiting>) {
+    pub(crate) fn enqueue(&self, blobs: impl IntoIterator<Item = QueuedBlob>) {
         let mut queue = self.lock_queue();
         queue.blobs.extend(blobs);
         self.metrics.encode_queue.set(queue.len() as i64);
@@ -365,7 +365,7 @@ impl Engine {
                 .live(&waiting.id)
                 .is_some_and(|record| record.claimed);
             match waiting.sender {
-                Some(sender) if claims && self.senders.is_suspect(sender, now) => {
+                Some(sender) if claims && self.claim_limiter.is_suspect(sender, now) => {
                     queue.suspects.push_back(waiting);
                 }
                 _ => honest.push(waiting),
@@ -384,7 +384,7 @@ impl Engine {
         }
     }
 
-    fn pop(&self, check: ClaimCheck) -> Option<Waiting> {
+    fn pop(&self, check: ClaimCheck) -> Option<QueuedBlob> {
         let mut queue = self.lock_queue();
         let waiting = match check {
             ClaimCheck::Together => queue.blobs.pop_front(),
@@ -396,7 +396,7 @@ impl Engine {
         Some(waiting)
     }
 
-    fn unpop(&self, waiting: Waiting, check: ClaimCheck) {
+    fn unpop(&self, waiting: QueuedBlob, check: ClaimCheck) {
         let mut queue = self.lock_queue();
         match check {
             ClaimCheck::Together => queue.blobs.push_front(waiting),
@@ -430,7 +430,7 @@ impl Engine {
             .encode_seconds
             .observe(began.elapsed().as_secs_f64());
 
-        let mut held: HashMap<BlobId, (Option<Sender>, OwnedSemaphorePermit)> = blobs
+        let mut held: HashMap<BlobId, (Option<Subnet>, OwnedSemaphorePermit)> = blobs
             .into_iter()
             .map(|(record, sender, memory)| (record.id, (sender, memory)))
             .collect();
@@ -443,7 +443,7 @@ impl Engine {
                     if let EncodeError::Claim(_) = error {
                         self.metrics.false_claims.inc();
                         if let Some(sender) = sender {
-                            self.senders
+                            self.claim_limiter
                                 .record_false_claim(sender, std::time::Instant::now());
                         }
                     }

@@ -12,8 +12,8 @@ use ashlar_proto::api::{BatchStatus, SignedQuorum};
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
     Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate,
-    CertificateError, CertificatePolicy, HeaderError, MaxAge, ProtocolVersion, RequiredQuorums,
-    Runs, RunsError, TableView, TrustedTable, batch_tree, verify_certificate,
+    CertificateError, CertificatePolicy, ChunkRanges, ChunkRangesError, HeaderError, MaxAge,
+    ProtocolVersion, RequiredQuorums, TableAccess, TrustedTable, batch_tree, verify_certificate,
 };
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -228,7 +228,7 @@ impl Matrix {
         commitments: &Bytes,
     ) -> Result<(wire::Request, Vec<Bytes>), MatrixError> {
         let chunks = self.assignment.chunks(operator);
-        let runs = Runs::from_indices(chunks)?;
+        let runs = ChunkRanges::from_indices(chunks)?;
         let missing = |_: ()| MatrixError::Chunk { operator };
         let chunk_proofs = chunks
             .iter()
@@ -352,7 +352,7 @@ pub enum MatrixError {
     /// An operator's chunks do not fit into a request.
     #[error(transparent)]
     #[coded(blame = Us)]
-    Runs(#[from] RunsError),
+    ChunkRanges(#[from] ChunkRangesError),
     /// A chunk of an operator is not there.
     #[error("a chunk of operator {operator} is missing")]
     Chunk {

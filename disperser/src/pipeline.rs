@@ -7,7 +7,7 @@ use std::time::Duration;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
-use ashlar_proto::{BlobId, QuorumSigned, TableView};
+use ashlar_proto::{BlobId, QuorumSigned, TableAccess};
 use ashlar_service::metrics::Code;
 use ashlar_stake::OperatorTable;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -18,7 +18,7 @@ use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
 use crate::dispersal::FailReason;
 use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch};
 use crate::encoder::ClaimCheck;
-use crate::engine::{BufferedBlob, Engine, Waiting};
+use crate::engine::{BufferedBlob, Engine, QueuedBlob};
 use crate::health::{self, Cause};
 use crate::matrix::{BatchPosition, Matrix, MatrixError};
 use crate::record::{BatchRecord, BlobRecord, OperatorFailure};
@@ -547,7 +547,7 @@ impl Engine {
         // A batch given up before it was encoded again, after a restart, holds nothing: its blobs go to the encoder.
         let in_memory: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
         let out = again.iter().copied().filter(|id| !in_memory.contains(id));
-        self.enqueue(out.map(Waiting::from));
+        self.enqueue(out.map(QueuedBlob::from));
         for held in held {
             if again.contains(&held.blob.id) {
                 let _ = self.encoded.send(held).await;
@@ -582,7 +582,7 @@ impl Engine {
                 "continuing after a restart"
             );
         }
-        self.enqueue(loose.into_iter().map(Waiting::from));
+        self.enqueue(loose.into_iter().map(QueuedBlob::from));
         // By a wrong clock they would all seem too old.
         if !self.clock_is_believed().await {
             return;

@@ -15,13 +15,13 @@ use ashlar_stake::StakeSource;
 
 use crate::api::{self, ApiState};
 use crate::clock::{Clock, WallClock, system_clock};
+use crate::compute::ComputePool;
 use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::OperatorClient;
 use crate::engine::{Engine, Parts, report_kernel};
 use crate::health::{Health, HealthReport};
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
-use crate::pool::Pool;
 use crate::registry::{OpenLimits, Registry};
 use crate::store::{Store, StoreError};
 
@@ -101,9 +101,10 @@ impl Disperser {
         });
         listeners.serve(&supervisor, app, config.listener(), own);
 
-        let pool = Pool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
-            what: format!("no threads: {error}"),
-        })?;
+        let pool =
+            ComputePool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
+                what: format!("no threads: {error}"),
+            })?;
         // Several dispersers in one process share the tables, and the first decides.
         let table_bytes = usize::try_from(config.encode.table_bytes).unwrap_or(usize::MAX);
         if let Err(error) = ashlar_crypto::limit_tables(table_bytes) {

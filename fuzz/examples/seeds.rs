@@ -8,7 +8,7 @@ use ashlar_crypto::keystore::{Cost, KeyKind, encrypt};
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::TableView;
 use ashlar_proto::wire::{ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, Stored};
-use ashlar_proto::{Account, Runs};
+use ashlar_proto::{Account, ChunkRanges};
 use ashlar_restaking::log::{Entry, Tip};
 use ashlar_restaking::{Action, StrategyKind, Transaction};
 use ashlar_stake::{FileFormat, TableFile, TableRecord};
@@ -73,7 +73,7 @@ fn main() -> io::Result<()> {
         serde_json::to_string(&ashlar_fuzz::genesis())?,
     )?;
 
-    let runs = Runs::new(vec![(0, 3), (7, 1)]).expect("ascending runs");
+    let runs = ChunkRanges::new(vec![(0, 3), (7, 1)]).expect("ascending runs");
     let requests = [
         ("ping", Request::Ping(Ping { nonce: 7 })),
         (

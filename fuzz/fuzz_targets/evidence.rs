@@ -9,14 +9,14 @@ use ashlar_fuzz::table;
 use ashlar_proto::{Domain, OperatorId, TableRoot, TableView};
 use ashlar_stake::OperatorTable;
 use ashlar_restaking::evidence::{
-    Accused, Chain, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable,
+    Accused, ServiceRecords, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable,
 };
 use libfuzzer_sys::fuzz_target;
 
 /// One table, of block 7, in a service with this domain; nothing later is over.
 struct Service(Domain);
 
-impl Chain for Service {
+impl ServiceRecords for Service {
     fn domain(&self) -> Domain {
         self.0
     }

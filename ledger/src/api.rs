@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::types::MAX_WAIT_MS;
 use alloy_primitives::B256;
 use ashlar_restaking::{ServiceId, State};
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use ashlar_service::api::{Bounded, document, finish, internal};
 use ashlar_stake::OperatorTable;
 use axum::Router;
@@ -125,7 +125,7 @@ impl ApiState {
     }
 
     /// The ledger, if it is open and what is in memory is on disk.
-    fn opened(&self) -> Result<&Arc<Opened>, Refusal> {
+    fn opened(&self) -> Result<&Arc<Opened>, ApiError> {
         let opened = self
             .opened
             .get()
@@ -135,15 +135,15 @@ impl ApiState {
     }
 
     /// 503: come back later.
-    fn busy(&self, code: &str, detail: impl Display) -> Refusal {
-        Refusal::busy(code, detail, self.config.accept.retry_after_secs)
+    fn busy(&self, code: &str, detail: impl Display) -> ApiError {
+        ApiError::busy(code, detail, self.config.accept.retry_after_secs)
     }
 
     /// After a write that failed, memory may hold what is not on disk: nobody may see it.
-    fn check_storage(&self) -> Result<(), Refusal> {
+    fn check_storage(&self) -> Result<(), ApiError> {
         match self.health.raised(health::STORAGE) {
             None => Ok(()),
-            Some(why) => Err(Refusal::new(
+            Some(why) => Err(ApiError::new(
                 500,
                 "store.failed",
                 format!(
@@ -156,8 +156,8 @@ impl ApiState {
     /// Looks at the state on a thread that may block. While it looks, nothing is written.
     async fn look<T: Send + 'static>(
         self: &Arc<Self>,
-        look: impl FnOnce(&State) -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
+        look: impl FnOnce(&State) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let opened = Arc::clone(self.opened()?);
         let state = Arc::clone(self);
         self.blocking(&self.queries, move || {
@@ -173,8 +173,8 @@ impl ApiState {
     async fn blocking<T: Send + 'static>(
         &self,
         slots: &Arc<Semaphore>,
-        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let slot = Arc::clone(slots).acquire_owned().await.ok();
         tokio::task::spawn_blocking(move || {
             let _slot = slot;
@@ -185,7 +185,7 @@ impl ApiState {
     }
 
     /// One of the slots of those who wait for something to happen.
-    fn waiter(&self) -> Result<Waiter, Refusal> {
+    fn waiter(&self) -> Result<Waiter, ApiError> {
         let slot = Arc::clone(&self.waiters)
             .try_acquire_owned()
             .map_err(|_| self.busy("request.busy", "too many requests wait already"))?;
@@ -202,7 +202,7 @@ impl ApiState {
         wait: Duration,
         mut watched: watch::Receiver<T>,
         reached: impl FnMut(&T) -> bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         let _waiter = self.waiter()?;
         tokio::select! {
             _ = tokio::time::timeout(wait, watched.wait_for(reached)) => {}
@@ -212,7 +212,7 @@ impl ApiState {
     }
 
     /// Gives the writer something to do. It is never waited for: a full queue is the caller's to come back for.
-    fn command(&self, command: Command) -> Result<(), Refusal> {
+    fn command(&self, command: Command) -> Result<(), ApiError> {
         self.opened()?
             .commands
             .try_send(command)
@@ -228,7 +228,7 @@ impl ApiState {
     }
 
     /// What comes of a command. A writer that ends before it answers has not applied it.
-    async fn answer<T>(&self, answer: tokio::sync::oneshot::Receiver<T>) -> Result<T, Refusal> {
+    async fn answer<T>(&self, answer: tokio::sync::oneshot::Receiver<T>) -> Result<T, ApiError> {
         match answer.await {
             Ok(answer) => Ok(answer),
             Err(_) => {
@@ -255,14 +255,14 @@ impl Drop for Waiter {
 }
 
 /// A request that failed inside, without a word about why.
-fn internal_error() -> Refusal {
+fn internal_error() -> ApiError {
     internal("ledger")
 }
 
 /// Part of a path, or of a query.
-fn parse<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, Refusal> {
+fn parse<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, ApiError> {
     text.parse::<T>().map_err(|error| {
-        Refusal::new(
+        ApiError::new(
             400,
             "request.path",
             format!("{:?} is no {what}: {error}", shortened(text)),

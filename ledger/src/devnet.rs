@@ -19,7 +19,8 @@ use ashlar_proto::{
 };
 use ashlar_restaking::{
     Action, Amount, CustodyTerms, DisperserTerms, Genesis, MAX_DISPERSERS, Params, QuorumConfig,
-    QuorumStrategy, Refusal, ServiceId, State, StrategyId, StrategyKind, Timing, Transaction, Wad,
+    QuorumStrategy, ServiceId, State, StrategyId, StrategyKind, Timing, Transaction,
+    TransactionError, Wad,
 };
 
 use crate::service::LedgerConfig;
@@ -276,7 +277,7 @@ pub enum DevnetError {
         /// What it does.
         kind: &'static str,
         /// Why.
-        source: Box<Refusal>,
+        source: Box<TransactionError>,
     },
 }
 

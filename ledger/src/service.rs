@@ -14,10 +14,10 @@ mod config;
 mod events;
 pub(crate) mod evidence;
 pub(crate) mod health;
-pub mod high_water;
 pub(crate) mod metrics;
 mod nonces;
 mod signer;
+pub mod signing_floor;
 mod writer;
 
 use std::collections::BTreeSet;

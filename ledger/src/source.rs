@@ -19,7 +19,7 @@ use ashlar_stake::{
 
 use crate::client::{ClientConfig, ClientError, LedgerClient};
 use crate::types::TableView;
-use memory::{Memory, Sources, only};
+use memory::{HeadStore, Sources, only};
 
 /// How a source follows its service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ struct Shared {
     domain: Domain,
     urls: Vec<String>,
     config: FollowConfig,
-    memory: Mutex<Memory>,
+    memory: Mutex<HeadStore>,
     state: RwLock<State>,
 }
 
@@ -153,7 +153,7 @@ impl Shared {
         change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn memory(&self) -> MutexGuard<'_, Memory> {
+    fn memory(&self) -> MutexGuard<'_, HeadStore> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -276,7 +276,7 @@ impl HttpStakeSource {
                 reason: error.to_string(),
             })?;
         let urls: Vec<String> = urls.into_iter().map(str::to_owned).collect();
-        let memory = Memory::open(
+        let memory = HeadStore::open(
             config.memory.as_deref(),
             network,
             service,

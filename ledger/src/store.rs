@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_restaking::log::{Entry, HEADER, LINK, LogError, Read, Tip};
-use ashlar_restaking::{Event, Genesis, Refusal, State, Transaction};
+use ashlar_restaking::{Event, Genesis, State, Transaction, TransactionError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -85,7 +85,7 @@ pub enum StoreError {
         /// Its number, from 0 on.
         record: u64,
         /// Why.
-        source: Refusal,
+        source: TransactionError,
     },
     /// The snapshot does not belong to the log, or its content is not that of its root.
     #[error("{path} does not fit: {what}; remove it, the log has everything")]
@@ -97,7 +97,7 @@ pub enum StoreError {
     },
     /// The genesis breaks a rule, or a transaction is refused: nothing was written.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] TransactionError),
     /// A transaction is too long for a record.
     #[error(transparent)]
     #[coded(blame = Caller)]
@@ -350,7 +350,7 @@ impl Store {
     pub fn apply_all(
         &mut self,
         entries: impl IntoIterator<Item = Entry>,
-    ) -> Result<Vec<Result<Vec<Event>, Refusal>>, StoreError> {
+    ) -> Result<Vec<Result<Vec<Event>, TransactionError>>, StoreError> {
         if self.failed {
             return Err(StoreError::Failed);
         }
@@ -361,7 +361,7 @@ impl Store {
             let record = match tip.write(&entry) {
                 Ok(record) => record,
                 Err(LogError::Length { got, max, .. }) => {
-                    results.push(Err(Refusal::TooMany {
+                    results.push(Err(TransactionError::TooMany {
                         what: "bytes of a transaction",
                         got,
                         max,

@@ -9,9 +9,9 @@ use ashlar_proto::api::{Bytes32, HexBytes};
 use ashlar_proto::{Account, HeadKeySuccession, OperatorId, QuorumId, SignedHead, TableRoot};
 use ashlar_restaking::evidence::{Accused, Fault, FaultKind};
 use ashlar_restaking::{
-    Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator, Params,
-    Pool, PositionView, Quorum, QuorumTotals, RewardKind, RewardRoot, Service, ServiceId,
-    SlashRequest, Staker, Strategy, StrategyId, Vault, VaultId, VaultPart, VaultRequest,
+    Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator,
+    OperatorShares, Params, PositionView, Quorum, QuorumTotals, RewardKind, RewardRoot, Service,
+    ServiceId, SlashRequest, Staker, Strategy, StrategyId, Vault, VaultId, VaultPart, VaultRequest,
     Withdrawal,
 };
 use ashlar_stake::TableRecord;
@@ -181,7 +181,7 @@ pub struct PoolView {
     pub strategy: StrategyId,
     /// The operator's stake in the strategy, as the ledger's state has it.
     #[serde(flatten)]
-    pub pool: Pool,
+    pub pool: OperatorShares,
 }
 
 /// An allocation.

@@ -16,8 +16,8 @@ use ashlar_proto::head::Head;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{BatchHeader, Certificate, Domain, Network, TableRoot};
 use ashlar_restaking::evidence::{
-    BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
-    Duty, Fault, SignedBatch,
+    BadAttestation, BlobInBatch, Breach, CustodyObligation, DispersedBatch, DisperserEquivocation,
+    DoubleSigning, Fault, SignedBatch,
 };
 use ashlar_restaking::{Action, Amount, CustodyTerms, ServiceId, Transaction, Wad};
 use ashlar_stake::OperatorTable;
@@ -221,7 +221,7 @@ async fn carry(from: &Side, to: &Side) {
     }
 
     // The certificate: it proves no duty there, and nobody can be challenged with it.
-    let duty = Duty::prove(&from.certificate, &to.table, &operator(1));
+    let duty = CustodyObligation::prove(&from.certificate, &to.table, &operator(1));
     assert_eq!(duty.unwrap_err().code(), "custody.other_domain");
     for (header, expected) in [
         (theirs, "challenge.other_domain"),

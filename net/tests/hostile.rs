@@ -13,7 +13,7 @@ use std::{
 use ashlar_crypto::{Blame, Coded, NetworkKey};
 use ashlar_net::{ALPN, CallOptions, NetError, NetLimits, Peer, Phase, Server, Violation};
 use ashlar_proto::{
-    Runs,
+    ChunkRanges,
     wire::{AnswerLimit, Request, Response, Slices, limits},
 };
 use common::*;
@@ -511,7 +511,7 @@ async fn every_malformed_answer_is_a_violation() {
 async fn an_answer_with_more_than_was_asked_for_is_not_read() {
     let client = client(NetLimits::default());
     let slices = |count: u32| {
-        let runs = Runs::new(vec![(0, count)]).unwrap();
+        let runs = ChunkRanges::new(vec![(0, count)]).unwrap();
         Response::Slices(Slices {
             blob_header: blob(PAYLOAD, 0),
             proofs: vec![vec![]],

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use ashlar_crypto::{Blame, Coded, NetworkPublicKey};
 use ashlar_net::{CallOptions, Client, NetError, NetLimits, Peer, Phase, Violation};
 use ashlar_proto::{
-    BatchDigest, Runs,
+    BatchDigest, ChunkRanges,
     wire::{AnswerLimit, GetChunks, Request, Response},
 };
 use common::*;
@@ -189,7 +189,7 @@ async fn a_refusal_comes_with_its_numbers() {
     let client = client(NetLimits::default());
     let get = GetChunks {
         batch_digest: BatchDigest([0; 32]),
-        indices: Runs::new(vec![(0, 1)]).unwrap(),
+        indices: ChunkRanges::new(vec![(0, 1)]).unwrap(),
     };
     let error = client
         .request(&peer(&server), Request::GetChunks(get), vec![], LONG)

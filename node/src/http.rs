@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use ashlar_service::api::document;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -73,13 +73,13 @@ async fn status(State(shared): State<Arc<Shared>>) -> Json<NodeStatus> {
 )]
 async fn equivocations(
     State(shared): State<Arc<Shared>>,
-) -> Result<Json<EquivocationList>, Refusal> {
+) -> Result<Json<EquivocationList>, ApiError> {
     let store = shared.store.get().cloned().ok_or_else(|| {
         let detail = "the database is being opened";
-        Refusal::busy("service.opening", detail, RETRY_AFTER_SECS)
+        ApiError::busy("service.opening", detail, RETRY_AFTER_SECS)
     })?;
     let pairs = blocking(move || store.equivocations(None, MAX_SHOWN)).await;
-    let pairs = pairs.map_err(|error| Refusal::coded(503, &error))?;
+    let pairs = pairs.map_err(|error| ApiError::coded(503, &error))?;
     Ok(Json(EquivocationList {
         held: shared.metrics.equivocations.get(),
         pairs: pairs.iter().map(EquivocationPair::from).collect(),

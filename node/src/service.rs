@@ -14,7 +14,7 @@ use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Admission, Budget, BulkReader, Handler, NetError, Reply, Reservation};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{BatchDigest, BatchHeader, TableRoot, TableView};
+use ashlar_proto::{BatchDigest, BatchHeader, TableAccess, TableRoot};
 use ashlar_service::metrics::Code;
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;

@@ -27,8 +27,8 @@ use ashlar_crypto::{
     verify_chunks,
 };
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, Domain, HeaderError, Limits, OperatorId, ProtocolVersion,
-    Runs, TableView, commitments_root,
+    BatchDigest, BatchHeader, BlobHeader, ChunkRanges, Domain, HeaderError, Limits, OperatorId,
+    ProtocolVersion, TableAccess, commitments_root,
 };
 use ashlar_stake::{Assignment, OperatorTable};
 use bytes::Bytes;
@@ -79,7 +79,7 @@ pub struct UnverifiedBatch {
     /// Blob headers, in batch order.
     pub blobs: Vec<BlobHeader>,
     /// Chunk indices sent.
-    pub runs: Runs,
+    pub runs: ChunkRanges,
     /// One proof for each chunk index, ascending.
     pub chunk_proofs: Vec<ProofBytes>,
     /// For each blob, for each run, the Merkle range proof against the chunk root.

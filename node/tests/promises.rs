@@ -437,7 +437,7 @@ async fn a_new_disperser_is_let_in() {
     let caller = Caller::new(&key, node.quic_addr(), &world);
     let mine = world.chunks(ME, &[0]);
     world.register_disperser(HEAD + 1, &key);
-    let root = ashlar_proto::TableView::root(
+    let root = ashlar_proto::TableAccess::root(
         ashlar_stake::StakeSource::table_at(world.stake.as_ref(), HEAD + 1)
             .unwrap()
             .as_ref(),

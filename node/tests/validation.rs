@@ -11,7 +11,7 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::kzg::{CommitmentBytes, Proof, ProofBytes};
 use ashlar_crypto::{Coded, PointError, Setup};
 use ashlar_node::validate::{Clock, Rules, UnverifiedBatch, ValidateError, VerifiedBatch};
-use ashlar_proto::{OperatorId, Runs};
+use ashlar_proto::{ChunkRanges, OperatorId};
 use common::{Batch, DISPERSER, HEAD, Recipe, World, rules};
 
 /// The operator that receives.
@@ -178,7 +178,7 @@ fn a_batch_made_by_another_table() {
     assert!(matches!(error, ValidateError::TableRoot { got, block: HEAD, .. } if got.0 == [9; 32]));
     // The root of an older table at this block.
     let yesterday = ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD - 1).unwrap();
-    let root = ashlar_proto::TableView::root(yesterday.as_ref());
+    let root = ashlar_proto::TableAccess::root(yesterday.as_ref());
     let error = refused(|b| b.header.table_root = root);
     assert_eq!(error.code(), "validate.table_root");
 }
@@ -454,7 +454,7 @@ fn chunks_of_others() {
     // As many, but one is another's.
     let mut shifted = mine.clone();
     *shifted.last_mut().unwrap() = *mine.last().unwrap() + 1;
-    let error = refused(|b| b.runs = Runs::from_indices(&shifted).unwrap());
+    let error = refused(|b| b.runs = ChunkRanges::from_indices(&shifted).unwrap());
     assert_eq!(error.code(), "validate.assignment");
 }
 

@@ -25,7 +25,7 @@ pub use verify::{
 };
 
 use crate::{
-    BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableHeader, TableView, table::operators_tree,
+    BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableAccess, TableHeader, table::operators_tree,
 };
 
 /// A certificate as it came: nothing in it is checked beyond its form.
@@ -82,7 +82,7 @@ impl Certificate {
     ///
     /// # Errors
     /// The table is not the certificate's, or the bitmap is not one over this table.
-    pub fn to_portable(&self, table: &impl TableView) -> Result<Self, ConversionError> {
+    pub fn to_portable(&self, table: &impl TableAccess) -> Result<Self, ConversionError> {
         let Attestation::Compact { signers } = &self.attestation else {
             return Ok(self.clone());
         };

@@ -15,6 +15,7 @@ pub mod api;
 pub mod auth;
 pub mod bitmap;
 pub mod certificate;
+pub mod chunk_ranges;
 pub mod codec;
 pub mod domain;
 pub mod eip712;
@@ -23,7 +24,6 @@ pub mod header;
 pub mod ids;
 pub mod params;
 pub mod registration;
-pub mod runs;
 pub mod table;
 pub mod time;
 pub mod wire;
@@ -34,6 +34,7 @@ pub use certificate::{
     NonSigner, QuorumSigned, RequiredQuorums, TrustedRoot, TrustedTable, VerifiedCertificate,
     needed_stake, verify_certificate, verify_portable,
 };
+pub use chunk_ranges::{ChunkRanges, ChunkRangesError};
 pub use domain::ServiceId;
 pub use head::{Head, HeadError, HeadKeySuccession, SignedHead, VouchedHead};
 pub use header::{BatchHeader, BlobHeader, HeaderError, Submission, batch_tree, commitments_root};
@@ -46,9 +47,8 @@ pub use params::{
     MAX_TABLE_OPERATORS, ParamError, ProtocolVersion, UnknownVersion, VERSIONS, version,
 };
 pub use registration::OperatorStatement;
-pub use runs::{Runs, RunsError};
 pub use table::{
-    DisperserEntry, EntryError, OperatorEntry, TableHeader, TableScope, TableView, operator_id,
+    DisperserEntry, EntryError, OperatorEntry, TableAccess, TableHeader, TableScope, operator_id,
 };
 
 #[cfg(test)]

@@ -253,7 +253,7 @@ impl TableHeader {
 }
 
 /// An operator table, as far as certificates need it. Keys behind it have been decoded and their possession proven.
-pub trait TableView {
+pub trait TableAccess {
     /// What its root commits to.
     fn header(&self) -> &TableHeader;
     /// `header().root()`.
@@ -266,7 +266,7 @@ pub trait TableView {
     fn aggregate_key(&self) -> &PublicKey;
 }
 
-impl<T: TableView + ?Sized> TableView for &T {
+impl<T: TableAccess + ?Sized> TableAccess for &T {
     fn header(&self) -> &TableHeader {
         (**self).header()
     }
@@ -288,7 +288,7 @@ impl<T: TableView + ?Sized> TableView for &T {
     }
 }
 
-impl<T: TableView + ?Sized> TableView for std::sync::Arc<T> {
+impl<T: TableAccess + ?Sized> TableAccess for std::sync::Arc<T> {
     fn header(&self) -> &TableHeader {
         (**self).header()
     }

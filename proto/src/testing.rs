@@ -10,7 +10,7 @@ use ashlar_crypto::{
 
 use crate::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    Domain, Network, OperatorEntry, Stake, TableHeader, TableRoot, TableView, batch_tree,
+    Domain, Network, OperatorEntry, Stake, TableAccess, TableHeader, TableRoot, batch_tree,
     operator_id,
     table::{dispersers_tree, operators_tree},
 };
@@ -153,7 +153,7 @@ impl Table {
     }
 }
 
-impl TableView for Table {
+impl TableAccess for Table {
     fn header(&self) -> &TableHeader {
         &self.header
     }

@@ -9,7 +9,7 @@ use std::{
 
 use ashlar_crypto::{Coded, kzg::ProofBytes, payload::Encoding};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, Domain, Runs, TableRoot,
+    Account, BatchHeader, BlobHeader, ChunkRanges, Domain, TableRoot,
     wire::{Chunks, Request, Response, WireError, limits},
 };
 use bytes::Bytes;
@@ -166,7 +166,7 @@ fn what_is_accepted_costs_a_few_times_its_length() {
         },
         slice_proofs: vec![vec![vec![[5; 32]]; indices.len()]; blob_headers.len()],
         blob_headers,
-        runs: Runs::from_indices(&indices).unwrap(),
+        runs: ChunkRanges::from_indices(&indices).unwrap(),
         chunk_proofs: vec![ProofBytes([6; 48]); indices.len()],
     });
     let envelope = Bytes::from(answer.encode());

@@ -15,15 +15,16 @@ use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
 use serde::{Deserialize, Serialize};
 
 use super::distribution::RewardClaim;
+use super::error::Outcome;
 use super::operators::NewOperator;
-use super::refusal::Outcome;
 use super::services::{NewService, Slash};
 use super::signed::Signed;
 use super::typed_data::Visit;
 use super::vaults::NewVault;
 use super::{
     Amount, CustodyTerms, DisperserTerms, Event, FaultRecord, Params, QuorumConfig, QuorumStrategy,
-    Refusal, RewardKind, ServiceId, SlashPart, State, StrategyId, StrategyKind, VaultId, Wad,
+    RewardKind, ServiceId, SlashPart, State, StrategyId, StrategyKind, TransactionError, VaultId,
+    Wad,
 };
 
 const TAG: &[u8] = b"ashlar/ledger-transaction/2";
@@ -144,7 +145,7 @@ macro_rules! actions {
             pub(super) fn execute(&mut self, $sender: Account, action: &Action) -> Outcome {
                 let $state = self;
                 if $state.vault_accounts.contains(&$sender) {
-                    return Err(Refusal::VaultAccount { staker: $sender });
+                    return Err(TransactionError::VaultAccount { staker: $sender });
                 }
                 match action {
                     $(Action::$name { $($field),* } => $run,)*

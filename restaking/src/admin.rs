@@ -2,11 +2,11 @@
 
 use ashlar_proto::Account;
 
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::services::MAX_NAME;
 use super::state::{check_sender, check_text, take_number};
 use super::types::{Strategy, StrategyKind};
-use super::{Amount, Event, Params, Refusal, State};
+use super::{Amount, Event, Params, State, TransactionError};
 
 impl State {
     pub(super) fn check_admin(&self, sender: Account) -> Outcome {
@@ -27,7 +27,7 @@ impl State {
         check_text("strategy's name", name, MAX_NAME)?;
         let native = kind == StrategyKind::NativeEth;
         if let Some(first) = self.meta.native.filter(|_| native) {
-            return Err(Refusal::SecondNative { first });
+            return Err(TransactionError::SecondNative { first });
         }
         let strategy = take_number(&mut self.meta.next_strategy)?;
         if native {
@@ -72,7 +72,7 @@ impl State {
             .max()
             .filter(|got| *got > params.timing.veto)
         {
-            return Err(Refusal::VetoWindow {
+            return Err(TransactionError::VetoWindow {
                 got,
                 max: params.timing.veto,
             });

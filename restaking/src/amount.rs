@@ -6,7 +6,7 @@ use std::str::FromStr;
 use alloy_primitives::{U256, U512};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::Refusal;
+use super::TransactionError;
 
 /// One, as a fraction: 10^18.
 pub const WAD: u64 = 1_000_000_000_000_000_000;
@@ -30,12 +30,18 @@ enum Round {
     Up,
 }
 
-fn overflow(what: &'static str) -> Refusal {
-    Refusal::Overflow { what }
+fn overflow(what: &'static str) -> TransactionError {
+    TransactionError::Overflow { what }
 }
 
 /// `a · b / c` with 512 bits in between.
-fn mul_div(a: U256, b: U256, c: U256, round: Round, what: &'static str) -> Result<U256, Refusal> {
+fn mul_div(
+    a: U256,
+    b: U256,
+    c: U256,
+    round: Round,
+    what: &'static str,
+) -> Result<U256, TransactionError> {
     if c.is_zero() {
         return Err(overflow(what));
     }
@@ -55,7 +61,7 @@ fn mul_div(a: U256, b: U256, c: U256, round: Round, what: &'static str) -> Resul
     rounded(narrow(quotient, what)?, !rest.is_zero())
 }
 
-fn narrow(wide: U512, what: &'static str) -> Result<U256, Refusal> {
+fn narrow(wide: U512, what: &'static str) -> Result<U256, TransactionError> {
     let [a, b, c, d, high @ ..] = *wide.as_limbs();
     if high.iter().any(|limb| *limb != 0) {
         return Err(overflow(what));
@@ -85,8 +91,8 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`].
-    pub fn plus(self, other: Self) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`].
+    pub fn plus(self, other: Self) -> Result<Self, TransactionError> {
         self.0
             .checked_add(other.0)
             .map(Self)
@@ -97,8 +103,8 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`] if `other` is larger.
-    pub fn minus(self, other: Self) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`] if `other` is larger.
+    pub fn minus(self, other: Self) -> Result<Self, TransactionError> {
         self.0
             .checked_sub(other.0)
             .map(Self)
@@ -114,8 +120,8 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`] if the result has more than 256 bits or `c` is zero.
-    pub fn mul_div(self, b: Self, c: Self) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`] if the result has more than 256 bits or `c` is zero.
+    pub fn mul_div(self, b: Self, c: Self) -> Result<Self, TransactionError> {
         mul_div(self.0, b.0, c.0, Round::Down, "a quotient").map(Self)
     }
 
@@ -124,7 +130,7 @@ impl Amount {
     /// # Errors
     ///
     /// As [`mul_div`](Self::mul_div).
-    pub fn mul_div_up(self, b: Self, c: Self) -> Result<Self, Refusal> {
+    pub fn mul_div_up(self, b: Self, c: Self) -> Result<Self, TransactionError> {
         mul_div(self.0, b.0, c.0, Round::Up, "a quotient").map(Self)
     }
 
@@ -132,8 +138,8 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`] if the result has more than 256 bits.
-    pub fn scaled(self, m: Wad, l: Wad) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`] if the result has more than 256 bits.
+    pub fn scaled(self, m: Wad, l: Wad) -> Result<Self, TransactionError> {
         self.mul_div(m.times(l), Wad::ONE.times(Wad::ONE))
     }
 
@@ -141,8 +147,8 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`] if the result has more than 256 bits or a fraction is zero.
-    pub fn unscaled(self, m: Wad, l: Wad) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`] if the result has more than 256 bits or a fraction is zero.
+    pub fn unscaled(self, m: Wad, l: Wad) -> Result<Self, TransactionError> {
         self.mul_div(Wad::ONE.times(Wad::ONE), m.times(l))
     }
 
@@ -150,8 +156,8 @@ impl Amount {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`] if the result has more than 256 bits.
-    pub fn basis_points(self, bps: u16) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`] if the result has more than 256 bits.
+    pub fn basis_points(self, bps: u16) -> Result<Self, TransactionError> {
         self.mul_div(Self::from(u64::from(bps)), Self::from(10_000u64))
     }
 }
@@ -181,8 +187,8 @@ impl Wad {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`].
-    pub fn plus(self, other: Self) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`].
+    pub fn plus(self, other: Self) -> Result<Self, TransactionError> {
         self.0
             .checked_add(other.0)
             .map(Self)
@@ -193,8 +199,8 @@ impl Wad {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`] if `other` is larger.
-    pub fn minus(self, other: Self) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`] if `other` is larger.
+    pub fn minus(self, other: Self) -> Result<Self, TransactionError> {
         self.0
             .checked_sub(other.0)
             .map(Self)
@@ -205,8 +211,8 @@ impl Wad {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`] if the result has more than 64 bits.
-    pub fn slashed_by(self, wad: Self) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`] if the result has more than 64 bits.
+    pub fn slashed_by(self, wad: Self) -> Result<Self, TransactionError> {
         let product = u128::from(self.0) * u128::from(wad.0);
         u64::try_from(product.div_ceil(u128::from(WAD)))
             .map(Self)
@@ -217,8 +223,8 @@ impl Wad {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`] if the result has more than 64 bits or `c` is zero.
-    pub fn mul_div(self, b: Amount, c: Amount) -> Result<Self, Refusal> {
+    /// [`TransactionError::Overflow`] if the result has more than 64 bits or `c` is zero.
+    pub fn mul_div(self, b: Amount, c: Amount) -> Result<Self, TransactionError> {
         let quotient = Amount::from(self).mul_div(b, c)?;
         u64::try_from(quotient.0)
             .map(Self)

@@ -19,14 +19,14 @@ use ashlar_crypto::Setup;
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::{Account, BatchDigest, BlobKey, Certificate, OperatorId, QuorumId};
 
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::services::Slash;
 use super::stake::max_shares;
 use super::state::{check_amount, inconsistent, take_number};
 use super::types::*;
 use super::weights::TableQueryError;
-use super::{Amount, Event, Refusal, State, Wad};
-use crate::evidence::{CustodyAnswer, CustodyError, Duty, ProvenFault};
+use super::{Amount, Event, State, TransactionError, Wad};
+use crate::evidence::{CustodyAnswer, CustodyError, CustodyObligation, ProvenFault};
 
 /// Most open challenges of a service.
 pub const MAX_CHALLENGES: u32 = 65_536;
@@ -44,13 +44,13 @@ const SEED_TAG: &[u8] = b"ashlar/ledger-challenge/1";
 pub(super) fn check_terms(terms: &CustodyTerms, slash_cap: Wad) -> Outcome {
     check_amount("least bond", terms.min_bond)?;
     if terms.min_bond > max_shares() {
-        return Err(Refusal::ChallengeBond {
+        return Err(TransactionError::ChallengeBond {
             got: terms.min_bond,
             min: Amount::from(1u64),
         });
     }
     if terms.wad.is_zero() || terms.wad > slash_cap {
-        return Err(Refusal::SlashWad {
+        return Err(TransactionError::SlashWad {
             got: terms.wad,
             max: slash_cap,
         });
@@ -64,7 +64,7 @@ pub(super) fn check_terms(terms: &CustodyTerms, slash_cap: Wad) -> Outcome {
         ),
     ] {
         if got == 0 || got > max {
-            return Err(Refusal::CustodyTerms {
+            return Err(TransactionError::CustodyTerms {
                 what,
                 got: got.into(),
                 min: 1,
@@ -77,7 +77,7 @@ pub(super) fn check_terms(terms: &CustodyTerms, slash_cap: Wad) -> Outcome {
 
 fn check_length(what: &'static str, got: usize, max: usize) -> Outcome {
     if got > max {
-        return Err(Refusal::TooMany { what, got, max });
+        return Err(TransactionError::TooMany { what, got, max });
     }
     Ok(())
 }
@@ -96,14 +96,14 @@ impl State {
         let service = self.service_ref(id)?;
         let terms = service
             .custody
-            .ok_or(Refusal::NoChallenges { service: id })?;
+            .ok_or(TransactionError::NoChallenges { service: id })?;
         // A bound for the sum of all bonds ever, which has to fit; nobody has that much.
         let min = terms.min_bond;
         if bond < min || bond > max_shares() {
-            return Err(Refusal::ChallengeBond { got: bond, min });
+            return Err(TransactionError::ChallengeBond { got: bond, min });
         }
         if service.challenges >= terms.max_open {
-            return Err(Refusal::TooManyChallenges {
+            return Err(TransactionError::TooManyChallenges {
                 whom: "the service",
                 max: terms.max_open,
             });
@@ -115,7 +115,7 @@ impl State {
             .count()
             >= max as usize
         {
-            return Err(Refusal::TooManyChallenges {
+            return Err(TransactionError::TooManyChallenges {
                 whom: "the operator",
                 max,
             });
@@ -126,14 +126,14 @@ impl State {
             MAX_CHALLENGE_CERTIFICATE,
         )?;
         let certificate = Certificate::from_bytes(certificate)
-            .map_err(|source| Refusal::CertificateForm { source })?;
+            .map_err(|source| TransactionError::CertificateForm { source })?;
         let (got, expected) = (certificate.batch_header.domain, self.domain(id));
         if got != expected {
-            return Err(Refusal::ChallengeDomain { got, expected });
+            return Err(TransactionError::ChallengeDomain { got, expected });
         }
         let key = (id, operator, challenger, certificate.blob_header.blob_key());
         if let Some(&challenge) = self.challenged.get(&key) {
-            return Err(Refusal::SameChallenge { challenge });
+            return Err(TransactionError::SameChallenge { challenge });
         }
         let reference = certificate.batch_header.reference_block;
         self.check_window(reference, self.last_challenge(reference))?;
@@ -187,13 +187,13 @@ impl State {
         let record = self
             .challenges
             .get(&challenge)
-            .ok_or(Refusal::UnknownChallenge { challenge })?;
+            .ok_or(TransactionError::UnknownChallenge { challenge })?;
         check_length("bytes of an answer", answer.len(), MAX_CHALLENGE_ANSWER)?;
-        let answer =
-            CustodyAnswer::from_bytes(answer).map_err(|source| Refusal::AnswerForm { source })?;
+        let answer = CustodyAnswer::from_bytes(answer)
+            .map_err(|source| TransactionError::AnswerForm { source })?;
         answer
             .check(Setup::ethereum(), &record.blob, record.position())
-            .map_err(|source| Refusal::WrongAnswer {
+            .map_err(|source| TransactionError::WrongAnswer {
                 source: Box::new(source),
             })?;
         let account = self.operator_ref(record.operator)?.account;
@@ -303,8 +303,8 @@ impl State {
             ))
         });
         Err(match punished.max() {
-            Some(&block) => Refusal::SameFault { block },
-            None => Refusal::NotSlashable {
+            Some(&block) => TransactionError::SameFault { block },
+            None => TransactionError::NotSlashable {
                 operator: record.operator,
             },
         })
@@ -320,7 +320,7 @@ impl State {
     }
 
     /// The same, and not later than its protocol version says, nor so late that the data may be deleted before the deadline.
-    fn last_challenge_of(&self, duty: &Duty) -> u64 {
+    fn last_challenge_of(&self, duty: &CustodyObligation) -> u64 {
         let (params, version) = (&self.meta.params, duty.version());
         let blocks = |secs: u64| secs / params.block_seconds.max(1);
         let kept = blocks(version.retention_secs).saturating_sub(params.timing.response);
@@ -334,13 +334,13 @@ impl State {
     fn check_window(&self, reference: u64, last: u64) -> Outcome {
         let got = self.block();
         if got <= reference {
-            return Err(Refusal::ChallengeEarly {
+            return Err(TransactionError::ChallengeEarly {
                 got,
                 expected: reference.saturating_add(1),
             });
         }
         if got > last {
-            return Err(Refusal::ChallengeLate {
+            return Err(TransactionError::ChallengeLate {
                 got,
                 expected: last,
             });
@@ -354,24 +354,29 @@ impl State {
         service: ServiceId,
         operator: OperatorId,
         certificate: &Certificate,
-    ) -> Outcome<Duty> {
+    ) -> Outcome<CustodyObligation> {
         let block = certificate.batch_header.reference_block;
         let table = self.table_at(service, block).map_err(|error| match error {
             TableQueryError::Inconsistent { .. } => inconsistent("a table cannot be made"),
-            _ => Refusal::NoTable { service, block },
+            _ => TransactionError::NoTable { service, block },
         })?;
-        Duty::prove(certificate, &table, &operator).map_err(|error| match error {
-            CustodyError::Certificate(source) => Refusal::Certificate {
+        CustodyObligation::prove(certificate, &table, &operator).map_err(|error| match error {
+            CustodyError::Certificate(source) => TransactionError::Certificate {
                 source: Box::new(source),
             },
-            source => Refusal::NoDuty {
+            source => TransactionError::NoDuty {
                 source: Box::new(source),
             },
         })
     }
 
     /// The position follows from it, together with the blob and the operator.
-    fn challenge_seed(&self, service: ServiceId, challenger: Account, duty: &Duty) -> [u8; 32] {
+    fn challenge_seed(
+        &self,
+        service: ServiceId,
+        challenger: Account,
+        duty: &CustodyObligation,
+    ) -> [u8; 32] {
         let BatchDigest(batch) = duty.batch_digest();
         sha256(&[
             SEED_TAG,

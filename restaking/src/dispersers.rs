@@ -15,12 +15,12 @@ use ashlar_crypto::identity::{NetworkPublicKey, NetworkSignature};
 use ashlar_proto::Account;
 use ashlar_proto::registration::DisperserStatement;
 
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::services::MAX_REASON;
 use super::stake::max_shares;
 use super::state::{check_amount, check_sender, check_text, inconsistent, take_number};
 use super::types::*;
-use super::{Amount, Event, Refusal, State};
+use super::{Amount, Event, State, TransactionError};
 
 /// Most dispersers of a service that have a bond.
 pub const MAX_DISPERSERS: u32 = 4096;
@@ -30,7 +30,7 @@ pub(super) fn check_terms(terms: &DisperserTerms) -> Outcome {
     check_amount("least bond of a disperser", terms.min_bond)?;
     check_bond(terms.min_bond, Amount::from(1u64))?;
     if !(1..=MAX_DISPERSERS).contains(&terms.max) {
-        return Err(Refusal::DisperserTerms {
+        return Err(TransactionError::DisperserTerms {
             got: terms.max,
             max: MAX_DISPERSERS,
         });
@@ -41,7 +41,7 @@ pub(super) fn check_terms(terms: &DisperserTerms) -> Outcome {
 /// The sum of all bonds ever has to fit; nobody has as much as the upper bound.
 fn check_bond(got: Amount, min: Amount) -> Outcome {
     if got < min || got > max_shares() {
-        return Err(Refusal::DisperserBond { got, min });
+        return Err(TransactionError::DisperserBond { got, min });
     }
     Ok(())
 }
@@ -63,13 +63,13 @@ impl State {
         self.service_ref(service)?;
         self.dispersers
             .get(&(service, disperser))
-            .ok_or(Refusal::UnknownDisperser { service, disperser })
+            .ok_or(TransactionError::UnknownDisperser { service, disperser })
     }
 
     fn disperser_mut(&mut self, service: ServiceId, disperser: u32) -> Outcome<&mut Disperser> {
         self.dispersers
             .edit(&(service, disperser))
-            .ok_or(Refusal::UnknownDisperser { service, disperser })
+            .ok_or(TransactionError::UnknownDisperser { service, disperser })
     }
 
     pub(super) fn register_disperser(
@@ -86,12 +86,12 @@ impl State {
         let terms = of.dispersers;
         check_bond(bond, terms.min_bond)?;
         if of.bonded >= terms.max {
-            return Err(Refusal::DispersersFull { max: terms.max });
+            return Err(TransactionError::DispersersFull { max: terms.max });
         }
-        let refused = |source| Refusal::DisperserStatement { source };
+        let refused = |source| TransactionError::DisperserStatement { source };
         network_key.check_strength().map_err(refused)?;
         if let Some(&disperser) = self.disperser_keys.get(&(service, network_key)) {
-            return Err(Refusal::DisperserKeyTaken { disperser });
+            return Err(TransactionError::DisperserKeyTaken { disperser });
         }
         // Last of the checks, because it is the dearest.
         DisperserStatement {
@@ -104,7 +104,7 @@ impl State {
         let of = self
             .services
             .edit(&service)
-            .ok_or(Refusal::UnknownService { service })?;
+            .ok_or(TransactionError::UnknownService { service })?;
         of.bonded += 1;
         let disperser = take_number(&mut of.next_disperser)?;
         self.hold_bond(terms.token, bond)?;
@@ -218,9 +218,9 @@ impl State {
         let record = self.disperser_ref(service, disperser)?;
         match record.standing {
             Standing::Active | Standing::Exiting { .. } => {}
-            Standing::Gone => return Err(Refusal::DisperserGone { disperser }),
+            Standing::Gone => return Err(TransactionError::DisperserGone { disperser }),
             Standing::Slashed { block } => {
-                return Err(Refusal::DisperserSlashed { disperser, block });
+                return Err(TransactionError::DisperserSlashed { disperser, block });
             }
         }
         let token = record.token;
@@ -268,11 +268,11 @@ impl State {
 fn check_active(record: &Disperser, disperser: u32) -> Outcome {
     match record.standing {
         Standing::Active => Ok(()),
-        Standing::Exiting { slashable_until } => Err(Refusal::DisperserExiting {
+        Standing::Exiting { slashable_until } => Err(TransactionError::DisperserExiting {
             disperser,
             until: slashable_until,
         }),
-        Standing::Gone => Err(Refusal::DisperserGone { disperser }),
-        Standing::Slashed { block } => Err(Refusal::DisperserSlashed { disperser, block }),
+        Standing::Gone => Err(TransactionError::DisperserGone { disperser }),
+        Standing::Slashed { block } => Err(TransactionError::DisperserSlashed { disperser, block }),
     }
 }

@@ -12,7 +12,7 @@ use ashlar_crypto::merkle::{MerkleError, MerkleTree, leaf_hash, verify_path};
 use ashlar_proto::Account;
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, Refusal};
+use super::{Amount, TransactionError};
 
 const TOKEN_TAG: &[u8] = b"ashlar/reward-token/1";
 const EARNER_TAG: &[u8] = b"ashlar/reward-earner/1";
@@ -72,8 +72,13 @@ impl Distribution {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`].
-    pub fn add(&mut self, earner: Account, token: Account, amount: Amount) -> Result<(), Refusal> {
+    /// [`TransactionError::Overflow`].
+    pub fn add(
+        &mut self,
+        earner: Account,
+        token: Account,
+        amount: Amount,
+    ) -> Result<(), TransactionError> {
         if amount.is_zero() {
             return Ok(());
         }
@@ -216,8 +221,11 @@ fn hashes(path: &[B256]) -> Vec<Hash> {
 ///
 /// # Errors
 ///
-/// [`Refusal::Overflow`] if the weights do not add up in 256 bits.
-pub fn share_out(total: Amount, weights: &[Amount]) -> Result<Option<Vec<Amount>>, Refusal> {
+/// [`TransactionError::Overflow`] if the weights do not add up in 256 bits.
+pub fn share_out(
+    total: Amount,
+    weights: &[Amount],
+) -> Result<Option<Vec<Amount>>, TransactionError> {
     let sum = weights
         .iter()
         .try_fold(Amount::ZERO, |sum, weight| sum.plus(*weight))?;
@@ -234,7 +242,7 @@ pub fn share_out(total: Amount, weights: &[Amount]) -> Result<Option<Vec<Amount>
             given = until;
             Ok(part)
         })
-        .collect::<Result<_, Refusal>>()?;
+        .collect::<Result<_, TransactionError>>()?;
     Ok(Some(parts))
 }
 
@@ -256,11 +264,11 @@ pub struct OperatorShare {
 ///
 /// # Errors
 ///
-/// [`Refusal::Overflow`]; [`Refusal::Split`] if a split is more than all.
+/// [`TransactionError::Overflow`]; [`TransactionError::Split`] if a split is more than all.
 pub fn split_reward(
     amount: Amount,
     operators: &[OperatorShare],
-) -> Result<BTreeMap<Account, Amount>, Refusal> {
+) -> Result<BTreeMap<Account, Amount>, TransactionError> {
     let mut paid: BTreeMap<Account, Amount> = BTreeMap::new();
     let weights: Vec<_> = operators.iter().map(|operator| operator.weight).collect();
     let Some(parts) = share_out(amount, &weights)? else {
@@ -268,7 +276,7 @@ pub fn split_reward(
     };
     for (operator, part) in operators.iter().zip(parts) {
         if operator.split_bps > 10_000 {
-            return Err(Refusal::Split {
+            return Err(TransactionError::Split {
                 got: operator.split_bps,
                 max: 10_000,
             });
@@ -288,7 +296,11 @@ pub fn split_reward(
     Ok(paid)
 }
 
-fn add(paid: &mut BTreeMap<Account, Amount>, to: Account, amount: Amount) -> Result<(), Refusal> {
+fn add(
+    paid: &mut BTreeMap<Account, Amount>,
+    to: Account,
+    amount: Amount,
+) -> Result<(), TransactionError> {
     if amount.is_zero() {
         return Ok(());
     }

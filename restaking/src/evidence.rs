@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | an operator signed two batches under one (domain, disperser, sequence) | two headers, two signatures | [`DoubleSigning`] |
 //! | an operator signed a batch that breaks the rules | the header, the signature, the broken rule | [`BadAttestation`] |
-//! | a custody challenge without an answer | a certificate, and silence until the deadline | [`Duty`], [`Challenge`], and the [ledger](crate::OpenChallenge), which knows the time |
+//! | a custody challenge without an answer | a certificate, and silence until the deadline | [`CustodyObligation`], [`Challenge`], and the [ledger](crate::OpenChallenge), which knows the time |
 //! | a disperser signed two batches under one (domain, disperser, sequence) | two headers, two signatures | [`DisperserEquivocation`] |
 //!
 //! An honest party does none of them, whatever its disperser, its peers and its network do. A node checks a header
@@ -14,11 +14,11 @@
 //! rewards, and the place in a quorum.
 //!
 //! **What evidence rests on.** On bytes that the accused signed, and on what the ledger has recorded of the service
-//! that these bytes name ([`Chain`]). It never rests on the checker's own newest block, clock or software: what the
+//! that these bytes name ([`ServiceRecords`]). It never rests on the checker's own newest block, clock or software: what the
 //! checker has not seen yet, or does not know, proves nothing ([`EvidenceError::Unseen`],
 //! [`EvidenceError::UnknownVersion`]). Every check looks at the domain first, so that what was signed for one service
 //! or network proves nothing in another. An operator that acted on a table that the source of tables signed is not at
-//! fault ([`Chain::source_signed`]).
+//! fault ([`ServiceRecords::source_signed`]).
 //!
 //! A [`Fault`] is a claim that anybody may submit, as bytes or as hex in JSON. A [`ProvenFault`] comes from
 //! [`Fault::check`] or from a challenge's deadline in the ledger, and from nowhere else. The ledger slashes for a
@@ -49,7 +49,8 @@ use ashlar_stake::OperatorTable;
 
 pub use attestation::{BadAttestation, BlobInBatch, Breach};
 pub use custody::{
-    Challenge, ChallengeId, CustodyAnswer, Duty, MAX_ANSWER_BYTES, MAX_SLICE_BYTES, Position,
+    Challenge, ChallengeId, CustodyAnswer, CustodyObligation, MAX_ANSWER_BYTES, MAX_SLICE_BYTES,
+    Position,
 };
 pub use double_signing::{DoubleSigning, SignedBatch};
 pub use equivocation::{DispersedBatch, DisperserEquivocation};
@@ -67,7 +68,7 @@ pub const FAULT_FORMAT: u8 = 2;
 pub const MAX_FAULT_BYTES: usize = 4096;
 
 /// What a ledger recorded about one service: all that evidence rests on, besides signatures.
-pub trait Chain {
+pub trait ServiceRecords {
     /// The service's. Evidence of any other domain proves nothing here.
     fn domain(&self) -> Domain;
 
@@ -222,7 +223,7 @@ impl Fault {
     ///
     /// # Errors
     /// [`EvidenceError::OtherDomain`], then the first thing that does not hold.
-    pub fn check(&self, chain: &impl Chain) -> Result<ProvenFault, EvidenceError> {
+    pub fn check(&self, chain: &impl ServiceRecords) -> Result<ProvenFault, EvidenceError> {
         let expected = chain.domain();
         let (first, second) = self.headers();
         for header in [Some(first), second].into_iter().flatten() {
@@ -351,7 +352,7 @@ impl ProvenFault {
 }
 
 /// The table of a block, with which something is to be proven.
-fn table_at(chain: &impl Chain, block: u64) -> Result<Arc<OperatorTable>, EvidenceError> {
+fn table_at(chain: &impl ServiceRecords, block: u64) -> Result<Arc<OperatorTable>, EvidenceError> {
     chain.table_at(block).map_err(|why| match why {
         NoTable::Unseen => EvidenceError::Unseen { block },
         NoTable::Nobody => EvidenceError::NoTable { block },
@@ -359,7 +360,10 @@ fn table_at(chain: &impl Chain, block: u64) -> Result<Arc<OperatorTable>, Eviden
     })
 }
 
-fn operator_key(chain: &impl Chain, operator: OperatorId) -> Result<PublicKey, EvidenceError> {
+fn operator_key(
+    chain: &impl ServiceRecords,
+    operator: OperatorId,
+) -> Result<PublicKey, EvidenceError> {
     chain
         .operator_key(&operator)
         .ok_or(EvidenceError::UnknownOperator { operator })

@@ -7,13 +7,13 @@
 
 use ashlar_crypto::account::AccountSignature;
 use ashlar_proto::head::{Head, HeadKeySuccession};
-use ashlar_proto::{Account, TableRoot, TableView as _};
+use ashlar_proto::{Account, TableAccess as _, TableRoot};
 
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::state::inconsistent;
 use super::types::*;
 use super::weights::TableQueryError;
-use super::{Event, Refusal, State};
+use super::{Event, State, TransactionError};
 
 impl State {
     /// The keys that sign heads, or did.
@@ -66,13 +66,13 @@ impl State {
         self.service_ref(service)?;
         let shown = self.block();
         if block >= shown {
-            return Err(Refusal::HeadEarly {
+            return Err(TransactionError::HeadEarly {
                 block,
                 expected: block.saturating_add(1),
             });
         }
         if let Some(known) = self.contradictions.get(&(service, block, table_root)) {
-            return Err(Refusal::HeadKnown { block: known.shown });
+            return Err(TransactionError::HeadKnown { block: known.shown });
         }
         let head = Head {
             domain: self.domain(service),
@@ -85,7 +85,7 @@ impl State {
             .map(Account)
             .ok()
             .filter(|key| self.head_keys.get(key).is_some_and(|of| of.signs(block)))
-            .ok_or(Refusal::HeadKey { block })?;
+            .ok_or(TransactionError::HeadKey { block })?;
         let recorded = match self.table_at(service, block) {
             Ok(table) => Some(table.root()),
             // Nobody had stake. Whoever vouched for a table then vouched for a wrong one.
@@ -98,7 +98,7 @@ impl State {
             }
         };
         if recorded == Some(table_root) {
-            return Err(Refusal::HeadAgrees { block });
+            return Err(TransactionError::HeadAgrees { block });
         }
         self.contradictions.insert(
             (service, block, table_root),
@@ -127,7 +127,7 @@ impl State {
         let key = self.meta.head_key;
         // A key comes once, so that an old succession cannot be used a second time.
         if self.head_keys.contains(&successor) {
-            return Err(Refusal::HeadKeyUsed { key: successor });
+            return Err(TransactionError::HeadKeyUsed { key: successor });
         }
         let succession = HeadKeySuccession {
             network: self.meta.id,
@@ -137,7 +137,7 @@ impl State {
         };
         succession
             .verify(&self.meta.id, &key)
-            .map_err(|_| Refusal::HeadSuccession { expected: key })?;
+            .map_err(|_| TransactionError::HeadSuccession { expected: key })?;
         // Blocks that are over may have been signed by the key itself.
         let open = self.block();
         let before = self
@@ -146,7 +146,7 @@ impl State {
             .ok_or(inconsistent("the head key is not among the head keys"))?;
         let expected = before.from.saturating_add(1).max(open);
         if from_block < expected {
-            return Err(Refusal::HeadKeyBlock {
+            return Err(TransactionError::HeadKeyBlock {
                 got: from_block,
                 expected,
             });

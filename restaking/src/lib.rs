@@ -1,11 +1,11 @@
 //! The rules of restaking: where the stake behind the signatures comes from.
 //!
 //! [`State`] is a deterministic state machine: [`State::apply`] takes a block and a [`Transaction`] and gives [`Event`]s, or a
-//! [`Refusal`] and then nothing has changed. No IO, no clock, no floats, no randomness; integers of 256 bits with 512 in between.
+//! [`TransactionError`] and then nothing has changed. No IO, no clock, no floats, no randomness; integers of 256 bits with 512 in between.
 //! What falls due with time (a withdrawal that matures, an allocation that takes effect) happens in its own block, before the
 //! first transaction of a later one.
 //!
-//! * Stake: [`Strategy`], [`Position`], [`Pool`], [`Withdrawal`]. Every share is in one counter; see [`State::check_books`].
+//! * Stake: [`Strategy`], [`Position`], [`OperatorShares`], [`Withdrawal`]. Every share is in one counter; see [`State::check_books`].
 //! * Security: [`Service`], [`QuorumConfig`], [`Allocation`]: what a quorum can slash of an operator, and nobody else.
 //! * Custody: [`OpenChallenge`], [`CustodyTerms`]: an operator is asked to show what it signed for, or loses stake.
 //! * Rewards: [`distribution`], [`State::reward_shares`], [`State::vault_rewards`].
@@ -29,6 +29,7 @@ mod book;
 mod custody;
 mod dispersers;
 pub mod distribution;
+mod error;
 mod event;
 pub mod evidence;
 mod genesis;
@@ -36,7 +37,6 @@ mod heads;
 pub mod log;
 mod operators;
 mod params;
-mod refusal;
 mod rewards;
 pub mod risk;
 mod services;
@@ -55,11 +55,11 @@ pub use custody::{
     MAX_CHALLENGE_ANSWER, MAX_CHALLENGE_CERTIFICATE, MAX_CHALLENGES, MAX_CHALLENGES_PER_OPERATOR,
 };
 pub use dispersers::MAX_DISPERSERS;
+pub use error::TransactionError;
 pub use event::Event;
 pub use genesis::{Genesis, Meta};
 pub use operators::{DEFAULT_SPLIT_BPS, MAX_ALLOCATION_DELAY, MAX_MEMBERSHIPS};
 pub use params::{Params, Timing};
-pub use refusal::Refusal;
 pub use services::{
     MAX_CONDITIONS, MAX_MULTIPLIER, MAX_NAME, MAX_QUORUM_STRATEGIES, MAX_REASON, MAX_VERSIONS,
 };

@@ -11,7 +11,7 @@ use ashlar_crypto::hash::sha256;
 use thiserror::Error;
 
 use super::book::canonical;
-use super::{Event, Genesis, Refusal, State, Transaction};
+use super::{Event, Genesis, State, Transaction, TransactionError};
 
 const RECORD_TAG: &[u8] = b"ashlar/ledger-record/1";
 const CHECK_TAG: &[u8] = b"ashlar/ledger-record-header/1";
@@ -222,8 +222,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal`]; a log has no refused transactions, so then it is of another ledger or version.
-    pub fn follow(&mut self, entry: &Entry) -> Result<Vec<Event>, Refusal> {
+    /// [`TransactionError`]; a log has no refused transactions, so then it is of another ledger or version.
+    pub fn follow(&mut self, entry: &Entry) -> Result<Vec<Event>, TransactionError> {
         match entry {
             Entry::Block(block) => self.advance(*block),
             Entry::Transaction(block, transaction) => self.apply(*block, transaction),
@@ -238,7 +238,7 @@ impl State {
     pub fn replay<'a>(
         genesis: &Genesis,
         entries: impl IntoIterator<Item = &'a Entry>,
-    ) -> Result<Self, (u64, Refusal)> {
+    ) -> Result<Self, (u64, TransactionError)> {
         let mut state = Self::new(genesis).map_err(|refusal| (0, refusal))?;
         for (number, entry) in (0..).zip(entries) {
             state.follow(entry).map_err(|refusal| (number, refusal))?;

@@ -8,10 +8,10 @@ use ashlar_proto::registration::OperatorStatement;
 use ashlar_proto::table::{OperatorEntry, operator_id};
 use ashlar_proto::{Account, OperatorId, QuorumId};
 
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::state::{Endpoint, inconsistent};
 use super::types::*;
-use super::{Amount, Event, Refusal, State, Wad};
+use super::{Amount, Event, State, TransactionError, Wad};
 
 /// Quorums of one operator: how many weights a deposit may change.
 pub const MAX_MEMBERSHIPS: usize = 64;
@@ -34,13 +34,13 @@ impl State {
     pub(super) fn operator_ref(&self, operator: OperatorId) -> Outcome<&Operator> {
         self.operators
             .get(&operator)
-            .ok_or(Refusal::UnknownOperator { operator })
+            .ok_or(TransactionError::UnknownOperator { operator })
     }
 
     fn operator_mut(&mut self, operator: OperatorId) -> Outcome<&mut Operator> {
         self.operators
             .edit(&operator)
-            .ok_or(Refusal::UnknownOperator { operator })
+            .ok_or(TransactionError::UnknownOperator { operator })
     }
 
     /// The operator of an account.
@@ -48,23 +48,23 @@ impl State {
         self.operator_accounts
             .get(&account)
             .copied()
-            .ok_or(Refusal::NotOperator { account })
+            .ok_or(TransactionError::NotOperator { account })
     }
 
     pub(super) fn register_operator(&mut self, account: Account, new: &NewOperator<'_>) -> Outcome {
         if let Some(&operator) = self.operator_accounts.get(&account) {
-            return Err(Refusal::AccountTaken { operator });
+            return Err(TransactionError::AccountTaken { operator });
         }
         if let Some(operator) = self
             .stakers
             .get(&account)
             .and_then(|staker| staker.operator)
         {
-            return Err(Refusal::AlreadyDelegated { operator });
+            return Err(TransactionError::AlreadyDelegated { operator });
         }
         let id = operator_id(new.bls_public_key);
         if self.operators.contains(&id) {
-            return Err(Refusal::KeyTaken { operator: id });
+            return Err(TransactionError::KeyTaken { operator: id });
         }
         check_delay(new.allocation_delay)?;
         self.check_face(id, new.bls_public_key, new.network_key, new.address)?;
@@ -74,7 +74,7 @@ impl State {
                 key.verify_possession(&Signature::from_bytes(new.proof_of_possession)?)?;
                 Ok(key)
             })
-            .map_err(|source| Refusal::BlsKey { source })?;
+            .map_err(|source| TransactionError::BlsKey { source })?;
         // The proof of possession is of the key alone, and anybody can copy it from a table. The statement says that
         // the key's holder wants to be here.
         self.check_statement(
@@ -131,12 +131,14 @@ impl State {
             stakes: Vec::new(),
         }
         .validate()
-        .map_err(|source| Refusal::Address { source })?;
+        .map_err(|source| TransactionError::Address { source })?;
         network_key
             .check_strength()
-            .map_err(|source| Refusal::NetworkKey { source })?;
+            .map_err(|source| TransactionError::NetworkKey { source })?;
         match self.network_keys.get(&network_key) {
-            Some(&operator) if operator != id => Err(Refusal::NetworkKeyTaken { operator }),
+            Some(&operator) if operator != id => {
+                Err(TransactionError::NetworkKeyTaken { operator })
+            }
             _ => Ok(()),
         }
     }
@@ -159,7 +161,7 @@ impl State {
     ) -> Outcome {
         statement
             .verify(key, signature)
-            .map_err(|source| Refusal::Statement {
+            .map_err(|source| TransactionError::Statement {
                 sequence: statement.sequence,
                 source,
             })
@@ -173,9 +175,12 @@ impl State {
         signature: &SignatureBytes,
     ) -> Outcome {
         let now = self.operator_ref(id)?;
-        let sequence = now.sequence.checked_add(1).ok_or(Refusal::Overflow {
-            what: "the number of changes",
-        })?;
+        let sequence = now
+            .sequence
+            .checked_add(1)
+            .ok_or(TransactionError::Overflow {
+                what: "the number of changes",
+            })?;
         self.check_face(id, &now.bls_public_key, network_key, address)?;
         let key = self
             .keys
@@ -227,7 +232,7 @@ impl State {
     ) -> Outcome {
         self.service_ref(service)?;
         if bps > 10_000 {
-            return Err(Refusal::Split {
+            return Err(TransactionError::Split {
                 got: bps,
                 max: 10_000,
             });
@@ -253,10 +258,10 @@ impl State {
         let operator = self.operator_mut(id)?;
         let got = operator.memberships.len() + operator.leaving.len();
         if got > 0 {
-            return Err(Refusal::StillMember { got });
+            return Err(TransactionError::StillMember { got });
         }
         if operator.retired {
-            return Err(Refusal::Retired { operator: id });
+            return Err(TransactionError::Retired { operator: id });
         }
         operator.retired = true;
         self.emit(Event::OperatorRetired { operator: id });
@@ -273,33 +278,33 @@ impl State {
         let config = self.quorum_ref(service, quorum)?.config.clone();
         let operator = self.operator_ref(id)?;
         if operator.retired {
-            return Err(Refusal::Retired { operator: id });
+            return Err(TransactionError::Retired { operator: id });
         }
         if operator.memberships.len() >= MAX_MEMBERSHIPS {
-            return Err(Refusal::TooManyQuorums {
+            return Err(TransactionError::TooManyQuorums {
                 max: MAX_MEMBERSHIPS,
             });
         }
         let first_here = !operator.memberships.iter().any(|(of, _)| *of == service);
         let member = self.member(service, quorum, id);
         if member.active {
-            return Err(Refusal::AlreadyMember { service, quorum });
+            return Err(TransactionError::AlreadyMember { service, quorum });
         }
         if let Some(until) = member.slashable_until {
-            return Err(Refusal::StillSlashable {
+            return Err(TransactionError::StillSlashable {
                 got: block,
                 expected: until.saturating_add(1),
             });
         }
         if block < member.banned_until {
-            return Err(Refusal::CoolingDown {
+            return Err(TransactionError::CoolingDown {
                 got: block,
                 expected: member.banned_until,
             });
         }
         let weight = self.weight_of(id, service, quorum, &config)?;
         if weight < config.minimum_weight {
-            return Err(Refusal::BelowMinimum {
+            return Err(TransactionError::BelowMinimum {
                 got: weight,
                 expected: config.minimum_weight,
             });
@@ -312,9 +317,9 @@ impl State {
             let record = self
                 .services
                 .edit(&service)
-                .ok_or(Refusal::UnknownService { service })?;
+                .ok_or(TransactionError::UnknownService { service })?;
             if record.operators >= max {
-                return Err(Refusal::ServiceFull { max });
+                return Err(TransactionError::ServiceFull { max });
             }
             record.operators += 1;
         }
@@ -362,7 +367,7 @@ impl State {
             )?
             .max(least.plus(Amount::from(1u64))?);
         if weight < expected {
-            return Err(Refusal::QuorumFull {
+            return Err(TransactionError::QuorumFull {
                 got: weight,
                 expected,
             });
@@ -378,7 +383,7 @@ impl State {
     ) -> Outcome {
         self.quorum_ref(service, quorum)?;
         if !self.member(service, quorum, id).active {
-            return Err(Refusal::NotMember { service, quorum });
+            return Err(TransactionError::NotMember { service, quorum });
         }
         self.leave(id, service, quorum, false)
     }
@@ -395,7 +400,7 @@ impl State {
         let member = self
             .members
             .edit(&(service, quorum, id))
-            .ok_or(Refusal::NotMember { service, quorum })?;
+            .ok_or(TransactionError::NotMember { service, quorum })?;
         member.active = false;
         member.slashable_until = Some(until);
         self.refresh_member(id, service, quorum)?;
@@ -411,7 +416,7 @@ impl State {
             let record = self
                 .services
                 .edit(&service)
-                .ok_or(Refusal::UnknownService { service })?;
+                .ok_or(TransactionError::UnknownService { service })?;
             record.operators = record
                 .operators
                 .checked_sub(1)
@@ -457,13 +462,13 @@ impl State {
         let mut allocation = self.allocations.get(&key).copied().unwrap_or_default();
         match allocation.pending {
             Some(Pending::Up { from, .. } | Pending::Down { from, .. }) => {
-                return Err(Refusal::AllocationPending { until: from });
+                return Err(TransactionError::AllocationPending { until: from });
             }
             None => {}
         }
         let now = allocation.magnitude;
         if target == now {
-            return Err(Refusal::AllocationSame { magnitude: now });
+            return Err(TransactionError::AllocationSame { magnitude: now });
         }
         let mut from = block;
         if target > now {
@@ -472,7 +477,7 @@ impl State {
             let pool = self.pool_mut(id, strategy)?;
             let free = pool.magnitude.minus(pool.encumbered)?;
             if by > free {
-                return Err(Refusal::Magnitude {
+                return Err(TransactionError::Magnitude {
                     got: target,
                     max: now.plus(free)?,
                 });
@@ -548,7 +553,7 @@ impl State {
 
 fn check_delay(got: u64) -> Outcome {
     if got > MAX_ALLOCATION_DELAY {
-        return Err(Refusal::AllocationDelay {
+        return Err(TransactionError::AllocationDelay {
             got,
             max: MAX_ALLOCATION_DELAY,
         });

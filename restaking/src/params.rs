@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Refusal, Wad};
+use super::{TransactionError, Wad};
 
 /// Days, in seconds.
 const DAY: u64 = 86_400;
@@ -148,8 +148,8 @@ impl Params {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Param`], [`Refusal::Timing`].
-    pub fn check(&self) -> Result<(), Refusal> {
+    /// [`TransactionError::Param`], [`TransactionError::Timing`].
+    pub fn check(&self) -> Result<(), TransactionError> {
         // Far more than any use, and no sum of delays and a block number can overflow.
         const LONGEST: u64 = 1 << 40;
         for (name, got, min, max) in [
@@ -172,7 +172,7 @@ impl Params {
             ("timing.response", self.timing.response, 1, LONGEST),
         ] {
             if !(min..=max).contains(&got) {
-                return Err(Refusal::Param {
+                return Err(TransactionError::Param {
                     name,
                     got,
                     min,
@@ -183,7 +183,7 @@ impl Params {
         let expected = self.withdrawal_delay.min(self.deallocation_delay);
         let got = self.timing.total();
         if got > expected {
-            return Err(Refusal::Timing { got, expected });
+            return Err(TransactionError::Timing { got, expected });
         }
         Ok(())
     }

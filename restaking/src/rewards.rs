@@ -8,11 +8,11 @@ use ashlar_proto::{Account, OperatorId, QuorumId};
 use super::distribution::{
     MAX_CLAIM_TOKENS, MAX_PATH, OperatorShare, RewardClaim, share_out, split_reward,
 };
+use super::error::Outcome;
 use super::operators::DEFAULT_SPLIT_BPS;
-use super::refusal::Outcome;
 use super::state::{check_amount, take_number};
 use super::types::*;
-use super::{Amount, Event, Refusal, State};
+use super::{Amount, Event, State, TransactionError};
 
 impl State {
     fn fund_mut(&mut self, token: Account) -> Outcome<&mut Fund> {
@@ -69,9 +69,9 @@ impl State {
             .roots
             .edit(&root)
             .filter(|entry| !entry.disabled)
-            .ok_or(Refusal::UnknownRoot { root })?;
+            .ok_or(TransactionError::UnknownRoot { root })?;
         if entry.active_from <= block {
-            return Err(Refusal::RootActive { root });
+            return Err(TransactionError::RootActive { root });
         }
         entry.disabled = true;
         self.emit(Event::RootDisabled { index: root });
@@ -89,7 +89,7 @@ impl State {
             ("nodes in a path", longest, MAX_PATH),
         ] {
             if got > max {
-                return Err(Refusal::TooMany { what, got, max });
+                return Err(TransactionError::TooMany { what, got, max });
             }
         }
         let root = claim.root;
@@ -97,18 +97,18 @@ impl State {
             .roots
             .get(&root)
             .filter(|entry| !entry.disabled)
-            .ok_or(Refusal::UnknownRoot { root })?;
+            .ok_or(TransactionError::UnknownRoot { root })?;
         if self.block() < entry.active_from {
-            return Err(Refusal::RootEarly {
+            return Err(TransactionError::RootEarly {
                 got: self.block(),
                 expected: entry.active_from,
             });
         }
         claim
             .verify(&entry.root)
-            .map_err(|source| Refusal::ClaimProof { source })?;
+            .map_err(|source| TransactionError::ClaimProof { source })?;
         if claim.tokens.is_empty() {
-            return Err(Refusal::ZeroAmount { what: "claim" });
+            return Err(TransactionError::ZeroAmount { what: "claim" });
         }
         for token in &claim.tokens {
             self.pay_earner(claim.earner, token.token, token.cumulative)?;
@@ -120,7 +120,7 @@ impl State {
         let key = (earner, token);
         let before = self.claims.amount(&key);
         if cumulative <= before {
-            return Err(Refusal::NotRising {
+            return Err(TransactionError::NotRising {
                 got: cumulative,
                 expected: before,
             });
@@ -129,7 +129,7 @@ impl State {
         let fund = self.fund_mut(token)?;
         let left = fund.paid_in.minus(fund.claimed)?;
         if amount > left {
-            return Err(Refusal::NoFunds {
+            return Err(TransactionError::NoFunds {
                 got: left,
                 expected: amount,
             });
@@ -161,13 +161,13 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::UnknownService`], [`Refusal::UnknownQuorum`], [`Refusal::Overflow`].
+    /// [`TransactionError::UnknownService`], [`TransactionError::UnknownQuorum`], [`TransactionError::Overflow`].
     pub fn reward_shares(
         &self,
         service: ServiceId,
         quorum: QuorumId,
         amount: Amount,
-    ) -> Result<BTreeMap<Account, Amount>, Refusal> {
+    ) -> Result<BTreeMap<Account, Amount>, TransactionError> {
         let config = &self.quorum_ref(service, quorum)?.config;
         let mut shares: BTreeMap<OperatorId, OperatorShare> = BTreeMap::new();
         for (id, member) in self.active_members(service, quorum) {
@@ -207,17 +207,17 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::UnknownVault`], [`Refusal::Overflow`].
+    /// [`TransactionError::UnknownVault`], [`TransactionError::Overflow`].
     pub fn vault_rewards(
         &self,
         taken: &[(VaultId, Account, Amount)],
-    ) -> Result<BTreeMap<(Account, Account), Amount>, Refusal> {
+    ) -> Result<BTreeMap<(Account, Account), Amount>, TransactionError> {
         let mut sums: BTreeMap<(Account, Account), Amount> = BTreeMap::new();
         for &(vault, token, amount) in taken {
             let record = self
                 .vaults
                 .get(&vault)
-                .ok_or(Refusal::UnknownVault { vault })?;
+                .ok_or(TransactionError::UnknownVault { vault })?;
             let (holders, weights): (Vec<_>, Vec<_>) = self
                 .vault_holders(vault)
                 .filter(|(holder, _)| *holder != super::vaults::LOCKED)

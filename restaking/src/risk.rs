@@ -26,7 +26,7 @@
 //! # Unique stake
 //!
 //! What an operator allocates to one service alone cannot be lost to another. Such an allocation is treated as an operator
-//! of its own that serves one service ([`Pool`]). For a service s with unique stake the general formulas then become `(1 + γ) π_s ≤ α_s ·
+//! of its own that serves one service ([`StakeUnit`]). For a service s with unique stake the general formulas then become `(1 + γ) π_s ≤ α_s ·
 //! slashable_s`, without any special case, and whatever an operator did not allocate backs the other services together.
 
 mod cascade;
@@ -47,7 +47,7 @@ pub use graph::{
     Edge, Graph, GraphError, MAX_GRAPH_BYTES, MAX_NAME_BYTES, MAX_OPERATORS, MAX_SERVICES,
     OperatorNode, ServiceNode,
 };
-pub use model::Pool;
+pub use model::StakeUnit;
 pub use number::{Fraction, FractionError, Slack};
 pub use search::{
     Attack, DEFAULT_SEARCH_STEPS, MAX_SEARCH_POOLS, MAX_SEARCH_SERVICES, SearchError, exact_slack,

@@ -5,10 +5,10 @@ use ashlar_proto::{Account, MAX_TABLE_OPERATORS, OperatorId, ProtocolVersion, Qu
 
 use super::action::somebody;
 use super::custody::check_terms;
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::state::{check_sender, check_text, inconsistent, take_number};
 use super::types::*;
-use super::{Amount, Event, Refusal, State, Wad};
+use super::{Amount, Event, State, TransactionError, Wad};
 
 /// Bytes of a name.
 pub const MAX_NAME: usize = 64;
@@ -51,14 +51,14 @@ impl State {
     pub(super) fn service_ref(&self, service: ServiceId) -> Outcome<&Service> {
         self.services
             .get(&service)
-            .ok_or(Refusal::UnknownService { service })
+            .ok_or(TransactionError::UnknownService { service })
     }
 
     pub(super) fn quorum_ref(&self, service: ServiceId, quorum: QuorumId) -> Outcome<&Quorum> {
         self.service_ref(service)?;
         self.quorums
             .get(&(service, quorum))
-            .ok_or(Refusal::UnknownQuorum { service, quorum })
+            .ok_or(TransactionError::UnknownQuorum { service, quorum })
     }
 
     pub(super) fn check_owner(&self, sender: Account, service: ServiceId) -> Outcome {
@@ -70,18 +70,18 @@ impl State {
         check_text("conditions", new.conditions, MAX_CONDITIONS)?;
         let max = self.meta.params.timing.veto;
         if new.veto_window > max {
-            return Err(Refusal::VetoWindow {
+            return Err(TransactionError::VetoWindow {
                 got: new.veto_window,
                 max,
             });
         }
         if (new.veto_window > 0) != new.resolver.is_some() {
-            return Err(Refusal::Resolver {
+            return Err(TransactionError::Resolver {
                 window: new.veto_window,
             });
         }
         if new.slash_cap.is_zero() || new.slash_cap > self.meta.params.slash_cap {
-            return Err(Refusal::SlashWad {
+            return Err(TransactionError::SlashWad {
                 got: new.slash_cap,
                 max: self.meta.params.slash_cap,
             });
@@ -97,7 +97,7 @@ impl State {
         )
         .is_ok();
         if !ordered || !(1..=MAX_VERSIONS).contains(&new.versions.len()) {
-            return Err(Refusal::Versions {
+            return Err(TransactionError::Versions {
                 got: new.versions.len(),
                 max: MAX_VERSIONS,
             });
@@ -152,13 +152,13 @@ impl State {
         let expected = self.after(1)?;
         let service = self.service_ref(id)?;
         if let Some(active) = service.versions.iter().find(|v| v.version == version) {
-            return Err(Refusal::VersionActive {
+            return Err(TransactionError::VersionActive {
                 version,
                 from: active.from,
             });
         }
         if service.versions.len() >= MAX_VERSIONS {
-            return Err(Refusal::Versions {
+            return Err(TransactionError::Versions {
                 got: service.versions.len() + 1,
                 max: MAX_VERSIONS,
             });
@@ -166,7 +166,7 @@ impl State {
         let max = known(version)?.max_operators;
         // What is over was signed under the rules of then.
         if from < expected {
-            return Err(Refusal::VersionEarly {
+            return Err(TransactionError::VersionEarly {
                 got: from,
                 expected,
             });
@@ -176,11 +176,11 @@ impl State {
             .map(|(_, quorum)| quorum.config.maximum_operators);
         let got = places.fold(service.operators, u32::max);
         if got > max {
-            return Err(Refusal::VersionOperators { got, version, max });
+            return Err(TransactionError::VersionOperators { got, version, max });
         }
         self.services
             .edit(&id)
-            .ok_or(Refusal::UnknownService { service: id })?
+            .ok_or(TransactionError::UnknownService { service: id })?
             .versions
             .push(ActiveVersion { version, from });
         self.emit(Event::VersionActivated {
@@ -220,13 +220,13 @@ impl State {
         config: &QuorumConfig,
     ) -> Outcome {
         if self.quorums.contains(&(service, quorum)) {
-            return Err(Refusal::QuorumTaken { service, quorum });
+            return Err(TransactionError::QuorumTaken { service, quorum });
         }
         let range = |what, got: u64, min: u64, max: u64| {
             if (min..=max).contains(&got) {
                 Ok(())
             } else {
-                Err(Refusal::QuorumConfig {
+                Err(TransactionError::QuorumConfig {
                     what,
                     got,
                     min,
@@ -243,7 +243,7 @@ impl State {
         )?;
         let (version, max) = self.operator_limit(service)?;
         if config.maximum_operators > max {
-            return Err(Refusal::VersionOperators {
+            return Err(TransactionError::VersionOperators {
                 got: config.maximum_operators,
                 version,
                 max,
@@ -266,7 +266,7 @@ impl State {
     fn check_strategies(&self, list: &[QuorumStrategy], to: Option<Account>) -> Outcome {
         let count = list.len() as u64;
         if count == 0 || list.len() > MAX_QUORUM_STRATEGIES {
-            return Err(Refusal::QuorumConfig {
+            return Err(TransactionError::QuorumConfig {
                 what: "number of strategies",
                 got: count,
                 min: 1,
@@ -274,17 +274,17 @@ impl State {
             });
         }
         rising(list.iter().map(|part| part.strategy))
-            .map_err(|(first, second)| Refusal::StrategyOrder { first, second })?;
+            .map_err(|(first, second)| TransactionError::StrategyOrder { first, second })?;
         for part in list {
             self.strategy_ref(part.strategy)?;
             if part.multiplier > Amount::from(MAX_MULTIPLIER) {
-                return Err(Refusal::ShareLimit {
+                return Err(TransactionError::ShareLimit {
                     got: part.multiplier,
                     max: Amount::from(MAX_MULTIPLIER),
                 });
             }
             if to.is_some() && self.is_native(part.strategy) {
-                return Err(Refusal::RedistributeNative {
+                return Err(TransactionError::RedistributeNative {
                     strategy: part.strategy,
                 });
             }
@@ -305,13 +305,13 @@ impl State {
             .iter()
             .find(|old| !list.iter().any(|new| new.strategy == old.strategy))
         {
-            return Err(Refusal::StrategyMissing {
+            return Err(TransactionError::StrategyMissing {
                 strategy: missing.strategy,
             });
         }
         self.quorums
             .edit(&(service, quorum))
-            .ok_or(Refusal::UnknownQuorum { service, quorum })?
+            .ok_or(TransactionError::UnknownQuorum { service, quorum })?
             .config
             .strategies = list.to_vec();
         let members: Vec<_> = self
@@ -330,7 +330,7 @@ impl State {
         let from = self.after(self.meta.params.slasher_delay)?;
         self.services
             .edit(&service)
-            .ok_or(Refusal::UnknownService { service })?
+            .ok_or(TransactionError::UnknownService { service })?
             .slasher
             .set(block, slasher, from);
         self.emit(Event::SlasherSet {
@@ -356,7 +356,7 @@ impl State {
         )?;
         let member = self.member(service, quorum, operator);
         if !member.active {
-            return Err(Refusal::NotMember { service, quorum });
+            return Err(TransactionError::NotMember { service, quorum });
         }
         let block = self.block();
         let totals = self.totals_mut(service, quorum)?;
@@ -370,14 +370,14 @@ impl State {
         let got = totals.ejected.plus(member.weight)?;
         let max = totals.window_weight.basis_points(config.ejection_bps)?;
         if got > max {
-            return Err(Refusal::EjectionRate { got, max, until });
+            return Err(TransactionError::EjectionRate { got, max, until });
         }
         totals.ejected = got;
         let banned_until = self.after(config.ejection_cooldown)?;
         self.leave(operator, service, quorum, false)?;
         self.members
             .edit(&(service, quorum, operator))
-            .ok_or(Refusal::NotMember { service, quorum })?
+            .ok_or(TransactionError::NotMember { service, quorum })?
             .banned_until = banned_until;
         self.emit(Event::Ejected {
             operator,
@@ -399,7 +399,7 @@ impl State {
         self.check_slash(slash)?;
         if let Some(fault) = slash.fault {
             if let Some(&block) = self.faults.get(&fault) {
-                return Err(Refusal::SameFault { block });
+                return Err(TransactionError::SameFault { block });
             }
             self.faults.insert(fault, block);
         }
@@ -439,10 +439,10 @@ impl State {
 
     fn check_slash(&self, slash: &Slash<'_>) -> Outcome {
         if slash.parts.is_empty() {
-            return Err(Refusal::SlashEmpty { strategies: 0 });
+            return Err(TransactionError::SlashEmpty { strategies: 0 });
         }
         rising(slash.parts.iter().map(|part| part.strategy))
-            .map_err(|(first, second)| Refusal::SlashOrder { first, second })?;
+            .map_err(|(first, second)| TransactionError::SlashOrder { first, second })?;
         let max = self
             .service_ref(slash.service)?
             .slash_cap
@@ -450,12 +450,12 @@ impl State {
         for part in slash.parts {
             self.check_in_quorum(slash.service, slash.quorum, part.strategy)?;
             if part.wad.is_zero() || part.wad > max {
-                return Err(Refusal::SlashWad { got: part.wad, max });
+                return Err(TransactionError::SlashWad { got: part.wad, max });
             }
         }
         self.operator_ref(slash.operator)?;
         if !self.can_be_slashed(slash.operator, slash.service, slash.quorum) {
-            return Err(Refusal::NotSlashable {
+            return Err(TransactionError::NotSlashable {
                 operator: slash.operator,
             });
         }
@@ -472,7 +472,7 @@ impl State {
             any |= self.slash_part(slash, part, to)?;
         }
         if !any {
-            return Err(Refusal::NothingToSlash {
+            return Err(TransactionError::NothingToSlash {
                 operator: slash.operator,
             });
         }
@@ -538,7 +538,7 @@ impl State {
     fn request_ref(&self, request: u64) -> Outcome<&SlashRequest> {
         self.requests
             .get(&request)
-            .ok_or(Refusal::UnknownRequest { request })
+            .ok_or(TransactionError::UnknownRequest { request })
     }
 
     pub(super) fn veto(&mut self, sender: Account, request: u64) -> Outcome {
@@ -553,7 +553,7 @@ impl State {
         )?;
         let expected = entry.veto_until;
         if self.block() > expected {
-            return Err(Refusal::VetoLate {
+            return Err(TransactionError::VetoLate {
                 got: self.block(),
                 expected,
             });
@@ -582,7 +582,7 @@ impl State {
             self.service_ref(entry.service)?.slasher.at(block),
         )?;
         if block <= entry.veto_until {
-            return Err(Refusal::SlashEarly {
+            return Err(TransactionError::SlashEarly {
                 got: block,
                 expected: entry.veto_until.saturating_add(1),
             });
@@ -603,7 +603,7 @@ impl State {
 }
 
 fn known(version: u16) -> Outcome<&'static ProtocolVersion> {
-    ashlar_proto::version(version).map_err(|_| Refusal::VersionUnknown { version })
+    ashlar_proto::version(version).map_err(|_| TransactionError::VersionUnknown { version })
 }
 
 /// The first two neighbours that do not rise strictly.

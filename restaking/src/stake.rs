@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 
 use ashlar_proto::{Account, OperatorId};
 
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::state::{check_amount, check_sender, inconsistent, take_number};
 use super::types::*;
-use super::{Amount, Event, Refusal, State, Wad};
+use super::{Amount, Event, State, TransactionError, Wad};
 
 /// Added to shares and to tokens when one is turned into the other, so that the first depositor cannot make the price of a
 /// share so high that the next one's deposit rounds to nothing.
@@ -40,8 +40,8 @@ impl Strategy {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`].
-    pub fn shares_for(&self, amount: Amount) -> Result<Amount, Refusal> {
+    /// [`TransactionError::Overflow`].
+    pub fn shares_for(&self, amount: Amount) -> Result<Amount, TransactionError> {
         amount.mul_div(offset(self.shares)?, offset(self.balance)?)
     }
 
@@ -49,8 +49,8 @@ impl Strategy {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`].
-    pub fn tokens_for(&self, shares: Amount) -> Result<Amount, Refusal> {
+    /// [`TransactionError::Overflow`].
+    pub fn tokens_for(&self, shares: Amount) -> Result<Amount, TransactionError> {
         shares.mul_div(offset(self.balance)?, offset(self.shares)?)
     }
 
@@ -77,8 +77,8 @@ impl Position {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`].
-    pub fn withdrawable(&self, magnitude: Wad, factor: Wad) -> Result<Amount, Refusal> {
+    /// [`TransactionError::Overflow`].
+    pub fn withdrawable(&self, magnitude: Wad, factor: Wad) -> Result<Amount, TransactionError> {
         self.scaled_shares(self.shares)?.scaled(magnitude, factor)
     }
 }
@@ -87,13 +87,13 @@ impl State {
     pub(super) fn strategy_ref(&self, strategy: StrategyId) -> Outcome<&Strategy> {
         self.strategies
             .get(&strategy)
-            .ok_or(Refusal::UnknownStrategy { strategy })
+            .ok_or(TransactionError::UnknownStrategy { strategy })
     }
 
     pub(super) fn strategy_mut(&mut self, strategy: StrategyId) -> Outcome<&mut Strategy> {
         self.strategies
             .edit(&strategy)
-            .ok_or(Refusal::UnknownStrategy { strategy })
+            .ok_or(TransactionError::UnknownStrategy { strategy })
     }
 
     pub(super) fn is_native(&self, strategy: StrategyId) -> bool {
@@ -105,15 +105,15 @@ impl State {
         &mut self,
         operator: OperatorId,
         strategy: StrategyId,
-    ) -> Outcome<&mut Pool> {
+    ) -> Outcome<&mut OperatorShares> {
         let key = (operator, strategy);
         if !self.pools.contains(&key) {
-            self.pools.insert(key, Pool::default());
+            self.pools.insert(key, OperatorShares::default());
         }
         self.pools.edit(&key).ok_or(inconsistent("a pool is gone"))
     }
 
-    pub(super) fn pool_ref(&self, operator: OperatorId, strategy: StrategyId) -> Pool {
+    pub(super) fn pool_ref(&self, operator: OperatorId, strategy: StrategyId) -> OperatorShares {
         self.pools
             .get(&(operator, strategy))
             .copied()
@@ -201,11 +201,11 @@ impl State {
         let record = self.strategy_mut(strategy)?;
         let shares = record.shares_for(amount)?;
         if shares.is_zero() {
-            return Err(Refusal::NoShares { amount });
+            return Err(TransactionError::NoShares { amount });
         }
         let (total, max) = (record.shares.plus(shares)?, max_shares());
         if total > max {
-            return Err(Refusal::ShareLimit { got: total, max });
+            return Err(TransactionError::ShareLimit { got: total, max });
         }
         record.shares = total;
         record.balance = record.balance.plus(amount)?;
@@ -225,7 +225,7 @@ impl State {
     fn add_shares(&mut self, staker: Account, strategy: StrategyId, d: Amount) -> Outcome {
         let (operator, m, l) = self.factors(staker, strategy);
         if m.is_zero() || l.is_zero() {
-            return Err(Refusal::FullySlashed { strategy });
+            return Err(TransactionError::FullySlashed { strategy });
         }
         let key = (staker, strategy);
         let after = match self.positions.get(&key) {
@@ -244,12 +244,12 @@ impl State {
         };
         if after.scaling.is_zero() {
             // So little beside what was slashed that it would be worth nothing.
-            return Err(Refusal::NoShares { amount: d });
+            return Err(TransactionError::NoShares { amount: d });
         }
         self.positions.insert(key, after);
         let record = self.staker_mut(staker)?;
         if record.strategies.insert(strategy) && record.strategies.len() > MAX_STRATEGIES {
-            return Err(Refusal::TooManyStrategies {
+            return Err(TransactionError::TooManyStrategies {
                 max: MAX_STRATEGIES,
             });
         }
@@ -265,10 +265,10 @@ impl State {
     ) -> Outcome<Amount> {
         self.strategy_ref(strategy)?;
         if !self.is_native(strategy) {
-            return Err(Refusal::NativeOnly { strategy });
+            return Err(TransactionError::NativeOnly { strategy });
         }
         if self.validators.contains(&validator) {
-            return Err(Refusal::ValidatorTaken { validator });
+            return Err(TransactionError::ValidatorTaken { validator });
         }
         self.validators.insert(validator, staker);
         let pod = self.staker_mut(staker)?.pod.get_or_insert(Pod {
@@ -295,14 +295,14 @@ impl State {
             self.strategy_ref(strategy)?.oracle,
         )?;
         if !self.is_native(strategy) {
-            return Err(Refusal::NativeOnly { strategy });
+            return Err(TransactionError::NativeOnly { strategy });
         }
         let (operator, m, old) = self.factors(staker, strategy);
         let pod = self
             .stakers
             .edit(&staker)
             .and_then(|record| record.pod.as_mut())
-            .ok_or(Refusal::NoPod { staker })?;
+            .ok_or(TransactionError::NoPod { staker })?;
         let before = std::mem::replace(&mut pod.balance, balance);
         if balance >= before {
             if balance > before {
@@ -385,18 +385,18 @@ impl State {
     pub(super) fn delegate(&mut self, staker: Account, operator: OperatorId) -> Outcome {
         let target = self.operator_ref(operator)?;
         if target.retired {
-            return Err(Refusal::Retired { operator });
+            return Err(TransactionError::Retired { operator });
         }
         let record = self.staker_mut(staker)?;
         if let Some(operator) = record.operator {
-            return Err(Refusal::AlreadyDelegated { operator });
+            return Err(TransactionError::AlreadyDelegated { operator });
         }
         let strategies = record.strategies.clone();
         for strategy in strategies {
             let (_, _, l) = self.factors(staker, strategy);
             let m = self.pool_ref(operator, strategy).magnitude;
             if m.is_zero() || l.is_zero() {
-                return Err(Refusal::FullySlashed { strategy });
+                return Err(TransactionError::FullySlashed { strategy });
             }
             let key = (staker, strategy);
             let position = self
@@ -426,10 +426,12 @@ impl State {
 
     pub(super) fn undelegate(&mut self, staker: Account) -> Outcome<OperatorId> {
         let record = self.staker_mut(staker)?;
-        let operator = record.operator.ok_or(Refusal::NotDelegated { staker })?;
+        let operator = record
+            .operator
+            .ok_or(TransactionError::NotDelegated { staker })?;
         let strategies = record.strategies.clone();
         if self.operator_accounts.contains(&staker) {
-            return Err(Refusal::OperatorBound { operator });
+            return Err(TransactionError::OperatorBound { operator });
         }
         for strategy in strategies {
             let shares = self.shares_of(staker, strategy);
@@ -443,7 +445,7 @@ impl State {
     pub(super) fn redelegate(&mut self, staker: Account, operator: OperatorId) -> Outcome {
         let now = self.stakers.get(&staker).and_then(|record| record.operator);
         if now == Some(operator) {
-            return Err(Refusal::SameOperator { operator });
+            return Err(TransactionError::SameOperator { operator });
         }
         self.undelegate(staker)?;
         self.delegate(staker, operator)
@@ -471,7 +473,7 @@ impl State {
         self.strategy_ref(strategy)?;
         let shares = shares.unwrap_or_else(|| self.shares_of(staker, strategy));
         self.queue(staker, strategy, shares)?
-            .ok_or(Refusal::NothingToWithdraw { strategy })
+            .ok_or(TransactionError::NothingToWithdraw { strategy })
     }
 
     /// Takes x deposit shares out of a position and puts what they are worth into the queue. `None` if that is nothing.
@@ -482,14 +484,14 @@ impl State {
             return if x.is_zero() {
                 Ok(None)
             } else {
-                Err(Refusal::NotEnoughShares {
+                Err(TransactionError::NotEnoughShares {
                     got: Amount::ZERO,
                     expected: x,
                 })
             };
         };
         if x > position.shares {
-            return Err(Refusal::NotEnoughShares {
+            return Err(TransactionError::NotEnoughShares {
                 got: position.shares,
                 expected: x,
             });
@@ -513,7 +515,7 @@ impl State {
         let number = take_number(&mut self.meta.next_withdrawal)?;
         let record = self.staker_mut(staker)?;
         if record.withdrawals.len() >= MAX_WITHDRAWALS {
-            return Err(Refusal::TooManyWithdrawals {
+            return Err(TransactionError::TooManyWithdrawals {
                 max: MAX_WITHDRAWALS,
             });
         }
@@ -595,9 +597,9 @@ impl State {
             .withdrawals
             .get(&number)
             .filter(|entry| entry.staker == staker)
-            .ok_or(Refusal::UnknownWithdrawal { withdrawal: number })?;
+            .ok_or(TransactionError::UnknownWithdrawal { withdrawal: number })?;
         let strategy = entry.strategy;
-        let shares = entry.payable.ok_or(Refusal::WithdrawalEarly {
+        let shares = entry.payable.ok_or(TransactionError::WithdrawalEarly {
             got: self.block(),
             expected: entry.end.saturating_add(1),
         })?;
@@ -636,7 +638,7 @@ impl State {
         let record = self.strategy_mut(strategy)?;
         check_sender(sender, "strategy's oracle", record.oracle)?;
         if native {
-            return Err(Refusal::NotNative { strategy });
+            return Err(TransactionError::NotNative { strategy });
         }
         let before = std::mem::replace(&mut record.balance, balance);
         if balance >= before {
@@ -657,7 +659,7 @@ impl State {
         let native = self.is_native(strategy);
         let record = self.strategy_mut(strategy)?;
         if native {
-            return Err(Refusal::NotNative { strategy });
+            return Err(TransactionError::NotNative { strategy });
         }
         let before = record.balance;
         let after = before.plus(amount)?;

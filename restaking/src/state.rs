@@ -12,9 +12,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 use super::book::{MerkleMap, canonical};
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::types::*;
-use super::{Amount, Event, Refusal, Transaction};
+use super::{Amount, Event, Transaction, TransactionError};
 use super::{Genesis, Meta};
 
 const STATE_TAG: &[u8] = b"ashlar/ledger-state/1";
@@ -90,7 +90,7 @@ state! {
     strategies: StrategyId => Strategy,
     stakers: Account => Staker,
     positions: (Account, StrategyId) => Position,
-    pools: (OperatorId, StrategyId) => Pool,
+    pools: (OperatorId, StrategyId) => OperatorShares,
     withdrawals: u64 => Withdrawal,
     validators: u64 => Account,
     operators: OperatorId => Operator,
@@ -139,8 +139,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Param`], [`Refusal::Timing`] or [`Refusal::Text`] if the genesis breaks a rule.
-    pub fn new(genesis: &Genesis) -> Result<Self, Refusal> {
+    /// [`TransactionError::Param`], [`TransactionError::Timing`] or [`TransactionError::Text`] if the genesis breaks a rule.
+    pub fn new(genesis: &Genesis) -> Result<Self, TransactionError> {
         check_text("network's name", &genesis.network, 64)?;
         genesis.params.check()?;
         let mut state = Self::empty(Meta {
@@ -181,30 +181,32 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal`]; then the state is what it was, its block included.
-    pub fn apply(&mut self, block: u64, transaction: &Transaction) -> Result<Vec<Event>, Refusal> {
+    /// [`TransactionError`]; then the state is what it was, its block included.
+    pub fn apply(
+        &mut self,
+        block: u64,
+        transaction: &Transaction,
+    ) -> Result<Vec<Event>, TransactionError> {
         self.begin();
-        let result = self
-            .advance_to(block)
-            .and_then(|()| self.execute(transaction.sender, &transaction.action))
-            .and_then(|()| {
-                self.meta.transactions =
-                    self.meta
-                        .transactions
-                        .checked_add(1)
-                        .ok_or(Refusal::Overflow {
+        let result =
+            self.advance_to(block)
+                .and_then(|()| self.execute(transaction.sender, &transaction.action))
+                .and_then(|()| {
+                    self.meta.transactions = self.meta.transactions.checked_add(1).ok_or(
+                        TransactionError::Overflow {
                             what: "the number of transactions",
-                        })?;
-                let trail: B256 = sha256(&[
-                    TRAIL_TAG,
-                    self.meta.trail.as_slice(),
-                    &block.to_be_bytes(),
-                    transaction.hash().as_slice(),
-                ])
-                .into();
-                self.meta.trail = trail;
-                Ok(())
-            });
+                        },
+                    )?;
+                    let trail: B256 = sha256(&[
+                        TRAIL_TAG,
+                        self.meta.trail.as_slice(),
+                        &block.to_be_bytes(),
+                        transaction.hash().as_slice(),
+                    ])
+                    .into();
+                    self.meta.trail = trail;
+                    Ok(())
+                });
         self.end(result)
     }
 
@@ -212,8 +214,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::BlockInPast`].
-    pub fn advance(&mut self, block: u64) -> Result<Vec<Event>, Refusal> {
+    /// [`TransactionError::BlockInPast`].
+    pub fn advance(&mut self, block: u64) -> Result<Vec<Event>, TransactionError> {
         self.begin();
         let result = self.advance_to(block);
         self.end(result)
@@ -224,7 +226,7 @@ impl State {
         self.events.clear();
     }
 
-    fn end(&mut self, result: Outcome) -> Result<Vec<Event>, Refusal> {
+    fn end(&mut self, result: Outcome) -> Result<Vec<Event>, TransactionError> {
         match result {
             Ok(()) => {
                 self.commit();
@@ -240,7 +242,7 @@ impl State {
     fn advance_to(&mut self, block: u64) -> Outcome {
         let expected = self.meta.block;
         if block < expected {
-            return Err(Refusal::BlockInPast {
+            return Err(TransactionError::BlockInPast {
                 got: block,
                 expected,
             });
@@ -323,9 +325,12 @@ impl State {
 
     /// The block that is `delay` after this one.
     pub(super) fn after(&self, delay: u64) -> Outcome<u64> {
-        self.meta.block.checked_add(delay).ok_or(Refusal::Overflow {
-            what: "a block number",
-        })
+        self.meta
+            .block
+            .checked_add(delay)
+            .ok_or(TransactionError::Overflow {
+                what: "a block number",
+            })
     }
 }
 
@@ -348,7 +353,7 @@ pub(super) fn take_number<T: Copy + TryFrom<u64> + Into<u64>>(next: &mut T) -> O
         .into()
         .checked_add(1)
         .and_then(|next| T::try_from(next).ok())
-        .ok_or(Refusal::Overflow { what: "a number" })?;
+        .ok_or(TransactionError::Overflow { what: "a number" })?;
     Ok(number)
 }
 
@@ -356,14 +361,14 @@ pub(super) fn take_number<T: Copy + TryFrom<u64> + Into<u64>>(next: &mut T) -> O
 pub(super) fn check_text(what: &'static str, text: &str, max: usize) -> Outcome {
     let got = text.len();
     if got == 0 || got > max {
-        return Err(Refusal::Text { what, got, max });
+        return Err(TransactionError::Text { what, got, max });
     }
     Ok(())
 }
 
 pub(super) fn check_amount(what: &'static str, amount: Amount) -> Outcome {
     if amount.is_zero() {
-        return Err(Refusal::ZeroAmount { what });
+        return Err(TransactionError::ZeroAmount { what });
     }
     Ok(())
 }
@@ -372,7 +377,7 @@ pub(super) fn check_sender(who: Account, role: &'static str, expected: Account) 
     if who == expected {
         Ok(())
     } else {
-        Err(Refusal::NotAllowed {
+        Err(TransactionError::NotAllowed {
             who,
             role,
             expected,
@@ -380,6 +385,6 @@ pub(super) fn check_sender(who: Account, role: &'static str, expected: Account) 
     }
 }
 
-pub(super) fn inconsistent(what: &'static str) -> Refusal {
-    Refusal::Inconsistent { what }
+pub(super) fn inconsistent(what: &'static str) -> TransactionError {
+    TransactionError::Inconsistent { what }
 }

@@ -120,7 +120,7 @@ impl Trace {
         self.send(transaction).ok();
     }
 
-    pub(crate) fn send(&mut self, transaction: Transaction) -> Result<(), Refusal> {
+    pub(crate) fn send(&mut self, transaction: Transaction) -> Result<(), TransactionError> {
         let block = self.state.meta().block;
         let before = self.state.clone();
         let name = transaction.action.name();
@@ -136,7 +136,7 @@ impl Trace {
             }
             Err(refusal) => {
                 assert!(
-                    !matches!(refusal, Refusal::Inconsistent { .. }),
+                    !matches!(refusal, TransactionError::Inconsistent { .. }),
                     "{refusal}: {transaction:?}"
                 );
                 assert_eq!(
@@ -265,7 +265,11 @@ impl Lab {
         }
     }
 
-    pub(crate) fn send(&mut self, sender: u8, action: Action) -> Result<Vec<Event>, Refusal> {
+    pub(crate) fn send(
+        &mut self,
+        sender: u8,
+        action: Action,
+    ) -> Result<Vec<Event>, TransactionError> {
         let before = self.state.to_json().unwrap();
         let sender = account(sender);
         let result = self

@@ -43,7 +43,7 @@ fn nobody_gains(state: &State, random: &mut World) {
                 Event::WithdrawalQueued { withdrawal, .. } => Some(*withdrawal),
                 _ => None,
             })?,
-            Err(Refusal::NothingToWithdraw { .. }) => return Some(Amount::ZERO),
+            Err(TransactionError::NothingToWithdraw { .. }) => return Some(Amount::ZERO),
             Err(_) => return None,
         };
         // Matured in the hands of nobody else: the window is closed at once, so that no other queue's dust comes in.

@@ -140,7 +140,7 @@ pub struct Position {
 /// An operator's stake in one strategy: all who delegate to it together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Pool {
+pub struct OperatorShares {
     /// Shares.
     pub shares: Amount,
     /// Maximum magnitude m: what slashing left, in units of 10^−18.
@@ -155,7 +155,7 @@ pub struct Pool {
     pub last_decrease: u64,
 }
 
-impl Default for Pool {
+impl Default for OperatorShares {
     fn default() -> Self {
         Self {
             shares: Amount::ZERO,

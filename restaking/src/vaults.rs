@@ -8,11 +8,11 @@
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::{Account, OperatorId};
 
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::stake::validator_balance;
 use super::state::{check_amount, check_sender, check_text, take_number};
 use super::types::*;
-use super::{Amount, Event, Refusal, State};
+use super::{Amount, Event, State, TransactionError};
 
 const ACCOUNT_TAG: &[u8] = b"ashlar/vault-account/1";
 
@@ -62,7 +62,7 @@ fn config(what: &'static str, got: u64, min: u64, max: u64) -> Outcome {
     if (min..=max).contains(&got) {
         Ok(())
     } else {
-        Err(Refusal::VaultConfig {
+        Err(TransactionError::VaultConfig {
             what,
             got,
             min,
@@ -75,13 +75,13 @@ impl State {
     fn vault_ref(&self, vault: VaultId) -> Outcome<&Vault> {
         self.vaults
             .get(&vault)
-            .ok_or(Refusal::UnknownVault { vault })
+            .ok_or(TransactionError::UnknownVault { vault })
     }
 
     fn vault_mut(&mut self, vault: VaultId) -> Outcome<&mut Vault> {
         self.vaults
             .edit(&vault)
-            .ok_or(Refusal::UnknownVault { vault })
+            .ok_or(TransactionError::UnknownVault { vault })
     }
 
     pub(super) fn check_manager(&self, sender: Account, vault: VaultId) -> Outcome {
@@ -116,7 +116,7 @@ impl State {
         let key = (vault, holder);
         let got = self.vault_shares.amount(&key);
         if d > got {
-            return Err(Refusal::VaultShares { got, expected: d });
+            return Err(TransactionError::VaultShares { got, expected: d });
         }
         if d == got {
             self.vault_shares.remove(&key);
@@ -131,7 +131,7 @@ impl State {
         self.strategy_ref(new.strategy)?;
         let expected = Amount::from(MIN_SEED);
         if new.seed < expected {
-            return Err(Refusal::VaultSeed {
+            return Err(TransactionError::VaultSeed {
                 got: new.seed,
                 expected,
             });
@@ -185,7 +185,7 @@ impl State {
         for (operator, part) in self.parts_of(vault) {
             if !profile.iter().any(|(id, _)| *id == operator) {
                 if !part.seen.is_zero() {
-                    return Err(Refusal::ProfileInUse { operator });
+                    return Err(TransactionError::ProfileInUse { operator });
                 }
                 self.vault_parts.remove(&(vault, operator));
             }
@@ -289,8 +289,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::UnknownVault`], [`Refusal::Overflow`].
-    pub fn vault_holdings(&self, vault: VaultId) -> Result<Amount, Refusal> {
+    /// [`TransactionError::UnknownVault`], [`TransactionError::Overflow`].
+    pub fn vault_holdings(&self, vault: VaultId) -> Result<Amount, TransactionError> {
         let record = self.vault_ref(vault)?;
         let strategy = self.strategy_ref(record.strategy)?;
         let mut sum = record.buffer;
@@ -305,8 +305,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::UnknownVault`], [`Refusal::Overflow`].
-    pub fn vault_rate(&self, vault: VaultId) -> Result<(Amount, Amount), Refusal> {
+    /// [`TransactionError::UnknownVault`], [`TransactionError::Overflow`].
+    pub fn vault_rate(&self, vault: VaultId) -> Result<(Amount, Amount), TransactionError> {
         let (loss, _) = self.vault_losses(vault)?;
         let record = self.vault_ref(vault)?;
         Ok((record.assets.saturating_minus(loss), record.shares))
@@ -317,7 +317,7 @@ impl State {
         let expected = self.vault_ref(vault)?.assets;
         let got = self.vault_holdings(vault)?;
         if got.plus(Amount::from(TOLERANCE))? < expected {
-            return Err(Refusal::VaultLossPending { got, expected });
+            return Err(TransactionError::VaultLossPending { got, expected });
         }
         Ok(())
     }
@@ -333,18 +333,18 @@ impl State {
         self.check_no_loss(vault)?;
         let record = self.vault_mut(vault)?;
         if record.assets.is_zero() {
-            return Err(Refusal::VaultEmpty { vault });
+            return Err(TransactionError::VaultEmpty { vault });
         }
         let shares = amount.mul_div(record.shares, record.assets)?;
         if shares.is_zero() {
-            return Err(Refusal::VaultNoShares { amount });
+            return Err(TransactionError::VaultNoShares { amount });
         }
         record.assets = record.assets.plus(amount)?;
         record.buffer = record.buffer.plus(amount)?;
         record.shares = record.shares.plus(shares)?;
         let (got, max) = (record.shares.max(record.assets), super::stake::max_shares());
         if got > max {
-            return Err(Refusal::ShareLimit { got, max });
+            return Err(TransactionError::ShareLimit { got, max });
         }
         self.add_vault_shares(vault, account, shares)?;
         self.emit(Event::VaultDeposited {
@@ -365,7 +365,7 @@ impl State {
         self.sync_vault(vault)?;
         let record = self.vault_ref(vault)?;
         if record.assets.is_zero() {
-            return Err(Refusal::VaultEmpty { vault });
+            return Err(TransactionError::VaultEmpty { vault });
         }
         let (shares, asked) = match amount {
             Some(amount) => (amount.mul_div_up(record.shares, record.assets)?, amount),
@@ -405,7 +405,7 @@ impl State {
         self.check_no_loss(vault)?;
         let frozen = self.vault_ref(vault)?.clone();
         if frozen.next_final >= frozen.next_request {
-            return Err(Refusal::VaultQueueEmpty { vault });
+            return Err(TransactionError::VaultQueueEmpty { vault });
         }
         let last = frozen
             .next_final
@@ -422,7 +422,7 @@ impl State {
             let record = self.vault_mut(vault)?;
             if payable > record.buffer {
                 if request == frozen.next_final {
-                    return Err(Refusal::VaultBuffer {
+                    return Err(TransactionError::VaultBuffer {
                         got: record.buffer,
                         expected: payable,
                     });
@@ -458,9 +458,9 @@ impl State {
             .vault_requests
             .get(&(vault, request))
             .filter(|entry| entry.owner == account)
-            .ok_or(Refusal::UnknownVaultRequest { request })?
+            .ok_or(TransactionError::UnknownVaultRequest { request })?
             .payable
-            .ok_or(Refusal::NotFinal { request })?;
+            .ok_or(TransactionError::NotFinal { request })?;
         self.vault_requests.remove(&(vault, request));
         let record = self.vault_mut(vault)?;
         record.reserved = record.reserved.minus(amount)?;
@@ -496,7 +496,7 @@ impl State {
     /// Stakes what is at hand and not asked for, with the operators that have less than their part.
     pub(super) fn vault_stake(&mut self, vault: VaultId, validators: &[u64]) -> Outcome {
         if validators.len() > MAX_VALIDATORS {
-            return Err(Refusal::TooMany {
+            return Err(TransactionError::TooMany {
                 what: "validators",
                 got: validators.len(),
                 max: MAX_VALIDATORS,
@@ -512,7 +512,7 @@ impl State {
             for &validator in validators {
                 let (got, expected) = (free, validator_balance());
                 if got < expected {
-                    return Err(Refusal::VaultBuffer { got, expected });
+                    return Err(TransactionError::VaultBuffer { got, expected });
                 }
                 wanting.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(&b.0)));
                 let Some((operator, account, deficit)) = wanting.first_mut() else {
@@ -527,7 +527,7 @@ impl State {
             }
         } else {
             if let Some(&strategy_validator) = validators.first() {
-                return Err(Refusal::ValidatorTaken {
+                return Err(TransactionError::ValidatorTaken {
                     validator: strategy_validator,
                 });
             }
@@ -543,7 +543,7 @@ impl State {
             }
         }
         if !any {
-            return Err(Refusal::VaultBuffer {
+            return Err(TransactionError::VaultBuffer {
                 got: free,
                 expected: if self.is_native(strategy) {
                     validator_balance()
@@ -615,7 +615,7 @@ impl State {
         let account = self
             .vault_parts
             .get(&(vault, operator))
-            .ok_or(Refusal::NotInProfile { operator })?
+            .ok_or(TransactionError::NotInProfile { operator })?
             .account;
         self.queue_withdrawal(account, strategy, shares)?;
         self.resync_vault(vault)
@@ -632,7 +632,7 @@ impl State {
                     .get(staker)
                     .is_some_and(|(of, _)| *of == vault)
             })
-            .ok_or(Refusal::UnknownWithdrawal { withdrawal })?;
+            .ok_or(TransactionError::UnknownWithdrawal { withdrawal })?;
         let tokens = self.complete(account, withdrawal, false)?;
         let record = self.vault_mut(vault)?;
         record.buffer = record.buffer.plus(tokens)?;
@@ -647,7 +647,7 @@ impl State {
             .saturating_add(self.meta.params.report_interval);
         let block = self.block();
         if block < expected {
-            return Err(Refusal::ReportEarly {
+            return Err(TransactionError::ReportEarly {
                 got: block,
                 expected,
             });
@@ -724,7 +724,7 @@ impl State {
         check_amount("source", amount)?;
         if !matches!(kind, RewardKind::Incentive | RewardKind::Points) {
             // Fees and bounties are counted where they are claimed, and only there.
-            return Err(Refusal::VaultConfig {
+            return Err(TransactionError::VaultConfig {
                 what: "kind of source (2 incentive, 3 points)",
                 got: kind as u64,
                 min: RewardKind::Incentive as u64,
@@ -732,7 +732,7 @@ impl State {
             });
         }
         if let Some(&block) = self.sources.get(&source) {
-            return Err(Refusal::SameSource { block });
+            return Err(TransactionError::SameSource { block });
         }
         self.sources.insert(source, self.meta.block);
         self.fill_pot(vault, token, kind, amount)?;
@@ -771,7 +771,7 @@ impl State {
         if any {
             Ok(())
         } else {
-            Err(Refusal::ZeroAmount {
+            Err(TransactionError::ZeroAmount {
                 what: "vault's pot in this token",
             })
         }

@@ -6,9 +6,9 @@ use ashlar_crypto::bls::PublicKey;
 use ashlar_proto::{Account, OperatorId, QuorumId};
 
 use super::Meta;
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::types::*;
-use super::{Amount, Refusal, State};
+use super::{Amount, State, TransactionError};
 
 /// A staker's position and what it is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -65,8 +65,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`]; no state has such numbers.
-    pub fn positions(&self, staker: Account) -> Result<Vec<PositionView>, Refusal> {
+    /// [`TransactionError::Overflow`]; no state has such numbers.
+    pub fn positions(&self, staker: Account) -> Result<Vec<PositionView>, TransactionError> {
         self.positions
             .range((staker, 0)..=(staker, StrategyId::MAX))
             .map(|((_, strategy), position)| {
@@ -92,8 +92,11 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`]; no state has such numbers.
-    pub fn withdrawals(&self, staker: Account) -> Result<Vec<(u64, Withdrawal, Amount)>, Refusal> {
+    /// [`TransactionError::Overflow`]; no state has such numbers.
+    pub fn withdrawals(
+        &self,
+        staker: Account,
+    ) -> Result<Vec<(u64, Withdrawal, Amount)>, TransactionError> {
         let Some(record) = self.stakers.get(&staker) else {
             return Ok(Vec::new());
         };
@@ -126,7 +129,10 @@ impl State {
     }
 
     /// An operator's stake by strategy.
-    pub fn pools(&self, operator: OperatorId) -> impl Iterator<Item = (StrategyId, Pool)> + '_ {
+    pub fn pools(
+        &self,
+        operator: OperatorId,
+    ) -> impl Iterator<Item = (StrategyId, OperatorShares)> + '_ {
         self.pools
             .range((operator, 0)..=(operator, StrategyId::MAX))
             .map(|((_, strategy), pool)| (*strategy, *pool))
@@ -149,8 +155,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`]; no state has such numbers.
-    pub fn slashable_shares(&self, key: &AllocationKey) -> Result<Amount, Refusal> {
+    /// [`TransactionError::Overflow`]; no state has such numbers.
+    pub fn slashable_shares(&self, key: &AllocationKey) -> Result<Amount, TransactionError> {
         let (operator, strategy, service, quorum) = *key;
         let pool = self.pool_ref(operator, strategy);
         match self.allocations.get(key) {
@@ -292,8 +298,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Overflow`]; no state has such numbers.
-    pub fn pool_sums(&self) -> Result<BTreeMap<StrategyId, PoolSums>, Refusal> {
+    /// [`TransactionError::Overflow`]; no state has such numbers.
+    pub fn pool_sums(&self) -> Result<BTreeMap<StrategyId, PoolSums>, TransactionError> {
         let mut sums: BTreeMap<StrategyId, PoolSums> = BTreeMap::new();
         for ((_, strategy), pool) in self.pools.iter() {
             let sum = sums.entry(*strategy).or_default();
@@ -316,8 +322,8 @@ impl State {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Inconsistent`] names the equation that does not hold.
-    pub fn check_books(&self) -> Result<(), Refusal> {
+    /// [`TransactionError::Inconsistent`] names the equation that does not hold.
+    pub fn check_books(&self) -> Result<(), TransactionError> {
         let sums = self.pool_sums()?;
         for (id, s) in self.strategies.iter() {
             let sum = sums.get(id).copied().unwrap_or_default();
@@ -394,6 +400,6 @@ fn expect(holds: bool, what: &'static str) -> Outcome {
     if holds {
         Ok(())
     } else {
-        Err(Refusal::Inconsistent { what })
+        Err(TransactionError::Inconsistent { what })
     }
 }

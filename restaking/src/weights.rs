@@ -6,10 +6,10 @@ use ashlar_crypto::Coded;
 use ashlar_proto::table::{DisperserEntry, OperatorEntry};
 use ashlar_proto::{MAX_TABLE_OPERATORS, OperatorId, QuorumId, TableScope};
 
-use super::refusal::Outcome;
+use super::error::Outcome;
 use super::state::inconsistent;
 use super::types::*;
-use super::{Amount, Refusal, State};
+use super::{Amount, State, TransactionError};
 use ashlar_stake::{OperatorTable, TableError};
 
 /// One stretch of an operator's weight: `value` from block `from` on, until before block `next` (`None`: until now).
@@ -175,7 +175,7 @@ impl State {
         if holds {
             Ok(())
         } else {
-            Err(Refusal::NotInQuorum { strategy, quorum })
+            Err(TransactionError::NotInQuorum { strategy, quorum })
         }
     }
 

@@ -14,7 +14,7 @@ use ashlar_crypto::{
 };
 use ashlar_proto::wire::{BulkView, Chunks, GetChunks, Request, Response};
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, BlobKey, OperatorEntry, Runs, commitments_root,
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, OperatorEntry, commitments_root,
 };
 use bytes::Bytes;
 
@@ -82,7 +82,8 @@ impl AuditTask {
             let limit = limit.map_err(|error| internal(&error))?;
             Ok((Request::GetChunks(request), limit))
         };
-        let check = move |response, bulk, asked: &Runs| task.check(response, bulk, asked, seed()?);
+        let check =
+            move |response, bulk, asked: &ChunkRanges| task.check(response, bulk, asked, seed()?);
         gather::ask(&*self.network, &operator, &ask, arrival, request, check).await
     }
 
@@ -91,7 +92,7 @@ impl AuditTask {
         &self,
         response: Response,
         bulk: Bytes,
-        asked: &Runs,
+        asked: &ChunkRanges,
         seed: [u8; 32],
     ) -> Result<Checked<Bytes>, Fault> {
         let chunks = match response {
@@ -230,7 +231,7 @@ impl AuditTask {
         frame: &Frame,
         chunks: &Chunks,
         view: &BulkView,
-        asked: &Runs,
+        asked: &ChunkRanges,
         seed: [u8; 32],
     ) -> Result<Checked<Bytes>, Fault> {
         let indices: Vec<u32> = chunks.runs.iter().collect();

@@ -131,7 +131,7 @@ impl RetrieverConfig {
             max_request_bytes: self.max_request,
             // The budget bounds what one fetch holds.
             max_in_flight_bytes: u64::MAX,
-            max_runs: ashlar_proto::runs::MAX_RUNS,
+            max_runs: ashlar_proto::chunk_ranges::MAX_RUNS,
             max_requests: self.max_requests.max(1),
             attempts: self.attempts,
             back_off: self.back_off,

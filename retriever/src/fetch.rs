@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ashlar_crypto::Rows;
-use ashlar_proto::{TableView, VerifiedCertificate};
+use ashlar_proto::{TableAccess, VerifiedCertificate};
 use ashlar_stake::{Assignment, OperatorTable, StakeSource};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::wire::{AnswerLimit, Request, Response};
-use ashlar_proto::{Bitmap, OperatorEntry, Runs};
+use ashlar_proto::{Bitmap, ChunkRanges, OperatorEntry};
 use ashlar_stake::OperatorTable;
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -63,11 +63,11 @@ pub(crate) async fn ask<T: Send + 'static>(
     operator: &OperatorEntry,
     ask: &Ask,
     arrival: Arrival,
-    request: impl FnOnce(Runs) -> Result<(Request, AnswerLimit), Fault>,
-    check: impl FnOnce(Response, Bytes, &Runs) -> Result<Checked<T>, Fault> + Send + 'static,
+    request: impl FnOnce(ChunkRanges) -> Result<(Request, AnswerLimit), Fault>,
+    check: impl FnOnce(Response, Bytes, &ChunkRanges) -> Result<Checked<T>, Fault> + Send + 'static,
 ) -> Outcome<T> {
     let asked = async {
-        let indices = Runs::from_indices(&ask.indices).map_err(|error| internal(&error))?;
+        let indices = ChunkRanges::from_indices(&ask.indices).map_err(|error| internal(&error))?;
         let (request, limit) = request(indices.clone())?;
         let answer = network.ask(operator, request, limit, ask.timeout).await?;
         Ok((indices, answer))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ashlar_crypto::{Code, Hash, leaf_hashes, verify_range};
 use ashlar_proto::wire::{GetSlices, Request, Response, Slices};
-use ashlar_proto::{BlobHeader, BlobKey, OperatorEntry, Runs};
+use ashlar_proto::{BlobHeader, BlobKey, ChunkRanges, OperatorEntry};
 use bytes::Bytes;
 
 use crate::fault::Fault;
@@ -42,7 +42,7 @@ impl SlicesTask {
             let limit = limit.map_err(|error| internal(&error))?;
             Ok((Request::GetSlices(request), limit))
         };
-        let check = move |response, bulk, asked: &Runs| task.check(response, bulk, asked);
+        let check = move |response, bulk, asked: &ChunkRanges| task.check(response, bulk, asked);
         gather::ask(&*self.network, &operator, &ask, arrival, request, check).await
     }
 
@@ -51,7 +51,7 @@ impl SlicesTask {
         &self,
         response: Response,
         bulk: Bytes,
-        asked: &Runs,
+        asked: &ChunkRanges,
     ) -> Result<Checked<Bytes>, Fault> {
         let slices = match response {
             Response::Slices(slices) => slices,
@@ -105,7 +105,7 @@ impl SlicesTask {
 pub(crate) fn check_runs(
     header: &BlobHeader,
     code: Code,
-    runs: &Runs,
+    runs: &ChunkRanges,
     hashes: &[Hash],
     proofs: &[Vec<Hash>],
 ) -> Result<(), Fault> {

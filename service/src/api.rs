@@ -20,13 +20,13 @@ use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::metrics::{self, Code};
-use crate::{Health, Refusal};
+use crate::{ApiError, Health};
 
 /// A handler that failed, without a word about why. `daemon` is its name in one word, the first part of the code.
-pub fn internal(daemon: &str) -> Refusal {
+pub fn internal(daemon: &str) -> ApiError {
     let code = format!("{daemon}.internal");
     let detail = format!("the request failed inside the {daemon}");
-    Refusal::new(500, &code, detail)
+    ApiError::new(500, &code, detail)
 }
 
 /// Finishes an API: what is not routed is refused, a panic is a 500, an answer that takes longer than `deadline` a 504, and every
@@ -44,7 +44,7 @@ pub fn finish<S: Clone + Send + Sync + 'static>(
             let response: Response = tokio::time::timeout(deadline, next.run(request))
                 .await
                 .unwrap_or_else(|_| late(deadline).into_response());
-            Refusal::finish(response, &path, |code| {
+            ApiError::finish(response, &path, |code| {
                 let code = code.to_owned();
                 refused.get_or_create(&Code { code }).inc();
             })
@@ -61,13 +61,13 @@ pub fn finish<S: Clone + Send + Sync + 'static>(
         .layer(from_fn(answer))
 }
 
-fn unrouted(status: u16, code: &str, what: &str) -> Refusal {
+fn unrouted(status: u16, code: &str, what: &str) -> ApiError {
     let detail = format!("the path {what}; GET /v1/openapi.json lists them");
-    Refusal::new(status, code, detail)
+    ApiError::new(status, code, detail)
 }
 
-fn late(deadline: Duration) -> Refusal {
-    Refusal::from(Problem::new(
+fn late(deadline: Duration) -> ApiError {
+    ApiError::from(Problem::new(
         504,
         "request.timeout",
         ashlar_crypto::Blame::Us,

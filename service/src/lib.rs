@@ -23,5 +23,5 @@ pub mod supervise;
 pub use backoff::Backoff;
 pub use config::ConfigError;
 pub use health::{Cause, Health, HealthReport};
-pub use problem::Refusal;
+pub use problem::ApiError;
 pub use supervise::{OnEnd, Supervisor};

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::config::OptionalAddress;
-use crate::{Backoff, OnEnd, Refusal, Supervisor};
+use crate::{ApiError, Backoff, OnEnd, Supervisor};
 
 /// Connections beyond the limit that wait for a place, or are being told that there is none. More are closed.
 const MAX_SHED: usize = 64;
@@ -332,12 +332,12 @@ impl BodyLimits {
 ///
 /// # Errors
 /// It is no number.
-pub fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+pub fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get(header::CONTENT_LENGTH) else {
         return Ok(None);
     };
     let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
-    let no_number = || Refusal::new(400, "request.content_length", "Content-Length is no number");
+    let no_number = || ApiError::new(400, "request.content_length", "Content-Length is no number");
     parsed.map(Some).ok_or_else(no_number)
 }
 
@@ -349,15 +349,15 @@ pub async fn read_body(
     mut body: Body,
     declared: Option<u64>,
     limits: BodyLimits,
-    too_large: impl Fn(u64) -> Refusal,
-) -> Result<Bytes, Refusal> {
+    too_large: impl Fn(u64) -> ApiError,
+) -> Result<Bytes, ApiError> {
     // Before a byte of it is read: the caller waits for nothing.
     if let Some(declared) = declared.filter(|declared| *declared > limits.max) {
         return Err(too_large(declared));
     }
     let begin = Instant::now();
     let deadline = begin + limits.timeout;
-    let late = |detail: String| Refusal::new(408, "request.timeout", detail);
+    let late = |detail: String| ApiError::new(408, "request.timeout", detail);
     // What was declared is at most `max`; without it the buffer grows with what really comes.
     let mut all = BytesMut::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
     loop {
@@ -378,7 +378,7 @@ pub async fn read_body(
             return Ok(all.freeze());
         };
         let broken =
-            |error| Refusal::new(400, "request.body", format!("the body broke off: {error}"));
+            |error| ApiError::new(400, "request.body", format!("the body broke off: {error}"));
         if let Ok(data) = frame.map_err(broken)?.into_data() {
             let got = all.len() as u64 + data.len() as u64;
             if got > limits.max {

@@ -1,4 +1,4 @@
-//! Errors as problem documents (RFC 9457): written by servers as a [`Refusal`], [read](parse) by clients.
+//! Errors as problem documents (RFC 9457): written by servers as an [`ApiError`], [read](parse) by clients.
 
 use std::fmt::Display;
 
@@ -18,18 +18,18 @@ const MAX_TEXT: usize = 1000;
 
 /// A request that is refused.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub struct ApiError {
     problem: Box<Problem>,
     retry_after_secs: Option<u64>,
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
         Self::from(Box::new(problem))
     }
 }
 
-impl From<Box<Problem>> for Refusal {
+impl From<Box<Problem>> for ApiError {
     fn from(problem: Box<Problem>) -> Self {
         Self {
             problem,
@@ -38,7 +38,7 @@ impl From<Box<Problem>> for Refusal {
     }
 }
 
-impl Refusal {
+impl ApiError {
     /// Status below 500: the caller has to act; else we.
     pub fn new(status: u16, code: &str, detail: impl Display) -> Self {
         Problem::new(status, code, blame_of(status), detail).into()
@@ -105,7 +105,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.build();
         response.extensions_mut().insert(self);

@@ -7,7 +7,7 @@ use ashlar_crypto::hash::Hash;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::merkle::MerkleTree;
 use ashlar_proto::table::{
-    DisperserEntry, MAX_TABLE_VERSIONS, OperatorEntry, TableHeader, TableView, dispersers_tree,
+    DisperserEntry, MAX_TABLE_VERSIONS, OperatorEntry, TableAccess, TableHeader, dispersers_tree,
     operators_tree,
 };
 use ashlar_proto::{
@@ -244,7 +244,7 @@ impl OperatorTable {
     }
 }
 
-impl TableView for OperatorTable {
+impl TableAccess for OperatorTable {
     fn header(&self) -> &TableHeader {
         &self.header
     }

@@ -10,7 +10,7 @@ use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, CertificatePolicy, MaxAge,
-    RequiredQuorums, Stake, TableView, TrustedTable, operator_id, verify_certificate,
+    RequiredQuorums, Stake, TableAccess, TrustedTable, operator_id, verify_certificate,
     verify_portable,
 };
 use ashlar_stake::{OperatorTable, Registration};

@@ -5,7 +5,7 @@
 use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
 use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, TableView, batch_tree,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, TableAccess, batch_tree,
     commitments_root, operator_id, version,
 };
 
@@ -62,7 +62,7 @@ pub fn blob(salt: u64) -> Blob {
 /// The certificate of a batch of this one blob, with the table of its block, signed by these operators; `None` if one of them is not
 /// on the table, or nobody signed.
 pub fn certificate(
-    table: &impl TableView,
+    table: &impl TableAccess,
     blob: &BlobHeader,
     signers: &[SecretKey],
 ) -> Option<Certificate> {

@@ -9,7 +9,7 @@ use ashlar_ledger::devnet::{
     Devnet, DevnetDisperser, DevnetOperator, DevnetRoles, DevnetSpec, MAX_STAKE, SERVICE,
     devnet_genesis, devnet_params,
 };
-use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::{LedgerConfig, LedgerService};
 use ashlar_proto::table::OperatorEntry;
 use ashlar_proto::{Account, QuorumId, Stake};
@@ -336,13 +336,15 @@ impl Founder {
         LedgerService::found(&dir.join("data"), &devnet.genesis, &devnet.transactions).map_err(
             |error| CliError::coded(Exit::Failure, "could not found the devnet's ledger", &error),
         )?;
-        HighWater::create(&dir.join(init::SIGNED), devnet.genesis.hash(), 0).map_err(|error| {
-            CliError::coded(
-                Exit::Failure,
-                "could not prepare the devnet's head key",
-                &error,
-            )
-        })?;
+        SigningFloor::create(&dir.join(init::SIGNED), devnet.genesis.hash(), 0).map_err(
+            |error| {
+                CliError::coded(
+                    Exit::Failure,
+                    "could not prepare the devnet's head key",
+                    &error,
+                )
+            },
+        )?;
         let mut config = LedgerConfig::default();
         config.listen.http = self
             .http

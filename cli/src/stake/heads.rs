@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::B256;
 use ashlar_ledger::LedgerConfig;
-use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::service::{accept_clock, genesis_of};
 use ashlar_proto::{Account, HeadKeySuccession, Network};
 use clap::{Args, Subcommand};
@@ -127,7 +127,7 @@ fn reset(ui: Ui, args: &ResetArgs) -> CliResult {
     let next = args.above.checked_add(1).ok_or_else(|| {
         CliError::usage("no block would be left to sign").next("name a block that was signed")
     })?;
-    HighWater::create(path, genesis(&config)?, next)
+    SigningFloor::create(path, genesis(&config)?, next)
         .map_err(|error| CliError::coded(Exit::Failure, "could not begin the file", &error))?;
     ui.data(&json!({ "signed": path, "next": next }), || {
         format!("{}: heads are signed from block {next} on", path.display())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
 use ashlar_ledger::service::LedgerConfig;
-use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_proto::{Account, Network};
 use ashlar_restaking::{Genesis, Params, State};
 use clap::Args;
@@ -183,7 +183,7 @@ fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<
         format!("{json}\n").as_bytes(),
         Access::Everyone,
     )?;
-    HighWater::create(&at(SIGNED), genesis.hash(), 0).map_err(|error| {
+    SigningFloor::create(&at(SIGNED), genesis.hash(), 0).map_err(|error| {
         CliError::coded(Exit::Failure, "could not prepare the head key", &error)
     })?;
     let mut config = LedgerConfig::default();

@@ -305,7 +305,7 @@ pub fn graph_of(
     operators: &[OperatorDetail],
     inputs: impl Fn(ServiceId) -> (Amount, Fraction),
 ) -> CliResult<Graph> {
-    let refused = |error: ashlar_restaking::Refusal| {
+    let refused = |error: ashlar_restaking::TransactionError| {
         CliError::coded(Exit::Failure, "the ledger's stakes do not add up", &error)
     };
     let names = short_names(operators);

@@ -11,7 +11,7 @@ use crate::support::{Devnet, evil, wait_for};
 use ashlar_crypto::{Encoding, MerkleTree, NetworkPublicKey, Rows, Slices};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
 use ashlar_proto::wire::{self, Request, Response};
-use ashlar_proto::{BlobHeader, Certificate, Runs, version};
+use ashlar_proto::{BlobHeader, Certificate, ChunkRanges, version};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl Handler for Liar {
                 .iter()
                 .filter(|index| self.chunks.contains(index))
                 .collect();
-            let runs = Runs::from_indices(&held).unwrap();
+            let runs = ChunkRanges::from_indices(&held).unwrap();
             let bulk = held
                 .iter()
                 .map(|&index| {

@@ -6,7 +6,7 @@ use std::path::Path;
 use ashlar_cli::Cli;
 use ashlar_crypto::keystore::KeyKind;
 use ashlar_ledger::service::LedgerConfig;
-use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_proto::{Account, HeadKeySuccession};
 use ashlar_restaking::{Action, Genesis, Params};
 use clap::Parser;
@@ -509,7 +509,7 @@ fn a_folder_is_made_once_and_guards_its_key() {
     assert_eq!(json!(genesis.head_key), made["head_key"]);
     assert_ne!(again["head_key"], made["head_key"]);
     assert_ne!(again["network_id"], made["network_id"]);
-    let signed = HighWater::open(&config.paths.signed, genesis.hash()).unwrap();
+    let signed = SigningFloor::open(&config.paths.signed, genesis.hash()).unwrap();
     assert_eq!(signed.next(), 0);
     // A second time nothing is touched.
     let before = std::fs::read(file("ledger/admin.json")).unwrap();
@@ -550,7 +550,7 @@ fn the_head_key_is_handed_over_and_what_it_signed_is_begun_again() {
     assert_eq!(reset("5").unwrap_err().code, "io.exists");
     std::fs::remove_file(file("ledger/signed")).unwrap();
     reset("5").unwrap();
-    let signed = HighWater::open(Path::new(&file("ledger/signed")), genesis.hash()).unwrap();
+    let signed = SigningFloor::open(Path::new(&file("ledger/signed")), genesis.hash()).unwrap();
     assert_eq!(signed.next(), 6);
 
     let accepted = json_of(&["heads", "accept-clock", "--config", &config]);

@@ -11,7 +11,7 @@ use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::keystore::KeyKind;
 use ashlar_ledger::HeadKeys;
 use ashlar_ledger::LedgerClient;
-use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::service::{LedgerConfig, LedgerService, RunningLedger};
 use ashlar_proto::head::{Head, HeadKeySuccession};
 use ashlar_proto::{Account, BatchHeader, Network, OperatorId, TableRoot, operator_id};
@@ -103,7 +103,7 @@ impl World {
         config.blocks.interval_ms = 25;
         config.access.open = true;
         config.evidence.slasher = account(ADMIN);
-        HighWater::create(&config.paths.signed, genesis.hash(), 0).unwrap();
+        SigningFloor::create(&config.paths.signed, genesis.hash(), 0).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let service = runtime
             .block_on(LedgerService::start(

@@ -6,7 +6,7 @@ use ashlar_crypto::Coded;
 use ashlar_net::Reservation;
 use ashlar_proto::api::{BlobState, BlobStatus};
 use ashlar_proto::{BlobId, Certificate};
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
 use axum::Json;
 use axum::body::Body;
@@ -26,20 +26,20 @@ use crate::record::BlobRecord;
 const PIECE: usize = 64 << 10;
 
 /// The blob with this id or key.
-pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Refusal> {
+pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, ApiError> {
     let name: BlobId = name
         .parse()
-        .map_err(|error: ashlar_proto::IdError| Refusal::coded(400, &error))?;
+        .map_err(|error: ashlar_proto::IdError| ApiError::coded(400, &error))?;
     let engine = state.engine()?;
     let registry = Arc::clone(&engine.registry);
     match engine.blocking(move || registry.find(&name.0)).await {
         Some(Ok(Some(record))) => Ok(record),
-        Some(Ok(None)) => Err(Refusal::new(
+        Some(Ok(None)) => Err(ApiError::new(
             404,
             "blob.unknown",
             "no blob has this id or key here, or its time is over",
         )),
-        Some(Err(error)) => Err(Refusal::ours(&error)),
+        Some(Err(error)) => Err(ApiError::ours(&error)),
         None => Err(internal_error()),
     }
 }
@@ -58,7 +58,7 @@ pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Ref
 pub(crate) async fn payload(
     State(state): State<Arc<ApiState>>,
     Path(key): Path<String>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let record = find(&state, &key).await?;
     let full = "too many payloads are being served; try again later";
     let memory = state.serving.try_reserve(record.payload_len);
@@ -69,13 +69,13 @@ pub(crate) async fn payload(
     let payload = match engine.blocking(move || registry.store().payload(&id)).await {
         Some(Ok(Some(payload))) => payload,
         Some(Ok(None)) => {
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 410,
                 "blob.gone",
                 "the blob failed or its time is over; its payload is not kept",
             ));
         }
-        Some(Err(error)) => return Err(Refusal::ours(&error)),
+        Some(Err(error)) => return Err(ApiError::ours(&error)),
         None => {
             return Err(internal_error());
         }
@@ -119,7 +119,7 @@ async fn next_piece(
 pub(crate) async fn status(
     State(state): State<Arc<ApiState>>,
     Path(key): Path<String>,
-) -> Result<Json<BlobStatus>, Refusal> {
+) -> Result<Json<BlobStatus>, ApiError> {
     Ok(Json(find(&state, &key).await?.status()))
 }
 
@@ -160,9 +160,9 @@ pub(crate) async fn certificate(
     State(state): State<Arc<ApiState>>,
     Path(key): Path<String>,
     query: Result<Query<CertificateQuery>, QueryRejection>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let Query(query) =
-        query.map_err(|error| Refusal::new(400, "request.query", error.body_text()))?;
+        query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
     let record = find(&state, &key).await?;
     match record.state {
         BlobState::Certified => {}
@@ -170,14 +170,14 @@ pub(crate) async fn certificate(
             let why = record.error.map_or_else(String::new, |error| {
                 format!(": {} [{}]", error.message, error.code)
             });
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 409,
                 "blob.failed",
                 format!("the blob failed and has no certificate{why}"),
             ));
         }
         state_now => {
-            return Err(Refusal::new(
+            return Err(ApiError::new(
                 409,
                 "certificate.not_ready",
                 format!("the blob is {state_now}; wait for certified"),
@@ -187,23 +187,23 @@ pub(crate) async fn certificate(
     }
     let engine = Arc::clone(state.engine()?);
     let work = Arc::clone(&engine);
-    let bytes = engine.blocking(move || -> Result<Vec<u8>, Refusal> {
+    let bytes = engine.blocking(move || -> Result<Vec<u8>, ApiError> {
         let stored = work
             .store()
             .certificate(&record.id)
-            .map_err(|error| Refusal::ours(&error))?;
+            .map_err(|error| ApiError::ours(&error))?;
         let bytes = stored
-            .ok_or_else(|| Refusal::new(410, "blob.gone", "the certificate's time is over"))?;
+            .ok_or_else(|| ApiError::new(410, "blob.gone", "the certificate's time is over"))?;
         match query.form {
             Form::Compact => Ok(bytes),
             Form::Portable => {
                 let compact =
-                    Certificate::from_bytes(&bytes).map_err(|error| Refusal::ours(&error))?;
+                    Certificate::from_bytes(&bytes).map_err(|error| ApiError::ours(&error))?;
                 let table = work
                     .stake
                     .table_at(compact.batch_header.reference_block)
                     .map_err(|error| {
-                        Refusal::new(
+                        ApiError::new(
                             503,
                             "stake.unavailable",
                             format!(
@@ -214,7 +214,7 @@ pub(crate) async fn certificate(
                     })?;
                 let portable = compact
                     .to_portable(&table)
-                    .map_err(|error| Refusal::ours(&error))?;
+                    .map_err(|error| ApiError::ours(&error))?;
                 Ok(portable.to_bytes())
             }
         }

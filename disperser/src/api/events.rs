@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ashlar_proto::BlobId;
 use ashlar_proto::api::BlobStatus;
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -41,7 +41,7 @@ pub(crate) async fn events(
     State(state): State<Arc<ApiState>>,
     Path(key): Path<String>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + Send>, Refusal> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + Send>, ApiError> {
     let record = find(&state, &key).await?;
     let seen = headers
         .get("last-event-id")

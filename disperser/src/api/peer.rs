@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 
-use crate::senders::Sender;
+use crate::claim_limiter::Subnet;
 
 /// Written by proxies: the addresses that a request has passed, the newest last.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -16,7 +16,7 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 impl Peer {
     /// Who sent a request: the other end of the connection, or, if that is a proxy of ours, the nearest address before it that
     /// is none. What callers themselves write into the header is never looked at: proxies write behind it.
-    pub(crate) fn sender(self, headers: &HeaderMap, proxies: &[IpAddr]) -> Sender {
+    pub(crate) fn sender(self, headers: &HeaderMap, proxies: &[IpAddr]) -> Subnet {
         let hops = headers
             .get_all(FORWARDED_FOR)
             .iter()
@@ -32,7 +32,7 @@ impl Peer {
             };
             nearest = hop.to_canonical();
         }
-        Sender::of(nearest)
+        Subnet::of(nearest)
     }
 }
 

@@ -11,7 +11,7 @@ use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE, Problem};
 use ashlar_proto::header::check_quorums;
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{Account, QuorumId, Submission};
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
 use ashlar_service::listener::{BodyLimits, declared_length, read_body};
 use axum::Json;
@@ -26,10 +26,10 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiState, Peer, internal_error};
-use crate::engine::{Engine, Waiting};
+use crate::claim_limiter::Subnet;
+use crate::engine::{Engine, QueuedBlob};
 use crate::record::BlobRecord;
 use crate::registry::{AcceptError, Posted};
-use crate::senders::Sender;
 
 /// What a post can say beside its body.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -88,13 +88,13 @@ pub(crate) async fn post_blob(
     query: Result<Query<PutQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let engine = Arc::clone(state.engine()?);
     let Query(query) =
-        query.map_err(|error| Refusal::new(400, "request.query", error.body_text()))?;
+        query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
     let kind = BodyKind::of(&headers)?;
     if kind == BodyKind::PutBlob && query.names_blob() {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             400,
             "request.query",
             "a protobuf body names version, encoding, quorums, account and salt itself",
@@ -102,12 +102,14 @@ pub(crate) async fn post_blob(
     }
     let sender = Peer(peer.ip()).sender(&headers, &state.config.accept.trusted_proxies);
     if kind == BodyKind::PutBlob
-        && let Some(left) = engine.senders.backoff(sender, std::time::Instant::now())
+        && let Some(left) = engine
+            .claim_limiter
+            .backoff(sender, std::time::Instant::now())
     {
         let detail = format!(
             "{sender} sent commitments that are false; wait, or post the payload as a raw body, without any"
         );
-        return Err(Refusal::new(429, "claim.backoff", detail).retry_after(left.as_secs() + 1));
+        return Err(ApiError::new(429, "claim.backoff", detail).retry_after(left.as_secs() + 1));
     }
     // A caller that wants to wait and cannot is told so before the blob is taken in.
     let waiter = match query.wait {
@@ -160,7 +162,7 @@ pub(crate) async fn post_blob(
             let _memory = memory;
             // The caller left before anything was written: then nothing is.
             if gone.load(Ordering::SeqCst) {
-                return Err(Refusal::new(408, "request.cancelled", "the caller left"));
+                return Err(ApiError::new(408, "request.cancelled", "the caller left"));
             }
             accept(&state, &engine, kind, &query, sender, body)
         }
@@ -191,7 +193,7 @@ enum BodyKind {
 
 impl BodyKind {
     /// None, `application/octet-stream`, and what `curl --data-binary` says if it is told nothing, are raw bytes.
-    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let Some(value) = headers.get(header::CONTENT_TYPE) else {
             return Ok(Self::Raw);
         };
@@ -201,7 +203,7 @@ impl BodyKind {
         match media.as_str() {
             "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Self::Raw),
             PUT_BLOB_TYPE => Ok(Self::PutBlob),
-            _ => Err(Refusal::new(
+            _ => Err(ApiError::new(
                 415,
                 "request.content_type",
                 "the body's content type is not one of ours",
@@ -221,8 +223,8 @@ impl PutQuery {
     }
 }
 
-fn too_large(got: u64, max: u64) -> Refusal {
-    Refusal::new(
+fn too_large(got: u64, max: u64) -> ApiError {
+    ApiError::new(
         413,
         "payload.too_large",
         "the body is larger than this disperser accepts",
@@ -235,16 +237,16 @@ fn accept(
     engine: &Arc<Engine>,
     kind: BodyKind,
     query: &PutQuery,
-    sender: Sender,
+    sender: Subnet,
     body: Bytes,
-) -> Result<(BlobRecord, bool), Refusal> {
+) -> Result<(BlobRecord, bool), ApiError> {
     let posted = match kind {
         BodyKind::Raw => raw(state, query, body)?,
         BodyKind::PutBlob => {
             if body.is_empty() {
-                return Err(Refusal::coded(400, &PayloadError::Empty));
+                return Err(ApiError::coded(400, &PayloadError::Empty));
             }
-            let put = PutBlob::decode(body).map_err(|error| Refusal::coded(400, &error))?;
+            let put = PutBlob::decode(body).map_err(|error| ApiError::coded(400, &error))?;
             let commitments = (!put.commitments.is_empty()).then_some(put.commitments);
             post(
                 put.version,
@@ -259,7 +261,7 @@ fn accept(
     };
     check(state, engine, &posted)?;
     let version = ashlar_proto::version(posted.submission.version)
-        .map_err(|error| Refusal::coded(400, &error))?;
+        .map_err(|error| ApiError::coded(400, &error))?;
     let retention = u64::try_from(state.config.retention(version).as_millis()).unwrap_or(u64::MAX);
     // If the clock went back, its time does not count: the blob would be forgotten early.
     let begins_ms = engine.clock.read(engine.stake.head_time_ms()).promise_ms;
@@ -279,7 +281,7 @@ fn accept(
         })?;
     if new {
         tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
-        engine.enqueue([Waiting {
+        engine.enqueue([QueuedBlob {
             id: record.id,
             sender: Some(sender),
         }]);
@@ -287,7 +289,7 @@ fn accept(
     Ok((record, new))
 }
 
-fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, Refusal> {
+fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, ApiError> {
     let quorums = match &query.quorums {
         None => state.config.accept.default_quorums.clone(),
         Some(text) => {
@@ -296,7 +298,7 @@ fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, Ref
                 .map(str::parse::<QuorumId>)
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|_| {
-                    Refusal::new(
+                    ApiError::new(
                         400,
                         "request.quorums",
                         "quorums are numbers from 0 to 255, separated by commas",
@@ -311,13 +313,13 @@ fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, Ref
         None => Encoding::Packed31,
         Some(name) => name
             .parse()
-            .map_err(|error: PayloadError| Refusal::coded(400, &error))?,
+            .map_err(|error: PayloadError| ApiError::coded(400, &error))?,
     };
     let account = match &query.account {
         None => Account::default(),
         Some(text) => text
             .parse()
-            .map_err(|error: ashlar_proto::IdError| Refusal::coded(400, &error))?,
+            .map_err(|error: ashlar_proto::IdError| ApiError::coded(400, &error))?,
     };
     let version = query.version.unwrap_or(state.config.accept.default_version);
     post(
@@ -340,10 +342,10 @@ fn post(
     salt: u64,
     payload: Bytes,
     commitments: Option<Vec<ashlar_crypto::CommitmentBytes>>,
-) -> Result<Posted, Refusal> {
-    check_quorums(&quorums).map_err(|error| Refusal::coded(400, &error))?;
+) -> Result<Posted, ApiError> {
+    check_quorums(&quorums).map_err(|error| ApiError::coded(400, &error))?;
     let payload_len = payload.len() as u64;
-    let rows = rows_for(encoding, payload_len).map_err(|error| Refusal::coded(400, &error))?;
+    let rows = rows_for(encoding, payload_len).map_err(|error| ApiError::coded(400, &error))?;
     let submission = Submission {
         version,
         encoding,
@@ -362,12 +364,12 @@ fn post(
 }
 
 /// Refuses at once what would otherwise make the blob fail later.
-fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refusal> {
+fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), ApiError> {
     let submission = &posted.submission;
-    ashlar_proto::version(submission.version).map_err(|error| Refusal::coded(400, &error))?;
+    ashlar_proto::version(submission.version).map_err(|error| ApiError::coded(400, &error))?;
     let accept = &state.config.accept;
     if !accept.versions.contains(&submission.version) {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             400,
             "version.not_accepted",
             "this disperser does not accept this protocol version",
@@ -380,7 +382,7 @@ fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refus
     if submission.encoding == Encoding::Eip4844
         && let Some(index) = first_non_canonical(&posted.payload)
     {
-        return Err(Refusal::coded(400, &PayloadError::NonCanonical { index }));
+        return Err(ApiError::coded(400, &PayloadError::NonCanonical { index }));
     }
     let table = engine
         .stake
@@ -393,7 +395,7 @@ fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refus
             )
         })?;
     if !table.versions().contains(&submission.version) {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             400,
             "version.not_recorded",
             format!(
@@ -411,7 +413,7 @@ fn check(state: &ApiState, engine: &Engine, posted: &Posted) -> Result<(), Refus
         None => Ok(()),
         Some(quorum) => {
             let known: Vec<String> = table.quorums().map(|quorum| quorum.to_string()).collect();
-            Err(Refusal::new(
+            Err(ApiError::new(
                 400,
                 "quorum.unknown",
                 format!(
@@ -429,7 +431,7 @@ async fn wait_final(
     state: &ApiState,
     engine: &Arc<Engine>,
     record: BlobRecord,
-) -> Result<BlobRecord, Refusal> {
+) -> Result<BlobRecord, ApiError> {
     let deadline = Instant::now() + Duration::from_secs(state.config.accept.wait_timeout_secs);
     let id = record.id;
     while let Some(mut news) = engine.registry.watch(&id) {
@@ -443,13 +445,13 @@ async fn wait_final(
     let found = engine.blocking(move || registry.find(&id.0)).await;
     match found {
         Some(Ok(Some(record))) => Ok(record),
-        Some(Err(error)) => Err(Refusal::ours(&error)),
+        Some(Err(error)) => Err(ApiError::ours(&error)),
         // Forgotten while we waited, or the process stops.
         Some(Ok(None)) | None => Ok(record),
     }
 }
 
-fn answer(record: &BlobRecord) -> Result<Response, Refusal> {
+fn answer(record: &BlobRecord) -> Result<Response, ApiError> {
     let status = match record.state {
         BlobState::Certified => StatusCode::OK,
         BlobState::Failed => {
@@ -473,12 +475,12 @@ fn answer(record: &BlobRecord) -> Result<Response, Refusal> {
 }
 
 /// A blob that failed while its poster waited.
-fn failed(code: &str, message: &str) -> Refusal {
+fn failed(code: &str, message: &str) -> ApiError {
     match code.split('.').next() {
         Some("claim" | "payload" | "header" | "quorum" | "assignment") => {
-            Refusal::new(422, code, message)
+            ApiError::new(422, code, message)
         }
         Some("dispersal") => Problem::new(502, code, Blame::Peer, message).into(),
-        _ => Refusal::new(500, code, message),
+        _ => ApiError::new(500, code, message),
     }
 }

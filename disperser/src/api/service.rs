@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::Domain;
-use ashlar_service::{Refusal, metrics as metrics_page};
+use ashlar_service::{ApiError, metrics as metrics_page};
 use ashlar_stake::{StakeError, TableRecord};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -48,9 +48,9 @@ struct OperatorsView {
 pub(crate) async fn operators(
     State(state): State<Arc<ApiState>>,
     query: Result<Query<OperatorsQuery>, QueryRejection>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let Query(query) =
-        query.map_err(|error| Refusal::new(400, "request.query", error.body_text()))?;
+        query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
     let engine = state.engine()?;
     let stake = Arc::clone(&engine.stake);
     let table = engine.blocking(move || {
@@ -64,14 +64,14 @@ pub(crate) async fn operators(
                 table: record,
             })
             .into_response()),
-            None => Err(Refusal::new(
+            None => Err(ApiError::new(
                 503,
                 "stake.no_proofs",
                 "the source of this table keeps no proofs of possession",
             )),
         },
         Some(Err(error @ StakeError::UnknownBlock { .. })) => {
-            Err(Refusal::new(404, error.code(), error))
+            Err(ApiError::new(404, error.code(), error))
         }
         Some(Err(error)) => Err(state.busy("stake.unavailable", error)),
         None => Err(internal_error()),

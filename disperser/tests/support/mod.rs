@@ -24,7 +24,7 @@ use ashlar_disperser::clock::{WallClock, system_clock};
 use ashlar_disperser::kv::{Kv, MemoryKv};
 use ashlar_disperser::{Disperser, DisperserConfig, RunningDisperser};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
-use ashlar_proto::TableView;
+use ashlar_proto::TableAccess;
 use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{ErrorReply, PutBlob, Request, Response, StoreBatch, Stored};

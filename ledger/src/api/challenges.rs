@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ashlar_proto::{Account, OperatorId};
 use ashlar_restaking::ServiceId;
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -46,7 +46,7 @@ pub(crate) struct ChallengeQuery {
 pub(crate) async fn challenges(
     State(state): State<Arc<ApiState>>,
     asked: Result<Query<ChallengeQuery>, QueryRejection>,
-) -> Result<Json<Page<ChallengeView>>, Refusal> {
+) -> Result<Json<Page<ChallengeView>>, ApiError> {
     let ChallengeQuery {
         operator,
         service,
@@ -86,13 +86,13 @@ pub(crate) async fn challenges(
 pub(crate) async fn challenge(
     State(state): State<Arc<ApiState>>,
     Path(challenge): Path<String>,
-) -> Result<Json<ChallengeDetail>, Refusal> {
+) -> Result<Json<ChallengeDetail>, ApiError> {
     let id: u64 = parse("challenge", &challenge)?;
     state
         .look(move |ledger| {
             let record = ledger
                 .challenge(id)
-                .ok_or_else(|| Refusal::not_found(format_args!("open challenge {id}")))?;
+                .ok_or_else(|| ApiError::not_found(format_args!("open challenge {id}")))?;
             Ok(Json(ChallengeDetail {
                 block: ledger.meta().block,
                 id,
@@ -115,7 +115,7 @@ pub(crate) async fn challenge(
 pub(crate) async fn bonds(
     State(state): State<Arc<ApiState>>,
     Path(token): Path<String>,
-) -> Result<Json<BondFundView>, Refusal> {
+) -> Result<Json<BondFundView>, ApiError> {
     let token: Account = parse("account", &token)?;
     state
         .look(move |ledger| {
@@ -141,7 +141,7 @@ pub(crate) async fn bonds(
 pub(crate) async fn bonds_paid(
     State(state): State<Arc<ApiState>>,
     Path((token, account)): Path<(String, String)>,
-) -> Result<Json<BondsPaidView>, Refusal> {
+) -> Result<Json<BondsPaidView>, ApiError> {
     let (token, account): (Account, Account) =
         (parse("account", &token)?, parse("account", &account)?);
     state

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_service::{Refusal, metrics as metrics_page};
+use ashlar_service::{ApiError, metrics as metrics_page};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -18,10 +18,10 @@ use crate::service::Command;
 use crate::types::{EventPage, Head, HealthReport, MAX_PAGE, StateRoot};
 
 /// What a query's text is refused with.
-pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Refusal> {
+pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
     query
         .map(|Query(query)| query)
-        .map_err(|error| Refusal::new(400, "request.query", error.body_text()))
+        .map_err(|error| ApiError::new(400, "request.query", error.body_text()))
 }
 
 /// Where the ledger stands.
@@ -33,7 +33,7 @@ pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Ref
     ),
     tag = "ledger"
 )]
-pub(crate) async fn head(State(state): State<Arc<ApiState>>) -> Result<Json<Head>, Refusal> {
+pub(crate) async fn head(State(state): State<Arc<ApiState>>) -> Result<Json<Head>, ApiError> {
     let opened = state.opened()?;
     let position = opened.position();
     Ok(Json(Head {
@@ -57,7 +57,7 @@ pub(crate) async fn head(State(state): State<Arc<ApiState>>) -> Result<Json<Head
     ),
     tag = "ledger"
 )]
-pub(crate) async fn root(State(state): State<Arc<ApiState>>) -> Result<Json<StateRoot>, Refusal> {
+pub(crate) async fn root(State(state): State<Arc<ApiState>>) -> Result<Json<StateRoot>, ApiError> {
     let (answer, answered) = oneshot::channel();
     state.command(Command::Root(answer))?;
     Ok(Json(state.answer(answered).await?))
@@ -93,7 +93,7 @@ pub(crate) struct EventsQuery {
 pub(crate) async fn events(
     State(state): State<Arc<ApiState>>,
     asked: Result<Query<EventsQuery>, QueryRejection>,
-) -> Result<Json<EventPage>, Refusal> {
+) -> Result<Json<EventPage>, ApiError> {
     let asked = query(asked)?;
     let limit = asked.limit.map_or(MAX_PAGE, |limit| limit.get() as usize);
     let wait = asked.wait_ms.map_or(0, WaitMs::get);
@@ -102,7 +102,7 @@ pub(crate) async fn events(
         let opened = state.opened()?;
         let records = opened.position().records;
         let page = opened.events.page(asked.since, limit).map_err(|since| {
-            Refusal::new(
+            ApiError::new(
                 410,
                 "events.gone",
                 format!("events are kept after record {since}; the log has those before"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ashlar_crypto::Coded;
 use ashlar_proto::{Account, QuorumId};
 use ashlar_restaking::{Amount, ServiceId};
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -28,7 +28,7 @@ use crate::types::{ClaimedView, FundView, Page, RewardRootView, ShareView};
 pub(crate) async fn roots(
     State(state): State<Arc<ApiState>>,
     asked: Asked<u64>,
-) -> Result<Json<Page<RewardRootView>>, Refusal> {
+) -> Result<Json<Page<RewardRootView>>, ApiError> {
     let asked = query(asked)?;
     state
         .look(move |ledger| {
@@ -55,7 +55,7 @@ pub(crate) async fn roots(
 pub(crate) async fn fund(
     State(state): State<Arc<ApiState>>,
     Path(token): Path<String>,
-) -> Result<Json<FundView>, Refusal> {
+) -> Result<Json<FundView>, ApiError> {
     let token: Account = parse("token", &token)?;
     state
         .look(move |ledger| {
@@ -78,7 +78,7 @@ pub(crate) async fn fund(
 pub(crate) async fn claimed(
     State(state): State<Arc<ApiState>>,
     Path((earner, token)): Path<(String, String)>,
-) -> Result<Json<ClaimedView>, Refusal> {
+) -> Result<Json<ClaimedView>, ApiError> {
     let (earner, token): (Account, Account) = (parse("account", &earner)?, parse("token", &token)?);
     state
         .look(move |ledger| {
@@ -126,7 +126,7 @@ pub(crate) struct SharesQuery {
 pub(crate) async fn shares(
     State(state): State<Arc<ApiState>>,
     asked: Result<Query<SharesQuery>, QueryRejection>,
-) -> Result<Json<Page<ShareView>>, Refusal> {
+) -> Result<Json<Page<ShareView>>, ApiError> {
     let asked = query(asked)?;
     let window = PageQuery {
         after: asked.after,
@@ -136,15 +136,15 @@ pub(crate) async fn shares(
         .look(move |ledger| {
             let (service, quorum) = (asked.service, asked.quorum);
             if ledger.quorum(service, quorum).is_none() {
-                return Err(Refusal::not_found(format_args!(
+                return Err(ApiError::not_found(format_args!(
                     "quorum {quorum} of service {service}"
                 )));
             }
             let shares = ledger
                 .reward_shares(service, quorum, asked.amount)
                 .map_err(|refusal| match refusal.blame() {
-                    ashlar_crypto::Blame::Us => Refusal::ours(&refusal),
-                    _ => Refusal::coded(422, &refusal),
+                    ashlar_crypto::Blame::Us => ApiError::ours(&refusal),
+                    _ => ApiError::coded(422, &refusal),
                 })?;
             Ok(Json(page(
                 ledger.meta().block,

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use ashlar_proto::{Account, OperatorId, QuorumId};
-use ashlar_restaking::{Amount, Refusal as LedgerRefusal, ServiceId, State as Ledger, VaultId};
-use ashlar_service::Refusal;
+use ashlar_restaking::{Amount, ServiceId, State as Ledger, TransactionError, VaultId};
+use ashlar_service::ApiError;
 use ashlar_service::api::Bounded;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -64,8 +64,8 @@ pub(super) fn page<K: Ord + Copy + Display + ToSchema, V, T>(
 }
 
 /// Numbers that no state has.
-pub(super) fn inconsistent(refusal: LedgerRefusal) -> Refusal {
-    Refusal::ours(&refusal)
+pub(super) fn inconsistent(refusal: TransactionError) -> ApiError {
+    ApiError::ours(&refusal)
 }
 
 /// Network, block, roles and parameters.
@@ -75,7 +75,7 @@ pub(super) fn inconsistent(refusal: LedgerRefusal) -> Refusal {
     responses((status = 200, description = "Network, roles, delays and caps", body = MetaView)),
     tag = "state"
 )]
-pub(crate) async fn meta(State(state): State<Arc<ApiState>>) -> Result<Json<MetaView>, Refusal> {
+pub(crate) async fn meta(State(state): State<Arc<ApiState>>) -> Result<Json<MetaView>, ApiError> {
     state
         .look(|ledger| {
             let meta = ledger.meta();
@@ -102,7 +102,7 @@ pub(crate) async fn meta(State(state): State<Arc<ApiState>>) -> Result<Json<Meta
 pub(crate) async fn strategies(
     State(state): State<Arc<ApiState>>,
     asked: Asked<u32>,
-) -> Result<Json<Page<StrategyView>>, Refusal> {
+) -> Result<Json<Page<StrategyView>>, ApiError> {
     let asked = query(asked)?;
     state
         .look(move |ledger| {
@@ -131,7 +131,7 @@ pub(crate) async fn strategies(
 pub(crate) async fn operators(
     State(state): State<Arc<ApiState>>,
     asked: Asked<OperatorId>,
-) -> Result<Json<Page<OperatorView>>, Refusal> {
+) -> Result<Json<Page<OperatorView>>, ApiError> {
     let asked = query(asked)?;
     state
         .look(move |ledger| {
@@ -162,18 +162,18 @@ pub(crate) async fn operators(
 pub(crate) async fn operator(
     State(state): State<Arc<ApiState>>,
     Path(id): Path<String>,
-) -> Result<Json<OperatorDetail>, Refusal> {
+) -> Result<Json<OperatorDetail>, ApiError> {
     let id: OperatorId = parse("operator", &id)?;
     state
         .look(move |ledger| operator_detail(ledger, id).map(Json))
         .await
 }
 
-fn operator_detail(ledger: &Ledger, id: OperatorId) -> Result<OperatorDetail, Refusal> {
+fn operator_detail(ledger: &Ledger, id: OperatorId) -> Result<OperatorDetail, ApiError> {
     let block = ledger.meta().block;
     let operator = ledger
         .operator(id)
-        .ok_or_else(|| Refusal::not_found(format_args!("operator {id}")))?
+        .ok_or_else(|| ApiError::not_found(format_args!("operator {id}")))?
         .clone();
     let allocations = ledger
         .allocations(id)
@@ -188,7 +188,7 @@ fn operator_detail(ledger: &Ledger, id: OperatorId) -> Result<OperatorDetail, Re
                 slashable,
             })
         })
-        .collect::<Result<_, Refusal>>()?;
+        .collect::<Result<_, ApiError>>()?;
     let mut quorums: Vec<(ServiceId, QuorumId)> = ledger
         .services()
         .flat_map(|(service, _)| {
@@ -238,13 +238,13 @@ fn operator_detail(ledger: &Ledger, id: OperatorId) -> Result<OperatorDetail, Re
 pub(crate) async fn staker(
     State(state): State<Arc<ApiState>>,
     Path(account): Path<String>,
-) -> Result<Json<StakerDetail>, Refusal> {
+) -> Result<Json<StakerDetail>, ApiError> {
     let account: Account = parse("account", &account)?;
     state
         .look(move |ledger| {
             let staker = ledger
                 .staker(account)
-                .ok_or_else(|| Refusal::not_found(format_args!("staker {account}")))?
+                .ok_or_else(|| ApiError::not_found(format_args!("staker {account}")))?
                 .clone();
             let withdrawals = ledger
                 .withdrawals(account)
@@ -281,11 +281,11 @@ pub(crate) async fn staker(
 pub(crate) async fn withdrawal(
     State(state): State<Arc<ApiState>>,
     Path(id): Path<String>,
-) -> Result<Json<WithdrawalView>, Refusal> {
+) -> Result<Json<WithdrawalView>, ApiError> {
     let id: u64 = parse("withdrawal", &id)?;
     state
         .look(move |ledger| {
-            let missing = || Refusal::not_found(format_args!("open withdrawal {id}"));
+            let missing = || ApiError::not_found(format_args!("open withdrawal {id}"));
             let staker = ledger.withdrawal(id).ok_or_else(missing)?.staker;
             ledger
                 .withdrawals(staker)
@@ -315,7 +315,7 @@ pub(crate) async fn withdrawal(
 pub(crate) async fn services(
     State(state): State<Arc<ApiState>>,
     asked: Asked<u32>,
-) -> Result<Json<Page<ServiceView>>, Refusal> {
+) -> Result<Json<Page<ServiceView>>, ApiError> {
     let asked = query(asked)?;
     state
         .look(move |ledger| {
@@ -346,13 +346,13 @@ pub(crate) async fn services(
 pub(crate) async fn service(
     State(state): State<Arc<ApiState>>,
     Path(id): Path<String>,
-) -> Result<Json<ServiceDetail>, Refusal> {
+) -> Result<Json<ServiceDetail>, ApiError> {
     let id: ServiceId = parse("service", &id)?;
     state
         .look(move |ledger| {
             let service = ledger
                 .service(id)
-                .ok_or_else(|| Refusal::not_found(format_args!("service {id}")))?
+                .ok_or_else(|| ApiError::not_found(format_args!("service {id}")))?
                 .clone();
             let quorums = ledger
                 .quorums(id)
@@ -398,13 +398,13 @@ pub(crate) async fn members(
     State(state): State<Arc<ApiState>>,
     Path((id, quorum)): Path<(String, String)>,
     asked: Asked<OperatorId>,
-) -> Result<Json<Page<MemberView>>, Refusal> {
+) -> Result<Json<Page<MemberView>>, ApiError> {
     let (id, quorum): (ServiceId, QuorumId) = (parse("service", &id)?, parse("quorum", &quorum)?);
     let asked = query(asked)?;
     state
         .look(move |ledger| {
             if ledger.quorum(id, quorum).is_none() {
-                return Err(Refusal::not_found(format_args!(
+                return Err(ApiError::not_found(format_args!(
                     "quorum {quorum} of service {id}"
                 )));
             }
@@ -430,7 +430,7 @@ pub(crate) async fn members(
 pub(crate) async fn slash_requests(
     State(state): State<Arc<ApiState>>,
     asked: Asked<u64>,
-) -> Result<Json<Page<SlashRequestView>>, Refusal> {
+) -> Result<Json<Page<SlashRequestView>>, ApiError> {
     let asked = query(asked)?;
     state
         .look(move |ledger| {
@@ -459,7 +459,7 @@ pub(crate) async fn slash_requests(
 pub(crate) async fn vaults(
     State(state): State<Arc<ApiState>>,
     asked: Asked<u32>,
-) -> Result<Json<Page<VaultView>>, Refusal> {
+) -> Result<Json<Page<VaultView>>, ApiError> {
     let asked = query(asked)?;
     state
         .look(move |ledger| {
@@ -490,13 +490,13 @@ pub(crate) async fn vaults(
 pub(crate) async fn vault(
     State(state): State<Arc<ApiState>>,
     Path(id): Path<String>,
-) -> Result<Json<VaultDetail>, Refusal> {
+) -> Result<Json<VaultDetail>, ApiError> {
     let id: VaultId = parse("vault", &id)?;
     state
         .look(move |ledger| {
             let vault = ledger
                 .vault(id)
-                .ok_or_else(|| Refusal::not_found(format_args!("vault {id}")))?
+                .ok_or_else(|| ApiError::not_found(format_args!("vault {id}")))?
                 .clone();
             Ok(Json(VaultDetail {
                 block: ledger.meta().block,
@@ -538,12 +538,12 @@ pub(crate) async fn vault(
 pub(crate) async fn holder(
     State(state): State<Arc<ApiState>>,
     Path((id, account)): Path<(String, String)>,
-) -> Result<Json<HolderView>, Refusal> {
+) -> Result<Json<HolderView>, ApiError> {
     let (id, holder): (VaultId, Account) = (parse("vault", &id)?, parse("account", &account)?);
     state
         .look(move |ledger| {
             if ledger.vault(id).is_none() {
-                return Err(Refusal::not_found(format_args!("vault {id}")));
+                return Err(ApiError::not_found(format_args!("vault {id}")));
             }
             let shares = ledger.vault_shares(id, holder);
             let (tokens, all) = ledger.vault_rate(id).map_err(inconsistent)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ashlar_crypto::Coded;
 use ashlar_proto::{OperatorId, SignedHead, TableView as _};
 use ashlar_restaking::{ServiceId, TableQueryError};
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use ashlar_stake::{TableError, TableRecord};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -19,20 +19,20 @@ use super::{ApiState, KeptTable, TABLES, WaitMs, internal_error, parse};
 use crate::service::Newest;
 use crate::types::{HeadKeysView, TableHead, TableRootView, TableView, WitnessView};
 
-fn refused(error: TableQueryError) -> Refusal {
+fn refused(error: TableQueryError) -> ApiError {
     match error {
         TableQueryError::Future { block, head } => future(block, head),
         TableQueryError::Service { service } => {
-            Refusal::not_found(format_args!("service {service}"))
+            ApiError::not_found(format_args!("service {service}"))
         }
-        error @ TableQueryError::Table(TableError::NoOperators) => Refusal::coded(404, &error),
-        error if error.blame() == ashlar_crypto::Blame::Us => Refusal::ours(&error),
-        error => Refusal::coded(422, &error),
+        error @ TableQueryError::Table(TableError::NoOperators) => ApiError::coded(404, &error),
+        error if error.blame() == ashlar_crypto::Blame::Us => ApiError::ours(&error),
+        error => ApiError::coded(422, &error),
     }
 }
 
-fn future(block: u64, head: u64) -> Refusal {
-    Refusal::new(
+fn future(block: u64, head: u64) -> ApiError {
+    ApiError::new(
         404,
         "table.future",
         format!("block {block} is not over: the ledger is in block {head}"),
@@ -42,7 +42,11 @@ fn future(block: u64, head: u64) -> Refusal {
 
 impl ApiState {
     /// The table at the end of a block that is over: it never changes any more.
-    async fn table(self: &Arc<Self>, service: ServiceId, block: u64) -> Result<KeptTable, Refusal> {
+    async fn table(
+        self: &Arc<Self>,
+        service: ServiceId,
+        block: u64,
+    ) -> Result<KeptTable, ApiError> {
         let opened = Arc::clone(self.opened()?);
         let kept = opened
             .tables
@@ -78,12 +82,12 @@ impl ApiState {
         self: &Arc<Self>,
         service: ServiceId,
         block: u64,
-    ) -> Result<Option<SignedHead>, Refusal> {
+    ) -> Result<Option<SignedHead>, ApiError> {
         let heads = self.opened()?.heads.clone();
         self.blocking(&self.queries, move || {
             heads
                 .get(service, block)
-                .map_err(|error| Refusal::ours(&error))
+                .map_err(|error| ApiError::ours(&error))
         })
         .await
     }
@@ -116,12 +120,12 @@ pub(crate) async fn head(
     State(state): State<Arc<ApiState>>,
     Path(service): Path<String>,
     asked: Result<Query<HeadQuery>, QueryRejection>,
-) -> Result<Json<TableHead>, Refusal> {
+) -> Result<Json<TableHead>, ApiError> {
     let service: ServiceId = parse("service", &service)?;
     let asked = query(asked)?;
     let heads = state.opened()?.heads.clone();
     let unsigned = || {
-        Refusal::new(
+        ApiError::new(
             404,
             "table.unsigned",
             format!("no head of service {service} is signed yet"),
@@ -155,7 +159,7 @@ pub(crate) async fn head(
 )]
 pub(crate) async fn head_keys(
     State(state): State<Arc<ApiState>>,
-) -> Result<Json<HeadKeysView>, Refusal> {
+) -> Result<Json<HeadKeysView>, ApiError> {
     let genesis = state.opened()?.genesis;
     let view = state
         .look(move |ledger| {
@@ -183,7 +187,7 @@ pub(crate) async fn head_keys(
 pub(crate) async fn table(
     State(state): State<Arc<ApiState>>,
     Path((service, block)): Path<(String, String)>,
-) -> Result<Json<TableView>, Refusal> {
+) -> Result<Json<TableView>, ApiError> {
     let (service, block) = (parse("service", &service)?, parse("block", &block)?);
     let kept = state.table(service, block).await?;
     let signed = state.signed(service, block).await?;
@@ -212,7 +216,7 @@ pub(crate) async fn table(
 pub(crate) async fn root(
     State(state): State<Arc<ApiState>>,
     Path((service, block)): Path<(String, String)>,
-) -> Result<Json<TableRootView>, Refusal> {
+) -> Result<Json<TableRootView>, ApiError> {
     let (service, block) = (parse("service", &service)?, parse("block", &block)?);
     let kept = state.table(service, block).await?;
     let signed = state.signed(service, block).await?;
@@ -243,13 +247,13 @@ pub(crate) async fn root(
 pub(crate) async fn witness(
     State(state): State<Arc<ApiState>>,
     Path((service, block, operator)): Path<(String, String, String)>,
-) -> Result<Json<WitnessView>, Refusal> {
+) -> Result<Json<WitnessView>, ApiError> {
     let (service, block) = (parse("service", &service)?, parse("block", &block)?);
     let operator: OperatorId = parse("operator", &operator)?;
     let table = state.table(service, block).await?.table;
     let index = table
         .find(&operator)
-        .ok_or_else(|| Refusal::not_found(format_args!("operator {operator} in this table")))?;
+        .ok_or_else(|| ApiError::not_found(format_args!("operator {operator} in this table")))?;
     let (entry, path) = table.witness(index).ok_or_else(internal_error)?;
     Ok(Json(WitnessView {
         service,

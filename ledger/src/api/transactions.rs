@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ashlar_proto::{Account, Network};
 use ashlar_restaking::Transaction;
-use ashlar_service::Refusal;
+use ashlar_service::ApiError;
 use ashlar_service::listener::{BodyLimits, declared_length, read_body};
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -18,12 +18,12 @@ use crate::service::{Command, evidence};
 use crate::types::{AccountView, EvidenceBody, EvidenceReceipt, Receipt};
 
 /// The body as JSON, bounded in bytes and in time.
-async fn read_json<T: DeserializeOwned>(state: &ApiState, request: Request) -> Result<T, Refusal> {
+async fn read_json<T: DeserializeOwned>(state: &ApiState, request: Request) -> Result<T, ApiError> {
     let accept = &state.config.accept;
     let max = accept.max_body_bytes;
     let too_large = |got: u64| {
         let detail = format!("a body has at most {max} bytes");
-        Refusal::new(413, "request.too_large", detail).with(got, max)
+        ApiError::new(413, "request.too_large", detail).with(got, max)
     };
     let limits = BodyLimits {
         max: max as u64,
@@ -34,7 +34,7 @@ async fn read_json<T: DeserializeOwned>(state: &ApiState, request: Request) -> R
     let declared = declared_length(request.headers())?;
     let bytes = read_body(request.into_body(), declared, limits, too_large).await?;
     serde_json::from_slice(&bytes)
-        .map_err(|error| Refusal::new(400, "request.body", error.to_string()))
+        .map_err(|error| ApiError::new(400, "request.body", error.to_string()))
 }
 
 fn allowed(state: &ApiState, account: &Account) -> bool {
@@ -62,12 +62,12 @@ fn allowed(state: &ApiState, account: &Account) -> bool {
 pub(crate) async fn post_transaction(
     State(state): State<Arc<ApiState>>,
     request: Request,
-) -> Result<Json<Receipt>, Refusal> {
+) -> Result<Json<Receipt>, ApiError> {
     let network = Network::ledger(&state.opened()?.genesis.0);
     let signed: SignedTransaction = read_json(&state, request).await?;
     let sender = signed.transaction.sender;
     if !allowed(&state, &sender) {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             403,
             "account.not_allowed",
             format!("this ledger takes no transactions of account {sender}"),
@@ -75,7 +75,7 @@ pub(crate) async fn post_transaction(
     }
     let authorized = signed
         .verify(network)
-        .map_err(|error| Refusal::coded(400, &error))?;
+        .map_err(|error| ApiError::coded(400, &error))?;
     let (answer, answered) = oneshot::channel();
     state.command(Command::Submit(Box::new(authorized), answer))?;
     Ok(Json(state.answer(answered).await??))
@@ -99,10 +99,10 @@ pub(crate) async fn post_transaction(
 pub(crate) async fn post_evidence(
     State(state): State<Arc<ApiState>>,
     request: Request,
-) -> Result<Json<EvidenceReceipt>, Refusal> {
+) -> Result<Json<EvidenceReceipt>, ApiError> {
     let opened = Arc::clone(state.opened()?);
     if !state.config.evidence.is_taken() {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             404,
             "evidence.not_configured",
             "this ledger slashes for no service: evidence.slasher is not set in its configuration",
@@ -167,7 +167,7 @@ pub(crate) async fn post_evidence(
 pub(crate) async fn account(
     State(state): State<Arc<ApiState>>,
     Path(account): Path<String>,
-) -> Result<Json<AccountView>, Refusal> {
+) -> Result<Json<AccountView>, ApiError> {
     let account: Account = parse("account", &account)?;
     let (answer, answered) = oneshot::channel();
     state.command(Command::Nonce(account, answer))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, TableRoot};
-use ashlar_restaking::{Refusal, ServiceId};
+use ashlar_restaking::{ServiceId, TransactionError};
 use ashlar_stake::TableError;
 use thiserror::Error;
 
@@ -153,7 +153,7 @@ const SERVICE_CODES: &[&str] = &[
 
 /// The code of a refusal where this version knows it; `ledger.refused` for one that a newer service made up.
 fn known(code: &str) -> &'static str {
-    let mut codes = Refusal::CODES.iter().chain(SERVICE_CODES);
+    let mut codes = TransactionError::CODES.iter().chain(SERVICE_CODES);
     codes
         .find(|known| **known == code)
         .unwrap_or(&"ledger.refused")

@@ -2,7 +2,7 @@
 //!
 //! A table's root covers its block, so it changes with every block, and any block may be a batch's reference block: each gets one
 //! signature, which is kept for as long as the ledger. The order for a group of blocks is: give up the right to sign them again
-//! ([`HighWater`]), sign, write, sync, and only then tell anybody. A crash in between leaves blocks without a head: nobody may refer to
+//! ([`SigningFloor`]), sign, write, sync, and only then tell anybody. A crash in between leaves blocks without a head: nobody may refer to
 //! those, and nothing is signed twice.
 //!
 //! The time of a head is the ledger's, by the rule of [`ashlar_proto::time`]: one reading of a clock cannot move it.
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::health::{self, Health};
-use super::high_water::{HighWater, HighWaterError};
+use super::signing_floor::{SigningFloor, SigningFloorError};
 use super::{LedgerConfig, Metrics, Position};
 use crate::heads::{HeadFileError, HeadFiles, StoredHead, make_folder, write_synced};
 
@@ -117,7 +117,7 @@ pub(crate) struct Signer {
     keys: HeadKeys,
     network: Network,
     folder: PathBuf,
-    high: HighWater,
+    high: SigningFloor,
     files: BTreeMap<ServiceId, HeadFiles>,
     clock: Timekeeper,
     newest: watch::Sender<Newest>,
@@ -150,7 +150,7 @@ impl Signer {
         Ok(Self {
             keys,
             network,
-            high: HighWater::open(&config.paths.signed, genesis)?,
+            high: SigningFloor::open(&config.paths.signed, genesis)?,
             files,
             clock: Timekeeper::new(time),
             newest: watch::Sender::new(Arc::new(newest)),
@@ -392,7 +392,7 @@ pub enum SignFault {
     /// The file beside the keys.
     #[error(transparent)]
     #[coded(blame = Us)]
-    HighWater(#[from] HighWaterError),
+    SigningFloor(#[from] SigningFloorError),
     /// A table that cannot be made.
     #[error("the table of service {service} at block {block}: {source}")]
     #[coded(transparent, blame = Us)]

@@ -10,7 +10,7 @@ use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::Account;
 use ashlar_proto::api::Problem;
 use ashlar_restaking::log::{Entry, Tip};
-use ashlar_restaking::{Action, Event, Refusal, Transaction};
+use ashlar_restaking::{Action, Event, Transaction, TransactionError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +42,7 @@ pub(crate) enum Command {
 }
 
 /// Who waits for the entries of a group.
-enum Waiting {
+enum Submitter {
     /// For one entry.
     One {
         key: (Account, u64),
@@ -107,12 +107,12 @@ impl Answers {
     }
 }
 
-pub(crate) fn refused(refusal: &Refusal) -> Box<Problem> {
+pub(crate) fn refused(refusal: &TransactionError) -> Box<Problem> {
     let status = match refusal.blame() {
         Blame::Us => 500,
         _ => match refusal {
-            Refusal::NotAllowed { .. } => 403,
-            Refusal::SameFault { .. } => 409,
+            TransactionError::NotAllowed { .. } => 403,
+            TransactionError::SameFault { .. } => 409,
             _ => 422,
         },
     };
@@ -150,7 +150,7 @@ impl Writer {
                     self.take(tip, block, *authorized, answer, &mut entries, &mut waiting);
                 }
                 Command::Slash(transactions, answer) => {
-                    waiting.push(Waiting::Many(transactions.len(), answer));
+                    waiting.push(Submitter::Many(transactions.len(), answer));
                     entries.extend(
                         transactions
                             .into_iter()
@@ -163,7 +163,7 @@ impl Writer {
                 Command::Tick => {
                     block = block.saturating_add(1);
                     entries.push(Entry::Block(block));
-                    waiting.push(Waiting::Block);
+                    waiting.push(Submitter::Block);
                     ticked = true;
                 }
                 other @ (Command::Root(_) | Command::Stop(_)) => {
@@ -212,7 +212,7 @@ impl Writer {
         authorized: Authorized,
         answer: oneshot::Sender<Outcome>,
         entries: &mut Vec<Entry>,
-        waiting: &mut Vec<Waiting>,
+        waiting: &mut Vec<Submitter>,
     ) {
         let signed = authorized.signed();
         let sender = authorized.sender();
@@ -255,7 +255,7 @@ impl Writer {
             return;
         }
         self.nonces.take(tip.records, signed);
-        waiting.push(Waiting::One {
+        waiting.push(Submitter::One {
             key,
             signature: signed.signature,
             answer,
@@ -268,7 +268,7 @@ impl Writer {
 
     /// Applies entries and makes them durable: nonces first, because a transaction must never be on disk while its nonce could
     /// be used again. Answers when both are.
-    fn commit(&mut self, entries: Vec<Entry>, waiting: Vec<Waiting>) -> Result<(), String> {
+    fn commit(&mut self, entries: Vec<Entry>, waiting: Vec<Submitter>) -> Result<(), String> {
         if let Err(error) = self.nonces.sync() {
             return Err(self.storage_failed(waiting, error.code(), &error.to_string()));
         }
@@ -305,7 +305,7 @@ impl Writer {
         let mut outcomes = outcomes.into_iter();
         for who in waiting {
             match who {
-                Waiting::One {
+                Submitter::One {
                     key,
                     signature,
                     answer,
@@ -316,10 +316,10 @@ impl Writer {
                     self.answers.keep(key, signature, outcome.clone());
                     let _ = answer.send(outcome);
                 }
-                Waiting::Many(count, answer) => {
+                Submitter::Many(count, answer) => {
                     let _ = answer.send(outcomes.by_ref().take(count).collect());
                 }
-                Waiting::Block => {
+                Submitter::Block => {
                     if let Some(Err(problem)) = outcomes.next() {
                         self.health
                             .raise(health::STORAGE, format!("no next block: {problem}"));
@@ -335,7 +335,7 @@ impl Writer {
         record: &mut u64,
         block: u64,
         kind: Option<&'static str>,
-        result: Result<Vec<Event>, Refusal>,
+        result: Result<Vec<Event>, TransactionError>,
     ) -> Outcome {
         match result {
             Ok(events) => {
@@ -360,7 +360,7 @@ impl Writer {
     }
 
     /// A write failed: nobody is told that anything was done, and nothing more is.
-    fn storage_failed(&self, waiting: Vec<Waiting>, code: &'static str, why: &str) -> String {
+    fn storage_failed(&self, waiting: Vec<Submitter>, code: &'static str, why: &str) -> String {
         self.health.raise(health::STORAGE, why.to_owned());
         let problem = || {
             let text = format!(
@@ -370,13 +370,13 @@ impl Writer {
         };
         for who in waiting {
             match who {
-                Waiting::One { answer, .. } => {
+                Submitter::One { answer, .. } => {
                     let _ = answer.send(Err(problem()));
                 }
-                Waiting::Many(_, answer) => {
+                Submitter::Many(_, answer) => {
                     let _ = answer.send(vec![Err(problem())]);
                 }
-                Waiting::Block => {}
+                Submitter::Block => {}
             }
         }
         why.to_owned()
@@ -397,7 +397,7 @@ impl Writer {
                     Entry::Transaction(block, Box::new(Transaction { sender, action }))
                 })
                 .collect();
-            let waiting = vec![Waiting::Many(entries.len(), done)];
+            let waiting = vec![Submitter::Many(entries.len(), done)];
             self.commit(entries, waiting)?;
             #[expect(
                 clippy::expect_used,

@@ -39,7 +39,7 @@ pub(super) fn only(source: usize) -> Sources {
 const _: () = assert!(ashlar_stake::MAX_SOURCES <= Sources::BITS as usize);
 
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct HeadStore {
     folder: Option<PathBuf>,
     urls: Vec<String>,
     pins: Vec<Account>,
@@ -90,7 +90,7 @@ struct Contradiction {
     other: Side,
 }
 
-impl Memory {
+impl HeadStore {
     /// Remembers what is in the folder, or nothing without one.
     ///
     /// # Errors
@@ -474,7 +474,7 @@ fn above(block: Option<u64>) -> Bound<u64> {
 }
 
 fn disk(error: HeadFileError) -> StakeError {
-    StakeError::Memory {
+    StakeError::HeadStore {
         path: error.path().to_path_buf(),
         code: error.code(),
         reason: error.to_string(),
@@ -482,7 +482,7 @@ fn disk(error: HeadFileError) -> StakeError {
 }
 
 fn unusable(path: &Path, code: &'static str, reason: impl ToString) -> StakeError {
-    StakeError::Memory {
+    StakeError::HeadStore {
         path: path.to_path_buf(),
         code,
         reason: reason.to_string(),

@@ -17,7 +17,7 @@ use ashlar_ledger::devnet::{
     Devnet, DevnetDisperser, DevnetOperator, DevnetRoles, DevnetSpec, SERVICE, devnet_account,
     devnet_genesis, devnet_key, devnet_params,
 };
-use ashlar_ledger::service::high_water::HighWater;
+use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::store::Store;
 use ashlar_ledger::{HeadKeys, LedgerConfig, LedgerService, RunningLedger, ServiceError};
 use ashlar_proto::{
@@ -148,7 +148,7 @@ impl Home {
         config.paths.data = folder.path().join("data");
         config.paths.genesis = folder.path().join("genesis.json");
         config.paths.signed = folder.path().join("signed");
-        HighWater::create(&config.paths.signed, devnet.genesis.hash(), 0).unwrap();
+        SigningFloor::create(&config.paths.signed, devnet.genesis.hash(), 0).unwrap();
         config.blocks.interval_ms = interval_ms;
         devnet.configure(&mut config);
         LedgerService::found(&config.paths.data, &devnet.genesis, &devnet.transactions).unwrap();

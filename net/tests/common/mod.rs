@@ -24,7 +24,7 @@ use ashlar_crypto::{
 };
 use ashlar_net::{Admission, BulkReader, Client, Handler, NetLimits, Peer, Reply, Server};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, Domain, Runs, TableRoot, batch_tree,
+    Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, TableRoot, batch_tree,
     wire::{ErrorReply, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch, Stored},
 };
 use bytes::Bytes;
@@ -210,7 +210,7 @@ pub fn store_batch(blobs: u64) -> StoreBatch {
         blob_headers,
         chunk_proofs: vec![ProofBytes([0; 48]); 64],
         slice_proofs: vec![vec![vec![[0; 32]; 3]]; blobs as usize],
-        runs: Runs::new(vec![(0, 64)]).unwrap(),
+        runs: ChunkRanges::new(vec![(0, 64)]).unwrap(),
     }
 }
 
@@ -229,7 +229,7 @@ pub fn store(blobs: u64) -> (Request, Vec<Bytes>) {
 }
 
 pub fn get_slices(count: u32) -> Request {
-    let indices = Runs::new(vec![(0, count)]).unwrap();
+    let indices = ChunkRanges::new(vec![(0, count)]).unwrap();
     Request::GetSlices(GetSlices {
         blob_key: BlobKey([0; 32]),
         indices,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ashlar_net::{Reply, Reservation};
 use ashlar_proto::wire::{Chunks, GetChunks, GetSlices, Response, Slices};
-use ashlar_proto::{BatchDigest, BlobHeader, HeaderError, Runs};
+use ashlar_proto::{BatchDigest, BlobHeader, ChunkRanges, HeaderError};
 use bytes::Bytes;
 
 use super::{Service, ServiceError};
@@ -15,7 +15,7 @@ use crate::tasks::blocking;
 struct Plan<T> {
     batch: StoredBatch,
     what: T,
-    runs: Runs,
+    runs: ChunkRanges,
     /// Bytes of the answer.
     answer: u64,
     /// Bytes read from the store at a time.
@@ -211,18 +211,18 @@ impl Service {
 }
 
 /// The part of `wanted` that is held.
-fn held(batch: &StoredBatch, wanted: &Runs) -> Result<Runs, ServiceError> {
+fn held(batch: &StoredBatch, wanted: &ChunkRanges) -> Result<ChunkRanges, ServiceError> {
     let indices: Vec<u32> = wanted
         .iter()
         .filter(|index| batch.runs.contains(*index))
         .collect();
-    Runs::from_indices(&indices).map_err(|_| ServiceError::NoSuchChunks)
+    ChunkRanges::from_indices(&indices).map_err(|_| ServiceError::NoSuchChunks)
 }
 
 /// Copies of the slices, each holding on to the memory that was reserved.
 fn pieces(
     slices: &BlobSlices,
-    runs: &Runs,
+    runs: &ChunkRanges,
     memory: &Reservation,
 ) -> Result<Vec<Bytes>, ServiceError> {
     runs.iter()

@@ -8,7 +8,7 @@ use ashlar_crypto::{
     CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, hash::sha256,
     identity::NetworkSignature, kzg::POINT_BYTES,
 };
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, Domain, Runs};
+use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain};
 use bytes::Bytes;
 use prost::Message;
 
@@ -212,7 +212,7 @@ struct SlicesHead {
     proofs: Vec<Vec<u8>>,
 }
 
-fn flatten(runs: &Runs) -> Vec<u32> {
+fn flatten(runs: &ChunkRanges) -> Vec<u32> {
     runs.as_slice()
         .iter()
         .flat_map(|&(start, len)| [start, len])
@@ -233,7 +233,7 @@ impl Reader<'_> {
         }
     }
 
-    fn runs(&self, flat: &[u32]) -> Result<Runs, StoreError> {
+    fn runs(&self, flat: &[u32]) -> Result<ChunkRanges, StoreError> {
         let pairs = flat.chunks_exact(2).filter_map(|pair| match pair {
             [start, len] => Some((*start, *len)),
             _ => None,
@@ -241,7 +241,7 @@ impl Reader<'_> {
         if !flat.len().is_multiple_of(2) {
             return Err(self.fail("half a run of indices"));
         }
-        Runs::new(pairs.collect()).map_err(|e| self.fail(e))
+        ChunkRanges::new(pairs.collect()).map_err(|e| self.fail(e))
     }
 
     fn array<const N: usize>(&self, bytes: &[u8]) -> Result<[u8; N], StoreError> {
@@ -301,7 +301,7 @@ pub(super) fn decode_batch(key: &[u8], value: &[u8]) -> Result<StoredBatch, Stor
     })
 }
 
-pub(super) fn encode_slices(key: &[u8], runs: &Runs, blob: &BlobRecord) -> Vec<u8> {
+pub(super) fn encode_slices(key: &[u8], runs: &ChunkRanges, blob: &BlobRecord) -> Vec<u8> {
     let head = SlicesHead {
         header: blob.header.abi_encode(),
         runs: flatten(runs),

@@ -2,7 +2,7 @@
 
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, Domain, Runs};
+use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub struct BatchRecord {
     /// The disperser's signature over the digest.
     pub disperser_signature: NetworkSignature,
     /// Chunk indices held, the same for each blob.
-    pub runs: Runs,
+    pub runs: ChunkRanges,
     /// KZG commitments of all rows, in batch order.
     pub commitments: Vec<CommitmentBytes>,
     /// One proof for each chunk index, ascending.
@@ -76,7 +76,7 @@ pub struct StoredBatch {
     /// The disperser's signature over its digest.
     pub disperser_signature: NetworkSignature,
     /// Chunk indices held.
-    pub runs: Runs,
+    pub runs: ChunkRanges,
     /// Blob headers, in batch order.
     pub blobs: Vec<BlobHeader>,
     /// KZG commitments of all rows, in batch order.
@@ -194,7 +194,7 @@ pub struct SignedRecord {
 #[derive(Debug, Clone)]
 pub struct BlobSlices {
     pub(super) header: BlobHeader,
-    pub(super) runs: Runs,
+    pub(super) runs: ChunkRanges,
     pub(super) leaves: Vec<Hash>,
     pub(super) proofs: Vec<Vec<Hash>>,
     pub(super) slice_bytes: usize,
@@ -208,7 +208,7 @@ impl BlobSlices {
     }
 
     /// Chunk indices held.
-    pub fn runs(&self) -> &Runs {
+    pub fn runs(&self) -> &ChunkRanges {
         &self.runs
     }
 
@@ -243,7 +243,7 @@ impl BlobSlices {
     }
 
     /// Merkle range proofs for those runs of `wanted`, which must be a subset of what is held; `None` if it is not.
-    pub fn proofs_for(&self, wanted: &Runs, chunks: u32) -> Option<Vec<Vec<Hash>>> {
+    pub fn proofs_for(&self, wanted: &ChunkRanges, chunks: u32) -> Option<Vec<Vec<Hash>>> {
         wanted
             .as_slice()
             .iter()

@@ -9,8 +9,8 @@ mod suite;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Encoding, Hash, ProofBytes, merkle::MerkleTree};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, Domain, OperatorId, Runs, TableRoot, batch_tree,
-    commitments_root,
+    Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, OperatorId, TableRoot,
+    batch_tree, commitments_root,
 };
 
 use super::*;
@@ -30,7 +30,7 @@ pub(crate) fn sequence(disperser_id: u32, sequence: u64) -> SequenceId {
 
 /// A batch with right Merkle trees and digests; its points and cells are fantasy, which a store does not care about.
 pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u64) -> BatchRecord {
-    let runs = Runs::new(vec![(0, 3), (9, 2)]).unwrap();
+    let runs = ChunkRanges::new(vec![(0, 3), (9, 2)]).unwrap();
     let blobs: Vec<(BlobRecord, Vec<CommitmentBytes>)> =
         (0..2).map(|n| blob(salt * 100 + n, &runs)).collect();
     let commitments: Vec<CommitmentBytes> = blobs.iter().flat_map(|(_, c)| c.clone()).collect();
@@ -60,7 +60,7 @@ pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
     }
 }
 
-fn blob(salt: u64, runs: &Runs) -> (BlobRecord, Vec<CommitmentBytes>) {
+fn blob(salt: u64, runs: &ChunkRanges) -> (BlobRecord, Vec<CommitmentBytes>) {
     let rows = 1 + (salt % 2) as u32;
     let slice = |index: u32| vec![(salt as u8) ^ (index as u8); rows as usize * 2048];
     let tree = MerkleTree::from_leaves((0..512).map(slice));

@@ -10,7 +10,7 @@ use ashlar_crypto::merkle::{leaf_hash, verify_range};
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_node::database::marker_path;
 use ashlar_node::{Database, Node, NodeConfig, RunningNode};
-use ashlar_proto::Runs;
+use ashlar_proto::ChunkRanges;
 use ashlar_proto::wire::{ErrorReply, GetSlices, Request, Response};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,7 +76,7 @@ impl Caller {
         &self,
         batch: &Batch,
         blob: usize,
-        indices: &Runs,
+        indices: &ChunkRanges,
     ) -> Result<Vec<(u32, Bytes)>, ErrorReply> {
         let request = Request::GetSlices(GetSlices {
             blob_key: batch.key(blob),
@@ -115,8 +115,8 @@ impl Caller {
     }
 }
 
-pub fn runs(indices: &[u32]) -> Runs {
-    Runs::from_indices(indices).unwrap()
+pub fn runs(indices: &[u32]) -> ChunkRanges {
+    ChunkRanges::from_indices(indices).unwrap()
 }
 
 pub fn valid(world: &World, signature: SignatureBytes, batch: &Batch) {

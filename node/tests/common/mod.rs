@@ -28,8 +28,8 @@ use ashlar_node::{NodeConfig, NodeKeys};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, Domain, Network, OperatorId, ProtocolVersion, Runs,
-    Stake, TableRoot, TableView, batch_tree, commitments_root, version,
+    Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, Network, OperatorId,
+    ProtocolVersion, Stake, TableAccess, TableRoot, batch_tree, commitments_root, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
@@ -370,7 +370,7 @@ impl Batch {
 
     /// The message to the holder of these chunks.
     pub fn message(&self, chunks: &[u32]) -> StoreBatch {
-        let runs = Runs::from_indices(chunks).unwrap();
+        let runs = ChunkRanges::from_indices(chunks).unwrap();
         StoreBatch {
             batch_header: self.header.clone(),
             disperser_signature: self.disperser_signature,
@@ -462,7 +462,10 @@ fn batch_header(recipe: &Recipe, blobs: &[BlobHeader]) -> BatchHeader {
     }
 }
 
-pub fn range_proofs(tree: &ashlar_crypto::merkle::MerkleTree, runs: &Runs) -> Vec<Vec<Hash>> {
+pub fn range_proofs(
+    tree: &ashlar_crypto::merkle::MerkleTree,
+    runs: &ChunkRanges,
+) -> Vec<Vec<Hash>> {
     runs.as_slice()
         .iter()
         .map(|&(start, len)| {

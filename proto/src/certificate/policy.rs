@@ -7,7 +7,7 @@
 use std::{ops::Deref, time::Duration};
 
 use super::CertificateError as Error;
-use crate::{BatchHeader, Domain, ProtocolVersion, QuorumId, TableRoot, TableView};
+use crate::{BatchHeader, Domain, ProtocolVersion, QuorumId, TableAccess, TableRoot};
 
 /// A batch that claims to be closed so much later than the reader's clock is refused: 10 minutes, in milliseconds.
 pub const MAX_AHEAD_MS: u64 = 10 * 60 * 1000;
@@ -146,7 +146,7 @@ impl MaxAge {
 #[derive(Debug, Clone)]
 pub struct TrustedTable<T>(T);
 
-impl<T: TableView> TrustedTable<T> {
+impl<T: TableAccess> TrustedTable<T> {
     /// The caller vouches that this is the table of the service at its block: it comes from a source that the caller
     /// trusts, such as a file of its own or signed heads, and not from where the certificate came from.
     pub fn trust_on_my_own_word(table: T) -> Self {

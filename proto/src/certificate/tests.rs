@@ -27,7 +27,7 @@ fn policy() -> CertificatePolicy {
 
 fn with_table(
     certificate: &Certificate,
-    table: &impl TableView,
+    table: &impl TableAccess,
     policy: &CertificatePolicy,
 ) -> Result<VerifiedCertificate, CertificateError> {
     let trusted = TrustedTable::trust_on_my_own_word(table);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Domain, ProtocolVersion, QuorumId,
-    Stake, TableHeader, TableRoot, TableView, UnknownVersion, VERSIONS,
+    Stake, TableAccess, TableHeader, TableRoot, UnknownVersion, VERSIONS,
 };
 
 /// Stake of one quorum behind a certificate.
@@ -136,7 +136,7 @@ impl VerifiedCertificate {
 /// Why it is refused.
 pub fn verify_certificate(
     certificate: &Certificate,
-    table: &TrustedTable<impl TableView>,
+    table: &TrustedTable<impl TableAccess>,
     policy: &CertificatePolicy,
 ) -> Result<VerifiedCertificate, Error> {
     check_domain(certificate, policy)?;
@@ -280,7 +280,7 @@ fn check_table_header(certificate: &Certificate, table: &TableHeader) -> Result<
 /// The signers' stake in each quorum of the blob, by the table.
 fn compact_stake(
     certificate: &Certificate,
-    table: &impl TableView,
+    table: &impl TableAccess,
     signers: &Bitmap,
 ) -> Result<Vec<QuorumSigned>, Error> {
     let header = table.header();
@@ -311,7 +311,7 @@ fn compact_stake(
 
 /// The sum of the signers' keys, by the table: whichever is shorter, adding them up or taking the others away from the
 /// sum of all.
-fn compact_key(table: &impl TableView, signers: &Bitmap) -> Result<PublicKey, Error> {
+fn compact_key(table: &impl TableAccess, signers: &Bitmap) -> Result<PublicKey, Error> {
     let keys = |indices: &mut dyn Iterator<Item = u32>| {
         indices
             .map(|index| {

@@ -2,10 +2,10 @@
 
 use super::{GetChunks, GetSlices, Request, WireError, limits};
 use crate::{
-    BatchHeader, BlobHeader, HARD_MAX_BATCH_ROWS, HeaderError, Runs,
+    BatchHeader, BlobHeader, ChunkRanges, HARD_MAX_BATCH_ROWS, HeaderError,
+    chunk_ranges::MAX_RUNS,
     header::{BATCH_HEADER_BYTES, BLOB_HEADER_BYTES},
     params::version,
-    runs::MAX_RUNS,
 };
 
 /// Bytes in front of a field: its key, and a length of at most 16 MiB.
@@ -45,7 +45,7 @@ impl AnswerLimit {
 }
 
 /// Runs that a subset of these indices can have.
-fn runs(indices: &Runs) -> usize {
+fn runs(indices: &ChunkRanges) -> usize {
     indices.count().min(MAX_RUNS)
 }
 

@@ -10,7 +10,9 @@ use super::{
     Chunks, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch,
     Stored, WireError, limits, pb, scan,
 };
-use crate::{BatchDigest, BatchHeader, BlobHeader, BlobKey, HeaderError, Runs, params::version};
+use crate::{
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, HeaderError, params::version,
+};
 
 pub(super) fn at_most(field: &'static str, got: usize, max: usize) -> Result<(), WireError> {
     if got > max {
@@ -51,13 +53,13 @@ pub(super) fn packed<const N: usize>(
     Ok(entries.to_vec())
 }
 
-fn runs_from(list: Vec<pb::Run>) -> Result<Runs, WireError> {
-    Ok(Runs::new(
+fn runs_from(list: Vec<pb::Run>) -> Result<ChunkRanges, WireError> {
+    Ok(ChunkRanges::new(
         list.into_iter().map(|r| (r.start, r.len)).collect(),
     )?)
 }
 
-fn runs_to(runs: &Runs) -> Vec<pb::Run> {
+fn runs_to(runs: &ChunkRanges) -> Vec<pb::Run> {
     runs.as_slice()
         .iter()
         .map(|&(start, len)| pb::Run { start, len })
@@ -79,7 +81,11 @@ fn blob_headers_to(list: &[BlobHeader]) -> Vec<Bytes> {
 
 /// Headers and runs that fit together: as many blobs and rows as the batch header says, all of its version, and no
 /// index that the version does not have. The batch root is left to the receiver: it costs hashing.
-fn check_batch(header: &BatchHeader, blobs: &[BlobHeader], runs: &Runs) -> Result<(), WireError> {
+fn check_batch(
+    header: &BatchHeader,
+    blobs: &[BlobHeader],
+    runs: &ChunkRanges,
+) -> Result<(), WireError> {
     if blobs.len() != header.blobs as usize {
         return Err(HeaderError::BlobCount {
             got: blobs.len(),
@@ -105,7 +111,7 @@ fn check_batch(header: &BatchHeader, blobs: &[BlobHeader], runs: &Runs) -> Resul
     check_indices(header.version, runs)
 }
 
-fn check_indices(version_id: u16, runs: &Runs) -> Result<(), WireError> {
+fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
     let chunks = version(version_id)
         .map_err(HeaderError::from)?
         .code
@@ -119,7 +125,7 @@ fn check_indices(version_id: u16, runs: &Runs) -> Result<(), WireError> {
     Ok(())
 }
 
-fn chunk_proofs_from(bytes: &[u8], runs: &Runs) -> Result<Vec<ProofBytes>, WireError> {
+fn chunk_proofs_from(bytes: &[u8], runs: &ChunkRanges) -> Result<Vec<ProofBytes>, WireError> {
     let proofs: Vec<[u8; 48]> = packed("chunk proofs", bytes)?;
     if proofs.len() != runs.count() {
         return Err(WireError::Count {
@@ -135,7 +141,7 @@ fn chunk_proofs_to(proofs: &[ProofBytes]) -> Bytes {
     proofs.iter().flat_map(|p| p.0).collect::<Vec<u8>>().into()
 }
 
-fn range_proofs_from(list: &[Bytes], runs: &Runs) -> Result<Vec<Vec<Hash>>, WireError> {
+fn range_proofs_from(list: &[Bytes], runs: &ChunkRanges) -> Result<Vec<Vec<Hash>>, WireError> {
     let expected = runs.as_slice().len();
     if list.len() != expected {
         return Err(WireError::Count {
@@ -157,7 +163,7 @@ fn range_proofs_to(proofs: &[Vec<Hash>]) -> pb::SliceProofs {
 
 fn slice_proofs_from(
     list: &[pb::SliceProofs],
-    runs: &Runs,
+    runs: &ChunkRanges,
 ) -> Result<Vec<Vec<Vec<Hash>>>, WireError> {
     list.iter()
         .map(|proofs| range_proofs_from(&proofs.runs, runs))

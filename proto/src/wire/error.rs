@@ -2,7 +2,7 @@
 
 use ashlar_crypto::Coded;
 
-use crate::{HeaderError, RunsError};
+use crate::{ChunkRangesError, HeaderError};
 
 /// A message that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
@@ -63,7 +63,7 @@ pub enum WireError {
     VersionOrder,
     /// A list of runs that breaks a rule.
     #[error(transparent)]
-    Runs(#[from] RunsError),
+    Runs(#[from] ChunkRangesError),
     /// A chunk index that the version does not have.
     #[error("chunk index {got}, the version has {chunks} chunks")]
     ChunkIndex {

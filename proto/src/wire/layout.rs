@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{Chunks, Slices, StoreBatch, WireError};
-use crate::{BlobHeader, HeaderError, Runs, params::version};
+use crate::{BlobHeader, ChunkRanges, HeaderError, params::version};
 
 /// Bytes of a compressed commitment.
 const COMMITMENT_BYTES: usize = 48;
@@ -34,7 +34,7 @@ impl Layout {
     fn new(
         version_id: u16,
         blobs: &[BlobHeader],
-        runs: &Runs,
+        runs: &ChunkRanges,
         with_commitments: bool,
         order: Order,
     ) -> Result<Self, WireError> {

@@ -11,8 +11,8 @@ use crate::{
     testing::{batch_header, blob_header},
 };
 
-fn runs() -> Runs {
-    Runs::new(vec![(3, 2), (500, 1)]).unwrap()
+fn runs() -> ChunkRanges {
+    ChunkRanges::new(vec![(3, 2), (500, 1)]).unwrap()
 }
 
 fn store_batch() -> StoreBatch {
@@ -461,7 +461,7 @@ fn the_largest_legal_batch_fits_the_limits() {
     let blob_headers: Vec<_> = (0..1024)
         .map(|salt| blob_header(1000, &quorums, salt))
         .collect();
-    let runs = Runs::new(vec![(1, 15), (33, 15), (101, 17), (301, 17)]).unwrap();
+    let runs = ChunkRanges::new(vec![(1, 15), (33, 15), (101, 17), (301, 17)]).unwrap();
     let batch = StoreBatch {
         batch_header: batch_header(&blob_headers),
         disperser_signature: NetworkSignature([0; 64]),

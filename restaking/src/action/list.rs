@@ -103,7 +103,7 @@ macro_rules! transactions {
             => {
                 state.strategy_ref(*strategy)?;
                 if state.is_native(*strategy) {
-                    return Err(Refusal::NotNative { strategy: *strategy });
+                    return Err(TransactionError::NotNative { strategy: *strategy });
                 }
                 state.deposit(sender, *strategy, *amount).map(drop)
             };

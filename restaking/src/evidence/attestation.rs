@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use ashlar_crypto::hash::Hash;
 use ashlar_crypto::merkle::{leaf_hash, verify_path};
-use ashlar_proto::{BlobHeader, OperatorId, TableView, version};
+use ashlar_proto::{BlobHeader, OperatorId, TableAccess, version};
 
 use super::codec::{Input, put_blob_header, put_path};
-use super::{Chain, EvidenceDecodeError, EvidenceError, SignedBatch, operator_key, table_at};
+use super::{
+    EvidenceDecodeError, EvidenceError, ServiceRecords, SignedBatch, operator_key, table_at,
+};
 use ashlar_stake::OperatorTable;
 
 /// Which rule the batch breaks. A node checks each of them before it signs.
@@ -54,14 +56,14 @@ pub struct BadAttestation {
 
 impl BadAttestation {
     /// Gives the subject: the batch.
-    pub(super) fn check(&self, chain: &impl Chain) -> Result<Vec<u8>, EvidenceError> {
+    pub(super) fn check(&self, chain: &impl ServiceRecords) -> Result<Vec<u8>, EvidenceError> {
         self.check_breach(chain)?;
         let key = operator_key(chain, self.operator)?;
         self.batch.verify(&key, "batch")?;
         Ok(self.batch.header.digest().0.to_vec())
     }
 
-    fn check_breach(&self, chain: &impl Chain) -> Result<(), EvidenceError> {
+    fn check_breach(&self, chain: &impl ServiceRecords) -> Result<(), EvidenceError> {
         let batch = &self.batch.header;
         let kept = |rule| Err(EvidenceError::NotBroken { rule });
         match &self.breach {
@@ -120,7 +122,7 @@ impl BadAttestation {
     }
 
     /// The recorded table of the reference block, if it is the one that was signed for.
-    fn table(&self, chain: &impl Chain) -> Result<Arc<OperatorTable>, EvidenceError> {
+    fn table(&self, chain: &impl ServiceRecords) -> Result<Arc<OperatorTable>, EvidenceError> {
         let batch = &self.batch.header;
         let (block, signed) = (batch.reference_block, batch.table_root);
         let table = table_at(chain, block)?;

@@ -38,9 +38,9 @@ pub struct Position {
     pub element: u32,
 }
 
-/// What an operator took on by signing a batch: the proof that it owes its chunks of one blob. Only [`Duty::prove`] makes one.
+/// What an operator took on by signing a batch: the proof that it owes its chunks of one blob. Only [`CustodyObligation::prove`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Duty {
+pub struct CustodyObligation {
     operator: OperatorId,
     blob: BlobHeader,
     blob_key: BlobKey,
@@ -50,7 +50,7 @@ pub struct Duty {
     chunks: Vec<u32>,
 }
 
-impl Duty {
+impl CustodyObligation {
     /// Checks a certificate (compact or portable) with the table of its reference block, of the same domain, and that this operator signed
     /// and was assigned something.
     ///

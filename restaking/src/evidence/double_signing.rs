@@ -6,7 +6,7 @@ use ashlar_crypto::bls::{PublicKey, SecretKey, Signature, SignatureBytes};
 use ashlar_proto::{BatchHeader, OperatorId};
 
 use super::codec::{Input, put_batch_header};
-use super::{Chain, EvidenceDecodeError, EvidenceError, operator_key};
+use super::{EvidenceDecodeError, EvidenceError, ServiceRecords, operator_key};
 
 /// A batch header with one operator's own signature of its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl DoubleSigning {
     }
 
     /// Gives the subject: domain, disperser and sequence.
-    pub(super) fn check(&self, chain: &impl Chain) -> Result<Vec<u8>, EvidenceError> {
+    pub(super) fn check(&self, chain: &impl ServiceRecords) -> Result<Vec<u8>, EvidenceError> {
         let subject = check_pair(&self.first.header, &self.second.header)?;
         let key = operator_key(chain, self.operator)?;
         self.first.verify(&key, "first batch")?;

@@ -5,7 +5,7 @@ use ashlar_proto::BatchHeader;
 
 use super::codec::{Input, put_batch_header};
 use super::double_signing::{check_pair, ordered};
-use super::{Accused, Chain, EvidenceDecodeError, EvidenceError, table_at};
+use super::{Accused, EvidenceDecodeError, EvidenceError, ServiceRecords, table_at};
 
 /// A batch header with its disperser's signature of its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl DispersedBatch {
     }
 
     /// The disperser had a key at the header's reference block, and signed with it.
-    fn verify(&self, chain: &impl Chain, what: &'static str) -> Result<(), EvidenceError> {
+    fn verify(&self, chain: &impl ServiceRecords, what: &'static str) -> Result<(), EvidenceError> {
         let (disperser, block) = (self.header.disperser_id, self.header.reference_block);
         let table = table_at(chain, block)?;
         let entry = table
@@ -71,7 +71,7 @@ impl DisperserEquivocation {
     }
 
     /// Gives the subject: domain, disperser and sequence.
-    pub(super) fn check(&self, chain: &impl Chain) -> Result<Vec<u8>, EvidenceError> {
+    pub(super) fn check(&self, chain: &impl ServiceRecords) -> Result<Vec<u8>, EvidenceError> {
         let subject = check_pair(&self.first.header, &self.second.header)?;
         self.first.verify(chain, "first batch")?;
         self.second.verify(chain, "second batch")?;

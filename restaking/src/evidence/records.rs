@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ashlar_crypto::bls::PublicKey;
 use ashlar_proto::{Domain, OperatorId, TableRoot};
 
-use super::{Chain, NoTable};
+use super::{NoTable, ServiceRecords};
 use crate::{ServiceId, State, TableQueryError};
 use ashlar_stake::{OperatorTable, TableError};
 
@@ -37,7 +37,7 @@ impl<'a> Records<'a> {
     }
 }
 
-impl Chain for Records<'_> {
+impl ServiceRecords for Records<'_> {
     fn domain(&self) -> Domain {
         self.state.domain(self.service)
     }

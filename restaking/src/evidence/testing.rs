@@ -9,7 +9,7 @@ use ashlar_crypto::merkle::MerkleTree;
 use ashlar_crypto::{CommitmentBytes, ProofBytes, Rows, Setup, Slices};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    QuorumId, Stake, TableScope, TableView as _, batch_tree, operator_id, version,
+    QuorumId, Stake, TableAccess as _, TableScope, batch_tree, operator_id, version,
 };
 
 use super::*;
@@ -108,8 +108,8 @@ impl World {
         }
     }
 
-    pub(super) fn duty(&self, n: u8) -> Duty {
-        Duty::prove(&self.certificate, &self.table, &id(n)).unwrap()
+    pub(super) fn duty(&self, n: u8) -> CustodyObligation {
+        CustodyObligation::prove(&self.certificate, &self.table, &id(n)).unwrap()
     }
 
     pub(super) fn prove(&self, fault: &Fault) -> Result<ProvenFault, EvidenceError> {
@@ -122,7 +122,7 @@ impl World {
     }
 }
 
-impl Chain for World {
+impl ServiceRecords for World {
     fn domain(&self) -> Domain {
         DOMAIN
     }

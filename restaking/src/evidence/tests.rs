@@ -118,7 +118,7 @@ fn no_bit_may_change() {
 /// A service with the same records and another domain.
 struct Elsewhere(Domain);
 
-impl Chain for Elsewhere {
+impl ServiceRecords for Elsewhere {
     fn domain(&self) -> Domain {
         self.0
     }

@@ -10,7 +10,7 @@ use num_bigint::BigInt;
 use num_traits::Zero;
 
 use super::model::Model;
-use super::{Graph, GraphError, Pool, Rational, Slack};
+use super::{Graph, GraphError, Rational, Slack, StakeUnit};
 
 /// What [`certify`] found.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -18,7 +18,7 @@ pub struct Certificate {
     /// γ*. The exact slack is never below it.
     pub gamma: Slack,
     /// The pool that decides it; `None` if there is no profit, or if a service without stake decides.
-    pub worst: Option<Pool>,
+    pub worst: Option<StakeUnit>,
     /// Every pool with stake, in the graph's order, allocations behind.
     pub loads: Vec<PoolLoad>,
     /// Services with profit and no stake: anybody can corrupt them.
@@ -29,7 +29,7 @@ pub struct Certificate {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PoolLoad {
     /// Whose stake.
-    pub pool: Pool,
+    pub pool: StakeUnit,
     /// Its stake.
     #[serde(serialize_with = "display")]
     pub stake: BigInt,

@@ -10,14 +10,14 @@ use ashlar_proto::Stake;
 
 /// Stake that is slashed together: what an operator has not allocated, or what it allocated to one service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-pub struct Pool {
+pub struct StakeUnit {
     /// The operator.
     pub operator: String,
     /// The only service that it backs; `None` for stake that backs all of the operator's other services.
     pub service: Option<String>,
 }
 
-impl std::fmt::Display for Pool {
+impl std::fmt::Display for StakeUnit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.service {
             Some(service) => write!(f, "{} for {service}", self.operator),
@@ -27,8 +27,8 @@ impl std::fmt::Display for Pool {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct ModelPool {
-    pub(super) pool: Pool,
+pub(super) struct ModelUnit {
+    pub(super) pool: StakeUnit,
     pub(super) operator: usize,
     pub(super) stake: BigInt,
     /// Indices of the services that it backs.
@@ -50,7 +50,7 @@ pub(super) struct ModelService {
 
 #[derive(Clone, Debug)]
 pub(super) struct Model {
-    pub(super) pools: Vec<ModelPool>,
+    pub(super) pools: Vec<ModelUnit>,
     pub(super) services: Vec<ModelService>,
     pub(super) operators: Vec<String>,
 }
@@ -63,11 +63,11 @@ impl Model {
     pub(super) fn new(graph: &Graph) -> Result<Self, GraphError> {
         graph.validate()?;
         let mut index_of = HashMap::new();
-        let mut pools: Vec<ModelPool> = Vec::with_capacity(graph.operators.len());
+        let mut pools: Vec<ModelUnit> = Vec::with_capacity(graph.operators.len());
         for (index, operator) in graph.operators.iter().enumerate() {
             index_of.insert(operator.name.as_str(), index);
-            pools.push(ModelPool {
-                pool: Pool {
+            pools.push(ModelUnit {
+                pool: StakeUnit {
                     operator: operator.name.clone(),
                     service: None,
                 },
@@ -94,8 +94,8 @@ impl Model {
                     pool.stake -= &unique;
                 }
                 behind.push(pools.len());
-                pools.push(ModelPool {
-                    pool: Pool {
+                pools.push(ModelUnit {
+                    pool: StakeUnit {
                         operator: edge.name().to_owned(),
                         service: Some(service.name.clone()),
                     },

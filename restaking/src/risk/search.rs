@@ -19,7 +19,7 @@ use num_traits::{One, Signed, Zero};
 use thiserror::Error;
 
 use super::model::Model;
-use super::{Graph, GraphError, Pool, Rational, Slack};
+use super::{Graph, GraphError, Rational, Slack, StakeUnit};
 
 /// Most pools with stake behind services with profit in an exact search.
 pub const MAX_SEARCH_POOLS: usize = 64;
@@ -35,7 +35,7 @@ const CHARGE_BITS: u32 = 32;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Attack {
     /// The coalition.
-    pub coalition: Vec<Pool>,
+    pub coalition: Vec<StakeUnit>,
     /// What it corrupts: everything with profit that it can.
     pub services: Vec<String>,
     /// What that gains: the sum of π.
@@ -239,7 +239,7 @@ enum Place {
     Out,
 }
 
-struct SearchPool {
+struct SearchUnit {
     index: usize,
     stake: BigInt,
     /// Stake in units of the value.
@@ -261,7 +261,7 @@ struct Held {
 }
 
 struct Search {
-    pools: Vec<SearchPool>,
+    pools: Vec<SearchUnit>,
     services: Vec<SearchService>,
     steps_left: u64,
     places: Vec<Place>,
@@ -299,12 +299,12 @@ impl Search {
                 gain: (gain * Rational::from_integer(unit.clone())).to_integer(),
             })
             .collect();
-        let pools: Vec<SearchPool> = model
+        let pools: Vec<SearchUnit> = model
             .pools
             .iter()
             .enumerate()
             .filter(|(_, pool)| !pool.stake.is_zero())
-            .map(|(index, pool)| SearchPool {
+            .map(|(index, pool)| SearchUnit {
                 index,
                 stake: pool.stake.clone(),
                 cost: &pool.stake * &unit,

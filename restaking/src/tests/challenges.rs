@@ -9,7 +9,7 @@ use super::super::log::Entry;
 use super::super::testing::custody::*;
 use super::super::testing::*;
 use super::super::*;
-use crate::evidence::{ChallengeId, CustodyAnswer, Duty, FaultKind, ProvenFault};
+use crate::evidence::{ChallengeId, CustodyAnswer, CustodyObligation, FaultKind, ProvenFault};
 
 const WHO: u8 = 1;
 const OTHER: u8 = 2;
@@ -319,7 +319,7 @@ fn nobody_picks_the_element() {
     })
     .unwrap();
     let table = lab.state.table_at(1, 1).unwrap();
-    let duty = Duty::prove(&certificate, &table, &operator_key(0)).unwrap();
+    let duty = CustodyObligation::prove(&certificate, &table, &operator_key(0)).unwrap();
     duty.check(here).unwrap();
 }
 
@@ -615,7 +615,7 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
     let full = lab.state.apply(2, &Transaction { sender, action });
     assert!(matches!(
         full,
-        Err(Refusal::TooManyChallenges {
+        Err(TransactionError::TooManyChallenges {
             whom: "the service",
             max: 3
         })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ashlar_proto::{Account, TableRoot, TableView as _};
+use ashlar_proto::{Account, TableAccess as _, TableRoot};
 
 use super::super::testing::*;
 use super::super::*;

@@ -552,7 +552,7 @@ fn presets_keep_the_timing_rule() {
     late.timing.margin += 1;
     assert_eq!(
         late.check(),
-        Err(Refusal::Timing {
+        Err(TransactionError::Timing {
             got: 100_801,
             expected: 100_800
         })
@@ -609,7 +609,8 @@ fn mul_div_agrees_with_wide_integers() {
         let (down, rest) = product.div_rem(U512::from(c));
         let up = down + U512::from(u64::from(!rest.is_zero()));
         let expect = |wide: U512| (wide <= U512::from(U256::MAX)).then_some(wide);
-        let got = |result: Result<Amount, Refusal>| result.ok().map(|got| U512::from(got.0));
+        let got =
+            |result: Result<Amount, TransactionError>| result.ok().map(|got| U512::from(got.0));
         assert_eq!(got(Amount(a).mul_div(Amount(b), Amount(c))), expect(down));
         assert_eq!(got(Amount(a).mul_div_up(Amount(b), Amount(c))), expect(up));
     }

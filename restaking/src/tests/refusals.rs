@@ -655,11 +655,15 @@ fn every_refusal_is_met() {
         }
         met.extend(trace.refused.keys());
     }
-    let missing: Vec<_> = Refusal::CODES
+    let missing: Vec<_> = TransactionError::CODES
         .iter()
         .filter(|code| !met.contains(*code) && **code != "ledger.inconsistent")
         .collect();
     assert!(missing.is_empty(), "never met: {missing:?}");
-    let codes: BTreeSet<_> = Refusal::CODES.iter().collect();
-    assert_eq!(codes.len(), Refusal::CODES.len(), "a code is there twice");
+    let codes: BTreeSet<_> = TransactionError::CODES.iter().collect();
+    assert_eq!(
+        codes.len(),
+        TransactionError::CODES.len(),
+        "a code is there twice"
+    );
 }

@@ -1,6 +1,6 @@
 //! Tables out of the ledger.
 
-use ashlar_proto::{TableScope, TableView};
+use ashlar_proto::{TableAccess, TableScope};
 
 use super::super::testing::*;
 use super::super::*;

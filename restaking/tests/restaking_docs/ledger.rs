@@ -5,7 +5,7 @@ use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
-use ashlar_proto::{Account, OperatorId, TableView, operator_id};
+use ashlar_proto::{Account, OperatorId, TableAccess, operator_id};
 use ashlar_restaking::*;
 
 use super::says;
@@ -170,7 +170,7 @@ impl Ledger {
         self.deposit(operator, ether(100));
     }
 
-    fn send(&mut self, sender: Account, action: Action) -> Result<Vec<Event>, Refusal> {
+    fn send(&mut self, sender: Account, action: Action) -> Result<Vec<Event>, TransactionError> {
         let block = self.state.meta().block;
         let result = self.state.apply(block, &Transaction { sender, action });
         self.state.check_books().unwrap();

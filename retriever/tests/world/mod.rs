@@ -19,8 +19,8 @@ use ashlar_net::{BulkReader, Client, Handler, NetLimits, Reply, Server};
 use ashlar_proto::wire::{self, Chunks, ErrorReply, Request, Response};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, CertificatePolicy,
-    Domain, MaxAge, ProtocolVersion, RequiredQuorums, Runs, Stake, TableView, TrustedTable,
-    VerifiedCertificate, batch_tree, commitments_root, verify_certificate, version,
+    ChunkRanges, Domain, MaxAge, ProtocolVersion, RequiredQuorums, Stake, TableAccess,
+    TrustedTable, VerifiedCertificate, batch_tree, commitments_root, verify_certificate, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
@@ -397,7 +397,7 @@ fn refuse(code: &str, blame: Blame) -> Reply {
     Reply::new(ErrorReply::new(code, blame, "as the test wants it").into())
 }
 
-fn range_proofs(tree: &MerkleTree, runs: &Runs) -> Vec<Vec<Hash>> {
+fn range_proofs(tree: &MerkleTree, runs: &ChunkRanges) -> Vec<Vec<Hash>> {
     runs.as_slice()
         .iter()
         .map(|(start, len)| {
@@ -408,7 +408,7 @@ fn range_proofs(tree: &MerkleTree, runs: &Runs) -> Vec<Vec<Hash>> {
 }
 
 impl Operator {
-    fn held(&self, wanted: &Runs) -> Option<Runs> {
+    fn held(&self, wanted: &ChunkRanges) -> Option<ChunkRanges> {
         let chunks = self.chunks.read().unwrap();
         let mut held: Vec<u32> = wanted
             .iter()
@@ -425,7 +425,7 @@ impl Operator {
             }
             _ => {}
         }
-        Runs::from_indices(&held).ok()
+        ChunkRanges::from_indices(&held).ok()
     }
 
     fn slices(&self, batch: &Batch, get: &wire::GetSlices) -> Reply {

@@ -26,7 +26,7 @@ fn body(pieces: usize, pause: Duration) -> Body {
 /// The body's length, or the status and code that refuse it, with the time that it took.
 async fn read(body: Body, declared: Option<u64>) -> (Result<usize, (u16, String)>, Duration) {
     let begin = Instant::now();
-    let too_large = |got| Refusal::new(413, "too_large", got);
+    let too_large = |got| ApiError::new(413, "too_large", got);
     let result = match read_body(body, declared, LIMITS, too_large).await {
         Ok(bytes) => Ok(bytes.len()),
         Err(refusal) => {
@@ -58,7 +58,7 @@ async fn a_body_that_trickles_is_cut_long_before_its_timeout() {
 async fn no_body_takes_longer_than_its_timeout() {
     let slowly = async |limits: BodyLimits| {
         let refused = read_body(body(1000, Duration::from_millis(20)), None, limits, |got| {
-            Refusal::new(413, "too_large", got)
+            ApiError::new(413, "too_large", got)
         });
         refused.await.unwrap_err().into_response().status().as_u16()
     };

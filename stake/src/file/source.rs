@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::SystemTime;
 
 use ashlar_proto::Domain;
-use ashlar_proto::table::TableView;
+use ashlar_proto::table::TableAccess;
 
 use super::{TableFile, io_error};
 use crate::source::StakeEventKind;

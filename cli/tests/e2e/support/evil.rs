@@ -13,7 +13,7 @@ use ashlar_crypto::{
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, Domain, OperatorEntry, Runs, TableRoot, TableScope,
+    Account, BatchHeader, BlobHeader, ChunkRanges, Domain, OperatorEntry, TableRoot, TableScope,
     TableView as _, batch_tree, commitments_root, version,
 };
 use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableOrigin};
@@ -154,7 +154,7 @@ impl Batch {
 impl Sealed {
     /// What an operator with these chunks is sent.
     pub fn request(&self, chunks: &[u32]) -> (StoreBatch, Vec<Bytes>) {
-        let runs = Runs::from_indices(chunks).unwrap();
+        let runs = ChunkRanges::from_indices(chunks).unwrap();
         let message = StoreBatch {
             batch_header: self.batch_header.clone(),
             // Whoever sends it signs it.
@@ -178,7 +178,7 @@ impl Sealed {
 }
 
 /// The Merkle range proof of each run.
-pub fn range_proofs(tree: &MerkleTree, runs: &Runs) -> Vec<Vec<Hash>> {
+pub fn range_proofs(tree: &MerkleTree, runs: &ChunkRanges) -> Vec<Vec<Hash>> {
     runs.as_slice()
         .iter()
         .map(|&(start, len)| {

@@ -56,7 +56,7 @@ impl World {
         let mut config = LedgerConfig::default();
         config.paths.data = folder.path().join("data");
         config.paths.signed = folder.path().join("signed");
-        HighWater::create(&config.paths.signed, devnet.genesis.hash(), 0).unwrap();
+        SigningFloor::create(&config.paths.signed, devnet.genesis.hash(), 0).unwrap();
         LedgerService::found(&config.paths.data, &devnet.genesis, &devnet.transactions).unwrap();
         let mut world = Self {
             config,
@@ -149,7 +149,7 @@ fn a_crash_before_the_heads_are_written_costs_them() {
     world.sign(0, 0).unwrap();
     world.blocks(2);
     let mut high =
-        HighWater::open(&world.config.paths.signed, world.devnet.genesis.hash()).unwrap();
+        SigningFloor::open(&world.config.paths.signed, world.devnet.genesis.hash()).unwrap();
     high.raise(3).unwrap();
     drop(high);
     world.open();
@@ -167,7 +167,7 @@ fn a_crash_before_the_heads_are_written_costs_them() {
 fn a_ledger_behind_its_keys_signs_nothing() {
     let mut world = World::new();
     let mut high =
-        HighWater::open(&world.config.paths.signed, world.devnet.genesis.hash()).unwrap();
+        SigningFloor::open(&world.config.paths.signed, world.devnet.genesis.hash()).unwrap();
     high.raise(5).unwrap();
     drop(high);
     world.open();

@@ -44,17 +44,17 @@ fn succession(by: u8, to: u8, from_block: u64) -> HeadKeySuccession {
     HeadKeySuccession::sign(&key(by), network(), account(to), from_block)
 }
 
-fn open_with(folder: Option<&Path>, urls: &[&str], pins: &[Account]) -> Memory {
+fn open_with(folder: Option<&Path>, urls: &[&str], pins: &[Account]) -> HeadStore {
     let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
-    Memory::open(folder, network(), SERVICE, &urls, pins, 1 << 20).unwrap()
+    HeadStore::open(folder, network(), SERVICE, &urls, pins, 1 << 20).unwrap()
 }
 
 /// One source, whose key 1 is pinned.
-fn open(folder: Option<&Path>) -> Memory {
+fn open(folder: Option<&Path>) -> HeadStore {
     open_with(folder, &["http://a"], &[account(1)])
 }
 
-fn newest(memory: &mut Memory, source: usize, signed: SignedHead) -> Result<(), StakeError> {
+fn newest(memory: &mut HeadStore, source: usize, signed: SignedHead) -> Result<(), StakeError> {
     memory.accept_newest(source, &signed)
 }
 
@@ -183,7 +183,7 @@ fn a_damaged_proof_is_not_taken_for_none() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(CONTRADICTION), b"{}").unwrap();
     let urls = ["http://a".to_owned()];
-    let error = Memory::open(
+    let error = HeadStore::open(
         Some(folder.path()),
         network(),
         SERVICE,
@@ -278,7 +278,7 @@ fn a_folder_is_of_one_service() {
     newest(&mut memory, A, head(9, 1, 1)).unwrap();
     drop(memory);
     let urls = ["http://a".to_owned()];
-    let error = Memory::open(
+    let error = HeadStore::open(
         Some(folder.path()),
         network(),
         SERVICE + 1,
@@ -293,7 +293,7 @@ fn a_folder_is_of_one_service() {
 fn what_is_remembered_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let urls = ["http://a".to_owned()];
-    let mut memory = Memory::open(
+    let mut memory = HeadStore::open(
         Some(folder.path()),
         network(),
         SERVICE,
@@ -306,7 +306,7 @@ fn what_is_remembered_is_bounded() {
         newest(&mut memory, A, head(window * WINDOW + 1, 1, 1)).unwrap();
     }
     drop(memory);
-    let memory = Memory::open(
+    let memory = HeadStore::open(
         Some(folder.path()),
         network(),
         SERVICE,

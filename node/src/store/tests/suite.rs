@@ -117,7 +117,7 @@ fn parts_of_slices_verify(store: Box<dyn Store>) {
     store.commit(&batch).unwrap();
     let slices = store.batch_slices(&batch.digest, 1).unwrap().unwrap();
     for (start, len) in [(0, 3), (0, 1), (1, 1), (1, 2), (9, 2), (10, 1)] {
-        let wanted = Runs::new(vec![(start, len)]).unwrap();
+        let wanted = ChunkRanges::new(vec![(start, len)]).unwrap();
         let proofs = slices.proofs_for(&wanted, 512).unwrap();
         let leaves: Vec<Hash> = wanted
             .iter()
@@ -136,7 +136,10 @@ fn parts_of_slices_verify(store: Box<dyn Store>) {
         .unwrap();
     }
     for not_held in [vec![(3, 1)], vec![(0, 4)], vec![(0, 1), (11, 1)]] {
-        assert_eq!(slices.proofs_for(&Runs::new(not_held).unwrap(), 512), None);
+        assert_eq!(
+            slices.proofs_for(&ChunkRanges::new(not_held).unwrap(), 512),
+            None
+        );
     }
 }
 

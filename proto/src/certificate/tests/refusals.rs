@@ -398,7 +398,7 @@ fn table_inconsistent() {
     );
     // A table view that does not have the operators that its header counts.
     struct Short(Table);
-    impl TableView for Short {
+    impl TableAccess for Short {
         fn header(&self) -> &TableHeader {
             self.0.header()
         }

@@ -10,8 +10,8 @@ use crate::{
 };
 
 /// As many runs as there can be.
-fn scattered() -> Runs {
-    Runs::from_indices(&(0..64).map(|i| 2 * i).collect::<Vec<_>>()).unwrap()
+fn scattered() -> ChunkRanges {
+    ChunkRanges::from_indices(&(0..64).map(|i| 2 * i).collect::<Vec<_>>()).unwrap()
 }
 
 fn fits(response: &Response, limit: AnswerLimit) {
@@ -66,7 +66,7 @@ fn the_longest_slices_fit_and_take_what_was_asked_for() {
         indices: scattered(),
     };
     let limit = asked.answer_limit(&blob).unwrap();
-    let answer = |runs: Runs| {
+    let answer = |runs: ChunkRanges| {
         Response::Slices(Slices {
             blob_header: blob.clone(),
             proofs: vec![vec![[7; 32]; limits::MAX_RANGE_PROOF]; runs.as_slice().len()],
@@ -81,7 +81,7 @@ fn the_longest_slices_fit_and_take_what_was_asked_for() {
     );
     // A run may come back in pieces.
     let asked = GetSlices {
-        indices: Runs::new(vec![(0, 127)]).unwrap(),
+        indices: ChunkRanges::new(vec![(0, 127)]).unwrap(),
         ..asked
     };
     fits(&answer(scattered()), asked.answer_limit(&blob).unwrap());

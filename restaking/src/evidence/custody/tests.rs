@@ -21,14 +21,19 @@ fn duty_follows_from_certificate_table_and_bitmap() {
     // ⌈30 · (512 − 128) / 100⌉, above the 64 that rebuild the blob alone.
     assert_eq!(duty.chunks().len(), 64);
     let portable = world.certificate.to_portable(&*world.table).unwrap();
-    assert_eq!(Duty::prove(&portable, &world.table, &id(3)), Ok(duty));
+    assert_eq!(
+        CustodyObligation::prove(&portable, &world.table, &id(3)),
+        Ok(duty)
+    );
 }
 
 #[test]
 fn no_duty() {
     let world = world();
     let code = |certificate: &Certificate, table: &OperatorTable, n| {
-        Duty::prove(certificate, table, &id(n)).unwrap_err().code()
+        CustodyObligation::prove(certificate, table, &id(n))
+            .unwrap_err()
+            .code()
     };
     let good = &world.certificate;
     assert_eq!(code(good, &world.table, 1), "custody.did_not_sign");
@@ -66,7 +71,7 @@ fn a_signer_without_chunks() {
     certificate.signature = ashlar_crypto::bls::aggregate_signatures(&signatures)
         .unwrap()
         .to_bytes();
-    let error = Duty::prove(&certificate, &world.table, &id(5)).unwrap_err();
+    let error = CustodyObligation::prove(&certificate, &world.table, &id(5)).unwrap_err();
     assert_eq!(error.code(), "custody.no_chunks");
 }
 

@@ -4,7 +4,7 @@ use ashlar_crypto::bls::SignatureBytes;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::head::{Head, HeadKeySuccession};
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
-use ashlar_proto::{Account, TableRoot, TableView as _};
+use ashlar_proto::{Account, TableAccess as _, TableRoot};
 
 use super::*;
 use ashlar_testing::network_secret;

@@ -6,25 +6,25 @@ use thiserror::Error;
 
 use super::{Amount, ServiceId, StrategyId, VaultId, Wad};
 
-macro_rules! refusals {
+macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident { $($field:ident : $type:ty),* $(,)? } = $code:literal $(by $blame:ident)?, $text:literal;)*) => {
         /// Why a transaction is refused. It changed nothing. The text says what was expected and what to do; the fields
         /// are the numbers and names in it.
         #[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
         #[coded(blame = Caller)]
         #[allow(missing_docs)] // the fields are named in the texts
-        pub enum Refusal {
+        pub enum TransactionError {
             $($(#[$doc])* #[error($text)] #[coded($code $(, blame = $blame)?)] $name { $($field: $type),* },)*
         }
 
-        impl Refusal {
+        impl TransactionError {
             /// Every code there is.
             pub const CODES: &'static [&'static str] = &[$($code),*];
         }
     };
 }
 
-refusals! {
+errors! {
     // Of any transaction.
     /// A block before the ledger's.
     BlockInPast { got: u64, expected: u64 } = "ledger.block_in_past", "block {got} is over, the ledger is in block {expected}: send the transaction with that block or a later one";
@@ -312,4 +312,4 @@ refusals! {
 }
 
 /// What the functions of the ledger return.
-pub(super) type Outcome<T = ()> = Result<T, Refusal>;
+pub(super) type Outcome<T = ()> = Result<T, TransactionError>;

@@ -26,9 +26,9 @@ pub const MEMORY: Duration = Duration::from_secs(3600);
 /// The network that a request came from: the first 24 bits of an IPv4 address, 48 of an IPv6 one, which is what one customer
 /// usually has. Whoever has many of them can send as many false claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sender(IpAddr);
+pub struct Subnet(IpAddr);
 
-impl Sender {
+impl Subnet {
     /// The network of an address. An IPv4 address that is written as an IPv6 one counts as what it is.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -44,7 +44,7 @@ impl Sender {
     }
 }
 
-impl fmt::Display for Sender {
+impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bits = if self.0.is_ipv4() { 24 } else { 48 };
         write!(f, "{}/{bits}", self.0)
@@ -61,12 +61,12 @@ struct Entry {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Senders {
+pub struct ClaimLimiter {
     first: Duration,
-    book: Mutex<HashMap<Sender, Entry>>,
+    book: Mutex<HashMap<Subnet, Entry>>,
 }
 
-impl Senders {
+impl ClaimLimiter {
     /// An empty book. `first` is the first back-off of an address.
     pub fn new(first: Duration) -> Self {
         Self {
@@ -75,26 +75,26 @@ impl Senders {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Sender, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Subnet, Entry>> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is left of the sender's back-off; `None` if it may send claims.
-    pub fn backoff(&self, sender: Sender, now: Instant) -> Option<Duration> {
+    pub fn backoff(&self, sender: Subnet, now: Instant) -> Option<Duration> {
         let until = self.lock().get(&sender)?.until;
         let left = until.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 
     /// Whether claims of the sender are checked apart from those of others.
-    pub fn is_suspect(&self, sender: Sender, now: Instant) -> bool {
+    pub fn is_suspect(&self, sender: Subnet, now: Instant) -> bool {
         self.lock()
             .get(&sender)
             .is_some_and(|entry| now < entry.until + MEMORY)
     }
 
     /// A claim of the sender, checked alone, was false. What it sent before it could know of its back-off does not lengthen it.
-    pub fn record_false_claim(&self, sender: Sender, now: Instant) {
+    pub fn record_false_claim(&self, sender: Subnet, now: Instant) {
         let mut book = self.lock();
         book.retain(|_, entry| now < entry.until + MEMORY);
         let strikes = match book.get(&sender) {

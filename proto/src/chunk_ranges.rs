@@ -10,28 +10,28 @@ pub const MAX_RUNS: usize = 64;
 /// A set of chunk indices, as ascending runs (start, length) that neither overlap nor touch, so that a set has one
 /// form only. Not empty, at most [`MAX_RUNS`] runs, every index below [`MAX_CHUNKS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Runs(Vec<(u32, u32)>);
+pub struct ChunkRanges(Vec<(u32, u32)>);
 
-impl Runs {
+impl ChunkRanges {
     /// Checks a list of runs.
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub fn new(runs: Vec<(u32, u32)>) -> Result<Self, RunsError> {
+    pub fn new(runs: Vec<(u32, u32)>) -> Result<Self, ChunkRangesError> {
         if runs.is_empty() || runs.len() > MAX_RUNS {
-            return Err(RunsError::Count { got: runs.len() });
+            return Err(ChunkRangesError::Count { got: runs.len() });
         }
         let mut free_from = 0; // first index that the next run may start at
         for &(start, len) in &runs {
             if len == 0 {
-                return Err(RunsError::Empty { start });
+                return Err(ChunkRangesError::Empty { start });
             }
             if start < free_from {
-                return Err(RunsError::Order { start });
+                return Err(ChunkRangesError::Order { start });
             }
             match start.checked_add(len) {
                 Some(end) if end <= MAX_CHUNKS => free_from = end + 1,
-                _ => return Err(RunsError::Index { start, len }),
+                _ => return Err(ChunkRangesError::Index { start, len }),
             }
         }
         Ok(Self(runs))
@@ -41,11 +41,11 @@ impl Runs {
     ///
     /// # Errors
     /// No index, too many runs, indices out of order or out of range.
-    pub fn from_indices(indices: &[u32]) -> Result<Self, RunsError> {
+    pub fn from_indices(indices: &[u32]) -> Result<Self, ChunkRangesError> {
         let mut runs: Vec<(u32, u32)> = Vec::new();
         for &index in indices {
             if index >= MAX_CHUNKS {
-                return Err(RunsError::Index {
+                return Err(ChunkRangesError::Index {
                     start: index,
                     len: 1,
                 });
@@ -53,7 +53,7 @@ impl Runs {
             match runs.last_mut() {
                 Some((start, len)) if *start + *len == index => *len += 1,
                 Some((start, len)) if *start + *len > index => {
-                    return Err(RunsError::Order { start: index });
+                    return Err(ChunkRangesError::Order { start: index });
                 }
                 _ => runs.push((index, 1)),
             }
@@ -103,7 +103,7 @@ impl Runs {
     }
 
     /// Whether every index of `self` is in `other`.
-    pub fn is_subset_of(&self, other: &Runs) -> bool {
+    pub fn is_subset_of(&self, other: &ChunkRanges) -> bool {
         self.iter().all(|i| other.contains(i))
     }
 }
@@ -111,7 +111,7 @@ impl Runs {
 /// A list of runs that is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Coded)]
 #[coded(prefix = "runs", blame = Caller)]
-pub enum RunsError {
+pub enum ChunkRangesError {
     /// None or too many.
     #[error("{got} runs of chunk indices, expected 1 to {MAX_RUNS}")]
     Count {

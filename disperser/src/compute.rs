@@ -9,7 +9,7 @@ use ashlar_service::supervise::panic_text;
 
 /// Threads for encoding, proofs and signatures. The runtime's own threads never compute.
 #[derive(Clone)]
-pub(crate) struct Pool {
+pub(crate) struct ComputePool {
     threads: Arc<rayon::ThreadPool>,
 }
 
@@ -17,7 +17,7 @@ pub(crate) struct Pool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-impl Pool {
+impl ComputePool {
     /// With so many threads, 0 for one a core.
     pub(crate) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         let threads = rayon::ThreadPoolBuilder::new()

@@ -4,13 +4,13 @@ use super::*;
 
 const FIRST: Duration = Duration::from_secs(10);
 
-fn sender(n: u32) -> Sender {
-    Sender::of(IpAddr::from((n << 8).to_be_bytes()))
+fn sender(n: u32) -> Subnet {
+    Subnet::of(IpAddr::from((n << 8).to_be_bytes()))
 }
 
 #[test]
 fn an_address_stands_for_its_network() {
-    let of = |text: &str| Sender::of(text.parse().unwrap());
+    let of = |text: &str| Subnet::of(text.parse().unwrap());
     assert_eq!(of("203.0.113.7"), of("203.0.113.250"));
     assert_eq!(of("203.0.113.7"), of("::ffff:203.0.113.9"));
     assert_ne!(of("203.0.113.7"), of("203.0.114.7"));
@@ -22,7 +22,7 @@ fn an_address_stands_for_its_network() {
 
 #[test]
 fn the_backoff_doubles_with_every_lie_after_it_and_is_forgotten_in_the_end() {
-    let (book, start) = (Senders::new(FIRST), Instant::now());
+    let (book, start) = (ClaimLimiter::new(FIRST), Instant::now());
     let (liar, other) = (sender(1), sender(2));
     book.record_false_claim(liar, start);
     assert_eq!(book.backoff(liar, start), Some(FIRST));
@@ -52,7 +52,7 @@ fn the_backoff_doubles_with_every_lie_after_it_and_is_forgotten_in_the_end() {
 
 #[test]
 fn the_book_is_bounded_and_forgets_first_who_would_be_forgiven_first() {
-    let (book, start) = (Senders::new(FIRST), Instant::now());
+    let (book, start) = (ClaimLimiter::new(FIRST), Instant::now());
     let mut now = start;
     for n in 0..=CAPACITY as u32 {
         now += Duration::from_millis(1);

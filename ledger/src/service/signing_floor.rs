@@ -22,7 +22,7 @@ const PLACE: usize = CONTENT + 8;
 
 /// The file, open.
 #[derive(Debug)]
-pub struct HighWater {
+pub struct SigningFloor {
     path: PathBuf,
     file: File,
     genesis: B256,
@@ -31,15 +31,15 @@ pub struct HighWater {
     place: usize,
 }
 
-impl HighWater {
+impl SigningFloor {
     /// Begins a file: of the ledger with this genesis, nothing below block `next` is ever signed with the keys beside it. 0 for
     /// keys that have signed nothing yet.
     ///
     /// # Errors
     ///
-    /// [`HighWaterError::Io`]; also if there is something at the path.
-    pub fn create(path: &Path, genesis: B256, next: u64) -> Result<Self, HighWaterError> {
-        let failed = |error: std::io::Error| HighWaterError::io("make", path, &error);
+    /// [`SigningFloorError::Io`]; also if there is something at the path.
+    pub fn create(path: &Path, genesis: B256, next: u64) -> Result<Self, SigningFloorError> {
+        let failed = |error: std::io::Error| SigningFloorError::io("make", path, &error);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -64,13 +64,13 @@ impl HighWater {
     ///
     /// # Errors
     ///
-    /// [`HighWaterError`]: there is none, it is damaged, or it is another ledger's.
-    pub fn open(path: &Path, genesis: B256) -> Result<Self, HighWaterError> {
+    /// [`SigningFloorError`]: there is none, it is damaged, or it is another ledger's.
+    pub fn open(path: &Path, genesis: B256) -> Result<Self, SigningFloorError> {
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(HighWaterError::Missing { path: path.into() });
+                return Err(SigningFloorError::Missing { path: path.into() });
             }
-            other => other.map_err(|error| HighWaterError::io("open", path, &error))?,
+            other => other.map_err(|error| SigningFloorError::io("open", path, &error))?,
         };
         let found = PLACES.map(|at| {
             let mut bytes = [0; PLACE];
@@ -82,11 +82,11 @@ impl HighWater {
             [Some(one), Some(other)] if one.1 > other.1 => (one, 1),
             [Some(one), None] => (one, 1),
             [_, Some(other)] => (other, 0),
-            [None, None] => return Err(HighWaterError::Damaged { path: path.into() }),
+            [None, None] => return Err(SigningFloorError::Damaged { path: path.into() }),
         };
         let (got, next) = newest;
         if got != genesis {
-            return Err(HighWaterError::OtherLedger {
+            return Err(SigningFloorError::OtherLedger {
                 path: path.into(),
                 got,
                 expected: genesis,
@@ -110,8 +110,8 @@ impl HighWater {
     ///
     /// # Errors
     ///
-    /// [`HighWaterError::Io`]: then nothing may be signed either.
-    pub fn raise(&mut self, next: u64) -> Result<(), HighWaterError> {
+    /// [`SigningFloorError::Io`]: then nothing may be signed either.
+    pub fn raise(&mut self, next: u64) -> Result<(), SigningFloorError> {
         if next <= self.next {
             return Ok(());
         }
@@ -120,12 +120,12 @@ impl HighWater {
         Ok(())
     }
 
-    fn write(&mut self, next: u64) -> Result<(), HighWaterError> {
+    fn write(&mut self, next: u64) -> Result<(), SigningFloorError> {
         let at = PLACES.get(self.place).copied().unwrap_or(PLACES[0]);
         self.file
             .write_all_at(&encode(&self.genesis, next), at)
             .and_then(|()| self.file.sync_data())
-            .map_err(|error| HighWaterError::io("write", &self.path, &error))?;
+            .map_err(|error| SigningFloorError::io("write", &self.path, &error))?;
         self.place ^= 1;
         Ok(())
     }
@@ -161,7 +161,7 @@ fn decode(bytes: &[u8; PLACE]) -> Option<(B256, u64)> {
 /// Why nothing can be signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Coded)]
 #[coded(prefix = "heads", blame = Us)]
-pub enum HighWaterError {
+pub enum SigningFloorError {
     /// There is no file: nobody knows what these keys have signed.
     #[error(
         "{} is missing: it says up to which block heads were signed, and without it two could be signed for one block. If it is lost, find the highest block that any follower has seen, and run: ashlar stake heads reset --above BLOCK", path.display()
@@ -205,7 +205,7 @@ pub enum HighWaterError {
     },
 }
 
-impl HighWaterError {
+impl SigningFloorError {
     fn io(action: &'static str, path: &Path, error: &std::io::Error) -> Self {
         Self::Io {
             action,
