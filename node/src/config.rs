@@ -11,6 +11,7 @@ use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits};
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_stake::TableSource;
 
+use crate::store::MAX_DRIVES;
 use crate::validate::Rules;
 
 pub use ashlar_service::ConfigError;
@@ -109,6 +110,13 @@ ashlar_service::config! {
         pub retention_secs: u64 = 0;
         /// With less free space than this the node stops signing; it goes on serving.
         pub min_free_bytes: u64 = 2 << 30;
+        /// Folders on several drives, one each, in place of paths.data. Always in the same order; each folder inside the mount
+        /// point of its own drive, so that it is missing as long as the drive is not mounted. Slices are striped over them,
+        /// all else is whole on each. Empty: one database in paths.data.
+        pub drives: Vec<PathBuf> = Vec::new();
+        /// Of those drives, as many may die, be emptied or give wrong bytes, and nothing is lost. At least 1, and less than
+        /// half of them. Data takes drives / (drives - parity) times its size.
+        pub parity: u32 = 0;
         /// Memory of the database's write buffers.
         pub write_buffer_bytes: u64 = 256 << 20, within 16 << 20..=8 << 30;
     }
@@ -122,6 +130,8 @@ ashlar_service::config! {
         pub scrub_interval_secs: u64 = 24 * 3600, within 1..;
         /// Speed limit of a scrub, in bytes a second.
         pub scrub_bytes_per_sec: u64 = 32 << 20, within 1..;
+        /// Speed limit of the rebuild of a drive, in bytes a second.
+        pub rebuild_bytes_per_sec: u64 = 64 << 20, within 1..;
         /// Seconds between two looks at free disk space and at the operator table.
         pub watch_interval_secs: u64 = 5, within 1..;
         /// First pause after a failed write before writing is tried again, in milliseconds; it doubles.
@@ -147,6 +157,10 @@ impl NodeConfig {
                 &mut paths.password_file,
             ],
         );
+        self.store
+            .drives
+            .iter_mut()
+            .for_each(|drive| start_at(folder, [drive]));
         self.operators = std::mem::take(&mut self.operators).starting_at(folder);
     }
 
@@ -165,6 +179,14 @@ impl NodeConfig {
         if let Some(id) = accept.versions.iter().find(unknown) {
             let why = "this program does not know that version";
             return Err(ConfigError::invalid("accept.versions", id, why));
+        }
+        let (drives, parity) = (self.store.drives.len(), self.store.parity as usize);
+        let set = drives <= MAX_DRIVES && parity > 0 && 2 * parity < drives;
+        if (drives > 0 || parity > 0) && !set {
+            let why = format!(
+                "with {drives} drives: at least 3 drives, at most {MAX_DRIVES}, and parity from 1 to less than half of them"
+            );
+            return Err(ConfigError::invalid("store.parity", parity, why));
         }
         // A batch that could be accepted again after its data and the memory of it are gone would be a replay.
         let oldest = accept
@@ -204,6 +226,14 @@ impl NodeConfig {
             at_least(key, got, least, what)?;
         }
         Ok(())
+    }
+
+    /// Folders with data in them.
+    pub fn data_folders(&self) -> &[PathBuf] {
+        match self.store.drives.as_slice() {
+            [] => std::slice::from_ref(&self.paths.data),
+            drives => drives,
+        }
     }
 
     /// The rules for batches.

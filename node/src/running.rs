@@ -223,6 +223,13 @@ impl OpeningNode {
             OnEnd::Degrade,
             tasks::scrub(Arc::clone(s), Arc::clone(d), stop()),
         );
+        if !shared.config.store.drives.is_empty() {
+            supervisor.spawn(
+                "drives",
+                OnEnd::Degrade,
+                tasks::drives(Arc::clone(s), Arc::clone(d), stop()),
+            );
+        }
         supervisor.spawn(
             "watch",
             OnEnd::Stop,

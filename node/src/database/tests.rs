@@ -16,7 +16,7 @@ fn config(folder: &Path) -> NodeConfig {
     config
 }
 
-fn code(result: Result<RocksStore, DatabaseError>) -> &'static str {
+fn code(result: Result<DiskStore, DatabaseError>) -> &'static str {
     result.map(|store| store.id()).unwrap_err().code()
 }
 

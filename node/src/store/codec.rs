@@ -64,6 +64,11 @@ pub(super) fn slices_key(digest: &BatchDigest, index: u32) -> Vec<u8> {
     key(Kind::Slices, &digest.0, &index.to_be_bytes())
 }
 
+/// What the keys of all slices of a batch begin with.
+pub(super) fn slices_prefix(digest: &BatchDigest) -> Vec<u8> {
+    key(Kind::Slices, &digest.0, &[])
+}
+
 /// Key of a signed record and of an equivocation: domain, disperser, sequence, so that they lie in that order.
 pub(super) fn signed_key(at: &SequenceId) -> Vec<u8> {
     let mut out = disperser_key(&at.domain, at.disperser_id);

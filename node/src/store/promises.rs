@@ -78,9 +78,11 @@ impl<B: Backend> TableStore<B> {
             .iter()
             .map(|(key, value)| key.len() + value.len())
             .sum();
-        let mut puts = puts
-            .into_iter()
-            .map(|(key, value)| Put { space, key, value });
+        let mut puts = puts.into_iter().map(|(key, value)| Put {
+            space,
+            key,
+            value: Some(value),
+        });
         self.write(doing, &mut puts, size, Durability::Synced)
     }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_proto::{BatchDigest, BlobKey, Domain, OperatorId};
+use ashlar_proto::{BatchDigest, BlobHeader, BlobKey, Domain, OperatorId};
 
 use super::codec::{self, Kind};
 use super::{
-    Backend, BackendError, BatchRecord, BatchSummary, BlobSlices, DatabaseId, Durability,
-    Equivocation, Floor, Put, SequenceId, SignedRecord, Space, Store, StoreError, StoredBatch,
-    Totals, WindowId,
+    Backend, BackendError, BatchRecord, BatchSummary, BlobSlices, DatabaseId, DriveStatus,
+    Durability, Equivocation, Floor, Put, SequenceId, SignedRecord, Space, Store, StoreError,
+    StoredBatch, Totals, WindowId,
 };
 
 /// Number of the layout of keys and spaces, written into every database.
@@ -82,7 +82,7 @@ impl<B: Backend> TableStore<B> {
             let put = |key: &[u8], body: &[u8]| Put {
                 space: Space::Meta,
                 key: key.to_vec(),
-                value: codec::seal(key, body),
+                value: Some(codec::seal(key, body)),
             };
             let puts = [
                 put(codec::META_FORMAT, &LAYOUT.to_be_bytes()),
@@ -271,7 +271,7 @@ impl<B: Backend> Store for TableStore<B> {
         let put = |key: Vec<u8>, value: Vec<u8>| Put {
             space: window,
             key,
-            value,
+            value: Some(value),
         };
         let signed_key = codec::signed_key(&at);
         let signed_value = codec::encode_signed(&signed_key, &record);
@@ -303,7 +303,7 @@ impl<B: Backend> Store for TableStore<B> {
             .chain(std::iter::once(Put {
                 space: Space::Signed,
                 key: signed_key,
-                value: signed_value,
+                value: Some(signed_value),
             }));
         let proofs: usize = batch
             .blobs
@@ -344,7 +344,7 @@ impl<B: Backend> Store for TableStore<B> {
         let put = Put {
             space: Space::Signed,
             key,
-            value,
+            value: Some(value),
         };
         self.write(
             "record a signature",
@@ -498,7 +498,7 @@ impl<B: Backend> Store for TableStore<B> {
             let put = Put {
                 space: Space::Meta,
                 key,
-                value,
+                value: Some(value),
             };
             self.backend
                 .write(&mut std::iter::once(put), 64, Durability::Synced)
@@ -510,13 +510,56 @@ impl<B: Backend> Store for TableStore<B> {
         let mark = Put {
             space: Space::Meta,
             key: codec::META_DATABASE.to_vec(),
-            value: codec::seal(codec::META_DATABASE, &self.id.0),
+            value: Some(codec::seal(codec::META_DATABASE, &self.id.0)),
         };
         self.backend
             .recover(&mark)
             .and_then(|()| probe())
             .map_err(|source| StoreError::Backend {
                 doing: "try whether writing works again",
+                source,
+            })
+    }
+
+    fn mend(&self, digest: &BatchDigest) -> Result<(), StoreError> {
+        let Some(batch) = self.batch(digest)? else {
+            return Ok(());
+        };
+        let mut prefixes = vec![
+            codec::batch_key(digest),
+            codec::directory_key(digest),
+            codec::slices_prefix(digest),
+        ];
+        let index = |blob: &BlobHeader| codec::index_key(&blob.blob_key());
+        prefixes.extend(batch.blobs.iter().map(index));
+        let mend = |space, prefix: &[u8]| {
+            let mended = self.backend.mend(space, prefix);
+            mended.map_err(|source| StoreError::Backend {
+                doing: "look at every copy",
+                source,
+            })
+        };
+        let at = SequenceId::of(&batch.header);
+        mend(Space::Signed, &codec::signed_key(&at))?;
+        for window in self.backend.windows() {
+            let space = Space::Window(window);
+            let here = self.get("look for the batch", space, &codec::batch_key(digest))?;
+            if here.is_some() {
+                prefixes.iter().try_for_each(|prefix| mend(space, prefix))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drives(&self) -> Vec<DriveStatus> {
+        self.backend.drives()
+    }
+
+    fn tend_drives(&self) -> Result<Option<u64>, StoreError> {
+        self.backend
+            .tend_drives()
+            .map_err(|source| StoreError::Backend {
+                doing: "look after the drives",
                 source,
             })
     }

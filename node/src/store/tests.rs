@@ -5,6 +5,7 @@
 mod disk;
 mod golden;
 mod suite;
+mod torn;
 
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Encoding, Hash, ProofBytes, merkle::MerkleTree};

@@ -25,10 +25,29 @@ fn with_rocks(test: fn(Box<dyn Store>)) {
     ));
 }
 
+fn with_drives(test: fn(Box<dyn Store>)) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DrivesOptions {
+        folders: (0..5).map(|n| folder.path().join(n.to_string())).collect(),
+        parity: 2,
+        create: true,
+    };
+    let backend = Drives::open(options, |folder, create| {
+        RocksBackend::open(RocksOptions {
+            create,
+            ..RocksOptions::new(folder)
+        })
+    });
+    test(Box::new(
+        TableStore::create(backend.unwrap(), ME, ID, WINDOW).unwrap(),
+    ));
+}
+
 macro_rules! suite {
     ($($name:ident),* $(,)?) => {
         mod memory { $(#[test] fn $name() { super::with_memory(super::$name); })* }
         mod rocks { $(#[test] fn $name() { super::with_rocks(super::$name); })* }
+        mod drives { $(#[test] fn $name() { super::with_drives(super::$name); })* }
     };
 }
 
