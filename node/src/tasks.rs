@@ -55,6 +55,8 @@ pub(crate) async fn expiry(
     stop: CancellationToken,
 ) {
     let interval = Duration::from_secs(shared.config.tasks.expiry_interval_secs);
+    // Signed records are over when their window is: looked for at the start, and when a window was dropped.
+    let mut prune = true;
     loop {
         let timing = clock.look();
         let dropping = Arc::clone(&store);
@@ -62,9 +64,16 @@ pub(crate) async fn expiry(
             let kept = dropping.keep_time(timing.accepted_ms);
             // Also when the time could not be written: on a full disk, dropping what expired makes room. What is wrong
             // with the clock is on the node's health already.
-            let dropped = timing
-                .expiry
-                .map(|ms| (ms / 1000, dropping.expire(ms / 1000)));
+            let dropped = timing.expiry.map(|ms| {
+                let dropped = dropping.expire(ms / 1000).and_then(|windows| {
+                    if prune || !windows.is_empty() {
+                        let records = dropping.prune(ms / 1000)?;
+                        tracing::info!(records, "signed records whose time is over were pruned");
+                    }
+                    Ok(windows)
+                });
+                (ms / 1000, dropped)
+            });
             (kept, dropped)
         })
         .await;
@@ -79,6 +88,7 @@ pub(crate) async fn expiry(
                 .set(|facts| facts.time_kept_ms = Some(timing.accepted_ms)),
             Err(error) => failed(error),
         }
+        prune = !matches!(dropped, Ok((_, Ok(_))));
         match dropped {
             Ok((at, Ok(windows))) if !windows.is_empty() => {
                 tracing::info!(?windows, "expired");

@@ -10,7 +10,7 @@ use super::WindowId;
 pub enum Space {
     /// Format number, owner, database id, floors, the time kept, probe writes.
     Meta,
-    /// Signed records. Never expires.
+    /// Signed records. They do not expire with their data.
     Signed,
     /// Pairs of batches that a disperser signed under one number. Never expires.
     Equivocations,

@@ -1,7 +1,7 @@
 //! The backend in memory, with a power switch.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -17,10 +17,10 @@ struct State {
 }
 
 /// Keys and values in memory. What was not synced is lost when the [power is cut](MemoryBackend::cut_power), so that a
-/// test can ask what would have survived.
-#[derive(Debug, Default)]
+/// test can ask what would have survived. A clone is another handle on the same values.
+#[derive(Debug, Default, Clone)]
 pub struct MemoryBackend {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 impl MemoryBackend {

@@ -4,10 +4,11 @@
 //!   (domain, disperser, sequence). When [`Store::commit`] returns `Ok`, all of it has been synced to disk; only then may
 //!   anybody sign.
 //! * A (domain, disperser, sequence) belongs to one digest for ever. The check and the write happen under one lock, and the
-//!   record outlives the data.
+//!   record outlives the data. It goes when its time is over, in one write with a floor that covers its number.
 //! * Data is immutable and expires as a whole: it lies in the *window* of its expiry time, and a window is dropped
 //!   at once.
-//! * Numbers at or below a *floor* are spent: nothing is promised under them any more. Floors come with a protection file.
+//! * Numbers at or below a *floor* are spent: nothing is promised under them any more. Floors come with a protection file
+//!   and in place of signed records that were pruned.
 //!   A database that was exported for moving never promises anything again.
 //! * Nothing is served that does not match its checksums: what is corrupt comes back as [`StoreError::Corrupt`].
 //!
@@ -141,6 +142,14 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store cannot be read, or a key is corrupt.
     fn spent(&self) -> Result<Vec<Floor>, StoreError>;
+
+    /// Removes signed records of which nobody can ask any more at `now_secs` (unix): their time is over and their data dropped.
+    /// The same write raises the disperser's floor to the highest of them, so that none of their numbers is ever promised again.
+    /// From the lowest number of a disperser up to the first that stays. Returns how many.
+    ///
+    /// # Errors
+    /// Reading or writing failed; what was removed before is covered by a floor.
+    fn prune(&self, now_secs: u64) -> Result<u64, StoreError>;
 
     /// Raises floors, all or none, and syncs. A floor that is higher already stays.
     ///

@@ -151,7 +151,81 @@ impl<B: Backend> TableStore<B> {
     /// # Errors
     /// The backend cannot be read.
     pub fn has_promised(&self) -> Result<bool, StoreError> {
-        Ok(self.is_moved() || !self.page(Space::Signed, &[], None, 1)?.is_empty())
+        let pruned = self.get(
+            "read whether records were pruned",
+            Space::Meta,
+            codec::META_PRUNED,
+        )?;
+        let signed = self.page(Space::Signed, &[], None, 1)?;
+        Ok(self.is_moved() || pruned.is_some() || !signed.is_empty())
+    }
+
+    pub(super) fn prune_signed(&self, now_secs: u64) -> Result<u64, StoreError> {
+        let mut pruned = 0;
+        let mut after: Option<Vec<u8>> = None;
+        // From one disperser to the next.
+        while let Some((key, _)) = self.page(Space::Signed, &[], after.as_deref(), 1)?.pop() {
+            let first = codec::sequence_of_key(&key)?;
+            loop {
+                let over = self.over(&first, now_secs)?;
+                let Some(last) = over.last() else { break };
+                self.replace_by_floor(&over, last)?;
+                pruned += over.len() as u64;
+            }
+            let last = SequenceId {
+                sequence: u64::MAX,
+                ..first
+            };
+            after = Some(codec::signed_key(&last));
+        }
+        Ok(pruned)
+    }
+
+    /// Records of a disperser whose time is over, from the lowest number on, some at a time.
+    fn over(&self, of: &SequenceId, now_secs: u64) -> Result<Vec<SequenceId>, StoreError> {
+        let prefix = codec::disperser_key(&of.domain, of.disperser_id);
+        let mut over = Vec::new();
+        for (key, value) in self.page(Space::Signed, &prefix, None, PAGE)? {
+            let at = codec::sequence_of_key(&key)?;
+            let record = codec::decode_signed(&key, &value, &at)?;
+            let data = codec::directory_key(&record.digest);
+            if record.owed_until > now_secs || self.find("look for a batch", &data)?.is_some() {
+                break;
+            }
+            over.push(at);
+        }
+        Ok(over)
+    }
+
+    /// Removes records and raises the floor to `last`, the highest of them, in one write.
+    fn replace_by_floor(&self, over: &[SequenceId], last: &SequenceId) -> Result<(), StoreError> {
+        // Held until the floor counts: whoever looks for a record in vain asks for the floor next.
+        let mut floors = lock(&self.floors);
+        let place = (last.domain, last.disperser_id);
+        let floor = floors
+            .get(&place)
+            .map_or(last.sequence, |floor| last.sequence.max(*floor));
+        let key = codec::floor_key(&last.domain, last.disperser_id);
+        let meta = |key: Vec<u8>, value: Vec<u8>| Put {
+            space: Space::Meta,
+            key,
+            value: Some(value),
+        };
+        let value = codec::encode_u64(&key, floor);
+        let mark = codec::META_PRUNED.to_vec();
+        let gone = over.iter().map(|at| Put {
+            space: Space::Signed,
+            key: codec::signed_key(at),
+            value: None,
+        });
+        let mark_value = codec::seal(&mark, &[]);
+        let mut puts = [meta(key, value), meta(mark, mark_value)]
+            .into_iter()
+            .chain(gone);
+        let size = 256 + 64 * over.len();
+        self.write("prune signed records", &mut puts, size, Durability::Synced)?;
+        floors.insert(place, floor);
+        Ok(())
     }
 
     pub(super) fn is_moved(&self) -> bool {

@@ -149,7 +149,11 @@ impl<B: Backend> TableStore<B> {
     }
 
     /// Looks a key up in all windows, youngest first.
-    fn find(&self, doing: &'static str, key: &[u8]) -> Result<Option<bytes::Bytes>, StoreError> {
+    pub(super) fn find(
+        &self,
+        doing: &'static str,
+        key: &[u8],
+    ) -> Result<Option<bytes::Bytes>, StoreError> {
         for window in self.backend.windows().into_iter().rev() {
             if let Some(value) = self.get(doing, Space::Window(window), key)? {
                 return Ok(Some(value));
@@ -261,6 +265,7 @@ impl<B: Backend> Store for TableStore<B> {
         let record = known.unwrap_or(SignedRecord {
             at,
             digest: batch.digest,
+            owed_until: batch.owed_until,
             signature: None,
         });
         let window = Space::Window(WindowId::for_expiry(batch.expires_at, self.window_secs));
@@ -465,6 +470,10 @@ impl<B: Backend> Store for TableStore<B> {
 
     fn spent(&self) -> Result<Vec<Floor>, StoreError> {
         self.collect_spent()
+    }
+
+    fn prune(&self, now_secs: u64) -> Result<u64, StoreError> {
+        self.prune_signed(now_secs)
     }
 
     fn raise_floors(&self, floors: &[Floor]) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 
 mod disk;
 mod golden;
+mod model;
 mod suite;
 mod torn;
 
@@ -58,6 +59,7 @@ pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
         commitments,
         blobs,
         expires_at,
+        owed_until: expires_at,
     }
 }
 
