@@ -32,6 +32,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use fail::fail_point;
 use serde::{Deserialize, Serialize};
 
 use super::{Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, WindowId};
@@ -410,6 +411,7 @@ impl<B: Backend> Drives<B> {
     /// Tells every drive which of them are in sync now.
     fn write_members(&self, writer: &mut Writer) -> Vec<(usize, BackendError)> {
         writer.epoch += 1;
+        fail_point!("drives.members");
         let record = Record {
             epoch: writer.epoch,
             number: writer.number,
@@ -445,6 +447,7 @@ impl<B: Backend> Drives<B> {
             ..Record::default()
         };
         let failed = self.write_all(parts, &record, &self.handles());
+        fail_point!("drives.written");
         writer.number += 1;
         self.judge(writer, failed).inspect_err(|error| {
             writer.broken = Some(error.clone());

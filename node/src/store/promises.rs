@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use ashlar_proto::Domain;
+use fail::fail_point;
 
 use super::codec;
 use super::table::{PAGE, lock};
@@ -106,7 +107,10 @@ impl<B: Backend> TableStore<B> {
     pub(super) fn write_time(&self, time_ms: u64) -> Result<(), StoreError> {
         let key = codec::META_TIME.to_vec();
         let value = codec::encode_u64(&key, time_ms);
-        self.put("keep the time", Space::Meta, vec![(key, value)])
+        fail_point!("store.time");
+        self.put("keep the time", Space::Meta, vec![(key, value)])?;
+        fail_point!("store.timed");
+        Ok(())
     }
 
     pub(super) fn collect_spent(&self) -> Result<Vec<Floor>, StoreError> {
@@ -141,7 +145,9 @@ impl<B: Backend> TableStore<B> {
             let value = codec::encode_u64(&key, *sequence);
             (key, value)
         });
+        fail_point!("store.raise");
         self.put("raise floors", Space::Meta, puts.collect())?;
+        fail_point!("store.raised");
         *held = raised;
         Ok(())
     }
@@ -219,11 +225,13 @@ impl<B: Backend> TableStore<B> {
             value: None,
         });
         let mark_value = codec::seal(&mark, &[]);
+        fail_point!("store.prune");
         let mut puts = [meta(key, value), meta(mark, mark_value)]
             .into_iter()
             .chain(gone);
         let size = 256 + 64 * over.len();
         self.write("prune signed records", &mut puts, size, Durability::Synced)?;
+        fail_point!("store.pruned");
         floors.insert(place, floor);
         Ok(())
     }

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
+use fail::fail_point;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, Direction, ErrorKind, IteratorMode, MergeOperands, Options, ReadOptions,
@@ -271,6 +272,7 @@ impl RocksBackend {
                     &space_options(space, &self.options, &self.cache),
                 )
                 .map_err(from_rocks)?;
+                fail_point!("rocks.window");
                 windows.insert(place, window);
             }
         }
@@ -445,7 +447,9 @@ impl Backend for RocksBackend {
         let (number, tally) = self.numbers().begin();
         batch.merge_cf(&cf, TALLY, tally.encode());
         options.set_sync(true);
+        fail_point!("rocks.write");
         db.write_opt(batch, &options).map_err(from_rocks)?;
+        fail_point!("rocks.written");
         self.numbers().acknowledge(number);
         Ok(())
     }
@@ -490,6 +494,7 @@ impl Backend for RocksBackend {
         if let Ok(place) = windows.binary_search(&window) {
             db.drop_cf(&Space::Window(window).name())
                 .map_err(from_rocks)?;
+            fail_point!("rocks.dropped");
             windows.remove(place);
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ashlar_proto::{BatchDigest, BlobHeader, BlobKey, Domain, OperatorId};
+use fail::fail_point;
 
 use super::codec::{self, Kind};
 use super::{
@@ -317,7 +318,9 @@ impl<B: Backend> Store for TableStore<B> {
             .sum();
         let size = summary.bytes as usize + proofs + 48 * batch.commitments.len() + 4096;
         let windows_before = self.backend.windows().len();
+        fail_point!("store.commit");
         self.write("write a batch", &mut puts, size, Durability::Synced)?;
+        fail_point!("store.committed");
 
         let mut totals = lock(&self.totals);
         if !held {
@@ -351,12 +354,15 @@ impl<B: Backend> Store for TableStore<B> {
             key,
             value: Some(value),
         };
+        fail_point!("store.note");
         self.write(
             "record a signature",
             &mut std::iter::once(put),
             256,
             Durability::Buffered,
-        )
+        )?;
+        fail_point!("store.noted");
+        Ok(())
     }
 
     fn signed(&self, at: &SequenceId) -> Result<Option<SignedRecord>, StoreError> {
@@ -436,12 +442,14 @@ impl<B: Backend> Store for TableStore<B> {
         {
             // A window that cannot be counted has to go as well.
             let part = self.count(window);
+            fail_point!("store.expire");
             self.backend
                 .drop_window(window)
                 .map_err(|source| StoreError::Backend {
                     doing: "drop an expired window",
                     source,
                 })?;
+            fail_point!("store.expired");
             let part = part.unwrap_or_else(|error| {
                 tracing::warn!(%error, ?window, "what expired could not be counted: until the next start the totals count it");
                 Totals::default()

@@ -2,6 +2,7 @@
 
 //! One suite over both backends, golden names and bytes, and what only a disk can do.
 
+mod crash;
 mod disk;
 mod golden;
 mod model;

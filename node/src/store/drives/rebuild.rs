@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fail::fail_point;
+
 use super::frame::{self, Frame, is_striped};
 use super::label::{self, Label};
 use super::settle::{Progress, Record};
@@ -136,6 +138,7 @@ impl<B: Backend> Drives<B> {
         if let Some(error) = &writer.broken {
             return Err(error.clone());
         }
+        fail_point!("drives.begin");
         self.set_state(position, State::Rebuilding(drive, Progress::default()));
         tracing::info!(drive = position, "a drive is being rebuilt");
         // The drive's first record, and everybody's word that it is not in sync.
@@ -218,6 +221,7 @@ impl<B: Backend> Drives<B> {
             ..Record::default()
         };
         puts.push(self.record(position, &record));
+        fail_point!("drives.copy");
         let written = drive.write(&mut puts.into_iter(), bytes, Durability::Buffered);
         if let Err(error) = written {
             self.judge(&mut writer, vec![(position, error)])?;
@@ -300,6 +304,7 @@ impl<B: Backend> Drives<B> {
         if let Err(error) = drive.write(&mut std::iter::once(own), 256, Durability::Synced) {
             return self.judge(writer, vec![(position, error)]);
         }
+        fail_point!("drives.finish");
         self.set_state(position, State::InSync(drive));
         tracing::info!(drive = position, "a drive is rebuilt, and in sync");
         let failed = self.write_members(writer);

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
+use fail::fail_point;
 use prost::Message;
 
 use super::frame::{self, Frame, Stripes, is_striped};
@@ -302,7 +303,9 @@ impl<B: Backend> Drives<B> {
         record.epoch = writer.epoch;
         writer.number = record.number;
         let handles: Vec<Handle<B>> = opened.into_iter().map(|one| one.handle).collect();
+        fail_point!("drives.settle");
         let failed = self.write_all(parts, &record, &handles);
+        fail_point!("drives.settled");
         self.judge(writer, failed)
     }
 

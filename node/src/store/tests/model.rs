@@ -183,7 +183,7 @@ impl Model {
 }
 
 /// A store that can be closed and opened again.
-trait Machine {
+pub(super) trait Machine {
     fn store(&self) -> &dyn Store;
     fn reopen(&mut self);
     /// Whether what was not synced is lost with it.
@@ -221,25 +221,32 @@ impl Machine for Memory {
 }
 
 /// A folder, or one a drive.
-struct Disk {
-    folder: tempfile::TempDir,
+pub(super) struct Disk {
+    folder: std::path::PathBuf,
     drives: bool,
     /// Closed only to be opened again.
-    store: Option<TableStore<Box<dyn Backend>>>,
+    store: Option<DiskStore>,
     cuts: usize,
 }
 
 impl Disk {
-    fn new(drives: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let backend = Self::backend(folder.path(), drives, true);
-        let store = TableStore::create(backend, ME, ID, WINDOW).unwrap();
+    pub(super) fn create(folder: &std::path::Path, drives: bool) -> Self {
+        let backend = Self::backend(folder, drives, true);
+        drop(TableStore::create(backend, ME, ID, WINDOW).unwrap());
+        Self::at(folder, drives)
+    }
+
+    pub(super) fn at(folder: &std::path::Path, drives: bool) -> Self {
         Self {
-            folder,
+            folder: folder.to_path_buf(),
             drives,
-            store: Some(store),
+            store: Some(Self::open(folder, drives)),
             cuts: 0,
         }
+    }
+
+    pub(super) fn open(folder: &std::path::Path, drives: bool) -> DiskStore {
+        TableStore::open(Self::backend(folder, drives, false), ME, WINDOW).unwrap()
     }
 
     fn backend(folder: &std::path::Path, drives: bool, create: bool) -> Box<dyn Backend> {
@@ -269,8 +276,7 @@ impl Machine for Disk {
 
     fn reopen(&mut self) {
         self.store = None;
-        let backend = Self::backend(self.folder.path(), self.drives, false);
-        self.store = Some(TableStore::open(backend, ME, WINDOW).unwrap());
+        self.store = Some(Self::open(&self.folder, self.drives));
     }
 
     /// A file system is not cut off here; of several drives one is emptied.
@@ -278,7 +284,7 @@ impl Machine for Disk {
         self.tend();
         self.store = None;
         if self.drives {
-            let drive = self.folder.path().join((self.cuts % DRIVES).to_string());
+            let drive = self.folder.join((self.cuts % DRIVES).to_string());
             std::fs::remove_dir_all(&drive).unwrap();
             std::fs::create_dir(&drive).unwrap();
             self.cuts += 1;
@@ -425,7 +431,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn a_folder_answers_as_the_model(steps in steps()) {
-        run(&mut Disk::new(false), &steps);
+        let folder = tempfile::tempdir().unwrap();
+        run(&mut Disk::create(folder.path(), false), &steps);
     }
 }
 
@@ -433,6 +440,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
     #[test]
     fn drives_answer_as_the_model(steps in steps()) {
-        run(&mut Disk::new(true), &steps);
+        let folder = tempfile::tempdir().unwrap();
+        run(&mut Disk::create(folder.path(), true), &steps);
     }
 }
