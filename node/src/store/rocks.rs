@@ -178,6 +178,11 @@ pub struct RocksOptions {
     pub write_buffer_bytes: usize,
     /// Most files held open.
     pub max_open_files: i32,
+    /// What the measurements compare.
+    #[cfg(test)]
+    pub(crate) min_blob_bytes: u64,
+    #[cfg(test)]
+    pub(crate) log_path: Option<PathBuf>,
 }
 
 impl RocksOptions {
@@ -188,6 +193,10 @@ impl RocksOptions {
             create: false,
             write_buffer_bytes: 256 << 20,
             max_open_files: 512,
+            #[cfg(test)]
+            min_blob_bytes: MIN_BLOB_BYTES,
+            #[cfg(test)]
+            log_path: None,
         }
     }
 }
@@ -302,6 +311,10 @@ fn database_options(options: &RocksOptions) -> Result<Options, BackendError> {
     // Windows that see no more writes are flushed when the log gets long; else their first records would pin it.
     db.set_max_total_wal_size(options.write_buffer_bytes as u64);
     db.set_max_open_files(options.max_open_files);
+    #[cfg(test)]
+    if let Some(path) = &options.log_path {
+        db.set_wal_dir(path);
+    }
     db.set_max_background_jobs(2);
     db.set_keep_log_file_num(4);
     db.set_max_log_file_size(8 << 20);
@@ -319,6 +332,8 @@ fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options
         cf.set_write_buffer_size(options.write_buffer_bytes / 2);
         cf.set_enable_blob_files(true);
         cf.set_min_blob_size(MIN_BLOB_BYTES);
+        #[cfg(test)]
+        cf.set_min_blob_size(options.min_blob_bytes);
         cf.set_blob_file_size(BLOB_FILE_BYTES);
         cf.set_blob_compression_type(DBCompressionType::None);
         // A window is dropped whole; nothing in it is ever garbage.

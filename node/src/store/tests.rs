@@ -5,6 +5,7 @@
 mod crash;
 mod disk;
 mod golden;
+mod measure;
 mod model;
 mod suite;
 mod torn;
