@@ -91,11 +91,11 @@ ashlar_service::config! {
         pub max_stores: u32 = 16, within 1..;
         /// Read requests answered at the same time.
         pub max_reads: u32 = 64, within 1..;
-        /// Memory for batches that are being received, checked and written. A batch of b bytes takes 3 b of it (the
-        /// bytes, the write batch, the write buffer).
-        pub store_memory_bytes: u64 = 512 << 20;
-        /// Memory for answers that are being read and sent.
-        pub read_memory_bytes: u64 = 256 << 20;
+        /// Memory for all that is large. A half is for batches that are being received, checked and written: one of b bytes
+        /// takes 3 b of it (the bytes, the write batch, the write buffer), with several drives 1 + 2 drives / (drives - parity)
+        /// times b. A quarter is for answers that are being read and sent, three sixteenths are for the database's write
+        /// buffers, a sixteenth is for its cache. Several drives share the last two.
+        pub memory_bytes: u64 = 1 << 30, within 128 << 20..=1 << 40;
         /// What a caller that is turned away is told to wait, in milliseconds.
         pub retry_after_ms: u64 = 500, within 1..;
         /// Most time for the bulk part of a request to arrive, in seconds.
@@ -117,8 +117,6 @@ ashlar_service::config! {
         /// Of those drives, as many may die, be emptied or give wrong bytes, and nothing is lost. At least 1, and less than
         /// half of them. Data takes drives / (drives - parity) times its size.
         pub parity: u32 = 0;
-        /// Memory of the database's write buffers.
-        pub write_buffer_bytes: u64 = 256 << 20, within 16 << 20..=8 << 30;
     }
 
     /// Background work.
@@ -140,6 +138,28 @@ ashlar_service::config! {
         pub probe_max_ms: u64 = 60_000, within 1..;
         /// Time given to running requests when the node stops, in seconds.
         pub shutdown_secs: u64 = 20, within 1..;
+    }
+}
+
+impl Load {
+    /// Memory for batches that are being received, checked and written.
+    pub fn store_memory(&self) -> u64 {
+        self.memory_bytes / 2
+    }
+
+    /// Memory for answers that are being read and sent.
+    pub fn read_memory(&self) -> u64 {
+        self.memory_bytes / 4
+    }
+
+    /// Memory of the database's write buffers.
+    pub fn write_buffers(&self) -> u64 {
+        self.memory_bytes / 16 * 3
+    }
+
+    /// Memory of the database's cache.
+    pub fn cache(&self) -> u64 {
+        self.memory_bytes / 16
     }
 }
 
@@ -205,16 +225,10 @@ impl NodeConfig {
                 "accept.max_age_secs + accept.max_clock_skew_secs + 1",
             ),
             (
-                "load.store_memory_bytes",
-                load.store_memory_bytes,
-                largest.saturating_mul(3),
-                "three times a batch of accept.max_batch_rows rows",
-            ),
-            (
-                "load.read_memory_bytes",
-                load.read_memory_bytes,
-                largest,
-                "the largest answer",
+                "load.memory_bytes",
+                load.memory_bytes,
+                largest.saturating_mul(2 * self.store_copies()),
+                "twice what a batch of accept.max_batch_rows rows takes",
             ),
             (
                 "tasks.probe_max_ms",
@@ -226,6 +240,16 @@ impl NodeConfig {
             at_least(key, got, least, what)?;
         }
         Ok(())
+    }
+
+    /// Memory that a batch takes, in multiples of its bytes: the bytes, the write batch, the write buffer; the last two with the
+    /// parity of drives.
+    pub fn store_copies(&self) -> u64 {
+        let (drives, parity) = (self.store.drives.len() as u64, u64::from(self.store.parity));
+        match drives.saturating_sub(parity) {
+            0 => 3,
+            data => 1 + (2 * drives).div_ceil(data),
+        }
     }
 
     /// Folders with data in them.

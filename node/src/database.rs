@@ -137,12 +137,19 @@ fn create_unmarked(
 
 fn backend(config: &NodeConfig, create: bool) -> Result<Box<dyn Backend>, StoreError> {
     let store = &config.store;
-    let buffers = usize::try_from(store.write_buffer_bytes).unwrap_or(usize::MAX);
-    let drives = store.drives.len();
+    let share = |bytes: u64| {
+        let drives = store.drives.len().max(1) as u64;
+        usize::try_from(bytes / drives).unwrap_or(usize::MAX)
+    };
+    let (buffers, cache) = (
+        share(config.load.write_buffers()),
+        share(config.load.cache()),
+    );
     let open = move |folder: &Path, create: bool| {
         RocksBackend::open(RocksOptions {
             create,
-            write_buffer_bytes: buffers / drives.max(1),
+            write_buffer_bytes: buffers,
+            cache_bytes: cache,
             ..RocksOptions::new(folder)
         })
     };

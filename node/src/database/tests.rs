@@ -12,7 +12,6 @@ fn config(folder: &Path) -> NodeConfig {
     std::fs::create_dir_all(folder.join("keys")).unwrap();
     config.paths.bls_key = folder.join("keys/bls.json");
     config.paths.data = folder.join("volume/data");
-    config.store.write_buffer_bytes = 16 << 20;
     config
 }
 

@@ -7,8 +7,8 @@
 //!   a signed record would be forgotten. See [`RECOVERY`].
 //! * RocksDB stops writing after a failed sync and stays so. [`Backend::recover`] closes and opens it again.
 //!
-//! Memory: the write buffers (`write_buffer_bytes` in all, see [`RocksOptions`]) plus a block cache of 32 MiB plus, while
-//! a batch is written, two copies of it (write batch and write buffer).
+//! Memory: write buffers and block cache, see [`RocksOptions`], plus, while a batch is written, two copies of it (write batch and
+//! write buffer).
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -27,7 +27,6 @@ use super::{Backend, BackendError, Durability, Put, Space, WindowId};
 /// Values from this size on go to blob files.
 const MIN_BLOB_BYTES: u64 = 4096;
 const BLOB_FILE_BYTES: u64 = 256 << 20;
-const BLOCK_CACHE_BYTES: usize = 32 << 20;
 const DEFAULT_SPACE: &str = "default";
 
 /// What becomes of damaged records of the log.
@@ -176,6 +175,8 @@ pub struct RocksOptions {
     pub create: bool,
     /// Most bytes in write buffers, over all spaces. The write-ahead log is kept to about as much.
     pub write_buffer_bytes: usize,
+    /// Bytes of the block cache.
+    pub cache_bytes: usize,
     /// Most files held open.
     pub max_open_files: i32,
     /// What the measurements compare.
@@ -186,12 +187,13 @@ pub struct RocksOptions {
 }
 
 impl RocksOptions {
-    /// The usual options for a folder with a database in it: 256 MiB of write buffers, 512 files.
+    /// The usual options for a folder with a database in it: 256 MiB of write buffers, a cache of 32 MiB, 512 files.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
             create: false,
             write_buffer_bytes: 256 << 20,
+            cache_bytes: 32 << 20,
             max_open_files: 512,
             #[cfg(test)]
             min_blob_bytes: MIN_BLOB_BYTES,
@@ -228,7 +230,7 @@ impl RocksBackend {
     /// # Errors
     /// There is none, it is open elsewhere, corrupt, or cannot be written.
     pub fn open(options: RocksOptions) -> Result<Self, BackendError> {
-        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        let cache = Cache::new_lru_cache(options.cache_bytes);
         let (db, windows, tally) = open_db(&options, &cache)?;
         Ok(Self {
             // Opening again after a failed write makes nothing new.

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A piece is about as large: writers wait for it.
-const PIECE_BYTES: usize = 4 << 20;
+const PIECE_BYTES: usize = 1 << 20;
 /// Most keys of a piece.
 const PIECE_KEYS: usize = 1024;
 /// A drive that fails again and again is tried after these times, doubled each time.
