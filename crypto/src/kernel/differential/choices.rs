@@ -4,12 +4,12 @@ use ark_bls12_381::{Fq, Fr};
 use ark_ff::{Field, PrimeField};
 
 /// Gives choices: those of the bytes first, pseudo-random ones afterwards.
-pub struct Dice<'a> {
+pub struct Choices<'a> {
     bytes: &'a [u8],
     state: u64,
 }
 
-impl<'a> Dice<'a> {
+impl<'a> Choices<'a> {
     /// All choices follow from the seed.
     pub fn from_seed(seed: u64) -> Self {
         Self {
