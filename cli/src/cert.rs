@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ashlar_proto::{
-    Attestation, Certificate, CertificatePolicy, Domain, QuorumId, TableRoot, TrustedRoot,
-    TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
+    Attestation, Certificate, CertificatePolicy, Domain, OperatorIndex, QuorumId, TableRoot,
+    TrustedRoot, TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
 };
 use ashlar_stake::{OperatorTable, StakeSource, trusted_table};
 use clap::{Args, Subcommand};
@@ -148,14 +148,14 @@ pub enum AttestationView {
     /// Indices in the operator table.
     Compact {
         /// Who signed.
-        signers: Vec<u32>,
+        signers: Vec<OperatorIndex>,
     },
     /// Indices in the operator table.
     Portable {
         /// How many operators the table has.
         operators: u32,
         /// Who did not sign.
-        non_signers: Vec<u32>,
+        non_signers: Vec<OperatorIndex>,
     },
 }
 

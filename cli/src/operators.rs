@@ -1,6 +1,6 @@
 //! `ashlar operators`: the operator table, with stake, share and chunks of each operator.
 
-use ashlar_proto::{OperatorId, QuorumId, TableAccess};
+use ashlar_proto::{OperatorId, OperatorIndex, QuorumId, TableAccess};
 use ashlar_stake::{Assignment, OperatorTable};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -80,7 +80,7 @@ pub struct QuorumTotal {
 #[derive(Debug, Serialize)]
 pub struct OperatorOut {
     /// Index in the table.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its id.
     pub operator_id: OperatorId,
     /// Where it listens.
@@ -154,7 +154,8 @@ pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
         })?;
         assignments.push((quorum, total, assignment));
     }
-    let operators = (0u32..)
+    let operators = (0..)
+        .map(OperatorIndex)
         .zip(table.operators())
         .map(|(index, operator)| OperatorOut {
             index,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ashlar_crypto::bls::PublicKey;
 use ashlar_fuzz::table;
-use ashlar_proto::{Domain, OperatorId, TableRoot, TableView};
+use ashlar_proto::{Domain, OperatorId, TableAccess, TableRoot};
 use ashlar_stake::OperatorTable;
 use ashlar_restaking::evidence::{
     Accused, ServiceRecords, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable,

@@ -8,7 +8,7 @@ use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, TableScope, Stake,
-    TableView, operator_id,
+    OperatorIndex, TableAccess, operator_id,
 };
 use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DisperserEquivocation, DispersedBatch, DoubleSigning, Fault,
@@ -163,7 +163,7 @@ pub fn certificates() -> [Certificate; 2] {
     let (batch_header, blobs) = batch();
     let keys: Vec<_> = blobs.iter().map(BlobHeader::blob_key).collect();
     let digest = batch_header.digest();
-    let signers: Vec<(u32, SecretKey)> = (2..=OPERATORS)
+    let signers: Vec<(OperatorIndex, SecretKey)> = (2..=OPERATORS)
         .map(|n| {
             let key = key(n);
             let id = ashlar_proto::operator_id(&key.public_key().to_bytes());

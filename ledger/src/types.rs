@@ -6,7 +6,9 @@
 use alloy_primitives::{B256, Bytes};
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::api::{Bytes32, HexBytes};
-use ashlar_proto::{Account, HeadKeySuccession, OperatorId, QuorumId, SignedHead, TableRoot};
+use ashlar_proto::{
+    Account, HeadKeySuccession, OperatorId, OperatorIndex, QuorumId, SignedHead, TableRoot,
+};
 use ashlar_restaking::evidence::{Accused, Fault, FaultKind};
 use ashlar_restaking::{
     Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator,
@@ -549,7 +551,7 @@ pub struct WitnessView {
     /// The operator.
     pub operator: OperatorId,
     /// Its place, from 0 on.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its entry, ABI-encoded.
     #[schema(value_type = HexBytes)]
     pub entry: Bytes,

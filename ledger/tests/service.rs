@@ -332,7 +332,7 @@ async fn tables_never_change_and_have_witnesses() {
     verify_path(
         &witness.operators_root.0,
         u64::from(witness.operators),
-        u64::from(witness.index),
+        u64::from(witness.index.0),
         leaf_hash(&witness.entry),
         &path,
     )

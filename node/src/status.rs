@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use ashlar_proto::{BatchDigest, Domain, OperatorId};
+use ashlar_proto::{BatchDigest, Domain, OperatorId, OperatorIndex};
 use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -37,7 +37,7 @@ pub struct NodeStatus {
     /// Newest block with an operator table, if it is known.
     pub head: Option<u64>,
     /// Place in the newest table, if any.
-    pub operator_index: Option<u32>,
+    pub operator_index: Option<OperatorIndex>,
     /// What is held, once the database is open.
     pub store: Option<Totals>,
     /// Free bytes on the device of the database, if known.
@@ -164,7 +164,7 @@ pub(crate) struct FactsInner {
     pub(crate) quic: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) head: Option<u64>,
-    pub(crate) operator_index: Option<u32>,
+    pub(crate) operator_index: Option<OperatorIndex>,
     pub(crate) disk_free: Option<u64>,
     pub(crate) last_scrub: Option<ScrubReport>,
     pub(crate) last_expiry: Option<ExpiryReport>,

@@ -16,6 +16,7 @@ use ashlar_node::clock::SystemTimeSource;
 use ashlar_node::health::Status;
 use ashlar_node::store::Store;
 use ashlar_node::{Database, Node, NodeConfig, RunningNode};
+use ashlar_proto::ChunkIndex;
 use ashlar_proto::wire::{GetChunks, Ping, Request, Response};
 use common::caller::{Caller, ME, PATIENCE, get, runs, start, until, valid, which};
 use common::faulty::{Disk, Fault};
@@ -57,9 +58,9 @@ async fn stores_signs_and_serves() {
     for blob in 0..2 {
         for wanted in [mine.clone(), vec![mine[1]], vec![mine[0], mine[2], mine[3]]] {
             let got = reader.slices(&batch, blob, &runs(&wanted)).await.unwrap();
-            let expected: Vec<(u32, Vec<u8>)> = wanted
+            let expected: Vec<(ChunkIndex, Vec<u8>)> = wanted
                 .iter()
-                .map(|i| (*i, batch.slices[blob][*i as usize].clone()))
+                .map(|i| (*i, batch.slices[blob][i.0 as usize].clone()))
                 .collect();
             assert_eq!(
                 got.iter()
@@ -165,7 +166,7 @@ async fn serves_whole_chunks_to_auditors() {
         .zip(proofs)
         .enumerate()
         .map(|(place, (index, proof))| ChunkColumn {
-            index,
+            index: index.0,
             pieces: view.column(place).unwrap(),
             proof,
         })

@@ -11,7 +11,7 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::kzg::{CommitmentBytes, Proof, ProofBytes};
 use ashlar_crypto::{Coded, PointError, Setup};
 use ashlar_node::validate::{Clock, Rules, UnverifiedBatch, ValidateError, VerifiedBatch};
-use ashlar_proto::{ChunkRanges, OperatorId};
+use ashlar_proto::{ChunkIndex, ChunkRanges, OperatorId};
 use common::{Batch, DISPERSER, HEAD, Recipe, World, rules};
 
 /// The operator that receives.
@@ -29,7 +29,7 @@ fn good() -> &'static Batch {
     BATCH.get_or_init(|| Recipe::new(1).build())
 }
 
-fn mine() -> Vec<u32> {
+fn mine() -> Vec<ChunkIndex> {
     world().chunks(ME, &[0])
 }
 
@@ -91,7 +91,7 @@ fn a_good_batch_passes() {
     for (blob, slices) in record.blobs.iter().zip(&good().slices) {
         let data: Vec<u8> = mine()
             .iter()
-            .flat_map(|i| slices[*i as usize].clone())
+            .flat_map(|i| slices[i.0 as usize].clone())
             .collect();
         assert_eq!(blob.data, data);
     }
@@ -441,7 +441,10 @@ fn chunks_of_others() {
         (mine.len() - 1, mine.len(), Some(mine[0]), None)
     );
     // One too many.
-    let extra = (0..512).find(|i| !mine.contains(i)).unwrap();
+    let extra = (0..512)
+        .map(ChunkIndex)
+        .find(|i| !mine.contains(i))
+        .unwrap();
     let mut more = mine.clone();
     more.push(extra);
     more.sort_unstable();
@@ -453,7 +456,7 @@ fn chunks_of_others() {
     );
     // As many, but one is another's.
     let mut shifted = mine.clone();
-    *shifted.last_mut().unwrap() = *mine.last().unwrap() + 1;
+    shifted.last_mut().unwrap().0 = mine.last().unwrap().0 + 1;
     let error = refused(|b| b.runs = ChunkRanges::from_indices(&shifted).unwrap());
     assert_eq!(error.code(), "validate.assignment");
 }

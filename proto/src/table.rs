@@ -10,7 +10,7 @@ use ashlar_crypto::{
     merkle::{MerkleTree, leaf_hash},
 };
 
-use crate::{Account, Domain, OperatorId, QuorumId, Stake, TableRoot};
+use crate::{Account, Domain, OperatorId, OperatorIndex, QuorumId, Stake, TableRoot};
 
 const OPERATOR_TAG: &[u8] = b"ashlar/operator/1";
 const TABLE_TAG: &[u8] = b"ashlar/table/2";
@@ -259,9 +259,9 @@ pub trait TableAccess {
     /// `header().root()`.
     fn root(&self) -> TableRoot;
     /// The operator at this index.
-    fn operator(&self, index: u32) -> Option<&OperatorEntry>;
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry>;
     /// Its public key, decoded once.
-    fn public_key(&self, index: u32) -> Option<&PublicKey>;
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey>;
     /// Sum of all operators' public keys.
     fn aggregate_key(&self) -> &PublicKey;
 }
@@ -275,11 +275,11 @@ impl<T: TableAccess + ?Sized> TableAccess for &T {
         (**self).root()
     }
 
-    fn operator(&self, index: u32) -> Option<&OperatorEntry> {
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry> {
         (**self).operator(index)
     }
 
-    fn public_key(&self, index: u32) -> Option<&PublicKey> {
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey> {
         (**self).public_key(index)
     }
 
@@ -297,11 +297,11 @@ impl<T: TableAccess + ?Sized> TableAccess for std::sync::Arc<T> {
         (**self).root()
     }
 
-    fn operator(&self, index: u32) -> Option<&OperatorEntry> {
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry> {
         (**self).operator(index)
     }
 
-    fn public_key(&self, index: u32) -> Option<&PublicKey> {
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey> {
         (**self).public_key(index)
     }
 

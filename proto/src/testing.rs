@@ -10,8 +10,8 @@ use ashlar_crypto::{
 
 use crate::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    Domain, Network, OperatorEntry, Stake, TableAccess, TableHeader, TableRoot, batch_tree,
-    operator_id,
+    Domain, Network, OperatorEntry, OperatorIndex, Stake, TableAccess, TableHeader, TableRoot,
+    batch_tree, operator_id,
     table::{dispersers_tree, operators_tree},
 };
 
@@ -107,7 +107,7 @@ impl Table {
     }
 
     /// A certificate of a batch of three blobs, of the middle one, signed by the operators of these indices.
-    pub(crate) fn certify(&self, signers: &[u32], quorums: &[u8]) -> Certificate {
+    pub(crate) fn certify(&self, signers: &[OperatorIndex], quorums: &[u8]) -> Certificate {
         let blobs: Vec<BlobHeader> = (0..3u64)
             .map(|salt| blob_header(100_000 * (salt + 1), quorums, salt))
             .collect();
@@ -141,11 +141,11 @@ impl Table {
     }
 
     /// Signs the certificate's batch anew by these operators; the attestation stays as it is.
-    pub(crate) fn sign(&self, certificate: &mut Certificate, signers: &[u32]) {
+    pub(crate) fn sign(&self, certificate: &mut Certificate, signers: &[OperatorIndex]) {
         let digest = certificate.batch_header.digest();
         let signatures: Vec<Signature> = signers
             .iter()
-            .map(|&i| self.secrets[i as usize].sign(digest.as_bytes()))
+            .map(|&i| self.secrets[i.0 as usize].sign(digest.as_bytes()))
             .collect();
         if let Some(sum) = aggregate_signatures(&signatures) {
             certificate.signature = sum.to_bytes();
@@ -162,12 +162,12 @@ impl TableAccess for Table {
         self.header.root()
     }
 
-    fn operator(&self, index: u32) -> Option<&OperatorEntry> {
-        self.operators.get(index as usize)
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry> {
+        self.operators.get(index.0 as usize)
     }
 
-    fn public_key(&self, index: u32) -> Option<&PublicKey> {
-        self.keys.get(index as usize)
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey> {
+        self.keys.get(index.0 as usize)
     }
 
     fn aggregate_key(&self) -> &PublicKey {

@@ -9,7 +9,7 @@ use std::{
 
 use ashlar_crypto::{Coded, kzg::ProofBytes, payload::Encoding};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, ChunkRanges, Domain, TableRoot,
+    Account, BatchHeader, BlobHeader, ChunkIndex, ChunkRanges, Domain, TableRoot,
     wire::{Chunks, Request, Response, WireError, limits},
 };
 use bytes::Bytes;
@@ -150,7 +150,7 @@ fn what_is_accepted_costs_a_few_times_its_length() {
         salt,
     };
     let blob_headers: Vec<_> = (0..limits::MAX_BLOBS as u64).map(blob).collect();
-    let indices: Vec<u32> = (0..64).map(|i| 2 * i).collect();
+    let indices: Vec<_> = (0..64).map(|i| ChunkIndex(2 * i)).collect();
     let answer = Response::Chunks(Chunks {
         batch_header: BatchHeader {
             version: 1,

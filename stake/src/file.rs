@@ -11,7 +11,7 @@ use std::path::Path;
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::table::{DisperserEntry, OperatorEntry, TableScope, operator_id};
-use ashlar_proto::{Account, Domain, Network, OperatorId, QuorumId, Stake};
+use ashlar_proto::{Account, Domain, Network, OperatorId, OperatorIndex, QuorumId, Stake};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -257,7 +257,7 @@ impl TableRecord {
             .iter()
             .zip(0..)
             .map(|(entry, index)| {
-                let proof_of_possession = *table.proof_of_possession(index)?;
+                let proof_of_possession = *table.proof_of_possession(OperatorIndex(index))?;
                 Some(OperatorRecord::from(&Registration {
                     entry: entry.clone(),
                     proof_of_possession,

@@ -228,7 +228,7 @@ fn falls(before: &OperatorTable, after: &OperatorTable, id: &OperatorId) -> Vec<
     let stake = |table: &OperatorTable, quorum| {
         let index = table.find(id);
         index
-            .and_then(|index| table.operators().get(index as usize))
+            .and_then(|index| table.operator(index))
             .map_or(Stake::ZERO, |operator| operator.stake(quorum))
     };
     before

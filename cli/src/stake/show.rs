@@ -406,7 +406,7 @@ impl Witness {
         ashlar_crypto::verify_path(
             &header.operators_root,
             u64::from(header.operators),
-            u64::from(index),
+            u64::from(index.0),
             entry.leaf(),
             &path,
         )

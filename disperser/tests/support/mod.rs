@@ -28,7 +28,7 @@ use ashlar_proto::TableAccess;
 use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{ErrorReply, PutBlob, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{Account, BatchDigest, BlobId, Domain, Stake, version};
+use ashlar_proto::{Account, BatchDigest, BlobId, Domain, OperatorIndex, Stake, version};
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -133,7 +133,7 @@ impl Operator {
                 let proof =
                     Proof::try_from(store.chunk_proofs[place]).map_err(|e| e.to_string())?;
                 Ok(ChunkColumn {
-                    index,
+                    index: index.0,
                     pieces: view.column(place).unwrap(),
                     proof,
                 })
@@ -362,7 +362,7 @@ impl World {
     fn address(&self, operator: &Operator) -> String {
         let key = operator.network.public();
         let index = self.table.find_network_key(&key).unwrap();
-        self.table.operators()[index as usize].address.clone()
+        self.table.operator(index).unwrap().address.clone()
     }
 
     /// The table without the disperser in it, as of an earlier block.
@@ -374,14 +374,17 @@ impl World {
             .zip(0..)
             .map(|(entry, index)| Registration {
                 entry: entry.clone(),
-                proof_of_possession: *self.table.proof_of_possession(index).unwrap(),
+                proof_of_possession: *self
+                    .table
+                    .proof_of_possession(OperatorIndex(index))
+                    .unwrap(),
             })
             .collect();
         Arc::new(OperatorTable::register(scope(BLOCK - 1), registrations, Vec::new()).unwrap())
     }
 
     /// Index in the table of the operator made as number `n`.
-    pub fn index(&self, n: usize) -> u32 {
+    pub fn index(&self, n: usize) -> OperatorIndex {
         self.table
             .find_network_key(&self.operators[n].network.public())
             .unwrap()

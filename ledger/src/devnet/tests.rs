@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ashlar_crypto::Blame;
 use ashlar_crypto::bls::SecretKey;
-use ashlar_proto::{Stake, TableAccess as _};
+use ashlar_proto::{Stake, TableAccess};
 
 use super::*;
 
@@ -71,7 +71,7 @@ fn weights_are_exactly_as_asked_for_from_the_first_block_on() {
             assert_eq!(table.operators().len(), stakes.len());
             for operator in &spec.operators {
                 let index = table.find(&operator.id()).unwrap();
-                let entry = &table.operators()[index as usize];
+                let entry = table.operator(index).unwrap();
                 let weight = |unit: u64| {
                     Stake::from(operator.stakes[0]) * Stake::from(unit) * Stake::from(ETHER)
                 };
@@ -97,7 +97,7 @@ fn stakes_may_differ_by_quorum_and_a_quorum_may_be_left_out() {
     assert_eq!(table.quorums().collect::<Vec<_>>(), [0, 1, 2]);
     for operator in &spec.operators {
         let index = table.find(&operator.id()).unwrap();
-        let entry = &table.operators()[index as usize];
+        let entry = table.operator(index).unwrap();
         for (quorum, unit) in [(0, ETH_UNIT), (1, TOKEN_UNIT), (2, TOKEN_UNIT)] {
             let stake = operator.stakes.get(usize::from(quorum)).copied();
             let weight = Stake::from(stake.unwrap_or(0)) * Stake::from(unit) * Stake::from(ETHER);

@@ -21,7 +21,8 @@ use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::store::Store;
 use ashlar_ledger::{HeadKeys, LedgerConfig, LedgerService, RunningLedger, ServiceError};
 use ashlar_proto::{
-    Account, BatchHeader, Domain, Network, OperatorId, SignedHead, TableRoot, operator_id,
+    Account, BatchHeader, Domain, Network, OperatorId, SignedHead, TableAccess, TableRoot,
+    operator_id,
 };
 use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_restaking::{
@@ -387,7 +388,7 @@ pub async fn weight(client: &LedgerClient, block: u64, index: u8, quorum: u8) ->
     let table = Arc::new(client.table(network(), SERVICE, block).await.unwrap());
     table
         .find(&operator(index))
-        .and_then(|index| table.operators().get(index as usize))
+        .and_then(|index| table.operator(index))
         .map(|entry| Amount(entry.stake(quorum)))
         .unwrap_or_default()
 }

@@ -2,7 +2,9 @@
 
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain};
+use ashlar_proto::{
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain,
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -221,7 +223,7 @@ impl BlobSlices {
     ///
     /// # Errors
     /// Its bytes do not have the hash that was stored with them.
-    pub fn slice(&self, index: u32) -> Result<Option<Bytes>, StoreError> {
+    pub fn slice(&self, index: ChunkIndex) -> Result<Option<Bytes>, StoreError> {
         let Some(place) = self.runs.position(index) else {
             return Ok(None);
         };

@@ -2,7 +2,7 @@
 
 use ashlar_crypto::merkle::MerkleError;
 use ashlar_crypto::{ChunkError, Coded, PointError, identity::NetworkPublicKey};
-use ashlar_proto::{Domain, HeaderError, OperatorId, TableRoot};
+use ashlar_proto::{ChunkIndex, Domain, HeaderError, OperatorId, TableRoot};
 use ashlar_stake::AssignmentError;
 
 /// Why a batch was refused. One code for each check.
@@ -133,9 +133,9 @@ pub enum ValidateError {
         /// Chunks assigned.
         expected: usize,
         /// The first assigned index that was not sent.
-        missing: Option<u32>,
+        missing: Option<ChunkIndex>,
         /// The first index sent that is not assigned.
-        extra: Option<u32>,
+        extra: Option<ChunkIndex>,
     },
     /// Not one chunk proof for each chunk.
     #[error("{got} chunk proofs for {expected} chunks")]
@@ -175,7 +175,7 @@ pub enum ValidateError {
         /// Number of the blob in the batch.
         blob: usize,
         /// First chunk of the run.
-        start: u32,
+        start: ChunkIndex,
         /// What is wrong.
         error: MerkleError,
     },
@@ -191,7 +191,7 @@ pub enum ValidateError {
     #[error("the proof of chunk {index}: {error}")]
     ChunkProof {
         /// Chunk.
-        index: u32,
+        index: ChunkIndex,
         /// What is wrong.
         error: PointError,
     },

@@ -28,8 +28,9 @@ use ashlar_node::{NodeConfig, NodeKeys};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, Network, OperatorId,
-    ProtocolVersion, Stake, TableAccess, TableRoot, batch_tree, commitments_root, version,
+    Account, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, Network,
+    OperatorId, ProtocolVersion, Stake, TableAccess, TableRoot, batch_tree, commitments_root,
+    version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
@@ -150,7 +151,7 @@ impl World {
     }
 
     /// Ascending chunk indices of an operator (by key, not by table index).
-    pub fn chunks(&self, operator: usize, quorums: &[u8]) -> Vec<u32> {
+    pub fn chunks(&self, operator: usize, quorums: &[u8]) -> Vec<ChunkIndex> {
         let index = self.table.find(&self.operator_id(operator)).unwrap();
         self.assignment(quorums).chunks(index).to_vec()
     }
@@ -369,13 +370,13 @@ impl Batch {
     }
 
     /// The message to the holder of these chunks.
-    pub fn message(&self, chunks: &[u32]) -> StoreBatch {
+    pub fn message(&self, chunks: &[ChunkIndex]) -> StoreBatch {
         let runs = ChunkRanges::from_indices(chunks).unwrap();
         StoreBatch {
             batch_header: self.header.clone(),
             disperser_signature: self.disperser_signature,
             blob_headers: self.blobs.clone(),
-            chunk_proofs: chunks.iter().map(|i| self.proofs[*i as usize]).collect(),
+            chunk_proofs: chunks.iter().map(|i| self.proofs[i.0 as usize]).collect(),
             slice_proofs: self
                 .trees
                 .iter()
@@ -386,18 +387,18 @@ impl Batch {
     }
 
     /// The bulk part that belongs to it.
-    pub fn bulk(&self, chunks: &[u32]) -> Vec<u8> {
+    pub fn bulk(&self, chunks: &[ChunkIndex]) -> Vec<u8> {
         let mut out: Vec<u8> = self.commitments.iter().flat_map(|c| c.0).collect();
         for slices in &self.slices {
             for chunk in chunks {
-                out.extend_from_slice(&slices[*chunk as usize]);
+                out.extend_from_slice(&slices[chunk.0 as usize]);
             }
         }
         out
     }
 
     /// Where the slice of a blob begins in the bulk part for these chunks.
-    pub fn offset(&self, chunks: &[u32], blob: usize, place: usize) -> usize {
+    pub fn offset(&self, chunks: &[ChunkIndex], blob: usize, place: usize) -> usize {
         let before: usize = self.slices[..blob]
             .iter()
             .map(|s| s[0].len() * chunks.len())
@@ -406,7 +407,7 @@ impl Batch {
     }
 
     /// As the receiver of the message sees it first.
-    pub fn unverified(&self, peer: NetworkPublicKey, chunks: &[u32]) -> UnverifiedBatch {
+    pub fn unverified(&self, peer: NetworkPublicKey, chunks: &[ChunkIndex]) -> UnverifiedBatch {
         let message = self.message(chunks);
         let bulk_len = message.layout().unwrap().len();
         UnverifiedBatch {
@@ -432,7 +433,7 @@ impl Batch {
         }
     }
 
-    pub fn request(&self, chunks: &[u32]) -> (wire::Request, Vec<Bytes>) {
+    pub fn request(&self, chunks: &[ChunkIndex]) -> (wire::Request, Vec<Bytes>) {
         (
             wire::Request::StoreBatch(self.message(chunks)),
             vec![self.bulk(chunks).into()],

@@ -9,8 +9,8 @@ use ashlar_crypto::merkle::{leaf_hash, verify_path};
 use ashlar_crypto::{Commitment, CommitmentBytes, ELEMENTS_PER_ROW, ProofBytes, Setup};
 use ashlar_proto::params::ProtocolVersion;
 use ashlar_proto::{
-    Account, BatchDigest, BlobHeader, BlobKey, Certificate, CertificatePolicy, MaxAge, OperatorId,
-    RequiredQuorums, Stake, TrustedTable, verify_certificate,
+    Account, BatchDigest, BlobHeader, BlobKey, Certificate, CertificatePolicy, ChunkIndex, MaxAge,
+    OperatorId, RequiredQuorums, Stake, TrustedTable, verify_certificate,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -47,7 +47,7 @@ pub struct CustodyObligation {
     batch_digest: BatchDigest,
     reference_block: u64,
     version: &'static ProtocolVersion,
-    chunks: Vec<u32>,
+    chunks: Vec<ChunkIndex>,
 }
 
 impl CustodyObligation {
@@ -131,7 +131,7 @@ impl CustodyObligation {
     }
 
     /// The chunks that it owes, rising.
-    pub fn chunks(&self) -> &[u32] {
+    pub fn chunks(&self) -> &[ChunkIndex] {
         &self.chunks
     }
 
@@ -179,13 +179,13 @@ impl CustodyObligation {
             .expect("one of the chunks");
         Position {
             row: row as u32,
-            element: (u64::from(chunk) * cell + within % cell) as u32,
+            element: (u64::from(chunk.0) * cell + within % cell) as u32,
         }
     }
 }
 
-pub(super) fn chunk_of(version: &ProtocolVersion, element: u32) -> u32 {
-    element / version.code.cell_len() as u32
+pub(super) fn chunk_of(version: &ProtocolVersion, element: u32) -> ChunkIndex {
+    ChunkIndex(element / version.code.cell_len() as u32)
 }
 
 /// A challenge's name: `H("ashlar/challenge/1" | bytes)`.
@@ -367,7 +367,7 @@ impl CustodyAnswer {
                 verify_path(
                     &blob.chunk_root,
                     u64::from(code.chunks()),
-                    u64::from(chunk_of(version, position.element)),
+                    u64::from(chunk_of(version, position.element).0),
                     leaf_hash(bytes),
                     path,
                 )

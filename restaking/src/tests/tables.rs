@@ -1,6 +1,6 @@
 //! Tables out of the ledger.
 
-use ashlar_proto::{TableAccess, TableScope};
+use ashlar_proto::{OperatorIndex, TableAccess, TableScope};
 
 use super::super::testing::*;
 use super::super::*;
@@ -14,7 +14,7 @@ fn a_table_of_any_past_block_stays_what_it_was() {
     lab.pass(1);
     let first = lab.state.table_at(1, 1).unwrap();
     assert_eq!(first.total(0), Some(Amount::ether(50).0));
-    let (entry, path) = first.witness(0).unwrap();
+    let (entry, path) = first.witness(OperatorIndex(0)).unwrap();
     let root = first.header().operators_root;
     ashlar_crypto::verify_path(&root, 1, 0, entry.leaf(), &path).unwrap();
     lab.ok(SLASHER, lab.slash(0, Wad::percent(10)));

@@ -3,8 +3,8 @@
 use ashlar_crypto::bls::aggregate_signatures;
 use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
-    Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, batch_tree, commitments_root,
-    version,
+    Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, batch_tree,
+    commitments_root, version,
 };
 use ashlar_restaking::evidence::CustodyAnswer;
 
@@ -86,7 +86,7 @@ fn certificate(ledger: &Ledger) -> Certificate {
         blob_path: tree.path(0).unwrap(),
         batch_header,
         attestation: Attestation::Compact {
-            signers: Bitmap::from_indices(1, [0]).unwrap(),
+            signers: Bitmap::from_indices(1, [OperatorIndex(0)]).unwrap(),
         },
         signature: aggregate_signatures(&[signature]).unwrap().to_bytes(),
     }

@@ -5,7 +5,7 @@ use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
-use ashlar_proto::{Account, OperatorId, TableAccess, operator_id};
+use ashlar_proto::{Account, OperatorId, OperatorIndex, TableAccess, operator_id};
 use ashlar_restaking::*;
 
 use super::says;
@@ -663,7 +663,7 @@ fn tables_of_past_blocks() {
         total(1000)
     ));
     let table = ledger.state.table_at(1, 1000).unwrap();
-    let (entry, path) = table.witness(0).unwrap();
+    let (entry, path) = table.witness(OperatorIndex(0)).unwrap();
     let header = table.header();
     ashlar_crypto::verify_path(&header.operators_root, 1, 0, entry.leaf(), &path).unwrap();
     assert_eq!(ledger.state.table_changed_at(1, 1000), Some(1000));

@@ -19,8 +19,9 @@ use ashlar_net::{BulkReader, Client, Handler, NetLimits, Reply, Server};
 use ashlar_proto::wire::{self, Chunks, ErrorReply, Request, Response};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, CertificatePolicy,
-    ChunkRanges, Domain, MaxAge, ProtocolVersion, RequiredQuorums, Stake, TableAccess,
-    TrustedTable, VerifiedCertificate, batch_tree, commitments_root, verify_certificate, version,
+    ChunkIndex, ChunkRanges, Domain, MaxAge, OperatorIndex, ProtocolVersion, RequiredQuorums,
+    Stake, TableAccess, TrustedTable, VerifiedCertificate, batch_tree, commitments_root,
+    verify_certificate, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
@@ -212,10 +213,10 @@ impl StakeSource for Elsewhere {
 
 struct Operator {
     behaviour: Behaviour,
-    chunks: RwLock<Vec<u32>>,
+    chunks: RwLock<Vec<ChunkIndex>>,
     batch: RwLock<Option<Arc<Batch>>>,
     /// Indices asked of it by `GetSlices`, one entry a request.
-    asked: Mutex<Vec<Vec<u32>>>,
+    asked: Mutex<Vec<Vec<ChunkIndex>>>,
 }
 
 pub(crate) struct World {
@@ -280,7 +281,8 @@ impl World {
             Arc::new(OperatorTable::register(scope(BLOCK), registrations, Vec::new()).unwrap());
         let assignment = Assignment::compute(&table, version, &[0]).unwrap();
         for (index, operator) in operators.iter().enumerate() {
-            *operator.chunks.write().unwrap() = assignment.chunks(index as u32).to_vec();
+            *operator.chunks.write().unwrap() =
+                assignment.chunks(OperatorIndex(index as u32)).to_vec();
         }
         Self {
             version,
@@ -322,8 +324,11 @@ impl World {
             .map(|signer| self.bls[*signer as usize].sign(digest.as_bytes()))
             .collect();
         let keys: Vec<BlobKey> = batch.blobs.iter().map(BlobHeader::blob_key).collect();
-        let bitmap =
-            Bitmap::from_indices(self.table.header().operators, signers.iter().copied()).unwrap();
+        let bitmap = Bitmap::from_indices(
+            self.table.header().operators,
+            signers.iter().copied().map(OperatorIndex),
+        )
+        .unwrap();
         Certificate {
             blob_header: batch.blobs[blob].clone(),
             blob_index: blob as u32,
@@ -355,7 +360,7 @@ impl World {
     }
 
     /// Indices asked of an operator so far, one list a request.
-    pub(crate) fn asked(&self, operator: u32) -> Vec<Vec<u32>> {
+    pub(crate) fn asked(&self, operator: u32) -> Vec<Vec<ChunkIndex>> {
         self.operators[operator as usize]
             .asked
             .lock()
@@ -410,12 +415,12 @@ fn range_proofs(tree: &MerkleTree, runs: &ChunkRanges) -> Vec<Vec<Hash>> {
 impl Operator {
     fn held(&self, wanted: &ChunkRanges) -> Option<ChunkRanges> {
         let chunks = self.chunks.read().unwrap();
-        let mut held: Vec<u32> = wanted
+        let mut held: Vec<_> = wanted
             .iter()
             .filter(|index| chunks.contains(index))
             .collect();
         match self.behaviour {
-            Behaviour::Holes => held.retain(|index| index % 2 == 0),
+            Behaviour::Holes => held.retain(|index| index.0 % 2 == 0),
             Behaviour::Greedy => {
                 held.clone_from(&chunks);
             }
@@ -442,7 +447,7 @@ impl Operator {
         };
         let mut bulk: Vec<Bytes> = runs
             .iter()
-            .map(|index| batch.slices[place][index as usize].clone().into())
+            .map(|index| batch.slices[place][index.0 as usize].clone().into())
             .collect();
         if self.behaviour == Behaviour::Corrupt {
             let mut wrong = bulk[0].to_vec();
@@ -477,7 +482,7 @@ impl Operator {
             let mut column: Vec<Vec<u8>> = batch
                 .slices
                 .iter()
-                .map(|slices| slices[index as usize].clone())
+                .map(|slices| slices[index.0 as usize].clone())
                 .collect();
             if self.behaviour == Behaviour::Trades {
                 trade(batch, &mut column);
@@ -487,7 +492,7 @@ impl Operator {
         let shift = u32::from(self.behaviour == Behaviour::WrongProof);
         let chunk_proofs = runs
             .iter()
-            .map(|index| batch.proofs[((index + shift) as usize) % batch.proofs.len()])
+            .map(|index| batch.proofs[((index.0 + shift) as usize) % batch.proofs.len()])
             .collect();
         let slice_proofs = batch
             .trees

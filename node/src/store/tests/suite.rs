@@ -96,7 +96,7 @@ fn what_goes_in_comes_out(store: Box<dyn Store>) {
             .flat_map(|i| slices.slice(i).unwrap().unwrap().to_vec())
             .collect();
         assert_eq!(all, blob.data);
-        assert_eq!(slices.slice(4).unwrap(), None);
+        assert_eq!(slices.slice(ChunkIndex(4)).unwrap(), None);
         slices.check(512).unwrap();
     }
     let bytes = batch.bytes();

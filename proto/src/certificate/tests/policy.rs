@@ -239,7 +239,7 @@ fn quorums() {
             got: vec![0]
         })
     );
-    let other = table.certify(&(0..7).collect::<Vec<_>>(), &[1]);
+    let other = table.certify(&(0..7).map(OperatorIndex).collect::<Vec<_>>(), &[1]);
     assert!(matches!(
         with_table(&other, &table, &policy()),
         Err(CertificateError::QuorumMissing { quorum: 0, .. })
@@ -295,7 +295,7 @@ fn too_little_stake_is_refused_before_any_key_is_decoded() {
         table_header: header.clone(),
         non_signers: (0..1500)
             .map(|index| NonSigner {
-                index,
+                index: OperatorIndex(index),
                 entry: operators[index as usize].clone(),
                 path: tree.path(index as usize).unwrap(),
             })
