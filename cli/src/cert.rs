@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ashlar_proto::{
-    Attestation, Certificate, CertificatePolicy, Domain, OperatorIndex, QuorumId, TableRoot,
-    TrustedRoot, TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
+    Attestation, Certificate, CertificatePolicy, Domain, OperatorIndex, QuorumId, Sequence,
+    TableRoot, TrustedRoot, TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
 };
 use ashlar_stake::{OperatorTable, StakeSource, trusted_table};
 use clap::{Args, Subcommand};
@@ -131,7 +131,7 @@ pub struct CertificateView {
     /// The disperser that made the batch.
     pub disperser_id: u32,
     /// Its number for the batch.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// When the batch was closed, Unix milliseconds.
     pub created_at_ms: u64,
     /// Root of the operator table.

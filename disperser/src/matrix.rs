@@ -13,8 +13,8 @@ use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
     Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate,
     CertificateError, CertificatePolicy, ChunkRanges, ChunkRangesError, HeaderError, MaxAge,
-    OperatorIndex, ProtocolVersion, RequiredQuorums, TableAccess, TrustedTable, batch_tree,
-    verify_certificate,
+    OperatorIndex, ProtocolVersion, RequiredQuorums, Sequence, TableAccess, TrustedTable,
+    batch_tree, verify_certificate,
 };
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -42,7 +42,7 @@ pub struct BatchPosition {
     /// Number of the disperser in the table.
     pub disperser_id: u32,
     /// Its running number.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Now, milliseconds since 1970.
     pub created_at_ms: u64,
 }

@@ -14,7 +14,7 @@ use ashlar_disperser::Disperser;
 use ashlar_disperser::kv::MemoryKv;
 use ashlar_proto::api::BlobState;
 use ashlar_proto::{
-    Certificate, CertificateError, CertificatePolicy, MaxAge, QuorumId, RequiredQuorums,
+    Certificate, CertificateError, CertificatePolicy, MaxAge, QuorumId, RequiredQuorums, Sequence,
     TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
 };
 use ashlar_stake::OperatorTable;
@@ -386,7 +386,7 @@ async fn a_crash_before_any_batch_loses_nothing() {
 }
 
 /// Waits until the operator has got a request, and tells sequence and digest.
-async fn first_request(operator: &support::Operator) -> (u64, ashlar_proto::BatchDigest) {
+async fn first_request(operator: &support::Operator) -> (Sequence, ashlar_proto::BatchDigest) {
     let began = Instant::now();
     loop {
         if let Some(first) = operator.requests().into_iter().next() {

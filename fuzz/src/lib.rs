@@ -8,7 +8,7 @@ use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, TableScope, Stake,
-    OperatorIndex, TableAccess, operator_id,
+    OperatorIndex, TableAccess, operator_id, Sequence,
 };
 use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DisperserEquivocation, DispersedBatch, DoubleSigning, Fault,
@@ -151,7 +151,7 @@ pub fn batch() -> (BatchHeader, Vec<BlobHeader>) {
         rows: 3,
         reference_block: 7,
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 1_700_000_000_000,
     };
     (header, blobs)

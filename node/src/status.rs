@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use ashlar_proto::{BatchDigest, Domain, OperatorId, OperatorIndex};
+use ashlar_proto::{BatchDigest, Domain, OperatorId, OperatorIndex, Sequence};
 use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -92,7 +92,7 @@ pub struct EquivocationPair {
     /// The disperser.
     pub disperser_id: u32,
     /// The number that both batches have.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// The evidence as the ledger takes it, hexadecimal.
     pub evidence: Fault,
     /// What came first.

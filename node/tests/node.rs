@@ -752,7 +752,7 @@ async fn sigkill_loses_nothing() {
             mine.len()
         );
         assert_eq!(caller.store(batch, &mine).await.unwrap(), signature);
-        let rival = Recipe::small(batch.header.sequence, 99).build();
+        let rival = Recipe::small(batch.header.sequence.0, 99).build();
         assert_eq!(
             caller.store(&rival, &mine).await.unwrap_err().code,
             "store.sequence_conflict"

@@ -15,7 +15,7 @@ use ashlar_crypto::{
 
 use crate::{
     Account, BatchDigest, BlobId, BlobKey, Domain, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits,
-    MAX_QUORUMS, ProtocolVersion, TableRoot, UnknownVersion, version,
+    MAX_QUORUMS, ProtocolVersion, Sequence, TableRoot, UnknownVersion, version,
 };
 
 const BLOB_TAG: &[u8] = b"ashlar/blob/1";
@@ -230,7 +230,7 @@ pub struct BatchHeader {
     /// Number of the disperser in that table.
     pub disperser_id: u32,
     /// The disperser's running number; an operator signs at most one batch for each.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// When the batch was closed, in milliseconds since 1970.
     pub created_at_ms: u64,
 }
@@ -270,7 +270,7 @@ impl BatchHeader {
             rows: self.rows,
             referenceBlock: self.reference_block,
             disperserId: self.disperser_id,
-            sequence: self.sequence,
+            sequence: self.sequence.0,
             createdAtMs: self.created_at_ms,
         }
         .abi_encode()
@@ -297,7 +297,7 @@ impl BatchHeader {
             rows: sol.rows,
             reference_block: sol.referenceBlock,
             disperser_id: sol.disperserId,
-            sequence: sol.sequence,
+            sequence: Sequence(sol.sequence),
             created_at_ms: sol.createdAtMs,
         };
         if header.abi_encode() != bytes {

@@ -56,3 +56,7 @@ number!(
     /// An operator's place in an operator table, from 0.
     OperatorIndex, u32
 );
+number!(
+    /// A disperser's running number of its batches in one service: one digest belongs to it, for ever.
+    Sequence, u64
+);

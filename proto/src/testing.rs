@@ -10,8 +10,8 @@ use ashlar_crypto::{
 
 use crate::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    Domain, Network, OperatorEntry, OperatorIndex, Stake, TableAccess, TableHeader, TableRoot,
-    batch_tree, operator_id,
+    Domain, Network, OperatorEntry, OperatorIndex, Sequence, Stake, TableAccess, TableHeader,
+    TableRoot, batch_tree, operator_id,
     table::{dispersers_tree, operators_tree},
 };
 
@@ -122,7 +122,7 @@ impl Table {
             rows: blobs.iter().map(|b| b.rows).sum(),
             reference_block: BLOCK,
             disperser_id: 7,
-            sequence: 42,
+            sequence: Sequence(42),
             created_at_ms: 1_700_000_000_123,
         };
         let mut certificate = Certificate {
@@ -202,7 +202,7 @@ pub(crate) fn batch_header(blobs: &[BlobHeader]) -> BatchHeader {
         rows: blobs.iter().map(|b| b.rows).sum(),
         reference_block: BLOCK,
         disperser_id: 42,
-        sequence: 9,
+        sequence: Sequence(9),
         created_at_ms: 1_700_000_000_123,
     }
 }

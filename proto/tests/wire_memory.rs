@@ -8,6 +8,7 @@ use std::{
 };
 
 use ashlar_crypto::{Coded, kzg::ProofBytes, payload::Encoding};
+use ashlar_proto::Sequence;
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, ChunkIndex, ChunkRanges, Domain, TableRoot,
     wire::{Chunks, Request, Response, WireError, limits},
@@ -161,7 +162,7 @@ fn what_is_accepted_costs_a_few_times_its_length() {
             rows: limits::MAX_BLOBS as u32,
             reference_block: 1,
             disperser_id: 1,
-            sequence: 1,
+            sequence: Sequence(1),
             created_at_ms: 1,
         },
         slice_proofs: vec![vec![vec![[5; 32]]; indices.len()]; blob_headers.len()],

@@ -10,7 +10,7 @@ use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, CertificatePolicy, MaxAge,
-    RequiredQuorums, Stake, TableAccess, TrustedTable, operator_id, verify_certificate,
+    RequiredQuorums, Sequence, Stake, TableAccess, TrustedTable, operator_id, verify_certificate,
     verify_portable,
 };
 use ashlar_stake::{OperatorTable, Registration};
@@ -64,7 +64,7 @@ fn certificates() -> [Certificate; 2] {
         rows: 3,
         reference_block: 7,
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 1_700_000_000_000,
     };
     let digest = batch_header.digest();

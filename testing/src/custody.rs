@@ -5,8 +5,8 @@
 use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
 use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, TableAccess,
-    batch_tree, commitments_root, operator_id, version,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, Sequence,
+    TableAccess, batch_tree, commitments_root, operator_id, version,
 };
 
 /// A payload, and what its disperser makes of it.
@@ -76,7 +76,7 @@ pub fn certificate(
         rows: blob.rows,
         reference_block: table.header().reference_block,
         disperser_id: 0,
-        sequence: 70 + blob.salt,
+        sequence: Sequence(70 + blob.salt),
         created_at_ms: 1_700_000_000_000,
     };
     let digest = batch_header.digest();

@@ -9,7 +9,7 @@ use ashlar_crypto::{
     prove_chunks, verify_chunks, verify_range,
 };
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, Domain, ProtocolVersion, TableRoot, batch_tree,
+    Account, BatchHeader, BlobHeader, Domain, ProtocolVersion, Sequence, TableRoot, batch_tree,
     commitments_root,
 };
 
@@ -85,7 +85,7 @@ pub(crate) fn encode(
         rows: blobs.iter().map(|blob| blob.header.rows).sum(),
         reference_block: 1,
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 0,
     };
     let mut aggregated = AggregatedRow::new(RowChallenge::new(&header.digest().0));

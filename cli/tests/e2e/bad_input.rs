@@ -157,7 +157,7 @@ fn damages(good: &Certificate, bytes: &[u8], other: &Certificate) -> Vec<(&'stat
         ),
         (
             "certificate.signature_invalid",
-            changed(&|c| c.batch_header.sequence += 1),
+            changed(&|c| c.batch_header.sequence.0 += 1),
         ),
         (
             "certificate.signature_invalid",

@@ -14,7 +14,7 @@ use ashlar_ledger::LedgerClient;
 use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::service::{LedgerConfig, LedgerService, RunningLedger};
 use ashlar_proto::head::{Head, HeadKeySuccession};
-use ashlar_proto::{Account, BatchHeader, Network, OperatorId, TableRoot, operator_id};
+use ashlar_proto::{Account, BatchHeader, Network, OperatorId, Sequence, TableRoot, operator_id};
 use ashlar_restaking::distribution::Distribution;
 use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_restaking::{Action, Amount, Genesis, Params};
@@ -650,7 +650,7 @@ fn evidence(world: &World) {
             rows: 1,
             reference_block: world.show(&["head"])["table_block"].as_u64().unwrap(),
             disperser_id: 0,
-            sequence: 9,
+            sequence: Sequence(9),
             created_at_ms: 1,
         };
         SignedBatch::sign(&bls(OTTO), header)

@@ -12,7 +12,7 @@ use crate::testing::{bls, encoded, owner, table};
 
 const PLACE: BatchPosition = BatchPosition {
     disperser_id: 5,
-    sequence: 42,
+    sequence: Sequence(42),
     created_at_ms: 1_700_000_000_000,
 };
 

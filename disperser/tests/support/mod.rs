@@ -28,7 +28,7 @@ use ashlar_proto::TableAccess;
 use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{ErrorReply, PutBlob, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{Account, BatchDigest, BlobId, Domain, OperatorIndex, Stake, version};
+use ashlar_proto::{Account, BatchDigest, BlobId, Domain, OperatorIndex, Sequence, Stake, version};
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -59,7 +59,7 @@ pub struct Operator {
     temper: Mutex<Temper>,
     table: OnceLock<Arc<OperatorTable>>,
     /// The digest under each sequence number, of every request that came.
-    pub seen: Mutex<HashMap<u64, BatchDigest>>,
+    pub seen: Mutex<HashMap<Sequence, BatchDigest>>,
     /// The disperser's signature of each of these digests.
     signed: Mutex<HashMap<BatchDigest, NetworkSignature>>,
     /// Whether a sequence number ever came with two digests, or a digest with two signatures.
@@ -71,7 +71,7 @@ impl Operator {
         *self.temper.lock().unwrap() = temper;
     }
 
-    pub fn requests(&self) -> HashMap<u64, BatchDigest> {
+    pub fn requests(&self) -> HashMap<Sequence, BatchDigest> {
         self.seen.lock().unwrap().clone()
     }
 

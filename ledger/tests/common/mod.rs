@@ -21,8 +21,8 @@ use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::store::Store;
 use ashlar_ledger::{HeadKeys, LedgerConfig, LedgerService, RunningLedger, ServiceError};
 use ashlar_proto::{
-    Account, BatchHeader, Domain, Network, OperatorId, SignedHead, TableAccess, TableRoot,
-    operator_id,
+    Account, BatchHeader, Domain, Network, OperatorId, Sequence, SignedHead, TableAccess,
+    TableRoot, operator_id,
 };
 use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_restaking::{
@@ -338,7 +338,7 @@ pub fn batch(reference_block: u64, sequence: u64, created_at_ms: u64) -> BatchHe
         rows: 1,
         reference_block,
         disperser_id: DISPERSER,
-        sequence,
+        sequence: Sequence(sequence),
         created_at_ms,
     }
 }

@@ -23,6 +23,7 @@ use ashlar_crypto::{
     payload::Encoding, payload::rows_for,
 };
 use ashlar_net::{Admission, BulkReader, Client, Handler, NetLimits, Peer, Reply, Server};
+use ashlar_proto::Sequence;
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, TableRoot, batch_tree,
     wire::{ErrorReply, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch, Stored},
@@ -201,7 +202,7 @@ pub fn store_batch(blobs: u64) -> StoreBatch {
         rows: blob_headers.iter().map(|b| b.rows).sum(),
         reference_block: 1,
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 1,
     };
     StoreBatch {

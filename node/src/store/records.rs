@@ -3,7 +3,7 @@
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain,
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, Sequence,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,7 @@ pub struct SequenceId {
     /// Disperser.
     pub disperser_id: u32,
     /// Its sequence number.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 impl SequenceId {
@@ -137,7 +137,7 @@ pub struct Floor {
     /// Disperser.
     pub disperser_id: u32,
     /// The highest number that is spent.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 /// The name of a database, random, made with it. 16 bytes, in text hexadecimal.

@@ -10,7 +10,7 @@ use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Encoding, Hash, ProofBytes, merkle::MerkleTree};
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, OperatorId,
-    TableRoot, batch_tree, commitments_root,
+    Sequence, TableRoot, batch_tree, commitments_root,
 };
 
 use super::*;
@@ -24,7 +24,7 @@ pub(crate) fn sequence(disperser_id: u32, sequence: u64) -> SequenceId {
     SequenceId {
         domain: DOMAIN,
         disperser_id,
-        sequence,
+        sequence: Sequence(sequence),
     }
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
         rows: commitments.len() as u32,
         reference_block: 5,
         disperser_id,
-        sequence,
+        sequence: Sequence(sequence),
         created_at_ms: 1_700_000_000_000,
     };
     BatchRecord {

@@ -29,8 +29,8 @@ use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, Network,
-    OperatorId, ProtocolVersion, Stake, TableAccess, TableRoot, batch_tree, commitments_root,
-    version,
+    OperatorId, ProtocolVersion, Sequence, Stake, TableAccess, TableRoot, batch_tree,
+    commitments_root, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
@@ -458,7 +458,7 @@ fn batch_header(recipe: &Recipe, blobs: &[BlobHeader]) -> BatchHeader {
         rows: blobs.iter().map(|b| b.rows).sum(),
         reference_block: recipe.reference_block,
         disperser_id: recipe.disperser_id,
-        sequence: recipe.sequence,
+        sequence: Sequence(recipe.sequence),
         created_at_ms: recipe.created_at_ms,
     }
 }

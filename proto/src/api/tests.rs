@@ -22,7 +22,7 @@ fn status() -> BlobStatus {
         stages,
         batch: Some(BatchStatus {
             digest: BatchDigest([2; 32]),
-            sequence: 9,
+            sequence: crate::Sequence(9),
             reference_block: 8,
             blob_index: 0,
             blobs: 1,

@@ -4,7 +4,7 @@ use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::identity::IdentityError;
 use ashlar_crypto::merkle::MerkleError;
 use ashlar_crypto::{Coded, KzgError, PointError};
-use ashlar_proto::{CertificateError, Domain, HeaderError, OperatorId, TableRoot};
+use ashlar_proto::{CertificateError, Domain, HeaderError, OperatorId, Sequence, TableRoot};
 use thiserror::Error;
 
 use ashlar_stake::AssignmentError;
@@ -162,11 +162,11 @@ pub enum EvidenceError {
         /// First batch's disperser.
         first_disperser: u32,
         /// First batch's sequence.
-        first_sequence: u64,
+        first_sequence: Sequence,
         /// Second batch's disperser.
         second_disperser: u32,
         /// Second batch's sequence.
-        second_sequence: u64,
+        second_sequence: Sequence,
     },
     /// The same evidence with its halves exchanged would have another name.
     #[error("the batches must be ordered by rising digest")]

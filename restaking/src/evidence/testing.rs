@@ -9,7 +9,7 @@ use ashlar_crypto::merkle::MerkleTree;
 use ashlar_crypto::{CommitmentBytes, ProofBytes, Rows, Setup, Slices};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    QuorumId, Stake, TableAccess as _, TableScope, batch_tree, operator_id, version,
+    QuorumId, Sequence, Stake, TableAccess as _, TableScope, batch_tree, operator_id, version,
 };
 
 use super::*;
@@ -158,7 +158,7 @@ pub(super) fn batch_of(table: &OperatorTable, blobs: &[BlobHeader]) -> BatchHead
         rows: blobs.iter().map(|blob| blob.rows).sum(),
         reference_block: table.reference_block(),
         disperser_id: DISPERSER,
-        sequence: 9,
+        sequence: Sequence(9),
         created_at_ms: 1_700_000_000_000,
     }
 }

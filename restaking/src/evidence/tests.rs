@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use ashlar_crypto::bls::SignatureBytes;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, Encoding};
-use ashlar_proto::{Account, BlobHeader, Network};
+use ashlar_proto::{Account, BlobHeader, Network, Sequence};
 use proptest::prelude::*;
 
 use super::testing::*;
@@ -213,7 +213,7 @@ fn golden_bytes() {
         rows: 3,
         reference_block: 4,
         disperser_id: 5,
-        sequence,
+        sequence: Sequence(sequence),
         created_at_ms: 7,
     };
     let header_hex = |sequence: u64| {
@@ -364,7 +364,7 @@ proptest! {
             .into_iter()
             .map(|(there, sequence, created_at_ms)| {
                 let domain = if there { other.0 } else { DOMAIN };
-                let header = BatchHeader { domain, sequence, created_at_ms, ..world().batch.clone() };
+                let header = BatchHeader { domain, sequence: Sequence(sequence), created_at_ms, ..world().batch.clone() };
                 ((domain.0, sequence), header)
             })
             .collect();

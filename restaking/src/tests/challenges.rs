@@ -570,7 +570,7 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         lab.code(WHO, open_with(vec![0; MAX_CHALLENGE_CERTIFICATE + 1])),
     );
     let mut forged = certificate.clone();
-    forged.batch_header.sequence += 1;
+    forged.batch_header.sequence.0 += 1;
     expect(
         "challenge.certificate",
         lab.code(WHO, open_with(forged.to_bytes())),

@@ -3,7 +3,7 @@
 use ashlar_crypto::bls::aggregate_signatures;
 use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
-    Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, batch_tree,
+    Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, Sequence, batch_tree,
     commitments_root, version,
 };
 use ashlar_restaking::evidence::CustodyAnswer;
@@ -76,7 +76,7 @@ fn certificate(ledger: &Ledger) -> Certificate {
         rows: blob_header.rows,
         reference_block: 900,
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 1,
     };
     let signature = bls(OTTO).sign(batch_header.digest().as_bytes());

@@ -20,7 +20,7 @@ use ashlar_proto::wire::{self, Chunks, ErrorReply, Request, Response};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, CertificatePolicy,
     ChunkIndex, ChunkRanges, Domain, MaxAge, OperatorIndex, ProtocolVersion, RequiredQuorums,
-    Stake, TableAccess, TrustedTable, VerifiedCertificate, batch_tree, commitments_root,
+    Sequence, Stake, TableAccess, TrustedTable, VerifiedCertificate, batch_tree, commitments_root,
     verify_certificate, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
@@ -142,7 +142,7 @@ impl Batch {
             rows: rows.iter().map(|rows| rows.count() as u32).sum(),
             reference_block: BLOCK,
             disperser_id: 1,
-            sequence: 1,
+            sequence: Sequence(1),
             created_at_ms: now_ms(),
         };
         let mut sum = AggregatedRow::new(RowChallenge::new(header.digest().as_bytes()));

@@ -14,7 +14,8 @@ use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, ChunkIndex, ChunkRanges, Domain, OperatorEntry,
-    OperatorIndex, TableAccess as _, TableRoot, TableScope, batch_tree, commitments_root, version,
+    OperatorIndex, Sequence, TableAccess as _, TableRoot, TableScope, batch_tree, commitments_root,
+    version,
 };
 use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableOrigin};
 use bytes::Bytes;
@@ -135,7 +136,7 @@ impl Batch {
             rows,
             reference_block: self.reference_block,
             disperser_id: self.disperser_id,
-            sequence: self.sequence,
+            sequence: Sequence(self.sequence),
             created_at_ms: self.created_at_ms,
         };
         let mut aggregated = AggregatedRow::new(RowChallenge::new(&batch_header.digest().0));

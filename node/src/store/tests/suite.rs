@@ -240,7 +240,7 @@ fn windows_expire_whole_and_records_stay(store: Box<dyn Store>) {
         assert_eq!(store.find_blob(&batch.blobs[0].key).unwrap(), None);
         assert!(
             store
-                .signed(&sequence(1, batch.header.sequence))
+                .signed(&sequence(1, batch.header.sequence.0))
                 .unwrap()
                 .is_some(),
             "the record outlives the data"

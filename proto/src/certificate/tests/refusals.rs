@@ -548,13 +548,13 @@ fn signature_invalid() {
     assert_eq!(fewer, CertificateError::SignatureInvalid);
     let other_batch = refused_compact(|c, t| {
         let mut other = c.clone();
-        other.batch_header.sequence += 1;
+        other.batch_header.sequence.0 += 1;
         t.sign(&mut other, &most(t));
         c.signature = other.signature;
     });
     assert_eq!(other_batch, CertificateError::SignatureInvalid);
     // The same signature under the next sequence number.
-    let other_header = refused_portable(|c, _| c.batch_header.sequence += 1);
+    let other_header = refused_portable(|c, _| c.batch_header.sequence.0 += 1);
     assert_eq!(other_header, CertificateError::SignatureInvalid);
     // A non-signer left out is taken for a signer.
     let left_out = refused_portable(|c, _| {

@@ -30,7 +30,7 @@ fn each_refusal() {
     let good = double();
     assert_eq!(refuse(resign(|_| ())), "evidence.same_batch");
     assert_eq!(
-        refuse(resign(|h| h.sequence += 1)),
+        refuse(resign(|h| h.sequence.0 += 1)),
         "evidence.other_sequence"
     );
     assert_eq!(

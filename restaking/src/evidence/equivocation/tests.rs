@@ -32,7 +32,7 @@ fn the_disperser_is_accused_and_nobody_else() {
 fn each_refusal() {
     let with = |change: fn(&mut BatchHeader)| refuse(pair(&disperser_key(), change));
     assert_eq!(with(|_| ()), "evidence.same_batch");
-    assert_eq!(with(|h| h.sequence += 1), "evidence.other_sequence");
+    assert_eq!(with(|h| h.sequence.0 += 1), "evidence.other_sequence");
     assert_eq!(with(|h| h.disperser_id += 1), "evidence.other_sequence");
     assert_eq!(with(|h| h.domain.0[0] ^= 1), "evidence.other_domain");
     assert_eq!(
