@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ashlar_proto::{
-    Attestation, Certificate, CertificatePolicy, Domain, OperatorIndex, QuorumId, Sequence,
+    Attestation, Block, Certificate, CertificatePolicy, Domain, OperatorIndex, QuorumId, Sequence,
     TableRoot, TrustedRoot, TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
 };
 use ashlar_stake::{OperatorTable, StakeSource, trusted_table};
@@ -127,7 +127,7 @@ pub struct CertificateView {
     /// Which of the batch's blobs.
     pub blob_index: u32,
     /// The block whose operator table counts.
-    pub reference_block: u64,
+    pub reference_block: Block,
     /// The disperser that made the batch.
     pub disperser_id: u32,
     /// Its number for the batch.

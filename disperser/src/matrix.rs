@@ -11,7 +11,7 @@ use ashlar_crypto::{
 use ashlar_proto::api::{BatchStatus, SignedQuorum};
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
-    Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate,
+    Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Block, Certificate,
     CertificateError, CertificatePolicy, ChunkRanges, ChunkRangesError, HeaderError, MaxAge,
     OperatorIndex, ProtocolVersion, RequiredQuorums, Sequence, TableAccess, TrustedTable,
     batch_tree, verify_certificate,
@@ -348,7 +348,7 @@ pub enum MatrixError {
     #[error("the operator table of block {block} is another one than that of the batch")]
     Table {
         /// Reference block of the batch.
-        block: u64,
+        block: Block,
     },
     /// The table cannot serve the quorums.
     #[error(transparent)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ashlar_crypto::bls::PublicKey;
 use ashlar_fuzz::table;
-use ashlar_proto::{Domain, OperatorId, TableAccess, TableRoot};
+use ashlar_proto::{Domain, OperatorId, TableAccess, TableRoot, Block};
 use ashlar_stake::OperatorTable;
 use ashlar_restaking::evidence::{
     Accused, ServiceRecords, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable,
@@ -21,10 +21,10 @@ impl ServiceRecords for Service {
         self.0
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, NoTable> {
         match block {
-            7 => Ok(Arc::new(table().clone())),
-            0..7 => Err(NoTable::Nobody),
+            Block(7) => Ok(Arc::new(table().clone())),
+            Block(0..7) => Err(NoTable::Nobody),
             _ => Err(NoTable::Unseen),
         }
     }

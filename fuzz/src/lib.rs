@@ -8,7 +8,7 @@ use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, TableScope, Stake,
-    OperatorIndex, TableAccess, operator_id, Sequence,
+    OperatorIndex, TableAccess, operator_id, Sequence, Block,
 };
 use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DisperserEquivocation, DispersedBatch, DoubleSigning, Fault,
@@ -50,7 +50,7 @@ pub fn table() -> &'static OperatorTable {
         };
         let scope = TableScope {
             domain: Domain([0xd0; 32]),
-            reference_block: 7,
+            reference_block: Block(7),
             versions: vec![1],
         };
         OperatorTable::register(scope, registrations, vec![disperser]).expect("a valid table")
@@ -63,7 +63,7 @@ pub fn genesis() -> Genesis {
         network: "fuzz".into(),
         salt: [7; 32].into(),
         head_key: Account([9; 20]),
-        block: 1,
+        block: Block(1),
         admin: Account([1; 20]),
         reward_updater: Account([2; 20]),
         params: Params::current(),
@@ -149,7 +149,7 @@ pub fn batch() -> (BatchHeader, Vec<BlobHeader>) {
         batch_root: batch_tree(&keys).root(),
         blobs: 3,
         rows: 3,
-        reference_block: 7,
+        reference_block: Block(7),
         disperser_id: 0,
         sequence: Sequence(1),
         created_at_ms: 1_700_000_000_000,

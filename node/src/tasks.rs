@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::KernelStatus;
-use ashlar_proto::{BatchDigest, OperatorIndex, TableAccess, commitments_root};
+use ashlar_proto::{BatchDigest, Block, OperatorIndex, TableAccess, commitments_root};
 use ashlar_service::Backoff;
 use ashlar_stake::{StakeError, StakeSource};
 use tokio_util::sync::CancellationToken;
@@ -336,7 +336,7 @@ fn watch_disk(shared: &Shared) {
 }
 
 fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
-    let look = || -> Result<(u64, Option<OperatorIndex>, bool), StakeError> {
+    let look = || -> Result<(Block, Option<OperatorIndex>, bool), StakeError> {
         let head = stake.head()?;
         let table = stake.table_at(head)?;
         service.learn(Arc::clone(&table));

@@ -28,8 +28,8 @@ use ashlar_crypto::{
 };
 use ashlar_proto::wire::{BulkView, Layout};
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, ChunkIndex, ChunkRanges, Domain, Limits, OperatorId,
-    ProtocolVersion, TableAccess, commitments_root,
+    BatchDigest, BatchHeader, BlobHeader, Block, ChunkIndex, ChunkRanges, Domain, Limits,
+    OperatorId, ProtocolVersion, TableAccess, commitments_root,
 };
 use ashlar_stake::{Assignment, OperatorTable};
 use bytes::Bytes;
@@ -65,7 +65,7 @@ pub struct Clock {
     /// Milliseconds since 1970.
     pub now_ms: u64,
     /// Newest block with an operator table.
-    pub head: u64,
+    pub head: Block,
 }
 
 /// A batch as it came: decoded, and nothing else.
@@ -179,7 +179,7 @@ impl AuthenticBatch {
         }
 
         let (got, head) = (header.reference_block, clock.head);
-        match head.checked_sub(got) {
+        match head.checked_since(got) {
             None => return Err(ValidateError::ReferenceUnknown { got, head }),
             Some(age) if age > rules.max_reference_age => {
                 return Err(ValidateError::ReferenceStale {

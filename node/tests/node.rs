@@ -106,7 +106,7 @@ async fn stores_signs_and_serves() {
     assert_eq!(status["operator_id"], world.operator_id(ME).to_string());
     assert_eq!(status["store"]["batches"], 1);
     assert_eq!(status["store"]["blobs"], 2);
-    assert_eq!(status["head"], HEAD);
+    assert_eq!(status["head"], HEAD.0);
     assert_eq!(status["quic"], node.quic_addr().to_string());
     assert!(status["disk_free_bytes"].as_u64().unwrap() > 0);
     let (_, metrics) = get(node.http_addr(), "/metrics").await;
@@ -225,7 +225,7 @@ async fn refuses_with_the_reason_and_keeps_nothing() {
     assert!(matches!(error, NetError::Remote(e) if e.code == "validate.slices"));
 
     let stale = Recipe {
-        reference_block: HEAD - 1,
+        reference_block: HEAD.saturating_sub(1),
         disperser_id: 6,
         ..Recipe::small(2, 1)
     }
@@ -244,7 +244,7 @@ async fn refuses_with_the_reason_and_keeps_nothing() {
         "validate.reference_unknown"
     );
     let gap = Recipe {
-        reference_block: HEAD - 50,
+        reference_block: HEAD.saturating_sub(50),
         ..Recipe::small(2, 1)
     }
     .build();

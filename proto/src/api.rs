@@ -6,7 +6,7 @@ use ashlar_crypto::{Blame, Coded, payload::Encoding};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BatchDigest, BlobId, BlobKey, QuorumId, Sequence, Stake, certificate::QuorumSigned,
+    BatchDigest, BlobId, BlobKey, Block, QuorumId, Sequence, Stake, certificate::QuorumSigned,
     wire::ErrorReply,
 };
 
@@ -154,7 +154,7 @@ pub struct BatchStatus {
     /// The disperser's running number.
     pub sequence: Sequence,
     /// Block of its operator table.
-    pub reference_block: u64,
+    pub reference_block: Block,
     /// The blob's place in it.
     pub blob_index: u32,
     /// Number of blobs in it.

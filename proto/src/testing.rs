@@ -9,13 +9,13 @@ use ashlar_crypto::{
 };
 
 use crate::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    Domain, Network, OperatorEntry, OperatorIndex, Sequence, Stake, TableAccess, TableHeader,
-    TableRoot, batch_tree, operator_id,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Block, Certificate,
+    DisperserEntry, Domain, Network, OperatorEntry, OperatorIndex, Sequence, Stake, TableAccess,
+    TableHeader, TableRoot, batch_tree, operator_id,
     table::{dispersers_tree, operators_tree},
 };
 
-pub(crate) const BLOCK: u64 = 1_234_567;
+pub(crate) const BLOCK: Block = Block(1_234_567);
 
 /// The service of all tables and batches of these tests.
 pub(crate) fn domain() -> Domain {

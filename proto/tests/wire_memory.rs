@@ -8,11 +8,11 @@ use std::{
 };
 
 use ashlar_crypto::{Coded, kzg::ProofBytes, payload::Encoding};
-use ashlar_proto::Sequence;
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, ChunkIndex, ChunkRanges, Domain, TableRoot,
     wire::{Chunks, Request, Response, WireError, limits},
 };
+use ashlar_proto::{Block, Sequence};
 use bytes::Bytes;
 
 struct Counting;
@@ -160,7 +160,7 @@ fn what_is_accepted_costs_a_few_times_its_length() {
             batch_root: [4; 32],
             blobs: limits::MAX_BLOBS as u32,
             rows: limits::MAX_BLOBS as u32,
-            reference_block: 1,
+            reference_block: Block(1),
             disperser_id: 1,
             sequence: Sequence(1),
             created_at_ms: 1,

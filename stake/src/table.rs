@@ -11,7 +11,8 @@ use ashlar_proto::table::{
     operators_tree,
 };
 use ashlar_proto::{
-    Domain, MAX_TABLE_OPERATORS, OperatorId, OperatorIndex, QuorumId, Stake, TableRoot, TableScope,
+    Block, Domain, MAX_TABLE_OPERATORS, OperatorId, OperatorIndex, QuorumId, Stake, TableRoot,
+    TableScope,
 };
 
 use crate::{PossessionCache, Registration, TableError};
@@ -175,7 +176,7 @@ impl OperatorTable {
     }
 
     /// The block at which this is the state.
-    pub fn reference_block(&self) -> u64 {
+    pub fn reference_block(&self) -> Block {
         self.header.reference_block
     }
 

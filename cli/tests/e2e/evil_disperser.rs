@@ -216,7 +216,7 @@ fn headers_that_do_not_fit_the_network_are_refused() {
         batch.seal()
     };
     stage.all_refuse(
-        &spoiled(1, &|b| b.reference_block += 1),
+        &spoiled(1, &|b| b.reference_block.0 += 1),
         "validate.reference_unknown",
     );
     stage.all_refuse(

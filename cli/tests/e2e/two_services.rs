@@ -12,8 +12,8 @@ use ashlar_crypto::keystore;
 use ashlar_ledger::LedgerClient;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, Certificate, Network, OperatorEntry, OperatorIndex,
-    batch_tree, operator_id,
+    Account, Attestation, BatchHeader, Bitmap, Block, Certificate, Network, OperatorEntry,
+    OperatorIndex, batch_tree, operator_id,
 };
 use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
@@ -242,7 +242,7 @@ impl Stage {
     }
 
     /// The table of a service after this block.
-    fn table_after(&self, service: ServiceId, block: u64) -> OperatorTable {
+    fn table_after(&self, service: ServiceId, block: Block) -> OperatorTable {
         let mut table = self.table(service);
         wait_for("a later table", || {
             table = self.table(service);

@@ -9,7 +9,7 @@ mod suite;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Encoding, Hash, ProofBytes, merkle::MerkleTree};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, OperatorId,
+    Account, BatchHeader, BlobHeader, BlobKey, Block, ChunkIndex, ChunkRanges, Domain, OperatorId,
     Sequence, TableRoot, batch_tree, commitments_root,
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
         batch_root: batch_tree(&keys).root(),
         blobs: 2,
         rows: commitments.len() as u32,
-        reference_block: 5,
+        reference_block: Block(5),
         disperser_id,
         sequence: Sequence(sequence),
         created_at_ms: 1_700_000_000_000,

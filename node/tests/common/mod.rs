@@ -28,7 +28,7 @@ use ashlar_node::{NodeConfig, NodeKeys};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, Network,
+    Account, BatchHeader, BlobHeader, BlobKey, Block, ChunkIndex, ChunkRanges, Domain, Network,
     OperatorId, ProtocolVersion, Sequence, Stake, TableAccess, TableRoot, batch_tree,
     commitments_root, version,
 };
@@ -36,7 +36,7 @@ use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEve
 use bytes::Bytes;
 
 /// Newest block of the world.
-pub const HEAD: u64 = 1000;
+pub const HEAD: Block = Block(1000);
 /// Number of the disperser.
 pub const DISPERSER: u32 = 5;
 /// Seed of its key.
@@ -56,7 +56,7 @@ pub struct World {
 /// Tables by block.
 #[derive(Default)]
 pub struct Tables {
-    tables: Mutex<BTreeMap<u64, Arc<OperatorTable>>>,
+    tables: Mutex<BTreeMap<Block, Arc<OperatorTable>>>,
     /// What the newest signed head says, if there are heads.
     pub head_time_ms: Mutex<Option<u64>>,
     /// Why there is nothing to be had, if there is not.
@@ -81,14 +81,14 @@ impl StakeSource for Tables {
         *self.head_time_ms.lock().unwrap()
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         if let Some(problem) = self.problem.lock().unwrap().clone() {
             return Err(problem);
         }
         Ok(*self.tables.lock().unwrap().keys().next_back().unwrap())
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         let head = self.head()?;
         let tables = self.tables.lock().unwrap();
         tables
@@ -114,7 +114,7 @@ impl World {
         let stake = Arc::new(Tables::default());
         // The disperser that the last block lost is still in the older one.
         for (block, key) in [
-            (HEAD - 1, &NetworkKey::from_seed([201; 32])),
+            (HEAD.saturating_sub(1), &NetworkKey::from_seed([201; 32])),
             (HEAD, &disperser),
         ] {
             stake.insert(Arc::new(table(block, &bls, &network, key.public())));
@@ -141,7 +141,7 @@ impl World {
     }
 
     /// From this block on another key is the disperser's.
-    pub fn register_disperser(&self, block: u64, key: &NetworkKey) {
+    pub fn register_disperser(&self, block: Block, key: &NetworkKey) {
         let table = table(block, &self.bls, &self.network, key.public());
         self.stake.insert(Arc::new(table));
     }
@@ -158,7 +158,7 @@ impl World {
 }
 
 fn table(
-    block: u64,
+    block: Block,
     bls: &[SecretKey],
     network: &[NetworkKey],
     disperser: NetworkPublicKey,
@@ -189,7 +189,7 @@ fn table(
     let scope = ashlar_proto::TableScope {
         domain: domain(),
         versions: vec![1],
-        ..ashlar_testing::scope(block)
+        ..ashlar_testing::scope(block.0)
     };
     OperatorTable::register(scope, registrations, vec![entry]).unwrap()
 }
@@ -205,7 +205,7 @@ pub fn domain() -> Domain {
 }
 
 /// Root of the table of a block; of the newest one if there is none.
-fn root(block: u64) -> TableRoot {
+fn root(block: Block) -> TableRoot {
     static WORLD: OnceLock<World> = OnceLock::new();
     let world = WORLD.get_or_init(World::new);
     let table = world
@@ -251,7 +251,7 @@ pub struct Recipe {
     pub version: u16,
     pub sequence: u64,
     pub disperser_id: u32,
-    pub reference_block: u64,
+    pub reference_block: Block,
     pub created_at_ms: u64,
     pub domain: Domain,
     /// The root of the reference block's table, if not this one.

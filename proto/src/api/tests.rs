@@ -23,7 +23,7 @@ fn status() -> BlobStatus {
         batch: Some(BatchStatus {
             digest: BatchDigest([2; 32]),
             sequence: crate::Sequence(9),
-            reference_block: 8,
+            reference_block: crate::Block(8),
             blob_index: 0,
             blobs: 1,
             rows: 1,

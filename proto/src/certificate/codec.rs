@@ -32,8 +32,8 @@ use ashlar_crypto::{
 
 use super::{Attestation, Certificate, CertificateDecodeError as Error, NonSigner};
 use crate::{
-    Bitmap, Domain, HeaderError, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId, OperatorIndex,
-    QuorumId, Stake, TableHeader,
+    Bitmap, Block, Domain, HeaderError, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId,
+    OperatorIndex, QuorumId, Stake, TableHeader,
     codec::{Input, InputError, limit, put_batch_header, put_blob_header, put_path, put_u8},
     table::{MAX_ADDRESS_BYTES, MAX_TABLE_QUORUMS, MAX_TABLE_VERSIONS},
 };
@@ -169,7 +169,7 @@ fn put_stakes(out: &mut Vec<u8>, stakes: &[(QuorumId, Stake)]) {
 
 fn put_table_header(out: &mut Vec<u8>, header: &TableHeader) {
     out.extend(header.domain.0);
-    out.extend(header.reference_block.to_be_bytes());
+    out.extend(header.reference_block.0.to_be_bytes());
     let count = put_u8(out, header.versions.len());
     out.extend(
         header
@@ -230,7 +230,7 @@ impl Fields for Input<'_> {
         const FIELD: &str = "table header";
         let header = TableHeader {
             domain: Domain(self.array(FIELD)?),
-            reference_block: self.u64(FIELD)?,
+            reference_block: Block(self.u64(FIELD)?),
             versions: self.versions()?,
             operators: self.u32(FIELD)?,
             operators_root: self.array(FIELD)?,

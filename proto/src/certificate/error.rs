@@ -4,7 +4,7 @@ use ashlar_crypto::{Coded, bls::BlsError, merkle::MerkleError};
 
 use super::{FORMAT_VERSION, MAX_CERTIFICATE_BYTES};
 use crate::{
-    Domain, EntryError, HeaderError, OperatorIndex, ParamError, QuorumId, Stake, TableRoot,
+    Block, Domain, EntryError, HeaderError, OperatorIndex, ParamError, QuorumId, Stake, TableRoot,
 };
 
 /// Bytes that are no certificate.
@@ -177,9 +177,9 @@ pub enum CertificateError {
     #[error("the batch refers to block {got}, the operator table is that of block {expected}")]
     ReferenceBlock {
         /// The batch's.
-        got: u64,
+        got: Block,
         /// The table's.
-        expected: u64,
+        expected: Block,
     },
     /// A compact certificate where only a root is at hand.
     #[error("a compact certificate needs the operator table; only the table's root is known here")]

@@ -123,7 +123,7 @@ impl ServiceRecords for Elsewhere {
         self.0
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, NoTable> {
         world().table_at(block)
     }
 
@@ -131,7 +131,7 @@ impl ServiceRecords for Elsewhere {
         world().operator_key(operator)
     }
 
-    fn source_signed(&self, block: u64, root: &TableRoot) -> bool {
+    fn source_signed(&self, block: Block, root: &TableRoot) -> bool {
         world().source_signed(block, root)
     }
 }
@@ -211,7 +211,7 @@ fn golden_bytes() {
         batch_root: [0xb0; 32],
         blobs: 2,
         rows: 3,
-        reference_block: 4,
+        reference_block: Block(4),
         disperser_id: 5,
         sequence: Sequence(sequence),
         created_at_ms: 7,

@@ -38,7 +38,7 @@ fn custody() -> Ledger {
     ledger.operator(OTTO);
     ledger.join(OTTO, Wad::percent(40));
     ledger.pass(999);
-    assert_eq!(ledger.state.meta().block, 1000);
+    assert_eq!(ledger.state.meta().block, Block(1000));
     ledger
 }
 
@@ -69,12 +69,12 @@ fn certificate(ledger: &Ledger) -> Certificate {
     let tree = batch_tree(&[blob_header.blob_key()]);
     let batch_header = BatchHeader {
         domain: ledger.state.domain(1),
-        table_root: ledger.state.table_at(1, 900).unwrap().root(),
+        table_root: ledger.state.table_at(1, Block(900)).unwrap().root(),
         version: 1,
         batch_root: tree.root(),
         blobs: 1,
         rows: blob_header.rows,
-        reference_block: 900,
+        reference_block: Block(900),
         disperser_id: 0,
         sequence: Sequence(1),
         created_at_ms: 1,
@@ -119,7 +119,7 @@ fn a_challenge_answered() {
     let ask = ask(&certificate(&ledger));
     ledger.ok(ALICE, ask.clone());
     let (_, record) = ledger.state.challenges().next().unwrap();
-    assert_eq!(record.deadline, 8200);
+    assert_eq!(record.deadline, Block(8200));
     says("has to be answered through block 8,200");
     let answer = answer(&ledger);
     ledger.pass(7200);

@@ -18,16 +18,16 @@ use ashlar_crypto::{
 use ashlar_net::{BulkReader, Client, Handler, NetLimits, Reply, Server};
 use ashlar_proto::wire::{self, Chunks, ErrorReply, Request, Response};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, CertificatePolicy,
-    ChunkIndex, ChunkRanges, Domain, MaxAge, OperatorIndex, ProtocolVersion, RequiredQuorums,
-    Sequence, Stake, TableAccess, TrustedTable, VerifiedCertificate, batch_tree, commitments_root,
-    verify_certificate, version,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Block, Certificate,
+    CertificatePolicy, ChunkIndex, ChunkRanges, Domain, MaxAge, OperatorIndex, ProtocolVersion,
+    RequiredQuorums, Sequence, Stake, TableAccess, TrustedTable, VerifiedCertificate, batch_tree,
+    commitments_root, verify_certificate, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub(crate) const BLOCK: u64 = 77;
+pub(crate) const BLOCK: Block = Block(77);
 
 /// How an operator treats readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,11 +177,11 @@ impl StakeSource for Fixed {
         DOMAIN
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         Ok(self.0.reference_block())
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         assert_eq!(block, self.0.reference_block());
         Ok(self.0.clone())
     }
@@ -198,11 +198,11 @@ impl StakeSource for Elsewhere {
         Domain([0xe0; 32])
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         self.0.head()
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         self.0.table_at(block)
     }
 
@@ -278,7 +278,7 @@ impl World {
             operators.push(operator);
         }
         let table =
-            Arc::new(OperatorTable::register(scope(BLOCK), registrations, Vec::new()).unwrap());
+            Arc::new(OperatorTable::register(scope(BLOCK.0), registrations, Vec::new()).unwrap());
         let assignment = Assignment::compute(&table, version, &[0]).unwrap();
         for (index, operator) in operators.iter().enumerate() {
             *operator.chunks.write().unwrap() =

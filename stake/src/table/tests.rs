@@ -33,7 +33,7 @@ fn with_key(mut entry: OperatorEntry, key: PublicKeyBytes) -> OperatorEntry {
 fn finds_everything() {
     let dispersers = vec![disperser(9), disperser(2)];
     let table = OperatorTable::new(scope(77), entries(5), dispersers).unwrap();
-    assert_eq!(table.reference_block(), 77);
+    assert_eq!(table.reference_block(), Block(77));
     assert_eq!(table.operators().len(), 5);
     assert!(
         table

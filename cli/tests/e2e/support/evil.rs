@@ -13,7 +13,7 @@ use ashlar_crypto::{
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, ChunkIndex, ChunkRanges, Domain, OperatorEntry,
+    Account, BatchHeader, BlobHeader, Block, ChunkIndex, ChunkRanges, Domain, OperatorEntry,
     OperatorIndex, Sequence, TableAccess as _, TableRoot, TableScope, batch_tree, commitments_root,
     version,
 };
@@ -58,7 +58,7 @@ pub struct Batch {
     /// What is sent as slices: `slices[j]` is slice j.
     pub slices: Vec<Vec<u8>>,
     pub quorums: Vec<u8>,
-    pub reference_block: u64,
+    pub reference_block: Block,
     pub disperser_id: u32,
     pub sequence: u64,
     pub created_at_ms: u64,

@@ -207,7 +207,7 @@ fn table_root() {
 #[test]
 fn table_header() {
     for change in [
-        (|h: &mut TableHeader| h.reference_block += 1) as fn(&mut TableHeader),
+        (|h: &mut TableHeader| h.reference_block.0 += 1) as fn(&mut TableHeader),
         |h| h.versions.push(2),
         |h| h.operators -= 1,
         |h| h.operators_root[0] ^= 1,
@@ -227,11 +227,11 @@ fn table_header() {
 #[test]
 fn reference_block() {
     let expected = CertificateError::ReferenceBlock {
-        got: BLOCK - 1,
+        got: BLOCK.saturating_sub(1),
         expected: BLOCK,
     };
     let change = |c: &mut Certificate, t: &Table| {
-        c.batch_header.reference_block = BLOCK - 1;
+        c.batch_header.reference_block = BLOCK.saturating_sub(1);
         t.sign(c, &most(t));
     };
     assert_eq!(refused_compact(change), expected);

@@ -39,7 +39,10 @@ fn each_refusal() {
         with(|h| h.reference_block = HEAD + 1),
         "evidence.unseen_block"
     );
-    assert_eq!(with(|h| h.reference_block = BLOCK - 1), "evidence.no_table");
+    assert_eq!(
+        with(|h| h.reference_block = BLOCK.saturating_sub(1)),
+        "evidence.no_table"
+    );
     assert_eq!(
         with(|h| h.reference_block = OTHER_BLOCK),
         "evidence.unknown_disperser"
