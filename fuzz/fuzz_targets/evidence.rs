@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use ashlar_crypto::bls::PublicKey;
 use ashlar_fuzz::table;
-use ashlar_proto::{Domain, OperatorId, TableAccess, TableRoot, Block};
-use ashlar_stake::OperatorTable;
+use ashlar_proto::{Block, Domain, OperatorId, TableAccess, TableRoot};
 use ashlar_restaking::evidence::{
-    Accused, ServiceRecords, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable,
+    Accused, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable, ServiceRecords,
 };
+use ashlar_stake::OperatorTable;
 use libfuzzer_sys::fuzz_target;
 
 /// One table, of block 7, in a service with this domain; nothing later is over.
@@ -33,7 +33,7 @@ impl ServiceRecords for Service {
         table().public_key(table().find(operator)?).copied()
     }
 
-    fn source_signed(&self, _: u64, _: &TableRoot) -> bool {
+    fn source_signed(&self, _: Block, _: &TableRoot) -> bool {
         false
     }
 }

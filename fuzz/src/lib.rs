@@ -7,12 +7,12 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, TableScope, Stake,
-    OperatorIndex, TableAccess, operator_id, Sequence, Block,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Block, Certificate, DisperserEntry,
+    Domain, OperatorIndex, Sequence, Stake, TableAccess, TableScope, operator_id,
 };
 use ashlar_restaking::evidence::{
-    BadAttestation, BlobInBatch, Breach, DisperserEquivocation, DispersedBatch, DoubleSigning, Fault,
-    SignedBatch,
+    BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
+    Fault, SignedBatch,
 };
 use ashlar_restaking::{Genesis, Params};
 use ashlar_stake::{OperatorTable, Registration};
