@@ -7,7 +7,7 @@ use std::time::Duration;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes, Setup};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
-use ashlar_proto::{BlobId, Certificate, QuorumSigned, TableAccess};
+use ashlar_proto::{BlobId, Certificate, QuorumSigned, Sequence, TableAccess};
 use ashlar_stake::OperatorTable;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -181,7 +181,7 @@ impl Engine {
             Arc::clone(&table),
             BatchPosition {
                 disperser_id,
-                sequence: 0,
+                sequence: Sequence(0),
                 created_at_ms: 0,
             },
         );
@@ -242,7 +242,7 @@ impl Engine {
             .batch_rows
             .observe(f64::from(record.header.rows));
         tracing::info!(
-            sequence = record.header.sequence,
+            sequence = record.header.sequence.0,
             digest = %record.digest(),
             blobs = record.header.blobs,
             rows = record.header.rows,
@@ -326,7 +326,7 @@ impl Engine {
                 let certificates = certified
                     .map_err(|_| ("batch.certify", "making the certificates failed".to_owned()))?
                     .map_err(|error| {
-                        let (code, sequence) = (error.code(), record.header.sequence);
+                        let (code, sequence) = (error.code(), record.header.sequence.0);
                         tracing::error!(code, sequence, "{error}");
                         (code, error.to_string())
                     })?;
@@ -393,7 +393,7 @@ impl Engine {
         began: Instant,
     ) -> Option<()> {
         record.go(BatchState::Certified).ok()?;
-        let sequence = record.header.sequence;
+        let sequence = record.header.sequence.0;
         let signers = u32::try_from(record.signers.len()).unwrap_or(u32::MAX);
         let done = self
             .durably("writing certificates", move |registry, now| {
@@ -438,7 +438,7 @@ impl Engine {
         undecided: InFlightGuard,
     ) {
         tracing::warn!(
-            sequence = record.header.sequence,
+            sequence = record.header.sequence.0,
             code,
             "batch abandoned: {message}"
         );
@@ -540,7 +540,7 @@ impl Engine {
             let began = Instant::now();
             match self.rebuild(&record).await {
                 Ok((matrix, held)) => {
-                    tracing::info!(sequence = record.header.sequence, digest = %record.digest(), "batch continued");
+                    tracing::info!(sequence = record.header.sequence.0, digest = %record.digest(), "batch continued");
                     let batch = InFlightBatch {
                         record,
                         matrix: Arc::new(matrix),

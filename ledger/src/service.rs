@@ -29,6 +29,7 @@ use std::time::Duration;
 use crate::store::{Position, Store, StoreError};
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
+use ashlar_proto::Block;
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Genesis, Transaction};
 use ashlar_service::api::health_router;
@@ -161,7 +162,7 @@ impl LedgerService {
             }
         });
         let block = read(&store, |store| store.state().meta().block);
-        tracing::info!(%addr, block, "the ledger is open");
+        tracing::info!(%addr, block = block.0, "the ledger is open");
         Ok(RunningLedger {
             addr,
             health_addr,

@@ -25,7 +25,8 @@ pub use verify::{
 };
 
 use crate::{
-    BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableAccess, TableHeader, table::operators_tree,
+    BatchHeader, Bitmap, BlobHeader, OperatorEntry, OperatorIndex, TableAccess, TableHeader,
+    table::operators_tree,
 };
 
 /// The format that this code writes and reads.
@@ -75,7 +76,7 @@ pub enum Attestation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NonSigner {
     /// Its place in the table.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its entry.
     pub entry: OperatorEntry,
     /// Merkle path from the entry to the operators' root, from the leaf upwards.
@@ -105,6 +106,7 @@ impl Certificate {
             });
         }
         let operators = (0..header.operators)
+            .map(OperatorIndex)
             .map(|i| {
                 table
                     .operator(i)
@@ -116,8 +118,8 @@ impl Certificate {
             .iter_missing()
             .map(|index| {
                 let missing = ConversionError::TableIncomplete { index };
-                let entry = *operators.get(index as usize).ok_or(missing)?;
-                let path = tree.path(index as usize).ok_or(missing)?;
+                let entry = *operators.get(index.0 as usize).ok_or(missing)?;
+                let path = tree.path(index.0 as usize).ok_or(missing)?;
                 Ok(NonSigner {
                     index,
                     entry: entry.clone(),

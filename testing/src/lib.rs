@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
-use ashlar_proto::{Domain, TableScope};
+use ashlar_proto::{Block, Domain, TableScope};
 
 /// The service of all tables that are made without a ledger.
 pub const DOMAIN: Domain = Domain([0xd0; 32]);
@@ -15,7 +15,7 @@ pub const DOMAIN: Domain = Domain([0xd0; 32]);
 pub fn scope(block: u64) -> TableScope {
     TableScope {
         domain: DOMAIN,
-        reference_block: block,
+        reference_block: Block(block),
         versions: vec![1, 2, 3],
     }
 }
