@@ -29,7 +29,6 @@ use std::time::Duration;
 use crate::store::{Position, Store, StoreError};
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
-use ashlar_proto::Block;
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Genesis, Transaction};
 use ashlar_service::api::health_router;
