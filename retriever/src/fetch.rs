@@ -17,7 +17,7 @@ use crate::http::{self, Authorities, BaseUrl, HttpError};
 use crate::network::Network;
 use crate::plan::{Holder, Plan, State};
 use crate::relay::{RelayError, allowance, download};
-use crate::report::{AuditReport, OperatorReport, Report, Skipped, Via, millis};
+use crate::report::{AuditReport, OperatorReport, Report, RetrievalPath, Skipped, millis};
 use crate::slices::SlicesTask;
 use crate::verify::{VerifyError, check_payload, decode_slices};
 
@@ -233,7 +233,7 @@ impl Inner {
             fetch.report.stages.relay_ms = millis(begin.elapsed());
             match result {
                 Ok(payload) => {
-                    fetch.report.via = Some(Via::Relay);
+                    fetch.report.via = Some(RetrievalPath::Relay);
                     fetch.report.relay = Some(relay.to_string());
                     return Ok(Ok(payload));
                 }
@@ -302,11 +302,11 @@ impl Inner {
         .await?;
         fetch.report.stages.decode_ms = millis(begin.elapsed());
         let (rows, via) = match decoded {
-            Ok(rows) => (rows, Via::Operators),
+            Ok(rows) => (rows, RetrievalPath::Operators),
             Err(cause) => {
                 tracing::warn!(blob = %cert.blob_key(), %cause, "certified slices do not match the commitments: audit");
                 let rows = self.audit(fetch, operators, &table, holders, cause).await?;
-                (rows, Via::Audit)
+                (rows, RetrievalPath::Audit)
             }
         };
         let (encoding, len) = (cert.blob_header().encoding, cert.blob_header().payload_len);

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use super::{ApiState, parse};
 use crate::auth::SignedTransaction;
-use crate::service::{Command, evidence};
+use crate::service::evidence;
+use crate::service::writer::Command;
 use crate::types::{AccountView, EvidenceBody, EvidenceReceipt, Receipt};
 
 /// The body as JSON, bounded in bytes and in time.
