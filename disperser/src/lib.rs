@@ -45,7 +45,6 @@ pub mod store;
 #[allow(clippy::unwrap_used)]
 mod testing;
 
-pub use api::openapi;
 pub use config::{ConfigError, DisperserConfig};
 pub use health::HealthReport;
 pub use server::{Disperser, DisperserError, RunningDisperser};
