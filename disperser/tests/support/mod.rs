@@ -29,7 +29,7 @@ use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{ErrorReply, PutBlob, Request, Response, StoreBatch, Stored};
 use ashlar_proto::{Account, BatchDigest, BlobId, Domain, Stake, version};
-use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
+use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
@@ -246,10 +246,6 @@ impl StakeSource for TestStake {
                 head: table.reference_block(),
             }),
         }
-    }
-
-    fn events_since(&self, _: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        Ok(Vec::new())
     }
 }
 

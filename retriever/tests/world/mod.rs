@@ -22,7 +22,7 @@ use ashlar_proto::{
     ChunkRanges, Domain, MaxAge, ProtocolVersion, RequiredQuorums, Stake, TableAccess,
     TrustedTable, VerifiedCertificate, batch_tree, commitments_root, verify_certificate, version,
 };
-use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
+use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
@@ -184,10 +184,6 @@ impl StakeSource for Fixed {
         assert_eq!(block, self.0.reference_block());
         Ok(self.0.clone())
     }
-
-    fn events_since(&self, _cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        Ok(Vec::new())
-    }
 }
 
 struct Elsewhere(Fixed);
@@ -203,10 +199,6 @@ impl StakeSource for Elsewhere {
 
     fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
         self.0.table_at(block)
-    }
-
-    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        self.0.events_since(cursor)
     }
 }
 
