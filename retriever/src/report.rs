@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ashlar_crypto::{Blame, Coded};
-use ashlar_proto::{BlobKey, OperatorId};
+use ashlar_proto::{BlobKey, ChunkIndex, OperatorId, OperatorIndex};
 use serde::{Deserialize, Serialize};
 
 /// The path on which a payload was found.
@@ -34,7 +34,7 @@ pub struct Skipped {
     /// The operator; none for a relay.
     pub operator: Option<OperatorId>,
     /// Its index in the operator table; none for a relay.
-    pub index: Option<u32>,
+    pub index: Option<OperatorIndex>,
     /// Where it was asked: `host:port` of an operator, URL of a relay.
     pub address: String,
     /// Stable code of the reason.
@@ -64,7 +64,7 @@ pub struct OperatorReport {
     /// The operator.
     pub operator: OperatorId,
     /// Its index in the operator table.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its address.
     pub address: String,
     /// Whether it signed the batch.
@@ -106,7 +106,7 @@ pub struct AuditReport {
     /// Chunks whose proof holds.
     pub good: u32,
     /// Chunks whose proof does not hold, ascending.
-    pub bad: Vec<u32>,
+    pub bad: Vec<ChunkIndex>,
     /// Bulk bytes requested.
     pub bytes_requested: u64,
     /// Bulk bytes received.

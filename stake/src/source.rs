@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ashlar_proto::Domain;
+use ashlar_proto::{Block, Domain};
 
 use crate::{OperatorTable, StakeError};
 
@@ -18,14 +18,14 @@ pub trait StakeSource: Send + Sync {
     /// # Errors
     ///
     /// [`StakeError`] if the source cannot be read at all.
-    fn head(&self) -> Result<u64, StakeError>;
+    fn head(&self) -> Result<Block, StakeError>;
 
     /// The table of exactly this reference block.
     ///
     /// # Errors
     ///
     /// [`StakeError::UnknownBlock`] if there is none.
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError>;
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError>;
 
     /// Whether the source still follows what it reads. An error means that it answers from what it read last, and why:
     /// a process that sees one works on, and reports that it is degraded.

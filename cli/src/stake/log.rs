@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
 use ashlar_ledger::store::{Store, StoreError};
+use ashlar_proto::Block;
 use clap::Args;
 use serde::Serialize;
 
@@ -48,7 +49,7 @@ pub struct Replayed {
     /// Link of the last of them.
     pub link: B256,
     /// The ledger's block after it.
-    pub block: u64,
+    pub block: Block,
     /// Transactions applied.
     pub transactions: u64,
     /// The state root.

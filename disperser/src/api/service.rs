@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::Domain;
+use ashlar_proto::{Block, Domain};
 use ashlar_service::ApiError;
 use ashlar_service::extract::InQuery;
 use ashlar_stake::{StakeError, TableRecord};
@@ -19,7 +19,8 @@ use super::{ApiState, internal_error};
 #[into_params(parameter_in = Query)]
 pub(crate) struct OperatorsQuery {
     /// Its reference block; the newest if there is none.
-    block: Option<u64>,
+    #[param(inline)]
+    block: Option<Block>,
 }
 
 /// An operator table with its service.

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{OperatorId, SignedHead, TableAccess as _};
+use ashlar_proto::{Block, OperatorId, SignedHead, TableAccess as _};
 use ashlar_restaking::{ServiceId, TableQueryError};
 use ashlar_service::ApiError;
 use ashlar_service::extract::{InPath, InQuery};
@@ -30,7 +30,7 @@ fn refused(error: TableQueryError) -> ApiError {
     }
 }
 
-fn future(block: u64, head: u64) -> ApiError {
+fn future(block: Block, head: Block) -> ApiError {
     ApiError::new(
         404,
         "table.future",
@@ -44,7 +44,7 @@ impl ApiState {
     async fn table(
         self: &Arc<Self>,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<KeptTable, ApiError> {
         let opened = Arc::clone(self.opened()?);
         let kept = opened
@@ -80,7 +80,7 @@ impl ApiState {
     async fn signed(
         self: &Arc<Self>,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<Option<SignedHead>, ApiError> {
         let heads = self.opened()?.heads.clone();
         self.blocking(&self.queries, move || {
@@ -98,7 +98,8 @@ impl ApiState {
 #[into_params(parameter_in = Query)]
 pub(crate) struct HeadQuery {
     /// Wait for a block after this one.
-    after: Option<u64>,
+    #[param(inline)]
+    after: Option<Block>,
     /// At most so long, in milliseconds.
     #[param(inline)]
     wait_ms: Option<WaitMs>,
@@ -184,7 +185,7 @@ pub(crate) async fn head_keys(State(state): Shared) -> Answer<HeadKeysView> {
 )]
 pub(crate) async fn table(
     State(state): Shared,
-    InPath((service, block)): InPath<(ServiceId, u64)>,
+    InPath((service, block)): InPath<(ServiceId, Block)>,
 ) -> Answer<TableView> {
     let kept = state.table(service, block).await?;
     let signed = state.signed(service, block).await?;
@@ -212,7 +213,7 @@ pub(crate) async fn table(
 )]
 pub(crate) async fn root(
     State(state): Shared,
-    InPath((service, block)): InPath<(ServiceId, u64)>,
+    InPath((service, block)): InPath<(ServiceId, Block)>,
 ) -> Answer<TableRootView> {
     let kept = state.table(service, block).await?;
     let signed = state.signed(service, block).await?;
@@ -242,7 +243,7 @@ pub(crate) async fn root(
 )]
 pub(crate) async fn witness(
     State(state): Shared,
-    InPath((service, block, operator)): InPath<(ServiceId, u64, OperatorId)>,
+    InPath((service, block, operator)): InPath<(ServiceId, Block, OperatorId)>,
 ) -> Answer<WitnessView> {
     let table = state.table(service, block).await?.table;
     let what = format_args!("operator {operator} in this table");

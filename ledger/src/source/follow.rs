@@ -1,5 +1,6 @@
 //! Follows the newest head of one ledger.
 
+use ashlar_proto::Block;
 use ashlar_service::Backoff;
 
 use super::tables::{TableBuilder, take, vouch};
@@ -11,7 +12,7 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     maker: TableBuilder,
     /// The newest block that it told of.
-    told: Option<u64>,
+    told: Option<Block>,
     /// Whether what it says of the past was compared since it began to answer.
     compared: bool,
     failures: u32,
@@ -68,7 +69,7 @@ impl Follower {
             let (table, changed) = self.maker.make(&shared, &client, source, &signed).await?;
             shared.keep(&table);
             if changed {
-                tracing::info!(block, "the operator table changed");
+                tracing::info!(block = block.0, "the operator table changed");
             }
         }
         shared.write(|state| state.block_ms = head.block_ms);
@@ -84,7 +85,7 @@ impl Follower {
     }
 
     /// Has it vouch for a block that others, or it itself, vouched for. That it has no head of it is no fault.
-    async fn ask(&self, block: u64) -> Result<(), StakeError> {
+    async fn ask(&self, block: Block) -> Result<(), StakeError> {
         match vouch(&self.shared, &self.client, self.source, block).await {
             Err(StakeError::UnknownBlock { .. }) => Ok(()),
             other => other,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::SystemTime;
 
-use ashlar_proto::Domain;
 use ashlar_proto::table::TableAccess;
+use ashlar_proto::{Block, Domain};
 
 use super::{TableFile, io_error};
 use crate::{OperatorTable, PossessionCache, StakeError, StakeSource};
@@ -31,7 +31,7 @@ pub struct FileStakeSource {
 }
 
 /// By reference block.
-type Tables = BTreeMap<u64, Arc<OperatorTable>>;
+type Tables = BTreeMap<Block, Arc<OperatorTable>>;
 
 #[derive(Debug)]
 struct State {
@@ -192,7 +192,7 @@ impl StakeSource for FileStakeSource {
         self.domain
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         self.refresh();
         self.read_state(|state| state.tables.keys().next_back().copied())
             .ok_or_else(|| StakeError::NoTables {
@@ -200,7 +200,7 @@ impl StakeSource for FileStakeSource {
             })
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         self.refresh();
         self.read_state(|state| {
             let head = state.tables.keys().next_back().copied();
