@@ -214,7 +214,7 @@ fn holds(store: &Tables, batch: &BatchRecord) {
         "batch {} is lost",
         batch.header.sequence
     );
-    let rival = sample(1, batch.header.sequence, 7_000_000, 950);
+    let rival = sample(1, batch.header.sequence.0, 7_000_000, 950);
     assert!(matches!(
         store.commit(&rival),
         Err(StoreError::Conflict { .. })
@@ -224,7 +224,7 @@ fn holds(store: &Tables, batch: &BatchRecord) {
 /// Whether a batch is there; it is there whole or not at all.
 fn whole(store: &Tables, batch: &BatchRecord) -> bool {
     let stored = store.batch(&batch.digest).unwrap();
-    let signed = store.signed(&sequence(1, batch.header.sequence)).unwrap();
+    let signed = store.signed(&sequence(1, batch.header.sequence.0)).unwrap();
     for (index, blob) in (0..).zip(&batch.blobs) {
         let slices = store.batch_slices(&batch.digest, index).unwrap();
         assert_eq!(slices.is_some(), stored.is_some());
@@ -305,7 +305,7 @@ fn any_two_drives_are_emptied() {
         let floor = Floor {
             domain: crate::store::tests::DOMAIN,
             disperser_id: 9,
-            sequence: 44,
+            sequence: ashlar_proto::Sequence(44),
         };
         store.raise_floors(&[floor]).unwrap();
         store.keep_time(77).unwrap();
@@ -434,7 +434,7 @@ fn crash(wrote: u32, settled: Option<u32>) {
     holds(&store, &second);
     assert_eq!(whole(&store, &batch), there, "{wrote:b} {settled:?}");
     // Its number is free only if nothing was promised under it.
-    let rival = store.commit(&sample(1, batch.header.sequence, 8_000_000, 950));
+    let rival = store.commit(&sample(1, batch.header.sequence.0, 8_000_000, 950));
     assert_eq!(rival.is_ok(), !there);
 }
 

@@ -85,7 +85,7 @@ fn child() {
                 let floor = Floor {
                     domain: DOMAIN,
                     disperser_id: 9,
-                    sequence: round,
+                    sequence: Sequence(round),
                 };
                 store.raise_floors(&[floor]).unwrap();
                 eprintln!("floor {round} 0 0");
@@ -168,7 +168,7 @@ impl Said {
         }
         let spent = store.spent().unwrap();
         let floor = spent.iter().find(|floor| floor.disperser_id == 9);
-        assert!(floor.map_or(0, |floor| floor.sequence) >= self.floor);
+        assert!(floor.map_or(0, |floor| floor.sequence.0) >= self.floor);
         assert!(store.kept_time().unwrap().unwrap_or(0) >= self.time);
     }
 }

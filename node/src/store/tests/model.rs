@@ -341,7 +341,7 @@ fn run(machine: &mut dyn Machine, steps: &[Step]) {
                 let floor = Floor {
                     domain: DOMAIN,
                     disperser_id,
-                    sequence,
+                    sequence: Sequence(sequence),
                 };
                 store.raise_floors(&[floor]).unwrap();
                 model.raise((disperser_id, sequence));
@@ -411,7 +411,10 @@ fn compare(store: &dyn Store, model: &Model) {
     assert_eq!(totals.batches, model.held.len() as u64);
     assert_eq!(totals.windows, model.windows().len() as u64);
     let spent = store.spent().unwrap();
-    let spent: Vec<_> = spent.iter().map(|f| (f.disperser_id, f.sequence)).collect();
+    let spent: Vec<_> = spent
+        .iter()
+        .map(|f| (f.disperser_id, f.sequence.0))
+        .collect();
     assert_eq!(spent, model.spent());
     assert_eq!(store.kept_time().unwrap(), model.time);
     let evidence = store.equivocations(None, 99).unwrap();

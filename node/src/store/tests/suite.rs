@@ -117,7 +117,7 @@ fn what_goes_in_comes_out(store: Box<dyn Store>) {
             .flat_map(|i| slices.slice(i).unwrap().unwrap().to_vec())
             .collect();
         assert_eq!(all, blob.data);
-        assert_eq!(slices.slice(4).unwrap(), None);
+        assert_eq!(slices.slice(ChunkIndex(4)).unwrap(), None);
         slices.check(512).unwrap();
     }
     let bytes = batch.bytes();
@@ -262,7 +262,7 @@ fn windows_expire_whole_and_records_stay(store: Box<dyn Store>) {
         assert_eq!(store.find_blob(&batch.blobs[0].key).unwrap(), None);
         assert!(
             store
-                .signed(&sequence(1, batch.header.sequence))
+                .signed(&sequence(1, batch.header.sequence.0))
                 .unwrap()
                 .is_some(),
             "the record outlives the data"
@@ -319,7 +319,7 @@ fn records_that_are_over_give_way_to_a_floor(store: Box<dyn Store>) {
         let floors = store.spent().unwrap();
         floors
             .iter()
-            .map(|f| (f.disperser_id, f.sequence))
+            .map(|f| (f.disperser_id, f.sequence.0))
             .collect()
     };
     commit(1, 950, 950);
@@ -345,7 +345,10 @@ fn records_that_are_over_give_way_to_a_floor(store: Box<dyn Store>) {
         let refused = store.commit(&sample(1, number, 70 + number, 2000));
         assert!(matches!(
             refused,
-            Err(StoreError::BelowFloor { floor: 3, .. })
+            Err(StoreError::BelowFloor {
+                floor: Sequence(3),
+                ..
+            })
         ));
         assert!(store.may_promise(&sequence(1, number)).is_err());
     }

@@ -121,7 +121,7 @@ fn whatever_a_power_cut_leaves_of_the_last_record_it_opens() {
         for again in 0..2 {
             let store = open(folder.path()).unwrap_or_else(|error| panic!("{what}: {error}"));
             for batch in before {
-                let number = batch.header.sequence;
+                let number = batch.header.sequence.0;
                 let record = store.signed(&sequence(1, number)).unwrap();
                 assert_eq!(record.unwrap().digest, batch.digest, "{what}");
                 assert!(store.batch(&batch.digest).unwrap().is_some(), "{what}");
@@ -182,7 +182,7 @@ fn damage_before_the_last_record_forgets_nothing() {
             }
         };
         for batch in &batches {
-            let record = store.signed(&sequence(1, batch.header.sequence)).unwrap();
+            let record = store.signed(&sequence(1, batch.header.sequence.0)).unwrap();
             assert_eq!(record.unwrap().digest, batch.digest, "{what}");
             assert!(store.batch(&batch.digest).unwrap().is_some(), "{what}");
         }
@@ -218,7 +218,11 @@ fn a_torn_end_of_many_writers_opens() {
         let spent = store.spent().unwrap();
         let expected: Vec<u64> = vec![10; 6];
         assert_eq!(
-            spent.iter().map(|f| f.sequence).take(6).collect::<Vec<_>>(),
+            spent
+                .iter()
+                .map(|f| f.sequence.0)
+                .take(6)
+                .collect::<Vec<_>>(),
             expected,
             "{what}"
         );
