@@ -155,8 +155,8 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
     config.listen.quic = address(&settings.quic)?;
     config.listen.http = address(&settings.http)?;
     config.operators.clone_from(&settings.tables);
-    // Many nodes share one machine here: small buffers, and no long good-byes.
-    config.store.write_buffer_bytes = 64 << 20;
+    // Many nodes share one machine here: little memory, and no long good-byes.
+    config.load.memory_bytes = 768 << 20;
     config.store.min_free_bytes = 256 << 20;
     config.tasks.shutdown_secs = 5;
     write(&dir.join(CONFIG), &config)?;

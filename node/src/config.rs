@@ -11,6 +11,7 @@ use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits};
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_stake::TableSource;
 
+use crate::store::MAX_DRIVES;
 use crate::validate::Rules;
 
 pub use ashlar_service::ConfigError;
@@ -88,11 +89,11 @@ ashlar_service::config! {
         pub max_stores: u32 = 16, within 1..;
         /// Read requests answered at the same time.
         pub max_reads: u32 = 64, within 1..;
-        /// Memory for batches that are being received, checked and written. A batch of b bytes takes 3 b of it (the
-        /// bytes, the write batch, the write buffer).
-        pub store_memory_bytes: u64 = 512 << 20;
-        /// Memory for answers that are being read and sent.
-        pub read_memory_bytes: u64 = 256 << 20;
+        /// Memory for all that is large. A half is for batches that are being received, checked and written: one of b bytes
+        /// takes 3 b of it (the bytes, the write batch, the write buffer), with several drives 1 + 2 drives / (drives - parity)
+        /// times b. A quarter is for answers that are being read and sent, three sixteenths are for the database's write
+        /// buffers, a sixteenth is for its cache. Several drives share the last two.
+        pub memory_bytes: u64 = 1 << 30, within 128 << 20..=1 << 40;
         /// What a caller that is turned away is told to wait, in milliseconds.
         pub retry_after_ms: u64 = 500, within 1..;
         /// Most time for the bulk part of a request to arrive, in seconds.
@@ -107,8 +108,13 @@ ashlar_service::config! {
         pub retention_secs: u64 = 0;
         /// With less free space than this the node stops signing; it goes on serving.
         pub min_free_bytes: u64 = 2 << 30;
-        /// Memory of the database's write buffers.
-        pub write_buffer_bytes: u64 = 256 << 20, within 16 << 20..=8 << 30;
+        /// Folders on several drives, one each, in place of paths.data. Always in the same order; each folder inside the mount
+        /// point of its own drive, so that it is missing as long as the drive is not mounted. Slices are striped over them,
+        /// all else is whole on each. Empty: one database in paths.data.
+        pub drives: Vec<PathBuf> = Vec::new();
+        /// Of those drives, as many may die, be emptied or give wrong bytes, and nothing is lost. At least 1, and less than
+        /// half of them. Data takes drives / (drives - parity) times its size.
+        pub parity: u32 = 0;
     }
 
     /// Background work.
@@ -120,6 +126,8 @@ ashlar_service::config! {
         pub scrub_interval_secs: u64 = 24 * 3600, within 1..;
         /// Speed limit of a scrub, in bytes a second.
         pub scrub_bytes_per_sec: u64 = 32 << 20, within 1..;
+        /// Speed limit of the rebuild of a drive, in bytes a second.
+        pub rebuild_bytes_per_sec: u64 = 64 << 20, within 1..;
         /// Seconds between two looks at free disk space and at the operator table.
         pub watch_interval_secs: u64 = 5, within 1..;
         /// First pause after a failed write before writing is tried again, in milliseconds; it doubles.
@@ -128,6 +136,28 @@ ashlar_service::config! {
         pub probe_max_ms: u64 = 60_000, within 1..;
         /// Time given to running requests when the node stops, in seconds.
         pub shutdown_secs: u64 = 20, within 1..;
+    }
+}
+
+impl Load {
+    /// Memory for batches that are being received, checked and written.
+    pub fn store_memory(&self) -> u64 {
+        self.memory_bytes / 2
+    }
+
+    /// Memory for answers that are being read and sent.
+    pub fn read_memory(&self) -> u64 {
+        self.memory_bytes / 4
+    }
+
+    /// Memory of the database's write buffers.
+    pub fn write_buffers(&self) -> u64 {
+        self.memory_bytes / 16 * 3
+    }
+
+    /// Memory of the database's cache.
+    pub fn cache(&self) -> u64 {
+        self.memory_bytes / 16
     }
 }
 
@@ -145,6 +175,10 @@ impl NodeConfig {
                 &mut paths.password_file,
             ],
         );
+        self.store
+            .drives
+            .iter_mut()
+            .for_each(|drive| start_at(folder, [drive]));
         self.operators = std::mem::take(&mut self.operators).starting_at(folder);
     }
 
@@ -164,6 +198,14 @@ impl NodeConfig {
             let why = "this program does not know that version";
             return Err(ConfigError::invalid("accept.versions", id, why));
         }
+        let (drives, parity) = (self.store.drives.len(), self.store.parity as usize);
+        let set = drives <= MAX_DRIVES && parity > 0 && 2 * parity < drives;
+        if (drives > 0 || parity > 0) && !set {
+            let why = format!(
+                "with {drives} drives: at least 3 drives, at most {MAX_DRIVES}, and parity from 1 to less than half of them"
+            );
+            return Err(ConfigError::invalid("store.parity", parity, why));
+        }
         // A batch that could be accepted again after its data and the memory of it are gone would be a replay.
         let oldest = accept
             .max_age_secs
@@ -181,16 +223,10 @@ impl NodeConfig {
                 "accept.max_age_secs + accept.max_clock_skew_secs + 1",
             ),
             (
-                "load.store_memory_bytes",
-                load.store_memory_bytes,
-                largest.saturating_mul(3),
-                "three times a batch of accept.max_batch_rows rows",
-            ),
-            (
-                "load.read_memory_bytes",
-                load.read_memory_bytes,
-                largest,
-                "the largest answer",
+                "load.memory_bytes",
+                load.memory_bytes,
+                largest.saturating_mul(2 * self.store_copies()),
+                "twice what a batch of accept.max_batch_rows rows takes",
             ),
             (
                 "tasks.probe_max_ms",
@@ -202,6 +238,24 @@ impl NodeConfig {
             at_least(key, got, least, what)?;
         }
         Ok(())
+    }
+
+    /// Memory that a batch takes, in multiples of its bytes: the bytes, the write batch, the write buffer; the last two with the
+    /// parity of drives.
+    pub fn store_copies(&self) -> u64 {
+        let (drives, parity) = (self.store.drives.len() as u64, u64::from(self.store.parity));
+        match drives.saturating_sub(parity) {
+            0 => 3,
+            data => 1 + (2 * drives).div_ceil(data),
+        }
+    }
+
+    /// Folders with data in them.
+    pub fn data_folders(&self) -> &[PathBuf] {
+        match self.store.drives.as_slice() {
+            [] => std::slice::from_ref(&self.paths.data),
+            drives => drives,
+        }
     }
 
     /// The rules for batches.

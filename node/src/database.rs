@@ -22,7 +22,9 @@ use ashlar_proto::OperatorId;
 use serde::{Deserialize, Serialize};
 
 use crate::config::NodeConfig;
-use crate::store::{DatabaseId, RocksBackend, RocksOptions, RocksStore, StoreError};
+use crate::store::{
+    Backend, DatabaseId, DiskStore, Drives, DrivesOptions, RocksBackend, RocksOptions, StoreError,
+};
 
 /// Format of the marker.
 const VERSION: u16 = 1;
@@ -58,7 +60,7 @@ pub fn open(
     config: &NodeConfig,
     owner: OperatorId,
     which: Database,
-) -> Result<RocksStore, DatabaseError> {
+) -> Result<DiskStore, DatabaseError> {
     if which == Database::New {
         return create(config, owner, |_| Ok(())).map(|(store, ())| store);
     }
@@ -67,14 +69,14 @@ pub fn open(
         return Err(DatabaseError::NoMarker { marker });
     };
     let data = &config.paths.data;
-    // A database has this file from the first moment on.
-    if !data.join("CURRENT").exists() {
+    // A database has this file from the first moment on. Of several drives some may be gone.
+    if config.store.drives.is_empty() && !data.join("CURRENT").exists() {
         return Err(DatabaseError::Missing {
             data: data.clone(),
             marker,
         });
     }
-    let store = RocksStore::open(backend(config, false)?, owner, config.store.window_secs)?;
+    let store = DiskStore::open(backend(config, false)?, owner, config.store.window_secs)?;
     let found = store.id();
     if found.to_string() != named {
         return Err(DatabaseError::Other {
@@ -94,8 +96,8 @@ pub fn open(
 pub fn create<T, E: From<DatabaseError>>(
     config: &NodeConfig,
     owner: OperatorId,
-    prepare: impl FnOnce(&RocksStore) -> Result<T, E>,
-) -> Result<(RocksStore, T), E> {
+    prepare: impl FnOnce(&DiskStore) -> Result<T, E>,
+) -> Result<(DiskStore, T), E> {
     let marker = marker_path(&config.paths.bls_key);
     let store = create_unmarked(config, owner, &marker)?;
     let prepared = prepare(&store)?;
@@ -110,7 +112,7 @@ fn create_unmarked(
     config: &NodeConfig,
     owner: OperatorId,
     marker: &Path,
-) -> Result<RocksStore, DatabaseError> {
+) -> Result<DiskStore, DatabaseError> {
     if read_marker(marker)?.is_some() {
         return Err(DatabaseError::MarkerExists {
             marker: marker.to_path_buf(),
@@ -118,7 +120,7 @@ fn create_unmarked(
     }
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| DatabaseError::Random(error.to_string()))?;
-    let store = RocksStore::create(
+    let store = DiskStore::create(
         backend(config, true)?,
         owner,
         DatabaseId(id),
@@ -133,13 +135,35 @@ fn create_unmarked(
     Ok(store)
 }
 
-fn backend(config: &NodeConfig, create: bool) -> Result<RocksBackend, StoreError> {
-    let options = RocksOptions {
-        create,
-        write_buffer_bytes: usize::try_from(config.store.write_buffer_bytes).unwrap_or(usize::MAX),
-        ..RocksOptions::new(&config.paths.data)
+fn backend(config: &NodeConfig, create: bool) -> Result<Box<dyn Backend>, StoreError> {
+    let store = &config.store;
+    let share = |bytes: u64| {
+        let drives = store.drives.len().max(1) as u64;
+        usize::try_from(bytes / drives).unwrap_or(usize::MAX)
     };
-    RocksBackend::open(options).map_err(|source| StoreError::Backend {
+    let (buffers, cache) = (
+        share(config.load.write_buffers()),
+        share(config.load.cache()),
+    );
+    let open = move |folder: &Path, create: bool| {
+        RocksBackend::open(RocksOptions {
+            create,
+            write_buffer_bytes: buffers,
+            cache_bytes: cache,
+            ..RocksOptions::new(folder)
+        })
+    };
+    let opened = if store.drives.is_empty() {
+        open(&config.paths.data, create).map(|backend| Box::new(backend) as Box<dyn Backend>)
+    } else {
+        let options = DrivesOptions {
+            folders: store.drives.clone(),
+            parity: store.parity as usize,
+            create,
+        };
+        Drives::open(options, open).map(|backend| Box::new(backend) as Box<dyn Backend>)
+    };
+    opened.map_err(|source| StoreError::Backend {
         doing: "open the database",
         source,
     })

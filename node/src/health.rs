@@ -6,6 +6,8 @@ pub use ashlar_service::health::{Cause, Health, HealthReport, Reason, Status};
 pub const STORAGE: Cause = Cause::halts("storage");
 /// Less free disk space than configured.
 pub const DISK_SPACE: Cause = Cause::halts("disk_space");
+/// A drive of several failed, or is being rebuilt: fewer may fail now.
+pub const DRIVES: Cause = Cause::degrades("drives");
 /// Stored data does not match its hashes.
 pub const CORRUPTION: Cause = Cause::degrades("corruption");
 /// The operator table cannot be read.

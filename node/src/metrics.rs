@@ -45,6 +45,14 @@ ashlar_service::metrics! {
         pub windows: Gauge, "windows";
         /// Free space on the device.
         pub disk_free: Gauge<u64, AtomicU64>, "disk_free", Bytes;
+        /// Drives, of several, that hold everything.
+        pub drives_in_sync: Gauge, "drives_in_sync";
+        /// Drives that are not used because they failed.
+        pub drives_failed: Gauge, "drives_failed";
+        /// Bytes copied to drives that are rebuilt.
+        pub rebuilt_bytes: Counter, "rebuilt", Bytes;
+        /// Values that were missing or wrong on one drive, and were made again from the others, since the start.
+        pub healed: Gauge, "healed_values";
         /// Expiry windows dropped.
         pub windows_dropped: Counter, "windows_dropped";
         /// Blobs read and checked by the scrub.

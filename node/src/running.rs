@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
-use crate::service::{QuicHandler, STORE_COPIES, Service};
+use crate::service::{QuicHandler, Service};
 use crate::shared::{Shared, blocking};
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
@@ -218,6 +218,13 @@ impl OpeningNode {
             OnEnd::Degrade,
             tasks::scrub(Arc::clone(s), Arc::clone(d), stop()),
         );
+        if !shared.config.store.drives.is_empty() {
+            supervisor.spawn(
+                "drives",
+                OnEnd::Degrade,
+                tasks::drives(Arc::clone(s), Arc::clone(d), stop()),
+            );
+        }
         supervisor.spawn(
             "watch",
             OnEnd::Stop,
@@ -257,7 +264,7 @@ fn net_limits(config: &NodeConfig) -> NetLimits {
     let load = &config.load;
     NetLimits {
         max_bulk: limits::bulk_for_rows(config.accept.max_batch_rows),
-        bulk_memory: load.store_memory_bytes / STORE_COPIES + load.read_memory_bytes,
+        bulk_memory: load.store_memory() / config.store_copies() + load.read_memory(),
         request_timeout: Duration::from_secs(load.bulk_timeout_secs),
         shutdown_grace: Duration::from_secs(config.tasks.shutdown_secs),
         ..NetLimits::default()

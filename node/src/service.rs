@@ -34,8 +34,6 @@ use crate::validate::{
 
 /// Assignments remembered: (table, version, quorums) change rarely.
 const ASSIGNMENTS: usize = 32;
-/// Memory that a batch takes, in multiples of its bytes: the bytes, the write batch, the write buffer.
-pub(crate) const STORE_COPIES: u64 = 3;
 /// A sender that the last table seen does not know makes the node look for a newer one, at most once in this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -167,8 +165,8 @@ impl Service {
             rules: shared.config.rules(),
             stores: Arc::new(Semaphore::new(load.max_stores as usize)),
             reads: Arc::new(Semaphore::new(load.max_reads as usize)),
-            store_memory: Budget::new(load.store_memory_bytes),
-            read_memory: Budget::new(load.read_memory_bytes),
+            store_memory: Budget::new(load.store_memory()),
+            read_memory: Budget::new(load.read_memory()),
             setup: Setup::ethereum(),
             assignments: Mutex::default(),
             seen: RwLock::default(),
@@ -350,7 +348,9 @@ impl Service {
         let memory = self
             .memory(
                 &self.store_memory,
-                expected.bulk_len().saturating_mul(STORE_COPIES),
+                expected
+                    .bulk_len()
+                    .saturating_mul(self.shared.config.store_copies()),
                 "bytes of batches",
             )
             .await?;

@@ -11,7 +11,7 @@ use crate::config::NodeConfig;
 use crate::health::{self, Health, Status};
 use crate::metrics::Metrics;
 use crate::status::{Facts, NodeStatus};
-use crate::store::Store;
+use crate::store::{DriveState, DriveStatus, Store};
 
 /// One of it for each node.
 #[derive(Debug)]
@@ -70,6 +70,13 @@ impl Shared {
             self.metrics.batches.set(gauge(totals.batches));
             self.metrics.bytes.set(gauge(totals.bytes));
             self.metrics.windows.set(gauge(totals.windows));
+            let drives = store.drives();
+            let count = |state| drives.iter().filter(|drive| drive.state == state).count() as u64;
+            let (in_sync, failed) = (count(DriveState::InSync), count(DriveState::Failed));
+            self.metrics.drives_in_sync.set(gauge(in_sync));
+            self.metrics.drives_failed.set(gauge(failed));
+            let healed = drives.iter().map(|drive| drive.healed).sum();
+            self.metrics.healed.set(gauge(healed));
         }
         if let Some(free) = self.facts.get().disk_free {
             self.metrics.disk_free.set(free);
@@ -91,6 +98,14 @@ impl Shared {
         }
     }
 
+    /// The drives, once the database is open.
+    pub(crate) fn drives(&self) -> Vec<DriveStatus> {
+        self.store
+            .get()
+            .map(|store| store.drives())
+            .unwrap_or_default()
+    }
+
     pub(crate) fn status(&self) -> NodeStatus {
         let facts = self.facts.get();
         NodeStatus {
@@ -106,6 +121,7 @@ impl Shared {
             operator_index: facts.operator_index,
             store: self.store.get().map(|store| store.totals()),
             disk_free_bytes: facts.disk_free,
+            drives: self.drives(),
             signed_batches: self.metrics.signed.get(),
             equivocations: self.metrics.equivocations.get(),
             last_scrub: facts.last_scrub,

@@ -8,7 +8,7 @@ use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::store::{Equivocation, SignedHeader, Totals};
+use crate::store::{DriveStatus, Equivocation, SignedHeader, Totals};
 
 /// Most pairs of batches that `GET /v1/equivocations` shows.
 pub const MAX_SHOWN: usize = 256;
@@ -40,8 +40,10 @@ pub struct NodeStatus {
     pub operator_index: Option<OperatorIndex>,
     /// What is held, once the database is open.
     pub store: Option<Totals>,
-    /// Free bytes on the device of the database, if known.
+    /// Free bytes on the device of the database, if known; of several drives on the fullest one that is used.
     pub disk_free_bytes: Option<u64>,
+    /// The drives, in their order; empty if the database lies in one folder.
+    pub drives: Vec<DriveStatus>,
     /// Batches signed since the start.
     pub signed_batches: u64,
     /// Pairs of batches kept as evidence against dispersers that signed twice under one number.

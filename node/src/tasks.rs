@@ -17,7 +17,7 @@ use crate::health;
 use crate::service::Service;
 use crate::shared::{Shared, blocking};
 use crate::status::{ExpiryReport, ScrubReport};
-use crate::store::{Store, StoreError};
+use crate::store::{BackendError, DriveState, DriveStatus, Store, StoreError};
 
 /// Corrupt things that a scrub names; more are only counted.
 const EXAMPLES: usize = 16;
@@ -43,6 +43,8 @@ pub(crate) async fn expiry(
     stop: CancellationToken,
 ) {
     let interval = Duration::from_millis(shared.config.tasks.expiry_interval_ms);
+    // Signed records are over when their window is: looked for at the start, and when a window was dropped.
+    let mut prune = true;
     loop {
         let timing = clock.look();
         let dropping = Arc::clone(&store);
@@ -50,9 +52,16 @@ pub(crate) async fn expiry(
             let kept = dropping.keep_time(timing.accepted_ms);
             // Also when the time could not be written: on a full disk, dropping what expired makes room. What is wrong
             // with the clock is on the node's health already.
-            let dropped = timing
-                .expiry
-                .map(|ms| (ms / 1000, dropping.expire(ms / 1000)));
+            let dropped = timing.expiry.map(|ms| {
+                let dropped = dropping.expire(ms / 1000).and_then(|windows| {
+                    if prune || !windows.is_empty() {
+                        let records = dropping.prune(ms / 1000)?;
+                        tracing::info!(records, "signed records whose time is over were pruned");
+                    }
+                    Ok(windows)
+                });
+                (ms / 1000, dropped)
+            });
             (kept, dropped)
         })
         .await;
@@ -67,6 +76,7 @@ pub(crate) async fn expiry(
                 .set(|facts| facts.time_kept_ms = Some(timing.accepted_ms)),
             Err(error) => failed(error),
         }
+        prune = !matches!(dropped, Ok((_, Ok(_))));
         match dropped {
             Ok((at, Ok(windows))) if !windows.is_empty() => {
                 tracing::info!(?windows, "expired");
@@ -194,6 +204,9 @@ pub(crate) fn scrub_batch(store: &dyn Store, digest: BatchDigest) -> ScrubReport
         batches: 1,
         ..ScrubReport::default()
     };
+    if let Err(error) = store.mend(&digest) {
+        report.add(format!("batch {digest}: {error}"));
+    }
     let batch = match store.batch(&digest) {
         Ok(Some(batch)) => batch,
         // Expired since it was listed.
@@ -301,24 +314,92 @@ pub(crate) fn watch_kernel(shared: &Shared, status: KernelStatus) {
 
 fn watch_disk(shared: &Shared) {
     let min = shared.config.store.min_free_bytes;
-    match free_bytes(&shared.config.paths.data) {
+    let drives = shared.drives();
+    let least = shared
+        .config
+        .data_folders()
+        .iter()
+        .enumerate()
+        // A drive that failed has a cause of its own.
+        .filter(|(n, _)| {
+            drives
+                .get(*n)
+                .is_none_or(|drive| drive.state != DriveState::Failed)
+        })
+        .map(|(_, folder)| free_bytes(folder).map_err(|error| (folder.display(), error)))
+        .collect::<Result<Vec<u64>, _>>()
+        .map(|free| free.into_iter().min());
+    match least {
         Ok(free) => {
-            shared.facts.set(|facts| facts.disk_free = Some(free));
-            if free < min {
-                let message = format!(
-                    "{free} bytes free, store.min_free_bytes is {min}: batches are refused"
-                );
-                shared.health.raise(health::DISK_SPACE, message);
-            } else {
-                shared.health.clear(health::DISK_SPACE);
+            shared.facts.set(|facts| facts.disk_free = free);
+            match free.filter(|free| *free < min) {
+                Some(free) => {
+                    let message = format!(
+                        "{free} bytes free, store.min_free_bytes is {min}: batches are refused"
+                    );
+                    shared.health.raise(health::DISK_SPACE, message);
+                }
+                None => shared.health.clear(health::DISK_SPACE),
             }
         }
-        Err(error) => {
-            let path = shared.config.paths.data.display();
+        Err((path, error)) => {
             shared.health.raise(
                 health::DISK_SPACE,
                 format!("free space of {path} is unknown: {error}"),
             );
+        }
+    }
+}
+
+/// Says which drives of several are not in sync.
+pub(crate) fn watch_drives(shared: &Shared, drives: &[DriveStatus]) {
+    let out: Vec<String> = (0..)
+        .zip(drives)
+        .filter(|(_, drive)| drive.state != DriveState::InSync)
+        .map(|(n, drive): (usize, _)| match &drive.cause {
+            Some(cause) => format!("drive {n} ({}) failed: {cause}", drive.folder),
+            None => format!("drive {n} ({}) is being rebuilt", drive.folder),
+        })
+        .collect();
+    match out.first() {
+        Some(_) => shared.health.raise(health::DRIVES, out.join("; ")),
+        None => shared.health.clear(health::DRIVES),
+    }
+}
+
+/// Looks after the drives again and again, and rebuilds what was replaced, as fast as configured.
+pub(crate) async fn drives(shared: Arc<Shared>, store: Arc<dyn Store>, stop: CancellationToken) {
+    let interval = Duration::from_secs(shared.config.tasks.watch_interval_secs);
+    let rate = shared.config.tasks.rebuild_bytes_per_sec;
+    loop {
+        let tending = Arc::clone(&store);
+        let started = Instant::now();
+        let tended = blocking(move || tending.tend_drives()).await;
+        watch_drives(&shared, &store.drives());
+        let wait = match tended {
+            Ok(None) => interval,
+            Ok(Some(bytes)) => {
+                shared.metrics.rebuilt_bytes.inc_by(bytes);
+                let due = Duration::from_secs_f64(bytes as f64 / rate as f64);
+                due.saturating_sub(started.elapsed())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the drives could not be looked after");
+                if matches!(
+                    &error,
+                    StoreError::Backend {
+                        source: BackendError::TooFewDrives { .. },
+                        ..
+                    }
+                ) {
+                    // The probe tries until there are enough of them again.
+                    shared.health.raise(health::STORAGE, error.to_string());
+                }
+                interval
+            }
+        };
+        if !pause(&stop, wait).await {
+            return;
         }
     }
 }

@@ -461,6 +461,8 @@ impl ExpectedBatch {
                 data: laid_out(view.blob_bytes(blob)),
             })
             .collect();
+        let created = batch.header.created_at_ms.div_ceil(1000);
+        let owed_until = created.saturating_add(version.retention_secs);
         Ok(VerifiedBatch(BatchRecord {
             header: batch.header,
             digest,
@@ -470,6 +472,7 @@ impl ExpectedBatch {
             chunk_proofs: batch.chunk_proofs,
             blobs,
             expires_at,
+            owed_until: owed_until.max(expires_at),
         }))
     }
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ashlar_crypto::bls::PublicKeyBytes;
 use ashlar_crypto::keystore::{self, KeyKind};
 use ashlar_node::protection::{self, MAX_FILE_BYTES, ProtectionFile};
-use ashlar_node::store::{RocksStore, Store};
+use ashlar_node::store::{DiskStore, Store};
 use ashlar_node::{Database, NodeConfig, database};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -104,7 +104,7 @@ pub(super) fn new_database(config: &Path) -> CliResult {
     open(&config, &key, Database::New).map(drop)
 }
 
-fn open(config: &NodeConfig, key: &PublicKeyBytes, which: Database) -> CliResult<RocksStore> {
+fn open(config: &NodeConfig, key: &PublicKeyBytes, which: Database) -> CliResult<DiskStore> {
     database::open(config, ashlar_proto::operator_id(key), which).map_err(|error| {
         CliError::coded(
             Exit::Failure,

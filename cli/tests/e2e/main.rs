@@ -15,6 +15,7 @@ mod demo;
 mod devnet;
 mod evil_disperser;
 mod faults;
+mod kills;
 mod liars;
 mod many_payloads;
 mod node_upkeep;

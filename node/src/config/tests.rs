@@ -99,18 +99,30 @@ fn every_rule_refuses_and_names_its_key() {
             Box::new(|c| c.store.retention_secs = 600),
         ),
         ("store.window_secs", Box::new(|c| c.store.window_secs = 0)),
+        ("store.parity", Box::new(|c| c.store.parity = 1)),
         (
-            "store.write_buffer_bytes",
-            Box::new(|c| c.store.write_buffer_bytes = 1),
+            "store.parity",
+            Box::new(|c| {
+                c.store.drives = ["a", "b", "c", "d"].map(PathBuf::from).into();
+                c.store.parity = 2;
+            }),
         ),
         ("load.max_stores", Box::new(|c| c.load.max_stores = 0)),
         (
-            "load.store_memory_bytes",
-            Box::new(|c| c.load.store_memory_bytes = 1 << 20),
+            "load.memory_bytes",
+            Box::new(|c| c.load.memory_bytes = 127 << 20),
         ),
         (
-            "load.read_memory_bytes",
-            Box::new(|c| c.load.read_memory_bytes = 1 << 20),
+            "load.memory_bytes",
+            Box::new(|c| c.load.memory_bytes = 767 << 20),
+        ),
+        (
+            // Several drives: a batch takes more of it.
+            "load.memory_bytes",
+            Box::new(|c| {
+                c.store.drives = ["a", "b", "c", "d", "e"].map(PathBuf::from).into();
+                c.store.parity = 2;
+            }),
         ),
         ("tasks.probe_max_ms", Box::new(|c| c.tasks.probe_max_ms = 1)),
         (

@@ -12,11 +12,10 @@ fn config(folder: &Path) -> NodeConfig {
     std::fs::create_dir_all(folder.join("keys")).unwrap();
     config.paths.bls_key = folder.join("keys/bls.json");
     config.paths.data = folder.join("volume/data");
-    config.store.write_buffer_bytes = 16 << 20;
     config
 }
 
-fn code(result: Result<RocksStore, DatabaseError>) -> &'static str {
+fn code(result: Result<DiskStore, DatabaseError>) -> &'static str {
     result.map(|store| store.id()).unwrap_err().code()
 }
 

@@ -10,7 +10,7 @@ use super::WindowId;
 pub enum Space {
     /// Format number, owner, database id, floors, the time kept, probe writes.
     Meta,
-    /// Signed records. Never expires.
+    /// Signed records. They do not expire with their data.
     Signed,
     /// Pairs of batches that a disperser signed under one number. Never expires.
     Equivocations,
@@ -19,6 +19,9 @@ pub enum Space {
 }
 
 impl Space {
+    /// The spaces that never expire.
+    pub const KEPT: [Self; 3] = [Self::Meta, Self::Signed, Self::Equivocations];
+
     /// The name of the column family. Pinned by a test: another name would make existing data invisible.
     pub fn name(self) -> String {
         match self {
@@ -44,15 +47,15 @@ impl Space {
     }
 }
 
-/// One value to write.
+/// One value to write, or to remove.
 #[derive(Debug, Clone)]
 pub struct Put {
     /// Where.
     pub space: Space,
     /// Key.
     pub key: Vec<u8>,
-    /// Value.
-    pub value: Vec<u8>,
+    /// Value; `None` removes what is there.
+    pub value: Option<Vec<u8>>,
 }
 
 /// When a write may return.
@@ -72,7 +75,7 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// The read failed, or a block did not match its checksum.
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, BackendError>;
 
-    /// Writes all values or none. Windows that do not exist are created. The values are asked for one after another,
+    /// Writes and removes all values or none. Windows that do not exist are created. The values are asked for one after another,
     /// so that not all of them need to be encoded at the same time; `size_hint` is their total in bytes.
     ///
     /// # Errors
@@ -111,6 +114,107 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Writing still does not work; or `mark` is not there, and this must not be used.
     fn recover(&self, mark: &Put) -> Result<(), BackendError>;
+
+    /// Looks at every copy of the values whose keys start with `prefix`, and puts right those that are missing or wrong.
+    ///
+    /// # Errors
+    /// The read failed, or too little is left of a value.
+    fn mend(&self, _space: Space, _prefix: &[u8]) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// The drives below, in order; empty if there are none to tell apart.
+    fn drives(&self) -> Vec<DriveStatus> {
+        Vec::new()
+    }
+
+    /// Looks after the drives: finds those that lost their identity, takes back those that failed, and copies a piece of what
+    /// one that is rebuilt still lacks. Returns the bytes copied; `None` when there is nothing to copy
+    /// now.
+    ///
+    /// # Errors
+    /// Something could not be read or written; it is tried again on the next call.
+    fn tend_drives(&self) -> Result<Option<u64>, BackendError> {
+        Ok(None)
+    }
+}
+
+impl Backend for Box<dyn Backend> {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, BackendError> {
+        (**self).get(space, key)
+    }
+
+    fn write(
+        &self,
+        puts: &mut dyn Iterator<Item = Put>,
+        size_hint: usize,
+        durability: Durability,
+    ) -> Result<(), BackendError> {
+        (**self).write(puts, size_hint, durability)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, BackendError> {
+        (**self).scan(space, prefix, after, limit)
+    }
+
+    fn windows(&self) -> Vec<WindowId> {
+        (**self).windows()
+    }
+
+    fn drop_window(&self, window: WindowId) -> Result<(), BackendError> {
+        (**self).drop_window(window)
+    }
+
+    fn recover(&self, mark: &Put) -> Result<(), BackendError> {
+        (**self).recover(mark)
+    }
+
+    fn mend(&self, space: Space, prefix: &[u8]) -> Result<(), BackendError> {
+        (**self).mend(space, prefix)
+    }
+
+    fn drives(&self) -> Vec<DriveStatus> {
+        (**self).drives()
+    }
+
+    fn tend_drives(&self) -> Result<Option<u64>, BackendError> {
+        (**self).tend_drives()
+    }
+}
+
+/// What a drive of several is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DriveState {
+    /// It holds everything, and every write waits for it.
+    InSync,
+    /// It gets new data, and what it lacks is being copied to it.
+    Rebuilding,
+    /// It is not used.
+    Failed,
+}
+
+/// One drive of several.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct DriveStatus {
+    /// Its folder.
+    pub folder: String,
+    /// What it is good for.
+    pub state: DriveState,
+    /// Why it failed; `None` if it did not.
+    pub cause: Option<String>,
+    /// Bytes copied to it since its rebuild began, over restarts too.
+    pub rebuilt_bytes: u64,
+    /// Windows that its rebuild has behind it.
+    pub rebuilt_windows: u64,
+    /// Values that were missing or wrong on it, and were made again from the others, since the start.
+    pub healed: u64,
 }
 
 /// What a key-value store fails with.
@@ -145,6 +249,25 @@ pub enum BackendError {
     /// Where the database was there is another one, or an empty one.
     #[error("another database is in the place of this one: was the volume unmounted?")]
     Replaced,
+    /// The drives are not what the configuration says.
+    #[error("the drives: {detail}")]
+    #[coded(blame = Caller)]
+    Drives {
+        /// Which, and what to do.
+        detail: String,
+    },
+    /// More drives are gone than the parity covers.
+    #[error("{usable} of {drives} drives can be used, {needed} are needed: {detail}")]
+    TooFewDrives {
+        /// Drives that hold everything.
+        usable: usize,
+        /// Drives of the set.
+        drives: usize,
+        /// As many must hold everything: drives less parity.
+        needed: usize,
+        /// What is wrong with the others.
+        detail: String,
+    },
     /// Anything else.
     #[error("database: {detail}")]
     Io {

@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Format of all values below.
-pub(super) const FORMAT: u8 = 2;
+pub(super) const FORMAT: u8 = 3;
 const TAG: &[u8] = b"ashlar/store";
 const CHECKSUM_LEN: usize = 8;
 const HASH_LEN: usize = 32;
@@ -31,6 +31,8 @@ pub(super) const META_PROBE: &[u8] = b"probe";
 pub(super) const META_DATABASE: &[u8] = b"database";
 pub(super) const META_TIME: &[u8] = b"time";
 pub(super) const META_MOVED: &[u8] = b"moved";
+/// There once were signed records that are pruned now.
+pub(super) const META_PRUNED: &[u8] = b"pruned";
 /// First bytes of the keys of floors; domain and disperser follow.
 pub(super) const META_FLOOR: &[u8] = b"floor/";
 
@@ -62,6 +64,11 @@ pub(super) fn index_key(blob: &BlobKey) -> Vec<u8> {
 
 pub(super) fn slices_key(digest: &BatchDigest, index: u32) -> Vec<u8> {
     key(Kind::Slices, &digest.0, &index.to_be_bytes())
+}
+
+/// What the keys of all slices of a batch begin with.
+pub(super) fn slices_prefix(digest: &BatchDigest) -> Vec<u8> {
+    key(Kind::Slices, &digest.0, &[])
 }
 
 /// Key of a signed record and of an equivocation: domain, disperser, sequence, so that they lie in that order.
@@ -401,6 +408,7 @@ pub(super) fn decode_summary(key: &[u8], value: &[u8]) -> Result<BatchSummary, S
 
 pub(super) fn encode_signed(key: &[u8], record: &SignedRecord) -> Vec<u8> {
     let mut body = record.digest.0.to_vec();
+    body.extend_from_slice(&record.owed_until.to_be_bytes());
     if let Some(signature) = &record.signature {
         body.extend_from_slice(&signature.0);
     }
@@ -420,6 +428,9 @@ pub(super) fn decode_signed(
     let (digest, rest) = body
         .split_first_chunk::<HASH_LEN>()
         .ok_or_else(|| read.fail("too short"))?;
+    let (owed_until, rest) = rest
+        .split_first_chunk::<8>()
+        .ok_or_else(|| read.fail("too short"))?;
     let signature = match rest {
         [] => None,
         rest => Some(SignatureBytes(read.array::<SIGNATURE_LEN>(rest)?)),
@@ -427,6 +438,7 @@ pub(super) fn decode_signed(
     Ok(SignedRecord {
         at: *at,
         digest: BatchDigest(*digest),
+        owed_until: u64::from_be_bytes(*owed_until),
         signature,
     })
 }

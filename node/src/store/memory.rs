@@ -1,7 +1,7 @@
 //! The backend in memory, with a power switch.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -17,10 +17,10 @@ struct State {
 }
 
 /// Keys and values in memory. What was not synced is lost when the [power is cut](MemoryBackend::cut_power), so that a
-/// test can ask what would have survived.
-#[derive(Debug, Default)]
+/// test can ask what would have survived. A clone is another handle on the same values.
+#[derive(Debug, Default, Clone)]
 pub struct MemoryBackend {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 impl MemoryBackend {
@@ -60,11 +60,11 @@ impl Backend for MemoryBackend {
         let puts: Vec<Put> = puts.collect();
         let mut state = self.state();
         for put in puts {
-            state
-                .live
-                .entry(put.space)
-                .or_default()
-                .insert(put.key, put.value.into());
+            let values = state.live.entry(put.space).or_default();
+            match put.value {
+                Some(value) => values.insert(put.key, value.into()),
+                None => values.remove(&put.key),
+            };
         }
         if durability == Durability::Synced {
             state.durable = state.live.clone();
@@ -113,7 +113,7 @@ impl Backend for MemoryBackend {
 
     fn recover(&self, mark: &Put) -> Result<(), BackendError> {
         match self.get(mark.space, &mark.key)? {
-            Some(value) if value == mark.value => Ok(()),
+            Some(value) if Some(value.as_ref()) == mark.value.as_deref() => Ok(()),
             _ => Err(BackendError::Replaced),
         }
     }

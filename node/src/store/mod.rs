@@ -4,27 +4,30 @@
 //!   (domain, disperser, sequence). When [`Store::commit`] returns `Ok`, all of it has been synced to disk; only then may
 //!   anybody sign.
 //! * A (domain, disperser, sequence) belongs to one digest for ever. The check and the write happen under one lock, and the
-//!   record outlives the data.
+//!   record outlives the data. It goes when its time is over, in one write with a floor that covers its number.
 //! * Data is immutable and expires as a whole: it lies in the *window* of its expiry time, and a window is dropped
 //!   at once.
-//! * Numbers at or below a *floor* are spent: nothing is promised under them any more. Floors come with a protection file.
+//! * Numbers at or below a *floor* are spent: nothing is promised under them any more. Floors come with a protection file
+//!   and in place of signed records that were pruned.
 //!   A database that was exported for moving never promises anything again.
 //! * Nothing is served that does not match its checksums: what is corrupt comes back as [`StoreError::Corrupt`].
 //!
-//! [`TableStore`] implements this over a [`Backend`], a small ordered key-value interface: [`RocksBackend`] on disk,
-//! [`MemoryBackend`] as its twin in tests. One test-suite runs over both.
+//! [`TableStore`] implements this over a [`Backend`], a small ordered key-value interface: [`RocksBackend`] in a folder on disk,
+//! [`Drives`] over several of them with parity, [`MemoryBackend`] as the twin in tests. One test-suite runs over all.
 //!
 //! All functions block: callers on a runtime use `spawn_blocking`.
 
 mod backend;
 mod codec;
+mod drives;
 mod memory;
 mod promises;
 mod records;
 mod rocks;
 mod table;
 
-pub use backend::{Backend, BackendError, Durability, Put, Space};
+pub use backend::{Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space};
+pub use drives::{Drives, DrivesOptions, MAX_DRIVES};
 pub use memory::MemoryBackend;
 pub use promises::MAX_EQUIVOCATIONS;
 pub use records::{
@@ -37,8 +40,8 @@ pub use table::TableStore;
 use ashlar_crypto::Coded;
 use ashlar_proto::{BatchDigest, BlobKey, OperatorId, Sequence};
 
-/// A store on disk.
-pub type RocksStore = TableStore<RocksBackend>;
+/// A store on disk: in one folder, or over several drives.
+pub type DiskStore = TableStore<Box<dyn Backend>>;
 /// A store in memory, for tests.
 pub type MemoryStore = TableStore<MemoryBackend>;
 
@@ -140,6 +143,14 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// The store cannot be read, or a key is corrupt.
     fn spent(&self) -> Result<Vec<Floor>, StoreError>;
 
+    /// Removes signed records of which nobody can ask any more at `now_secs` (unix): their time is over and their data dropped.
+    /// The same write raises the disperser's floor to the highest of them, so that none of their numbers is ever promised again.
+    /// From the lowest number of a disperser up to the first that stays. Returns how many.
+    ///
+    /// # Errors
+    /// Reading or writing failed; what was removed before is covered by a floor.
+    fn prune(&self, now_secs: u64) -> Result<u64, StoreError>;
+
     /// Raises floors, all or none, and syncs. A floor that is higher already stays.
     ///
     /// # Errors
@@ -178,6 +189,22 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Writing is still impossible.
     fn probe(&self) -> Result<(), StoreError>;
+
+    /// Looks at every copy of what belongs to a batch, on all drives, and puts right those that are missing or wrong.
+    ///
+    /// # Errors
+    /// The store cannot be read, or too little is left of a value.
+    fn mend(&self, digest: &BatchDigest) -> Result<(), StoreError>;
+
+    /// The drives below, in order; empty if the store lies in one folder.
+    fn drives(&self) -> Vec<DriveStatus>;
+
+    /// Looks after the drives, and copies a piece to one that is rebuilt. Returns the bytes copied; `None` when there is
+    /// nothing to copy now.
+    ///
+    /// # Errors
+    /// Something could not be read or written; it is tried again on the next call.
+    fn tend_drives(&self) -> Result<Option<u64>, StoreError>;
 }
 
 /// What a store holds.

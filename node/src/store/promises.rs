@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use ashlar_proto::{Domain, Sequence};
+use fail::fail_point;
 
 use super::codec;
 use super::table::{PAGE, lock};
@@ -78,9 +79,11 @@ impl<B: Backend> TableStore<B> {
             .iter()
             .map(|(key, value)| key.len() + value.len())
             .sum();
-        let mut puts = puts
-            .into_iter()
-            .map(|(key, value)| Put { space, key, value });
+        let mut puts = puts.into_iter().map(|(key, value)| Put {
+            space,
+            key,
+            value: Some(value),
+        });
         self.write(doing, &mut puts, size, Durability::Synced)
     }
 
@@ -104,7 +107,10 @@ impl<B: Backend> TableStore<B> {
     pub(super) fn write_time(&self, time_ms: u64) -> Result<(), StoreError> {
         let key = codec::META_TIME.to_vec();
         let value = codec::encode_u64(&key, time_ms);
-        self.put("keep the time", Space::Meta, vec![(key, value)])
+        fail_point!("store.time");
+        self.put("keep the time", Space::Meta, vec![(key, value)])?;
+        fail_point!("store.timed");
+        Ok(())
     }
 
     pub(super) fn collect_spent(&self) -> Result<Vec<Floor>, StoreError> {
@@ -139,7 +145,9 @@ impl<B: Backend> TableStore<B> {
             let value = codec::encode_u64(&key, sequence.0);
             (key, value)
         });
+        fail_point!("store.raise");
         self.put("raise floors", Space::Meta, puts.collect())?;
+        fail_point!("store.raised");
         *held = raised;
         Ok(())
     }
@@ -149,7 +157,83 @@ impl<B: Backend> TableStore<B> {
     /// # Errors
     /// The backend cannot be read.
     pub fn has_promised(&self) -> Result<bool, StoreError> {
-        Ok(self.is_moved() || !self.page(Space::Signed, &[], None, 1)?.is_empty())
+        let pruned = self.get(
+            "read whether records were pruned",
+            Space::Meta,
+            codec::META_PRUNED,
+        )?;
+        let signed = self.page(Space::Signed, &[], None, 1)?;
+        Ok(self.is_moved() || pruned.is_some() || !signed.is_empty())
+    }
+
+    pub(super) fn prune_signed(&self, now_secs: u64) -> Result<u64, StoreError> {
+        let mut pruned = 0;
+        let mut after: Option<Vec<u8>> = None;
+        // From one disperser to the next.
+        while let Some((key, _)) = self.page(Space::Signed, &[], after.as_deref(), 1)?.pop() {
+            let first = codec::sequence_of_key(&key)?;
+            loop {
+                let over = self.over(&first, now_secs)?;
+                let Some(last) = over.last() else { break };
+                self.replace_by_floor(&over, last)?;
+                pruned += over.len() as u64;
+            }
+            let last = SequenceId {
+                sequence: Sequence(u64::MAX),
+                ..first
+            };
+            after = Some(codec::signed_key(&last));
+        }
+        Ok(pruned)
+    }
+
+    /// Records of a disperser whose time is over, from the lowest number on, some at a time.
+    fn over(&self, of: &SequenceId, now_secs: u64) -> Result<Vec<SequenceId>, StoreError> {
+        let prefix = codec::disperser_key(&of.domain, of.disperser_id);
+        let mut over = Vec::new();
+        for (key, value) in self.page(Space::Signed, &prefix, None, PAGE)? {
+            let at = codec::sequence_of_key(&key)?;
+            let record = codec::decode_signed(&key, &value, &at)?;
+            let data = codec::directory_key(&record.digest);
+            if record.owed_until > now_secs || self.find("look for a batch", &data)?.is_some() {
+                break;
+            }
+            over.push(at);
+        }
+        Ok(over)
+    }
+
+    /// Removes records and raises the floor to `last`, the highest of them, in one write.
+    fn replace_by_floor(&self, over: &[SequenceId], last: &SequenceId) -> Result<(), StoreError> {
+        // Held until the floor counts: whoever looks for a record in vain asks for the floor next.
+        let mut floors = lock(&self.floors);
+        let place = (last.domain, last.disperser_id);
+        let floor = floors
+            .get(&place)
+            .map_or(last.sequence, |floor| last.sequence.max(*floor));
+        let key = codec::floor_key(&last.domain, last.disperser_id);
+        let meta = |key: Vec<u8>, value: Vec<u8>| Put {
+            space: Space::Meta,
+            key,
+            value: Some(value),
+        };
+        let value = codec::encode_u64(&key, floor.0);
+        let mark = codec::META_PRUNED.to_vec();
+        let gone = over.iter().map(|at| Put {
+            space: Space::Signed,
+            key: codec::signed_key(at),
+            value: None,
+        });
+        let mark_value = codec::seal(&mark, &[]);
+        fail_point!("store.prune");
+        let mut puts = [meta(key, value), meta(mark, mark_value)]
+            .into_iter()
+            .chain(gone);
+        let size = 256 + 64 * over.len();
+        self.write("prune signed records", &mut puts, size, Durability::Synced)?;
+        fail_point!("store.pruned");
+        floors.insert(place, floor);
+        Ok(())
     }
 
     pub(super) fn is_moved(&self) -> bool {

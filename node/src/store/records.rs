@@ -46,6 +46,9 @@ pub struct BatchRecord {
     pub blobs: Vec<BlobRecord>,
     /// When it may be dropped, unix seconds.
     pub expires_at: u64,
+    /// When nobody can ask for it or challenge it any more, unix seconds: the end of the version's own retention, or of this node's
+    /// if that is longer.
+    pub owed_until: u64,
 }
 
 impl BatchRecord {
@@ -188,6 +191,8 @@ pub struct SignedRecord {
     pub at: SequenceId,
     /// The one batch.
     pub digest: BatchDigest,
+    /// When the promise is over, unix seconds.
+    pub owed_until: u64,
     /// The signature, once it was made.
     pub signature: Option<SignatureBytes>,
 }

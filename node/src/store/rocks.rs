@@ -2,22 +2,24 @@
 //!
 //! * Slices are large and never change: they go to blob files (values from 4 KiB up), so that compaction
 //!   moves keys only. Nothing is compressed: erasure-coded field elements do not shrink.
-//! * A synced write returns when the write-ahead log is on disk. When opening after a crash, an incomplete record at
-//!   the end of the log is cut off (it was never acknowledged); a broken record anywhere else refuses to open, because
-//!   signed records behind it would be forgotten.
+//! * A synced write returns when the write-ahead log is on disk. What a crash leaves at the end of the log was never
+//!   acknowledged, and is given up, whatever it looks like: cut off, zeros, a hole. Damage anywhere else refuses to open, because
+//!   a signed record would be forgotten. See [`RECOVERY`].
 //! * RocksDB stops writing after a failed sync and stays so. [`Backend::recover`] closes and opens it again.
 //!
-//! Memory: the write buffers (`write_buffer_bytes` in all, see [`RocksOptions`]) plus a block cache of 32 MiB plus, while
-//! a batch is written, two copies of it (write batch and write buffer).
+//! Memory: write buffers and block cache, see [`RocksOptions`], plus, while a batch is written, two copies of it (write batch and
+//! write buffer).
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
+use fail::fail_point;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Direction, ErrorKind, IteratorMode, Options, ReadOptions, WriteBatch,
-    WriteOptions,
+    DBRecoveryMode, Direction, ErrorKind, IteratorMode, MergeOperands, Options, ReadOptions,
+    WriteBatch, WriteOptions,
 };
 
 use super::{Backend, BackendError, Durability, Put, Space, WindowId};
@@ -25,8 +27,143 @@ use super::{Backend, BackendError, Durability, Put, Space, WindowId};
 /// Values from this size on go to blob files.
 const MIN_BLOB_BYTES: u64 = 4096;
 const BLOB_FILE_BYTES: u64 = 256 << 20;
-const BLOCK_CACHE_BYTES: usize = 32 << 20;
 const DEFAULT_SPACE: &str = "default";
+
+/// What becomes of damaged records of the log.
+///
+/// A power cut may leave any subset of the pages that were not synced: the last record cut off, zeros at its end, a hole inside
+/// it; and as signatures are noted without a sync, the same in notes before it. None of that was acknowledged, so a node has to
+/// open. A record that was synced is another matter: behind damage in it lie promises.
+///
+/// * `AbsoluteConsistency` opens on none of it.
+/// * `TolerateCorruptedTailRecords` opens on a record that is cut off, and refuses one with a hole or zeros in it.
+/// * `PointInTime` opens on everything, and forgets all that lies behind the damage, synced or not.
+/// * `SkipAnyCorruptedRecord` opens on everything, and keeps all that can be read.
+///
+/// The last, with a [`Tally`]: synced writes are numbered, and every write says up to which number all had been acknowledged when
+/// it began. If one of those is not there, the database is corrupt. Damage in a mere note loses the note, which is made again.
+/// What no log can tell from a crash is damage at its very end: RocksDB gives up the rest of a block of 32 KiB with it.
+const RECOVERY: DBRecoveryMode = DBRecoveryMode::SkipAnyCorruptedRecord;
+/// Key of the [`Tally`], in the column family that RocksDB itself wants; it is in no space.
+const TALLY: &[u8] = b"log/synced";
+
+/// Synced writes, numbered from 1.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Tally {
+    /// All up to this one were acknowledged.
+    acknowledged: u64,
+    /// Those that are here, first and last number of each run, ascending.
+    here: Vec<(u64, u64)>,
+}
+
+impl Tally {
+    fn encode(&self) -> Vec<u8> {
+        let runs = self.here.iter().flat_map(|(first, last)| [*first, *last]);
+        let numbers = std::iter::once(self.acknowledged).chain(runs);
+        numbers.flat_map(u64::to_be_bytes).collect()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (numbers, []) = bytes.as_chunks::<8>() else {
+            return None;
+        };
+        let mut numbers = numbers.iter().map(|number| u64::from_be_bytes(*number));
+        let acknowledged = numbers.next()?;
+        let mut here = Vec::new();
+        while let Some(first) = numbers.next() {
+            here.push((first, numbers.next()?));
+        }
+        Some(Self { acknowledged, here })
+    }
+
+    /// RocksDB adds tallies up, as they come from the log and when it compacts. `None` makes reading fail.
+    fn add(_key: &[u8], before: Option<&[u8]>, more: &MergeOperands) -> Option<Vec<u8>> {
+        let mut sum = Self::default();
+        for bytes in before.into_iter().chain(more) {
+            let one = Self::decode(bytes)?;
+            sum.acknowledged = sum.acknowledged.max(one.acknowledged);
+            sum.here.extend(one.here);
+        }
+        sum.here.sort_unstable();
+        sum.here.dedup_by(|next, run| {
+            let joined = next.0 <= run.1.saturating_add(1);
+            if joined {
+                run.1 = run.1.max(next.1);
+            }
+            joined
+        });
+        Some(sum.encode())
+    }
+
+    /// That of a database which was just opened.
+    fn read(db: &DB) -> Result<Self, BackendError> {
+        let corrupt = |detail: String| BackendError::Corrupt { detail };
+        let bytes = match db.cf_handle(DEFAULT_SPACE) {
+            Some(cf) => db.get_cf(&cf, TALLY).map_err(from_rocks)?,
+            None => None,
+        };
+        let tally = match bytes {
+            Some(bytes) => Self::decode(&bytes)
+                .ok_or_else(|| corrupt(format!("{} bytes in the tally of writes", bytes.len())))?,
+            None => Self::default(),
+        };
+        let whole = match tally.here.first() {
+            Some((1, last)) => *last,
+            _ => 0,
+        };
+        if whole < tally.acknowledged {
+            return Err(corrupt(format!(
+                "the log is damaged: write {} is missing, {} were on disk",
+                whole + 1,
+                tally.acknowledged
+            )));
+        }
+        Ok(tally)
+    }
+}
+
+/// Numbers of synced writes.
+#[derive(Debug)]
+struct Numbers {
+    next: u64,
+    /// Also those that failed: whether they are in the log is not known.
+    under_way: BTreeSet<u64>,
+    /// Whether one was acknowledged since the database was opened. Until then each says that all before it are here: numbers of
+    /// writes that a crash cut off are not given again.
+    begun: bool,
+}
+
+impl Numbers {
+    fn after(tally: &Tally) -> Self {
+        Self {
+            next: tally.here.last().map_or(0, |(_, last)| *last) + 1,
+            under_way: BTreeSet::new(),
+            begun: false,
+        }
+    }
+
+    /// All up to this one were acknowledged.
+    fn acknowledged(&self) -> u64 {
+        let first_open = self.under_way.first().copied().unwrap_or(self.next);
+        if self.begun { first_open - 1 } else { 0 }
+    }
+
+    fn begin(&mut self) -> (u64, Tally) {
+        let number = self.next;
+        self.next += 1;
+        self.under_way.insert(number);
+        let tally = Tally {
+            acknowledged: self.acknowledged(),
+            here: vec![(if self.begun { number } else { 1 }, number)],
+        };
+        (number, tally)
+    }
+
+    fn acknowledge(&mut self, number: u64) {
+        self.under_way.remove(&number);
+        self.begun = true;
+    }
+}
 
 /// How to open the database.
 #[derive(Debug, Clone)]
@@ -38,18 +175,30 @@ pub struct RocksOptions {
     pub create: bool,
     /// Most bytes in write buffers, over all spaces. The write-ahead log is kept to about as much.
     pub write_buffer_bytes: usize,
+    /// Bytes of the block cache.
+    pub cache_bytes: usize,
     /// Most files held open.
     pub max_open_files: i32,
+    /// What the measurements compare.
+    #[cfg(test)]
+    pub(crate) min_blob_bytes: u64,
+    #[cfg(test)]
+    pub(crate) log_path: Option<PathBuf>,
 }
 
 impl RocksOptions {
-    /// The usual options for a folder with a database in it: 256 MiB of write buffers, 512 files.
+    /// The usual options for a folder with a database in it: 256 MiB of write buffers, a cache of 32 MiB, 512 files.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
             create: false,
             write_buffer_bytes: 256 << 20,
+            cache_bytes: 32 << 20,
             max_open_files: 512,
+            #[cfg(test)]
+            min_blob_bytes: MIN_BLOB_BYTES,
+            #[cfg(test)]
+            log_path: None,
         }
     }
 }
@@ -64,6 +213,7 @@ pub struct RocksBackend {
     windows: RwLock<Vec<WindowId>>,
     /// Only one `recover` at a time.
     recovering: Mutex<()>,
+    numbers: Mutex<Numbers>,
 }
 
 impl std::fmt::Debug for RocksBackend {
@@ -80,8 +230,8 @@ impl RocksBackend {
     /// # Errors
     /// There is none, it is open elsewhere, corrupt, or cannot be written.
     pub fn open(options: RocksOptions) -> Result<Self, BackendError> {
-        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let (db, windows) = open_db(&options, &cache)?;
+        let cache = Cache::new_lru_cache(options.cache_bytes);
+        let (db, windows, tally) = open_db(&options, &cache)?;
         Ok(Self {
             // Opening again after a failed write makes nothing new.
             options: RocksOptions {
@@ -92,6 +242,7 @@ impl RocksBackend {
             db: RwLock::new(Some(db)),
             windows: RwLock::new(windows),
             recovering: Mutex::new(()),
+            numbers: Mutex::new(Numbers::after(&tally)),
         })
     }
 
@@ -105,6 +256,10 @@ impl RocksBackend {
 
     fn windows_write(&self) -> RwLockWriteGuard<'_, Vec<WindowId>> {
         self.windows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A window that exists and cannot be dropped as long as the guard lives. It is created if it is missing. Must be
@@ -128,6 +283,7 @@ impl RocksBackend {
                     &space_options(space, &self.options, &self.cache),
                 )
                 .map_err(from_rocks)?;
+                fail_point!("rocks.window");
                 windows.insert(place, window);
             }
         }
@@ -151,12 +307,16 @@ fn database_options(options: &RocksOptions) -> Result<Options, BackendError> {
         .map_err(from_rocks)?;
     db.create_if_missing(options.create);
     db.create_missing_column_families(options.create);
-    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    db.set_wal_recovery_mode(RECOVERY);
     db.set_paranoid_checks(true);
     db.set_db_write_buffer_size(options.write_buffer_bytes);
     // Windows that see no more writes are flushed when the log gets long; else their first records would pin it.
     db.set_max_total_wal_size(options.write_buffer_bytes as u64);
     db.set_max_open_files(options.max_open_files);
+    #[cfg(test)]
+    if let Some(path) = &options.log_path {
+        db.set_wal_dir(path);
+    }
     db.set_max_background_jobs(2);
     db.set_keep_log_file_num(4);
     db.set_max_log_file_size(8 << 20);
@@ -174,6 +334,8 @@ fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options
         cf.set_write_buffer_size(options.write_buffer_bytes / 2);
         cf.set_enable_blob_files(true);
         cf.set_min_blob_size(MIN_BLOB_BYTES);
+        #[cfg(test)]
+        cf.set_min_blob_size(options.min_blob_bytes);
         cf.set_blob_file_size(BLOB_FILE_BYTES);
         cf.set_blob_compression_type(DBCompressionType::None);
         // A window is dropped whole; nothing in it is ever garbage.
@@ -181,10 +343,15 @@ fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options
     } else {
         cf.set_write_buffer_size(4 << 20);
     }
+    // For the column family of the tally, which is opened as a space that stays.
+    cf.set_merge_operator_associative("tally", Tally::add);
     cf
 }
 
-fn open_db(options: &RocksOptions, cache: &Cache) -> Result<(DB, Vec<WindowId>), BackendError> {
+fn open_db(
+    options: &RocksOptions,
+    cache: &Cache,
+) -> Result<(DB, Vec<WindowId>, Tally), BackendError> {
     let db_options = database_options(options)?;
     if options.create {
         std::fs::create_dir_all(&options.path).map_err(|error| BackendError::Io {
@@ -197,7 +364,7 @@ fn open_db(options: &RocksOptions, cache: &Cache) -> Result<(DB, Vec<WindowId>),
     } else {
         Vec::new()
     };
-    let mut spaces = vec![Space::Meta, Space::Signed, Space::Equivocations];
+    let mut spaces = Space::KEPT.to_vec();
     let mut windows = Vec::new();
     for name in names.iter().filter(|name| name.as_str() != DEFAULT_SPACE) {
         match Space::from_name(name) {
@@ -224,7 +391,8 @@ fn open_db(options: &RocksOptions, cache: &Cache) -> Result<(DB, Vec<WindowId>),
             space_options(Space::Meta, options, cache),
         )]);
     let db = DB::open_cf_descriptors(&db_options, &options.path, families).map_err(from_rocks)?;
-    Ok((db, windows))
+    let tally = Tally::read(&db)?;
+    Ok((db, windows, tally))
 }
 
 /// The kind of an error. RocksDB has no code of its own for a full disk in this interface, only its text; that is the
@@ -274,11 +442,33 @@ impl Backend for RocksBackend {
             let cf = handle(db, put.space).ok_or_else(|| BackendError::Io {
                 detail: format!("no column family {}", put.space.name()),
             })?;
-            batch.put_cf(&cf, &put.key, &put.value);
+            match &put.value {
+                Some(value) => batch.put_cf(&cf, &put.key, value),
+                None => batch.delete_cf(&cf, &put.key),
+            }
         }
+        let cf = db
+            .cf_handle(DEFAULT_SPACE)
+            .ok_or_else(|| BackendError::Io {
+                detail: format!("no column family {DEFAULT_SPACE}"),
+            })?;
         let mut options = WriteOptions::default();
-        options.set_sync(durability == Durability::Synced);
-        db.write_opt(batch, &options).map_err(from_rocks)
+        if durability == Durability::Buffered {
+            let tally = Tally {
+                acknowledged: self.numbers().acknowledged(),
+                here: Vec::new(),
+            };
+            batch.merge_cf(&cf, TALLY, tally.encode());
+            return db.write_opt(batch, &options).map_err(from_rocks);
+        }
+        let (number, tally) = self.numbers().begin();
+        batch.merge_cf(&cf, TALLY, tally.encode());
+        options.set_sync(true);
+        fail_point!("rocks.write");
+        db.write_opt(batch, &options).map_err(from_rocks)?;
+        fail_point!("rocks.written");
+        self.numbers().acknowledge(number);
+        Ok(())
     }
 
     fn scan(
@@ -321,6 +511,7 @@ impl Backend for RocksBackend {
         if let Ok(place) = windows.binary_search(&window) {
             db.drop_cf(&Space::Window(window).name())
                 .map_err(from_rocks)?;
+            fail_point!("rocks.dropped");
             windows.remove(place);
         }
         Ok(())
@@ -334,7 +525,7 @@ impl Backend for RocksBackend {
         let mut guard = self.db.write().unwrap_or_else(PoisonError::into_inner);
         // The old one has to be closed before its lock file is free.
         drop(guard.take());
-        let (db, windows) = match open_db(&self.options, &self.cache) {
+        let (db, windows, tally) = match open_db(&self.options, &self.cache) {
             Ok(opened) => opened,
             Err(error) => {
                 // Serving must go on even if writing cannot: read-only opening needs no room.
@@ -363,9 +554,10 @@ impl Backend for RocksBackend {
             Some(cf) => db.get_cf(&cf, &mark.key).map_err(from_rocks)?,
             None => None,
         };
-        if there.as_ref() != Some(&mark.value) {
+        if there.is_none() || there != mark.value {
             return Err(BackendError::Replaced);
         }
+        *self.numbers() = Numbers::after(&tally);
         *guard = Some(db);
         *self.windows_write() = windows;
         Ok(())

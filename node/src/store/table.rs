@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_proto::{BatchDigest, BlobKey, Domain, OperatorId, Sequence};
+use ashlar_proto::{BatchDigest, BlobHeader, BlobKey, Domain, OperatorId, Sequence};
+use fail::fail_point;
 
 use super::codec::{self, Kind};
 use super::{
-    Backend, BackendError, BatchRecord, BatchSummary, BlobSlices, DatabaseId, Durability,
-    Equivocation, Floor, Put, SequenceId, SignedRecord, Space, Store, StoreError, StoredBatch,
-    Totals, WindowId,
+    Backend, BackendError, BatchRecord, BatchSummary, BlobSlices, DatabaseId, DriveStatus,
+    Durability, Equivocation, Floor, Put, SequenceId, SignedRecord, Space, Store, StoreError,
+    StoredBatch, Totals, WindowId,
 };
 
 /// Number of the layout of keys and spaces, written into every database.
@@ -82,7 +83,7 @@ impl<B: Backend> TableStore<B> {
             let put = |key: &[u8], body: &[u8]| Put {
                 space: Space::Meta,
                 key: key.to_vec(),
-                value: codec::seal(key, body),
+                value: Some(codec::seal(key, body)),
             };
             let puts = [
                 put(codec::META_FORMAT, &LAYOUT.to_be_bytes()),
@@ -149,7 +150,11 @@ impl<B: Backend> TableStore<B> {
     }
 
     /// Looks a key up in all windows, youngest first.
-    fn find(&self, doing: &'static str, key: &[u8]) -> Result<Option<bytes::Bytes>, StoreError> {
+    pub(super) fn find(
+        &self,
+        doing: &'static str,
+        key: &[u8],
+    ) -> Result<Option<bytes::Bytes>, StoreError> {
         for window in self.backend.windows().into_iter().rev() {
             if let Some(value) = self.get(doing, Space::Window(window), key)? {
                 return Ok(Some(value));
@@ -261,6 +266,7 @@ impl<B: Backend> Store for TableStore<B> {
         let record = known.unwrap_or(SignedRecord {
             at,
             digest: batch.digest,
+            owed_until: batch.owed_until,
             signature: None,
         });
         let window = Space::Window(WindowId::for_expiry(batch.expires_at, self.window_secs));
@@ -271,7 +277,7 @@ impl<B: Backend> Store for TableStore<B> {
         let put = |key: Vec<u8>, value: Vec<u8>| Put {
             space: window,
             key,
-            value,
+            value: Some(value),
         };
         let signed_key = codec::signed_key(&at);
         let signed_value = codec::encode_signed(&signed_key, &record);
@@ -303,7 +309,7 @@ impl<B: Backend> Store for TableStore<B> {
             .chain(std::iter::once(Put {
                 space: Space::Signed,
                 key: signed_key,
-                value: signed_value,
+                value: Some(signed_value),
             }));
         let proofs: usize = batch
             .blobs
@@ -312,7 +318,9 @@ impl<B: Backend> Store for TableStore<B> {
             .sum();
         let size = summary.bytes as usize + proofs + 48 * batch.commitments.len() + 4096;
         let windows_before = self.backend.windows().len();
+        fail_point!("store.commit");
         self.write("write a batch", &mut puts, size, Durability::Synced)?;
+        fail_point!("store.committed");
 
         let mut totals = lock(&self.totals);
         if !held {
@@ -344,14 +352,17 @@ impl<B: Backend> Store for TableStore<B> {
         let put = Put {
             space: Space::Signed,
             key,
-            value,
+            value: Some(value),
         };
+        fail_point!("store.note");
         self.write(
             "record a signature",
             &mut std::iter::once(put),
             256,
             Durability::Buffered,
-        )
+        )?;
+        fail_point!("store.noted");
+        Ok(())
     }
 
     fn signed(&self, at: &SequenceId) -> Result<Option<SignedRecord>, StoreError> {
@@ -431,12 +442,14 @@ impl<B: Backend> Store for TableStore<B> {
         {
             // A window that cannot be counted has to go as well.
             let part = self.count(window);
+            fail_point!("store.expire");
             self.backend
                 .drop_window(window)
                 .map_err(|source| StoreError::Backend {
                     doing: "drop an expired window",
                     source,
                 })?;
+            fail_point!("store.expired");
             let part = part.unwrap_or_else(|error| {
                 tracing::warn!(%error, ?window, "what expired could not be counted: until the next start the totals count it");
                 Totals::default()
@@ -465,6 +478,10 @@ impl<B: Backend> Store for TableStore<B> {
 
     fn spent(&self) -> Result<Vec<Floor>, StoreError> {
         self.collect_spent()
+    }
+
+    fn prune(&self, now_secs: u64) -> Result<u64, StoreError> {
+        self.prune_signed(now_secs)
     }
 
     fn raise_floors(&self, floors: &[Floor]) -> Result<(), StoreError> {
@@ -498,7 +515,7 @@ impl<B: Backend> Store for TableStore<B> {
             let put = Put {
                 space: Space::Meta,
                 key,
-                value,
+                value: Some(value),
             };
             self.backend
                 .write(&mut std::iter::once(put), 64, Durability::Synced)
@@ -510,13 +527,56 @@ impl<B: Backend> Store for TableStore<B> {
         let mark = Put {
             space: Space::Meta,
             key: codec::META_DATABASE.to_vec(),
-            value: codec::seal(codec::META_DATABASE, &self.id.0),
+            value: Some(codec::seal(codec::META_DATABASE, &self.id.0)),
         };
         self.backend
             .recover(&mark)
             .and_then(|()| probe())
             .map_err(|source| StoreError::Backend {
                 doing: "try whether writing works again",
+                source,
+            })
+    }
+
+    fn mend(&self, digest: &BatchDigest) -> Result<(), StoreError> {
+        let Some(batch) = self.batch(digest)? else {
+            return Ok(());
+        };
+        let mut prefixes = vec![
+            codec::batch_key(digest),
+            codec::directory_key(digest),
+            codec::slices_prefix(digest),
+        ];
+        let index = |blob: &BlobHeader| codec::index_key(&blob.blob_key());
+        prefixes.extend(batch.blobs.iter().map(index));
+        let mend = |space, prefix: &[u8]| {
+            let mended = self.backend.mend(space, prefix);
+            mended.map_err(|source| StoreError::Backend {
+                doing: "look at every copy",
+                source,
+            })
+        };
+        let at = SequenceId::of(&batch.header);
+        mend(Space::Signed, &codec::signed_key(&at))?;
+        for window in self.backend.windows() {
+            let space = Space::Window(window);
+            let here = self.get("look for the batch", space, &codec::batch_key(digest))?;
+            if here.is_some() {
+                prefixes.iter().try_for_each(|prefix| mend(space, prefix))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drives(&self) -> Vec<DriveStatus> {
+        self.backend.drives()
+    }
+
+    fn tend_drives(&self) -> Result<Option<u64>, StoreError> {
+        self.backend
+            .tend_drives()
+            .map_err(|source| StoreError::Backend {
+                doing: "look after the drives",
                 source,
             })
     }

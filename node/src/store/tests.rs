@@ -2,9 +2,13 @@
 
 //! One suite over both backends, golden names and bytes, and what only a disk can do.
 
+mod crash;
 mod disk;
 mod golden;
+mod measure;
+mod model;
 mod suite;
+mod torn;
 
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Encoding, Hash, ProofBytes, merkle::MerkleTree};
@@ -57,6 +61,7 @@ pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
         commitments,
         blobs,
         expires_at,
+        owed_until: expires_at,
     }
 }
 

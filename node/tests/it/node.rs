@@ -608,7 +608,7 @@ async fn the_scrub_finds_a_flipped_bit() {
     let put = Put {
         space: window,
         key,
-        value: bad,
+        value: Some(bad),
     };
     disk.memory
         .write(&mut std::iter::once(put), 0, Durability::Synced)
@@ -654,7 +654,7 @@ async fn the_scrub_finds_a_flipped_bit() {
             .pop()
             .unwrap()
             .0,
-        value: value.to_vec(),
+        value: Some(value.to_vec()),
     };
     disk.memory
         .write(&mut std::iter::once(put), 0, Durability::Synced)

@@ -11,7 +11,7 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_node::health::Status;
 use ashlar_node::protection;
-use ashlar_node::store::{RocksStore, Store};
+use ashlar_node::store::{DiskStore, Store};
 use ashlar_node::{Database, Node, NodeConfig, RunningNode, database};
 use ashlar_restaking::evidence::{Accused, Fault};
 use ashlar_stake::StakeError;
@@ -232,7 +232,7 @@ async fn an_empty_directory_starts_no_node() {
     );
 }
 
-fn database_of(world: &World, folder: &Path) -> RocksStore {
+fn database_of(world: &World, folder: &Path) -> DiskStore {
     let id = world.operator_id(ME);
     database::open(&config(folder), id, Database::Existing).unwrap()
 }
@@ -271,7 +271,7 @@ async fn after_an_export_the_old_node_serves_and_the_new_one_signs_above() {
     node.shutdown().await;
 
     let id = world.operator_id(ME);
-    let import = |store: &RocksStore| file.import(store, &key);
+    let import = |store: &DiskStore| file.import(store, &key);
     let (store, done) = database::create(&config(new.path()), id, import).unwrap();
     assert_eq!(done.raised, 1);
     drop(store);

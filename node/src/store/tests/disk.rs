@@ -4,7 +4,9 @@ use ashlar_crypto::bls::SignatureBytes;
 
 use super::*;
 
-fn open(folder: &std::path::Path) -> Result<RocksStore, StoreError> {
+pub(super) type RocksStore = TableStore<RocksBackend>;
+
+pub(super) fn open(folder: &std::path::Path) -> Result<RocksStore, StoreError> {
     let options = RocksOptions {
         create: true,
         ..RocksOptions::new(folder)
@@ -140,7 +142,7 @@ fn mark() -> Put {
     Put {
         space: Space::Meta,
         key: key.to_vec(),
-        value: super::super::codec::seal(key, &ID.0),
+        value: Some(super::super::codec::seal(key, &ID.0)),
     }
 }
 

@@ -25,10 +25,29 @@ fn with_rocks(test: fn(Box<dyn Store>)) {
     ));
 }
 
+fn with_drives(test: fn(Box<dyn Store>)) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DrivesOptions {
+        folders: (0..5).map(|n| folder.path().join(n.to_string())).collect(),
+        parity: 2,
+        create: true,
+    };
+    let backend = Drives::open(options, |folder, create| {
+        RocksBackend::open(RocksOptions {
+            create,
+            ..RocksOptions::new(folder)
+        })
+    });
+    test(Box::new(
+        TableStore::create(backend.unwrap(), ME, ID, WINDOW).unwrap(),
+    ));
+}
+
 macro_rules! suite {
     ($($name:ident),* $(,)?) => {
         mod memory { $(#[test] fn $name() { super::with_memory(super::$name); })* }
         mod rocks { $(#[test] fn $name() { super::with_rocks(super::$name); })* }
+        mod drives { $(#[test] fn $name() { super::with_drives(super::$name); })* }
     };
 }
 
@@ -48,6 +67,7 @@ suite![
     probe_works,
     a_number_belongs_to_its_domain,
     time_is_kept,
+    records_that_are_over_give_way_to_a_floor,
     one_pair_of_evidence_a_number,
     evidence_is_bounded,
 ];
@@ -60,6 +80,7 @@ fn what_goes_in_comes_out(store: Box<dyn Store>) {
         SignedRecord {
             at: sequence(1, 1),
             digest: batch.digest,
+            owed_until: batch.owed_until,
             signature: None
         }
     );
@@ -203,6 +224,7 @@ fn signature_needs_its_record(store: Box<dyn Store>) {
     let mut record = SignedRecord {
         at: sequence(1, 1),
         digest: batch.digest,
+        owed_until: batch.owed_until,
         signature: Some(SignatureBytes([3; 48])),
     };
     assert!(matches!(
@@ -273,6 +295,78 @@ fn expired_data_can_be_stored_again(store: Box<dyn Store>) {
     assert_eq!(store.commit(&batch).unwrap(), record);
     assert!(store.batch_slices(&batch.digest, 1).unwrap().is_some());
     assert_eq!(store.totals().batches, 1);
+}
+
+fn records_that_are_over_give_way_to_a_floor(store: Box<dyn Store>) {
+    let commit = |number: u64, expires_at: u64, owed_until: u64| {
+        let batch = BatchRecord {
+            owed_until,
+            ..sample(1, number, number, expires_at)
+        };
+        store.commit(&batch).unwrap();
+        batch
+    };
+    let numbers = |disperser: u64| -> Vec<u64> {
+        let signed = |n: &u64| {
+            store
+                .signed(&sequence(disperser as u32, *n))
+                .unwrap()
+                .is_some()
+        };
+        (1..=9).filter(signed).collect()
+    };
+    let spent = || -> Vec<(u32, u64)> {
+        let floors = store.spent().unwrap();
+        floors
+            .iter()
+            .map(|f| (f.disperser_id, f.sequence.0))
+            .collect()
+    };
+    commit(1, 950, 950);
+    let second = commit(3, 950, 950);
+    commit(5, 950, 5000);
+    commit(7, 2000, 2000);
+    store.commit(&sample(2, 4, 44, 950)).unwrap();
+    store.commit(&sample(3, 9, 99, 3000)).unwrap();
+    let before = spent();
+
+    assert_eq!(store.prune(u64::MAX).unwrap(), 0, "its data is there");
+    store.expire(1000).unwrap();
+    assert_eq!(store.prune(949).unwrap(), 0, "its time is not over");
+    assert_eq!(store.prune(1000).unwrap(), 3);
+    assert_eq!(store.prune(1000).unwrap(), 0);
+    assert_eq!(
+        (numbers(1), numbers(2), numbers(3)),
+        (vec![5, 7], vec![], vec![9])
+    );
+    assert_eq!(spent(), before);
+    // All numbers up to the floor are spent, also those that were never promised.
+    for number in 1..=3 {
+        let refused = store.commit(&sample(1, number, 70 + number, 2000));
+        assert!(matches!(
+            refused,
+            Err(StoreError::BelowFloor {
+                floor: Sequence(3),
+                ..
+            })
+        ));
+        assert!(store.may_promise(&sequence(1, number)).is_err());
+    }
+    assert!(matches!(
+        store.commit(&second),
+        Err(StoreError::BelowFloor { .. })
+    ));
+    store.commit(&sample(1, 4, 74, 2000)).unwrap();
+    assert!(matches!(
+        store.commit(&sample(1, 7, 77, 2000)),
+        Err(StoreError::Conflict { .. })
+    ));
+    // One whose time is not over yet keeps those behind it.
+    store.expire(2000).unwrap();
+    assert_eq!(store.prune(2000).unwrap(), 1);
+    assert_eq!(numbers(1), [5, 7]);
+    assert_eq!(store.prune(5000).unwrap(), 2);
+    assert_eq!(spent(), before);
 }
 
 fn the_same_blob_in_two_batches(store: Box<dyn Store>) {

@@ -220,7 +220,6 @@ pub fn config(data: &std::path::Path) -> NodeConfig {
     config.listen.quic = "127.0.0.1:0".parse().unwrap();
     config.listen.http = "127.0.0.1:0".parse().unwrap();
     config.store.min_free_bytes = 0;
-    config.store.write_buffer_bytes = 16 << 20;
     config.tasks.probe_min_ms = 20;
     config.tasks.probe_max_ms = 100;
     config.tasks.watch_interval_secs = 1;

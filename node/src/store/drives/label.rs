@@ -1,0 +1,92 @@
+//! The file that says which drive of which set a folder is.
+//!
+//! ```text
+//! /mnt/1/ashlar/drive.json   {"version": 1, "set": "5e0c…", "position": 0, "drives": 5, "parity": 2}
+//! /mnt/1/ashlar/db/          the database of this drive
+//! ```
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::SetId;
+use crate::database::write_atomically;
+
+const VERSION: u16 = 1;
+const NAME: &str = "drive.json";
+const LIMIT: u64 = 4096;
+/// What a file system makes by itself.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Which drive of which set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Label {
+    version: u16,
+    pub(super) set: SetId,
+    /// Place in the configuration, from 0.
+    pub(super) position: usize,
+    pub(super) drives: usize,
+    pub(super) parity: usize,
+}
+
+impl Label {
+    pub(super) fn new(set: SetId, position: usize, drives: usize, parity: usize) -> Self {
+        Self {
+            version: VERSION,
+            set,
+            position,
+            drives,
+            parity,
+        }
+    }
+
+    /// Reads the label of a folder; `None` if there is no label.
+    pub(super) fn read(folder: &Path) -> Result<Option<Self>, String> {
+        let path = folder.join(NAME);
+        let fail = |why: String| format!("{}: {why}", path.display());
+        let file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fail(error.to_string())),
+        };
+        let mut text = String::new();
+        file.take(LIMIT)
+            .read_to_string(&mut text)
+            .map_err(|error| fail(error.to_string()))?;
+        let label: Self = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        if label.version != VERSION {
+            return Err(fail(format!(
+                "version {}, expected {VERSION}",
+                label.version
+            )));
+        }
+        Ok(Some(label))
+    }
+
+    /// Writes the label of a folder that has none, and syncs it.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), String> {
+        let path = folder.join(NAME);
+        serde_json::to_vec(self)
+            .map_err(std::io::Error::from)
+            .and_then(|text| write_atomically(&path, &text))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// Where the database of a drive is.
+pub(super) fn database(folder: &Path) -> PathBuf {
+    folder.join("db")
+}
+
+/// Whether a folder is there and holds nothing.
+pub(super) fn is_empty(folder: &Path) -> Result<bool, String> {
+    let fail = |error: std::io::Error| format!("{}: {error}", folder.display());
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        if entry.map_err(fail)?.file_name() != LOST_AND_FOUND {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
