@@ -1,5 +1,6 @@
 //! `ashlar node`: set up a storage node, run it, ask how it is.
 
+mod challenges;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
@@ -297,7 +298,8 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     };
     drop(password);
     let stake = follow_table(&config.operators, &config.paths.heads)?;
-    let node = Node::start(config, keys, stake, which)
+    let challenges = challenges::sources(&config)?;
+    let node = Node::start(config, keys, stake, challenges, which)
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the node could not start", &error))?;
     let (quic, http) = (node.quic_addr(), node.http_addr());

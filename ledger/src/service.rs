@@ -47,8 +47,8 @@ use nonces::Nonces;
 use signer::Signer;
 pub use signer::{HeadKeys, SignFault, accept_clock};
 pub(crate) use signer::{Newest, SignedHeads};
-pub(crate) use writer::Command;
 use writer::{Answers, Writer};
+pub(crate) use writer::{Command, refused};
 
 /// A stop waits so long for what is under way.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -25,5 +25,14 @@ pub const KERNEL: Cause = Cause::degrades("kernel.disagrees");
 /// A disperser signed two batches under one number. Not this node's fault: a notice, the node is as well as before.
 pub const EQUIVOCATION: Cause = Cause::notice("disperser.equivocation");
 
+/// The deadline of an open custody challenge is near.
+pub const CHALLENGE_DEADLINE: Cause = Cause::degrades("custody.deadline");
+/// A custody challenge that this node has no answer to: the data is missing or damaged.
+pub const CHALLENGE_NO_ANSWER: Cause = Cause::degrades("custody.no_answer");
+/// No ledger says which custody challenges are open.
+pub const CHALLENGES_UNFOLLOWED: Cause = Cause::degrades("custody.unfollowed");
+/// One of the ledgers that are asked for custody challenges does not answer; another one does.
+pub const CHALLENGE_LEDGER: Cause = Cause::notice("custody.ledger");
+
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,13 @@
 //! * [`signer`]: store, sync, then sign.
 //! * [`database`]: which database belongs to a key; [`protection`]: what goes with a key that moves.
 //! * [`clock`]: the time that data expires by.
+//! * [`custody`]: answers the custody challenges against its operator.
 //! * [`config`], [`health`], [`metrics`], [`status`]: what the operator sets and sees.
 //! * [`Node`]: starts all of it; [`RunningNode`]: the handle of a node that serves.
 
 pub mod clock;
 pub mod config;
+pub mod custody;
 pub mod database;
 pub mod health;
 pub mod metrics;

@@ -17,6 +17,7 @@ use ashlar_stake::StakeSource;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
+use crate::custody::ChallengeSource;
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
 use crate::service::{QuicHandler, STORE_COPIES, Service};
@@ -24,7 +25,7 @@ use crate::shared::Shared;
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
-use crate::{http, tasks};
+use crate::{custody, http, tasks};
 
 /// An operator's secret keys.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub struct OpeningNode {
     supervisor: Supervisor,
     keys: NodeKeys,
     stake: Arc<dyn StakeSource>,
+    challenges: Vec<Arc<dyn ChallengeSource>>,
     http: SocketAddr,
 }
 
@@ -60,7 +62,8 @@ pub struct RunningNode {
 }
 
 impl Node {
-    /// Starts a node on the database in `config.paths.data`, by this machine's clocks, and returns when it serves.
+    /// Starts a node on the database in `config.paths.data`, by this machine's clocks, and returns when it serves. It answers the
+    /// custody challenges that the ledgers `challenges` list.
     ///
     /// # Errors
     /// The configuration is not valid, an address is taken, or the database is not the key's or cannot be opened.
@@ -68,11 +71,13 @@ impl Node {
         config: NodeConfig,
         keys: NodeKeys,
         stake: Arc<dyn StakeSource>,
+        challenges: Vec<Arc<dyn ChallengeSource>>,
         which: Database,
     ) -> Result<RunningNode, StartError> {
         let time = Arc::new(SystemTimeSource::default());
         let opening = Self::listen(config.clone(), keys, stake, time).await?;
         opening
+            .answering(challenges)
             .open(move |owner| {
                 Ok(Arc::new(database::open(&config, owner, which)?) as Arc<dyn Store>)
             })
@@ -108,6 +113,7 @@ impl Node {
             supervisor,
             keys,
             stake,
+            challenges: Vec::new(),
             http,
         })
     }
@@ -127,6 +133,12 @@ impl OpeningNode {
         self.http
     }
 
+    /// With ledgers whose custody challenges are answered.
+    #[must_use]
+    pub fn answering(self, challenges: Vec<Arc<dyn ChallengeSource>>) -> Self {
+        Self { challenges, ..self }
+    }
+
     /// The second half of [`Node::start`]: opens the store with `open` on the blocking pool, then serves.
     ///
     /// # Errors
@@ -140,6 +152,7 @@ impl OpeningNode {
             supervisor,
             keys,
             stake,
+            challenges,
             http,
         } = self;
         let id = shared.operator_id;
@@ -233,6 +246,13 @@ impl OpeningNode {
             OnEnd::Stop,
             tasks::probe(Arc::clone(s), Arc::clone(d), stop()),
         );
+        if !challenges.is_empty() {
+            supervisor.spawn(
+                "custody",
+                OnEnd::Degrade,
+                custody::follow(Arc::clone(s), Arc::clone(d), challenges, stop()),
+            );
+        }
         shared.health.opened();
         tracing::info!(operator = %id, quic = %server.local_addr(), %http, kernel = ashlar_crypto::kernel_name(), "the node serves");
         Ok(RunningNode {

@@ -99,6 +99,7 @@ impl Shared {
             last_scrub: facts.last_scrub,
             last_expiry: facts.last_expiry,
             time_kept_ms: facts.time_kept_ms,
+            custody: facts.custody,
             health: self.health.report(),
         }
     }

@@ -8,6 +8,7 @@ use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::custody::CustodyStatus;
 use crate::store::{Equivocation, SignedHeader, Totals};
 
 /// Most pairs of batches that `GET /v1/equivocations` shows.
@@ -52,6 +53,8 @@ pub struct NodeStatus {
     pub last_expiry: Option<ExpiryReport>,
     /// The time that was kept last, milliseconds since 1970: what a stop is counted from.
     pub time_kept_ms: Option<u64>,
+    /// Custody challenges, if the node looks for them.
+    pub custody: Option<CustodyStatus>,
     /// Health, as in `GET /v1/health`.
     pub health: crate::health::HealthReport,
 }
@@ -169,6 +172,7 @@ pub(crate) struct FactsInner {
     pub(crate) last_scrub: Option<ScrubReport>,
     pub(crate) last_expiry: Option<ExpiryReport>,
     pub(crate) time_kept_ms: Option<u64>,
+    pub(crate) custody: Option<CustodyStatus>,
 }
 
 impl Facts {

@@ -40,7 +40,7 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 /// Waits, or returns false if the node stops.
-async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
+pub(crate) async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(duration) => true,

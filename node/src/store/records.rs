@@ -268,6 +268,27 @@ impl BlobSlices {
             .collect()
     }
 
+    /// The Merkle path of one slice that is held.
+    ///
+    /// # Errors
+    /// What is stored gives none.
+    pub fn path(&self, index: u32) -> Result<Vec<Hash>, StoreError> {
+        let corrupt = |why: String| StoreError::Corrupt {
+            what: "a Merkle proof",
+            detail: format!("blob {}, chunk {index}: {why}", self.header.blob_key()),
+        };
+        let version = self.header.protocol();
+        let chunks = version
+            .map_err(|error| corrupt(error.to_string()))?
+            .code
+            .chunks();
+        let alone =
+            ChunkRanges::from_indices(&[index]).map_err(|error| corrupt(error.to_string()))?;
+        self.proofs_for(&alone, chunks)
+            .and_then(|mut proofs| proofs.pop())
+            .ok_or_else(|| corrupt("it is cut off".into()))
+    }
+
     /// Checks every slice, and the Merkle proofs against the chunk root of the header.
     ///
     /// # Errors

@@ -1,0 +1,112 @@
+//! The answer to a challenge, out of the store.
+
+use ashlar_crypto::{Coded, Setup};
+use ashlar_proto::BlobKey;
+use ashlar_restaking::evidence::{CustodyAnswer, CustodyError};
+use ashlar_restaking::{MAX_CHALLENGE_ANSWER, OpenChallenge};
+
+use crate::store::{BlobSlices, Store, StoreError};
+
+/// Why the store gives no answer.
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "custody", blame = Us)]
+pub(crate) enum AnswerError {
+    /// The slice is not there.
+    #[error("chunk {chunk} of blob {blob} is not held here")]
+    Missing {
+        /// The chunk that holds the element.
+        chunk: u32,
+        /// The blob's key.
+        blob: BlobKey,
+    },
+    /// It cannot be read, or is damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is there and does not answer the challenge.
+    #[error("what is held does not answer the challenge: {0}")]
+    Wrong(CustodyError),
+    /// A ledger has no room for it.
+    #[error(
+        "the slice makes an answer of {got} bytes, a ledger takes at most {max}: send an opening, with ashlar stake evidence answer"
+    )]
+    TooLong {
+        /// Bytes of the answer.
+        got: usize,
+        /// Most that a ledger takes.
+        max: usize,
+    },
+}
+
+/// Makes the answer to a challenge, and checks it as the ledger will. Blocks.
+///
+/// # Errors
+/// The slice is missing or damaged, or it is too long.
+pub(crate) fn make(
+    store: &dyn Store,
+    challenge: &OpenChallenge,
+) -> Result<CustodyAnswer, AnswerError> {
+    let (blob, position) = (&challenge.blob, challenge.position());
+    let version = blob.protocol();
+    let version = version.map_err(|error| AnswerError::Wrong(CustodyError::BlobHeader(error)))?;
+    let chunk = position.chunk(version);
+    // Of the batch that was signed; else of another one with the same blob, whose slices are the same.
+    let answer = match of_batch(store, challenge, chunk) {
+        Ok(Some(answer)) => answer,
+        signed => match of_other_batch(store, challenge, chunk) {
+            Ok(Some(answer)) => answer,
+            other => signed.and(other)?.ok_or_else(|| AnswerError::Missing {
+                chunk,
+                blob: challenge.blob_key,
+            })?,
+        },
+    };
+    answer
+        .check(Setup::ethereum(), blob, position)
+        .map_err(AnswerError::Wrong)?;
+    let (got, max) = (answer.to_bytes().len(), MAX_CHALLENGE_ANSWER);
+    if got > max {
+        return Err(AnswerError::TooLong { got, max });
+    }
+    Ok(answer)
+}
+
+/// `None` if the slice is not in the batch.
+fn of_batch(
+    store: &dyn Store,
+    challenge: &OpenChallenge,
+    chunk: u32,
+) -> Result<Option<CustodyAnswer>, StoreError> {
+    let digest = challenge.batch_digest;
+    let Some(batch) = store.batch(&digest)? else {
+        return Ok(None);
+    };
+    let mut places = batch.blobs.iter().zip(0u32..);
+    match places.find(|(header, _)| **header == challenge.blob) {
+        Some((_, place)) => of_slices(store.batch_slices(&digest, place)?, chunk),
+        None => Ok(None),
+    }
+}
+
+/// Of the youngest batch that holds the blob.
+fn of_other_batch(
+    store: &dyn Store,
+    challenge: &OpenChallenge,
+    chunk: u32,
+) -> Result<Option<CustodyAnswer>, StoreError> {
+    match store.find_blob(&challenge.blob_key)? {
+        Some((digest, place)) => of_slices(store.batch_slices(&digest, place)?, chunk),
+        None => Ok(None),
+    }
+}
+
+fn of_slices(slices: Option<BlobSlices>, chunk: u32) -> Result<Option<CustodyAnswer>, StoreError> {
+    let Some(slices) = slices else {
+        return Ok(None);
+    };
+    let Some(bytes) = slices.slice(chunk)? else {
+        return Ok(None);
+    };
+    let path = slices.path(chunk)?;
+    let bytes = bytes.to_vec();
+    Ok(Some(CustodyAnswer::Slice { bytes, path }))
+}

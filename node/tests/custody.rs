@@ -1,0 +1,282 @@
+//! A node that answers custody challenges, against ledgers that check answers as the real one does.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ashlar_crypto::Setup;
+use ashlar_node::custody::{ChallengeSource, ChallengeSourceError, OpenChallenges};
+use ashlar_node::{Node, NodeConfig, RunningNode};
+use ashlar_proto::{Account, OperatorId};
+use ashlar_restaking::evidence::CustodyAnswer;
+use ashlar_restaking::{Amount, OpenChallenge};
+use common::caller::{Caller, ME, get, start, until, which};
+use common::{Batch, Recipe, World, config};
+use futures::future::BoxFuture;
+
+/// A ledger.
+#[derive(Debug, Default)]
+struct Ledger {
+    name: String,
+    open: Mutex<BTreeMap<u64, OpenChallenge>>,
+    block: AtomicU64,
+    silent: AtomicBool,
+}
+
+impl Ledger {
+    fn new(name: &str) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            block: AtomicU64::new(1000),
+            ..Self::default()
+        })
+    }
+
+    /// Asks for an element of a blob, to be shown within 100 blocks.
+    fn ask(&self, world: &World, batch: &Batch, blob: usize, row: u32, element: u32) {
+        let header = batch.blobs[blob].clone();
+        let mut open = self.open.lock().unwrap();
+        let number = open.len() as u64 + 1;
+        let opened = self.block.load(Ordering::SeqCst);
+        let challenge = OpenChallenge {
+            service: 1,
+            operator: world.operator_id(ME),
+            challenger: Account([1; 20]),
+            blob_key: header.blob_key(),
+            batch_digest: batch.header.digest(),
+            row,
+            element,
+            opened,
+            deadline: opened + 100,
+            token: Account([3; 20]),
+            bond: Amount::from(1u64),
+            blob: header,
+        };
+        open.insert(number, challenge);
+    }
+
+    fn open(&self) -> usize {
+        self.open.lock().unwrap().len()
+    }
+
+    fn check(&self) -> Result<(), ChallengeSourceError> {
+        match self.silent.load(Ordering::SeqCst) {
+            true => Err(error("http.unreachable")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn error(code: &str) -> ChallengeSourceError {
+    ChallengeSourceError {
+        code: code.into(),
+        reason: "by a test".into(),
+    }
+}
+
+impl ChallengeSource for Ledger {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open(
+        &self,
+        operator: OperatorId,
+    ) -> BoxFuture<'_, Result<OpenChallenges, ChallengeSourceError>> {
+        Box::pin(async move {
+            self.check()?;
+            let open = self.open.lock().unwrap().clone();
+            let own = open.into_iter().filter(|(_, one)| one.operator == operator);
+            Ok(OpenChallenges {
+                block: self.block.load(Ordering::SeqCst),
+                challenges: own.collect(),
+            })
+        })
+    }
+
+    fn answer<'a>(
+        &'a self,
+        challenge: u64,
+        answer: &'a CustodyAnswer,
+    ) -> BoxFuture<'a, Result<(), ChallengeSourceError>> {
+        Box::pin(async move {
+            self.check()?;
+            let mut open = self.open.lock().unwrap();
+            let record = open.get(&challenge).ok_or(error("challenge.unknown"))?;
+            // As it arrives.
+            let answer = CustodyAnswer::from_bytes(&answer.to_bytes()).unwrap();
+            answer
+                .check(Setup::ethereum(), &record.blob, record.position())
+                .map_err(|_| error("challenge.wrong_answer"))?;
+            open.remove(&challenge);
+            Ok(())
+        })
+    }
+}
+
+async fn start_with(world: &World, config: NodeConfig, ledgers: &[&Arc<Ledger>]) -> RunningNode {
+    let which = which(&config);
+    let stake = Arc::clone(&world.stake) as _;
+    let ledgers = ledgers.iter().map(|&ledger| Arc::clone(ledger) as _);
+    Node::start(config, world.keys(ME), stake, ledgers.collect(), which)
+        .await
+        .unwrap()
+}
+
+/// Every first element of every chunk held, and the last one of all.
+fn ask_for_everything(ledger: &Ledger, world: &World, batch: &Batch, mine: &[u32]) -> usize {
+    let cell = batch.protocol().code.cell_len() as u32;
+    for blob in 0..batch.blobs.len() {
+        for &chunk in mine {
+            ledger.ask(world, batch, blob, 0, chunk * cell);
+        }
+        let last = batch.blobs[blob].rows - 1;
+        let chunk = mine[mine.len() - 1];
+        ledger.ask(world, batch, blob, last, chunk * cell + cell - 1);
+    }
+    ledger.open()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_held_can_be_shown_whatever_else_is_wrong() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mine = world.chunks(ME, &[0]);
+    let batch = Recipe::new(1).build();
+    let node = start(&world, config(folder.path())).await;
+    let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
+    caller.store(&batch, &mine).await.unwrap();
+    node.shutdown().await;
+
+    // Challenges opened while it was down; half of their time is over; the first ledger is silent; the disk is full.
+    let (silent, ledger) = (Ledger::new("silent"), Ledger::new("ledger"));
+    silent.silent.store(true, Ordering::SeqCst);
+    let asked = ask_for_everything(&ledger, &world, &batch, &mine);
+    ledger.block.fetch_add(60, Ordering::SeqCst);
+    let mut config = config(folder.path());
+    config.store.min_free_bytes = u64::MAX;
+    config.custody.poll_secs = 1;
+    let node = start_with(&world, config, &[&silent, &ledger]).await;
+    until("all challenges to be closed", || async {
+        ledger.open() == 0
+    })
+    .await;
+    until("the status to say so", || async {
+        let custody = node.status().custody.unwrap();
+        custody.open_count == 0 && custody.answered == asked as u64
+    })
+    .await;
+    let health = node.health();
+    assert_eq!(health.reasons.len(), 1, "{health:?}");
+    assert_eq!(health.reasons[0].code, "disk_space");
+    assert_eq!(health.notices[0].code, "custody.ledger");
+    let (_, metrics) = get(node.http_addr(), "/metrics").await;
+    for line in [
+        "ashlar_node_custody_open 0".to_owned(),
+        "ashlar_node_custody_missed_total 0".to_owned(),
+        format!("ashlar_node_custody_answered_total {asked}"),
+    ] {
+        assert!(metrics.contains(&line), "{line} in\n{metrics}");
+    }
+
+    // Later ones, and a ledger that was away.
+    ledger.silent.store(true, Ordering::SeqCst);
+    until("health to say that nobody answers", || async {
+        let health = node.health();
+        health
+            .reasons
+            .iter()
+            .any(|r| r.code == "custody.unfollowed")
+    })
+    .await;
+    let cell = batch.protocol().code.cell_len() as u32;
+    ledger.ask(&world, &batch, 0, 0, mine[0] * cell);
+    silent.ask(&world, &batch, 0, 0, mine[0] * cell);
+    silent.silent.store(false, Ordering::SeqCst);
+    until("the other ledger to be answered", || async {
+        silent.open() == 0
+    })
+    .await;
+    assert_eq!(ledger.open(), 1);
+    ledger.silent.store(false, Ordering::SeqCst);
+    until("this ledger to be answered", || async {
+        ledger.open() == 0
+    })
+    .await;
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_shown_is_said_at_once() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let batch = Recipe::small(1, 1).build();
+    let ledger = Ledger::new("ledger");
+    let mine = world.chunks(ME, &[0]);
+    let cell = batch.protocol().code.cell_len() as u32;
+    ledger.ask(&world, &batch, 0, 0, mine[0] * cell);
+    let mut config = config(folder.path());
+    config.custody.poll_secs = 1;
+    let node = start_with(&world, config, &[&ledger]).await;
+    until("health to say it", || async {
+        let health = node.health();
+        health.reasons.iter().any(|r| r.code == "custody.no_answer")
+    })
+    .await;
+    let custody = node.status().custody.unwrap();
+    assert_eq!(custody.open[0].blocks_left, 100);
+    assert!(
+        custody.open[0]
+            .problem
+            .as_ref()
+            .unwrap()
+            .contains("not held")
+    );
+    assert!(
+        !node
+            .health()
+            .reasons
+            .iter()
+            .any(|r| r.code == "custody.deadline")
+    );
+    ledger.block.fetch_add(50, Ordering::SeqCst);
+    until("the deadline to be near", || async {
+        let health = node.health();
+        health.reasons.iter().any(|r| r.code == "custody.deadline")
+    })
+    .await;
+    let (_, metrics) = get(node.http_addr(), "/metrics").await;
+    for line in [
+        "ashlar_node_custody_open 1",
+        "ashlar_node_custody_blocks_left 50",
+        "ashlar_node_custody_failed_total{code=\"custody.missing\"}",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+
+    // The data comes after all.
+    let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
+    caller.store(&batch, &mine).await.unwrap();
+    until("the answer", || async { ledger.open() == 0 }).await;
+    until("health", || async { node.health().reasons.is_empty() }).await;
+
+    // One that nobody can answer any more.
+    let other = Recipe::small(2, 2).build();
+    ledger.ask(&world, &other, 0, 0, mine[0] * cell);
+    until("it to be seen", || async {
+        node.status().custody.unwrap().open_count == 1
+    })
+    .await;
+    ledger.block.fetch_add(101, Ordering::SeqCst);
+    ledger.open.lock().unwrap().clear();
+    until("it to be counted", || async {
+        node.status().custody.unwrap().missed == 1
+    })
+    .await;
+    until("health", || async { node.health().reasons.is_empty() }).await;
+    node.shutdown().await;
+}
