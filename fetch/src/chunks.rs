@@ -1,4 +1,4 @@
-//! The audit path's request: whole chunk columns of a batch, each checked against the batch digest, the slices' Merkle
+//! Requests for whole chunk columns of a batch, each checked against the batch digest, the slices' Merkle
 //! roots and its KZG proof.
 //!
 //! The Merkle check of **every** blob's slice comes before the KZG check, and both are needed. The row challenge γ
@@ -33,23 +33,19 @@ struct Frame {
     place: usize,
 }
 
-/// What a check needs, shared by all requests of an audit.
-pub(crate) struct AuditTask {
-    pub(crate) network: Arc<dyn Network>,
-    pub(crate) key: BlobKey,
-    pub(crate) digest: BatchDigest,
-    pub(crate) header: BatchHeader,
-    pub(crate) code: Code,
+/// What a check needs, shared by all requests of one gathering: an audit, or a repair.
+pub struct ChunksTask {
+    network: Arc<dyn Network>,
+    key: BlobKey,
+    digest: BatchDigest,
+    header: BatchHeader,
+    code: Code,
     frame: Mutex<Option<Arc<Frame>>>,
 }
 
-impl AuditTask {
-    pub(crate) fn new(
-        network: Arc<dyn Network>,
-        key: BlobKey,
-        header: BatchHeader,
-        code: Code,
-    ) -> Self {
+impl ChunksTask {
+    /// For columns of the batch with this header, as slices of its blob `key`.
+    pub fn new(network: Arc<dyn Network>, key: BlobKey, header: BatchHeader, code: Code) -> Self {
         Self {
             network,
             key,
@@ -61,12 +57,12 @@ impl AuditTask {
     }
 
     /// Bytes of one column.
-    pub(crate) fn column_bytes(&self) -> u64 {
+    pub fn column_bytes(&self) -> u64 {
         u64::from(self.header.rows) * self.code.cell_bytes() as u64
     }
 
     /// Asks one operator and checks its answer.
-    pub(crate) async fn run(
+    pub async fn run(
         self: Arc<Self>,
         operator: OperatorEntry,
         ask: Ask,
