@@ -53,7 +53,7 @@ impl<B: Backend> TableStore<B> {
         }
     }
 
-    fn page(
+    pub(super) fn page(
         &self,
         space: Space,
         prefix: &[u8],
@@ -68,7 +68,7 @@ impl<B: Backend> TableStore<B> {
             })
     }
 
-    fn put(
+    pub(super) fn put(
         &self,
         doing: &'static str,
         space: Space,

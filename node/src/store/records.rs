@@ -85,6 +85,19 @@ pub struct StoredBatch {
     pub chunk_proofs: Vec<ProofBytes>,
 }
 
+impl From<&BatchRecord> for StoredBatch {
+    fn from(batch: &BatchRecord) -> Self {
+        Self {
+            header: batch.header.clone(),
+            disperser_signature: batch.disperser_signature,
+            runs: batch.runs.clone(),
+            blobs: batch.blobs.iter().map(|blob| blob.header.clone()).collect(),
+            commitments: batch.commitments.clone(),
+            chunk_proofs: batch.chunk_proofs.clone(),
+        }
+    }
+}
+
 /// Size of a stored batch, for totals and for those who walk over everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchSummary {
@@ -186,8 +199,25 @@ pub struct SignedRecord {
     pub at: SequenceId,
     /// The one batch.
     pub digest: BatchDigest,
+    /// Its header, as the disperser signed it: enough to find the batch elsewhere, should it be lost here.
+    pub offered: SignedHeader,
+    /// The window that its data lies in until it expires.
+    pub window: WindowId,
     /// The signature, once it was made.
     pub signature: Option<SignatureBytes>,
+}
+
+impl SignedRecord {
+    /// The promise to keep a batch in a window, not signed yet.
+    pub fn new(offered: SignedHeader, window: WindowId) -> Self {
+        Self {
+            at: SequenceId::of(&offered.header),
+            digest: offered.header.digest(),
+            offered,
+            window,
+            signature: None,
+        }
+    }
 }
 
 /// The slices of one blob, as read from the store: checked when taken out.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_proto::{BatchDigest, BlobKey, Domain, OperatorId};
+use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, Domain, OperatorId};
 
 use super::codec::{self, Kind};
 use super::{
-    Backend, BackendError, BatchRecord, BatchSummary, BlobSlices, DatabaseId, Durability,
-    Equivocation, Floor, Put, SequenceId, SignedRecord, Space, Store, StoreError, StoredBatch,
+    Backend, BackendError, BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Durability,
+    Equivocation, Floor, Promise, Put, SequenceId, SignedHeader, SignedRecord, Space, Store, StoreError, StoredBatch,
     Totals, WindowId,
 };
 
@@ -29,7 +29,7 @@ pub struct TableStore<B> {
     id: DatabaseId,
     window_secs: u64,
     locks: [Mutex<()>; LOCKS],
-    totals: Mutex<Totals>,
+    pub(super) totals: Mutex<Totals>,
     pub(super) floors: Mutex<BTreeMap<(Domain, u32), u64>>,
     pub(super) moved: AtomicBool,
 }
@@ -149,7 +149,7 @@ impl<B: Backend> TableStore<B> {
     }
 
     /// Looks a key up in all windows, youngest first.
-    fn find(&self, doing: &'static str, key: &[u8]) -> Result<Option<bytes::Bytes>, StoreError> {
+    pub(super) fn find(&self, doing: &'static str, key: &[u8]) -> Result<Option<bytes::Bytes>, StoreError> {
         for window in self.backend.windows().into_iter().rev() {
             if let Some(value) = self.get(doing, Space::Window(window), key)? {
                 return Ok(Some(value));
@@ -258,12 +258,16 @@ impl<B: Backend> Store for TableStore<B> {
             return Ok(record);
         }
 
-        let record = known.unwrap_or(SignedRecord {
-            at,
-            digest: batch.digest,
-            signature: None,
-        });
-        let window = Space::Window(WindowId::for_expiry(batch.expires_at, self.window_secs));
+        let window = WindowId::for_expiry(batch.expires_at, self.window_secs);
+        let offered = SignedHeader {
+            header: batch.header.clone(),
+            signature: batch.disperser_signature,
+        };
+        let record = SignedRecord {
+            signature: known.and_then(|known| known.signature),
+            ..SignedRecord::new(offered, window)
+        };
+        let window = Space::Window(window);
         let summary = BatchSummary {
             blobs: batch.blobs.len() as u32,
             bytes: batch.bytes(),
@@ -292,7 +296,7 @@ impl<B: Backend> Store for TableStore<B> {
             })
             .chain(std::iter::once_with(|| {
                 let key = codec::batch_key(&batch.digest);
-                let value = codec::encode_batch(&key, batch);
+                let value = codec::encode_batch(&key, &StoredBatch::from(batch));
                 put(key, value)
             }))
             .chain(std::iter::once_with(|| {
@@ -489,6 +493,40 @@ impl<B: Backend> Store for TableStore<B> {
         limit: usize,
     ) -> Result<Vec<Equivocation>, StoreError> {
         self.read_equivocations(after, limit)
+    }
+
+    fn promises(
+        &self,
+        after: Option<&SequenceId>,
+        limit: usize,
+    ) -> Result<Vec<Promise>, StoreError> {
+        self.list_promises(after, limit)
+    }
+
+    fn restore_record(&self, record: &SignedRecord) -> Result<(), StoreError> {
+        self.write_record(record)
+    }
+
+    fn restore_slices(
+        &self,
+        record: &SignedRecord,
+        runs: &ChunkRanges,
+        place: u32,
+        blob: &BlobRecord,
+    ) -> Result<(), StoreError> {
+        self.write_slices(record, runs, place, blob)
+    }
+
+    fn restore_batch(&self, record: &SignedRecord, batch: &StoredBatch) -> Result<(), StoreError> {
+        self.write_batch(record, batch)
+    }
+
+    fn scrub_position(&self) -> Result<Option<SequenceId>, StoreError> {
+        self.read_scrub_position()
+    }
+
+    fn keep_scrub_position(&self, at: Option<&SequenceId>) -> Result<(), StoreError> {
+        self.write_scrub_position(at)
     }
 
     fn probe(&self) -> Result<(), StoreError> {
