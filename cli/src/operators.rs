@@ -1,6 +1,6 @@
 //! `ashlar operators`: the operator table, with stake, share and chunks of each operator.
 
-use ashlar_proto::{OperatorId, QuorumId, TableView};
+use ashlar_proto::{OperatorId, QuorumId, TableAccess};
 use ashlar_stake::{Assignment, OperatorTable};
 use clap::{Args, Subcommand};
 use serde::Serialize;

@@ -6,7 +6,7 @@ use std::{fs, io};
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::keystore::{Cost, KeyKind, encrypt};
 use ashlar_crypto::payload::Encoding;
-use ashlar_proto::TableView;
+use ashlar_proto::TableAccess;
 use ashlar_proto::wire::{ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, Stored};
 use ashlar_proto::{Account, ChunkRanges};
 use ashlar_restaking::log::{Entry, Tip};

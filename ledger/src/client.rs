@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ::http::Method;
 use ashlar_crypto::account::AccountKey;
-use ashlar_proto::{Account, Network, TableView as _};
+use ashlar_proto::{Account, Network, TableAccess as _};
 use ashlar_restaking::evidence::{CustodyAnswer, Fault};
 use ashlar_restaking::{ServiceId, Transaction};
 use ashlar_stake::{OperatorTable, PossessionCache};

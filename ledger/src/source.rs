@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::Coded as _;
-use ashlar_proto::{Domain, TableView as _};
+use ashlar_proto::{Domain, TableAccess as _};
 use ashlar_restaking::ServiceId;
 use ashlar_stake::{
     OperatorTable, PossessionCache, StakeError, StakeEvent, StakeSource, TableOrigin, TableRecord,

@@ -8,7 +8,7 @@ use ashlar_ledger::client::LedgerClient;
 use ashlar_ledger::devnet::{SERVICE, devnet_account};
 use ashlar_ledger::types::EvidenceReceipt;
 use ashlar_proto::head::Head;
-use ashlar_proto::{Account, BatchHeader, OperatorId, TableRoot, TableView as _};
+use ashlar_proto::{Account, BatchHeader, OperatorId, TableAccess as _, TableRoot};
 use ashlar_restaking::evidence::{
     Accused, BadAttestation, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning, Fault,
     FaultKind, SignedBatch,

@@ -17,7 +17,7 @@ use ashlar_ledger::types::{
     EventPage, OperatorDetail, OperatorView, Page, StakerDetail, Status, WitnessView,
 };
 use ashlar_ledger::{LedgerConfig, LedgerService, ServiceError, SignedTransaction};
-use ashlar_proto::{Network, TableView as _};
+use ashlar_proto::{Network, TableAccess as _};
 use ashlar_restaking::{Action, Amount, Event, Transaction};
 use common::*;
 use serde_json::Value;

@@ -13,7 +13,7 @@ use ashlar_crypto::Coded as _;
 use ashlar_ledger::devnet::SERVICE;
 use ashlar_ledger::source::FollowConfig;
 use ashlar_ledger::{HeadKeys, HttpStakeSource};
-use ashlar_proto::{Head, HeadKeySuccession, SignedHead, TableRoot, TableView as _};
+use ashlar_proto::{Head, HeadKeySuccession, SignedHead, TableAccess as _, TableRoot};
 use ashlar_restaking::{Action, Transaction};
 use ashlar_stake::{OperatorTable, StakeError, StakeEventKind, StakeSource, TableSource};
 use common::proxy::between;

@@ -15,7 +15,7 @@ use ashlar_crypto::Coded as _;
 use ashlar_ledger::HttpStakeSource;
 use ashlar_ledger::client::{ClientConfig, ClientError, LedgerClient};
 use ashlar_ledger::source::FollowConfig;
-use ashlar_proto::TableView as _;
+use ashlar_proto::TableAccess as _;
 use ashlar_stake::StakeSource;
 use common::*;
 use rustls::pki_types::pem::PemObject as _;

@@ -137,6 +137,9 @@ ashlar_service::config! {
         pub scrub_interval_secs: u64 = 24 * 3600, within 1..;
         /// Speed limit of a scrub, in bytes a second.
         pub scrub_bytes_per_sec: u64 = 32 << 20, within 1..;
+        /// Speed limit of a repair, in bytes a second that peers send. One blob is repaired at a time, and takes ten times its rows of
+        /// memory meanwhile: 170 MB for a payload of 16 MiB.
+        pub repair_bytes_per_sec: u64 = 16 << 20, within 1..;
         /// Seconds between two looks at free disk space and at the operator table.
         pub watch_interval_secs: u64 = 5, within 1..;
         /// First pause after a failed write before writing is tried again, in milliseconds; it doubles.

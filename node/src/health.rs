@@ -6,8 +6,10 @@ pub use ashlar_service::health::{Cause, Health, HealthReport, Reason, Status};
 pub const STORAGE: Cause = Cause::halts("storage");
 /// Less free disk space than configured.
 pub const DISK_SPACE: Cause = Cause::halts("disk_space");
-/// Stored data does not match its hashes.
+/// Stored data does not match its hashes, or is missing.
 pub const CORRUPTION: Cause = Cause::degrades("corruption");
+/// Damaged data that could not be made anew out of what peers hold.
+pub const DAMAGE: Cause = Cause::halts("corruption.unrepaired");
 /// The operator table cannot be read.
 pub const OPERATOR_TABLE: Cause = Cause::degrades("operator_table");
 /// Somebody vouched for two operator tables of one block: none is believed any more.

@@ -6,6 +6,7 @@
 //! * [`database`]: which database belongs to a key; [`protection`]: what goes with a key that moves.
 //! * [`clock`]: the time that data expires by.
 //! * [`custody`]: answers the custody challenges against its operator.
+//! * [`scrub`]: reads back what was promised; what is damaged is made anew out of what peers hold.
 //! * [`config`], [`health`], [`metrics`], [`status`]: what the operator sets and sees.
 //! * [`Node`]: starts all of it; [`RunningNode`]: the handle of a node that serves.
 
@@ -22,7 +23,9 @@ pub mod store;
 pub mod validate;
 
 mod http;
+mod repair;
 mod running;
+pub mod scrub;
 mod service;
 mod shared;
 mod subrange;

@@ -49,8 +49,16 @@ ashlar_service::metrics! {
         pub windows_dropped: Counter, "windows_dropped";
         /// Blobs read and checked by the scrub.
         pub scrubbed: Counter, "scrubbed_blobs";
-        /// Blobs and batches found corrupt.
+        /// Blobs and batches found corrupt or missing.
         pub corrupt: Counter, "corrupt";
+        /// Parts known to be damaged: batches, and slices of blobs.
+        pub damaged: Gauge, "damaged";
+        /// Damaged parts made anew.
+        pub repaired: Counter, "repaired";
+        /// Attempts to make a damaged part anew that failed, by code.
+        pub repair_failed: Family<Code, Counter>, "repair_failed";
+        /// Bytes that peers sent for it.
+        pub repair_bytes: Counter, "repair", Bytes;
         /// 1 if the node is ready, 0 if not.
         pub ready: Gauge, "ready";
         /// Pairs of batches held as evidence against dispersers.

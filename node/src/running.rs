@@ -7,7 +7,7 @@ use std::time::Duration;
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
-use ashlar_net::{NetError, NetLimits, Server};
+use ashlar_net::{Client, NetError, NetLimits, Server};
 use ashlar_proto::wire::limits;
 use ashlar_proto::{OperatorId, operator_id};
 use ashlar_service::api::health_router;
@@ -20,12 +20,13 @@ use crate::config::{ConfigError, NodeConfig};
 use crate::custody::ChallengeSource;
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
+use crate::repair::{self, Healer, Repairs};
 use crate::service::{QuicHandler, STORE_COPIES, Service};
 use crate::shared::Shared;
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
-use crate::{custody, http, tasks};
+use crate::{custody, http, scrub, tasks};
 
 /// An operator's secret keys.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ pub struct RunningNode {
     clock: Arc<Clock>,
     supervisor: Supervisor,
     store: Arc<dyn Store>,
+    repairs: Arc<Repairs>,
     server: Server,
     http: SocketAddr,
 }
@@ -209,9 +211,10 @@ impl OpeningNode {
                 net_limits(&shared.config),
                 Arc::new(QuicHandler(Arc::clone(&service))),
             )?;
-            Ok::<_, StartError>((store, clock, service, server))
+            let peers = Client::new(&keys.network, NetLimits::default())?;
+            Ok::<_, StartError>((store, clock, service, server, peers))
         };
-        let (store, clock, service, server) = match started.await {
+        let (store, clock, service, server, peers) = match started.await {
             Ok(parts) => parts,
             Err(error) => {
                 supervisor
@@ -231,11 +234,20 @@ impl OpeningNode {
             OnEnd::Degrade,
             tasks::expiry(Arc::clone(s), Arc::clone(d), Arc::clone(&clock), stop()),
         );
+        let repairs = Arc::new(Repairs::default());
         supervisor.spawn(
             "scrub",
             OnEnd::Degrade,
-            tasks::scrub(Arc::clone(s), Arc::clone(d), stop()),
+            scrub::run(Arc::clone(s), Arc::clone(d), Arc::clone(&repairs), stop()),
         );
+        let healer = Healer {
+            shared: Arc::clone(s),
+            store: Arc::clone(d),
+            stake: Arc::clone(&stake),
+            network: Arc::new(peers),
+            repairs: Arc::clone(&repairs),
+        };
+        supervisor.spawn("repair", OnEnd::Degrade, repair::run(healer, stop()));
         supervisor.spawn(
             "watch",
             OnEnd::Stop,
@@ -250,7 +262,13 @@ impl OpeningNode {
             supervisor.spawn(
                 "custody",
                 OnEnd::Degrade,
-                custody::follow(Arc::clone(s), Arc::clone(d), challenges, stop()),
+                custody::follow(
+                    Arc::clone(s),
+                    Arc::clone(d),
+                    challenges,
+                    Arc::clone(&repairs),
+                    stop(),
+                ),
             );
         }
         shared.health.opened();
@@ -260,6 +278,7 @@ impl OpeningNode {
             clock,
             supervisor,
             store,
+            repairs,
             server,
             http,
         })
@@ -317,7 +336,8 @@ impl RunningNode {
 
     /// Scrubs everything now. `None` if the node is stopped meanwhile.
     pub async fn scrub(&self) -> Option<ScrubReport> {
-        tasks::scrub_once(&self.shared, &self.store, &self.supervisor.stop_token()).await
+        let (shared, store, repairs) = (&self.shared, &self.store, &self.repairs);
+        scrub::once(shared, store, repairs, None, &self.supervisor.stop_token()).await
     }
 
     /// Waits until the node cannot go on, and says why. A process that runs a node selects on it and stops.

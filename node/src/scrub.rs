@@ -241,7 +241,8 @@ impl Pass {
         let mut checked = Checked::default();
         let Some(&window) = windows.first() else {
             for at in std::mem::take(&mut self.unread) {
-                let why = format!("the signed record of {at} cannot be read, and no batch tells it");
+                let why =
+                    format!("the signed record of {at} cannot be read, and no batch tells it");
                 checked.add(Part::Record(at), why);
             }
             if restore && let Err(error) = store.keep_scrub_position(None) {
@@ -275,7 +276,9 @@ impl Pass {
             };
             let record = SignedRecord::new(offered, window);
             let restored = match restore {
-                true => store.restore_record(&record).map_err(|error| error.to_string()),
+                true => store
+                    .restore_record(&record)
+                    .map_err(|error| error.to_string()),
                 false => Err("it can be written anew".into()),
             };
             self.unread.remove(&at);

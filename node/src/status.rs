@@ -9,6 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::custody::CustodyStatus;
+pub use crate::repair::RepairStatus;
 use crate::store::{Equivocation, SignedHeader, Totals};
 
 /// Most pairs of batches that `GET /v1/equivocations` shows.
@@ -47,8 +48,12 @@ pub struct NodeStatus {
     pub signed_batches: u64,
     /// Pairs of batches kept as evidence against dispersers that signed twice under one number.
     pub equivocations: u64,
+    /// The scrub that runs now, so far.
+    pub scrub: Option<ScrubReport>,
     /// The last complete scrub.
     pub last_scrub: Option<ScrubReport>,
+    /// What is damaged, and what was made anew.
+    pub repair: RepairStatus,
     /// The last time that windows were dropped.
     pub last_expiry: Option<ExpiryReport>,
     /// The time that was kept last, milliseconds since 1970: what a stop is counted from.
@@ -66,13 +71,17 @@ pub struct ScrubReport {
     pub finished_at: u64,
     /// How long it took, in seconds.
     pub seconds: u64,
+    /// Signed records looked at.
+    pub promises: u64,
     /// Batches read.
     pub batches: u64,
     /// Blobs read.
     pub blobs: u64,
     /// Slice bytes read.
     pub bytes: u64,
-    /// Blobs and batches that are corrupt.
+    /// Signed records that were lost and are written anew.
+    pub restored: u64,
+    /// Blobs and batches that are corrupt or missing.
     pub corrupt: u64,
     /// The first few of them.
     pub examples: Vec<String>,
@@ -169,7 +178,9 @@ pub(crate) struct FactsInner {
     pub(crate) head: Option<u64>,
     pub(crate) operator_index: Option<u32>,
     pub(crate) disk_free: Option<u64>,
+    pub(crate) scrub: Option<ScrubReport>,
     pub(crate) last_scrub: Option<ScrubReport>,
+    pub(crate) repair: RepairStatus,
     pub(crate) last_expiry: Option<ExpiryReport>,
     pub(crate) time_kept_ms: Option<u64>,
     pub(crate) custody: Option<CustodyStatus>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ashlar_ledger::LedgerClient;
 use ashlar_ledger::types::EvidenceReceipt;
-use ashlar_proto::{BatchHeader, OperatorId, QuorumId, Stake, TableView};
+use ashlar_proto::{BatchHeader, OperatorId, QuorumId, Stake, TableAccess};
 use ashlar_restaking::evidence::{
     DispersedBatch, DisperserEquivocation, DoubleSigning, Fault, SignedBatch,
 };

@@ -8,7 +8,7 @@ use ashlar_ledger::types::{
     ClaimedView, EventPage, Head, QuorumView, ServiceDetail, StakerDetail, TableHead, TableView,
     WitnessView,
 };
-use ashlar_proto::{Account, Network, OperatorId, QuorumId, TableView as _};
+use ashlar_proto::{Account, Network, OperatorId, QuorumId, TableAccess as _};
 use ashlar_restaking::{Amount, ServiceId, VaultId};
 use ashlar_stake::{OperatorTable, PossessionCache};
 use clap::{Args, Subcommand};

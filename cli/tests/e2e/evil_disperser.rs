@@ -6,7 +6,7 @@ use crate::support::random::payload;
 use ashlar_crypto::bls::PublicKey;
 use ashlar_crypto::kzg::{Commitment, CommitmentBytes, PointError};
 use ashlar_crypto::{Encoding, NetworkKey, Rows, Slices};
-use ashlar_proto::{Domain, Network, TableView, version};
+use ashlar_proto::{Domain, Network, TableAccess, version};
 use ashlar_stake::OperatorTable;
 
 /// A devnet whose disperser is gone and whose identity the test has taken over.

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{OperatorId, SignedHead, TableView as _};
+use ashlar_proto::{OperatorId, SignedHead, TableAccess as _};
 use ashlar_restaking::{ServiceId, TableQueryError};
 use ashlar_service::ApiError;
 use ashlar_stake::{TableError, TableRecord};

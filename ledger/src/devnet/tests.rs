@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ashlar_crypto::Blame;
 use ashlar_crypto::bls::SecretKey;
-use ashlar_proto::{Stake, TableView as _};
+use ashlar_proto::{Stake, TableAccess as _};
 
 use super::*;
 

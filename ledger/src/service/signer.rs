@@ -18,7 +18,7 @@ use ashlar_crypto::Coded;
 use ashlar_crypto::account::AccountKey;
 use ashlar_proto::head::{Head, SignedHead};
 use ashlar_proto::time::{ClockFault, Reading, Timekeeper};
-use ashlar_proto::{Account, Domain, Network, TableView as _};
+use ashlar_proto::{Account, Domain, Network, TableAccess as _};
 use ashlar_restaking::{ServiceId, State, TableQueryError};
 use ashlar_stake::TableError;
 use tokio::sync::watch;

@@ -474,7 +474,7 @@ fn above(block: Option<u64>) -> Bound<u64> {
 }
 
 fn disk(error: HeadFileError) -> StakeError {
-    StakeError::HeadStore {
+    StakeError::Memory {
         path: error.path().to_path_buf(),
         code: error.code(),
         reason: error.to_string(),
@@ -482,7 +482,7 @@ fn disk(error: HeadFileError) -> StakeError {
 }
 
 fn unusable(path: &Path, code: &'static str, reason: impl ToString) -> StakeError {
-    StakeError::HeadStore {
+    StakeError::Memory {
         path: path.to_path_buf(),
         code,
         reason: reason.to_string(),

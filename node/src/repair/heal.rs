@@ -222,10 +222,8 @@ impl Healer {
             let (remade, fetched) = self.remake(place, &header, &holders).await?;
             bytes += fetched;
             let (store, record) = (Arc::clone(&self.store), record.clone());
-            blocking(move || {
-                store.restore_slices(&record, &holders.own, place, &remade.blob)
-            })
-            .await?;
+            blocking(move || store.restore_slices(&record, &holders.own, place, &remade.blob))
+                .await?;
         }
         Ok(bytes)
     }
@@ -255,7 +253,10 @@ impl Healer {
             let version = header.protocol()?;
             let setup = Setup::ethereum();
             let proofs = prove_chunks(setup, version.code, &sum);
-            let own = holders.own.iter().filter_map(|chunk| proofs.get(chunk as usize));
+            let own = holders
+                .own
+                .iter()
+                .filter_map(|chunk| proofs.get(chunk as usize));
             let batch = StoredBatch {
                 disperser_signature: record.offered.signature,
                 runs: holders.own.clone(),
@@ -375,7 +376,9 @@ impl Healer {
         let assignment = Assignment::compute(&table, header.protocol()?, quorums)?;
         let me = table.find(&self.shared.operator_id);
         let own = me.map(|me| assignment.chunks(me)).unwrap_or_default();
-        let others = assignment.operators().filter(|operator| Some(*operator) != me);
+        let others = assignment
+            .operators()
+            .filter(|operator| Some(*operator) != me);
         Ok(Holders {
             own: ChunkRanges::from_indices(own).map_err(|_| HealError::NotAssigned)?,
             others: others

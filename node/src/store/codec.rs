@@ -13,8 +13,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, SequenceId,
-    SignedHeader, SignedRecord, StoreError, StoredBatch, WindowId,
+    BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, SequenceId, SignedHeader,
+    SignedRecord, StoreError, StoredBatch, WindowId,
 };
 
 /// Format of all values below.
@@ -433,7 +433,9 @@ pub(super) fn decode_signed(
     };
     let value = SignedValue::decode(unseal(read.what, key, value)?).map_err(|e| read.fail(e))?;
     let offered = read.signed_header(&value.header, &value.disperser_signature)?;
-    let signature = value.signature.map(|bytes| read.array::<SIGNATURE_LEN>(&bytes));
+    let signature = value
+        .signature
+        .map(|bytes| read.array::<SIGNATURE_LEN>(&bytes));
     let record = SignedRecord {
         signature: signature.transpose()?.map(SignatureBytes),
         ..SignedRecord::new(offered, WindowId(value.window))

@@ -79,10 +79,12 @@ impl<B: Backend> TableStore<B> {
         let sizes = batch.blobs.iter().map(|blob| blob.slice_bytes().map(bytes));
         let summary = BatchSummary {
             blobs: record.offered.header.blobs,
-            bytes: sizes.sum::<Result<u64, _>>().map_err(|error| StoreError::Corrupt {
-                what: "a header",
-                detail: error.to_string(),
-            })?,
+            bytes: sizes
+                .sum::<Result<u64, _>>()
+                .map_err(|error| StoreError::Corrupt {
+                    what: "a header",
+                    detail: error.to_string(),
+                })?,
         };
         let (key, entry) = (codec::batch_key(digest), codec::directory_key(digest));
         let held = matches!(self.find("look for the batch", &entry), Ok(Some(_)));
@@ -122,6 +124,11 @@ impl<B: Backend> TableStore<B> {
             value,
         };
         let mut puts = std::iter::once(put);
-        self.write("keep where the scrub is", &mut puts, 256, Durability::Buffered)
+        self.write(
+            "keep where the scrub is",
+            &mut puts,
+            256,
+            Durability::Buffered,
+        )
     }
 }

@@ -8,9 +8,9 @@ use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, Domain, OperatorId};
 
 use super::codec::{self, Kind};
 use super::{
-    Backend, BackendError, BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Durability,
-    Equivocation, Floor, Promise, Put, SequenceId, SignedHeader, SignedRecord, Space, Store, StoreError, StoredBatch,
-    Totals, WindowId,
+    Backend, BackendError, BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId,
+    Durability, Equivocation, Floor, Promise, Put, SequenceId, SignedHeader, SignedRecord, Space,
+    Store, StoreError, StoredBatch, Totals, WindowId,
 };
 
 /// Number of the layout of keys and spaces, written into every database.
@@ -149,7 +149,11 @@ impl<B: Backend> TableStore<B> {
     }
 
     /// Looks a key up in all windows, youngest first.
-    pub(super) fn find(&self, doing: &'static str, key: &[u8]) -> Result<Option<bytes::Bytes>, StoreError> {
+    pub(super) fn find(
+        &self,
+        doing: &'static str,
+        key: &[u8],
+    ) -> Result<Option<bytes::Bytes>, StoreError> {
         for window in self.backend.windows().into_iter().rev() {
             if let Some(value) = self.get(doing, Space::Window(window), key)? {
                 return Ok(Some(value));

@@ -10,8 +10,8 @@
 use super::{WireError, convert::at_most, limits};
 use crate::{
     HeaderError,
+    chunk_ranges::{MAX_CHUNKS, MAX_RUNS},
     header::{BATCH_HEADER_BYTES, BLOB_HEADER_BYTES},
-    runs::{MAX_CHUNKS, MAX_RUNS},
 };
 
 /// Most kinds of fields in a message.

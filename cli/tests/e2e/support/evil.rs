@@ -13,8 +13,8 @@ use ashlar_crypto::{
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, ChunkRanges, Domain, OperatorEntry, TableRoot, TableScope,
-    TableView as _, batch_tree, commitments_root, version,
+    Account, BatchHeader, BlobHeader, ChunkRanges, Domain, OperatorEntry, TableAccess as _,
+    TableRoot, TableScope, batch_tree, commitments_root, version,
 };
 use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableOrigin};
 use bytes::Bytes;

@@ -54,14 +54,10 @@ suite![
     the_place_of_the_scrub_is_kept,
 ];
 
-
 fn what_goes_in_comes_out(store: Box<dyn Store>) {
     let batch = sample(1, 1, 1, 950);
     let record = store.commit(&batch).unwrap();
-    assert_eq!(
-        record,
-        promise(&batch)
-    );
+    assert_eq!(record, promise(&batch));
     assert_eq!(store.signed(&sequence(1, 1)).unwrap(), Some(record));
 
     let stored = store.batch(&batch.digest).unwrap().unwrap();
@@ -434,7 +430,9 @@ fn what_was_lost_of_a_promise_is_restored(store: Box<dyn Store>) {
     // As if the window had been lost before its time.
     let record = &promises[0].1;
     assert_eq!(store.expire(1000).unwrap(), [record.window]);
-    store.restore_batch(record, &StoredBatch::from(&first)).unwrap();
+    store
+        .restore_batch(record, &StoredBatch::from(&first))
+        .unwrap();
     for (blob, place) in first.blobs.iter().zip(0..) {
         store
             .restore_slices(record, &first.runs, place, blob)
@@ -455,7 +453,9 @@ fn what_was_lost_of_a_promise_is_restored(store: Box<dyn Store>) {
     assert_eq!(totals.bytes, first.bytes() + second.bytes());
     assert_eq!(store.batches_in(record.window, None, 9).unwrap().len(), 1);
     // Twice counts once.
-    store.restore_batch(record, &StoredBatch::from(&first)).unwrap();
+    store
+        .restore_batch(record, &StoredBatch::from(&first))
+        .unwrap();
     assert_eq!(store.totals(), totals);
     assert_eq!(store.expire(1000).unwrap(), [record.window]);
 
