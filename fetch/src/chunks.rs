@@ -29,14 +29,14 @@ struct Frame {
     blob_headers: Vec<BlobHeader>,
     commitment_bytes: Vec<u8>,
     commitments: Vec<Commitment>,
-    /// Where our blob is.
-    place: usize,
+    /// Where our blob is, if there is one.
+    place: Option<usize>,
 }
 
 /// What a check needs, shared by all requests of one gathering: an audit, or a repair.
 pub struct ChunksTask {
     network: Arc<dyn Network>,
-    key: BlobKey,
+    key: Option<BlobKey>,
     digest: BatchDigest,
     header: BatchHeader,
     code: Code,
@@ -44,8 +44,13 @@ pub struct ChunksTask {
 }
 
 impl ChunksTask {
-    /// For columns of the batch with this header, as slices of its blob `key`.
-    pub fn new(network: Arc<dyn Network>, key: BlobKey, header: BatchHeader, code: Code) -> Self {
+    /// For columns of the batch with this header, as slices of its blob `key`; without one, their items are empty.
+    pub fn new(
+        network: Arc<dyn Network>,
+        key: Option<BlobKey>,
+        header: BatchHeader,
+        code: Code,
+    ) -> Self {
         Self {
             network,
             key,
@@ -128,9 +133,17 @@ impl ChunksTask {
         let view = layout
             .view(bulk)
             .map_err(|_| Fault::Length { got, expected })?;
-        let frame = self.frame(known, &chunks, &view)?;
+        let frame = self.take_frame(known, &chunks, &view)?;
         self.check_merkle(&chunks, &view)?;
         self.check_proofs(&frame, &chunks, &view, asked, seed)
+    }
+
+    /// The blob headers and the commitments of the batch, checked against its header, once an answer has brought them.
+    pub fn frame(&self) -> Option<(Vec<BlobHeader>, Vec<CommitmentBytes>)> {
+        let frame = self.known_frame()?;
+        let (points, _) = frame.commitment_bytes.as_chunks::<48>();
+        let commitments = points.iter().map(|bytes| CommitmentBytes(*bytes));
+        Some((frame.blob_headers.clone(), commitments.collect()))
     }
 
     fn known_frame(&self) -> Option<Arc<Frame>> {
@@ -139,7 +152,7 @@ impl ChunksTask {
     }
 
     /// The checked headers and commitments: those known, or those of this answer once they have been checked.
-    fn frame(
+    fn take_frame(
         &self,
         known: Option<Arc<Frame>>,
         chunks: &Chunks,
@@ -155,13 +168,14 @@ impl ChunksTask {
                 Err(other)
             };
         }
-        let place = chunks
-            .blob_headers
-            .iter()
-            .position(|header| header.blob_key() == self.key)
-            .ok_or(Fault::Other {
+        let place_of = |key: BlobKey| {
+            let mut headers = chunks.blob_headers.iter();
+            let place = headers.position(|header| header.blob_key() == key);
+            place.ok_or(Fault::Other {
                 what: "list of blob headers",
-            })?;
+            })
+        };
+        let place = self.key.map(place_of).transpose()?;
         let commitments: Vec<CommitmentBytes> = view
             .commitments()
             .as_chunks::<48>()
@@ -262,8 +276,11 @@ impl ChunksTask {
             .enumerate()
             .filter(|(_, index)| !bad.contains(index))
             .filter_map(|(place, &index)| {
+                let Some(blob) = frame.place else {
+                    return Some((index, Bytes::new()));
+                };
                 // Copied out, so that the rest of the column can go.
-                let slice = view.slice(frame.place, place)?;
+                let slice = view.slice(blob, place)?;
                 Some((index, Bytes::copy_from_slice(slice)))
             })
             .collect();

@@ -383,7 +383,7 @@ impl Inner {
         let begin = Instant::now();
         let task = Arc::new(ChunksTask::new(
             operators.network.clone(),
-            cert.blob_key(),
+            Some(cert.blob_key()),
             cert.batch_header().clone(),
             cert.version().code,
         ));

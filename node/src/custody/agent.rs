@@ -14,6 +14,7 @@ use super::answer;
 use super::book::{Attempt, Book, Due};
 use super::{ChallengeSource, ChallengeSourceError};
 use crate::health;
+use crate::repair::Repairs;
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::tasks::{blocking, pause};
@@ -34,6 +35,7 @@ pub(crate) async fn follow(
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     sources: Vec<Arc<dyn ChallengeSource>>,
+    repairs: Arc<Repairs>,
     stop: CancellationToken,
 ) {
     let config = &shared.config.custody;
@@ -50,6 +52,7 @@ pub(crate) async fn follow(
         shared: Arc::clone(&shared),
         store,
         sources,
+        repairs,
         book,
         start,
     };
@@ -83,6 +86,7 @@ struct Agent {
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     sources: Vec<Arc<dyn ChallengeSource>>,
+    repairs: Arc<Repairs>,
     book: Book,
     start: Instant,
 }
@@ -120,7 +124,8 @@ impl Agent {
         let due = self.book.due(self.start.elapsed(), A_ROUND);
         let attempts = due.into_iter().map(|due| {
             let (store, sources) = (Arc::clone(&self.store), self.sources.clone());
-            async move { (due.name, attempt(store, &sources, due).await) }
+            let repairs = Arc::clone(&self.repairs);
+            async move { (due.name, attempt(store, &sources, &repairs, due).await) }
         });
         let mut attempts = futures::stream::iter(attempts).buffer_unordered(AT_A_TIME);
         let mut taken = false;
@@ -189,6 +194,7 @@ impl Agent {
 async fn attempt(
     store: Arc<dyn Store>,
     sources: &[Arc<dyn ChallengeSource>],
+    repairs: &Repairs,
     due: Due,
 ) -> (Attempt, Option<String>) {
     let Due {
@@ -196,10 +202,21 @@ async fn attempt(
         challenge,
         ledgers,
     } = due;
-    let made = blocking(move || answer::make(store.as_ref(), &challenge)).await;
-    let answer = match made {
-        Ok(answer) => answer,
-        Err(error) => {
+    let made = blocking(move || {
+        let made = answer::make(store.as_ref(), &challenge);
+        // Made anew before everything else; the next attempt finds it.
+        let damage = match &made {
+            Err(error) => answer::damage(store.as_ref(), &challenge, error),
+            Ok(_) => None,
+        };
+        (made, damage)
+    });
+    let answer = match made.await {
+        (Ok(answer), _) => answer,
+        (Err(error), damage) => {
+            if let Some(damage) = damage {
+                repairs.add_urgent(damage);
+            }
             let code = error.code().to_owned();
             return (Attempt::NoAnswer(error.to_string()), Some(code));
         }

@@ -5,7 +5,9 @@ use ashlar_proto::BlobKey;
 use ashlar_restaking::evidence::{CustodyAnswer, CustodyError};
 use ashlar_restaking::{MAX_CHALLENGE_ANSWER, OpenChallenge};
 
-use crate::store::{BlobSlices, Store, StoreError};
+use crate::repair::Part;
+use crate::scrub::Damage;
+use crate::store::{BlobSlices, SequenceId, SignedRecord, Store, StoreError};
 
 /// Why the store gives no answer.
 #[derive(Debug, thiserror::Error, Coded)]
@@ -109,4 +111,41 @@ fn of_slices(slices: Option<BlobSlices>, chunk: u32) -> Result<Option<CustodyAns
     let path = slices.path(chunk)?;
     let bytes = bytes.to_vec();
     Ok(Some(CustodyAnswer::Slice { bytes, path }))
+}
+
+/// Promises looked through at a time.
+const PAGE: usize = 1024;
+
+/// What has to be made anew so that there is an answer; `None` if this operator never promised it, or nothing is damaged. Blocks.
+pub(crate) fn damage(
+    store: &dyn Store,
+    challenge: &OpenChallenge,
+    error: &AnswerError,
+) -> Option<Damage> {
+    if matches!(error, AnswerError::TooLong { .. }) {
+        return None;
+    }
+    let why = error.to_string();
+    let digest = &challenge.batch_digest;
+    let Ok(Some(batch)) = store.batch(digest) else {
+        let part = Part::Batch(promise_of(store, challenge)?.at);
+        return Some(Damage { part, why });
+    };
+    let mut places = batch.blobs.iter().zip(0u32..);
+    let (_, place) = places.find(|(header, _)| **header == challenge.blob)?;
+    let part = Part::Blob(SequenceId::of(&batch.header), place);
+    Some(Damage { part, why })
+}
+
+/// The promise of the challenged batch. Looks through all of them: only its digest is known.
+fn promise_of(store: &dyn Store, challenge: &OpenChallenge) -> Option<SignedRecord> {
+    let mut after = None;
+    loop {
+        let page = store.promises(after.as_ref(), PAGE).ok()?;
+        after = Some(page.last()?.0);
+        let mut records = page.into_iter().filter_map(|(_, record)| record.ok());
+        if let Some(found) = records.find(|record| record.digest == challenge.batch_digest) {
+            return Some(found);
+        }
+    }
 }
