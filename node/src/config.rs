@@ -138,7 +138,7 @@ ashlar_service::config! {
         /// Speed limit of a scrub, in bytes a second.
         pub scrub_bytes_per_sec: u64 = 32 << 20, within 1..;
         /// Speed limit of a repair, in bytes a second that peers send. One blob is repaired at a time, and takes ten times its rows of
-        /// memory meanwhile: 170 MB for a payload of 16 MiB.
+        /// memory meanwhile: 170 MB for a payload of 16 MiB. A batch that is lost as a whole takes this operator's share of it, too.
         pub repair_bytes_per_sec: u64 = 16 << 20, within 1..;
         /// Seconds between two looks at free disk space and at the operator table.
         pub watch_interval_secs: u64 = 5, within 1..;

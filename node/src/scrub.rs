@@ -419,3 +419,6 @@ pub(crate) fn check_slices(
     checked.map_err(|error| error.to_string())?;
     Ok((slices.slice_bytes() * slices.runs().count()) as u64)
 }
+
+#[cfg(test)]
+mod tests;

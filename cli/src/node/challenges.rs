@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_crypto::Coded;
 use ashlar_ledger::client::{ClientConfig, ClientError, LedgerClient};
 use ashlar_ledger::types::{ChallengeView, Page};
 use ashlar_node::NodeConfig;

@@ -11,6 +11,7 @@
 
 pub mod caller;
 pub mod faulty;
+pub mod ledger;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -145,6 +146,15 @@ impl World {
         self.stake.insert(Arc::new(table));
     }
 
+    /// From this block on the operators are at these addresses. Gives the root of the block's table.
+    pub fn move_operators(&self, block: u64, addresses: &[String]) -> TableRoot {
+        let disperser = self.disperser.public();
+        let table = table_at(block, &self.bls, &self.network, disperser, addresses);
+        let root = table.root();
+        self.stake.insert(Arc::new(table));
+        root
+    }
+
     pub fn assignment(&self, quorums: &[u8]) -> Assignment {
         Assignment::compute(&self.table, version(1).unwrap(), quorums).unwrap()
     }
@@ -162,6 +172,19 @@ fn table(
     network: &[NetworkKey],
     disperser: NetworkPublicKey,
 ) -> OperatorTable {
+    let addresses: Vec<String> = (0..bls.len())
+        .map(|i| format!("127.0.0.1:{}", 7000 + i))
+        .collect();
+    table_at(block, bls, network, disperser, &addresses)
+}
+
+fn table_at(
+    block: u64,
+    bls: &[SecretKey],
+    network: &[NetworkKey],
+    disperser: NetworkPublicKey,
+    addresses: &[String],
+) -> OperatorTable {
     let registrations = bls
         .iter()
         .zip(network)
@@ -172,12 +195,7 @@ fn table(
             if i < 2 {
                 stakes.push((1, Stake::from(stake)));
             }
-            Registration::new(
-                bls,
-                network.public(),
-                format!("127.0.0.1:{}", 7000 + i),
-                stakes,
-            )
+            Registration::new(bls, network.public(), addresses[i].clone(), stakes)
         })
         .collect();
     let entry = DisperserEntry {
