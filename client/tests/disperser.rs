@@ -18,8 +18,8 @@ use ashlar_crypto::{Blame, Claim, Coded, Encoding, Rows, Setup, check_commitment
 use ashlar_proto::api::{PROBLEM_TYPE, PUT_BLOB_TYPE, StageTimes, StatusError};
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{
-    Account, BlobId, Certificate, CertificatePolicy, MaxAge, Network, RequiredQuorums, Submission,
-    TableAccess, TableRoot, TrustedRoot, TrustedTable,
+    Account, BlobId, Block, Certificate, CertificatePolicy, MaxAge, Network, RequiredQuorums,
+    Submission, TableAccess, TableRoot, TrustedRoot, TrustedTable,
 };
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -786,7 +786,7 @@ async fn the_certificate_is_checked_against_whatever_is_trusted() {
         (
             |policy| CertificatePolicy {
                 max_age: MaxAge::Blocks {
-                    included_at: u64::MAX,
+                    included_at: Block(u64::MAX),
                     most: 100,
                 },
                 ..policy

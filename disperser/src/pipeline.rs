@@ -7,7 +7,7 @@ use std::time::Duration;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
-use ashlar_proto::{BlobId, QuorumSigned, TableAccess};
+use ashlar_proto::{BlobId, QuorumSigned, Sequence, TableAccess};
 use ashlar_service::metrics::Code;
 use ashlar_stake::OperatorTable;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -190,7 +190,7 @@ impl Engine {
             Arc::clone(&table),
             BatchPosition {
                 disperser_id,
-                sequence: 0,
+                sequence: Sequence(0),
                 created_at_ms: 0,
             },
         );
@@ -253,7 +253,7 @@ impl Engine {
             .batch_rows
             .observe(f64::from(record.header.rows));
         tracing::info!(
-            sequence = record.header.sequence,
+            sequence = record.header.sequence.0,
             digest = %record.digest(),
             blobs = record.header.blobs,
             rows = record.header.rows,
@@ -337,7 +337,7 @@ impl Engine {
                     Ok(Err(error)) => {
                         tracing::error!(
                             code = error.code(),
-                            sequence = record.header.sequence,
+                            sequence = record.header.sequence.0,
                             "{error}"
                         );
                         let message = error.to_string();
@@ -435,7 +435,7 @@ impl Engine {
         began: Instant,
     ) -> Option<()> {
         record.go(BatchState::Certified).ok()?;
-        let sequence = record.header.sequence;
+        let sequence = record.header.sequence.0;
         let signers = u32::try_from(record.signers.len()).unwrap_or(u32::MAX);
         let clock = Arc::clone(&self.clock);
         let done = self
@@ -486,7 +486,7 @@ impl Engine {
         undecided: InFlightGuard,
     ) {
         tracing::warn!(
-            sequence = record.header.sequence,
+            sequence = record.header.sequence.0,
             code,
             "batch abandoned: {message}"
         );
@@ -598,7 +598,7 @@ impl Engine {
             let began = Instant::now();
             match self.rebuild(&record).await {
                 Ok((matrix, held)) => {
-                    tracing::info!(sequence = record.header.sequence, digest = %record.digest(), "batch continued");
+                    tracing::info!(sequence = record.header.sequence.0, digest = %record.digest(), "batch continued");
                     let flight = InFlightBatch {
                         record,
                         matrix: Arc::new(matrix),

@@ -14,7 +14,7 @@ use ashlar_disperser::Disperser;
 use ashlar_disperser::kv::MemoryKv;
 use ashlar_proto::api::BlobState;
 use ashlar_proto::{
-    Certificate, CertificateError, CertificatePolicy, MaxAge, QuorumId, RequiredQuorums,
+    Certificate, CertificateError, CertificatePolicy, MaxAge, QuorumId, RequiredQuorums, Sequence,
     TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
 };
 use ashlar_stake::OperatorTable;
@@ -190,11 +190,11 @@ async fn dead_slow_and_lying_operators_delay_nobody_and_do_not_sign() {
     assert!(began.elapsed() < slow, "it waited for the slow one");
     let compact = certificate(&running, &status.id.to_string(), "").await;
     let verified = checked(&world, &compact).unwrap();
-    let honest: HashSet<u32> = [world.index(0), world.index(1)].into();
+    let honest: HashSet<_> = [world.index(0), world.index(1)].into();
     assert_eq!(verified.signers().iter().collect::<HashSet<_>>(), honest);
     assert_eq!(status.batch.unwrap().signed[0].percent, 60.0);
     let metrics = running.get("/metrics").await.text().await.unwrap();
-    let liar = world.table.operators()[world.index(4) as usize].operator_id;
+    let liar = world.table.operators()[world.index(4).0 as usize].operator_id;
     assert!(
         metrics.contains(&format!(
             "attempts_total{{operator=\"{liar}\",result=\"bad_signature\"}} 1"
@@ -386,7 +386,7 @@ async fn a_crash_before_any_batch_loses_nothing() {
 }
 
 /// Waits until the operator has got a request, and tells sequence and digest.
-async fn first_request(operator: &support::Operator) -> (u64, ashlar_proto::BatchDigest) {
+async fn first_request(operator: &support::Operator) -> (Sequence, ashlar_proto::BatchDigest) {
     let began = Instant::now();
     loop {
         if let Some(first) = operator.requests().into_iter().next() {

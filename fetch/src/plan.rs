@@ -21,6 +21,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ashlar_proto::{ChunkIndex, OperatorIndex};
+
 /// What a [`Plan`] is allowed to do. Units are chunk indices; every index costs the same number of bytes.
 #[derive(Clone, Debug)]
 pub struct PlanConfig {
@@ -78,11 +80,11 @@ impl PlanConfig {
 #[derive(Clone, Debug)]
 pub struct Holder {
     /// Index in the operator table.
-    pub operator: u32,
+    pub operator: OperatorIndex,
     /// Whether it signed the batch.
     pub signer: bool,
     /// The indices, any order.
-    pub indices: Vec<u32>,
+    pub indices: Vec<ChunkIndex>,
 }
 
 /// Names a request within one plan.
@@ -95,9 +97,9 @@ pub struct Ask {
     /// The request.
     pub request: RequestId,
     /// Whom to ask: index in the operator table.
-    pub operator: u32,
+    pub operator: OperatorIndex,
     /// What to ask for, ascending.
-    pub indices: Vec<u32>,
+    pub indices: Vec<ChunkIndex>,
     /// How long it may take.
     pub timeout: Duration,
 }
@@ -121,7 +123,7 @@ pub struct Stop {
     /// The request.
     pub request: RequestId,
     /// Whom it was sent to.
-    pub operator: u32,
+    pub operator: OperatorIndex,
     /// Why.
     pub reason: StopReason,
 }
@@ -181,11 +183,11 @@ enum Life {
 
 #[derive(Debug)]
 struct HolderState {
-    operator: u32,
+    operator: OperatorIndex,
     signer: bool,
     /// What it may still be asked for: assigned, not refused, not found bad.
-    indices: BTreeSet<u32>,
-    in_flight: BTreeSet<u32>,
+    indices: BTreeSet<ChunkIndex>,
+    in_flight: BTreeSet<ChunkIndex>,
     /// Of those in flight, how many it has yet to deliver: the others are here and being checked.
     owed: usize,
     window: u32,
@@ -198,7 +200,7 @@ struct HolderState {
 #[derive(Debug)]
 struct Flight {
     holder: usize,
-    indices: Vec<u32>,
+    indices: Vec<ChunkIndex>,
     expires: Duration,
     /// The answer is here and being checked; that time does not count against the operator.
     received: bool,
@@ -211,7 +213,7 @@ pub struct Plan {
     /// In the order in which they are asked.
     holders: Vec<HolderState>,
     flights: BTreeMap<RequestId, Flight>,
-    good: BTreeSet<u32>,
+    good: BTreeSet<ChunkIndex>,
     requested: u64,
     failed: u64,
     next_request: u64,
@@ -271,7 +273,7 @@ impl Plan {
 
     /// Distinct good indices received.
     #[must_use]
-    pub fn good(&self) -> &BTreeSet<u32> {
+    pub fn good(&self) -> &BTreeSet<ChunkIndex> {
         &self.good
     }
 
@@ -298,13 +300,13 @@ impl Plan {
         &mut self,
         now: Duration,
         request: RequestId,
-        good: &[u32],
+        good: &[ChunkIndex],
         verdict: Verdict,
     ) -> bool {
         let Some(flight) = self.flights.remove(&request) else {
             return false;
         };
-        let delivered: BTreeSet<u32> = good
+        let delivered: BTreeSet<ChunkIndex> = good
             .iter()
             .copied()
             .filter(|index| flight.indices.contains(index))
@@ -405,10 +407,10 @@ impl Plan {
         step
     }
 
-    fn operator(&self, holder: usize) -> u32 {
+    fn operator(&self, holder: usize) -> OperatorIndex {
         self.holders
             .get(holder)
-            .map_or(u32::MAX, |holder| holder.operator)
+            .map_or(OperatorIndex(u32::MAX), |holder| holder.operator)
     }
 
     fn good_count(&self) -> u32 {
@@ -449,7 +451,9 @@ impl Plan {
             let operator = self
                 .flights
                 .get(&request)
-                .map_or(u32::MAX, |flight| self.operator(flight.holder));
+                .map_or(OperatorIndex(u32::MAX), |flight| {
+                    self.operator(flight.holder)
+                });
             let verdict = match reason {
                 StopReason::Dropped => Verdict::Drop,
                 _ => Verdict::Retry,
@@ -524,8 +528,8 @@ impl Plan {
 
     /// Walks the holders in order of preference until the indices still wanted are found. What a holder has no window
     /// for yet is left for it (it is neither slow nor wrong so far), not asked for elsewhere.
-    fn pick(&self, stalled: &[bool], open: &mut Open) -> BTreeMap<usize, Vec<u32>> {
-        let mut picks: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    fn pick(&self, stalled: &[bool], open: &mut Open) -> BTreeMap<usize, Vec<ChunkIndex>> {
+        let mut picks: BTreeMap<usize, Vec<ChunkIndex>> = BTreeMap::new();
         for again in [false, true] {
             for signer in [true, false] {
                 for systematic in [true, false] {
@@ -542,11 +546,11 @@ impl Plan {
                         let mine = picks.entry(position).or_default();
                         let window = (holder.window as usize)
                             .saturating_sub(holder.in_flight.len() + mine.len());
-                        let candidates: Vec<u32> = holder
+                        let candidates: Vec<_> = holder
                             .indices
                             .iter()
                             .copied()
-                            .filter(|index| (*index < self.config.needed) == systematic)
+                            .filter(|index| (index.0 < self.config.needed) == systematic)
                             .filter(|index| !self.good.contains(index))
                             .filter(|index| !open.claimed.contains(index))
                             .filter(|index| !holder.in_flight.contains(index))
@@ -568,7 +572,7 @@ impl Plan {
         &mut self,
         now: Duration,
         position: usize,
-        indices: &[u32],
+        indices: &[ChunkIndex],
         requests: usize,
         asks: &mut Vec<Ask>,
     ) {
@@ -616,12 +620,13 @@ impl Plan {
 }
 
 /// Cuts ascending indices into pieces of at most `largest` indices and `max_runs` runs.
-fn parts(indices: &[u32], largest: usize, max_runs: usize) -> Vec<&[u32]> {
+fn parts(indices: &[ChunkIndex], largest: usize, max_runs: usize) -> Vec<&[ChunkIndex]> {
     let mut parts = Vec::new();
     let (mut start, mut runs) = (0, 0);
     let mut previous = None;
     for (position, index) in indices.iter().enumerate() {
-        let new_run = previous.is_none_or(|previous: u32| previous.checked_add(1) != Some(*index));
+        let new_run =
+            previous.is_none_or(|previous: ChunkIndex| previous.0.checked_add(1) != Some(index.0));
         let full = position - start >= largest.max(1) || (new_run && runs >= max_runs.max(1));
         if full && position > start {
             parts.extend(indices.get(start..position));
@@ -640,9 +645,9 @@ struct Open {
     /// Indices to find: those missing, less those that are on their way from operators that are not stalled.
     wanted: u32,
     /// In flight from anybody.
-    in_flight: BTreeSet<u32>,
+    in_flight: BTreeSet<ChunkIndex>,
     /// Not to be looked for any more: on their way from operators that are not stalled, or chosen in this round.
-    claimed: BTreeSet<u32>,
+    claimed: BTreeSet<ChunkIndex>,
     /// Indices that the budget still allows.
     room: u64,
     /// Indices that the budget allows to be asked for twice.

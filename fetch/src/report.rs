@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ashlar_crypto::{Blame, Coded};
-use ashlar_proto::OperatorId;
+use ashlar_proto::{OperatorId, OperatorIndex};
 use serde::{Deserialize, Serialize};
 
 /// A party that was asked and did not help.
@@ -12,7 +12,7 @@ pub struct Skipped {
     /// The operator; none for a relay.
     pub operator: Option<OperatorId>,
     /// Its index in the operator table; none for a relay.
-    pub index: Option<u32>,
+    pub index: Option<OperatorIndex>,
     /// Where it was asked: `host:port` of an operator, URL of a relay.
     pub address: String,
     /// Stable code of the reason.
@@ -43,7 +43,7 @@ pub struct OperatorReport {
     /// The operator.
     pub operator: OperatorId,
     /// Its index in the operator table.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its address.
     pub address: String,
     /// Whether it signed the batch.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::store::Store;
 use crate::types::MAX_WAIT_MS;
 use alloy_primitives::B256;
+use ashlar_proto::Block;
 use ashlar_restaking::{ServiceId, State};
 use ashlar_service::ApiError;
 use ashlar_service::api::{Bounded, document, finish, internal};
@@ -60,14 +61,14 @@ pub(crate) struct Opened {
     pub(crate) events: Arc<EventLog>,
     pub(crate) heads: SignedHeads,
     /// By block, so that the oldest goes first.
-    tables: Mutex<BTreeMap<(u64, ServiceId), KeptTable>>,
+    tables: Mutex<BTreeMap<(Block, ServiceId), KeptTable>>,
 }
 
 /// A table with the block of its last change.
 #[derive(Clone)]
 pub(crate) struct KeptTable {
     pub(crate) table: Arc<OperatorTable>,
-    pub(crate) changed_at: Option<u64>,
+    pub(crate) changed_at: Option<Block>,
 }
 
 impl Opened {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ::http::Method;
 use ashlar_crypto::account::AccountKey;
-use ashlar_proto::{Account, Network, TableAccess as _};
+use ashlar_proto::{Account, Block, Network, TableAccess as _};
 use ashlar_restaking::evidence::{CustodyAnswer, Fault};
 use ashlar_restaking::{ServiceId, Transaction};
 use ashlar_stake::{OperatorTable, PossessionCache};
@@ -400,7 +400,7 @@ impl LedgerClient {
     pub async fn table_head(
         &self,
         service: ServiceId,
-        after: Option<(u64, Duration)>,
+        after: Option<(Block, Duration)>,
     ) -> Result<TableHead, ClientError> {
         let path = format!("v1/services/{service}/head");
         match after {
@@ -430,7 +430,7 @@ impl LedgerClient {
     pub async fn table_root(
         &self,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<TableRootView, ClientError> {
         self.query(&format!("v1/services/{service}/tables/{block}/root"))
             .await
@@ -447,7 +447,7 @@ impl LedgerClient {
         &self,
         network: Network,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<OperatorTable, ClientError> {
         let view: TableView = self
             .query(&format!("v1/services/{service}/tables/{block}"))

@@ -29,6 +29,7 @@ use std::time::Duration;
 use crate::store::{Store, StoreError};
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
+use ashlar_proto::Block;
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Genesis, Transaction};
 use ashlar_service::api::health_router;
@@ -56,7 +57,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Where the ledger stands, for those who wait for it to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
-    pub(crate) block: u64,
+    pub(crate) block: Block,
     pub(crate) transactions: u64,
     pub(crate) records: u64,
     pub(crate) link: B256,
@@ -184,7 +185,7 @@ impl LedgerService {
             }
         });
         let block = read(&store, |store| store.state().meta().block);
-        tracing::info!(%addr, block, "the ledger is open");
+        tracing::info!(%addr, block = block.0, "the ledger is open");
         Ok(RunningLedger {
             addr,
             health_addr,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::Coded as _;
-use ashlar_proto::{Domain, TableAccess as _};
+use ashlar_proto::{Block, Domain, TableAccess as _};
 use ashlar_restaking::ServiceId;
 use ashlar_stake::{
     OperatorTable, PossessionCache, StakeError, StakeEvent, StakeSource, TableOrigin, TableRecord,
@@ -109,12 +109,12 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     /// The newest block that all live sources vouch for, and its time.
-    head: Option<(u64, u64)>,
+    head: Option<(Block, u64)>,
     /// Time of the newest head that was remembered when this process began: until there is a head, no time is later.
     remembered_ms: Option<u64>,
-    tables: BTreeMap<u64, Arc<OperatorTable>>,
+    tables: BTreeMap<Block, Arc<OperatorTable>>,
     /// Older ones, the one asked for last at the end.
-    old: VecDeque<(u64, Arc<OperatorTable>)>,
+    old: VecDeque<(Block, Arc<OperatorTable>)>,
     events: VecDeque<StakeEvent>,
     /// When the head moved last; before that, when the source began.
     moved: Instant,
@@ -138,7 +138,7 @@ impl State {
 /// A table somebody waits for.
 #[derive(Debug)]
 struct Question {
-    block: u64,
+    block: Block,
     /// Afterwards nobody waits any more.
     until: Instant,
     answer: std_mpsc::SyncSender<Result<Arc<OperatorTable>, StakeError>>,
@@ -179,7 +179,7 @@ impl Shared {
         }
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         self.read(|state| {
             if let Some(stopped) = &state.stopped {
                 return Err(stopped.clone());
@@ -334,7 +334,7 @@ impl HttpStakeSource {
     /// # Errors
     ///
     /// Why there is none when the time is over.
-    pub fn wait_ready(&self, patience: Duration) -> Result<u64, StakeError> {
+    pub fn wait_ready(&self, patience: Duration) -> Result<Block, StakeError> {
         let end = Instant::now() + patience;
         loop {
             let result = self
@@ -376,7 +376,7 @@ impl StakeSource for HttpStakeSource {
         self.shared.domain
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         self.shared.head()
     }
 
@@ -387,7 +387,7 @@ impl StakeSource for HttpStakeSource {
         })
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         let shared = &self.shared;
         let head = shared.head()?;
         if let Some(table) = shared.known(block) {
@@ -469,7 +469,7 @@ pub fn build_table(
     view: &TableView,
     service: ServiceId,
     domain: Domain,
-    block: u64,
+    block: Block,
     cache: &mut PossessionCache,
 ) -> Result<OperatorTable, ClientError> {
     let table = view

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
+use ashlar_proto::Block;
 use ashlar_restaking::log::{Entry, HEADER, LINK, LogError, Read, Tip};
 use ashlar_restaking::{Event, Genesis, State, Transaction, TransactionError};
 use serde::{Deserialize, Serialize};
@@ -317,7 +318,7 @@ impl Store {
     /// [`StoreError::Refused`] and nothing has changed; [`StoreError::Io`] and the store takes no more.
     pub fn apply(
         &mut self,
-        block: u64,
+        block: Block,
         transaction: Transaction,
     ) -> Result<Vec<Event>, StoreError> {
         self.apply_one(Entry::Transaction(block, Box::new(transaction)))
@@ -328,7 +329,7 @@ impl Store {
     /// # Errors
     ///
     /// As [`apply`](Self::apply).
-    pub fn advance(&mut self, block: u64) -> Result<Vec<Event>, StoreError> {
+    pub fn advance(&mut self, block: Block) -> Result<Vec<Event>, StoreError> {
         self.apply_one(Entry::Block(block))
     }
 

@@ -6,7 +6,9 @@
 use alloy_primitives::{B256, Bytes};
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::api::{Bytes32, HexBytes};
-use ashlar_proto::{Account, HeadKeySuccession, OperatorId, QuorumId, SignedHead, TableRoot};
+use ashlar_proto::{
+    Account, Block, HeadKeySuccession, OperatorId, OperatorIndex, QuorumId, SignedHead, TableRoot,
+};
 use ashlar_restaking::evidence::{Accused, CustodyAnswer, Fault, FaultKind};
 use ashlar_restaking::{
     Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator,
@@ -30,7 +32,7 @@ pub const MAX_WAIT_MS: u64 = 30_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Items, in the list's order.
     pub items: Vec<T>,
     /// What to ask for next; none at the end of the list.
@@ -47,9 +49,9 @@ pub struct Head {
     #[schema(value_type = Bytes32)]
     pub genesis: B256,
     /// The block being made.
-    pub block: u64,
+    pub block: Block,
     /// The newest block that is over and has operator tables.
-    pub table_block: u64,
+    pub table_block: Block,
     /// Transactions applied since the genesis.
     pub transactions: u64,
     /// Records in the log.
@@ -65,7 +67,7 @@ pub struct Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StateRoot {
     /// The block.
-    pub block: u64,
+    pub block: Block,
     /// Records in the log.
     pub records: u64,
     /// Link of the last record.
@@ -80,7 +82,7 @@ pub struct StateRoot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     /// The block it is in.
-    pub block: u64,
+    pub block: Block,
     /// The number of its record in the log, from 1 on: the cursor of its events.
     pub record: u64,
     /// What it did.
@@ -104,7 +106,7 @@ pub struct EventsOf {
     /// The record's number, from 1 on; `since` of the next question.
     pub record: u64,
     /// Its block.
-    pub block: u64,
+    pub block: Block,
     /// What happened, in order.
     pub events: Vec<Event>,
 }
@@ -126,7 +128,7 @@ pub struct MetaView {
     /// The network's name.
     pub network: String,
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Transactions applied.
     pub transactions: u64,
     /// Adds strategies and sets parameters.
@@ -161,7 +163,7 @@ pub struct OperatorView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OperatorDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its id.
     pub id: OperatorId,
     /// The operator, as the ledger's state has it.
@@ -218,7 +220,7 @@ pub struct MembershipView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StakerDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its account.
     pub account: Account,
     /// The staker, as the ledger's state has it.
@@ -255,7 +257,7 @@ pub struct ServiceView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its number.
     pub id: ServiceId,
     /// The service, as the ledger's state has it.
@@ -324,7 +326,7 @@ pub struct ChallengeView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChallengeDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its number.
     pub id: u64,
     /// The challenge, as the ledger's state has it.
@@ -366,7 +368,7 @@ pub struct VaultView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VaultDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its number.
     pub id: VaultId,
     /// The vault, as the ledger's state has it.
@@ -479,7 +481,7 @@ pub struct TableHead {
 
 impl TableHead {
     /// The block.
-    pub fn block(&self) -> u64 {
+    pub fn block(&self) -> Block {
         self.signed.head.block
     }
 }
@@ -507,7 +509,7 @@ pub struct TableView {
     /// The head that vouches for it; a block that was never signed has none.
     pub signed: Option<SignedHead>,
     /// The last block, up to this one, in which anything but the block's number changed in the table.
-    pub changed_at: Option<u64>,
+    pub changed_at: Option<Block>,
     /// What it is made of.
     pub table: TableRecord,
 }
@@ -518,13 +520,13 @@ pub struct TableRootView {
     /// The service.
     pub service: ServiceId,
     /// The block.
-    pub block: u64,
+    pub block: Block,
     /// Its root.
     pub root: TableRoot,
     /// As in [`TableView`].
     pub signed: Option<SignedHead>,
     /// As in [`TableView`].
-    pub changed_at: Option<u64>,
+    pub changed_at: Option<Block>,
 }
 
 /// Proves one operator of a table to somebody who has only the table's root
@@ -535,7 +537,7 @@ pub struct WitnessView {
     /// The service.
     pub service: ServiceId,
     /// The block.
-    pub block: u64,
+    pub block: Block,
     /// The table's root.
     pub root: TableRoot,
     /// The table's header, ABI-encoded.
@@ -549,7 +551,7 @@ pub struct WitnessView {
     /// The operator.
     pub operator: OperatorId,
     /// Its place, from 0 on.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its entry, ABI-encoded.
     #[schema(value_type = HexBytes)]
     pub entry: Bytes,

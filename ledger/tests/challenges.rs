@@ -11,7 +11,7 @@ use ashlar_ledger::types::{
     BondFundView, BondsPaidView, ChallengeDetail, ChallengeView, Page, ServiceDetail,
 };
 use ashlar_restaking::evidence::CustodyAnswer;
-use ashlar_restaking::{Action, Amount, Event, Transaction, Wad};
+use ashlar_restaking::{Action, Amount, Block, Event, Transaction, Wad};
 use ashlar_testing::custody::{Blob, blob, certificate};
 use common::*;
 
@@ -26,7 +26,7 @@ fn of_disperser() -> Amount {
 
 /// Operators 1 and 2 signed for the blob; the staker 3 asks operator 2.
 async fn ask(client: &LedgerClient, blob: &Blob) -> Transaction {
-    let block = block_after(client, 0).await;
+    let block = block_after(client, Block(0)).await;
     let table = client.table(network(), SERVICE, block).await.unwrap();
     let certificate = certificate(&table, &blob.header, &[bls(1), bls(2)]).unwrap();
     Transaction {

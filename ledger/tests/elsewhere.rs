@@ -14,7 +14,7 @@ use ashlar_ledger::client::LedgerClient;
 use ashlar_ledger::devnet::{SERVICE, devnet_account};
 use ashlar_proto::head::Head;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
-use ashlar_proto::{BatchHeader, Certificate, Domain, Network, TableRoot};
+use ashlar_proto::{BatchHeader, Block, Certificate, Domain, Network, TableRoot};
 use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, CustodyObligation, DispersedBatch, DisperserEquivocation,
     DoubleSigning, Fault, SignedBatch,
@@ -40,7 +40,7 @@ impl Side {
     /// Operators 1 to `signers` sign the batch with the same content and the same number as on any other side.
     async fn of(client: LedgerClient, network: Network, service: ServiceId, signers: u8) -> Self {
         let after = client.head().await.unwrap().block;
-        let mut head = 0;
+        let mut head = Block(0);
         until("a block that is over", async || {
             // A service that is new has no head at first.
             let told = client.table_head(service, None).await;
@@ -71,7 +71,7 @@ impl Side {
     }
 
     /// The newest block of the side is at least this one.
-    async fn reach(&self, block: u64) {
+    async fn reach(&self, block: Block) {
         until("the other side's block", async || {
             self.client.head().await.unwrap().block > block
         })

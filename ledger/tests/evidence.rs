@@ -8,7 +8,7 @@ use ashlar_ledger::client::LedgerClient;
 use ashlar_ledger::devnet::{SERVICE, devnet_account};
 use ashlar_ledger::types::EvidenceReceipt;
 use ashlar_proto::head::Head;
-use ashlar_proto::{Account, BatchHeader, OperatorId, TableAccess as _, TableRoot};
+use ashlar_proto::{Account, BatchHeader, Block, OperatorId, TableAccess as _, TableRoot};
 use ashlar_restaking::evidence::{
     Accused, BadAttestation, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning, Fault,
     FaultKind, SignedBatch,
@@ -42,7 +42,7 @@ async fn a_double_signing_is_slashed_once_whatever_shows_it() {
     let home = Home::new(20);
     let running = home.start().await;
     let sender = client(&running);
-    let first = block_after(&sender, 0).await;
+    let first = block_after(&sender, Block(0)).await;
     let whole = weight(&sender, first, 2, 0).await;
     assert_eq!(whole, Amount::ether(20 * 32));
     let before = sender.table(network(), SERVICE, first).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_double_signing_is_slashed_once_whatever_shows_it() {
     let punished = receipt.receipts[0].block;
 
     // The next table shows it, those before do not.
-    let next = block_after(&sender, punished.max(first) - 1).await;
+    let next = block_after(&sender, punished.max(first).saturating_sub(1)).await;
     let half = Amount::ether(10 * 32);
     assert_eq!(weight(&sender, next, 2, 0).await, half);
     assert_eq!(weight(&sender, next, 2, 1).await, Amount::ether(10 * 1000));
@@ -134,7 +134,7 @@ async fn what_is_not_proven_changes_nothing() {
     let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    let block = block_after(&client, 0).await;
+    let block = block_after(&client, Block(0)).await;
     let table = client.table(network(), SERVICE, block).await.unwrap();
     let honest = |sequence: u64, time: u64| BatchHeader {
         table_root: table.root(),
@@ -156,7 +156,7 @@ async fn what_is_not_proven_changes_nothing() {
         Fault::DisperserEquivocation(DisperserEquivocation::new(sign(one), sign(other)))
     };
     let unseen = BatchHeader {
-        reference_block: 1_000_000,
+        reference_block: Block(1_000_000),
         ..honest(9, 1)
     };
     let elsewhere = |service: ServiceId| BatchHeader {
@@ -271,7 +271,7 @@ async fn a_head_that_the_source_signed_acquits() {
     let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    let block = block_after(&client, 0).await;
+    let block = block_after(&client, Block(0)).await;
     let signed_for = |root: u8| {
         let header = BatchHeader {
             table_root: TableRoot([root; 32]),
@@ -313,7 +313,7 @@ async fn an_equivocating_disperser_loses_its_bond() {
     let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    let block = block_after(&client, 0).await;
+    let block = block_after(&client, Block(0)).await;
     let before = client.table(network(), SERVICE, block).await.unwrap();
     assert!(before.disperser(DISPERSER).is_some());
     let fault = |sequence, time| {
@@ -399,7 +399,7 @@ async fn after_the_veto_window_the_slash_is_executed() {
     let setup = second_service(veto, Wad::percent(40), None);
     let receipts = client.submit_all(&setup).await.unwrap();
     let joined = receipts.last().unwrap().block;
-    let block = block_after(&client, joined - 1).await;
+    let block = block_after(&client, joined.saturating_sub(1)).await;
     let sign = |time| {
         let header = BatchHeader {
             domain: domain(service),

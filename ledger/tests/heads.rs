@@ -13,7 +13,7 @@ use ashlar_ledger::client::LedgerClient;
 use ashlar_ledger::devnet::SERVICE;
 use ashlar_ledger::types::{HealthReport, Status};
 use ashlar_ledger::{HeadKeys, LedgerService, RunningLedger};
-use ashlar_proto::SignedHead;
+use ashlar_proto::{Block, SignedHead};
 use common::*;
 
 fn copy(from: &Path, to: &Path) {
@@ -28,7 +28,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-async fn signed_at(client: &LedgerClient, block: u64) -> Option<SignedHead> {
+async fn signed_at(client: &LedgerClient, block: Block) -> Option<SignedHead> {
     client.table_root(SERVICE, block).await.unwrap().signed
 }
 
@@ -54,7 +54,7 @@ async fn every_block_has_one_head_and_it_is_kept() {
     let newest = block_after(&client, receipt.block + 5).await;
     let key = account(&head_key());
     let mut heads = Vec::new();
-    for block in 0..=newest {
+    for block in (0..=newest.0).map(Block) {
         let view = client.table_root(SERVICE, block).await.unwrap();
         let signed = view.signed.unwrap_or_else(|| panic!("block {block}"));
         let vouched = signed.verify(&home.domain(), &key).unwrap();
@@ -72,7 +72,7 @@ async fn every_block_has_one_head_and_it_is_kept() {
 
     let running = home.start().await;
     let client = common::client(&running);
-    for (block, signed) in (0..).zip(&heads) {
+    for (block, signed) in (0..).map(Block).zip(&heads) {
         assert_eq!(signed_at(&client, block).await.as_ref(), Some(signed));
     }
     assert!(newest_head(&client).await.head.time_ms >= heads.last().unwrap().head.time_ms);
@@ -83,7 +83,7 @@ async fn every_block_has_one_head_and_it_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_was_told_outlives_any_crash() {
     let home = Home::new(10);
-    let mut told: BTreeMap<u64, SignedHead> = BTreeMap::new();
+    let mut told: BTreeMap<Block, SignedHead> = BTreeMap::new();
     for round in 0..12 {
         let running = home.start().await;
         let client = client(&running);
@@ -91,7 +91,7 @@ async fn a_head_that_was_told_outlives_any_crash() {
         for (block, signed) in &told {
             assert_eq!(signed_at(&client, *block).await.as_ref(), Some(signed));
         }
-        let mut after = newest.unwrap_or(0);
+        let mut after = newest.unwrap_or_default();
         for _ in 0..=round % 4 {
             after = block_after(&client, after).await;
             let signed = signed_at(&client, after).await.unwrap();
@@ -108,13 +108,13 @@ async fn a_ledger_restored_from_a_copy_signs_no_block_twice() {
     let home = Home::new(20);
     let copied = tempfile::tempdir().unwrap();
     let running = home.start().await;
-    block_after(&client(&running), 2).await;
+    block_after(&client(&running), Block(2)).await;
     running.shutdown().await;
     copy(home.data(), copied.path());
 
     let running = home.start().await;
     let before = client(&running);
-    let newest = block_after(&before, 25).await;
+    let newest = block_after(&before, Block(25)).await;
     let old = signed_at(&before, newest).await.unwrap();
     running.shutdown().await;
 
@@ -135,7 +135,7 @@ async fn a_ledger_restored_from_a_copy_signs_no_block_twice() {
         running.health().status == Status::Ready
     })
     .await;
-    for block in receipt.block..=newest {
+    for block in (receipt.block.0..=newest.0).map(Block) {
         assert_eq!(signed_at(&client, block).await, None, "block {block}");
     }
     let new = signed_at(&client, after).await.unwrap();
@@ -185,8 +185,8 @@ async fn without_the_key_of_the_genesis_nothing_is_signed() {
     home.keys = HeadKeys::new([next_head_key(), head_key()]);
     let running = home.start().await;
     let client = client(&running);
-    block_after(&client, 0).await;
-    assert!(signed_at(&client, 0).await.is_some());
+    block_after(&client, Block(0)).await;
+    assert!(signed_at(&client, Block(0)).await.is_some());
     running.shutdown().await;
 }
 
@@ -215,6 +215,6 @@ async fn a_head_that_cannot_be_written_is_not_told() {
     })
     .await;
     // The right to sign the first ones was given up before the disk failed.
-    assert_eq!(signed_at(&client, 0).await, None);
+    assert_eq!(signed_at(&client, Block(0)).await, None);
     running.shutdown().await;
 }

@@ -17,7 +17,7 @@ use ashlar_ledger::types::{
     EventPage, OperatorDetail, OperatorView, Page, StakerDetail, Status, WitnessView,
 };
 use ashlar_ledger::{LedgerConfig, LedgerService, ServiceError, SignedTransaction};
-use ashlar_proto::{Network, TableAccess as _};
+use ashlar_proto::{Block, Network, TableAccess as _};
 use ashlar_restaking::{Action, Amount, Event, Transaction};
 use common::*;
 use serde_json::Value;
@@ -301,11 +301,11 @@ async fn tables_never_change_and_have_witnesses() {
     let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    let before = block_after(&client, 0).await;
-    let genesis_root = client.table_root(SERVICE, 0).await.unwrap();
+    let before = block_after(&client, Block(0)).await;
+    let genesis_root = client.table_root(SERVICE, Block(0)).await.unwrap();
     let table = client.table(network(), SERVICE, before).await.unwrap();
     let receipt = client.submit(&deposit(&staker_key(1), 7)).await.unwrap();
-    let after = block_after(&client, receipt.block - 1).await;
+    let after = block_after(&client, receipt.block.saturating_sub(1)).await;
     let next = client.table(network(), SERVICE, after).await.unwrap();
     assert_ne!(table.header().totals, next.header().totals);
     assert_eq!(
@@ -316,7 +316,10 @@ async fn tables_never_change_and_have_witnesses() {
             .root(),
         table.root()
     );
-    assert_eq!(client.table_root(SERVICE, 0).await.unwrap(), genesis_root);
+    assert_eq!(
+        client.table_root(SERVICE, Block(0)).await.unwrap(),
+        genesis_root
+    );
     // Exactly the block of the change.
     let changed = client.table_root(SERVICE, after).await.unwrap().changed_at;
     assert_eq!(changed, Some(receipt.block));
@@ -332,7 +335,7 @@ async fn tables_never_change_and_have_witnesses() {
     verify_path(
         &witness.operators_root.0,
         u64::from(witness.operators),
-        u64::from(witness.index),
+        u64::from(witness.index.0),
         leaf_hash(&witness.entry),
         &path,
     )
@@ -350,7 +353,10 @@ async fn tables_never_change_and_have_witnesses() {
         code(client.table_root(SERVICE, future).await),
         "table.future"
     );
-    assert_eq!(code(client.table_root(9, 0).await), "state.not_found");
+    assert_eq!(
+        code(client.table_root(9, Block(0)).await),
+        "state.not_found"
+    );
     running.shutdown().await;
     // The same after a restart.
     let running = home.start().await;
@@ -567,7 +573,7 @@ async fn the_document_lists_the_routes_that_there_are() {
     let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    block_after(&client, 0).await;
+    block_after(&client, Block(0)).await;
     let document: Value = client.query("v1/openapi.json").await.unwrap();
     for name in document.to_string().split("#/components/schemas/").skip(1) {
         let name = name.split('"').next().unwrap();
@@ -698,7 +704,7 @@ async fn a_stop_answers_what_waits_and_ends_waiting() {
     let waiting = client(&running);
     let url = running.url();
     let waiter = tokio::spawn(async move {
-        let wait = Some((1_000_000, Duration::from_secs(30)));
+        let wait = Some((Block(1_000_000), Duration::from_secs(30)));
         waiting.table_head(SERVICE, wait).await
     });
     // It waits: the gauge says so.

@@ -13,7 +13,7 @@ use ashlar_crypto::Coded as _;
 use ashlar_ledger::devnet::SERVICE;
 use ashlar_ledger::source::FollowConfig;
 use ashlar_ledger::{HeadKeys, HttpStakeSource};
-use ashlar_proto::{Head, HeadKeySuccession, SignedHead, TableAccess as _, TableRoot};
+use ashlar_proto::{Block, Head, HeadKeySuccession, SignedHead, TableAccess as _, TableRoot};
 use ashlar_restaking::{Action, Transaction};
 use ashlar_stake::{OperatorTable, StakeError, StakeEventKind, StakeSource, TableSource};
 use common::proxy::between;
@@ -50,12 +50,12 @@ async fn ask<T: Send + 'static>(
 
 async fn table_at(
     source: &Arc<HttpStakeSource>,
-    block: u64,
+    block: Block,
 ) -> Result<Arc<OperatorTable>, StakeError> {
     ask(source, move |source| source.table_at(block)).await
 }
 
-async fn ready(source: &Arc<HttpStakeSource>) -> u64 {
+async fn ready(source: &Arc<HttpStakeSource>) -> Block {
     ask(source, |source| source.wait_ready(PATIENCE))
         .await
         .unwrap()
@@ -85,10 +85,10 @@ async fn a_source_follows() {
     assert_eq!(table.root(), told.root);
     assert_eq!(told.signed.unwrap().head.table_root, told.root);
     // Long ago, and never seen before.
-    let first = table_at(&source, 0).await.unwrap();
+    let first = table_at(&source, Block(0)).await.unwrap();
     assert_eq!(
         first.root(),
-        client.table_root(SERVICE, 0).await.unwrap().root
+        client.table_root(SERVICE, Block(0)).await.unwrap().root
     );
     let future = table_at(&source, head + 1_000_000).await.unwrap_err();
     assert!(
@@ -104,10 +104,14 @@ async fn a_source_follows() {
     let changed = table_at(&source, receipt.block).await.unwrap();
     assert_ne!(changed.header().totals, table.header().totals);
     until("its event", async || {
-        source.events_since(head + 1).unwrap().iter().any(|event| {
-            // The first block that was seen with it.
-            matches!(event.kind, StakeEventKind::Table { block, .. } if block >= receipt.block)
-        })
+        source
+            .events_since(head.0 + 1)
+            .unwrap()
+            .iter()
+            .any(|event| {
+                // The first block that was seen with it.
+                matches!(event.kind, StakeEventKind::Table { block, .. } if block >= receipt.block)
+            })
     })
     .await;
     let last = source.events_since(0).unwrap().last().unwrap().cursor;
@@ -143,7 +147,7 @@ async fn another_ledger_at_the_same_address_is_refused() {
     let running = home.start().await;
     let address = running.addr;
     let source = follow(&home, &[&running.url()]);
-    block_after(&client(&running), 3).await;
+    block_after(&client(&running), Block(3)).await;
     ready(&source).await;
     running.shutdown().await;
     until("the outage to show", async || source.health().is_err()).await;
@@ -179,9 +183,9 @@ async fn few_tables_are_kept_and_all_can_be_had() {
     };
     let source = home.source(&[&running.url()]);
     let source = Arc::new(HttpStakeSource::open(&source, config).unwrap());
-    block_after(&client, 10).await;
+    block_after(&client, Block(10)).await;
     ready(&source).await;
-    for block in [0, 7, 3, 0, 9, 0, 0] {
+    for block in [0, 7, 3, 0, 9, 0, 0].map(Block) {
         let table = table_at(&source, block).await.unwrap();
         assert_eq!(table.header().reference_block, block);
         assert_eq!(
@@ -226,7 +230,7 @@ async fn a_ledger_whose_key_is_not_pinned_is_refused() {
     says(&source, "head.other_key").await;
     assert_eq!(source.head().unwrap_err().code(), "head.other_key");
     assert_eq!(
-        table_at(&source, 0).await.unwrap_err().code(),
+        table_at(&source, Block(0)).await.unwrap_err().code(),
         "head.other_key"
     );
     running.shutdown().await;
@@ -289,7 +293,7 @@ async fn a_head_that_goes_back_is_refused_and_the_next_one_taken() {
     let running = home.start().await;
     let first = newest_head(&client(&running)).await;
     let old = serde_json::to_value(first).unwrap();
-    block_after(&client(&running), 2).await;
+    block_after(&client(&running), Block(2)).await;
     // For a while, the head of long ago.
     let (from, to) = (Arc::new(AtomicU64::new(0)), 12);
     let count = Arc::clone(&from);
@@ -344,7 +348,7 @@ async fn two_sources_that_differ_end_it_and_are_both_named() {
     assert!(text.contains(&urls[0]) && text.contains(&urls[1]), "{text}");
     // Nothing is to be had any more, so nothing is signed.
     assert_eq!(source.head().unwrap_err(), error);
-    assert_eq!(table_at(&source, 0).await.unwrap_err(), error);
+    assert_eq!(table_at(&source, Block(0)).await.unwrap_err(), error);
     // The proof is two heads that anybody can check.
     let proof = std::fs::read(folder.path().join("contradiction.json")).unwrap();
     let proof: serde_json::Value = serde_json::from_slice(&proof).unwrap();
@@ -412,7 +416,7 @@ async fn one_of_two_sources_may_be_down() {
     let error = source.health().unwrap_err();
     assert_eq!(error.code(), "http.unreachable");
     assert!(error.to_string().contains(&down), "{error}");
-    table_at(&source, 0).await.unwrap();
+    table_at(&source, Block(0)).await.unwrap();
     running.shutdown().await;
 }
 
@@ -434,7 +438,7 @@ async fn two_sources_that_agree_are_followed() {
     })
     .await;
     source.health().unwrap();
-    for block in [0, head, source.head().unwrap()] {
+    for block in [Block(0), head, source.head().unwrap()] {
         table_at(&source, block).await.unwrap();
     }
     running.shutdown().await;
@@ -447,7 +451,7 @@ async fn questions_for_old_tables_keep_nobody_from_following() {
     let home = Home::new(20);
     let running = home.start().await;
     let client = client(&running);
-    let newest = block_after(&client, 300).await;
+    let newest = block_after(&client, Block(300)).await;
     let url = between(
         running.url(),
         |_, answer| answer,
@@ -468,7 +472,7 @@ async fn questions_for_old_tables_keep_nobody_from_following() {
     let strangers: Vec<_> = (0..40)
         .map(|block| {
             let source = Arc::clone(&source);
-            tokio::task::spawn_blocking(move || source.table_at(block))
+            tokio::task::spawn_blocking(move || source.table_at(Block(block)))
         })
         .collect();
     let begun = Instant::now();
@@ -482,7 +486,7 @@ async fn questions_for_old_tables_keep_nobody_from_following() {
         let now = source.head().unwrap();
         table_at(&source, now).await.unwrap();
         // Not seen, and new: it is asked for, and does not wait behind the strangers'.
-        table_at(&source, now - 10).await.unwrap();
+        table_at(&source, now.saturating_sub(10)).await.unwrap();
         source.health().unwrap();
     }
     assert!(
@@ -541,7 +545,10 @@ async fn a_key_that_was_handed_over_is_followed() {
     })
     .await;
     source.health().unwrap();
-    for (block, key) in [(from_block - 1, head_key()), (from_block, next_head_key())] {
+    for (block, key) in [
+        (from_block.saturating_sub(1), head_key()),
+        (from_block, next_head_key()),
+    ] {
         let view = client.table_root(SERVICE, block).await.unwrap();
         let signed = view.signed.unwrap();
         signed.verify(&home.domain(), &account(&key)).unwrap();
@@ -551,7 +558,7 @@ async fn a_key_that_was_handed_over_is_followed() {
     for memory in [Some(folder.path()), None] {
         let source = open(&described, memory);
         ready(&source).await;
-        table_at(&source, 0).await.unwrap();
+        table_at(&source, Block(0)).await.unwrap();
         source.health().unwrap();
     }
     let keys = client.head_keys().await.unwrap();
@@ -567,7 +574,7 @@ async fn a_false_succession_is_not_followed() {
     let genuine = newest_head(&client(&running)).await;
     let successor = account(&next_head_key());
     // By the thief's own key, in the name of the pinned one; its head would be good.
-    let succession = HeadKeySuccession::sign(&next_head_key(), network(), successor, 0);
+    let succession = HeadKeySuccession::sign(&next_head_key(), network(), successor, Block(0));
     let head = Head {
         table_root: TableRoot([1; 32]),
         ..genuine.head

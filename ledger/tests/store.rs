@@ -7,7 +7,7 @@ use std::path::Path;
 
 use alloy_primitives::B256;
 use ashlar_ledger::store::{Recovery, Store, StoreError};
-use ashlar_proto::Account;
+use ashlar_proto::{Account, Block};
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Action, Amount, Genesis, Params, State, StrategyKind, Transaction};
 
@@ -19,7 +19,7 @@ fn genesis() -> Genesis {
     Genesis {
         network: "test".into(),
         salt: B256::repeat_byte(7),
-        block: 1,
+        block: Block(1),
         head_key: account(0xa1),
         admin: account(0xa0),
         reward_updater: account(0xa2),
@@ -37,9 +37,9 @@ fn entries(count: u64) -> Vec<Entry> {
         asset: account(0xe1),
         oracle: account(0xa3),
     };
-    let mut entries = vec![transaction(1, account(0xa0), strategy)];
+    let mut entries = vec![transaction(Block(1), account(0xa0), strategy)];
     for number in 1..count {
-        let block = 1 + number / 3;
+        let block = Block(1 + number / 3);
         entries.push(if number % 3 == 0 {
             Entry::Block(block)
         } else {
@@ -90,7 +90,7 @@ fn a_store_opens_where_it_was_left() {
     };
     let block = store.state().meta().block;
     assert!(matches!(
-        store.apply(block - 1, refused.clone()),
+        store.apply(block.saturating_sub(1), refused.clone()),
         Err(StoreError::Refused(_))
     ));
     assert_eq!(store.tip(), tip);
@@ -119,7 +119,7 @@ fn a_torn_end_is_cut_off_and_kept_and_damage_is_an_error() {
     let log = directory.path().join("ledger.log");
     let whole = fs::read(&log).unwrap();
     let mut longer = tip;
-    let next = longer.write(&Entry::Block(1 << 30)).unwrap();
+    let next = longer.write(&Entry::Block(Block(1 << 30))).unwrap();
     for (cut, zeros) in [
         (1, 0),
         (20, 0),

@@ -17,7 +17,7 @@ mod book;
 
 use std::fmt::Debug;
 
-use ashlar_proto::{BlobKey, OperatorId};
+use ashlar_proto::{BlobKey, Block, OperatorId};
 use ashlar_restaking::OpenChallenge;
 use ashlar_restaking::evidence::CustodyAnswer;
 use futures::future::BoxFuture;
@@ -58,7 +58,7 @@ pub trait ChallengeSource: Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenChallenges {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// By their numbers.
     pub challenges: Vec<(u64, OpenChallenge)>,
 }
@@ -94,7 +94,7 @@ pub struct LedgerStatus {
     /// Its address.
     pub ledger: String,
     /// Its block when it answered last, if it ever did.
-    pub block: Option<u64>,
+    pub block: Option<Block>,
     /// Why it did not answer when it was asked last, if it did not.
     pub problem: Option<String>,
 }
@@ -111,9 +111,9 @@ pub struct ChallengeStatus {
     /// Element of the row's extension.
     pub element: u32,
     /// When it was opened.
-    pub opened: u64,
+    pub opened: Block,
     /// The last block for an answer.
-    pub deadline: u64,
+    pub deadline: Block,
     /// Blocks until then; 0 if it is now.
     pub blocks_left: u64,
     /// Whether a ledger took an answer, and the others do not know it yet.

@@ -14,7 +14,7 @@ use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Admission, Budget, BulkReader, Handler, NetError, Reply, Reservation};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{BatchDigest, BatchHeader, TableAccess, TableRoot};
+use ashlar_proto::{BatchDigest, BatchHeader, Block, TableAccess, TableRoot};
 use ashlar_service::metrics::Code;
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;
@@ -405,7 +405,7 @@ impl Service {
 
     /// The newest block. A disperser may be a block ahead of a node that follows the same ledger: a later block counts once the
     /// source has its table.
-    fn newest(&self, reference: u64, head: u64) -> Result<u64, StakeError> {
+    fn newest(&self, reference: Block, head: Block) -> Result<Block, StakeError> {
         if reference <= head {
             return Ok(head);
         }

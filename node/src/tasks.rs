@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_crypto::KernelStatus;
+use ashlar_proto::{Block, OperatorIndex, TableAccess};
 use ashlar_service::Backoff;
 use ashlar_stake::{StakeError, StakeSource};
 use tokio_util::sync::CancellationToken;
@@ -161,13 +162,13 @@ fn watch_disk(shared: &Shared) {
 }
 
 fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
-    let look = || -> Result<(u64, Option<u32>, bool), StakeError> {
+    let look = || -> Result<(Block, Option<OperatorIndex>, bool), StakeError> {
         let head = stake.head()?;
         let table = stake.table_at(head)?;
         service.learn(Arc::clone(&table));
         stake.health()?;
         let index = table.find(&shared.operator_id);
-        let entry = index.and_then(|i| table.operators().get(i as usize));
+        let entry = index.and_then(|i| table.operator(i));
         Ok((
             head,
             index,

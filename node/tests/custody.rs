@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ashlar_node::{Node, NodeConfig, RunningNode};
+use ashlar_proto::ChunkIndex;
 use common::caller::{Caller, ME, get, start, until, which};
 use common::ledger::Ledger;
 use common::{Batch, Recipe, World, config};
@@ -21,16 +22,15 @@ async fn start_with(world: &World, config: NodeConfig, ledgers: &[&Arc<Ledger>])
         .unwrap()
 }
 
-/// Every first element of every chunk held, and the last one of all.
-fn ask_for_everything(ledger: &Ledger, world: &World, batch: &Batch, mine: &[u32]) -> usize {
-    let cell = batch.protocol().code.cell_len() as u32;
+/// An element of every chunk held, and one of the last row.
+fn ask_for_everything(ledger: &Ledger, world: &World, batch: &Batch, mine: &[ChunkIndex]) -> usize {
     for blob in 0..batch.blobs.len() {
         for &chunk in mine {
-            ledger.ask(world, batch, blob, 0, chunk * cell);
+            ledger.ask(world, batch, blob, 0, chunk);
         }
         let last = batch.blobs[blob].rows - 1;
         let chunk = mine[mine.len() - 1];
-        ledger.ask(world, batch, blob, last, chunk * cell + cell - 1);
+        ledger.ask(world, batch, blob, last, chunk);
     }
     ledger.open()
 }
@@ -87,9 +87,8 @@ async fn everything_held_can_be_shown_whatever_else_is_wrong() {
             .any(|r| r.code == "custody.unfollowed")
     })
     .await;
-    let cell = batch.protocol().code.cell_len() as u32;
-    ledger.ask(&world, &batch, 0, 0, mine[0] * cell);
-    silent.ask(&world, &batch, 0, 0, mine[0] * cell);
+    ledger.ask(&world, &batch, 0, 0, mine[0]);
+    silent.ask(&world, &batch, 0, 0, mine[0]);
     silent.silent.store(false, Ordering::SeqCst);
     until("the other ledger to be answered", || async {
         silent.open() == 0
@@ -111,8 +110,7 @@ async fn what_cannot_be_shown_is_said_at_once() {
     let batch = Recipe::small(1, 1).build();
     let ledger = Ledger::new("ledger");
     let mine = world.chunks(ME, &[0]);
-    let cell = batch.protocol().code.cell_len() as u32;
-    ledger.ask(&world, &batch, 0, 0, mine[0] * cell);
+    ledger.ask(&world, &batch, 0, 0, mine[0]);
     let mut config = config(folder.path());
     config.custody.poll_secs = 1;
     let node = start_with(&world, config, &[&ledger]).await;
@@ -160,7 +158,7 @@ async fn what_cannot_be_shown_is_said_at_once() {
 
     // One that nobody can answer any more.
     let other = Recipe::small(2, 2).build();
-    ledger.ask(&world, &other, 0, 0, mine[0] * cell);
+    ledger.ask(&world, &other, 0, 0, mine[0]);
     until("it to be seen", || async {
         node.status().custody.unwrap().open_count == 1
     })

@@ -16,6 +16,7 @@ use ashlar_node::clock::SystemTimeSource;
 use ashlar_node::health::Status;
 use ashlar_node::store::Store;
 use ashlar_node::{Database, Node, NodeConfig, RunningNode};
+use ashlar_proto::ChunkIndex;
 use ashlar_proto::wire::{GetChunks, Ping, Request, Response};
 use common::caller::{Caller, ME, PATIENCE, get, runs, start, until, valid, which};
 use common::faulty::{Disk, Fault};
@@ -57,9 +58,9 @@ async fn stores_signs_and_serves() {
     for blob in 0..2 {
         for wanted in [mine.clone(), vec![mine[1]], vec![mine[0], mine[2], mine[3]]] {
             let got = reader.slices(&batch, blob, &runs(&wanted)).await.unwrap();
-            let expected: Vec<(u32, Vec<u8>)> = wanted
+            let expected: Vec<(ChunkIndex, Vec<u8>)> = wanted
                 .iter()
-                .map(|i| (*i, batch.slices[blob][*i as usize].clone()))
+                .map(|i| (*i, batch.slices[blob][i.0 as usize].clone()))
                 .collect();
             assert_eq!(
                 got.iter()
@@ -105,7 +106,7 @@ async fn stores_signs_and_serves() {
     assert_eq!(status["operator_id"], world.operator_id(ME).to_string());
     assert_eq!(status["store"]["batches"], 1);
     assert_eq!(status["store"]["blobs"], 2);
-    assert_eq!(status["head"], HEAD);
+    assert_eq!(status["head"], HEAD.0);
     assert_eq!(status["quic"], node.quic_addr().to_string());
     assert!(status["disk_free_bytes"].as_u64().unwrap() > 0);
     let (_, metrics) = get(node.http_addr(), "/metrics").await;
@@ -165,7 +166,7 @@ async fn serves_whole_chunks_to_auditors() {
         .zip(proofs)
         .enumerate()
         .map(|(place, (index, proof))| ChunkColumn {
-            index,
+            index: index.0,
             pieces: view.column(place).unwrap(),
             proof,
         })
@@ -224,7 +225,7 @@ async fn refuses_with_the_reason_and_keeps_nothing() {
     assert!(matches!(error, NetError::Remote(e) if e.code == "validate.slices"));
 
     let stale = Recipe {
-        reference_block: HEAD - 1,
+        reference_block: HEAD.saturating_sub(1),
         disperser_id: 6,
         ..Recipe::small(2, 1)
     }
@@ -243,7 +244,7 @@ async fn refuses_with_the_reason_and_keeps_nothing() {
         "validate.reference_unknown"
     );
     let gap = Recipe {
-        reference_block: HEAD - 50,
+        reference_block: HEAD.saturating_sub(50),
         ..Recipe::small(2, 1)
     }
     .build();
@@ -763,7 +764,7 @@ async fn sigkill_loses_nothing() {
             mine.len()
         );
         assert_eq!(caller.store(batch, &mine).await.unwrap(), signature);
-        let rival = Recipe::small(batch.header.sequence, 99).build();
+        let rival = Recipe::small(batch.header.sequence.0, 99).build();
         assert_eq!(
             caller.store(&rival, &mine).await.unwrap_err().code,
             "store.sequence_conflict"

@@ -128,7 +128,7 @@ impl Operators {
             let got = caller.slices(batch, blob, &runs(&mine)).await.unwrap();
             assert_eq!(got.len(), mine.len());
             for (chunk, slice) in got {
-                assert_eq!(slice, batch.slices[blob][chunk as usize]);
+                assert_eq!(slice, batch.slices[blob][chunk.0 as usize]);
             }
         }
         let request = Request::GetChunks(GetChunks {
@@ -139,7 +139,7 @@ impl Operators {
         let Response::Chunks(chunks) = answer.response else {
             panic!("{:?}", answer.response)
         };
-        let expected: Vec<_> = mine.iter().map(|i| batch.proofs[*i as usize]).collect();
+        let expected: Vec<_> = mine.iter().map(|i| batch.proofs[i.0 as usize]).collect();
         assert_eq!(chunks.chunk_proofs, expected);
         let view = chunks.layout().unwrap().view(answer.bulk).unwrap();
         let (points, _) = view.commitments().as_chunks::<48>();
@@ -149,7 +149,7 @@ impl Operators {
             .zip(decode_proofs(&chunks.chunk_proofs).unwrap())
             .enumerate()
             .map(|(place, (&index, proof))| ChunkColumn {
-                index,
+                index: index.0,
                 pieces: view.column(place).unwrap(),
                 proof,
             })
@@ -288,8 +288,7 @@ async fn a_challenge_for_something_lost_is_answered_once_it_is_made_anew() {
         operators.disks[ME].memory.drop_window(window).unwrap();
     }
     let mine = operators.world.chunks(ME, &[0]);
-    let element = mine[3] * batches[1].protocol().code.cell_len() as u32;
-    ledger.ask(&operators.world, &batches[1], 1, 0, element);
+    ledger.ask(&operators.world, &batches[1], 1, 0, mine[3]);
     until("the answer", || async { ledger.open() == 0 }).await;
     operators.serves(&batches[1]).await;
     operators.stop().await;

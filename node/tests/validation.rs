@@ -11,7 +11,7 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::kzg::{CommitmentBytes, Proof, ProofBytes};
 use ashlar_crypto::{Coded, PointError, Setup};
 use ashlar_node::validate::{Clock, Rules, UnverifiedBatch, ValidateError, VerifiedBatch};
-use ashlar_proto::{ChunkRanges, OperatorId};
+use ashlar_proto::{ChunkIndex, ChunkRanges, OperatorId};
 use common::{Batch, DISPERSER, HEAD, Recipe, World, rules};
 
 /// The operator that receives.
@@ -29,7 +29,7 @@ fn good() -> &'static Batch {
     BATCH.get_or_init(|| Recipe::new(1).build())
 }
 
-fn mine() -> Vec<u32> {
+fn mine() -> Vec<ChunkIndex> {
     world().chunks(ME, &[0])
 }
 
@@ -91,7 +91,7 @@ fn a_good_batch_passes() {
     for (blob, slices) in record.blobs.iter().zip(&good().slices) {
         let data: Vec<u8> = mine()
             .iter()
-            .flat_map(|i| slices[*i as usize].clone())
+            .flat_map(|i| slices[i.0 as usize].clone())
             .collect();
         assert_eq!(blob.data, data);
     }
@@ -177,7 +177,9 @@ fn a_batch_made_by_another_table() {
     assert_eq!(error.code(), "validate.table_root");
     assert!(matches!(error, ValidateError::TableRoot { got, block: HEAD, .. } if got.0 == [9; 32]));
     // The root of an older table at this block.
-    let yesterday = ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD - 1).unwrap();
+    let yesterday =
+        ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD.saturating_sub(1))
+            .unwrap();
     let root = ashlar_proto::TableAccess::root(yesterday.as_ref());
     let error = refused(|b| b.header.table_root = root);
     assert_eq!(error.code(), "validate.table_root");
@@ -207,7 +209,7 @@ fn a_batch_that_its_disperser_did_not_sign() {
 fn sender_was_no_disperser_at_the_reference_block() {
     // The key of today, the table of yesterday.
     let batch = Recipe {
-        reference_block: HEAD - 1,
+        reference_block: HEAD.saturating_sub(1),
         ..Recipe::small(3, 1)
     }
     .build();
@@ -218,7 +220,9 @@ fn sender_was_no_disperser_at_the_reference_block() {
         .unwrap()
         .check_header(&rules(), batch.clock())
         .unwrap();
-    let yesterday = ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD - 1).unwrap();
+    let yesterday =
+        ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD.saturating_sub(1))
+            .unwrap();
     let error = fresh
         .check_assignment(
             &yesterday,
@@ -227,7 +231,7 @@ fn sender_was_no_disperser_at_the_reference_block() {
         )
         .unwrap_err();
     assert!(
-        matches!(error, ValidateError::NotADisperser { block, .. } if block == HEAD - 1),
+        matches!(error, ValidateError::NotADisperser { block, .. } if block == HEAD.saturating_sub(1)),
         "{error}"
     );
 }
@@ -299,7 +303,7 @@ fn reference_block_too_old_or_ahead() {
     let error = refused_at(
         Clock {
             now_ms,
-            head: HEAD - 1,
+            head: HEAD.saturating_sub(1),
         },
         &rules,
         |_| {},
@@ -308,7 +312,7 @@ fn reference_block_too_old_or_ahead() {
         error,
         ValidateError::ReferenceUnknown {
             got: HEAD,
-            head: HEAD - 1
+            head: HEAD.saturating_sub(1)
         }
     );
     // At the edge it passes.
@@ -373,7 +377,8 @@ fn table_of_another_block() {
         .unwrap()
         .check_header(&rules(), good().clock())
         .unwrap();
-    let other = ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD - 1).unwrap();
+    let other = ashlar_stake::StakeSource::table_at(world().stake.as_ref(), HEAD.saturating_sub(1))
+        .unwrap();
     let error = fresh
         .check_assignment(&other, &world().operator_id(ME), &world().assignment(&[0]))
         .unwrap_err();
@@ -441,7 +446,10 @@ fn chunks_of_others() {
         (mine.len() - 1, mine.len(), Some(mine[0]), None)
     );
     // One too many.
-    let extra = (0..512).find(|i| !mine.contains(i)).unwrap();
+    let extra = (0..512)
+        .map(ChunkIndex)
+        .find(|i| !mine.contains(i))
+        .unwrap();
     let mut more = mine.clone();
     more.push(extra);
     more.sort_unstable();
@@ -453,7 +461,7 @@ fn chunks_of_others() {
     );
     // As many, but one is another's.
     let mut shifted = mine.clone();
-    *shifted.last_mut().unwrap() = *mine.last().unwrap() + 1;
+    shifted.last_mut().unwrap().0 = mine.last().unwrap().0 + 1;
     let error = refused(|b| b.runs = ChunkRanges::from_indices(&shifted).unwrap());
     assert_eq!(error.code(), "validate.assignment");
 }

@@ -25,7 +25,8 @@ pub use verify::{
 };
 
 use crate::{
-    BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableAccess, TableHeader, table::operators_tree,
+    BatchHeader, Bitmap, BlobHeader, OperatorEntry, OperatorIndex, TableAccess, TableHeader,
+    table::operators_tree,
 };
 
 /// A certificate as it came: nothing in it is checked beyond its form.
@@ -70,7 +71,7 @@ pub enum Attestation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NonSigner {
     /// Its place in the table.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its entry.
     pub entry: OperatorEntry,
     /// Merkle path from the entry to the operators' root, from the leaf upwards.
@@ -100,6 +101,7 @@ impl Certificate {
             });
         }
         let operators = (0..header.operators)
+            .map(OperatorIndex)
             .map(|i| {
                 table
                     .operator(i)
@@ -111,8 +113,8 @@ impl Certificate {
             .iter_missing()
             .map(|index| {
                 let missing = ConversionError::TableIncomplete { index };
-                let entry = *operators.get(index as usize).ok_or(missing)?;
-                let path = tree.path(index as usize).ok_or(missing)?;
+                let entry = *operators.get(index.0 as usize).ok_or(missing)?;
+                let path = tree.path(index.0 as usize).ok_or(missing)?;
                 Ok(NonSigner {
                     index,
                     entry: entry.clone(),

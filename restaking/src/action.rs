@@ -11,7 +11,7 @@ use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::{NetworkPublicKey, NetworkSignature};
-use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
+use ashlar_proto::{Account, Block, OperatorId, QuorumId, TableRoot};
 use serde::{Deserialize, Serialize};
 
 use super::distribution::RewardClaim;

@@ -322,7 +322,7 @@ impl State {
 
     /// The last block in which a batch can be challenged, by the ledger's own times: it may be sent until the first ends, and be
     /// included until the second does.
-    fn last_challenge(&self, reference: u64) -> u64 {
+    fn last_challenge(&self, reference: Block) -> Block {
         let timing = &self.meta.params.timing;
         reference
             .saturating_add(timing.open_to_challenges)
@@ -330,7 +330,7 @@ impl State {
     }
 
     /// The same, and not later than its protocol version says, nor so late that the data may be deleted before the deadline.
-    fn last_challenge_of(&self, duty: &CustodyObligation) -> u64 {
+    fn last_challenge_of(&self, duty: &CustodyObligation) -> Block {
         let (params, version) = (&self.meta.params, duty.version());
         let blocks = |secs: u64| secs / params.block_seconds.max(1);
         let kept = blocks(version.retention_secs).saturating_sub(params.timing.response);
@@ -341,7 +341,7 @@ impl State {
     }
 
     /// A table is known once its block is over.
-    fn check_window(&self, reference: u64, last: u64) -> Outcome {
+    fn check_window(&self, reference: Block, last: Block) -> Outcome {
         let got = self.block();
         if got <= reference {
             return Err(TransactionError::ChallengeEarly {
@@ -391,7 +391,7 @@ impl State {
         sha256(&[
             SEED_TAG,
             self.meta.seed.as_slice(),
-            &self.meta.block.to_be_bytes(),
+            &self.meta.block.0.to_be_bytes(),
             &service.to_be_bytes(),
             &challenger.0,
             &batch,

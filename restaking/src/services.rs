@@ -148,7 +148,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn activate_version(&mut self, id: ServiceId, version: u16, from: u64) -> Outcome {
+    pub(super) fn activate_version(&mut self, id: ServiceId, version: u16, from: Block) -> Outcome {
         let expected = self.after(1)?;
         let service = self.service_ref(id)?;
         if let Some(active) = service.versions.iter().find(|v| v.version == version) {
@@ -192,7 +192,7 @@ impl State {
     }
 
     /// The protocol versions that a service uses at a block, in the order of their activation: none before it was registered.
-    pub fn versions_at(&self, service: ServiceId, block: u64) -> impl Iterator<Item = u16> {
+    pub fn versions_at(&self, service: ServiceId, block: Block) -> impl Iterator<Item = u16> {
         self.services
             .get(&service)
             .into_iter()
@@ -361,7 +361,7 @@ impl State {
         let block = self.block();
         let totals = self.totals_mut(service, quorum)?;
         let window_end = totals.window_start.saturating_add(config.ejection_window);
-        if totals.window_start == 0 || block >= window_end {
+        if totals.window_start == Block(0) || block >= window_end {
             totals.window_start = block;
             totals.window_weight = totals.weight;
             totals.ejected = Amount::ZERO;

@@ -211,7 +211,7 @@ impl State {
     }
 
     /// The block in which a fault was punished, or its punishment requested.
-    pub fn fault(&self, fault: &FaultRecord) -> Option<u64> {
+    pub fn fault(&self, fault: &FaultRecord) -> Option<Block> {
         self.faults.get(fault).copied()
     }
 

@@ -16,9 +16,9 @@ use ashlar_stake::{OperatorTable, TableError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeightEntry {
     /// First block.
-    pub from: u64,
+    pub from: Block,
     /// First block of the next entry.
-    pub next: Option<u64>,
+    pub next: Option<Block>,
     /// The weight.
     pub value: Amount,
 }
@@ -185,10 +185,10 @@ impl State {
         service: ServiceId,
         quorum: QuorumId,
         operator: &OperatorId,
-        block: u64,
+        block: Block,
     ) -> Amount {
         self.weights
-            .range((service, quorum, *operator, 0)..=(service, quorum, *operator, block))
+            .range((service, quorum, *operator, Block(0))..=(service, quorum, *operator, block))
             .next_back()
             .map_or(Amount::ZERO, |(_, weight)| *weight)
     }
@@ -203,7 +203,10 @@ impl State {
     ) -> Vec<WeightEntry> {
         let rows: Vec<_> = self
             .weights
-            .range((service, quorum, *operator, 0)..=(service, quorum, *operator, u64::MAX))
+            .range(
+                (service, quorum, *operator, Block(0))
+                    ..=(service, quorum, *operator, Block(u64::MAX)),
+            )
             .map(|((_, _, _, from), value)| (*from, *value))
             .collect();
         let nexts = rows.iter().skip(1).map(|(from, _)| Some(*from));
@@ -224,7 +227,7 @@ impl State {
     pub fn table_at(
         &self,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<OperatorTable, TableQueryError> {
         let head = self.meta.block;
         if block > head {
@@ -259,7 +262,7 @@ impl State {
             let (Some(operator), Some(key), Some((_, face))) = (
                 self.operators.get(&id),
                 self.keys.get(&id),
-                self.faces.range((id, 0)..=(id, block)).next_back(),
+                self.faces.range((id, Block(0))..=(id, block)).next_back(),
             ) else {
                 return Err(missing);
             };
@@ -292,7 +295,7 @@ impl State {
     }
 
     /// The last block, up to `block`, in which anything in a service's table changed; `None` if nothing ever did.
-    pub fn table_changed_at(&self, service: ServiceId, block: u64) -> Option<u64> {
+    pub fn table_changed_at(&self, service: ServiceId, block: Block) -> Option<Block> {
         let quorums = self
             .quorums
             .range((service, QuorumId::MIN)..=(service, QuorumId::MAX));
@@ -304,12 +307,12 @@ impl State {
             .flat_map(|(quorum, id)| {
                 let weight = self
                     .weights
-                    .range((service, quorum, id, 0)..=(service, quorum, id, block))
+                    .range((service, quorum, id, Block(0))..=(service, quorum, id, block))
                     .next_back()
                     .map(|((_, _, _, from), _)| *from);
                 let face = self
                     .faces
-                    .range((id, 0)..=(id, block))
+                    .range((id, Block(0))..=(id, block))
                     .next_back()
                     .map(|((_, from), _)| *from);
                 weight.into_iter().chain(face.filter(|_| weight.is_some()))
@@ -336,9 +339,9 @@ pub enum TableQueryError {
     #[coded("future_block")]
     Future {
         /// Asked for.
-        block: u64,
+        block: Block,
         /// The ledger's.
-        head: u64,
+        head: Block,
     },
     /// No such service.
     #[error("there is no service {service}")]

@@ -8,7 +8,7 @@ use ashlar_fetch::gather::{Gathered, gather};
 use ashlar_fetch::plan::{Holder, Plan, State};
 use ashlar_fetch::slices::SlicesTask;
 use ashlar_fetch::{Network, OperatorReport, Skipped, millis};
-use ashlar_proto::{TableAccess, VerifiedCertificate};
+use ashlar_proto::{ChunkIndex, TableAccess, VerifiedCertificate};
 use ashlar_stake::{Assignment, OperatorTable, StakeSource};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -292,7 +292,7 @@ impl Inner {
         let header = cert.blob_header().clone();
         let code = cert.version().code;
         let decoded = blocking(move || {
-            let slices: Vec<(u32, &[u8])> = gathered
+            let slices: Vec<(ChunkIndex, &[u8])> = gathered
                 .items
                 .iter()
                 .map(|(index, slice)| (*index, slice.as_ref()))
@@ -388,7 +388,7 @@ impl Inner {
             cert.version().code,
         ));
         let unit = task.column_bytes();
-        let all: std::collections::BTreeSet<u32> = holders
+        let all: std::collections::BTreeSet<ChunkIndex> = holders
             .iter()
             .flat_map(|holder| holder.indices.iter().copied())
             .collect();
@@ -405,7 +405,7 @@ impl Inner {
             |entry, ask, arrival| task.clone().run(entry, ask, arrival),
         )
         .await;
-        let bad: Vec<u32> = gathered
+        let bad: Vec<_> = gathered
             .bad
             .iter()
             .copied()
@@ -438,7 +438,7 @@ impl Inner {
         let header = cert.blob_header().clone();
         let code = cert.version().code;
         let rows = blocking(move || {
-            let slices: Vec<(u32, &[u8])> = gathered
+            let slices: Vec<(ChunkIndex, &[u8])> = gathered
                 .items
                 .iter()
                 .map(|(index, slice)| (*index, slice.as_ref()))

@@ -1,7 +1,7 @@
 //! What a fetch did: from whom, how much, how long, and whom it gave up and why.
 
 use ashlar_fetch::{OperatorReport, Skipped};
-use ashlar_proto::BlobKey;
+use ashlar_proto::{BlobKey, ChunkIndex};
 use serde::{Deserialize, Serialize};
 
 /// The path on which a payload was found.
@@ -51,7 +51,7 @@ pub struct AuditReport {
     /// Chunks whose proof holds.
     pub good: u32,
     /// Chunks whose proof does not hold, ascending.
-    pub bad: Vec<u32>,
+    pub bad: Vec<ChunkIndex>,
     /// Bulk bytes requested.
     pub bytes_requested: u64,
     /// Bulk bytes received.

@@ -7,7 +7,7 @@ mod world;
 use std::time::Duration;
 
 use ashlar_crypto::{Blame, Coded, Encoding, Rows};
-use ashlar_proto::VerifiedCertificate;
+use ashlar_proto::{ChunkIndex, OperatorIndex, VerifiedCertificate};
 use ashlar_retriever::{
     Report, RetrieveErrorKind, Retrieved, Retriever, RetrieverConfig, Source, Via,
 };
@@ -46,7 +46,7 @@ fn skipped(report: &Report, operator: u32) -> Vec<&str> {
     report
         .skipped
         .iter()
-        .filter(|skipped| skipped.index == Some(operator))
+        .filter(|skipped| skipped.index == Some(OperatorIndex(operator)))
         .map(|skipped| skipped.code.as_str())
         .collect()
 }
@@ -84,7 +84,7 @@ async fn honest_operators_deliver_with_no_byte_too_many() {
                 .asked(operator)
                 .iter()
                 .flatten()
-                .all(|index| *index < 64)
+                .all(|index| index.0 < 64)
         );
     }
 
@@ -113,7 +113,7 @@ async fn the_largest_payload_comes_back_past_dead_operators() {
     assert!(found.payload == payload);
     for report in &found.report.operators {
         assert!(
-            report.good == report.requested || [1, 4].contains(&report.index),
+            report.good == report.requested || [1, 4].contains(&report.index.0),
             "{report:?}"
         );
     }
@@ -256,7 +256,7 @@ async fn a_certificate_of_another_service_is_refused_before_anybody_is_asked() {
         assert_eq!(error.blame(), Blame::Caller);
     }
     for operator in 0..8 {
-        assert_eq!(world.asked(operator), Vec::<Vec<u32>>::new());
+        assert_eq!(world.asked(operator), Vec::<Vec<ChunkIndex>>::new());
     }
 }
 
@@ -270,7 +270,7 @@ async fn operators_that_did_not_sign_come_last() {
     let found = fetch(&world, &cert).await;
     assert_eq!(found.payload, payload);
     for absent in [0, 1, 7] {
-        assert_eq!(world.asked(absent), Vec::<Vec<u32>>::new());
+        assert_eq!(world.asked(absent), Vec::<Vec<ChunkIndex>>::new());
     }
 }
 
@@ -415,13 +415,13 @@ async fn the_audit_discards_what_a_wrong_disperser_and_its_friends_made_up() {
         _ => Behaviour::Honest,
     });
     let (first, second) = (noise(90_000, 5), noise(40_000, 6));
-    let wrong: Vec<u32> = world.assignment.chunks(0).to_vec();
+    let wrong = world.assignment.chunks(OperatorIndex(0)).to_vec();
     let batch = world.store(Batch::encode(
         &world,
         &[(&first, Encoding::Packed31), (&second, Encoding::Packed31)],
         1,
         |index, slice| {
-            if wrong.contains(&index) {
+            if wrong.contains(&ChunkIndex(index)) {
                 spoil(slice);
             }
         },
@@ -442,7 +442,7 @@ async fn the_audit_discards_what_a_wrong_disperser_and_its_friends_made_up() {
             .report
             .operators
             .iter()
-            .any(|report| report.index == operator);
+            .any(|report| report.index == OperatorIndex(operator));
         if asked {
             assert_eq!(skipped(&found.report, operator), [code]);
         }
@@ -469,13 +469,13 @@ async fn the_audit_sees_through_trades_and_changed_proofs() {
             }
         });
         let (first, second) = (noise(9_000, 5), noise(4_000, 6));
-        let wrong: Vec<u32> = world.assignment.chunks(0).to_vec();
+        let wrong = world.assignment.chunks(OperatorIndex(0)).to_vec();
         let batch = world.store(Batch::encode(
             &world,
             &[(&first, Encoding::Packed31), (&second, Encoding::Packed31)],
             1,
             |index, slice| {
-                if wrong.contains(&index) {
+                if wrong.contains(&ChunkIndex(index)) {
                     spoil(slice);
                 }
             },
@@ -534,13 +534,13 @@ async fn a_blob_that_was_never_encoded_rightly_is_a_definitive_failure() {
 async fn slices_that_are_no_field_elements_lead_to_the_audit_too() {
     let world = World::new(&EQUAL, |_| Behaviour::Honest);
     let payload = noise(1000, 5);
-    let wrong: Vec<u32> = world.assignment.chunks(0).to_vec();
+    let wrong = world.assignment.chunks(OperatorIndex(0)).to_vec();
     let batch = world.store(Batch::encode(
         &world,
         &[(&payload, Encoding::Packed31)],
         1,
         |index, slice| {
-            if wrong.contains(&index) {
+            if wrong.contains(&ChunkIndex(index)) {
                 slice[..32].fill(0xff);
             }
         },

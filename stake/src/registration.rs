@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use ashlar_crypto::bls::{PublicKey, PublicKeyBytes, SecretKey, Signature, SignatureBytes};
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::table::{OperatorEntry, operator_id};
-use ashlar_proto::{QuorumId, Stake};
+use ashlar_proto::{OperatorIndex, QuorumId, Stake};
 
 use crate::{OperatorTable, TableError};
 
@@ -102,7 +102,10 @@ impl PossessionCache {
             .into_iter()
             .flat_map(|table| (0..).zip(table.operators()).map(move |of| (table, of)))
             .filter_map(|(table, (index, entry))| {
-                Some((entry.bls_public_key, *table.proof_of_possession(index)?))
+                Some((
+                    entry.bls_public_key,
+                    *table.proof_of_possession(OperatorIndex(index))?,
+                ))
             })
             .collect();
         self.proven.retain(|proof| used.contains(proof));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ashlar_proto::{Domain, TableRoot};
+use ashlar_proto::{Block, Domain, TableRoot};
 
 use crate::{OperatorTable, StakeError};
 
@@ -18,14 +18,14 @@ pub trait StakeSource: Send + Sync {
     /// # Errors
     ///
     /// [`StakeError`] if the source cannot be read at all.
-    fn head(&self) -> Result<u64, StakeError>;
+    fn head(&self) -> Result<Block, StakeError>;
 
     /// The table of exactly this reference block.
     ///
     /// # Errors
     ///
     /// [`StakeError::UnknownBlock`] if there is none.
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError>;
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError>;
 
     /// What happened after `cursor`, oldest first: 0 for everything, later the cursor of the last event seen.
     ///
@@ -68,7 +68,7 @@ pub enum StakeEventKind {
     /// From this block on another table holds.
     Table {
         /// The table's block.
-        block: u64,
+        block: Block,
         /// The table's root.
         root: TableRoot,
     },

@@ -4,7 +4,7 @@ pub mod custody;
 
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
-use ashlar_proto::{Domain, TableScope};
+use ashlar_proto::{Block, Domain, TableScope};
 
 /// The service of all tables that are made without a ledger.
 pub const DOMAIN: Domain = Domain([0xd0; 32]);
@@ -13,7 +13,7 @@ pub const DOMAIN: Domain = Domain([0xd0; 32]);
 pub fn scope(block: u64) -> TableScope {
     TableScope {
         domain: DOMAIN,
-        reference_block: block,
+        reference_block: Block(block),
         versions: vec![1, 2, 3],
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ashlar_ledger::LedgerClient;
 use ashlar_ledger::types::EvidenceReceipt;
-use ashlar_proto::{BatchHeader, OperatorId, QuorumId, Stake, TableAccess};
+use ashlar_proto::{BatchHeader, Block, OperatorId, QuorumId, Stake, TableAccess};
 use ashlar_restaking::evidence::{
     DispersedBatch, DisperserEquivocation, DoubleSigning, Fault, SignedBatch,
 };
@@ -31,7 +31,7 @@ pub(super) struct Slashed {
     /// The fault's name on the ledger: it is punished once.
     pub(super) subject: String,
     /// The last table before the evidence, and the first that shows the slash.
-    pub(super) blocks: [u64; 2],
+    pub(super) blocks: [Block; 2],
     pub(super) quorums: Vec<Fall>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Burnt {
     /// In the smallest unit of its token.
     pub(super) bond: Amount,
     /// The last table with the disperser, and the first without it.
-    pub(super) blocks: [u64; 2],
+    pub(super) blocks: [Block; 2],
 }
 
 impl Burnt {
@@ -228,7 +228,7 @@ fn falls(before: &OperatorTable, after: &OperatorTable, id: &OperatorId) -> Vec<
     let stake = |table: &OperatorTable, quorum| {
         let index = table.find(id);
         index
-            .and_then(|index| table.operators().get(index as usize))
+            .and_then(|index| table.operator(index))
             .map_or(Stake::ZERO, |operator| operator.stake(quorum))
     };
     before

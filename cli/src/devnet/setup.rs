@@ -12,7 +12,7 @@ use ashlar_ledger::devnet::{
 use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::{LedgerConfig, LedgerService};
 use ashlar_proto::table::OperatorEntry;
-use ashlar_proto::{Account, QuorumId, Stake};
+use ashlar_proto::{Account, Block, QuorumId, Stake};
 use ashlar_stake::{
     DisperserRecord, OperatorRecord, Registration, TableFile, TableLocation, TableRecord,
     TableSource,
@@ -28,7 +28,7 @@ use crate::reader::ReaderDefaults;
 use crate::stake::init;
 
 /// The block of the first table; without a ledger the only one.
-const BLOCK: u64 = 1;
+const BLOCK: Block = Block(1);
 /// Milliseconds between the ledger's blocks.
 const BLOCK_MS: u64 = 1000;
 /// Blocks that withdrawn stake stays slashable.
@@ -336,7 +336,7 @@ impl Founder {
         LedgerService::found(&dir.join("data"), &devnet.genesis, &devnet.transactions).map_err(
             |error| CliError::coded(Exit::Failure, "could not found the devnet's ledger", &error),
         )?;
-        SigningFloor::create(&dir.join(init::SIGNED), devnet.genesis.hash(), 0).map_err(
+        SigningFloor::create(&dir.join(init::SIGNED), devnet.genesis.hash(), Block(0)).map_err(
             |error| {
                 CliError::coded(
                     Exit::Failure,

@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub(super) use alloy_primitives::B256;
 pub(super) use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::identity::NetworkPublicKey as Key;
-pub(super) use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
+pub(super) use ashlar_proto::{Account, Block, OperatorId, QuorumId, TableRoot};
 use ashlar_restaking as ledger;
 pub(super) use ashlar_restaking::{ServiceId, StrategyId, VaultId};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
@@ -86,6 +86,7 @@ plain! {
     u16: "NUMBER" false;
     u32: "NUMBER" false;
     u64: "NUMBER" false;
+    Block: "NUMBER" false;
     bool: "" false;
     String: "TEXT" true;
     Account: "ACCOUNT" false;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::B256;
 use ashlar_ledger::service::LedgerConfig;
 use ashlar_ledger::service::signing_floor::SigningFloor;
-use ashlar_proto::{Account, Network};
+use ashlar_proto::{Account, Block, Network};
 use ashlar_restaking::{Genesis, Params, State};
 use clap::Args;
 use serde::Serialize;
@@ -183,7 +183,7 @@ fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<
         format!("{json}\n").as_bytes(),
         Access::Everyone,
     )?;
-    SigningFloor::create(&at(SIGNED), genesis.hash(), 0).map_err(|error| {
+    SigningFloor::create(&at(SIGNED), genesis.hash(), Block(0)).map_err(|error| {
         CliError::coded(Exit::Failure, "could not prepare the head key", &error)
     })?;
     let mut config = LedgerConfig::default();
@@ -229,7 +229,7 @@ fn genesis_of(
         network: args.network.clone(),
         salt: B256::from(files::random()?),
         head_key,
-        block: 1,
+        block: Block(1),
         admin,
         reward_updater: args.reward_updater.unwrap_or(admin),
         params: params.clone(),

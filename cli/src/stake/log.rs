@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
 use ashlar_ledger::store::Store;
+use ashlar_proto::Block;
 use ashlar_restaking::State;
 use ashlar_restaking::log::{Read, Tip};
 use clap::Args;
@@ -52,7 +53,7 @@ pub struct Replayed {
     /// Link of the last of them.
     pub link: B256,
     /// The ledger's block after it.
-    pub block: u64,
+    pub block: Block,
     /// Transactions applied.
     pub transactions: u64,
     /// The state root.

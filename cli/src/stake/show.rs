@@ -8,7 +8,7 @@ use ashlar_ledger::types::{
     ClaimedView, EventPage, Head, QuorumView, ServiceDetail, StakerDetail, TableHead, TableView,
     WitnessView,
 };
-use ashlar_proto::{Account, Network, OperatorId, QuorumId, TableAccess as _};
+use ashlar_proto::{Account, Block, Network, OperatorId, QuorumId, TableAccess as _};
 use ashlar_restaking::{Amount, ServiceId, VaultId};
 use ashlar_stake::{OperatorTable, PossessionCache};
 use clap::{Args, Subcommand};
@@ -136,7 +136,7 @@ pub enum What {
         service: ServiceId,
         /// The block [default: the newest that is over]
         #[arg(long, value_name = "NUMBER")]
-        block: Option<u64>,
+        block: Option<Block>,
         /// Show the witness of one operator: its entry, and its Merkle path to the table's root
         #[arg(long, value_name = "OPERATOR")]
         witness: Option<OperatorId>,
@@ -322,7 +322,7 @@ fn rewards(what: &Rewards, show: &Show<'_>) -> CliResult {
 
 fn table(
     service: ServiceId,
-    block: Option<u64>,
+    block: Option<Block>,
     of: Option<&OperatorId>,
     show: &Show<'_>,
 ) -> CliResult {
@@ -406,7 +406,7 @@ impl Witness {
         ashlar_crypto::verify_path(
             &header.operators_root,
             u64::from(header.operators),
-            u64::from(index),
+            u64::from(index.0),
             entry.leaf(),
             &path,
         )

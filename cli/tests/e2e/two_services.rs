@@ -12,8 +12,8 @@ use ashlar_crypto::keystore;
 use ashlar_ledger::LedgerClient;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, Certificate, Network, OperatorEntry, batch_tree,
-    operator_id,
+    Account, Attestation, BatchHeader, Bitmap, Block, Certificate, Network, OperatorEntry,
+    OperatorIndex, batch_tree, operator_id,
 };
 use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
@@ -242,7 +242,7 @@ impl Stage {
     }
 
     /// The table of a service after this block.
-    fn table_after(&self, service: ServiceId, block: u64) -> OperatorTable {
+    fn table_after(&self, service: ServiceId, block: Block) -> OperatorTable {
         let mut table = self.table(service);
         wait_for("a later table", || {
             table = self.table(service);
@@ -309,7 +309,7 @@ impl Stage {
             ..table.operators()[0].clone()
         };
         let assignment = evil::assignment(table, &[0]);
-        let (message, bulk) = batch.request(assignment.chunks(0));
+        let (message, bulk) = batch.request(assignment.chunks(OperatorIndex(0)));
         let signature = self.sender.send(&entry, message, bulk).unwrap();
         // At the node of the other service the very same batch is refused before anything else of it is looked at.
         let other = if node == self.node {
@@ -317,7 +317,7 @@ impl Stage {
         } else {
             self.node.clone()
         };
-        let (message, bulk) = batch.request(assignment.chunks(0));
+        let (message, bulk) = batch.request(assignment.chunks(OperatorIndex(0)));
         let elsewhere = OperatorEntry {
             address: other,
             ..entry
@@ -333,7 +333,7 @@ impl Stage {
             blob_index: 0,
             batch_header: batch.batch_header,
             attestation: Attestation::Compact {
-                signers: Bitmap::from_indices(1, [0]).unwrap(),
+                signers: Bitmap::from_indices(1, [OperatorIndex(0)]).unwrap(),
             },
             signature: aggregate_signatures(&[signature]).unwrap().to_bytes(),
         }

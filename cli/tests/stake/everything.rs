@@ -14,7 +14,9 @@ use ashlar_ledger::LedgerClient;
 use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::service::{LedgerConfig, LedgerService, RunningLedger};
 use ashlar_proto::head::{Head, HeadKeySuccession};
-use ashlar_proto::{Account, BatchHeader, Network, OperatorId, TableRoot, operator_id};
+use ashlar_proto::{
+    Account, BatchHeader, Block, Network, OperatorId, Sequence, TableRoot, operator_id,
+};
 use ashlar_restaking::distribution::Distribution;
 use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_restaking::{Action, Amount, Genesis, Params};
@@ -91,7 +93,7 @@ impl World {
             network: "everything".into(),
             salt: B256::repeat_byte(1),
             head_key: account(HEADS),
-            block: 1,
+            block: Block(1),
             admin: account(ADMIN),
             reward_updater: account(ADMIN),
             params: params(),
@@ -103,7 +105,7 @@ impl World {
         config.blocks.interval_ms = 25;
         config.access.open = true;
         config.evidence.slasher = account(ADMIN);
-        SigningFloor::create(&config.paths.signed, genesis.hash(), 0).unwrap();
+        SigningFloor::create(&config.paths.signed, genesis.hash(), Block(0)).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let service = runtime
             .block_on(LedgerService::start(
@@ -175,16 +177,16 @@ impl World {
         self.show(&["head"])["block"].as_u64().unwrap()
     }
 
-    fn wait_until(&self, block: u64) {
+    fn wait_until(&self, block: Block) {
         let begin = Instant::now();
-        while self.block() < block {
+        while self.block() < block.0 {
             assert!(begin.elapsed() < DEADLINE, "the ledger makes no blocks");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     fn wait(&self, blocks: u64) {
-        self.wait_until(self.block() + blocks);
+        self.wait_until(Block(self.block() + blocks));
     }
 }
 
@@ -294,7 +296,7 @@ fn heads(world: &mut World) {
         serde_json::from_slice(&std::fs::read(world.file("genesis.json")).unwrap()).unwrap();
     let false_head = Head {
         domain: genesis.id().domain(1),
-        block,
+        block: Block(block),
         time_ms: 1_700_000_000_000,
         table_root: TableRoot([3; 32]),
     };
@@ -306,8 +308,12 @@ fn heads(world: &mut World) {
             signed.head.time_ms, signed.head.table_root, signed.signature
         ),
     );
-    let succession =
-        HeadKeySuccession::sign(&key(HEADS), genesis.id(), account(HEADS + 1), block + 1000);
+    let succession = HeadKeySuccession::sign(
+        &key(HEADS),
+        genesis.id(),
+        account(HEADS + 1),
+        Block(block + 1000),
+    );
     world.tx(
         ALICE,
         &format!(
@@ -453,7 +459,9 @@ fn slash(world: &mut World) {
         )
         .unwrap_err();
     assert_eq!((error.code.as_str(), error.exit), ("slash.early", 3));
-    world.wait_until(World::number(&events, "slash_requested", "veto_until") + 1);
+    world.wait_until(Block(
+        World::number(&events, "slash_requested", "veto_until") + 1,
+    ));
     world.tx(
         ADMIN,
         &format!("execute-slash --request {}", request(&events)),
@@ -648,9 +656,9 @@ fn evidence(world: &World) {
             batch_root: [byte; 32],
             blobs: 1,
             rows: 1,
-            reference_block: world.show(&["head"])["table_block"].as_u64().unwrap(),
+            reference_block: Block(world.show(&["head"])["table_block"].as_u64().unwrap()),
             disperser_id: 0,
-            sequence: 9,
+            sequence: Sequence(9),
             created_at_ms: 1,
         };
         SignedBatch::sign(&bls(OTTO), header)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::Domain;
+use ashlar_proto::{Block, Domain};
 use ashlar_service::{ApiError, metrics as metrics_page};
 use ashlar_stake::{StakeError, TableRecord};
 use axum::Json;
@@ -22,7 +22,8 @@ use crate::health::HealthReport;
 #[into_params(parameter_in = Query)]
 pub(crate) struct OperatorsQuery {
     /// Its reference block; the newest if there is none.
-    block: Option<u64>,
+    #[param(inline)]
+    block: Option<Block>,
 }
 
 /// An operator table with its service.

@@ -28,12 +28,14 @@ use ashlar_proto::TableAccess;
 use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{ErrorReply, PutBlob, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{Account, BatchDigest, BlobId, Domain, Stake, version};
+use ashlar_proto::{
+    Account, BatchDigest, BlobId, Block, Domain, OperatorIndex, Sequence, Stake, version,
+};
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub const BLOCK: u64 = 77;
+pub const BLOCK: Block = Block(77);
 /// Longest wait for anything in a test.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -59,7 +61,7 @@ pub struct Operator {
     temper: Mutex<Temper>,
     table: OnceLock<Arc<OperatorTable>>,
     /// The digest under each sequence number, of every request that came.
-    pub seen: Mutex<HashMap<u64, BatchDigest>>,
+    pub seen: Mutex<HashMap<Sequence, BatchDigest>>,
     /// The disperser's signature of each of these digests.
     signed: Mutex<HashMap<BatchDigest, NetworkSignature>>,
     /// Whether a sequence number ever came with two digests, or a digest with two signatures.
@@ -71,7 +73,7 @@ impl Operator {
         *self.temper.lock().unwrap() = temper;
     }
 
-    pub fn requests(&self) -> HashMap<u64, BatchDigest> {
+    pub fn requests(&self) -> HashMap<Sequence, BatchDigest> {
         self.seen.lock().unwrap().clone()
     }
 
@@ -133,7 +135,7 @@ impl Operator {
                 let proof =
                     Proof::try_from(store.chunk_proofs[place]).map_err(|e| e.to_string())?;
                 Ok(ChunkColumn {
-                    index,
+                    index: index.0,
                     pieces: view.column(place).unwrap(),
                     proof,
                 })
@@ -233,11 +235,11 @@ impl StakeSource for TestStake {
         DOMAIN
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         Ok(self.0.lock().unwrap().reference_block())
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         let table = Arc::clone(&self.0.lock().unwrap());
         match table.reference_block() == block {
             true => Ok(table),
@@ -334,7 +336,7 @@ impl World {
             account: Account([1; 20]),
         };
         world.table = Arc::new(
-            OperatorTable::register(scope(BLOCK), registrations, vec![disperser]).unwrap(),
+            OperatorTable::register(scope(BLOCK.0), registrations, vec![disperser]).unwrap(),
         );
         for operator in &world.operators {
             let _ = operator.table.set(Arc::clone(&world.table));
@@ -356,13 +358,13 @@ impl World {
             .map(|(operator, n)| registration(n, &self.address(operator), 1000 + u64::from(n)))
             .collect();
         let dispersers = self.table.dispersers().to_vec();
-        Arc::new(OperatorTable::register(scope(BLOCK + 1), registrations, dispersers).unwrap())
+        Arc::new(OperatorTable::register(scope(BLOCK.0 + 1), registrations, dispersers).unwrap())
     }
 
     fn address(&self, operator: &Operator) -> String {
         let key = operator.network.public();
         let index = self.table.find_network_key(&key).unwrap();
-        self.table.operators()[index as usize].address.clone()
+        self.table.operator(index).unwrap().address.clone()
     }
 
     /// The table without the disperser in it, as of an earlier block.
@@ -374,14 +376,20 @@ impl World {
             .zip(0..)
             .map(|(entry, index)| Registration {
                 entry: entry.clone(),
-                proof_of_possession: *self.table.proof_of_possession(index).unwrap(),
+                proof_of_possession: *self
+                    .table
+                    .proof_of_possession(OperatorIndex(index))
+                    .unwrap(),
             })
             .collect();
-        Arc::new(OperatorTable::register(scope(BLOCK - 1), registrations, Vec::new()).unwrap())
+        Arc::new(
+            OperatorTable::register(scope(BLOCK.saturating_sub(1).0), registrations, Vec::new())
+                .unwrap(),
+        )
     }
 
     /// Index in the table of the operator made as number `n`.
-    pub fn index(&self, n: usize) -> u32 {
+    pub fn index(&self, n: usize) -> OperatorIndex {
         self.table
             .find_network_key(&self.operators[n].network.public())
             .unwrap()

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use ashlar_proto::{Account, OperatorId, QuorumId};
+use ashlar_proto::{Account, Block, OperatorId, QuorumId};
 use ashlar_restaking::{Amount, ServiceId, State as Ledger, TransactionError, VaultId};
 use ashlar_service::ApiError;
 use ashlar_service::api::Bounded;
@@ -42,7 +42,7 @@ pub(super) type Asked<K> = Result<Query<PageQuery<K>>, QueryRejection>;
 
 /// A page of a list whose keys rise.
 pub(super) fn page<K: Ord + Copy + Display + ToSchema, V, T>(
-    block: u64,
+    block: Block,
     asked: &PageQuery<K>,
     list: impl Iterator<Item = (K, V)>,
     mut view: impl FnMut(K, V) -> T,

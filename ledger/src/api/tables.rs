@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{OperatorId, SignedHead, TableAccess as _};
+use ashlar_proto::{Block, OperatorId, SignedHead, TableAccess as _};
 use ashlar_restaking::{ServiceId, TableQueryError};
 use ashlar_service::ApiError;
 use ashlar_stake::{TableError, TableRecord};
@@ -31,7 +31,7 @@ fn refused(error: TableQueryError) -> ApiError {
     }
 }
 
-fn future(block: u64, head: u64) -> ApiError {
+fn future(block: Block, head: Block) -> ApiError {
     ApiError::new(
         404,
         "table.future",
@@ -45,7 +45,7 @@ impl ApiState {
     async fn table(
         self: &Arc<Self>,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<KeptTable, ApiError> {
         let opened = Arc::clone(self.opened()?);
         let kept = opened
@@ -81,7 +81,7 @@ impl ApiState {
     async fn signed(
         self: &Arc<Self>,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<Option<SignedHead>, ApiError> {
         let heads = self.opened()?.heads.clone();
         self.blocking(&self.queries, move || {
@@ -99,7 +99,8 @@ impl ApiState {
 #[into_params(parameter_in = Query)]
 pub(crate) struct HeadQuery {
     /// Wait for a block after this one.
-    after: Option<u64>,
+    #[param(inline)]
+    after: Option<Block>,
     /// At most so long, in milliseconds.
     #[param(inline)]
     wait_ms: Option<WaitMs>,

@@ -28,7 +28,7 @@ async fn serve() -> (
         network: "net".into(),
         salt: alloy_primitives::B256::repeat_byte(7),
         head_key: Account([9; 20]),
-        block: 5,
+        block: Block(5),
         admin: Account([1; 20]),
         reward_updater: Account([1; 20]),
         params: devnet_params(1, 10),
@@ -45,7 +45,7 @@ async fn serve() -> (
     );
     let (commands, received) = mpsc::channel(1);
     let (position, seen) = watch::channel(Position {
-        block: 5,
+        block: Block(5),
         transactions: 0,
         records: 0,
         link: genesis.hash(),
@@ -119,7 +119,10 @@ async fn while_the_log_is_read_only_health_answers() {
     served.state.open(opened);
     served.state.health.opened();
     let head = served.client.head().await.unwrap();
-    assert_eq!((head.block, head.table_block, head.records), (5, 4, 0));
+    assert_eq!(
+        (head.block, head.table_block, head.records),
+        (Block(5), Block(4), 0)
+    );
     assert_eq!(served.client.health().await.unwrap().status, Status::Ready);
 }
 
@@ -164,7 +167,9 @@ async fn only_so_many_wait() {
     // Something happens: the first one hears of it.
     let opened = Arc::clone(served.state.opened().unwrap());
     let event = ashlar_restaking::Event::ParamsSet {};
-    opened.events.push(1, 5, std::slice::from_ref(&event));
+    opened
+        .events
+        .push(1, Block(5), std::slice::from_ref(&event));
     position.send_modify(|position| position.records = 1);
     let page = first.await.unwrap().unwrap();
     assert_eq!(page.items[0].events, [event]);
@@ -205,7 +210,7 @@ fn pages_are_cut_at_keys() {
             after,
             limit: limit.map(|limit| state::Limit::new(limit).unwrap()),
         };
-        let page = state::page(9, &asked, list(), |_, value| value);
+        let page = state::page(Block(9), &asked, list(), |_, value| value);
         (page.items, page.next)
     };
     assert_eq!(of(None, None), ((1..=7).collect(), None));

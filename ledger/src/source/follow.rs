@@ -1,5 +1,6 @@
 //! Follows the newest head of one ledger.
 
+use ashlar_proto::Block;
 use ashlar_service::Backoff;
 use ashlar_stake::StakeEventKind;
 
@@ -12,7 +13,7 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     maker: TableBuilder,
     /// The newest block that it told of.
-    told: Option<u64>,
+    told: Option<Block>,
     /// Whether what it says of the past was compared since it began to answer.
     compared: bool,
     failures: u32,
@@ -85,7 +86,7 @@ impl Follower {
     }
 
     /// Has it vouch for a block that others, or it itself, vouched for. That it has no head of it is no fault.
-    async fn ask(&self, block: u64) -> Result<(), StakeError> {
+    async fn ask(&self, block: Block) -> Result<(), StakeError> {
         match vouch(&self.shared, &self.client, self.source, block).await {
             Err(StakeError::UnknownBlock { .. }) => Ok(()),
             other => other,
@@ -117,7 +118,7 @@ impl Follower {
     /// An event for content that was not seen before.
     fn tell(&self, table: &OperatorTable) {
         let block = table.header().reference_block;
-        let cursor = block.saturating_add(1);
+        let cursor = block.0.saturating_add(1);
         self.shared.write(|state| {
             // Another source may have told it.
             if state
@@ -127,7 +128,7 @@ impl Follower {
             {
                 return;
             }
-            tracing::info!(block, "the operator table changed");
+            tracing::info!(block = block.0, "the operator table changed");
             state.events.push_back(StakeEvent {
                 cursor,
                 kind: StakeEventKind::Table {

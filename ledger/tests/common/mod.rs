@@ -21,7 +21,8 @@ use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::store::Store;
 use ashlar_ledger::{HeadKeys, LedgerConfig, LedgerService, RunningLedger, ServiceError};
 use ashlar_proto::{
-    Account, BatchHeader, Domain, Network, OperatorId, SignedHead, TableRoot, operator_id,
+    Account, BatchHeader, Block, Domain, Network, OperatorId, Sequence, SignedHead, TableAccess,
+    TableRoot, operator_id,
 };
 use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_restaking::{
@@ -90,7 +91,7 @@ pub fn spec(stakes: &[u64]) -> DevnetSpec {
         network: NETWORK.into(),
         salt: B256::repeat_byte(1),
         head_key: account(&head_key()),
-        block: 0,
+        block: Block(0),
         params: devnet_params(1, 1000),
         roles: DevnetRoles::all(account(&role_key())),
         dispersers: vec![DevnetDisperser {
@@ -148,7 +149,7 @@ impl Home {
         config.paths.data = folder.path().join("data");
         config.paths.genesis = folder.path().join("genesis.json");
         config.paths.signed = folder.path().join("signed");
-        SigningFloor::create(&config.paths.signed, devnet.genesis.hash(), 0).unwrap();
+        SigningFloor::create(&config.paths.signed, devnet.genesis.hash(), Block(0)).unwrap();
         config.blocks.interval_ms = interval_ms;
         devnet.configure(&mut config);
         LedgerService::found(&config.paths.data, &devnet.genesis, &devnet.transactions).unwrap();
@@ -327,7 +328,7 @@ pub fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
     result.unwrap_err().code().to_owned()
 }
 
-pub fn batch(reference_block: u64, sequence: u64, created_at_ms: u64) -> BatchHeader {
+pub fn batch(reference_block: Block, sequence: u64, created_at_ms: u64) -> BatchHeader {
     BatchHeader {
         domain: domain(SERVICE),
         table_root: TableRoot([0x77; 32]),
@@ -337,15 +338,19 @@ pub fn batch(reference_block: u64, sequence: u64, created_at_ms: u64) -> BatchHe
         rows: 1,
         reference_block,
         disperser_id: DISPERSER,
-        sequence,
+        sequence: Sequence(sequence),
         created_at_ms,
     }
 }
 
 /// An operator signs two batches under one sequence.
 pub fn double_signing(index: u8, sequence: u64, times: [u64; 2]) -> Fault {
-    let [one, other] = times
-        .map(|time| SignedBatch::sign(&bls(index), batch(0, sequence, 1_700_000_000_000 + time)));
+    let [one, other] = times.map(|time| {
+        SignedBatch::sign(
+            &bls(index),
+            batch(Block(0), sequence, 1_700_000_000_000 + time),
+        )
+    });
     Fault::DoubleSigning(DoubleSigning::new(operator(index), one, other))
 }
 
@@ -368,7 +373,7 @@ pub async fn newest_head(client: &LedgerClient) -> SignedHead {
 }
 
 /// The newest block that is over, when there is one after `block`.
-pub async fn block_after(client: &LedgerClient, block: u64) -> u64 {
+pub async fn block_after(client: &LedgerClient, block: Block) -> Block {
     let end = Instant::now() + PATIENCE;
     loop {
         let wait = Duration::from_secs(5);
@@ -383,11 +388,11 @@ pub async fn block_after(client: &LedgerClient, block: u64) -> u64 {
 }
 
 /// A weight of an operator in a table of the service.
-pub async fn weight(client: &LedgerClient, block: u64, index: u8, quorum: u8) -> Amount {
+pub async fn weight(client: &LedgerClient, block: Block, index: u8, quorum: u8) -> Amount {
     let table = Arc::new(client.table(network(), SERVICE, block).await.unwrap());
     table
         .find(&operator(index))
-        .and_then(|index| table.operators().get(index as usize))
+        .and_then(|index| table.operator(index))
         .map(|entry| Amount(entry.stake(quorum)))
         .unwrap_or_default()
 }

@@ -27,6 +27,7 @@ use ashlar_proto::{
     Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, TableRoot, batch_tree,
     wire::{ErrorReply, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch, Stored},
 };
+use ashlar_proto::{Block, Sequence};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
@@ -199,9 +200,9 @@ pub fn store_batch(blobs: u64) -> StoreBatch {
         batch_root: batch_tree(&keys).root(),
         blobs: blobs as u32,
         rows: blob_headers.iter().map(|b| b.rows).sum(),
-        reference_block: 1,
+        reference_block: Block(1),
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 1,
     };
     StoreBatch {

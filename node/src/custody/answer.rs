@@ -1,7 +1,7 @@
 //! The answer to a challenge, out of the store.
 
 use ashlar_crypto::{Coded, Setup};
-use ashlar_proto::BlobKey;
+use ashlar_proto::{BlobKey, ChunkIndex};
 use ashlar_restaking::evidence::{CustodyAnswer, CustodyError};
 use ashlar_restaking::{MAX_CHALLENGE_ANSWER, OpenChallenge};
 
@@ -17,7 +17,7 @@ pub(crate) enum AnswerError {
     #[error("chunk {chunk} of blob {blob} is not held here")]
     Missing {
         /// The chunk that holds the element.
-        chunk: u32,
+        chunk: ChunkIndex,
         /// The blob's key.
         blob: BlobKey,
     },
@@ -56,7 +56,7 @@ pub(crate) fn make(
         Ok(Some(answer)) => answer,
         signed => match of_other_batch(store, challenge, chunk) {
             Ok(Some(answer)) => answer,
-            other => signed.and(other)?.ok_or_else(|| AnswerError::Missing {
+            other => signed.and(other)?.ok_or(AnswerError::Missing {
                 chunk,
                 blob: challenge.blob_key,
             })?,
@@ -76,7 +76,7 @@ pub(crate) fn make(
 fn of_batch(
     store: &dyn Store,
     challenge: &OpenChallenge,
-    chunk: u32,
+    chunk: ChunkIndex,
 ) -> Result<Option<CustodyAnswer>, StoreError> {
     let digest = challenge.batch_digest;
     let Some(batch) = store.batch(&digest)? else {
@@ -93,7 +93,7 @@ fn of_batch(
 fn of_other_batch(
     store: &dyn Store,
     challenge: &OpenChallenge,
-    chunk: u32,
+    chunk: ChunkIndex,
 ) -> Result<Option<CustodyAnswer>, StoreError> {
     match store.find_blob(&challenge.blob_key)? {
         Some((digest, place)) => of_slices(store.batch_slices(&digest, place)?, chunk),
@@ -101,7 +101,10 @@ fn of_other_batch(
     }
 }
 
-fn of_slices(slices: Option<BlobSlices>, chunk: u32) -> Result<Option<CustodyAnswer>, StoreError> {
+fn of_slices(
+    slices: Option<BlobSlices>,
+    chunk: ChunkIndex,
+) -> Result<Option<CustodyAnswer>, StoreError> {
     let Some(slices) = slices else {
         return Ok(None);
     };

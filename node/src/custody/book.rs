@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ashlar_proto::{BlobKey, OperatorId};
+use ashlar_proto::{BlobKey, Block, OperatorId};
 use ashlar_restaking::OpenChallenge;
 use ashlar_service::Backoff;
 
@@ -68,7 +68,7 @@ pub(crate) struct Ended {
 #[derive(Debug)]
 struct Ledger {
     name: String,
-    block: Option<u64>,
+    block: Option<Block>,
     problem: Option<String>,
 }
 
@@ -239,22 +239,22 @@ impl Book {
     }
 
     /// The newest block that a ledger told.
-    fn block(&self) -> u64 {
+    fn block(&self) -> Block {
         let told = self.ledgers.iter().filter_map(|ledger| ledger.block);
-        told.max().unwrap_or(0)
+        told.max().unwrap_or_default()
     }
 
     /// Blocks to the nearest deadline; none if nothing is open.
     pub(crate) fn blocks_left(&self) -> Option<u64> {
         let deadlines = self.open.values().map(|entry| entry.challenge.deadline);
-        Some(deadlines.min()?.saturating_sub(self.block()))
+        Some(deadlines.min()?.saturating_since(self.block()))
     }
 
     pub(crate) fn alarms(&self) -> Alarms {
         let block = self.block();
         let late = |challenge: &OpenChallenge| {
-            let gone = block.saturating_sub(challenge.opened);
-            let window = challenge.deadline.saturating_sub(challenge.opened);
+            let gone = block.saturating_since(challenge.opened);
+            let window = challenge.deadline.saturating_since(challenge.opened);
             gone.saturating_mul(100) >= window.saturating_mul(self.alarm_percent)
         };
         let near = self.open.iter().filter(|(_, entry)| late(&entry.challenge));
@@ -298,7 +298,7 @@ impl Book {
                 element: challenge.element,
                 opened: challenge.opened,
                 deadline: challenge.deadline,
-                blocks_left: challenge.deadline.saturating_sub(block),
+                blocks_left: challenge.deadline.saturating_since(block),
                 answered: entry.taken,
                 problem: match &entry.last {
                     Some(Attempt::NotTaken(why) | Attempt::NoAnswer(why)) => Some(why.clone()),

@@ -15,7 +15,7 @@ use ashlar_fetch::gather::{Gathered, gather};
 use ashlar_fetch::plan::{Holder, Plan, State};
 use ashlar_fetch::slices::SlicesTask;
 use ashlar_proto::{
-    BatchHeader, Bitmap, BlobHeader, ChunkRanges, HeaderError, ProtocolVersion, QuorumId,
+    BatchHeader, Bitmap, BlobHeader, Block, ChunkRanges, HeaderError, ProtocolVersion, QuorumId,
 };
 use ashlar_service::metrics::Code;
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
@@ -256,7 +256,7 @@ impl Healer {
             let own = holders
                 .own
                 .iter()
-                .filter_map(|chunk| proofs.get(chunk as usize));
+                .filter_map(|chunk| proofs.get(chunk.0 as usize));
             let batch = StoredBatch {
                 disperser_signature: record.offered.signature,
                 runs: holders.own.clone(),
@@ -350,7 +350,7 @@ impl Healer {
             let slices: Vec<(u32, &[u8])> = slices
                 .items
                 .iter()
-                .map(|(index, slice)| (*index, slice.as_ref()))
+                .map(|(index, slice)| (index.0, slice.as_ref()))
                 .collect();
             let rows = recover(code, header.rows as usize, &slices).map_err(HealError::Decode)?;
             let blob = cut(header, &Slices::extend(code, &rows), &own)
@@ -361,7 +361,7 @@ impl Healer {
         Ok((remade, bytes))
     }
 
-    async fn table(&self, block: u64) -> Result<Arc<OperatorTable>, HealError> {
+    async fn table(&self, block: Block) -> Result<Arc<OperatorTable>, HealError> {
         let stake = Arc::clone(&self.stake);
         Ok(blocking(move || stake.table_at(block)).await?)
     }
@@ -421,8 +421,8 @@ fn cut(header: BlobHeader, slices: &Slices, own: &ChunkRanges) -> Option<BlobRec
     let mut data = Vec::with_capacity(slices.slice_bytes() * own.count());
     let mut leaves = Vec::with_capacity(own.count());
     for chunk in own.iter() {
-        data.extend_from_slice(slices.slice(chunk)?);
-        leaves.push(tree.leaf(chunk as usize)?);
+        data.extend_from_slice(slices.slice(chunk.0)?);
+        leaves.push(tree.leaf(chunk.0 as usize)?);
     }
     let proof = |&(start, len): &(u32, u32)| -> Option<Vec<ashlar_crypto::Hash>> {
         let range: Range<usize> = start as usize..start as usize + len as usize;
@@ -460,7 +460,7 @@ fn check_proofs(
         .zip(proofs)
         .enumerate()
         .map(|(place, (index, proof))| ChunkColumn {
-            index,
+            index: index.0,
             pieces: blobs
                 .iter()
                 .filter_map(|blob| {

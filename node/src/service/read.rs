@@ -212,7 +212,7 @@ impl Service {
 
 /// The part of `wanted` that is held.
 fn held(batch: &StoredBatch, wanted: &ChunkRanges) -> Result<ChunkRanges, ServiceError> {
-    let indices: Vec<u32> = wanted
+    let indices: Vec<_> = wanted
         .iter()
         .filter(|index| batch.runs.contains(*index))
         .collect();

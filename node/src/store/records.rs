@@ -2,7 +2,9 @@
 
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain};
+use ashlar_proto::{
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, Sequence,
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +117,7 @@ pub struct SequenceId {
     /// Disperser.
     pub disperser_id: u32,
     /// Its sequence number.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 impl SequenceId {
@@ -148,7 +150,7 @@ pub struct Floor {
     /// Disperser.
     pub disperser_id: u32,
     /// The highest number that is spent.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 /// The name of a database, random, made with it. 16 bytes, in text hexadecimal.
@@ -251,7 +253,7 @@ impl BlobSlices {
     ///
     /// # Errors
     /// Its bytes do not have the hash that was stored with them.
-    pub fn slice(&self, index: u32) -> Result<Option<Bytes>, StoreError> {
+    pub fn slice(&self, index: ChunkIndex) -> Result<Option<Bytes>, StoreError> {
         let Some(place) = self.runs.position(index) else {
             return Ok(None);
         };
@@ -302,7 +304,7 @@ impl BlobSlices {
     ///
     /// # Errors
     /// What is stored gives none.
-    pub fn path(&self, index: u32) -> Result<Vec<Hash>, StoreError> {
+    pub fn path(&self, index: ChunkIndex) -> Result<Vec<Hash>, StoreError> {
         let corrupt = |why: String| StoreError::Corrupt {
             what: "a Merkle proof",
             detail: format!("blob {}, chunk {index}: {why}", self.header.blob_key()),

@@ -10,8 +10,8 @@ use ashlar_crypto::merkle::{leaf_hash, verify_range};
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_node::database::marker_path;
 use ashlar_node::{Database, Node, NodeConfig, RunningNode};
-use ashlar_proto::ChunkRanges;
 use ashlar_proto::wire::{ErrorReply, GetSlices, Request, Response};
+use ashlar_proto::{ChunkIndex, ChunkRanges};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -65,7 +65,11 @@ impl Caller {
         self.client.request(&self.to, request, bulk, PATIENCE).await
     }
 
-    pub async fn store(&self, batch: &Batch, chunks: &[u32]) -> Result<SignatureBytes, ErrorReply> {
+    pub async fn store(
+        &self,
+        batch: &Batch,
+        chunks: &[ChunkIndex],
+    ) -> Result<SignatureBytes, ErrorReply> {
         let (request, bulk) = batch.request(chunks);
         match self.ask(request, bulk).await {
             Ok(Answer {
@@ -83,7 +87,7 @@ impl Caller {
         batch: &Batch,
         blob: usize,
         indices: &ChunkRanges,
-    ) -> Result<Vec<(u32, Bytes)>, ErrorReply> {
+    ) -> Result<Vec<(ChunkIndex, Bytes)>, ErrorReply> {
         let request = Request::GetSlices(GetSlices {
             blob_key: batch.key(blob),
             indices: indices.clone(),
@@ -97,7 +101,7 @@ impl Caller {
         };
         assert_eq!(slices.blob_header, batch.blobs[blob]);
         let view = slices.layout().unwrap().view(answer.bulk).unwrap();
-        let got: Vec<(u32, Bytes)> = slices
+        let got: Vec<(ChunkIndex, Bytes)> = slices
             .runs
             .iter()
             .enumerate()
@@ -121,7 +125,7 @@ impl Caller {
     }
 }
 
-pub fn runs(indices: &[u32]) -> ChunkRanges {
+pub fn runs(indices: &[ChunkIndex]) -> ChunkRanges {
     ChunkRanges::from_indices(indices).unwrap()
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ashlar_crypto::Setup;
 use ashlar_node::custody::{ChallengeSource, ChallengeSourceError, OpenChallenges};
-use ashlar_proto::{Account, OperatorId};
+use ashlar_proto::{Account, Block, ChunkIndex, OperatorId};
 use ashlar_restaking::evidence::CustodyAnswer;
 use ashlar_restaking::{Amount, OpenChallenge};
 use futures::future::BoxFuture;
@@ -33,8 +33,8 @@ impl Ledger {
         })
     }
 
-    /// Asks [`ME`] for an element of a blob, to be shown within 100 blocks.
-    pub fn ask(&self, world: &World, batch: &Batch, blob: usize, row: u32, element: u32) {
+    /// Asks [`ME`] for the last element of a chunk in a row of a blob, to be shown within 100 blocks.
+    pub fn ask(&self, world: &World, batch: &Batch, blob: usize, row: u32, chunk: ChunkIndex) {
         let header = batch.blobs[blob].clone();
         let mut open = self.open.lock().unwrap();
         let number = open.len() as u64 + 1;
@@ -46,9 +46,9 @@ impl Ledger {
             blob_key: header.blob_key(),
             batch_digest: batch.header.digest(),
             row,
-            element,
-            opened,
-            deadline: opened + 100,
+            element: (chunk.0 + 1) * batch.protocol().code.cell_len() as u32 - 1,
+            opened: Block(opened),
+            deadline: Block(opened + 100),
             token: Account([3; 20]),
             bond: Amount::from(1u64),
             blob: header,
@@ -89,7 +89,7 @@ impl ChallengeSource for Ledger {
             let open = self.open.lock().unwrap().clone();
             let own = open.into_iter().filter(|(_, one)| one.operator == operator);
             Ok(OpenChallenges {
-                block: self.block.load(Ordering::SeqCst),
+                block: Block(self.block.load(Ordering::SeqCst)),
                 challenges: own.collect(),
             })
         })

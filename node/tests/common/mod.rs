@@ -29,14 +29,15 @@ use ashlar_node::{NodeConfig, NodeKeys};
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, Network, OperatorId,
-    ProtocolVersion, Stake, TableAccess, TableRoot, batch_tree, commitments_root, version,
+    Account, BatchHeader, BlobHeader, BlobKey, Block, ChunkIndex, ChunkRanges, Domain, Network,
+    OperatorId, ProtocolVersion, Sequence, Stake, TableAccess, TableRoot, batch_tree,
+    commitments_root, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
 
 /// Newest block of the world.
-pub const HEAD: u64 = 1000;
+pub const HEAD: Block = Block(1000);
 /// Number of the disperser.
 pub const DISPERSER: u32 = 5;
 /// Seed of its key.
@@ -56,7 +57,7 @@ pub struct World {
 /// Tables by block.
 #[derive(Default)]
 pub struct Tables {
-    tables: Mutex<BTreeMap<u64, Arc<OperatorTable>>>,
+    tables: Mutex<BTreeMap<Block, Arc<OperatorTable>>>,
     /// What the newest signed head says, if there are heads.
     pub head_time_ms: Mutex<Option<u64>>,
     /// Why there is nothing to be had, if there is not.
@@ -81,14 +82,14 @@ impl StakeSource for Tables {
         *self.head_time_ms.lock().unwrap()
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         if let Some(problem) = self.problem.lock().unwrap().clone() {
             return Err(problem);
         }
         Ok(*self.tables.lock().unwrap().keys().next_back().unwrap())
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         let head = self.head()?;
         let tables = self.tables.lock().unwrap();
         tables
@@ -114,7 +115,7 @@ impl World {
         let stake = Arc::new(Tables::default());
         // The disperser that the last block lost is still in the older one.
         for (block, key) in [
-            (HEAD - 1, &NetworkKey::from_seed([201; 32])),
+            (HEAD.saturating_sub(1), &NetworkKey::from_seed([201; 32])),
             (HEAD, &disperser),
         ] {
             stake.insert(Arc::new(table(block, &bls, &network, key.public())));
@@ -141,13 +142,13 @@ impl World {
     }
 
     /// From this block on another key is the disperser's.
-    pub fn register_disperser(&self, block: u64, key: &NetworkKey) {
+    pub fn register_disperser(&self, block: Block, key: &NetworkKey) {
         let table = table(block, &self.bls, &self.network, key.public());
         self.stake.insert(Arc::new(table));
     }
 
     /// From this block on the operators are at these addresses. Gives the root of the block's table.
-    pub fn move_operators(&self, block: u64, addresses: &[String]) -> TableRoot {
+    pub fn move_operators(&self, block: Block, addresses: &[String]) -> TableRoot {
         let disperser = self.disperser.public();
         let table = table_at(block, &self.bls, &self.network, disperser, addresses);
         let root = table.root();
@@ -160,14 +161,14 @@ impl World {
     }
 
     /// Ascending chunk indices of an operator (by key, not by table index).
-    pub fn chunks(&self, operator: usize, quorums: &[u8]) -> Vec<u32> {
+    pub fn chunks(&self, operator: usize, quorums: &[u8]) -> Vec<ChunkIndex> {
         let index = self.table.find(&self.operator_id(operator)).unwrap();
         self.assignment(quorums).chunks(index).to_vec()
     }
 }
 
 fn table(
-    block: u64,
+    block: Block,
     bls: &[SecretKey],
     network: &[NetworkKey],
     disperser: NetworkPublicKey,
@@ -179,7 +180,7 @@ fn table(
 }
 
 fn table_at(
-    block: u64,
+    block: Block,
     bls: &[SecretKey],
     network: &[NetworkKey],
     disperser: NetworkPublicKey,
@@ -206,7 +207,7 @@ fn table_at(
     let scope = ashlar_proto::TableScope {
         domain: domain(),
         versions: vec![1],
-        ..ashlar_testing::scope(block)
+        ..ashlar_testing::scope(block.0)
     };
     OperatorTable::register(scope, registrations, vec![entry]).unwrap()
 }
@@ -222,7 +223,7 @@ pub fn domain() -> Domain {
 }
 
 /// Root of the table of a block; of the newest one if there is none.
-fn root(block: u64) -> TableRoot {
+fn root(block: Block) -> TableRoot {
     static WORLD: OnceLock<World> = OnceLock::new();
     let world = WORLD.get_or_init(World::new);
     let table = world
@@ -268,7 +269,7 @@ pub struct Recipe {
     pub version: u16,
     pub sequence: u64,
     pub disperser_id: u32,
-    pub reference_block: u64,
+    pub reference_block: Block,
     pub created_at_ms: u64,
     pub domain: Domain,
     /// The root of the reference block's table, if not this one.
@@ -387,13 +388,13 @@ impl Batch {
     }
 
     /// The message to the holder of these chunks.
-    pub fn message(&self, chunks: &[u32]) -> StoreBatch {
+    pub fn message(&self, chunks: &[ChunkIndex]) -> StoreBatch {
         let runs = ChunkRanges::from_indices(chunks).unwrap();
         StoreBatch {
             batch_header: self.header.clone(),
             disperser_signature: self.disperser_signature,
             blob_headers: self.blobs.clone(),
-            chunk_proofs: chunks.iter().map(|i| self.proofs[*i as usize]).collect(),
+            chunk_proofs: chunks.iter().map(|i| self.proofs[i.0 as usize]).collect(),
             slice_proofs: self
                 .trees
                 .iter()
@@ -404,18 +405,18 @@ impl Batch {
     }
 
     /// The bulk part that belongs to it.
-    pub fn bulk(&self, chunks: &[u32]) -> Vec<u8> {
+    pub fn bulk(&self, chunks: &[ChunkIndex]) -> Vec<u8> {
         let mut out: Vec<u8> = self.commitments.iter().flat_map(|c| c.0).collect();
         for slices in &self.slices {
             for chunk in chunks {
-                out.extend_from_slice(&slices[*chunk as usize]);
+                out.extend_from_slice(&slices[chunk.0 as usize]);
             }
         }
         out
     }
 
     /// Where the slice of a blob begins in the bulk part for these chunks.
-    pub fn offset(&self, chunks: &[u32], blob: usize, place: usize) -> usize {
+    pub fn offset(&self, chunks: &[ChunkIndex], blob: usize, place: usize) -> usize {
         let before: usize = self.slices[..blob]
             .iter()
             .map(|s| s[0].len() * chunks.len())
@@ -424,7 +425,7 @@ impl Batch {
     }
 
     /// As the receiver of the message sees it first.
-    pub fn unverified(&self, peer: NetworkPublicKey, chunks: &[u32]) -> UnverifiedBatch {
+    pub fn unverified(&self, peer: NetworkPublicKey, chunks: &[ChunkIndex]) -> UnverifiedBatch {
         let message = self.message(chunks);
         let bulk_len = message.layout().unwrap().len();
         UnverifiedBatch {
@@ -450,7 +451,7 @@ impl Batch {
         }
     }
 
-    pub fn request(&self, chunks: &[u32]) -> (wire::Request, Vec<Bytes>) {
+    pub fn request(&self, chunks: &[ChunkIndex]) -> (wire::Request, Vec<Bytes>) {
         (
             wire::Request::StoreBatch(self.message(chunks)),
             vec![self.bulk(chunks).into()],
@@ -475,7 +476,7 @@ fn batch_header(recipe: &Recipe, blobs: &[BlobHeader]) -> BatchHeader {
         rows: blobs.iter().map(|b| b.rows).sum(),
         reference_block: recipe.reference_block,
         disperser_id: recipe.disperser_id,
-        sequence: recipe.sequence,
+        sequence: Sequence(recipe.sequence),
         created_at_ms: recipe.created_at_ms,
     }
 }

@@ -32,8 +32,8 @@ use ashlar_crypto::{
 
 use super::{Attestation, Certificate, CertificateDecodeError as Error, NonSigner};
 use crate::{
-    Bitmap, Domain, HeaderError, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId, QuorumId, Stake,
-    TableHeader,
+    Bitmap, Block, Domain, HeaderError, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId,
+    OperatorIndex, QuorumId, Stake, TableHeader,
     codec::{Input, InputError, limit, put_batch_header, put_blob_header, put_path, put_u8},
     table::{MAX_ADDRESS_BYTES, MAX_TABLE_QUORUMS, MAX_TABLE_VERSIONS},
 };
@@ -169,7 +169,7 @@ fn put_stakes(out: &mut Vec<u8>, stakes: &[(QuorumId, Stake)]) {
 
 fn put_table_header(out: &mut Vec<u8>, header: &TableHeader) {
     out.extend(header.domain.0);
-    out.extend(header.reference_block.to_be_bytes());
+    out.extend(header.reference_block.0.to_be_bytes());
     let count = put_u8(out, header.versions.len());
     out.extend(
         header
@@ -187,7 +187,7 @@ fn put_table_header(out: &mut Vec<u8>, header: &TableHeader) {
 
 fn put_non_signer(out: &mut Vec<u8>, non_signer: &NonSigner) {
     let entry = &non_signer.entry;
-    out.extend(non_signer.index.to_be_bytes());
+    out.extend(non_signer.index.0.to_be_bytes());
     out.extend(entry.operator_id.0);
     out.extend(entry.bls_public_key.0);
     out.extend(entry.network_key.0);
@@ -230,7 +230,7 @@ impl Fields for Input<'_> {
         const FIELD: &str = "table header";
         let header = TableHeader {
             domain: Domain(self.array(FIELD)?),
-            reference_block: self.u64(FIELD)?,
+            reference_block: Block(self.u64(FIELD)?),
             versions: self.versions()?,
             operators: self.u32(FIELD)?,
             operators_root: self.array(FIELD)?,
@@ -248,7 +248,7 @@ impl Fields for Input<'_> {
 
     fn non_signer(&mut self) -> Result<NonSigner, Error> {
         const FIELD: &str = "non-signer";
-        let index = self.u32(FIELD)?;
+        let index = OperatorIndex(self.u32(FIELD)?);
         let operator_id = OperatorId(self.array(FIELD)?);
         let bls_public_key = PublicKeyBytes(self.array::<PUBLIC_KEY_LEN>(FIELD)?);
         let network_key = NetworkPublicKey(self.array(FIELD)?);

@@ -14,8 +14,8 @@ use super::{
     TrustedTable,
 };
 use crate::{
-    BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Domain, ProtocolVersion, QuorumId,
-    Stake, TableAccess, TableHeader, TableRoot, UnknownVersion, VERSIONS,
+    BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Domain, OperatorIndex, ProtocolVersion,
+    QuorumId, Stake, TableAccess, TableHeader, TableRoot, UnknownVersion, VERSIONS,
 };
 
 /// Stake of one quorum behind a certificate.
@@ -312,7 +312,7 @@ fn compact_stake(
 /// The sum of the signers' keys, by the table: whichever is shorter, adding them up or taking the others away from the
 /// sum of all.
 fn compact_key(table: &impl TableAccess, signers: &Bitmap) -> Result<PublicKey, Error> {
-    let keys = |indices: &mut dyn Iterator<Item = u32>| {
+    let keys = |indices: &mut dyn Iterator<Item = OperatorIndex>| {
         indices
             .map(|index| {
                 table
@@ -395,7 +395,7 @@ fn portable_stake(
         verify_path(
             &header.operators_root,
             u64::from(operators),
-            u64::from(index),
+            u64::from(index.0),
             entry.leaf(),
             path,
         )

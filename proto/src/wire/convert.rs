@@ -116,7 +116,7 @@ fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
         .map_err(HeaderError::from)?
         .code
         .chunks();
-    if runs.last() >= chunks {
+    if runs.last().0 >= chunks {
         return Err(WireError::ChunkIndex {
             got: runs.last(),
             chunks,

@@ -2,7 +2,7 @@
 
 use ashlar_crypto::Coded;
 
-use crate::{ChunkRangesError, HeaderError};
+use crate::{ChunkIndex, ChunkRangesError, HeaderError};
 
 /// A message that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
@@ -68,7 +68,7 @@ pub enum WireError {
     #[error("chunk index {got}, the version has {chunks} chunks")]
     ChunkIndex {
         /// The largest index named.
-        got: u32,
+        got: ChunkIndex,
         /// Chunks of the version.
         chunks: u32,
     },

@@ -9,8 +9,8 @@ use ashlar_crypto::merkle::{leaf_hash, verify_path};
 use ashlar_crypto::{Commitment, CommitmentBytes, ELEMENTS_PER_ROW, ProofBytes, Setup};
 use ashlar_proto::params::ProtocolVersion;
 use ashlar_proto::{
-    Account, BatchDigest, BlobHeader, BlobKey, Certificate, CertificatePolicy, MaxAge, OperatorId,
-    RequiredQuorums, Stake, TrustedTable, verify_certificate,
+    Account, BatchDigest, BlobHeader, BlobKey, Block, Certificate, CertificatePolicy, ChunkIndex,
+    MaxAge, OperatorId, RequiredQuorums, Stake, TrustedTable, verify_certificate,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -40,8 +40,8 @@ pub struct Position {
 
 impl Position {
     /// The chunk that it lies in.
-    pub fn chunk(self, version: &ProtocolVersion) -> u32 {
-        self.element / version.code.cell_len() as u32
+    pub fn chunk(self, version: &ProtocolVersion) -> ChunkIndex {
+        ChunkIndex(self.element / version.code.cell_len() as u32)
     }
 }
 
@@ -52,9 +52,9 @@ pub struct CustodyObligation {
     blob: BlobHeader,
     blob_key: BlobKey,
     batch_digest: BatchDigest,
-    reference_block: u64,
+    reference_block: Block,
     version: &'static ProtocolVersion,
-    chunks: Vec<u32>,
+    chunks: Vec<ChunkIndex>,
 }
 
 impl CustodyObligation {
@@ -128,7 +128,7 @@ impl CustodyObligation {
     }
 
     /// The batch's reference block, from which the challenge period counts.
-    pub fn reference_block(&self) -> u64 {
+    pub fn reference_block(&self) -> Block {
         self.reference_block
     }
 
@@ -138,7 +138,7 @@ impl CustodyObligation {
     }
 
     /// The chunks that it owes, rising.
-    pub fn chunks(&self) -> &[u32] {
+    pub fn chunks(&self) -> &[ChunkIndex] {
         &self.chunks
     }
 
@@ -186,7 +186,7 @@ impl CustodyObligation {
             .expect("one of the chunks");
         Position {
             row: row as u32,
-            element: (u64::from(chunk) * cell + within % cell) as u32,
+            element: (u64::from(chunk.0) * cell + within % cell) as u32,
         }
     }
 }
@@ -237,9 +237,9 @@ pub struct Challenge {
     /// Who is asked.
     pub operator: OperatorId,
     /// When it was opened.
-    pub opened_block: u64,
+    pub opened_block: Block,
     /// The last block for an answer.
-    pub deadline_block: u64,
+    pub deadline_block: Block,
     /// What the challenger pays the operator if it answers.
     pub bond: Stake,
 }
@@ -259,8 +259,8 @@ impl Challenge {
         out.extend(self.position.row.to_be_bytes());
         out.extend(self.position.element.to_be_bytes());
         out.extend(self.operator.0);
-        out.extend(self.opened_block.to_be_bytes());
-        out.extend(self.deadline_block.to_be_bytes());
+        out.extend(self.opened_block.0.to_be_bytes());
+        out.extend(self.deadline_block.0.to_be_bytes());
         out.extend(self.bond.to_be_bytes::<32>());
         out
     }
@@ -286,8 +286,8 @@ impl Challenge {
                 element: input.u32("element")?,
             },
             operator: OperatorId(input.array("operator")?),
-            opened_block: input.u64("opened block")?,
-            deadline_block: input.u64("deadline block")?,
+            opened_block: Block(input.u64("opened block")?),
+            deadline_block: Block(input.u64("deadline block")?),
             bond: Stake::from_be_bytes(input.array::<32>("bond")?),
         })
     }
@@ -370,7 +370,7 @@ impl CustodyAnswer {
                 verify_path(
                     &blob.chunk_root,
                     u64::from(code.chunks()),
-                    u64::from(position.chunk(version)),
+                    u64::from(position.chunk(version).0),
                     leaf_hash(bytes),
                     path,
                 )

@@ -13,7 +13,7 @@ type MemberKey = (ServiceId, QuorumId, OperatorId);
 #[derive(Default)]
 pub(crate) struct Watch {
     /// Every weight at the end of some blocks that are over.
-    history: BTreeMap<u64, BTreeMap<MemberKey, Amount>>,
+    history: BTreeMap<Block, BTreeMap<MemberKey, Amount>>,
     rebased_down: bool,
 }
 
@@ -233,7 +233,7 @@ fn check_vault(state: &State, id: VaultId) {
 
 impl Watch {
     /// Before the ledger leaves its block for `next`.
-    pub(crate) fn remember(&mut self, state: &State, next: u64) {
+    pub(crate) fn remember(&mut self, state: &State, next: Block) {
         let block = state.meta.block;
         if next > block {
             let weights = state

@@ -18,15 +18,16 @@ use ashlar_crypto::{
 use ashlar_net::{BulkReader, Client, Handler, NetLimits, Reply, Server};
 use ashlar_proto::wire::{self, Chunks, ErrorReply, Request, Response};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, CertificatePolicy,
-    ChunkRanges, Domain, MaxAge, ProtocolVersion, RequiredQuorums, Stake, TableAccess,
-    TrustedTable, VerifiedCertificate, batch_tree, commitments_root, verify_certificate, version,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Block, Certificate,
+    CertificatePolicy, ChunkIndex, ChunkRanges, Domain, MaxAge, OperatorIndex, ProtocolVersion,
+    RequiredQuorums, Sequence, Stake, TableAccess, TrustedTable, VerifiedCertificate, batch_tree,
+    commitments_root, verify_certificate, version,
 };
 use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
-pub(crate) const BLOCK: u64 = 77;
+pub(crate) const BLOCK: Block = Block(77);
 
 /// How an operator treats readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +142,7 @@ impl Batch {
             rows: rows.iter().map(|rows| rows.count() as u32).sum(),
             reference_block: BLOCK,
             disperser_id: 1,
-            sequence: 1,
+            sequence: Sequence(1),
             created_at_ms: now_ms(),
         };
         let mut sum = AggregatedRow::new(RowChallenge::new(header.digest().as_bytes()));
@@ -176,11 +177,11 @@ impl StakeSource for Fixed {
         DOMAIN
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         Ok(self.0.reference_block())
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         assert_eq!(block, self.0.reference_block());
         Ok(self.0.clone())
     }
@@ -197,11 +198,11 @@ impl StakeSource for Elsewhere {
         Domain([0xe0; 32])
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         self.0.head()
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         self.0.table_at(block)
     }
 
@@ -212,10 +213,10 @@ impl StakeSource for Elsewhere {
 
 struct Operator {
     behaviour: Behaviour,
-    chunks: RwLock<Vec<u32>>,
+    chunks: RwLock<Vec<ChunkIndex>>,
     batch: RwLock<Option<Arc<Batch>>>,
     /// Indices asked of it by `GetSlices`, one entry a request.
-    asked: Mutex<Vec<Vec<u32>>>,
+    asked: Mutex<Vec<Vec<ChunkIndex>>>,
 }
 
 pub(crate) struct World {
@@ -277,10 +278,11 @@ impl World {
             operators.push(operator);
         }
         let table =
-            Arc::new(OperatorTable::register(scope(BLOCK), registrations, Vec::new()).unwrap());
+            Arc::new(OperatorTable::register(scope(BLOCK.0), registrations, Vec::new()).unwrap());
         let assignment = Assignment::compute(&table, version, &[0]).unwrap();
         for (index, operator) in operators.iter().enumerate() {
-            *operator.chunks.write().unwrap() = assignment.chunks(index as u32).to_vec();
+            *operator.chunks.write().unwrap() =
+                assignment.chunks(OperatorIndex(index as u32)).to_vec();
         }
         Self {
             version,
@@ -322,8 +324,11 @@ impl World {
             .map(|signer| self.bls[*signer as usize].sign(digest.as_bytes()))
             .collect();
         let keys: Vec<BlobKey> = batch.blobs.iter().map(BlobHeader::blob_key).collect();
-        let bitmap =
-            Bitmap::from_indices(self.table.header().operators, signers.iter().copied()).unwrap();
+        let bitmap = Bitmap::from_indices(
+            self.table.header().operators,
+            signers.iter().copied().map(OperatorIndex),
+        )
+        .unwrap();
         Certificate {
             blob_header: batch.blobs[blob].clone(),
             blob_index: blob as u32,
@@ -355,7 +360,7 @@ impl World {
     }
 
     /// Indices asked of an operator so far, one list a request.
-    pub(crate) fn asked(&self, operator: u32) -> Vec<Vec<u32>> {
+    pub(crate) fn asked(&self, operator: u32) -> Vec<Vec<ChunkIndex>> {
         self.operators[operator as usize]
             .asked
             .lock()
@@ -410,12 +415,12 @@ fn range_proofs(tree: &MerkleTree, runs: &ChunkRanges) -> Vec<Vec<Hash>> {
 impl Operator {
     fn held(&self, wanted: &ChunkRanges) -> Option<ChunkRanges> {
         let chunks = self.chunks.read().unwrap();
-        let mut held: Vec<u32> = wanted
+        let mut held: Vec<_> = wanted
             .iter()
             .filter(|index| chunks.contains(index))
             .collect();
         match self.behaviour {
-            Behaviour::Holes => held.retain(|index| index % 2 == 0),
+            Behaviour::Holes => held.retain(|index| index.0 % 2 == 0),
             Behaviour::Greedy => {
                 held.clone_from(&chunks);
             }
@@ -442,7 +447,7 @@ impl Operator {
         };
         let mut bulk: Vec<Bytes> = runs
             .iter()
-            .map(|index| batch.slices[place][index as usize].clone().into())
+            .map(|index| batch.slices[place][index.0 as usize].clone().into())
             .collect();
         if self.behaviour == Behaviour::Corrupt {
             let mut wrong = bulk[0].to_vec();
@@ -477,7 +482,7 @@ impl Operator {
             let mut column: Vec<Vec<u8>> = batch
                 .slices
                 .iter()
-                .map(|slices| slices[index as usize].clone())
+                .map(|slices| slices[index.0 as usize].clone())
                 .collect();
             if self.behaviour == Behaviour::Trades {
                 trade(batch, &mut column);
@@ -487,7 +492,7 @@ impl Operator {
         let shift = u32::from(self.behaviour == Behaviour::WrongProof);
         let chunk_proofs = runs
             .iter()
-            .map(|index| batch.proofs[((index + shift) as usize) % batch.proofs.len()])
+            .map(|index| batch.proofs[((index.0 + shift) as usize) % batch.proofs.len()])
             .collect();
         let slice_proofs = batch
             .trees

@@ -1,6 +1,6 @@
 //! What is shown, for people.
 
-use ashlar_proto::operator_id;
+use ashlar_proto::{Block, operator_id};
 use ashlar_restaking::{Amount, Pending, Service, Standing, StrategyKind};
 
 use crate::stake::events::lines;
@@ -212,7 +212,7 @@ pub(super) fn staker(one: &StakerDetail) -> String {
     out
 }
 
-pub(super) fn withdrawals(block: u64, list: &[WithdrawalView]) -> String {
+pub(super) fn withdrawals(block: Block, list: &[WithdrawalView]) -> String {
     listing! { list, "no open withdrawals", |view| let w = &view.withdrawal;
         "withdrawal": view.id,
         "strategy": w.strategy,
@@ -221,7 +221,7 @@ pub(super) fn withdrawals(block: u64, list: &[WithdrawalView]) -> String {
         "pays, shares": whole(view.payable_now),
         "when": match w.payable {
             Some(_) => "can be completed".to_owned(),
-            None => format!("in {} blocks, if not slashed", w.end.saturating_add(1).saturating_sub(block)),
+            None => format!("in {} blocks, if not slashed", w.end.saturating_add(1).saturating_since(block)),
         },
     }
 }
@@ -502,7 +502,7 @@ pub(super) fn challenges(list: &[ChallengeView]) -> String {
 
 pub(super) fn challenge(one: &ChallengeDetail) -> String {
     let c = &one.challenge;
-    let left = c.deadline.saturating_add(1).saturating_sub(one.block);
+    let left = c.deadline.saturating_add(1).saturating_since(one.block);
     pairs! {
         "challenge": one.id,
         "service": c.service,

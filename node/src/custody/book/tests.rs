@@ -28,8 +28,8 @@ fn challenge(salt: u64) -> OpenChallenge {
         batch_digest: BatchDigest([2; 32]),
         row: 0,
         element: 5,
-        opened: 100,
-        deadline: 200,
+        opened: Block(100),
+        deadline: Block(200),
         token: Account([3; 20]),
         bond: Amount::from(1u64),
         blob,
@@ -41,7 +41,7 @@ type Said = Result<OpenChallenges, ChallengeSourceError>;
 fn says(block: u64, challenges: &[(u64, &OpenChallenge)]) -> Said {
     let own = |&(number, challenge): &(u64, &OpenChallenge)| (number, challenge.clone());
     Ok(OpenChallenges {
-        block,
+        block: Block(block),
         challenges: challenges.iter().map(own).collect(),
     })
 }
@@ -164,7 +164,7 @@ fn a_deadline_that_passed_is_counted() {
     book.heard(SECOND, vec![says(149, &[(3, &one)])]);
     // In its last block it may have been answered by somebody.
     let mut again = challenge(1);
-    again.deadline = 300;
+    again.deadline = Block(300);
     book.heard(SECOND, vec![says(200, &[(4, &again)])]);
     assert_eq!(book.status().missed, 0);
     let ended = book.heard(SECOND, vec![says(301, &[])]);
@@ -176,7 +176,7 @@ fn a_deadline_that_passed_is_counted() {
 fn the_nearest_deadline_comes_first() {
     let mut book = book(1);
     let (late, mut soon) = (challenge(1), challenge(2));
-    soon.deadline = 150;
+    soon.deadline = Block(150);
     book.heard(SECOND, vec![says(120, &[(1, &late), (2, &soon)])]);
     assert_eq!(book.due(SECOND, 1)[0].name.number, 2);
     assert_eq!(book.blocks_left(), Some(30));

@@ -47,7 +47,7 @@ fn everything_is_there_after_reopening() {
             .check(512)
             .unwrap();
         let record = store
-            .signed(&sequence(1, batch.header.sequence))
+            .signed(&sequence(1, batch.header.sequence.0))
             .unwrap()
             .unwrap();
         assert_eq!(record.signature, Some(SignatureBytes([9; 48])));
@@ -261,7 +261,7 @@ fn a_real_disk_fills_up() {
         assert_eq!(slices.runs(), &batch.runs);
         assert!(
             store
-                .signed(&sequence(1, batch.header.sequence))
+                .signed(&sequence(1, batch.header.sequence.0))
                 .unwrap()
                 .is_some()
         );
