@@ -54,9 +54,9 @@ pub enum NodeCommand {
     /// Run a node until SIGTERM or Ctrl-C; a second signal ends it at once
     Run(RunArgs),
     /// Show how a running node is
-    Status(Which),
+    Status(RunningNodeArgs),
     /// Show the evidence that a running node holds against dispersers that signed two batches under one number
-    Equivocations(Which),
+    Equivocations(RunningNodeArgs),
     /// Read back everything that was promised, and check it, while the node is stopped. Nothing is changed: what is damaged,
     /// the node repairs out of what its peers hold
     Verify(VerifyArgs),
@@ -116,7 +116,7 @@ pub struct RunArgs {
 
 /// Which running node.
 #[derive(Debug, Args)]
-pub struct Which {
+pub struct RunningNodeArgs {
     /// The node's own HTTP address
     #[arg(long, value_name = "URL", conflicts_with = "operator")]
     pub http: Option<String>,
@@ -317,7 +317,7 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     daemon::ended_well("node", broken)
 }
 
-impl Which {
+impl RunningNodeArgs {
     /// Where the node's HTTP answers.
     fn base(&self) -> CliResult<String> {
         match (&self.http, self.operator, devnet_here()?) {
@@ -335,7 +335,7 @@ impl Which {
     }
 }
 
-async fn status(ui: Ui, which: &Which) -> CliResult {
+async fn status(ui: Ui, which: &RunningNodeArgs) -> CliResult {
     let base = which.base()?;
     let value = crate::http::get_json(&format!("{base}/v1/status"), "the node").await?;
     ui.data(&value, || outline(&value, 0))

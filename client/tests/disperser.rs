@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../retriever/tests/world/mod.rs"]
+#[path = "../../retriever/tests/it/world/mod.rs"]
+#[allow(dead_code)] // it uses its own part
 mod world;
 
 use std::convert::Infallible;

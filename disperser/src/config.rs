@@ -52,7 +52,7 @@ ashlar_service::config! {
         pub network_key: PathBuf = "network.json".into();
         /// File whose first line is the keystore's password.
         pub password_file: PathBuf = "password".into();
-        /// Folder in which the heads that a ledger signed are remembered, so that it cannot tell another story later.
+        /// Folder in which the heads that a ledger signed are remembered, so that another head for the same block is noticed later.
         /// Keep it with the database.
         pub heads: PathBuf = "heads".into();
     }
@@ -168,8 +168,8 @@ ashlar_service::config! {
     pub struct StoreConfig {
         /// How long payloads, records and certificates are kept, in seconds; 0 is the protocol version's retention.
         pub retention_secs: u64 = 0;
-        /// Seconds between two looks for what has expired.
-        pub expiry_interval_secs: u64 = 60, within 1..;
+        /// Milliseconds between two looks for what has expired.
+        pub expiry_interval_ms: u64 = 60_000, within 10..;
         /// Memory of the database's write buffers.
         pub write_buffer_bytes: u64 = 64 << 20, within 1 << 20..=8 << 30;
         /// Time given to running work when the disperser stops, in seconds.

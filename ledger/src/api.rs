@@ -13,8 +13,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::store::Store;
-use crate::types::MAX_WAIT_MS;
+use crate::store::{Position, Store};
+use crate::types::{MAX_PAGE, MAX_WAIT_MS};
 use alloy_primitives::B256;
 use ashlar_proto::Block;
 use ashlar_restaking::{ServiceId, State};
@@ -28,12 +28,17 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::service::{
-    Command, EventLog, Health, LedgerConfig, Metrics, Position, SignedHeads, health,
-};
+use crate::service::config::LedgerConfig;
+use crate::service::events::EventLog;
+use crate::service::health::{self, Health};
+use crate::service::metrics::Metrics;
+use crate::service::signer::SignedHeads;
+use crate::service::writer::Command;
 
 /// How long a request waits, in milliseconds.
 type WaitMs = Bounded<0, MAX_WAIT_MS>;
+/// Items of a page, at most.
+type Limit = Bounded<1, { MAX_PAGE as u64 }>;
 /// The longest that a request takes, waiting included.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Tables kept ready: who follows asks for the newest, and batches refer to a handful of recent blocks.

@@ -463,31 +463,3 @@ impl StakeSource for HttpStakeSource {
         })
     }
 }
-
-/// Makes the table of a service's answer, and compares its root with what the answer says.
-pub fn build_table(
-    view: &TableView,
-    service: ServiceId,
-    domain: Domain,
-    block: Block,
-    cache: &mut PossessionCache,
-) -> Result<OperatorTable, ClientError> {
-    let table = view
-        .table
-        .table(domain, block, cache)
-        .map_err(|source| ClientError::Table {
-            service,
-            block,
-            source,
-        })?;
-    let (got, expected) = (table.root(), view.root);
-    if got != expected {
-        return Err(ClientError::TableRoot {
-            service,
-            block,
-            got,
-            expected,
-        });
-    }
-    Ok(table)
-}

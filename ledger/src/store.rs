@@ -24,6 +24,15 @@ const LOCK: &str = "lock";
 /// Read at once; a record has at most about 1 MiB.
 const CHUNK: usize = 4 << 20;
 
+/// Where the ledger stands, for those who wait for it to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) block: Block,
+    pub(crate) transactions: u64,
+    pub(crate) records: u64,
+    pub(crate) link: B256,
+}
+
 /// Why a ledger on disk cannot be used.
 #[derive(Debug, Error, Coded)]
 #[coded(prefix = "store", blame = Us)]
@@ -309,6 +318,17 @@ impl Store {
     /// Where the log stands.
     pub fn tip(&self) -> Tip {
         self.tip
+    }
+
+    /// Both, for those who wait for the ledger to move.
+    pub(crate) fn position(&self) -> Position {
+        let (meta, tip) = (self.state.meta(), self.tip);
+        Position {
+            block: meta.block,
+            transactions: meta.transactions,
+            records: tip.records,
+            link: tip.link,
+        }
     }
 
     /// Applies a transaction and makes it durable: on disk when this returns.

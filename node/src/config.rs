@@ -51,7 +51,7 @@ ashlar_service::config! {
         pub network_key: PathBuf = "network.json".into();
         /// File whose first line is the password of both keystores.
         pub password_file: PathBuf = "password".into();
-        /// Folder in which the heads that a ledger signed are remembered, so that it cannot tell another story later.
+        /// Folder in which the heads that a ledger signed are remembered, so that another head for the same block is noticed later.
         /// Keep it with the database.
         pub heads: PathBuf = "heads".into();
     }
@@ -130,9 +130,9 @@ ashlar_service::config! {
 
     /// Background work.
     pub struct Tasks {
-        /// Seconds between two looks for expired windows, at most 900. The time is kept on disk as often: a stop is
+        /// Milliseconds between two looks for expired windows, at most 900000. The time is kept on disk as often: a stop is
         /// counted from there.
-        pub expiry_interval_secs: u64 = 60, within 1..=900;
+        pub expiry_interval_ms: u64 = 60_000, within 10..=900_000;
         /// Seconds between two scrubs: reading everything and checking hashes and Merkle roots.
         pub scrub_interval_secs: u64 = 24 * 3600, within 1..;
         /// Speed limit of a scrub, in bytes a second.

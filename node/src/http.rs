@@ -13,9 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::health::HealthReport;
-use crate::shared::Shared;
+use crate::shared::{Shared, blocking};
 use crate::status::{EquivocationList, EquivocationPair, MAX_SHOWN, NodeStatus};
-use crate::tasks::blocking;
 
 /// When to ask again while the database is being opened.
 const RETRY_AFTER_SECS: u64 = 5;

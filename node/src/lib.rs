@@ -17,15 +17,16 @@ pub mod database;
 pub mod health;
 pub mod metrics;
 pub mod protection;
+pub mod scrub;
 pub mod signer;
 pub mod status;
 pub mod store;
 pub mod validate;
 
+mod damage;
 mod http;
 mod repair;
 mod running;
-pub mod scrub;
 mod service;
 mod shared;
 mod subrange;

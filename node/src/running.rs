@@ -18,11 +18,12 @@ use ashlar_stake::StakeSource;
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
 use crate::custody::ChallengeSource;
+use crate::damage::Repairs;
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
-use crate::repair::{self, Healer, Repairs};
+use crate::repair::{self, Healer};
 use crate::service::{QuicHandler, STORE_COPIES, Service};
-use crate::shared::Shared;
+use crate::shared::{Shared, blocking};
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
@@ -159,7 +160,7 @@ impl OpeningNode {
         } = self;
         let id = shared.operator_id;
         let started = async {
-            let (store, kept_ms, equivocations) = tasks::blocking(move || {
+            let (store, kept_ms, equivocations) = blocking(move || {
                 let store = open(id)?;
                 let kept_ms = store.kept_time()?;
                 let equivocations = count_equivocations(store.as_ref())?;
@@ -204,7 +205,7 @@ impl OpeningNode {
                 Arc::clone(&service),
                 Arc::clone(&stake),
             );
-            tasks::blocking(move || tasks::look(&looking, &learning, source.as_ref())).await;
+            blocking(move || tasks::look(&looking, &learning, source.as_ref())).await;
             let server = Server::bind(
                 shared.config.listen.quic,
                 &keys.network,
@@ -363,7 +364,7 @@ impl RunningNode {
             .await;
         // The last owner closes the database; closing waits for its background work.
         drop(shared);
-        tasks::blocking(move || {
+        blocking(move || {
             // The stop that begins now is counted from here.
             if let Err(error) = store.keep_time(clock.look().accepted_ms) {
                 tracing::warn!(%error, "the time could not be kept");

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use ashlar_proto::{BlobHeader, commitments_root};
 use tokio_util::sync::CancellationToken;
 
-use crate::repair::{Part, Repairs};
-use crate::shared::Shared;
+use crate::damage::{Damage, Part, Repairs};
+use crate::shared::{Shared, blocking};
 use crate::status::ScrubReport;
 use crate::store::{
     Promise, SequenceId, SignedHeader, SignedRecord, Store, StoreError, StoredBatch, WindowId,
 };
-use crate::tasks::{blocking, pause};
+use crate::tasks::pause;
 
 /// Damaged things that a report names; more are only counted.
 const EXAMPLES: usize = 16;
@@ -28,13 +28,6 @@ const PAGE: usize = 256;
 const FIRST_SCRUB: Duration = Duration::from_secs(600);
 /// While the repair has as much to do as it takes, the scrub waits.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
-
-/// A damaged part, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Damage {
-    pub(crate) part: Part,
-    pub(crate) why: String,
-}
 
 /// What one promise or entry gave.
 #[derive(Debug, Default)]

@@ -24,10 +24,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::clock::Clock as NodeClock;
 use crate::health;
 use crate::metrics::RequestLabel;
-use crate::shared::{SOFTWARE, Shared};
+use crate::shared::{SOFTWARE, Shared, blocking};
 use crate::signer::Signer;
 use crate::store::{Equivocation, SignedHeader, Store, StoreError};
-use crate::tasks::blocking;
 use crate::validate::{
     AuthenticBatch, Clock, ExpectedBatch, Rules, UnverifiedBatch, ValidateError, check_disperser,
     check_domain,

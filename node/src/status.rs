@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::custody::CustodyStatus;
-pub use crate::repair::RepairStatus;
+pub use crate::damage::RepairStatus;
 use crate::store::{Equivocation, SignedHeader, Totals};
 
 /// Most pairs of batches that `GET /v1/equivocations` shows.

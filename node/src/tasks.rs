@@ -15,21 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::health;
 use crate::service::Service;
-use crate::shared::Shared;
+use crate::shared::{Shared, blocking};
 use crate::status::ExpiryReport;
 use crate::store::{Store, StoreError};
-
-/// Runs blocking work and hands its panic on to the task that waits, where the supervisor sees it.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down, and with it this task.
-            Err(_) => std::future::pending().await,
-        },
-    }
-}
 
 /// Waits, or returns false if the node stops.
 pub(crate) async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
@@ -46,7 +34,7 @@ pub(crate) async fn expiry(
     clock: Arc<Clock>,
     stop: CancellationToken,
 ) {
-    let interval = Duration::from_secs(shared.config.tasks.expiry_interval_secs);
+    let interval = Duration::from_millis(shared.config.tasks.expiry_interval_ms);
     loop {
         let timing = clock.look();
         let dropping = Arc::clone(&store);

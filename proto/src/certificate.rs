@@ -15,7 +15,7 @@ mod verify;
 
 use ashlar_crypto::{bls::SignatureBytes, hash::Hash};
 
-pub use codec::{FORMAT_VERSION, MAGIC, MAX_CERTIFICATE_BYTES};
+pub use codec::MAGIC;
 pub use error::{CertificateDecodeError, CertificateError, ConversionError};
 pub use policy::{
     CertificatePolicy, MAX_AHEAD_MS, MaxAge, RequiredQuorums, TrustedRoot, TrustedTable,
@@ -28,6 +28,11 @@ use crate::{
     BatchHeader, Bitmap, BlobHeader, OperatorEntry, OperatorIndex, TableAccess, TableHeader,
     table::operators_tree,
 };
+
+/// The format that this code writes and reads.
+pub const FORMAT_VERSION: u8 = 2;
+/// Longest certificate, in bytes. A portable one with 512 non-signers of a table of 1024 has about 300 KiB.
+pub const MAX_CERTIFICATE_BYTES: usize = 1 << 20;
 
 /// A certificate as it came: nothing in it is checked beyond its form.
 #[derive(Debug, Clone, PartialEq, Eq)]

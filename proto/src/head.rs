@@ -81,7 +81,7 @@ impl SignedHead {
     ///
     /// # Errors
     /// [`HeadError`].
-    pub fn verify(self, domain: &Domain, key: &Account) -> Result<VouchedHead, HeadError> {
+    pub fn verify(self, domain: &Domain, key: &Account) -> Result<VerifiedHead, HeadError> {
         if self.head.domain != *domain {
             return Err(HeadError::Domain {
                 got: self.head.domain,
@@ -90,15 +90,15 @@ impl SignedHead {
         }
         let got = self.signature.recover(&self.head.signing_hash())?;
         check_signer(Account(got), key)?;
-        Ok(VouchedHead(self))
+        Ok(VerifiedHead(self))
     }
 }
 
 /// A head that the key of its source signed. Only [`SignedHead::verify`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct VouchedHead(SignedHead);
+pub struct VerifiedHead(SignedHead);
 
-impl VouchedHead {
+impl VerifiedHead {
     /// The head.
     pub fn head(&self) -> &Head {
         &self.0.head

@@ -40,39 +40,41 @@ pub const MAX_CHALLENGE_ANSWER: usize = 480 << 10;
 
 const SEED_TAG: &[u8] = b"ashlar/ledger-challenge/1";
 
-/// Checks the terms that a service registers with.
-pub(super) fn check_terms(terms: &CustodyTerms, slash_cap: Wad) -> Outcome {
-    check_amount("least bond", terms.min_bond)?;
-    if terms.min_bond > max_shares() {
-        return Err(TransactionError::ChallengeBond {
-            got: terms.min_bond,
-            min: Amount::from(1u64),
-        });
-    }
-    if terms.wad.is_zero() || terms.wad > slash_cap {
-        return Err(TransactionError::SlashWad {
-            got: terms.wad,
-            max: slash_cap,
-        });
-    }
-    for (what, got, max) in [
-        ("max_open", terms.max_open, MAX_CHALLENGES),
-        (
-            "max_open_per_operator",
-            terms.max_open_per_operator,
-            MAX_CHALLENGES_PER_OPERATOR,
-        ),
-    ] {
-        if got == 0 || got > max {
-            return Err(TransactionError::CustodyTerms {
-                what,
-                got: got.into(),
-                min: 1,
-                max: max.into(),
+impl CustodyTerms {
+    /// Checks the terms that a service registers with.
+    pub(super) fn check(&self, slash_cap: Wad) -> Outcome {
+        check_amount("least bond", self.min_bond)?;
+        if self.min_bond > max_shares() {
+            return Err(TransactionError::ChallengeBond {
+                got: self.min_bond,
+                min: Amount::from(1u64),
             });
         }
+        if self.wad.is_zero() || self.wad > slash_cap {
+            return Err(TransactionError::SlashWad {
+                got: self.wad,
+                max: slash_cap,
+            });
+        }
+        for (what, got, max) in [
+            ("max_open", self.max_open, MAX_CHALLENGES),
+            (
+                "max_open_per_operator",
+                self.max_open_per_operator,
+                MAX_CHALLENGES_PER_OPERATOR,
+            ),
+        ] {
+            if got == 0 || got > max {
+                return Err(TransactionError::CustodyTerms {
+                    what,
+                    got: got.into(),
+                    min: 1,
+                    max: max.into(),
+                });
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn check_length(what: &'static str, got: usize, max: usize) -> Outcome {

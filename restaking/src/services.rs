@@ -3,19 +3,13 @@
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::{Account, MAX_TABLE_OPERATORS, OperatorId, ProtocolVersion, QuorumId};
 
-use super::action::somebody;
-use super::custody::check_terms;
 use super::error::Outcome;
-use super::state::{check_sender, check_text, inconsistent, take_number};
+use super::state::{MAX_NAME, MAX_REASON, check_sender, check_text, inconsistent, take_number};
 use super::types::*;
 use super::{Amount, Event, State, TransactionError, Wad};
 
-/// Bytes of a name.
-pub const MAX_NAME: usize = 64;
 /// Bytes of a service's conditions.
 pub const MAX_CONDITIONS: usize = 16_384;
-/// Bytes of the reason of a slash.
-pub const MAX_REASON: usize = 1024;
 /// Strategies of a quorum.
 pub const MAX_QUORUM_STRATEGIES: usize = 32;
 /// Protocol versions of a service: as many as its tables name.
@@ -87,9 +81,9 @@ impl State {
             });
         }
         if let Some(terms) = &new.custody {
-            check_terms(terms, new.slash_cap)?;
+            terms.check(new.slash_cap)?;
         }
-        super::dispersers::check_terms(&new.dispersers)?;
+        new.dispersers.check()?;
         let ordered = rising(
             new.versions
                 .iter()

@@ -357,6 +357,11 @@ pub(super) fn take_number<T: Copy + TryFrom<u64> + Into<u64>>(next: &mut T) -> O
     Ok(number)
 }
 
+/// Bytes of a name.
+pub const MAX_NAME: usize = 64;
+/// Bytes of the reason of a slash.
+pub const MAX_REASON: usize = 1024;
+
 /// 1 to `max` bytes.
 pub(super) fn check_text(what: &'static str, text: &str, max: usize) -> Outcome {
     let got = text.len();

@@ -23,6 +23,11 @@ pub type StrategyId = u32;
 /// Number of a vault, from 1 on in the order of creation.
 pub type VaultId = u32;
 
+/// An account; none if it is nobody's.
+pub(super) fn somebody(account: Option<Account>) -> Option<Account> {
+    account.filter(|account| *account != Account::default())
+}
+
 /// What a strategy holds: the four restaking modes, and anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -9,7 +9,7 @@ use crate::relay::RelayError;
 use crate::report::Report;
 use crate::verify::VerifyError;
 
-/// A fetch that failed: why, and the story so far.
+/// A fetch that failed: why, and the report so far.
 #[derive(Clone, Debug, Error, Coded)]
 #[error("{kind}")]
 #[coded(code = kind.code(), blame = kind.blame())]

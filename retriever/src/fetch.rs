@@ -18,7 +18,7 @@ use crate::config::{RetrieverConfig, Source};
 use crate::error::{RetrieveError, RetrieveErrorKind as Kind};
 use crate::http::{self, Authorities, BaseUrl, HttpError};
 use crate::relay::{RelayError, allowance, download};
-use crate::report::{AuditReport, Report, Via};
+use crate::report::{AuditReport, Report, RetrievalPath};
 use crate::verify::{VerifyError, check_payload, decode_slices};
 
 /// A payload that matches its certificate's commitments, and how it was found.
@@ -233,7 +233,7 @@ impl Inner {
             fetch.report.stages.relay_ms = millis(begin.elapsed());
             match result {
                 Ok(payload) => {
-                    fetch.report.via = Some(Via::Relay);
+                    fetch.report.via = Some(RetrievalPath::Relay);
                     fetch.report.relay = Some(relay.to_string());
                     return Ok(Ok(payload));
                 }
@@ -302,11 +302,11 @@ impl Inner {
         .await?;
         fetch.report.stages.decode_ms = millis(begin.elapsed());
         let (rows, via) = match decoded {
-            Ok(rows) => (rows, Via::Operators),
+            Ok(rows) => (rows, RetrievalPath::Operators),
             Err(cause) => {
                 tracing::warn!(blob = %cert.blob_key(), %cause, "certified slices do not match the commitments: audit");
                 let rows = self.audit(fetch, operators, &table, holders, cause).await?;
-                (rows, Via::Audit)
+                (rows, RetrievalPath::Audit)
             }
         };
         let (encoding, len) = (cert.blob_header().encoding, cert.blob_header().payload_len);

@@ -51,4 +51,4 @@ pub use config::{RetrieverConfig, Source};
 pub use error::{RetrieveError, RetrieveErrorKind};
 pub use fetch::{Retrieved, Retriever};
 pub use relay::RelayError;
-pub use report::{AuditReport, Report, Stages, Via};
+pub use report::{AuditReport, Report, RetrievalPath, Stages};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The path on which a payload was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Via {
+pub enum RetrievalPath {
     /// A relay had the whole payload.
     Relay,
     /// Slices from operators.
@@ -16,7 +16,7 @@ pub enum Via {
     Audit,
 }
 
-impl std::fmt::Display for Via {
+impl std::fmt::Display for RetrievalPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Relay => "relay",
@@ -58,13 +58,13 @@ pub struct AuditReport {
     pub bytes_fetched: u64,
 }
 
-/// The story of one fetch, also of one that failed.
+/// The report of one fetch, also of one that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The blob.
     pub blob_key: BlobKey,
     /// Where the payload came from; none if it was not found.
-    pub via: Option<Via>,
+    pub via: Option<RetrievalPath>,
     /// The relay that delivered, if one did.
     pub relay: Option<String>,
     /// Length of the payload.

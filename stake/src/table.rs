@@ -1,6 +1,6 @@
 //! The table of operators at one reference block.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ashlar_crypto::bls::{PublicKey, SignatureBytes, aggregate_public_keys};
 use ashlar_crypto::hash::Hash;
@@ -374,6 +374,23 @@ fn totals(operators: &[OperatorEntry]) -> Result<Vec<(QuorumId, Stake)>, TableEr
             .ok_or(TableError::TotalOverflow { quorum })?;
     }
     Ok(totals.into_iter().collect())
+}
+
+impl PossessionCache {
+    /// Forgets every proof but those of these tables' operators, so that the cache is no larger than what is in use.
+    pub fn retain<'a>(&mut self, tables: impl IntoIterator<Item = &'a OperatorTable>) {
+        let used: HashSet<_> = tables
+            .into_iter()
+            .flat_map(|table| (0..).zip(table.operators()).map(move |of| (table, of)))
+            .filter_map(|(table, (index, entry))| {
+                Some((
+                    entry.bls_public_key,
+                    *table.proof_of_possession(OperatorIndex(index))?,
+                ))
+            })
+            .collect();
+        self.proven.retain(|proof| used.contains(proof));
+    }
 }
 
 #[cfg(test)]

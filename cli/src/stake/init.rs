@@ -82,7 +82,7 @@ pub struct InitArgs {
 
 /// What `init` made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Made {
+pub struct NewLedger {
     /// The configuration.
     pub config: PathBuf,
     /// The genesis.
@@ -140,7 +140,7 @@ pub fn run(ui: Ui, args: &InitArgs) -> CliResult {
     }
 }
 
-fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<Made> {
+fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<NewLedger> {
     let at = |name: &str| directory.join(name);
     // All of them before the first is written: what is there is somebody's ledger.
     for name in [CONFIG, GENESIS, ADMIN_KEY, HEAD_KEY, SIGNED] {
@@ -206,7 +206,7 @@ fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<
     })?;
     // Last: a folder with a configuration is a whole one.
     files::write_atomically(&at(CONFIG), commented(&config).as_bytes(), Access::Everyone)?;
-    Ok(Made {
+    Ok(NewLedger {
         config: at(CONFIG),
         genesis: at(GENESIS),
         admin_key,

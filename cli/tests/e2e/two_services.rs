@@ -50,10 +50,9 @@ fn address(key: &AccountKey) -> Account {
     Account(key.address())
 }
 
-/// A port of this machine that nobody uses.
-fn free_address() -> String {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().to_string()
+/// An address of this test alone.
+fn own_address(port: u16) -> String {
+    format!("{}:{port}", ashlar_testing::loopback())
 }
 
 /// A copy of a process's keys and configuration for the second service, with other addresses.
@@ -114,8 +113,8 @@ impl Stage {
             operator: account_key(&dir, "account.json"),
             sender: Sender::new(&evil::network_key(&devnet.file.disperser.dir)),
             network: Network::ledger(&genesis.0),
-            node: free_address(),
-            disperser: format!("http://{}", free_address()),
+            node: own_address(19_001),
+            disperser: format!("http://{}", own_address(19_002)),
             devnet,
             runtime,
             client,
@@ -254,7 +253,7 @@ impl Stage {
     /// Starts the operator's second node and the second service's disperser, and moves the operator's address to that node.
     fn start_second(&mut self) {
         let first = self.devnet.node(0).clone();
-        let node_http = format!("http://{}", free_address());
+        let node_http = format!("http://{}", own_address(19_003));
         let old_http = first.http.trim_start_matches("http://").to_owned();
         let moved = [
             (first.quic.as_str(), self.node.as_str()),

@@ -370,13 +370,7 @@ fn what_is_wrong_on_the_line_is_refused_there() {
 
 #[test]
 fn a_service_that_is_not_there_is_named() {
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let url = format!("http://127.0.0.1:{port}");
+    let url = format!("http://{}:19000", ashlar_testing::loopback());
     let error = ashlar(&["show", "head", "--ledger", &url, "--wait", "1"]).unwrap_err();
     assert_eq!((error.exit, error.code.as_str()), (4, "http.unreachable"));
     assert!(error.next.as_ref().unwrap().contains("ashlar stake serve"));

@@ -51,7 +51,7 @@ pub(crate) async fn events(
         .try_acquire_owned()
         .map_err(|_| state.busy("waiters.full", "too many event streams are open already"))?;
     // Subscribed before the record is read again, so that nothing falls between.
-    let news = state.engine()?.registry.watch(&record.id);
+    let news = state.engine()?.durable.registry.watch(&record.id);
     let feed = Feed {
         state,
         id: record.id,
@@ -100,7 +100,7 @@ impl Feed {
             self.record = None;
             let Some(news) = &mut self.news else {
                 // It was not open when we subscribed and is not final: it was posted again since.
-                self.news = Some(self.state.engine().ok()?.registry.watch(&self.id)?);
+                self.news = Some(self.state.engine().ok()?.durable.registry.watch(&self.id)?);
                 continue;
             };
             tokio::select! {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiState, internal_error};
+use crate::compute::blocking;
 use crate::health::HealthReport;
 
 /// Which operator table.
@@ -54,7 +55,7 @@ pub(crate) async fn operators(
         query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
     let engine = state.engine()?;
     let stake = Arc::clone(&engine.stake);
-    let table = engine.blocking(move || {
+    let table = blocking(move || {
         let block = query.block.map_or_else(|| stake.head(), Ok)?;
         stake.table_at(block)
     });

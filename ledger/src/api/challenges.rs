@@ -12,8 +12,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::state::{Limit, PageQuery, page};
-use super::{ApiState, parse};
+use super::state::{PageQuery, page};
+use super::{ApiState, Limit, parse};
 use crate::types::{BondFundView, BondsPaidView, ChallengeDetail, ChallengeView, Page};
 
 /// Which challenges.

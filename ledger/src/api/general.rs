@@ -12,9 +12,8 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 use utoipa::IntoParams;
 
-use super::state::Limit;
-use super::{ApiState, WaitMs};
-use crate::service::Command;
+use super::{ApiState, Limit, WaitMs};
+use crate::service::writer::Command;
 use crate::types::{EventPage, Head, HealthReport, MAX_PAGE, StateRoot};
 
 /// What a query's text is refused with.

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::general::query;
-use super::state::{Asked, Limit, PageQuery, page};
-use super::{ApiState, parse};
+use super::state::{Asked, PageQuery, page};
+use super::{ApiState, Limit, parse};
 use crate::types::{ClaimedView, FundView, Page, RewardRootView, ShareView};
 
 /// Roots of cumulative earnings, by number.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use ashlar_proto::{Account, Block, OperatorId, QuorumId};
 use ashlar_restaking::{Amount, ServiceId, State as Ledger, TransactionError, VaultId};
 use ashlar_service::ApiError;
-use ashlar_service::api::Bounded;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
@@ -14,16 +13,13 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::general::query;
-use super::{ApiState, parse};
+use super::{ApiState, Limit, parse};
 use crate::types::{
     AllocationView, DisperserView, HolderView, MAX_PAGE, MemberView, MembershipView, MetaView,
     OperatorDetail, OperatorView, Page, PoolView, PotView, ProfileView, QuorumView, ServiceDetail,
     ServiceView, SlashRequestView, StakerDetail, StrategyView, VaultDetail, VaultRequestView,
     VaultView, WithdrawalView,
 };
-
-/// Items of a page, at most.
-pub(super) type Limit = Bounded<1, { MAX_PAGE as u64 }>;
 
 /// Which part of a list whose items have keys `K`.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]

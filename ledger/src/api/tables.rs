@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 
 use super::general::query;
 use super::{ApiState, KeptTable, TABLES, WaitMs, internal_error, parse};
-use crate::service::Newest;
+use crate::service::signer::Newest;
 use crate::types::{HeadKeysView, TableHead, TableRootView, TableView, WitnessView};
 
 fn refused(error: TableQueryError) -> ApiError {

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::client::{ClientConfig, LedgerClient};
 use crate::devnet::devnet_params;
-use crate::service::Newest;
+use crate::service::signer::Newest;
 use crate::types::Status;
 
 struct Served {
@@ -208,7 +208,7 @@ fn pages_are_cut_at_keys() {
     let of = |after: Option<u64>, limit: Option<u64>| {
         let asked = state::PageQuery {
             after,
-            limit: limit.map(|limit| state::Limit::new(limit).unwrap()),
+            limit: limit.map(|limit| Limit::new(limit).unwrap()),
         };
         let page = state::page(Block(9), &asked, list(), |_, value| value);
         (page.items, page.next)

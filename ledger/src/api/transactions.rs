@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 
 use super::{ApiState, internal_error, parse};
 use crate::auth::SignedTransaction;
-use crate::service::{Command, evidence, refused};
+use crate::service::evidence;
+use crate::service::writer::{Command, refused};
 use crate::types::{AccountView, AnswerBody, EvidenceBody, EvidenceReceipt, Receipt};
 
 /// The body as JSON, bounded in bytes and in time.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::store::Store;
+use crate::store::{Position, Store};
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_crypto::account::AccountKey;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::health::{self, Health};
 use super::signing_floor::{SigningFloor, SigningFloorError};
-use super::{LedgerConfig, Metrics, Position};
+use super::{LedgerConfig, Metrics};
 use crate::heads::{HeadFileError, HeadFiles, StoredHead, make_folder, write_synced};
 
 /// The folder of signed heads in a ledger's.

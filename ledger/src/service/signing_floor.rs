@@ -1,5 +1,5 @@
-//! Up to which block heads were signed: a file beside the key, so that whoever puts an older copy of the ledger back cannot sign a
-//! second story over the first.
+//! Up to which block heads were signed: a file beside the key, so that whoever puts an older copy of the ledger back cannot sign
+//! another head for the same block.
 //!
 //! It is written and synced before a signature is made. Two places of the file take turns, each `genesis [32] | next u64 | check [8]`
 //! in a sector of its own: a power cut spoils the one that is being written, and the other one stands.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use crate::store::Store;
+use crate::store::{Position, Store};
 use ashlar_crypto::AccountSignature;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::Problem;
@@ -14,11 +14,11 @@ use ashlar_restaking::{Action, Event, Transaction, TransactionError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::LedgerConfig;
 use super::events::EventLog;
 use super::health::{self, Health};
 use super::metrics::{Kind, Metrics};
 use super::nonces::Nonces;
-use super::{LedgerConfig, Position};
 use crate::auth::Authorized;
 use crate::types::{Receipt, StateRoot};
 
@@ -455,7 +455,7 @@ impl Writer {
     }
 
     fn publish(&self) {
-        let position = self.read(Position::of);
+        let position = self.read(Store::position);
         let as_i64 = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.metrics.block.set(as_i64(position.block.0));
         self.metrics.records.set(as_i64(position.records));

@@ -1,5 +1,5 @@
 //! What a follower knows of the heads of a service: whose signature counts, what it has seen, and whether two of its sources, or one at
-//! two times, told two stories.
+//! two times, contradict each other.
 //!
 //! In the folder, if there is one: `known.json` (network, successions of the pinned keys, the sources' names), the heads
 //! ([`HeadFiles`]), and `contradiction.json` once there is one. A head is synced before anybody acts on it. A contradiction stops the

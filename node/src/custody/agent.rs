@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::answer;
 use super::book::{Attempt, Book, Due};
 use super::{ChallengeSource, ChallengeSourceError};
+use crate::damage::Repairs;
 use crate::health;
-use crate::repair::Repairs;
-use crate::shared::Shared;
+use crate::shared::{Shared, blocking};
 use crate::store::Store;
-use crate::tasks::{blocking, pause};
+use crate::tasks::pause;
 
 /// Longest wait for a ledger, its own attempts included.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -5,8 +5,7 @@ use ashlar_proto::{BlobKey, ChunkIndex};
 use ashlar_restaking::evidence::{CustodyAnswer, CustodyError};
 use ashlar_restaking::{MAX_CHALLENGE_ANSWER, OpenChallenge};
 
-use crate::repair::Part;
-use crate::scrub::Damage;
+use crate::damage::{Damage, Part};
 use crate::store::{BlobSlices, SequenceId, SignedRecord, Store, StoreError};
 
 /// Why the store gives no answer.

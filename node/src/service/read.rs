@@ -8,8 +8,8 @@ use ashlar_proto::{BatchDigest, BlobHeader, ChunkRanges, HeaderError};
 use bytes::Bytes;
 
 use super::{Service, ServiceError};
+use crate::shared::blocking;
 use crate::store::{BlobSlices, StoreError, StoredBatch};
-use crate::tasks::blocking;
 
 /// What will be sent, found out before memory is taken for it.
 struct Plan<T> {

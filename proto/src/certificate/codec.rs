@@ -30,7 +30,10 @@ use ashlar_crypto::{
     identity::NetworkPublicKey,
 };
 
-use super::{Attestation, Certificate, CertificateDecodeError as Error, NonSigner};
+use super::{
+    Attestation, Certificate, CertificateDecodeError as Error, FORMAT_VERSION,
+    MAX_CERTIFICATE_BYTES, NonSigner,
+};
 use crate::{
     Bitmap, Block, Domain, HeaderError, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId,
     OperatorIndex, QuorumId, Stake, TableHeader,
@@ -40,11 +43,6 @@ use crate::{
 
 /// First bytes of every certificate.
 pub const MAGIC: [u8; 4] = *b"ashc";
-/// The format that this code writes and reads.
-pub const FORMAT_VERSION: u8 = 2;
-/// Longest certificate, in bytes. A portable one with 512 non-signers of a table of 1024 has about 300 KiB.
-pub const MAX_CERTIFICATE_BYTES: usize = 1 << 20;
-
 const COMPACT: u8 = 0;
 const PORTABLE: u8 = 1;
 

@@ -152,7 +152,7 @@ pub fn verify_certificate(
         Attestation::Compact { signers } => {
             check_table_header(certificate, table.header())?;
             let signed = compact_stake(certificate, &**table, signers)?;
-            let enough = enough(checked, policy, signed, signers.clone())?;
+            let enough = check_threshold(checked, policy, signed, signers.clone())?;
             enough.finish(certificate, || compact_key(&**table, signers))
         }
         Attestation::Portable {
@@ -350,7 +350,7 @@ fn portable(
     }
     check_table_header(certificate, header)?;
     let (signed, signers) = portable_stake(certificate, header, non_signers)?;
-    let enough = enough(checked, policy, signed, signers)?;
+    let enough = check_threshold(checked, policy, signed, signers)?;
     enough.finish(certificate, || portable_key(header, non_signers))
 }
 
@@ -448,18 +448,18 @@ fn quorums(certificate: &Certificate, table: &TableHeader) -> Result<Vec<QuorumS
 }
 
 /// A certificate with enough stake behind it, if these signed.
-struct Enough {
+struct EnoughStake {
     checked: Checked,
     signed: Vec<QuorumSigned>,
     signers: Bitmap,
 }
 
-fn enough(
+fn check_threshold(
     checked: Checked,
     policy: &CertificatePolicy,
     signed: Vec<QuorumSigned>,
     signers: Bitmap,
-) -> Result<Enough, Error> {
+) -> Result<EnoughStake, Error> {
     let percent = checked
         .version
         .confirmation_percent
@@ -481,14 +481,14 @@ fn enough(
             });
         }
     }
-    Ok(Enough {
+    Ok(EnoughStake {
         checked,
         signed,
         signers,
     })
 }
 
-impl Enough {
+impl EnoughStake {
     /// Whether they did.
     fn finish(
         self,

@@ -84,3 +84,15 @@ pub enum WireError {
         expected: u64,
     },
 }
+
+pub(super) fn at_most(field: &'static str, got: usize, max: usize) -> Result<(), WireError> {
+    if got > max {
+        Err(WireError::Limit {
+            field,
+            got: got as u64,
+            max: max as u64,
+        })
+    } else {
+        Ok(())
+    }
+}
