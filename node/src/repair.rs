@@ -42,6 +42,9 @@ use crate::shared::blocking;
 use crate::store::{BlobRecord, SequenceId, SignedRecord, Store, StoreError, StoredBatch};
 use crate::tasks::pause;
 
+/// Promises listed at a time.
+const PAGE: usize = 1024;
+
 /// Why a part could not be made anew.
 #[derive(Debug, thiserror::Error, Coded)]
 #[coded(prefix = "repair", blame = Us)]
@@ -178,7 +181,9 @@ impl Healer {
     /// Makes a part anew; gives the bytes that peers sent. What is no damage any more costs nothing.
     async fn heal(&self, part: Part) -> Result<u64, HealError> {
         match part {
-            Part::List | Part::Record(_) => Err(HealError::Record),
+            // The next scrub finds what the list names.
+            Part::List => self.list().await,
+            Part::Record(_) => Err(HealError::Record),
             Part::Batch(at) => match self.promise(at).await? {
                 Some((record, Ok(_))) => self.heal_slices(&record, None).await,
                 Some((record, Err(_))) => self.heal_batch(&record).await,
@@ -190,6 +195,22 @@ impl Healer {
                 None => Ok(0),
             },
         }
+    }
+
+    /// Whether all promises can be listed again.
+    async fn list(&self) -> Result<u64, HealError> {
+        let store = Arc::clone(&self.store);
+        blocking(move || {
+            let mut after = None;
+            loop {
+                let page = store.promises(after.as_ref(), PAGE)?;
+                match page.last() {
+                    Some((at, _)) => after = Some(*at),
+                    None => return Ok(0),
+                }
+            }
+        })
+        .await
     }
 
     /// A promise that is owed, and its batch or what is wrong with it.

@@ -2,7 +2,7 @@
 //!
 //! It starts at the signed records and looks for their data: what is missing is damage as much as what is wrong. Then it looks
 //! for batches without their record, which it writes anew. A window that ended is no damage: what it held is not owed any more.
-//! What is damaged goes to the [repair](crate::repair).
+//! What is damaged is made anew out of what peers hold.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
