@@ -16,7 +16,8 @@ libclang() {
 }
 # Bindgen needs the library and, for the compiler's own headers, clang beside it.
 libclang || missing+=(libclang-dev)
-command -v clang >/dev/null 2>&1 || missing+=(clang)
+# clang++ compiles RocksDB (.cargo/config.toml).
+for compiler in clang clang++; do command -v "$compiler" >/dev/null 2>&1 || missing+=(clang); done
 
 # The tests put a wrong wall clock before the real binary.
 if [ "${1:-}" = lint ]; then

@@ -49,7 +49,6 @@ pub mod store;
 mod testing;
 mod upkeep;
 
-pub use api::openapi;
 pub use config::{ConfigError, DisperserConfig};
 pub use health::HealthReport;
 pub use server::{Disperser, DisperserError, RunningDisperser};

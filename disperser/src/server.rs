@@ -8,7 +8,6 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Coded, Setup};
 use ashlar_net::{Client, NetError, NetLimits};
 use ashlar_proto::wire::limits::bulk_for_rows;
-use ashlar_service::api::health_router;
 use ashlar_service::listener::{BindError, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
 use ashlar_stake::StakeSource;
@@ -96,11 +95,7 @@ impl Disperser {
             Arc::clone(&metrics),
             stop.clone(),
         );
-        let app = api::router(Arc::clone(&state));
-        let own = health_router(Arc::clone(&health), {
-            let metrics = Arc::clone(&metrics);
-            move || metrics.text()
-        });
+        let (app, own) = api::routers(Arc::clone(&state));
         listeners.serve(&supervisor, app, config.listener(), own);
 
         let pool =

@@ -19,7 +19,6 @@ pub mod source;
 pub mod store;
 pub mod types;
 
-pub use api::openapi;
 pub use auth::SignedTransaction;
 pub use client::{ClientConfig, ClientError, LedgerClient};
 pub use heads::HeadFileError;

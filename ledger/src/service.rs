@@ -31,7 +31,6 @@ use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Genesis, Transaction};
-use ashlar_service::api::health_router;
 use ashlar_service::listener::{BindError, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -83,11 +82,7 @@ impl LedgerService {
             Arc::clone(&metrics),
             stop.clone(),
         );
-        let app = api::router(Arc::clone(&state));
-        let own = health_router(Arc::clone(&health), {
-            let metrics = Arc::clone(&metrics);
-            move || metrics.text()
-        });
+        let (app, own) = api::routers(Arc::clone(&state));
         listeners.serve(&supervisor, app, config.listener(), own);
 
         let opening = config.clone();

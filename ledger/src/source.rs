@@ -13,8 +13,7 @@ use ashlar_crypto::Coded as _;
 use ashlar_proto::{Block, Domain, TableAccess as _};
 use ashlar_restaking::ServiceId;
 use ashlar_stake::{
-    OperatorTable, PossessionCache, StakeError, StakeEvent, StakeSource, TableOrigin, TableRecord,
-    TableSource,
+    OperatorTable, PossessionCache, StakeError, StakeSource, TableOrigin, TableRecord, TableSource,
 };
 
 use crate::client::{ClientConfig, ClientError, LedgerClient};
@@ -66,8 +65,6 @@ impl Default for FollowConfig {
 
 /// Questions that wait at a time, for new tables and for old ones each; further callers are told that the source is busy.
 const QUESTIONS: usize = 256;
-/// Events kept.
-const EVENTS: usize = 1024;
 /// Most bytes of an answer: the table of 1024 operators in 16 quorums with thousands of dispersers takes a few MiB.
 const MAX_ANSWER: usize = 16 << 20;
 /// Blocks beyond the newest one known that a caller may have heard of first.
@@ -115,7 +112,6 @@ struct State {
     tables: BTreeMap<Block, Arc<OperatorTable>>,
     /// Older ones, the one asked for last at the end.
     old: VecDeque<(Block, Arc<OperatorTable>)>,
-    events: VecDeque<StakeEvent>,
     /// When the head moved last; before that, when the source began.
     moved: Instant,
     /// Milliseconds between blocks, as the service says it.
@@ -292,7 +288,6 @@ impl HttpStakeSource {
                 remembered_ms: memory.newest().map(|newest| newest.head.time_ms),
                 tables: BTreeMap::new(),
                 old: VecDeque::new(),
-                events: VecDeque::new(),
                 moved: Instant::now(),
                 block_ms: 0,
                 problems: vec![None; urls.len()],
@@ -420,19 +415,6 @@ impl StakeSource for HttpStakeSource {
                 ),
             ))
         })
-    }
-
-    /// One event for each change that was seen, its cursor the block plus one: that of the first block that was seen with it.
-    /// Changes that came and went between two looks at the service are left out.
-    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        Ok(self.shared.read(|state| {
-            state
-                .events
-                .iter()
-                .filter(|event| event.cursor > cursor)
-                .copied()
-                .collect()
-        }))
     }
 
     /// There was a contradiction, the last question to one of the ledgers failed, or no block has come for too long.

@@ -3,8 +3,9 @@
 //! Ids, keys and hashes are lower-case hexadecimal with `0x`, amounts and fractions strings of decimal digits, blocks and numbers JSON
 //! numbers. Records of the ledger itself ([`Strategy`], [`Operator`], …) are in their own form beside their id.
 
+use std::borrow::{Borrow, Cow};
+
 use alloy_primitives::{B256, Bytes};
-use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::api::{Bytes32, HexBytes};
 use ashlar_proto::{
     Account, Block, HeadKeySuccession, OperatorId, OperatorIndex, QuorumId, SignedHead, TableRoot,
@@ -18,7 +19,9 @@ use ashlar_restaking::{
 };
 use ashlar_stake::TableRecord;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 pub use ashlar_service::health::{HealthReport, Reason, Status};
 
@@ -139,25 +142,67 @@ pub struct MetaView {
     pub params: Params,
 }
 
-/// A strategy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct StrategyView {
-    /// Its number.
-    pub id: StrategyId,
-    /// The strategy, as the ledger's state has it.
+/// A record of the ledger's state with its id, in one JSON object. In OpenAPI documents a `Strategy` with its number is a
+/// `StrategyView`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered<K, T> {
+    /// Its number or id.
+    pub id: K,
+    /// As the ledger's state has it.
     #[serde(flatten)]
-    pub strategy: Strategy,
+    pub record: T,
 }
 
-/// An operator in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct OperatorView {
-    /// Its id.
-    pub id: OperatorId,
-    /// The operator, as the ledger's state has it.
-    #[serde(flatten)]
-    pub operator: Operator,
+impl<K, T: Clone> Numbered<K, T> {
+    pub(crate) fn new<R: Borrow<T>>(id: K, record: R) -> Self {
+        let record = record.borrow().clone();
+        Self { id, record }
+    }
 }
+
+impl<K: ToSchema, T: ToSchema> PartialSchema for Numbered<K, T> {
+    fn schema() -> RefOr<Schema> {
+        let id = ObjectBuilder::new()
+            .property("id", Ref::from_schema_name(K::name()))
+            .required("id");
+        AllOfBuilder::new()
+            .item(Ref::from_schema_name(T::name()))
+            .item(id)
+            .into()
+    }
+}
+
+impl<K: ToSchema, T: ToSchema> ToSchema for Numbered<K, T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}View", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((K::name().into(), K::schema()));
+        schemas.push((T::name().into(), T::schema()));
+        K::schemas(schemas);
+        T::schemas(schemas);
+    }
+}
+
+/// A strategy.
+pub type StrategyView = Numbered<StrategyId, Strategy>;
+/// An operator in a list.
+pub type OperatorView = Numbered<OperatorId, Operator>;
+/// A service.
+pub type ServiceView = Numbered<ServiceId, Service>;
+/// A disperser.
+pub type DisperserView = Numbered<u32, Disperser>;
+/// A slash that waits for its veto window.
+pub type SlashRequestView = Numbered<u64, SlashRequest>;
+/// An open custody challenge.
+pub type ChallengeView = Numbered<u64, OpenChallenge>;
+/// A vault.
+pub type VaultView = Numbered<VaultId, Vault>;
+/// A vault's request.
+pub type VaultRequestView = Numbered<u64, VaultRequest>;
+/// A reward root.
+pub type RewardRootView = Numbered<u64, RewardRoot>;
 
 /// An operator with its stake (`GET /v1/state/operators/{id}`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -243,16 +288,6 @@ pub struct WithdrawalView {
     pub payable_now: Amount,
 }
 
-/// A service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ServiceView {
-    /// Its number.
-    pub id: ServiceId,
-    /// The service, as the ledger's state has it.
-    #[serde(flatten)]
-    pub service: Service,
-}
-
 /// A service with its quorums (`GET /v1/state/services/{id}`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceDetail {
@@ -266,16 +301,6 @@ pub struct ServiceDetail {
     pub quorums: Vec<QuorumView>,
     /// The dispersers that have a bond, by number.
     pub dispersers: Vec<DisperserView>,
-}
-
-/// A disperser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DisperserView {
-    /// Its number.
-    pub id: u32,
-    /// The disperser, as the ledger's state has it.
-    #[serde(flatten)]
-    pub disperser: Disperser,
 }
 
 /// A quorum.
@@ -300,26 +325,6 @@ pub struct MemberView {
     /// The membership, as the ledger's state has it.
     #[serde(flatten)]
     pub member: Member,
-}
-
-/// A slash that waits for its veto window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct SlashRequestView {
-    /// Its number.
-    pub id: u64,
-    /// The request, as the ledger's state has it.
-    #[serde(flatten)]
-    pub request: SlashRequest,
-}
-
-/// An open custody challenge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ChallengeView {
-    /// Its number.
-    pub id: u64,
-    /// The challenge, as the ledger's state has it.
-    #[serde(flatten)]
-    pub challenge: OpenChallenge,
 }
 
 /// An open custody challenge (`GET /v1/state/challenges/{id}`).
@@ -354,16 +359,6 @@ pub struct BondsPaidView {
     pub amount: Amount,
 }
 
-/// A vault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct VaultView {
-    /// Its number.
-    pub id: VaultId,
-    /// The vault, as the ledger's state has it.
-    #[serde(flatten)]
-    pub vault: Vault,
-}
-
 /// A vault with its operators and what it is worth (`GET /v1/state/vaults/{id}`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VaultDetail {
@@ -393,16 +388,6 @@ pub struct ProfileView {
     pub part: VaultPart,
 }
 
-/// A vault's request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct VaultRequestView {
-    /// Its number.
-    pub id: u64,
-    /// The request, as the ledger's state has it.
-    #[serde(flatten)]
-    pub request: VaultRequest,
-}
-
 /// What a vault earned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PotView {
@@ -425,16 +410,6 @@ pub struct HolderView {
     pub shares: Amount,
     /// What they are worth in tokens at the vault's rate, rounded down.
     pub assets: Amount,
-}
-
-/// A reward root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RewardRootView {
-    /// Its number.
-    pub id: u64,
-    /// The root, as the ledger's state has it.
-    #[serde(flatten)]
-    pub record: RewardRoot,
 }
 
 /// A token's fund (`GET /v1/state/rewards/funds/{token}`).
@@ -595,13 +570,4 @@ pub struct EvidenceReceipt {
     /// One for each quorum in which the operator was slashed, or asked to be where the service has a veto window; of a
     /// disperser one.
     pub receipts: Vec<Receipt>,
-}
-
-/// A key and its account, as a devnet's description lists them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyView {
-    /// The account.
-    pub account: Account,
-    /// Its public key.
-    pub public_key: NetworkPublicKey,
 }

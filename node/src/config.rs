@@ -51,8 +51,7 @@ ashlar_service::config! {
         pub network_key: PathBuf = "network.json".into();
         /// File whose first line is the password of both keystores.
         pub password_file: PathBuf = "password".into();
-        /// Folder in which the heads that a ledger signed are remembered, so that another head for the same block is noticed later.
-        /// Keep it with the database.
+        #[doc = ashlar_service::shared_key!(paths.heads)]
         pub heads: PathBuf = "heads".into();
     }
 
@@ -62,8 +61,7 @@ ashlar_service::config! {
         pub quic: SocketAddr = SocketAddr::from(([0, 0, 0, 0], 7400));
         /// TCP address for health, status and metrics. For the operator only: keep it off the internet.
         pub http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7480));
-        /// TCP address of a second listener for health and metrics alone: it answers whatever happens on the first, and belongs to
-        /// the operator. Empty: none.
+        #[doc = ashlar_service::shared_key!(listen.health)]
         pub health: OptionalAddress = OptionalAddress::default();
     }
 

@@ -10,7 +10,6 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_net::{Client, NetError, NetLimits, Server};
 use ashlar_proto::wire::limits;
 use ashlar_proto::{OperatorId, operator_id};
-use ashlar_service::api::health_router;
 use ashlar_service::listener::{BindError, Limits, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
 use ashlar_stake::StakeSource;
@@ -105,12 +104,8 @@ impl Node {
         let shared = Arc::new(Shared::new(config, id, keys.network.public(), time));
         shared.facts.set(|facts| facts.http = Some(http));
         let supervisor = Supervisor::new(Arc::clone(&shared.health));
-        let app = http::router(Arc::clone(&shared));
-        let own = health_router(Arc::clone(&shared.health), {
-            let shared = Arc::clone(&shared);
-            move || shared.metrics_text()
-        });
-        listeners.serve(&supervisor, app, Limits::OPERATOR, own);
+        let (app, health) = http::routers(Arc::clone(&shared));
+        listeners.serve(&supervisor, app, Limits::OPERATOR, health);
         Ok(OpeningNode {
             shared,
             supervisor,

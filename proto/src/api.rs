@@ -293,7 +293,10 @@ impl From<Problem> for ErrorReply {
 #[cfg(feature = "openapi")]
 pub struct Decimal;
 #[cfg(feature = "openapi")]
-ashlar_crypto::text_schema!(Decimal, "0|[1-9][0-9]{0,77}");
+ashlar_crypto::text_schema!(
+    Decimal,
+    ashlar_crypto::openapi::decimal(&crate::Stake::MAX.to_string())
+);
 
 /// In OpenAPI documents: 32 bytes.
 #[cfg(feature = "openapi")]

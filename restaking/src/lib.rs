@@ -69,7 +69,7 @@ pub use vaults::{
     MIN_SEED, TOLERANCE, vault_account,
 };
 pub use views::{PoolSums, PositionView};
-pub use weights::{TableQueryError, WeightEntry};
+pub use weights::TableQueryError;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -586,14 +586,6 @@ pub struct Allocation {
 }
 
 impl Allocation {
-    /// What it takes of the operator's magnitude.
-    pub fn encumbers(&self) -> Wad {
-        match self.pending {
-            Some(Pending::Up { by, .. }) => Wad(self.magnitude.0.saturating_add(by.0)),
-            _ => self.magnitude,
-        }
-    }
-
     /// What is slashable for certain whatever pending changes do: decreases count, increases do not.
     pub fn certain(&self) -> Wad {
         match self.pending {

@@ -12,17 +12,6 @@ use super::types::*;
 use super::{Amount, State, TransactionError};
 use ashlar_stake::{OperatorTable, TableError};
 
-/// One stretch of an operator's weight: `value` from block `from` on, until before block `next` (`None`: until now).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WeightEntry {
-    /// First block.
-    pub from: Block,
-    /// First block of the next entry.
-    pub next: Option<Block>,
-    /// The weight.
-    pub value: Amount,
-}
-
 impl State {
     pub(super) fn member(&self, service: ServiceId, quorum: QuorumId, id: OperatorId) -> Member {
         self.members
@@ -191,29 +180,6 @@ impl State {
             .range((service, quorum, *operator, Block(0))..=(service, quorum, *operator, block))
             .next_back()
             .map_or(Amount::ZERO, |(_, weight)| *weight)
-    }
-
-    /// The history of an operator's weight in a quorum, oldest first. Entries of blocks before the ledger's never change;
-    /// the one of the ledger's block may be overwritten while the block lasts.
-    pub fn weight_history(
-        &self,
-        service: ServiceId,
-        quorum: QuorumId,
-        operator: &OperatorId,
-    ) -> Vec<WeightEntry> {
-        let rows: Vec<_> = self
-            .weights
-            .range(
-                (service, quorum, *operator, Block(0))
-                    ..=(service, quorum, *operator, Block(u64::MAX)),
-            )
-            .map(|((_, _, _, from), value)| (*from, *value))
-            .collect();
-        let nexts = rows.iter().skip(1).map(|(from, _)| Some(*from));
-        rows.iter()
-            .zip(nexts.chain([None]))
-            .map(|(&(from, value), next)| WeightEntry { from, next, value })
-            .collect()
     }
 
     /// The operator table of a service at the end of `block`, which is over if it is before the ledger's; at the ledger's

@@ -8,10 +8,10 @@ use ashlar_proto::api::{BlobState, BlobStatus};
 use ashlar_proto::{BlobId, Certificate};
 use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
+use ashlar_service::extract::InQuery;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -160,10 +160,8 @@ pub(crate) struct CertificateQuery {
 pub(crate) async fn certificate(
     State(state): State<Arc<ApiState>>,
     Path(key): Path<String>,
-    query: Result<Query<CertificateQuery>, QueryRejection>,
+    InQuery(query): InQuery<CertificateQuery>,
 ) -> Result<Response, ApiError> {
-    let Query(query) =
-        query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
     let record = find(&state, &key).await?;
     match record.state {
         BlobState::Certified => {}

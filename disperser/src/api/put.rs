@@ -13,11 +13,11 @@ use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{Account, QuorumId, Submission};
 use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
+use ashlar_service::extract::InQuery;
 use ashlar_service::listener::{BodyLimits, declared_length, read_body};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -87,13 +87,11 @@ pub(crate) enum Wait {
 pub(crate) async fn post_blob(
     State(state): State<Arc<ApiState>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    query: Result<Query<PutQuery>, QueryRejection>,
+    InQuery(query): InQuery<PutQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let engine = Arc::clone(state.engine()?);
-    let Query(query) =
-        query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
     let kind = BodyKind::of(&headers)?;
     if kind == BodyKind::PutBlob && query.names_blob() {
         return Err(ApiError::new(

@@ -372,7 +372,6 @@ async fn the_document_has_every_route_and_every_route_is_in_it() {
     let world = World::new(&[(Temper::Honest, 1)]);
     let running = world.start(config()).await;
     let document: serde_json::Value = running.get("/v1/openapi.json").await.json().await.unwrap();
-    assert_eq!(document, ashlar_disperser::openapi());
     for name in document.to_string().split("#/components/schemas/").skip(1) {
         let name = name.split('"').next().unwrap();
         assert!(

@@ -16,6 +16,18 @@ struct Served {
     _folder: tempfile::TempDir,
 }
 
+fn genesis() -> Genesis {
+    Genesis {
+        network: "net".into(),
+        salt: alloy_primitives::B256::repeat_byte(7),
+        head_key: Account([9; 20]),
+        block: Block(5),
+        admin: Account([1; 20]),
+        reward_updater: Account([1; 20]),
+        params: devnet_params(1, 10),
+    }
+}
+
 /// The interface without a writer behind it.
 async fn serve() -> (
     Served,
@@ -24,15 +36,7 @@ async fn serve() -> (
     watch::Sender<Position>,
 ) {
     let folder = tempfile::tempdir().unwrap();
-    let genesis = Genesis {
-        network: "net".into(),
-        salt: alloy_primitives::B256::repeat_byte(7),
-        head_key: Account([9; 20]),
-        block: Block(5),
-        admin: Account([1; 20]),
-        reward_updater: Account([1; 20]),
-        params: devnet_params(1, 10),
-    };
+    let genesis = genesis();
     let (store, _) = Store::open(folder.path(), &genesis).unwrap();
     let mut config = LedgerConfig::default();
     config.accept.max_waiters = 1;
@@ -64,7 +68,7 @@ async fn serve() -> (
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let app = router(Arc::clone(&state));
+    let (app, _) = routers(Arc::clone(&state));
     tokio::spawn(async move { axum::serve(listener, app).await });
     let patience = ClientConfig {
         attempts: 1,
@@ -204,13 +208,14 @@ async fn after_a_failed_write_nothing_is_said() {
 
 #[test]
 fn pages_are_cut_at_keys() {
+    let ledger = Ledger::new(&genesis()).unwrap();
     let list = || (1u64..=7).map(|key| (key * 10, key));
     let of = |after: Option<u64>, limit: Option<u64>| {
         let asked = state::PageQuery {
             after,
             limit: limit.map(|limit| Limit::new(limit).unwrap()),
         };
-        let page = state::page(Block(9), &asked, list(), |_, value| value);
+        let page = asked.page(&ledger, list(), |_, value| value).unwrap();
         (page.items, page.next)
     };
     assert_eq!(of(None, None), ((1..=7).collect(), None));

@@ -2,7 +2,6 @@
 
 use ashlar_proto::Block;
 use ashlar_service::Backoff;
-use ashlar_stake::StakeEventKind;
 
 use super::tables::{TableBuilder, take, vouch};
 use super::*;
@@ -70,7 +69,7 @@ impl Follower {
             let (table, changed) = self.maker.make(&shared, &client, source, &signed).await?;
             shared.keep(&table);
             if changed {
-                self.tell(&table);
+                tracing::info!(block = block.0, "the operator table changed");
             }
         }
         shared.write(|state| state.block_ms = head.block_ms);
@@ -113,33 +112,6 @@ impl Follower {
         }
         // Those that still answer decide.
         shared.advance();
-    }
-
-    /// An event for content that was not seen before.
-    fn tell(&self, table: &OperatorTable) {
-        let block = table.header().reference_block;
-        let cursor = block.0.saturating_add(1);
-        self.shared.write(|state| {
-            // Another source may have told it.
-            if state
-                .events
-                .back()
-                .is_some_and(|last| last.cursor >= cursor)
-            {
-                return;
-            }
-            tracing::info!(block = block.0, "the operator table changed");
-            state.events.push_back(StakeEvent {
-                cursor,
-                kind: StakeEventKind::Table {
-                    block,
-                    root: table.root(),
-                },
-            });
-            if state.events.len() > EVENTS {
-                state.events.pop_front();
-            }
-        });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::common::*;
 use ashlar_crypto::Coded as _;
@@ -64,6 +65,11 @@ async fn every_block_has_one_head_and_it_is_kept() {
         "table.future"
     );
     assert_eq!(code(client.table_head(9, None).await), "table.unsigned");
+    // Nor is a block of it waited for.
+    let (began, patience) = (Instant::now(), Duration::from_secs(25));
+    let waited = client.table_head(9, Some((Block(0), patience))).await;
+    assert_eq!(code(waited), "table.unsigned");
+    assert!(began.elapsed() < patience);
     running.shutdown().await;
 
     let running = home.start().await;

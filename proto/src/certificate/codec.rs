@@ -196,14 +196,7 @@ fn put_non_signer(out: &mut Vec<u8>, non_signer: &NonSigner) {
 }
 
 /// What a certificate has beside what evidence has too.
-trait Fields {
-    fn stakes(&mut self, field: &'static str) -> Result<Vec<(QuorumId, Stake)>, Error>;
-    fn versions(&mut self) -> Result<Vec<u16>, Error>;
-    fn table_header(&mut self) -> Result<TableHeader, Error>;
-    fn non_signer(&mut self) -> Result<NonSigner, Error>;
-}
-
-impl Fields for Input<'_> {
+impl Input<'_> {
     fn stakes(&mut self, field: &'static str) -> Result<Vec<(QuorumId, Stake)>, Error> {
         let count = usize::from(self.u16(field)?);
         limit(field, count as u64, MAX_TABLE_QUORUMS as u64)?;

@@ -10,8 +10,7 @@ use ashlar_proto::table::TableAccess;
 use ashlar_proto::{Block, Domain};
 
 use super::{TableFile, io_error};
-use crate::source::StakeEventKind;
-use crate::{OperatorTable, PossessionCache, StakeError, StakeEvent, StakeSource};
+use crate::{OperatorTable, PossessionCache, StakeError, StakeSource};
 
 /// The tables of a file, read again whenever the file changes.
 ///
@@ -211,24 +210,6 @@ impl StakeSource for FileStakeSource {
             let table = state.tables.get(&block).cloned();
             table.ok_or(StakeError::UnknownBlock { block, head })
         })
-    }
-
-    /// One event a table; its cursor is the block plus one.
-    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        self.refresh();
-        Ok(self.read_state(|state| {
-            state
-                .tables
-                .range(Block(cursor)..)
-                .map(|(&block, table)| StakeEvent {
-                    cursor: block.0.saturating_add(1),
-                    kind: StakeEventKind::Table {
-                        block,
-                        root: table.root(),
-                    },
-                })
-                .collect()
-        }))
     }
 
     fn health(&self) -> Result<(), StakeError> {

@@ -24,7 +24,7 @@ use ashlar_proto::wire::{ErrorReply, PutBlob, Request, Response, StoreBatch, Sto
 use ashlar_proto::{
     Account, BatchDigest, BlobId, Block, Domain, OperatorIndex, Sequence, Stake, version,
 };
-use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
+use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
@@ -241,10 +241,6 @@ impl StakeSource for TestStake {
                 head: table.reference_block(),
             }),
         }
-    }
-
-    fn events_since(&self, _: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        Ok(Vec::new())
     }
 }
 

@@ -25,7 +25,7 @@ use ashlar_proto::{
     OperatorId, ProtocolVersion, Sequence, Stake, TableAccess, TableRoot, batch_tree,
     commitments_root, version,
 };
-use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
+use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeSource};
 use bytes::Bytes;
 
 /// Newest block of the world.
@@ -88,10 +88,6 @@ impl StakeSource for Tables {
             .get(&block)
             .cloned()
             .ok_or(StakeError::UnknownBlock { block, head })
-    }
-
-    fn events_since(&self, _cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        Ok(Vec::new())
     }
 }
 

@@ -20,7 +20,7 @@ use ashlar_proto::{
     RequiredQuorums, Sequence, Stake, TableAccess, TrustedTable, VerifiedCertificate, batch_tree,
     commitments_root, verify_certificate, version,
 };
-use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeEvent, StakeSource};
+use ashlar_stake::{Assignment, OperatorTable, Registration, StakeError, StakeSource};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
@@ -182,10 +182,6 @@ impl StakeSource for Fixed {
         assert_eq!(block, self.0.reference_block());
         Ok(self.0.clone())
     }
-
-    fn events_since(&self, _cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        Ok(Vec::new())
-    }
 }
 
 struct Elsewhere(Fixed);
@@ -201,10 +197,6 @@ impl StakeSource for Elsewhere {
 
     fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         self.0.table_at(block)
-    }
-
-    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        self.0.events_since(cursor)
     }
 }
 

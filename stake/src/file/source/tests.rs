@@ -40,16 +40,8 @@ fn source(records: &[TableRecord]) -> (TempDir, FileStakeSource) {
 }
 
 fn blocks(source: &FileStakeSource) -> Vec<u64> {
-    let events = source.events_since(0).unwrap();
-    events
-        .into_iter()
-        .map(
-            |StakeEvent {
-                 kind: StakeEventKind::Table { block, .. },
-                 ..
-             }| block.0,
-        )
-        .collect()
+    source.refresh();
+    source.read_state(|state| state.tables.keys().map(|block| block.0).collect())
 }
 
 #[test]
@@ -69,29 +61,6 @@ fn answers_from_the_file() {
         );
     }
     assert_eq!(source.health(), Ok(()));
-}
-
-#[test]
-fn events_are_the_tables_in_order() {
-    let (_directory, source) = source(&[record(20, &[1, 2]), record(0, &[1])]);
-    let events = source.events_since(0).unwrap();
-    let expected: Vec<_> = [0, 20]
-        .into_iter()
-        .map(|block| StakeEvent {
-            cursor: block + 1,
-            kind: StakeEventKind::Table {
-                block: Block(block),
-                root: source.table_at(Block(block)).unwrap().root(),
-            },
-        })
-        .collect();
-    assert_eq!(events, expected);
-    assert_eq!(
-        source.events_since(events[0].cursor).unwrap(),
-        expected[1..]
-    );
-    assert_eq!(source.events_since(events[1].cursor).unwrap(), []);
-    assert_eq!(source.events_since(u64::MAX).unwrap(), []);
 }
 
 #[test]
