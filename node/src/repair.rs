@@ -321,7 +321,14 @@ impl Healer {
         let mut last = None;
         // Which quorums the blobs have is in their headers. Whoever holds chunks for the first of them holds some of these.
         for quorum in table.quorums() {
-            let mut holders = self.holders(record, &[quorum]).await?;
+            let mut holders = match self.holders(record, &[quorum]).await {
+                Ok(holders) => holders,
+                // Not this operator's quorum.
+                Err(error) => {
+                    last = Some(Err(error));
+                    continue;
+                }
+            };
             for holder in &mut holders.others {
                 holder.indices.truncate(1);
             }

@@ -98,7 +98,7 @@ impl Ledger {
                 .query(&format!("{path}{after}"))
                 .await
                 .map_err(failed)?;
-            challenges.extend(page.items.into_iter().map(|view| (view.id, view.challenge)));
+            challenges.extend(page.items.into_iter().map(|view| (view.id, view.record)));
             match page.next {
                 Some(next) if challenges.len() < MAX_OPEN => after = format!("&after={next}"),
                 _ => {
