@@ -93,13 +93,13 @@ fn values() {
 
 /// First bytes of the SHA-256 of each value above. If this changes, so must `FORMAT`.
 const GOLDEN: [&str; 7] = [
-    "f3c23ef7125e06fe",
-    "a31168d2dbe2ffa4",
-    "f7bde292c5753aa3",
-    "ad52de1e254763ad",
-    "3af27da885db68d4",
-    "09cac1a10b0e4fb2",
-    "141bb32c2565532d",
+    "cf5e47d1962c2b7a",
+    "27a8cf0b8fd49c25",
+    "fc109c75ef7936fb",
+    "f01ed06b46171b7f",
+    "93115035a0826b07",
+    "4a271b397a898182",
+    "310fdf19dd4aeb26",
 ];
 
 #[test]
