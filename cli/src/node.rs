@@ -1,5 +1,6 @@
 //! `ashlar node`: set up a storage node, run it, ask how it is.
 
+mod challenges;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys::{self, KeyInfo};
 use crate::ui::Ui;
-use upkeep::{ClockCommand, ProtectionCommand};
+use upkeep::{ClockCommand, ProtectionCommand, VerifyArgs};
 
 /// The configuration's name in a node's folder.
 const CONFIG: &str = "node.toml";
@@ -28,6 +29,7 @@ Examples:
   ashlar node run --config /var/lib/ashlar/node.toml
   ashlar node status --http http://127.0.0.1:7480
   ashlar node status --operator 3                    operator 3 of the devnet in this folder
+  ashlar node verify                                 is all that was signed still there? The node has to be stopped
   ashlar node clock accept                           after a long stop: this machine's clock is right
   ashlar node protection export moving.json          end signing here, to go on elsewhere
   ashlar node protection import moving.json --new-database
@@ -55,6 +57,9 @@ pub enum NodeCommand {
     Status(RunningNodeArgs),
     /// Show the evidence that a running node holds against dispersers that signed two batches under one number
     Equivocations(RunningNodeArgs),
+    /// Read back everything that was promised, and check it, while the node is stopped. Nothing is changed: what is damaged,
+    /// the node repairs out of what its peers hold
+    Verify(VerifyArgs),
     /// The time that data expires by
     Clock {
         /// What to do.
@@ -141,6 +146,7 @@ pub fn run(ui: Ui, args: NodeArgs) -> CliResult {
         NodeCommand::Run(args) => daemon::block_on(run_node(ui, args)),
         NodeCommand::Status(which) => daemon::block_on(status(ui, &which)),
         NodeCommand::Equivocations(which) => daemon::block_on(upkeep::equivocations(ui, &which)),
+        NodeCommand::Verify(args) => upkeep::verify(ui, &args),
         NodeCommand::Clock { command } => upkeep::clock(ui, &command),
         NodeCommand::Protection { command } => upkeep::protection(ui, &command),
     }
@@ -297,7 +303,8 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     };
     drop(password);
     let stake = follow_table(&config.operators, &config.paths.heads)?;
-    let node = Node::start(config, keys, stake, which)
+    let challenges = challenges::sources(&config)?;
+    let node = Node::start(config, keys, stake, challenges, which)
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the node could not start", &error))?;
     let (quic, http) = (node.quic_addr(), node.http_addr());

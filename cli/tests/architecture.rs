@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 15] = [
+const CRATES: [&str; 16] = [
     "crypto",
     "crypto/derive",
     "proto",
@@ -15,6 +15,7 @@ const CRATES: [&str; 15] = [
     "restaking",
     "net",
     "service",
+    "fetch",
     "node",
     "disperser",
     "retriever",
@@ -37,6 +38,8 @@ fn allowed(name: &str) -> &'static [&'static str] {
         "restaking" => &["crypto", "proto", "stake", "testing"],
         "net" => &["crypto", "proto"],
         "service" => &["crypto", "proto", "stake", "net"],
+        // Whom to ask for what, and whether it is right: for whoever reads or repairs.
+        "fetch" => &["crypto", "proto", "stake", "net", "service"],
         // Over HTTP, like everything that is not a node: it needs no QUIC.
         "ledger" => &[
             "crypto",
@@ -54,9 +57,13 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "restaking",
             "net",
             "service",
+            "fetch",
             "testing",
         ],
-        "disperser" | "retriever" => &["crypto", "proto", "stake", "net", "service", "testing"],
+        "disperser" => &["crypto", "proto", "stake", "net", "service", "testing"],
+        "retriever" => &[
+            "crypto", "proto", "stake", "net", "service", "fetch", "testing",
+        ],
         "client" => &[
             "crypto",
             "proto",
@@ -74,6 +81,7 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "restaking",
             "net",
             "service",
+            "fetch",
             "node",
             "disperser",
             "retriever",

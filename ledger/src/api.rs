@@ -297,6 +297,7 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(transactions::post_transaction))
         .routes(routes!(transactions::post_evidence))
+        .routes(routes!(transactions::post_answer))
         .routes(routes!(transactions::account))
         .routes(routes!(general::head))
         .routes(routes!(general::root))

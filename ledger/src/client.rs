@@ -11,7 +11,7 @@ use std::time::Duration;
 use ::http::Method;
 use ashlar_crypto::account::AccountKey;
 use ashlar_proto::{Account, Block, Domain, Network, TableAccess as _};
-use ashlar_restaking::evidence::Fault;
+use ashlar_restaking::evidence::{CustodyAnswer, Fault};
 use ashlar_restaking::{ServiceId, Transaction};
 use ashlar_stake::{OperatorTable, PossessionCache};
 use reqwest::Url;
@@ -22,8 +22,8 @@ pub use error::ClientError;
 
 use crate::auth::SignedTransaction;
 use crate::types::{
-    AccountView, EventPage, EvidenceBody, EvidenceReceipt, Head, HeadKeysView, HealthReport,
-    MAX_WAIT_MS, Page, Receipt, StateRoot, TableHead, TableRootView, TableView,
+    AccountView, AnswerBody, EventPage, EvidenceBody, EvidenceReceipt, Head, HeadKeysView,
+    HealthReport, MAX_WAIT_MS, Page, Receipt, StateRoot, TableHead, TableRootView, TableView,
 };
 
 /// How patient a client is.
@@ -266,6 +266,23 @@ impl LedgerClient {
             fault: fault.clone(),
         })?;
         self.post("v1/evidence", body).await
+    }
+
+    /// Answers an open custody challenge, in nobody's name.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`]: it is no answer to an open challenge.
+    pub async fn answer_challenge(
+        &self,
+        challenge: u64,
+        answer: &CustodyAnswer,
+    ) -> Result<Receipt, ClientError> {
+        let body = http::to_body(&AnswerBody {
+            challenge,
+            answer: answer.clone(),
+        })?;
+        self.post("v1/answers", body).await
     }
 
     /// Asks for any path of the service, such as `v1/state/operators?after=0x…`, as the type of its answer ([`crate::types`])

@@ -5,7 +5,8 @@
 //!
 //! Who runs this service is trusted with what a chain would be trusted with: it orders transactions, and it could leave
 //! some out. What it cannot do is act for somebody else: every transaction is [signed](auth) by the key of its account, and
-//! the signatures are kept. Nor can it equivocate unseen: it signs the head of every block, followers keep what they have
+//! the signatures are kept. What proves itself needs none: evidence, and answers to custody challenges, which the log has in the
+//! slasher's and the operator's name. Nor can it equivocate unseen: it signs the head of every block, followers keep what they have
 //! seen, and two heads of one block are proof against it.
 
 mod api;

@@ -10,7 +10,7 @@ use ashlar_proto::api::{Bytes32, HexBytes};
 use ashlar_proto::{
     Account, Block, HeadKeySuccession, OperatorId, OperatorIndex, QuorumId, SignedHead, TableRoot,
 };
-use ashlar_restaking::evidence::{Accused, Fault, FaultKind};
+use ashlar_restaking::evidence::{Accused, CustodyAnswer, Fault, FaultKind};
 use ashlar_restaking::{
     Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator,
     OperatorShares, Params, PositionView, Quorum, QuorumTotals, RewardKind, RewardRoot, Service,
@@ -541,6 +541,17 @@ pub struct WitnessView {
 pub struct EvidenceBody {
     /// The claim, as `0x` and hexadecimal digits.
     pub fault: Fault,
+}
+
+/// `POST /v1/answers`: anybody may send it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerBody {
+    /// Number of the challenge.
+    pub challenge: u64,
+    /// The answer, as `0x` and hexadecimal digits.
+    #[schema(value_type = HexBytes)]
+    pub answer: CustodyAnswer,
 }
 
 /// What was done about evidence.

@@ -8,8 +8,10 @@ pub const STORAGE: Cause = Cause::halts("storage");
 pub const DISK_SPACE: Cause = Cause::halts("disk_space");
 /// A drive of several failed, or is being rebuilt: fewer may fail now.
 pub const DRIVES: Cause = Cause::degrades("drives");
-/// Stored data does not match its hashes.
+/// Stored data does not match its hashes, or is missing.
 pub const CORRUPTION: Cause = Cause::degrades("corruption");
+/// Damaged data that could not be made anew out of what peers hold.
+pub const DAMAGE: Cause = Cause::halts("corruption.unrepaired");
 /// The operator table cannot be read.
 pub const OPERATOR_TABLE: Cause = Cause::degrades("operator_table");
 /// Somebody vouched for two operator tables of one block: none is believed any more.
@@ -26,6 +28,15 @@ pub const MOVED: Cause = Cause::halts("database.moved");
 pub const KERNEL: Cause = Cause::degrades("kernel.disagrees");
 /// A disperser signed two batches under one number. Not this node's fault: a notice, the node is as well as before.
 pub const EQUIVOCATION: Cause = Cause::notice("disperser.equivocation");
+
+/// The deadline of an open custody challenge is near.
+pub const CHALLENGE_DEADLINE: Cause = Cause::degrades("custody.deadline");
+/// A custody challenge that this node has no answer to: the data is missing or damaged.
+pub const CHALLENGE_NO_ANSWER: Cause = Cause::degrades("custody.no_answer");
+/// No ledger says which custody challenges are open.
+pub const CHALLENGES_UNFOLLOWED: Cause = Cause::degrades("custody.unfollowed");
+/// One of the ledgers that are asked for custody challenges does not answer; another one does.
+pub const CHALLENGE_LEDGER: Cause = Cause::notice("custody.ledger");
 
 #[cfg(test)]
 mod tests;

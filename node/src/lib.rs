@@ -5,21 +5,27 @@
 //! * [`signer`]: store, sync, then sign.
 //! * [`database`]: which database belongs to a key; [`protection`]: what goes with a key that moves.
 //! * [`clock`]: the time that data expires by.
+//! * [`custody`]: answers the custody challenges against its operator.
+//! * [`scrub`]: reads back what was promised; what is damaged is made anew out of what peers hold.
 //! * [`config`], [`health`], [`metrics`], [`status`]: what the operator sets and sees.
 //! * [`Node`]: starts all of it; [`RunningNode`]: the handle of a node that serves.
 
 pub mod clock;
 pub mod config;
+pub mod custody;
 pub mod database;
 pub mod health;
 pub mod metrics;
 pub mod protection;
+pub mod scrub;
 pub mod signer;
 pub mod status;
 pub mod store;
 pub mod validate;
 
+mod damage;
 mod http;
+mod repair;
 mod running;
 mod service;
 mod shared;

@@ -57,14 +57,32 @@ ashlar_service::metrics! {
         pub windows_dropped: Counter, "windows_dropped";
         /// Blobs read and checked by the scrub.
         pub scrubbed: Counter, "scrubbed_blobs";
-        /// Blobs and batches found corrupt.
+        /// Blobs and batches found corrupt or missing.
         pub corrupt: Counter, "corrupt";
+        /// Parts known to be damaged: batches, and slices of blobs.
+        pub damaged: Gauge, "damaged";
+        /// Damaged parts made anew.
+        pub repaired: Counter, "repaired";
+        /// Attempts to make a damaged part anew that failed, by code.
+        pub repair_failed: Family<Code, Counter>, "repair_failed";
+        /// Bytes that peers sent for it.
+        pub repair_bytes: Counter, "repair", Bytes;
         /// 1 if the node is ready, 0 if not.
         pub ready: Gauge, "ready";
         /// Pairs of batches held as evidence against dispersers.
         pub equivocations: Gauge<u64, AtomicU64>, "equivocations";
         /// Wall clock less the time that is accepted.
         pub clock_ahead_seconds: Gauge, "clock_ahead", Seconds;
+        /// Open custody challenges to this operator.
+        pub challenges_open: Gauge, "custody_open";
+        /// Blocks to the nearest deadline of an open custody challenge; 0 also if none is open.
+        pub challenge_blocks_left: Gauge, "custody_blocks_left";
+        /// Custody challenges that a ledger took an answer to.
+        pub challenges_answered: Counter, "custody_answered";
+        /// Attempts to answer a custody challenge that failed, by code.
+        pub challenges_failed: Family<Code, Counter>, "custody_failed";
+        /// Custody challenges that ended without an answer of this node.
+        pub challenges_missed: Counter, "custody_missed";
         /// 1 if the fast kernel disagrees with the portable one, which serves in its place.
         pub kernel_disagrees: Gauge, "kernel_disagrees";
     }

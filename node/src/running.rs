@@ -7,7 +7,7 @@ use std::time::Duration;
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
-use ashlar_net::{NetError, NetLimits, Server};
+use ashlar_net::{Client, NetError, NetLimits, Server};
 use ashlar_proto::wire::limits;
 use ashlar_proto::{OperatorId, operator_id};
 use ashlar_service::listener::{BindError, Limits, Listeners};
@@ -16,14 +16,17 @@ use ashlar_stake::StakeSource;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
+use crate::custody::ChallengeSource;
+use crate::damage::Repairs;
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
+use crate::repair::{self, Healer};
 use crate::service::{QuicHandler, Service};
 use crate::shared::{Shared, blocking};
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
-use crate::{http, tasks};
+use crate::{custody, http, scrub, tasks};
 
 /// An operator's secret keys.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ pub struct OpeningNode {
     supervisor: Supervisor,
     keys: NodeKeys,
     stake: Arc<dyn StakeSource>,
+    challenges: Vec<Arc<dyn ChallengeSource>>,
     http: SocketAddr,
 }
 
@@ -54,12 +58,14 @@ pub struct RunningNode {
     clock: Arc<Clock>,
     supervisor: Supervisor,
     store: Arc<dyn Store>,
+    repairs: Arc<Repairs>,
     server: Server,
     http: SocketAddr,
 }
 
 impl Node {
-    /// Starts a node on the database in `config.paths.data`, by this machine's clocks, and returns when it serves.
+    /// Starts a node on the database in `config.paths.data`, by this machine's clocks, and returns when it serves. It answers the
+    /// custody challenges that the ledgers `challenges` list.
     ///
     /// # Errors
     /// The configuration is not valid, an address is taken, or the database is not the key's or cannot be opened.
@@ -67,11 +73,13 @@ impl Node {
         config: NodeConfig,
         keys: NodeKeys,
         stake: Arc<dyn StakeSource>,
+        challenges: Vec<Arc<dyn ChallengeSource>>,
         which: Database,
     ) -> Result<RunningNode, StartError> {
         let time = Arc::new(SystemTimeSource::default());
         let opening = Self::listen(config.clone(), keys, stake, time).await?;
         opening
+            .answering(challenges)
             .open(move |owner| {
                 Ok(Arc::new(database::open(&config, owner, which)?) as Arc<dyn Store>)
             })
@@ -103,6 +111,7 @@ impl Node {
             supervisor,
             keys,
             stake,
+            challenges: Vec::new(),
             http,
         })
     }
@@ -122,6 +131,12 @@ impl OpeningNode {
         self.http
     }
 
+    /// With ledgers whose custody challenges are answered.
+    #[must_use]
+    pub fn answering(self, challenges: Vec<Arc<dyn ChallengeSource>>) -> Self {
+        Self { challenges, ..self }
+    }
+
     /// The second half of [`Node::start`]: opens the store with `open` on the blocking pool, then serves.
     ///
     /// # Errors
@@ -135,6 +150,7 @@ impl OpeningNode {
             supervisor,
             keys,
             stake,
+            challenges,
             http,
         } = self;
         let id = shared.operator_id;
@@ -191,9 +207,10 @@ impl OpeningNode {
                 net_limits(&shared.config),
                 Arc::new(QuicHandler(Arc::clone(&service))),
             )?;
-            Ok::<_, StartError>((store, clock, service, server))
+            let peers = Client::new(&keys.network, NetLimits::default())?;
+            Ok::<_, StartError>((store, clock, service, server, peers))
         };
-        let (store, clock, service, server) = match started.await {
+        let (store, clock, service, server, peers) = match started.await {
             Ok(parts) => parts,
             Err(error) => {
                 supervisor
@@ -213,10 +230,11 @@ impl OpeningNode {
             OnEnd::Degrade,
             tasks::expiry(Arc::clone(s), Arc::clone(d), Arc::clone(&clock), stop()),
         );
+        let repairs = Arc::new(Repairs::default());
         supervisor.spawn(
             "scrub",
             OnEnd::Degrade,
-            tasks::scrub(Arc::clone(s), Arc::clone(d), stop()),
+            scrub::run(Arc::clone(s), Arc::clone(d), Arc::clone(&repairs), stop()),
         );
         if !shared.config.store.drives.is_empty() {
             supervisor.spawn(
@@ -225,6 +243,14 @@ impl OpeningNode {
                 tasks::drives(Arc::clone(s), Arc::clone(d), stop()),
             );
         }
+        let healer = Healer {
+            shared: Arc::clone(s),
+            store: Arc::clone(d),
+            stake: Arc::clone(&stake),
+            network: Arc::new(peers),
+            repairs: Arc::clone(&repairs),
+        };
+        supervisor.spawn("repair", OnEnd::Degrade, repair::run(healer, stop()));
         supervisor.spawn(
             "watch",
             OnEnd::Stop,
@@ -235,6 +261,19 @@ impl OpeningNode {
             OnEnd::Stop,
             tasks::probe(Arc::clone(s), Arc::clone(d), stop()),
         );
+        if !challenges.is_empty() {
+            supervisor.spawn(
+                "custody",
+                OnEnd::Degrade,
+                custody::follow(
+                    Arc::clone(s),
+                    Arc::clone(d),
+                    challenges,
+                    Arc::clone(&repairs),
+                    stop(),
+                ),
+            );
+        }
         shared.health.opened();
         tracing::info!(operator = %id, quic = %server.local_addr(), %http, kernel = ashlar_crypto::kernel_name(), "the node serves");
         Ok(RunningNode {
@@ -242,6 +281,7 @@ impl OpeningNode {
             clock,
             supervisor,
             store,
+            repairs,
             server,
             http,
         })
@@ -299,7 +339,8 @@ impl RunningNode {
 
     /// Scrubs everything now. `None` if the node is stopped meanwhile.
     pub async fn scrub(&self) -> Option<ScrubReport> {
-        tasks::scrub_once(&self.shared, &self.store, &self.supervisor.stop_token()).await
+        let (shared, store, repairs) = (&self.shared, &self.store, &self.repairs);
+        scrub::once(shared, store, repairs, None, &self.supervisor.stop_token()).await
     }
 
     /// Waits until the node cannot go on, and says why. A process that runs a node selects on it and stops.

@@ -124,9 +124,12 @@ impl Shared {
             drives: self.drives(),
             signed_batches: self.metrics.signed.get(),
             equivocations: self.metrics.equivocations.get(),
+            scrub: facts.scrub,
             last_scrub: facts.last_scrub,
+            repair: facts.repair,
             last_expiry: facts.last_expiry,
             time_kept_ms: facts.time_kept_ms,
+            custody: facts.custody,
             health: self.health.report(),
         }
     }

@@ -8,6 +8,8 @@ use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::custody::CustodyStatus;
+pub use crate::damage::RepairStatus;
 use crate::store::{DriveStatus, Equivocation, SignedHeader, Totals};
 
 /// Most pairs of batches that `GET /v1/equivocations` shows.
@@ -48,12 +50,18 @@ pub struct NodeStatus {
     pub signed_batches: u64,
     /// Pairs of batches kept as evidence against dispersers that signed twice under one number.
     pub equivocations: u64,
+    /// The scrub that runs now, so far.
+    pub scrub: Option<ScrubReport>,
     /// The last complete scrub.
     pub last_scrub: Option<ScrubReport>,
+    /// What is damaged, and what was made anew.
+    pub repair: RepairStatus,
     /// The last time that windows were dropped.
     pub last_expiry: Option<ExpiryReport>,
     /// The time that was kept last, milliseconds since 1970: what a stop is counted from.
     pub time_kept_ms: Option<u64>,
+    /// Custody challenges, if the node looks for them.
+    pub custody: Option<CustodyStatus>,
     /// Health, as in `GET /v1/health`.
     pub health: crate::health::HealthReport,
 }
@@ -65,13 +73,17 @@ pub struct ScrubReport {
     pub finished_at: u64,
     /// How long it took, in seconds.
     pub seconds: u64,
+    /// Signed records looked at.
+    pub promises: u64,
     /// Batches read.
     pub batches: u64,
     /// Blobs read.
     pub blobs: u64,
     /// Slice bytes read.
     pub bytes: u64,
-    /// Blobs and batches that are corrupt.
+    /// Signed records that were lost and are written anew.
+    pub restored: u64,
+    /// Blobs and batches that are corrupt or missing.
     pub corrupt: u64,
     /// The first few of them.
     pub examples: Vec<String>,
@@ -168,9 +180,12 @@ pub(crate) struct FactsInner {
     pub(crate) head: Option<Block>,
     pub(crate) operator_index: Option<OperatorIndex>,
     pub(crate) disk_free: Option<u64>,
+    pub(crate) scrub: Option<ScrubReport>,
     pub(crate) last_scrub: Option<ScrubReport>,
+    pub(crate) repair: RepairStatus,
     pub(crate) last_expiry: Option<ExpiryReport>,
     pub(crate) time_kept_ms: Option<u64>,
+    pub(crate) custody: Option<CustodyStatus>,
 }
 
 impl Facts {

@@ -1,13 +1,13 @@
-//! Background work: expiry, scrub, watching disk and operator table, trying a failed disk again.
+//! Background work: expiry, watching disk and operator table, trying a failed disk again.
 //!
 //! Blocking parts run on the blocking pool, in pieces that end soon, so that stopping the node does not wait for them.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ashlar_crypto::KernelStatus;
-use ashlar_proto::{BatchDigest, Block, OperatorIndex, TableAccess, commitments_root};
+use ashlar_proto::{Block, OperatorIndex, TableAccess};
 use ashlar_service::Backoff;
 use ashlar_stake::{StakeError, StakeSource};
 use tokio_util::sync::CancellationToken;
@@ -16,19 +16,11 @@ use crate::clock::Clock;
 use crate::health;
 use crate::service::Service;
 use crate::shared::{Shared, blocking};
-use crate::status::{ExpiryReport, ScrubReport};
+use crate::status::ExpiryReport;
 use crate::store::{BackendError, DriveState, DriveStatus, Store, StoreError};
 
-/// Corrupt things that a scrub names; more are only counted.
-const EXAMPLES: usize = 16;
-/// Batches listed at a time.
-const PAGE: usize = 256;
-/// The first scrub comes this long after the start, even if the interval is longer: a node that restarts daily would
-/// never scrub.
-const FIRST_SCRUB: Duration = Duration::from_secs(600);
-
 /// Waits, or returns false if the node stops.
-async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
+pub(crate) async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
     tokio::select! {
         () = stop.cancelled() => false,
         () = tokio::time::sleep(duration) => true,
@@ -93,175 +85,6 @@ pub(crate) async fn expiry(
             return;
         }
     }
-}
-
-/// Reads everything again and again, slowly.
-pub(crate) async fn scrub(shared: Arc<Shared>, store: Arc<dyn Store>, stop: CancellationToken) {
-    let interval = Duration::from_secs(shared.config.tasks.scrub_interval_secs);
-    let mut wait = interval.min(FIRST_SCRUB);
-    loop {
-        if !pause(&stop, wait).await {
-            return;
-        }
-        wait = interval;
-        if scrub_once(&shared, &store, &stop).await.is_none() {
-            return;
-        }
-    }
-}
-
-/// One pass over everything. `None` if the node stopped before the end.
-pub(crate) async fn scrub_once(
-    shared: &Shared,
-    store: &Arc<dyn Store>,
-    stop: &CancellationToken,
-) -> Option<ScrubReport> {
-    let started = Instant::now();
-    let rate = shared.config.tasks.scrub_bytes_per_sec;
-    let mut report = ScrubReport::default();
-    let listing = Arc::clone(store);
-    let windows = match blocking(move || listing.windows()).await {
-        Ok(windows) => windows,
-        Err(error) => {
-            report.add(format!("the list of windows: {error}"));
-            Vec::new()
-        }
-    };
-    for window in windows {
-        let mut after = None;
-        loop {
-            let listing = Arc::clone(store);
-            let page = match blocking(move || listing.batches_in(window, after, PAGE)).await {
-                Ok(page) => page,
-                Err(error) => {
-                    report.add(format!("window {}: {error}", window.0));
-                    break;
-                }
-            };
-            let Some((last, _)) = page.last() else { break };
-            after = Some(*last);
-            for (digest, _) in page {
-                let reading = Arc::clone(store);
-                let part = blocking(move || scrub_batch(reading.as_ref(), digest)).await;
-                shared.metrics.scrubbed.inc_by(part.blobs);
-                shared.metrics.corrupt.inc_by(part.corrupt);
-                report.merge(part);
-                // As slow as configured, over the whole pass.
-                let due = Duration::from_secs_f64(report.bytes as f64 / rate as f64);
-                if !pause(stop, due.saturating_sub(started.elapsed())).await {
-                    return None;
-                }
-            }
-        }
-    }
-    report.finished_at = shared.time.wall_ms() / 1000;
-    report.seconds = started.elapsed().as_secs();
-    // What is corrupt is counted and named together: if the count is not zero, there is a first example.
-    match report.examples.first() {
-        Some(example) => shared.health.raise(
-            health::CORRUPTION,
-            format!(
-                "the scrub found {} of {}; first: {example}",
-                report.corrupt, report.blobs
-            ),
-        ),
-        None => shared.health.clear(health::CORRUPTION),
-    }
-    tracing::info!(
-        batches = report.batches,
-        blobs = report.blobs,
-        corrupt = report.corrupt,
-        "scrubbed"
-    );
-    shared
-        .facts
-        .set(|facts| facts.last_scrub = Some(report.clone()));
-    Some(report)
-}
-
-impl ScrubReport {
-    fn add(&mut self, what: String) {
-        tracing::error!("scrub: {what}");
-        self.corrupt += 1;
-        if self.examples.len() < EXAMPLES {
-            self.examples.push(what);
-        }
-    }
-
-    fn merge(&mut self, part: Self) {
-        self.batches += part.batches;
-        self.blobs += part.blobs;
-        self.bytes += part.bytes;
-        self.corrupt += part.corrupt;
-        self.examples.extend(part.examples);
-        self.examples.truncate(EXAMPLES);
-    }
-}
-
-/// Reads one batch and checks it from the digest down: headers, commitments, Merkle proofs, slices.
-pub(crate) fn scrub_batch(store: &dyn Store, digest: BatchDigest) -> ScrubReport {
-    let mut report = ScrubReport {
-        batches: 1,
-        ..ScrubReport::default()
-    };
-    if let Err(error) = store.mend(&digest) {
-        report.add(format!("batch {digest}: {error}"));
-    }
-    let batch = match store.batch(&digest) {
-        Ok(Some(batch)) => batch,
-        // Expired since it was listed.
-        Ok(None) => return ScrubReport::default(),
-        Err(error) => {
-            report.add(format!("batch {digest}: {error}"));
-            return report;
-        }
-    };
-    if batch.header.digest() != digest {
-        report.add(format!("batch {digest}: its header has another digest"));
-    }
-    if let Err(error) = batch.header.check_blobs(&batch.blobs) {
-        report.add(format!("batch {digest}: {error}"));
-    }
-    let mut commitments = batch.commitments.as_slice();
-    for (blob, index) in batch.blobs.iter().zip(0u32..) {
-        report.blobs += 1;
-        match commitments.split_at_checked(blob.rows as usize) {
-            Some((own, rest)) => {
-                commitments = rest;
-                if commitments_root(own) != blob.commitments_root {
-                    report.add(format!(
-                        "batch {digest}, blob {index}: the commitments have another root"
-                    ));
-                }
-            }
-            None => report.add(format!(
-                "batch {digest}, blob {index}: commitments are missing"
-            )),
-        }
-        match scrub_slices(store, &digest, index, blob) {
-            Ok(bytes) => report.bytes += bytes,
-            Err(why) => report.add(format!("batch {digest}, blob {index}: {why}")),
-        }
-    }
-    report
-}
-
-fn scrub_slices(
-    store: &dyn Store,
-    digest: &BatchDigest,
-    index: u32,
-    blob: &ashlar_proto::BlobHeader,
-) -> Result<u64, String> {
-    let slices = store
-        .batch_slices(digest, index)
-        .map_err(|e: StoreError| e.to_string())?
-        .ok_or("its slices are missing")?;
-    if slices.header() != blob {
-        return Err("its slices belong to another blob".into());
-    }
-    let chunks = blob.protocol().map_err(|e| e.to_string())?.code.chunks();
-    slices.check(chunks).map_err(|e| e.to_string())?;
-    Ok((slices.slice_bytes() * slices.runs().count()) as u64)
 }
 
 /// Free bytes on the device of a path.

@@ -185,7 +185,13 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn answer_challenge(&mut self, challenge: u64, answer: &[u8]) -> Outcome {
+    /// Checks an answer to an open challenge, and changes nothing. Gives the account of the operator that it is for.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError::UnknownChallenge`], [`TransactionError::TooMany`] bytes, [`TransactionError::AnswerForm`] or
+    /// [`TransactionError::WrongAnswer`].
+    pub fn check_answer(&self, challenge: u64, answer: &[u8]) -> Result<Account, TransactionError> {
         let record = self
             .challenges
             .get(&challenge)
@@ -198,7 +204,11 @@ impl State {
             .map_err(|source| TransactionError::WrongAnswer {
                 source: Box::new(source),
             })?;
-        let account = self.operator_ref(record.operator)?.account;
+        Ok(self.operator_ref(record.operator)?.account)
+    }
+
+    pub(super) fn answer_challenge(&mut self, challenge: u64, answer: &[u8]) -> Outcome {
+        let account = self.check_answer(challenge, answer)?;
         let Some(record) = self.take_challenge(challenge)? else {
             return Err(inconsistent("a challenge is gone"));
         };

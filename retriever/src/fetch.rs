@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use ashlar_crypto::Rows;
+use ashlar_fetch::chunks::ChunksTask;
+use ashlar_fetch::gather::{Gathered, gather};
+use ashlar_fetch::plan::{Holder, Plan, State};
+use ashlar_fetch::slices::SlicesTask;
+use ashlar_fetch::{Network, OperatorReport, Skipped, millis};
 use ashlar_proto::{ChunkIndex, TableAccess, VerifiedCertificate};
 use ashlar_stake::{Assignment, OperatorTable, StakeSource};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-use crate::audit::AuditTask;
 use crate::config::{RetrieverConfig, Source};
 use crate::error::{RetrieveError, RetrieveErrorKind as Kind};
-use crate::gather::{Gathered, gather};
 use crate::http::{self, Authorities, BaseUrl, HttpError};
-use crate::network::Network;
-use crate::plan::{Holder, Plan, State};
 use crate::relay::{RelayError, allowance, download};
-use crate::report::{AuditReport, OperatorReport, Report, RetrievalPath, Skipped, millis};
-use crate::slices::SlicesTask;
+use crate::report::{AuditReport, Report, RetrievalPath};
 use crate::verify::{VerifyError, check_payload, decode_slices};
 
 /// A payload that matches its certificate's commitments, and how it was found.
@@ -381,9 +381,9 @@ impl Inner {
             .await
             .map_err(|_| fetch.late("waiting for other audits", 0, needed))?;
         let begin = Instant::now();
-        let task = Arc::new(AuditTask::new(
+        let task = Arc::new(ChunksTask::new(
             operators.network.clone(),
-            cert.blob_key(),
+            Some(cert.blob_key()),
             cert.batch_header().clone(),
             cert.version().code,
         ));

@@ -8,8 +8,8 @@
 //! Three paths, each with its own modules:
 //!
 //! 1. **Relay** ([`relay`]): one HTTP GET. The payload's rows are committed to anew and compared ([`verify`]).
-//! 2. **Operators** ([`plan`], [`network`]): slices, each run checked against the blob's Merkle root, just enough of them
-//!    to decode; then the same comparison. [`plan`] decides whom to ask for what and when, without IO, clock or RNG.
+//! 2. **Operators** ([`ashlar_fetch`]): slices, each run checked against the blob's Merkle root, just enough of them
+//!    to decode; then the same comparison.
 //! 3. **Audit**, when slices that fit their root do not match the commitments (the disperser encoded wrongly, with the
 //!    help of operators): whole chunk columns with their KZG proofs, of which the good ones decode.
 //!
@@ -38,24 +38,17 @@
 //! # }
 //! ```
 
-mod audit;
 mod config;
 mod error;
-mod fault;
 mod fetch;
-mod gather;
-pub mod network;
-pub mod plan;
 pub mod relay;
 mod report;
-mod slices;
 pub mod verify;
 
+pub use ashlar_fetch::{Fault, Network, OperatorReport, Skipped};
 pub use ashlar_service::http;
 pub use config::{RetrieverConfig, Source};
 pub use error::{RetrieveError, RetrieveErrorKind};
-pub use fault::Fault;
 pub use fetch::{Retrieved, Retriever};
-pub use network::Network;
 pub use relay::RelayError;
-pub use report::{AuditReport, OperatorReport, Report, RetrievalPath, Skipped, Stages};
+pub use report::{AuditReport, Report, RetrievalPath, Stages};

@@ -7,7 +7,7 @@ use ashlar_crypto::bls::PublicKeyBytes;
 use ashlar_crypto::keystore::{self, KeyKind};
 use ashlar_node::protection::{self, MAX_FILE_BYTES, ProtectionFile};
 use ashlar_node::store::{DiskStore, Store};
-use ashlar_node::{Database, NodeConfig, database};
+use ashlar_node::{Database, NodeConfig, database, scrub};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use super::{CONFIG, RunningNodeArgs};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys;
-use crate::ui::{self, Ui};
+use crate::ui::{self, Ui, pairs};
 
 /// The commands of `ashlar node clock`.
 #[derive(Debug, Subcommand)]
@@ -71,6 +71,14 @@ pub struct ImportArgs {
     /// Make the database first: for a key that was moved to this machine and has none here
     #[arg(long)]
     pub new_database: bool,
+}
+
+/// Options of `ashlar node verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
 }
 
 /// A node's configuration and the public key in its keystore, which needs no password.
@@ -178,6 +186,37 @@ pub(super) fn clock(ui: Ui, command: &ClockCommand) -> CliResult {
         .keep_time(accepted_ms)
         .map_err(|error| failed("could not keep the time", &error))?;
     ui.data(&out, || format!("accepted: it is {}", ui::utc(accepted_ms)))
+}
+
+/// Runs `ashlar node verify`.
+///
+/// # Errors
+/// The node runs, its database is not the key's, or something is damaged ([`Exit::Refused`]).
+pub(super) fn verify(ui: Ui, args: &VerifyArgs) -> CliResult {
+    let (config, key) = local(&args.config)?;
+    let store = open(&config, &key, Database::Existing)?;
+    let bar = ui.progress(store.totals().bytes, "reading");
+    let mut report = scrub::verify(&store, |so_far| bar.set_position(so_far.bytes));
+    bar.finish_and_clear();
+    report.finished_at = now_ms()? / 1000;
+    if report.corrupt > 0 {
+        let what = format!(
+            "of what {} signed records promise, {} parts are damaged or missing",
+            report.promises, report.corrupt
+        );
+        let error = CliError::new(Exit::Refused, "node.damaged", what);
+        let error = (report.examples.iter()).fold(error, |error, why| error.because(why.clone()));
+        return Err(error.next("start the node: it repairs this out of what its peers hold, and says how in ashlar node status"));
+    }
+    ui.data(&report, || {
+        pairs! {
+            "signed records": report.promises,
+            "batches": report.batches,
+            "blobs": report.blobs,
+            "bytes": report.bytes,
+            "damaged": report.corrupt,
+        }
+    })
 }
 
 #[derive(Debug, Serialize)]

@@ -34,7 +34,17 @@ fn a_key_has_one_database_and_may_move() {
 
     // While it runs, its database is taken.
     node(&devnet, &dir, &["clock", "accept", "--yes"]).failure(1, "store.locked");
+    node(&devnet, &dir, &["verify"]).failure(1, "store.locked");
     devnet.kill_node(0);
+    let verified = node(&devnet, &dir, &["verify"]).success();
+    assert_eq!(
+        (
+            &verified["promises"],
+            &verified["blobs"],
+            &verified["corrupt"]
+        ),
+        (&1.into(), &1.into(), &0.into())
+    );
 
     // A volume that is not mounted starts nothing, and nothing is made in its place.
     std::fs::rename(dir.join("data"), dir.join("away")).unwrap();

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ashlar_proto::{Account, Network};
-use ashlar_restaking::Transaction;
+use ashlar_restaking::{Action, Transaction};
 use ashlar_service::ApiError;
 use ashlar_service::extract::InPath;
 use ashlar_service::listener::{BodyLimits, declared_length, read_body};
@@ -13,11 +13,11 @@ use axum::extract::{Request, State};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::{Answer, ApiState, Shared};
+use super::{Answer, ApiState, Shared, internal_error};
 use crate::auth::SignedTransaction;
 use crate::service::evidence;
-use crate::service::writer::Command;
-use crate::types::{AccountView, EvidenceBody, EvidenceReceipt, Receipt};
+use crate::service::writer::{Command, refused};
+use crate::types::{AccountView, AnswerBody, EvidenceBody, EvidenceReceipt, Receipt};
 
 /// The body as JSON, bounded in bytes and in time.
 async fn read_json<T: DeserializeOwned>(state: &ApiState, request: Request) -> Result<T, ApiError> {
@@ -126,7 +126,7 @@ pub(crate) async fn post_evidence(
             .await?
     };
     let (answer, answered) = oneshot::channel();
-    state.command(Command::Slash(transactions, answer))?;
+    state.command(Command::Proven(transactions, answer))?;
     let (mut receipts, mut refused) = (Vec::new(), None);
     for outcome in state.answer(answered).await? {
         match outcome {
@@ -151,6 +151,41 @@ pub(crate) async fn post_evidence(
         evidence_hash: proven.evidence_hash().into(),
         receipts,
     }))
+}
+
+/// Answers an open custody challenge. Anybody may, and nobody signs: an answer proves itself. The bond is the operator's.
+#[utoipa::path(
+    post,
+    path = "/v1/answers",
+    request_body = AnswerBody,
+    responses(
+        (status = 200, description = "The challenge is closed, and that is on disk", body = Receipt),
+        (status = 422, description = "It is no answer to an open challenge; nothing has changed"),
+    ),
+    tag = "ledger"
+)]
+pub(crate) async fn post_answer(State(state): Shared, request: Request) -> Answer<Receipt> {
+    let opened = Arc::clone(state.opened()?);
+    let AnswerBody { challenge, answer } = read_json(&state, request).await?;
+    let answer = answer.to_bytes();
+    let checking = Arc::clone(&state);
+    // Before it reaches the log: what proves nothing leaves no trace there.
+    let transaction = state
+        .blocking(&state.checks, move || {
+            let store = opened.store.read().unwrap_or_else(PoisonError::into_inner);
+            checking.check_storage()?;
+            let sender = store
+                .state()
+                .check_answer(challenge, &answer)
+                .map_err(|refusal| ApiError::from(refused(&refusal)))?;
+            let action = Action::AnswerChallenge { challenge, answer };
+            Ok(Transaction { sender, action })
+        })
+        .await?;
+    let (answer, answered) = oneshot::channel();
+    state.command(Command::Proven(vec![transaction], answer))?;
+    let outcome = state.answer(answered).await?.into_iter().next();
+    Ok(Json(outcome.ok_or_else(internal_error)??))
 }
 
 /// The last nonce of an account, and whether its transactions are taken.

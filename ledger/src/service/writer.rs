@@ -29,8 +29,8 @@ pub(crate) type Outcome = Result<Receipt, Box<Problem>>;
 pub(crate) enum Command {
     /// A signed transaction.
     Submit(Box<Authorized>, oneshot::Sender<Outcome>),
-    /// This service's own transactions, upon evidence that was checked.
-    Slash(Vec<Transaction>, oneshot::Sender<Vec<Outcome>>),
+    /// Transactions that nobody signed, because what was checked proves itself: evidence, or an answer to a challenge.
+    Proven(Vec<Transaction>, oneshot::Sender<Vec<Outcome>>),
     /// The last nonce of an account.
     Nonce(Account, oneshot::Sender<u64>),
     /// The state root.
@@ -149,7 +149,7 @@ impl Writer {
                 Command::Submit(authorized, answer) => {
                     self.take(tip, block, *authorized, answer, &mut entries, &mut waiting);
                 }
-                Command::Slash(transactions, answer) => {
+                Command::Proven(transactions, answer) => {
                     waiting.push(Submitter::Many(transactions.len(), answer));
                     entries.extend(
                         transactions

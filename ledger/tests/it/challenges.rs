@@ -129,6 +129,49 @@ async fn asked_answered_and_punished() {
         "state.not_found"
     );
 
+    // Anybody answers in nobody's name: an answer proves itself.
+    let shown = blob(3);
+    let receipt = sender.submit(&ask(&sender, &shown).await).await.unwrap();
+    let [Event::ChallengeOpened { challenge, .. }] = receipt.events[..] else {
+        panic!("{:?}", receipt.events);
+    };
+    let path = format!("v1/state/challenges/{challenge}");
+    let one: ChallengeDetail = sender.query(&path).await.unwrap();
+    let nobody = LedgerClient::new(sender.base().clone()).unwrap();
+    let (setup, header, position) = (
+        Setup::ethereum(),
+        &one.challenge.blob,
+        one.challenge.position(),
+    );
+    let good = CustodyAnswer::from_rows(setup, header, &shown.rows, position).unwrap();
+    let CustodyAnswer::Opening {
+        path,
+        y,
+        proof,
+        commitment,
+    } = good.clone()
+    else {
+        panic!("{good:?}")
+    };
+    let bad = CustodyAnswer::Opening {
+        y: [1; 32],
+        path,
+        proof,
+        commitment,
+    };
+    assert_ne!(y, [1; 32]);
+    let records = sender.head().await.unwrap().transactions;
+    let refused = code(nobody.answer_challenge(challenge, &bad).await);
+    assert_eq!(refused, "challenge.wrong_answer");
+    let refused = code(nobody.answer_challenge(challenge + 1, &good).await);
+    assert_eq!(refused, "challenge.unknown");
+    assert_eq!(sender.head().await.unwrap().transactions, records);
+    let receipt = nobody.answer_challenge(challenge, &good).await.unwrap();
+    assert!(matches!(
+        receipt.events[..],
+        [Event::ChallengeAnswered { account: paid, .. }] if paid == account(&operator_key(2))
+    ));
+
     // Who has not, and is not helped, is slashed when the deadline is over; also if the service was away in between.
     let question = ask(&sender, &lost).await;
     let receipt = sender.submit(&question).await.unwrap();
@@ -155,12 +198,15 @@ async fn asked_answered_and_punished() {
     let BondFundView { token, fund } = funds(&sender).await;
     assert_eq!(
         (fund.held, fund.to_operators, fund.returned),
-        (of_disperser(), bond(), bond())
+        (of_disperser(), bond().plus(bond()).unwrap(), bond())
     );
-    for who in [operator_key(2), staker_key(3)] {
+    for (who, amount) in [
+        (operator_key(2), bond().plus(bond()).unwrap()),
+        (staker_key(3), bond()),
+    ] {
         let path = format!("v1/state/bonds/{token}/paid/{}", account(&who));
         let paid: BondsPaidView = sender.query(&path).await.unwrap();
-        assert_eq!(paid.amount, bond());
+        assert_eq!(paid.amount, amount);
     }
     let events = sender.events(0).await.unwrap();
     assert!(events.items.iter().any(|of| {

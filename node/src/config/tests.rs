@@ -133,6 +133,36 @@ fn every_rule_refuses_and_names_its_key() {
             "tasks.scrub_interval_secs",
             Box::new(|c| c.tasks.scrub_interval_secs = 0),
         ),
+        (
+            "custody.alarm_percent",
+            Box::new(|c| c.custody.alarm_percent = 100),
+        ),
+        (
+            "custody.ledgers",
+            Box::new(|c| c.custody.ledgers = vec![Path::new("table.toml").to_path_buf().into()]),
+        ),
+        (
+            "custody.ledgers",
+            Box::new(|c| c.custody.ledgers = vec![ledger("a", 1), ledger("a", 1)]),
+        ),
+        (
+            "custody.ledgers",
+            Box::new(|c| c.custody.ledgers = vec![ledger("a", 1), ledger("b", 2)]),
+        ),
+        (
+            "custody.ledgers",
+            Box::new(|c| {
+                c.operators.tables = vec![ledger("a", 1)];
+                c.operators.head_keys = vec![ashlar_proto::Account([1; 20])];
+                c.custody.ledgers = vec![ledger("b", 2)];
+            }),
+        ),
+        (
+            "custody.ledgers",
+            Box::new(|c| {
+                c.custody.ledgers = ["a", "b", "c", "d", "e"].map(|at| ledger(at, 1)).into()
+            }),
+        ),
     ];
     for (expected, change) in cases {
         let mut config = NodeConfig::default();
@@ -142,6 +172,27 @@ fn every_rule_refuses_and_names_its_key() {
             other => panic!("{expected}: {other:?}"),
         }
     }
+}
+
+fn ledger(host: &str, service: u32) -> TableLocation {
+    let network = "11".repeat(32);
+    format!("http://{host}/v1/services/{service}#0x{network}")
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn challenges_are_looked_for_where_the_tables_are_unless_ledgers_are_named() {
+    let mut config = NodeConfig::default();
+    assert_eq!(config.challenge_ledgers().count(), 0, "tables in a file");
+    config.custody.ledgers = vec![ledger("a", 1), ledger("b", 1)];
+    config.validate().unwrap();
+    let named: Vec<_> = config.challenge_ledgers().cloned().collect();
+    assert_eq!(named, config.custody.ledgers);
+    config.custody.ledgers.clear();
+    config.operators.tables = vec![ledger("c", 3)];
+    let of_tables: Vec<_> = config.challenge_ledgers().cloned().collect();
+    assert_eq!(of_tables, [ledger("c", 3)]);
 }
 
 #[test]

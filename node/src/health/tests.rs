@@ -11,6 +11,7 @@ fn clocks_and_moves_stop_signing_and_notices_stop_nothing() {
         (CONTRADICTION, "head.contradiction", true),
         (STORAGE, "storage", true),
         (CORRUPTION, "corruption", false),
+        (DAMAGE, "corruption.unrepaired", true),
         (OPERATOR_TABLE, "operator_table", false),
         (KERNEL, "kernel.disagrees", false),
     ] {

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, SequenceId,
-    SignedHeader, SignedRecord, StoreError, StoredBatch,
+    BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, SequenceId, SignedHeader,
+    SignedRecord, StoreError, StoredBatch, WindowId,
 };
 
 /// Format of all values below.
@@ -30,6 +30,7 @@ pub(super) const META_FORMAT: &[u8] = b"format";
 pub(super) const META_PROBE: &[u8] = b"probe";
 pub(super) const META_DATABASE: &[u8] = b"database";
 pub(super) const META_TIME: &[u8] = b"time";
+pub(super) const META_SCRUB: &[u8] = b"scrub";
 pub(super) const META_MOVED: &[u8] = b"moved";
 /// There once were signed records that are pruned now.
 pub(super) const META_PRUNED: &[u8] = b"pruned";
@@ -208,6 +209,20 @@ struct EquivocationValue {
 }
 
 #[derive(Clone, PartialEq, Message)]
+struct SignedValue {
+    #[prost(bytes = "vec", tag = "1")]
+    header: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    disperser_signature: Vec<u8>,
+    #[prost(uint64, tag = "3")]
+    window: u64,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    signature: Option<Vec<u8>>,
+    #[prost(uint64, tag = "5")]
+    owed_until: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct SlicesHead {
     #[prost(bytes = "vec", tag = "1")]
     header: Vec<u8>,
@@ -274,10 +289,10 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn encode_batch(key: &[u8], batch: &BatchRecord) -> Vec<u8> {
+pub(super) fn encode_batch(key: &[u8], batch: &StoredBatch) -> Vec<u8> {
     let value = BatchValue {
         header: batch.header.abi_encode(),
-        blobs: batch.blobs.iter().map(|b| b.header.abi_encode()).collect(),
+        blobs: batch.blobs.iter().map(BlobHeader::abi_encode).collect(),
         runs: flatten(&batch.runs),
         commitments: batch.commitments.iter().flat_map(|c| c.0).collect(),
         chunk_proofs: batch.chunk_proofs.iter().flat_map(|p| p.0).collect(),
@@ -407,12 +422,14 @@ pub(super) fn decode_summary(key: &[u8], value: &[u8]) -> Result<BatchSummary, S
 }
 
 pub(super) fn encode_signed(key: &[u8], record: &SignedRecord) -> Vec<u8> {
-    let mut body = record.digest.0.to_vec();
-    body.extend_from_slice(&record.owed_until.to_be_bytes());
-    if let Some(signature) = &record.signature {
-        body.extend_from_slice(&signature.0);
-    }
-    seal(key, &body)
+    let value = SignedValue {
+        header: record.offered.header.abi_encode(),
+        disperser_signature: record.offered.signature.0.to_vec(),
+        window: record.window.0,
+        signature: record.signature.map(|signature| signature.0.to_vec()),
+        owed_until: record.owed_until,
+    };
+    seal(key, &value.encode_to_vec())
 }
 
 pub(super) fn decode_signed(
@@ -424,23 +441,19 @@ pub(super) fn decode_signed(
         what: "a signed record",
         key,
     };
-    let body = unseal(read.what, key, value)?;
-    let (digest, rest) = body
-        .split_first_chunk::<HASH_LEN>()
-        .ok_or_else(|| read.fail("too short"))?;
-    let (owed_until, rest) = rest
-        .split_first_chunk::<8>()
-        .ok_or_else(|| read.fail("too short"))?;
-    let signature = match rest {
-        [] => None,
-        rest => Some(SignatureBytes(read.array::<SIGNATURE_LEN>(rest)?)),
+    let value = SignedValue::decode(unseal(read.what, key, value)?).map_err(|e| read.fail(e))?;
+    let offered = read.signed_header(&value.header, &value.disperser_signature)?;
+    let signature = value
+        .signature
+        .map(|bytes| read.array::<SIGNATURE_LEN>(&bytes));
+    let record = SignedRecord {
+        signature: signature.transpose()?.map(SignatureBytes),
+        ..SignedRecord::new(offered, WindowId(value.window), value.owed_until)
     };
-    Ok(SignedRecord {
-        at: *at,
-        digest: BatchDigest(*digest),
-        owed_until: u64::from_be_bytes(*owed_until),
-        signature,
-    })
+    if record.at != *at {
+        return Err(read.fail(format!("it is of {}", record.at)));
+    }
+    Ok(record)
 }
 
 pub(super) fn encode_equivocation(key: &[u8], evidence: &Equivocation) -> Vec<u8> {

@@ -23,6 +23,7 @@ mod drives;
 mod memory;
 mod promises;
 mod records;
+mod restore;
 mod rocks;
 mod table;
 
@@ -38,7 +39,7 @@ pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{BatchDigest, BlobKey, OperatorId, Sequence};
+use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, OperatorId, Sequence};
 
 /// A store on disk: in one folder, or over several drives.
 pub type DiskStore = TableStore<Box<dyn Backend>>;
@@ -183,6 +184,53 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Equivocation>, StoreError>;
 
+    /// Signed records behind `after`, in the order of domain, disperser and sequence, at most `limit`. A record that cannot be
+    /// read is among them, with what is wrong.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn promises(
+        &self,
+        after: Option<&SequenceId>,
+        limit: usize,
+    ) -> Result<Vec<Promise>, StoreError>;
+
+    /// Writes a signed record anew that was lost or damaged, and syncs. One that can be read stays as it is.
+    ///
+    /// # Errors
+    /// Writing failed.
+    fn restore_record(&self, record: &SignedRecord) -> Result<(), StoreError>;
+
+    /// Writes the slices of blob `place` of a promised batch anew, and syncs.
+    ///
+    /// # Errors
+    /// There is no such promise, or writing failed.
+    fn restore_slices(
+        &self,
+        record: &SignedRecord,
+        runs: &ChunkRanges,
+        place: u32,
+        blob: &BlobRecord,
+    ) -> Result<(), StoreError>;
+
+    /// Writes all of a promised batch anew but its slices, and syncs.
+    ///
+    /// # Errors
+    /// There is no such promise, or writing failed.
+    fn restore_batch(&self, record: &SignedRecord, batch: &StoredBatch) -> Result<(), StoreError>;
+
+    /// Where a scrub that was interrupted had got to.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the value is corrupt.
+    fn scrub_position(&self) -> Result<Option<SequenceId>, StoreError>;
+
+    /// Remembers where a scrub is; `None` at its end. Not synced: one that is lost only costs reading some more again.
+    ///
+    /// # Errors
+    /// Writing failed.
+    fn keep_scrub_position(&self, at: Option<&SequenceId>) -> Result<(), StoreError>;
+
     /// Tries a small synced write, repairing the backend first where that can be done. `Ok` means that batches can be
     /// committed again.
     ///
@@ -206,6 +254,9 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Something could not be read or written; it is tried again on the next call.
     fn tend_drives(&self) -> Result<Option<u64>, StoreError>;
 }
+
+/// A signed record under its number, or why it cannot be read.
+pub type Promise = (SequenceId, Result<SignedRecord, StoreError>);
 
 /// What a store holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]

@@ -54,7 +54,7 @@ impl<B: Backend> TableStore<B> {
         }
     }
 
-    fn page(
+    pub(super) fn page(
         &self,
         space: Space,
         prefix: &[u8],
@@ -69,7 +69,7 @@ impl<B: Backend> TableStore<B> {
             })
     }
 
-    fn put(
+    pub(super) fn put(
         &self,
         doing: &'static str,
         space: Space,

@@ -90,6 +90,19 @@ pub struct StoredBatch {
     pub chunk_proofs: Vec<ProofBytes>,
 }
 
+impl From<&BatchRecord> for StoredBatch {
+    fn from(batch: &BatchRecord) -> Self {
+        Self {
+            header: batch.header.clone(),
+            disperser_signature: batch.disperser_signature,
+            runs: batch.runs.clone(),
+            blobs: batch.blobs.iter().map(|blob| blob.header.clone()).collect(),
+            commitments: batch.commitments.clone(),
+            chunk_proofs: batch.chunk_proofs.clone(),
+        }
+    }
+}
+
 /// Size of a stored batch, for totals and for those who walk over everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchSummary {
@@ -193,8 +206,26 @@ pub struct SignedRecord {
     pub digest: BatchDigest,
     /// When the promise is over, unix seconds.
     pub owed_until: u64,
+    /// Its header, as the disperser signed it: enough to find the batch elsewhere, should it be lost here.
+    pub offered: SignedHeader,
+    /// The window that its data lies in until it expires.
+    pub window: WindowId,
     /// The signature, once it was made.
     pub signature: Option<SignatureBytes>,
+}
+
+impl SignedRecord {
+    /// The promise to keep a batch in a window, not signed yet. It is over at `owed_until`, unix seconds.
+    pub fn new(offered: SignedHeader, window: WindowId, owed_until: u64) -> Self {
+        Self {
+            at: SequenceId::of(&offered.header),
+            digest: offered.header.digest(),
+            offered,
+            window,
+            owed_until,
+            signature: None,
+        }
+    }
 }
 
 /// The slices of one blob, as read from the store: checked when taken out.
@@ -273,6 +304,27 @@ impl BlobSlices {
                 None
             })
             .collect()
+    }
+
+    /// The Merkle path of one slice that is held.
+    ///
+    /// # Errors
+    /// What is stored gives none.
+    pub fn path(&self, index: ChunkIndex) -> Result<Vec<Hash>, StoreError> {
+        let corrupt = |why: String| StoreError::Corrupt {
+            what: "a Merkle proof",
+            detail: format!("blob {}, chunk {index}: {why}", self.header.blob_key()),
+        };
+        let version = self.header.protocol();
+        let chunks = version
+            .map_err(|error| corrupt(error.to_string()))?
+            .code
+            .chunks();
+        let alone =
+            ChunkRanges::from_indices(&[index]).map_err(|error| corrupt(error.to_string()))?;
+        self.proofs_for(&alone, chunks)
+            .and_then(|mut proofs| proofs.pop())
+            .ok_or_else(|| corrupt("it is cut off".into()))
     }
 
     /// Checks every slice, and the Merkle proofs against the chunk root of the header.

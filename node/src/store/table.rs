@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_proto::{BatchDigest, BlobHeader, BlobKey, Domain, OperatorId, Sequence};
+use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, Domain, OperatorId, Sequence};
 use fail::fail_point;
 
 use super::codec::{self, Kind};
 use super::{
-    Backend, BackendError, BatchRecord, BatchSummary, BlobSlices, DatabaseId, DriveStatus,
-    Durability, Equivocation, Floor, Put, SequenceId, SignedRecord, Space, Store, StoreError,
-    StoredBatch, Totals, WindowId,
+    Backend, BackendError, BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId,
+    DriveStatus, Durability, Equivocation, Floor, Promise, Put, SequenceId, SignedHeader,
+    SignedRecord, Space, Store, StoreError, StoredBatch, Totals, WindowId,
 };
 
 /// Number of the layout of keys and spaces, written into every database.
@@ -30,7 +30,7 @@ pub struct TableStore<B> {
     id: DatabaseId,
     window_secs: u64,
     locks: [Mutex<()>; LOCKS],
-    totals: Mutex<Totals>,
+    pub(super) totals: Mutex<Totals>,
     pub(super) floors: Mutex<BTreeMap<(Domain, u32), Sequence>>,
     pub(super) moved: AtomicBool,
 }
@@ -263,13 +263,16 @@ impl<B: Backend> Store for TableStore<B> {
             return Ok(record);
         }
 
-        let record = known.unwrap_or(SignedRecord {
-            at,
-            digest: batch.digest,
-            owed_until: batch.owed_until,
-            signature: None,
-        });
-        let window = Space::Window(WindowId::for_expiry(batch.expires_at, self.window_secs));
+        let window = WindowId::for_expiry(batch.expires_at, self.window_secs);
+        let offered = SignedHeader {
+            header: batch.header.clone(),
+            signature: batch.disperser_signature,
+        };
+        let record = SignedRecord {
+            signature: known.and_then(|known| known.signature),
+            ..SignedRecord::new(offered, window, batch.owed_until)
+        };
+        let window = Space::Window(window);
         let summary = BatchSummary {
             blobs: batch.blobs.len() as u32,
             bytes: batch.bytes(),
@@ -298,7 +301,7 @@ impl<B: Backend> Store for TableStore<B> {
             })
             .chain(std::iter::once_with(|| {
                 let key = codec::batch_key(&batch.digest);
-                let value = codec::encode_batch(&key, batch);
+                let value = codec::encode_batch(&key, &StoredBatch::from(batch));
                 put(key, value)
             }))
             .chain(std::iter::once_with(|| {
@@ -506,6 +509,40 @@ impl<B: Backend> Store for TableStore<B> {
         limit: usize,
     ) -> Result<Vec<Equivocation>, StoreError> {
         self.read_equivocations(after, limit)
+    }
+
+    fn promises(
+        &self,
+        after: Option<&SequenceId>,
+        limit: usize,
+    ) -> Result<Vec<Promise>, StoreError> {
+        self.list_promises(after, limit)
+    }
+
+    fn restore_record(&self, record: &SignedRecord) -> Result<(), StoreError> {
+        self.write_record(record)
+    }
+
+    fn restore_slices(
+        &self,
+        record: &SignedRecord,
+        runs: &ChunkRanges,
+        place: u32,
+        blob: &BlobRecord,
+    ) -> Result<(), StoreError> {
+        self.write_slices(record, runs, place, blob)
+    }
+
+    fn restore_batch(&self, record: &SignedRecord, batch: &StoredBatch) -> Result<(), StoreError> {
+        self.write_batch(record, batch)
+    }
+
+    fn scrub_position(&self) -> Result<Option<SequenceId>, StoreError> {
+        self.read_scrub_position()
+    }
+
+    fn keep_scrub_position(&self, at: Option<&SequenceId>) -> Result<(), StoreError> {
+        self.write_scrub_position(at)
     }
 
     fn probe(&self) -> Result<(), StoreError> {

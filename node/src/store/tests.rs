@@ -65,6 +65,19 @@ pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
     }
 }
 
+/// The promise to keep a batch, as a store makes it.
+fn promise(batch: &BatchRecord) -> SignedRecord {
+    let offered = SignedHeader {
+        header: batch.header.clone(),
+        signature: batch.disperser_signature,
+    };
+    SignedRecord::new(
+        offered,
+        WindowId::for_expiry(batch.expires_at, WINDOW),
+        batch.owed_until,
+    )
+}
+
 fn blob(salt: u64, runs: &ChunkRanges) -> (BlobRecord, Vec<CommitmentBytes>) {
     let rows = 1 + (salt % 2) as u32;
     let slice = |index: ChunkIndex| vec![(salt as u8) ^ (index.0 as u8); rows as usize * 2048];

@@ -7,7 +7,9 @@
 )]
 
 mod common;
+mod custody;
 mod durability;
 mod node;
 mod promises;
+mod repair;
 mod validation;

@@ -505,9 +505,15 @@ async fn a_node_that_is_not_registered_says_so() {
     let mut keys = world.keys(ME);
     keys.bls = ashlar_crypto::bls::SecretKey::from_ikm(&[99; 32]);
     let stake = Arc::clone(&world.stake) as _;
-    let node = Node::start(config(folder.path()), keys, stake, Database::New)
-        .await
-        .unwrap();
+    let node = Node::start(
+        config(folder.path()),
+        keys,
+        stake,
+        Vec::new(),
+        Database::New,
+    )
+    .await
+    .unwrap();
     assert_eq!(node.health().reasons[0].code, "not_registered");
     let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
     let error = caller
@@ -671,7 +677,13 @@ async fn start_fails_with_a_reason() {
     let node = start(&world, config(folder.path())).await;
     let start = |config: NodeConfig| {
         let which = which(&config);
-        Node::start(config, world.keys(ME), Arc::clone(&world.stake) as _, which)
+        Node::start(
+            config,
+            world.keys(ME),
+            Arc::clone(&world.stake) as _,
+            Vec::new(),
+            which,
+        )
     };
     let code = |error: ashlar_node::StartError| ashlar_crypto::Coded::code(&error);
     // The same database twice.

@@ -208,7 +208,13 @@ async fn an_empty_directory_starts_no_node() {
     let folder = tempfile::tempdir().unwrap();
     let start_with = |which: Database| {
         let stake = Arc::clone(&world.stake) as _;
-        Node::start(config(folder.path()), world.keys(ME), stake, which)
+        Node::start(
+            config(folder.path()),
+            world.keys(ME),
+            stake,
+            Vec::new(),
+            which,
+        )
     };
     let code = |started: Result<RunningNode, ashlar_node::StartError>| {
         started.map(|_| ()).unwrap_err().code()

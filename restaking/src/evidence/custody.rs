@@ -38,6 +38,13 @@ pub struct Position {
     pub element: u32,
 }
 
+impl Position {
+    /// The chunk that it lies in.
+    pub fn chunk(self, version: &ProtocolVersion) -> ChunkIndex {
+        ChunkIndex(self.element / version.code.cell_len() as u32)
+    }
+}
+
 /// What an operator took on by signing a batch: the proof that it owes its chunks of one blob. Only [`CustodyObligation::prove`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustodyObligation {
@@ -148,7 +155,7 @@ impl CustodyObligation {
         }
         if self
             .chunks
-            .binary_search(&chunk_of(self.version, position.element))
+            .binary_search(&position.chunk(self.version))
             .is_err()
         {
             return Err(CustodyError::NotAssigned {
@@ -182,10 +189,6 @@ impl CustodyObligation {
             element: (u64::from(chunk.0) * cell + within % cell) as u32,
         }
     }
-}
-
-pub(super) fn chunk_of(version: &ProtocolVersion, element: u32) -> ChunkIndex {
-    ChunkIndex(element / version.code.cell_len() as u32)
 }
 
 /// A challenge's name: `H("ashlar/challenge/1" | bytes)`.
@@ -367,7 +370,7 @@ impl CustodyAnswer {
                 verify_path(
                     &blob.chunk_root,
                     u64::from(code.chunks()),
-                    u64::from(chunk_of(version, position.element).0),
+                    u64::from(position.chunk(version).0),
                     leaf_hash(bytes),
                     path,
                 )

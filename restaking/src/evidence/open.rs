@@ -5,7 +5,6 @@ use ashlar_crypto::merkle::MerkleTree;
 use ashlar_crypto::{CommitmentBytes, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::BlobHeader;
 
-use super::custody::chunk_of;
 use super::{CustodyAnswer, CustodyError, Position};
 
 impl CustodyAnswer {
@@ -61,7 +60,7 @@ impl CustodyAnswer {
     ) -> Result<Self, CustodyError> {
         let version = blob.protocol().map_err(CustodyError::BlobHeader)?;
         let element = position.element;
-        let chunk = chunk_of(version, element);
+        let chunk = position.chunk(version);
         let slices = Slices::extend(version.code, rows);
         let (Some(bytes), Some(path)) =
             (slices.slice(chunk.0), slices.tree().path(chunk.0 as usize))

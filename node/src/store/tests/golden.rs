@@ -68,7 +68,7 @@ fn values() {
     let batch = sample(1, 2, 3, 950);
     let mut all = Vec::new();
     let key = codec::batch_key(&batch.digest);
-    all.push(codec::encode_batch(&key, &batch));
+    all.push(codec::encode_batch(&key, &StoredBatch::from(&batch)));
     let key = codec::slices_key(&batch.digest, 1);
     all.push(codec::encode_slices(&key, &batch.runs, &batch.blobs[1]));
     let key = codec::index_key(&batch.blobs[0].key);
@@ -79,12 +79,7 @@ fn values() {
         BatchSummary { blobs: 3, bytes: 4 },
     ));
     let key = codec::signed_key(&sequence(1, 2));
-    let mut record = SignedRecord {
-        at: sequence(1, 2),
-        digest: batch.digest,
-        owed_until: 9,
-        signature: None,
-    };
+    let mut record = promise(&batch);
     all.push(codec::encode_signed(&key, &record));
     record.signature = Some(SignatureBytes([5; 48]));
     all.push(codec::encode_signed(&key, &record));
@@ -111,7 +106,7 @@ const GOLDEN: [&str; 7] = [
 fn every_flipped_byte_is_noticed() {
     let batch = sample(1, 2, 3, 950);
     let key = codec::batch_key(&batch.digest);
-    let value = codec::encode_batch(&key, &batch);
+    let value = codec::encode_batch(&key, &StoredBatch::from(&batch));
     for place in 0..value.len() {
         let mut bad = value.clone();
         bad[place] ^= 1;
@@ -133,12 +128,7 @@ fn every_flipped_byte_is_noticed() {
     );
 
     let key = codec::signed_key(&sequence(1, 2));
-    let record = SignedRecord {
-        at: sequence(1, 2),
-        digest: batch.digest,
-        owed_until: 9,
-        signature: None,
-    };
+    let record = promise(&batch);
     let value = codec::encode_signed(&key, &record);
     assert_eq!(
         codec::decode_signed(&key, &value, &sequence(1, 2)).unwrap(),

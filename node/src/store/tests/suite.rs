@@ -70,20 +70,14 @@ suite![
     records_that_are_over_give_way_to_a_floor,
     one_pair_of_evidence_a_number,
     evidence_is_bounded,
+    what_was_lost_of_a_promise_is_restored,
+    the_place_of_the_scrub_is_kept,
 ];
 
 fn what_goes_in_comes_out(store: Box<dyn Store>) {
     let batch = sample(1, 1, 1, 950);
     let record = store.commit(&batch).unwrap();
-    assert_eq!(
-        record,
-        SignedRecord {
-            at: sequence(1, 1),
-            digest: batch.digest,
-            owed_until: batch.owed_until,
-            signature: None
-        }
-    );
+    assert_eq!(record, promise(&batch));
     assert_eq!(store.signed(&sequence(1, 1)).unwrap(), Some(record));
 
     let stored = store.batch(&batch.digest).unwrap().unwrap();
@@ -222,10 +216,8 @@ fn signature_is_kept(store: Box<dyn Store>) {
 fn signature_needs_its_record(store: Box<dyn Store>) {
     let batch = sample(1, 1, 1, 950);
     let mut record = SignedRecord {
-        at: sequence(1, 1),
-        digest: batch.digest,
-        owed_until: batch.owed_until,
         signature: Some(SignatureBytes([3; 48])),
+        ..promise(&batch)
     };
     assert!(matches!(
         store.record_signature(&record),
@@ -510,4 +502,72 @@ fn evidence_is_bounded(store: Box<dyn Store>) {
         store.equivocations(None, 999).unwrap().len(),
         MAX_EQUIVOCATIONS + 1
     );
+}
+
+fn what_was_lost_of_a_promise_is_restored(store: Box<dyn Store>) {
+    let [first, second] = [sample(1, 1, 1, 950), sample(2, 7, 2, 1050)];
+    let mut promises = Vec::new();
+    for batch in [&first, &second] {
+        let record = store.commit(batch).unwrap();
+        promises.push((record.at, record));
+    }
+    let listed = |after: Option<&SequenceId>, limit| -> Vec<(SequenceId, SignedRecord)> {
+        let page = store.promises(after, limit).unwrap().into_iter();
+        page.map(|(at, record)| (at, record.unwrap())).collect()
+    };
+    assert_eq!(listed(None, 9), promises);
+    assert_eq!(listed(None, 1), promises[..1]);
+    assert_eq!(listed(Some(&promises[0].0), 9), promises[1..]);
+
+    // As if the window had been lost before its time.
+    let record = &promises[0].1;
+    assert_eq!(store.expire(1000).unwrap(), [record.window]);
+    store
+        .restore_batch(record, &StoredBatch::from(&first))
+        .unwrap();
+    for (blob, place) in first.blobs.iter().zip(0..) {
+        store
+            .restore_slices(record, &first.runs, place, blob)
+            .unwrap();
+        assert_eq!(
+            store.find_blob(&blob.key).unwrap(),
+            Some((first.digest, place))
+        );
+        let slices = store.batch_slices(&first.digest, place).unwrap().unwrap();
+        slices.check(512).unwrap();
+    }
+    assert_eq!(
+        store.batch(&first.digest).unwrap(),
+        Some(StoredBatch::from(&first))
+    );
+    let totals = store.totals();
+    assert_eq!((totals.batches, totals.blobs, totals.windows), (2, 4, 2));
+    assert_eq!(totals.bytes, first.bytes() + second.bytes());
+    assert_eq!(store.batches_in(record.window, None, 9).unwrap().len(), 1);
+    // Twice counts once.
+    store
+        .restore_batch(record, &StoredBatch::from(&first))
+        .unwrap();
+    assert_eq!(store.totals(), totals);
+    assert_eq!(store.expire(1000).unwrap(), [record.window]);
+
+    // Nothing is restored that was not promised, and no promise is changed.
+    let other = promise(&sample(1, 1, 9, 950));
+    let refused = store.restore_batch(&other, &StoredBatch::from(&first));
+    assert!(matches!(refused, Err(StoreError::NoRecord { .. })));
+    let refused = store.restore_slices(&other, &first.runs, 0, &first.blobs[0]);
+    assert!(matches!(refused, Err(StoreError::NoRecord { .. })));
+    store.restore_record(&other).unwrap();
+    assert_eq!(store.signed(&other.at).unwrap().as_ref(), Some(record));
+    let fresh = promise(&sample(1, 2, 9, 950));
+    store.restore_record(&fresh).unwrap();
+    assert_eq!(store.signed(&fresh.at).unwrap(), Some(fresh));
+}
+
+fn the_place_of_the_scrub_is_kept(store: Box<dyn Store>) {
+    assert_eq!(store.scrub_position().unwrap(), None);
+    store.keep_scrub_position(Some(&sequence(3, 4))).unwrap();
+    assert_eq!(store.scrub_position().unwrap(), Some(sequence(3, 4)));
+    store.keep_scrub_position(None).unwrap();
+    assert_eq!(store.scrub_position().unwrap(), None);
 }

@@ -26,9 +26,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn start(world: &World, config: NodeConfig) -> RunningNode {
     let which = which(&config);
-    Node::start(config, world.keys(ME), Arc::clone(&world.stake) as _, which)
-        .await
-        .unwrap()
+    Node::start(
+        config,
+        world.keys(ME),
+        Arc::clone(&world.stake) as _,
+        Vec::new(),
+        which,
+    )
+    .await
+    .unwrap()
 }
 
 /// A node with clocks that the test sets.

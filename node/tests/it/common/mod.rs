@@ -3,6 +3,7 @@
 
 pub mod caller;
 pub mod faulty;
+pub mod ledger;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -134,6 +135,15 @@ impl World {
         self.stake.insert(Arc::new(table));
     }
 
+    /// From this block on the operators are at these addresses. Gives the root of the block's table.
+    pub fn move_operators(&self, block: Block, addresses: &[String]) -> TableRoot {
+        let disperser = self.disperser.public();
+        let table = table_at(block, &self.bls, &self.network, disperser, addresses);
+        let root = table.root();
+        self.stake.insert(Arc::new(table));
+        root
+    }
+
     pub fn assignment(&self, quorums: &[u8]) -> Assignment {
         Assignment::compute(&self.table, version(1).unwrap(), quorums).unwrap()
     }
@@ -151,6 +161,19 @@ fn table(
     network: &[NetworkKey],
     disperser: NetworkPublicKey,
 ) -> OperatorTable {
+    let addresses: Vec<String> = (0..bls.len())
+        .map(|i| format!("127.0.0.1:{}", 7000 + i))
+        .collect();
+    table_at(block, bls, network, disperser, &addresses)
+}
+
+fn table_at(
+    block: Block,
+    bls: &[SecretKey],
+    network: &[NetworkKey],
+    disperser: NetworkPublicKey,
+    addresses: &[String],
+) -> OperatorTable {
     let registrations = bls
         .iter()
         .zip(network)
@@ -161,12 +184,7 @@ fn table(
             if i < 2 {
                 stakes.push((1, Stake::from(stake)));
             }
-            Registration::new(
-                bls,
-                network.public(),
-                format!("127.0.0.1:{}", 7000 + i),
-                stakes,
-            )
+            Registration::new(bls, network.public(), addresses[i].clone(), stakes)
         })
         .collect();
     let entry = DisperserEntry {

@@ -18,18 +18,19 @@ use crate::plan::{Ask, Plan, RequestId, State, Stop, StopReason, Verdict};
 use crate::report::{OperatorReport, Skipped, millis};
 
 /// What came of one request.
-pub(crate) struct Outcome<T> {
+pub struct Outcome<T> {
     /// Indices delivered and found good, each with what is kept of it.
-    pub(crate) items: Vec<(ChunkIndex, T)>,
+    pub items: Vec<(ChunkIndex, T)>,
     /// Indices delivered whose KZG proof does not hold (audit path only).
-    pub(crate) bad: Vec<ChunkIndex>,
+    pub bad: Vec<ChunkIndex>,
     /// Bulk bytes received.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// What was wrong, if anything.
-    pub(crate) fault: Option<Fault>,
+    pub fault: Option<Fault>,
 }
 
 impl<T> Outcome<T> {
+    /// Nothing came of it.
     pub(crate) fn failed(fault: Fault, bytes: u64) -> Self {
         Self {
             items: Vec::new(),
@@ -41,13 +42,14 @@ impl<T> Outcome<T> {
 }
 
 /// Tells the plan that an answer is here, before it is checked.
-pub(crate) struct Arrival {
+pub struct Arrival {
     request: RequestId,
     // Unbounded, and yet at most one message a request in flight.
     tell: mpsc::UnboundedSender<RequestId>,
 }
 
 impl Arrival {
+    /// The answer is here.
     pub(crate) fn note(self) {
         // Nobody listens any more: then the request is not wanted any more either.
         let _ = self.tell.send(self.request);
@@ -90,6 +92,7 @@ pub(crate) async fn ask<T: Send + 'static>(
     }
 }
 
+/// A bug, or a broken machine.
 pub(crate) fn internal(error: &dyn std::fmt::Display) -> Fault {
     Fault::Internal {
         reason: error.to_string(),
@@ -97,21 +100,21 @@ pub(crate) fn internal(error: &dyn std::fmt::Display) -> Fault {
 }
 
 /// What a whole gathering brought.
-pub(crate) struct Gathered<T> {
+pub struct Gathered<T> {
     /// One item for each distinct index.
-    pub(crate) items: BTreeMap<ChunkIndex, T>,
+    pub items: BTreeMap<ChunkIndex, T>,
     /// Indices with a proof that does not hold, ascending.
-    pub(crate) bad: Vec<ChunkIndex>,
+    pub bad: Vec<ChunkIndex>,
     /// How it ended; never `Working`.
-    pub(crate) state: State,
+    pub state: State,
     /// Chunk indices requested.
-    pub(crate) requested: u64,
+    pub requested: u64,
     /// Bulk bytes received.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Who was asked for what.
-    pub(crate) operators: Vec<OperatorReport>,
+    pub operators: Vec<OperatorReport>,
     /// Who did not help.
-    pub(crate) skipped: Vec<Skipped>,
+    pub skipped: Vec<Skipped>,
 }
 
 struct Running {
@@ -183,7 +186,7 @@ impl Ledger<'_> {
 
 /// Runs `plan` to its end. `request` sends one request and checks the answer; it is dropped when the request is
 /// abandoned, and its time limit is enforced here. `start` is the plan's time zero.
-pub(crate) async fn gather<T, F, R>(
+pub async fn gather<T, F, R>(
     mut plan: Plan,
     start: Instant,
     table: &OperatorTable,

@@ -1,4 +1,4 @@
-//! The audit path's request: whole chunk columns of a batch, each checked against the batch digest, the slices' Merkle
+//! Requests for whole chunk columns of a batch, each checked against the batch digest, the slices' Merkle
 //! roots and its KZG proof.
 //!
 //! The Merkle check of **every** blob's slice comes before the KZG check, and both are needed. The row challenge γ
@@ -30,24 +30,25 @@ struct Frame {
     blob_headers: Vec<BlobHeader>,
     commitment_bytes: Vec<u8>,
     commitments: Vec<Commitment>,
-    /// Where our blob is.
-    place: usize,
+    /// Where our blob is, if there is one.
+    place: Option<usize>,
 }
 
-/// What a check needs, shared by all requests of an audit.
-pub(crate) struct AuditTask {
-    pub(crate) network: Arc<dyn Network>,
-    pub(crate) key: BlobKey,
-    pub(crate) digest: BatchDigest,
-    pub(crate) header: BatchHeader,
-    pub(crate) code: Code,
+/// What a check needs, shared by all requests of one gathering: an audit, or a repair.
+pub struct ChunksTask {
+    network: Arc<dyn Network>,
+    key: Option<BlobKey>,
+    digest: BatchDigest,
+    header: BatchHeader,
+    code: Code,
     frame: Mutex<Option<Arc<Frame>>>,
 }
 
-impl AuditTask {
-    pub(crate) fn new(
+impl ChunksTask {
+    /// For columns of the batch with this header, as slices of its blob `key`; without one, their items are empty.
+    pub fn new(
         network: Arc<dyn Network>,
-        key: BlobKey,
+        key: Option<BlobKey>,
         header: BatchHeader,
         code: Code,
     ) -> Self {
@@ -62,12 +63,12 @@ impl AuditTask {
     }
 
     /// Bytes of one column.
-    pub(crate) fn column_bytes(&self) -> u64 {
+    pub fn column_bytes(&self) -> u64 {
         u64::from(self.header.rows) * self.code.cell_bytes() as u64
     }
 
     /// Asks one operator and checks its answer.
-    pub(crate) async fn run(
+    pub async fn run(
         self: Arc<Self>,
         operator: OperatorEntry,
         ask: Ask,
@@ -133,9 +134,17 @@ impl AuditTask {
         let view = layout
             .view(bulk)
             .map_err(|_| Fault::Length { got, expected })?;
-        let frame = self.frame(known, &chunks, &view)?;
+        let frame = self.take_frame(known, &chunks, &view)?;
         self.check_merkle(&chunks, &view)?;
         self.check_proofs(&frame, &chunks, &view, asked, seed)
+    }
+
+    /// The blob headers and the commitments of the batch, checked against its header, once an answer has brought them.
+    pub fn frame(&self) -> Option<(Vec<BlobHeader>, Vec<CommitmentBytes>)> {
+        let frame = self.known_frame()?;
+        let (points, _) = frame.commitment_bytes.as_chunks::<48>();
+        let commitments = points.iter().map(|bytes| CommitmentBytes(*bytes));
+        Some((frame.blob_headers.clone(), commitments.collect()))
     }
 
     fn known_frame(&self) -> Option<Arc<Frame>> {
@@ -144,7 +153,7 @@ impl AuditTask {
     }
 
     /// The checked headers and commitments: those known, or those of this answer once they have been checked.
-    fn frame(
+    fn take_frame(
         &self,
         known: Option<Arc<Frame>>,
         chunks: &Chunks,
@@ -160,13 +169,14 @@ impl AuditTask {
                 Err(other)
             };
         }
-        let place = chunks
-            .blob_headers
-            .iter()
-            .position(|header| header.blob_key() == self.key)
-            .ok_or(Fault::Other {
+        let place_of = |key: BlobKey| {
+            let mut headers = chunks.blob_headers.iter();
+            let place = headers.position(|header| header.blob_key() == key);
+            place.ok_or(Fault::Other {
                 what: "list of blob headers",
-            })?;
+            })
+        };
+        let place = self.key.map(place_of).transpose()?;
         let commitments: Vec<CommitmentBytes> = view
             .commitments()
             .as_chunks::<48>()
@@ -270,8 +280,11 @@ impl AuditTask {
             .enumerate()
             .filter(|(_, index)| !bad.contains(index))
             .filter_map(|(place, &index)| {
+                let Some(blob) = frame.place else {
+                    return Some((index, Bytes::new()));
+                };
                 // Copied out, so that the rest of the column can go.
-                let slice = view.slice(frame.place, place)?;
+                let slice = view.slice(blob, place)?;
                 Some((index, Bytes::copy_from_slice(slice)))
             })
             .collect();

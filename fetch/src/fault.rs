@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::plan::Verdict;
 
-/// Why one operator's answer did not help. Its code and text end up in [`Skipped`](crate::Skipped).
+/// Why one operator's answer did not help. Its code and text end up in [`Skipped`](crate::report::Skipped).
 #[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
 #[non_exhaustive]
 #[coded(prefix = "operator", blame = Peer)]

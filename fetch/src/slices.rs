@@ -1,4 +1,4 @@
-//! The fast path's request: slices of one blob, each run checked against the blob's chunk root.
+//! Requests for slices of one blob, each run checked against the blob's chunk root.
 
 use std::sync::Arc;
 
@@ -12,21 +12,26 @@ use crate::gather::{self, Arrival, Checked, Outcome, internal};
 use crate::network::Network;
 use crate::plan::Ask;
 
-/// What a check needs, shared by all requests of a fetch.
-pub(crate) struct SlicesTask {
-    pub(crate) network: Arc<dyn Network>,
-    pub(crate) key: BlobKey,
-    pub(crate) header: BlobHeader,
-    pub(crate) code: Code,
+/// What a check needs, shared by all requests of one gathering.
+pub struct SlicesTask {
+    /// How operators are asked.
+    pub network: Arc<dyn Network>,
+    /// The blob.
+    pub key: BlobKey,
+    /// Its header: the key's.
+    pub header: BlobHeader,
+    /// The code of its version.
+    pub code: Code,
 }
 
 impl SlicesTask {
-    pub(crate) fn slice_bytes(&self) -> u64 {
+    /// Bytes of one slice.
+    pub fn slice_bytes(&self) -> u64 {
         u64::from(self.header.rows) * self.code.cell_bytes() as u64
     }
 
     /// Asks one operator and checks its answer.
-    pub(crate) async fn run(
+    pub async fn run(
         self: Arc<Self>,
         operator: OperatorEntry,
         ask: Ask,
@@ -102,6 +107,9 @@ impl SlicesTask {
 }
 
 /// Checks the leaf hashes of one blob's slices, ascending, against its chunk root: one range proof a run.
+///
+/// # Errors
+/// [`Fault::Malformed`] or [`Fault::Corrupt`].
 pub(crate) fn check_runs(
     header: &BlobHeader,
     code: Code,

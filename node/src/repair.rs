@@ -1,0 +1,518 @@
+//! Makes damaged parts of the store anew, out of what peers hold.
+//!
+//! ```text
+//! slices of a blob    k slices of peers, each with its Merkle path ─▶ the rows ─▶ all slices ─▶ the signed chunk root
+//! the rest of a batch header list and commitments from a peer, checked against the signed digest; all its blobs as above;
+//!                     proofs by FK20 of the sum of all rows, checked against the commitments
+//! a signed record     out of the batch itself: the scrub does it
+//! ```
+//!
+//! Nothing is believed: the promise has the digest, and everything follows from it. What cannot be made anew stops signing, is said
+//! in health, and is tried again with growing pauses.
+
+mod plan;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
+use ashlar_crypto::{
+    AggregatedRow, ChunkColumn, ChunkError, Coded, RecoverError, RowChallenge, Rows, Setup, Slices,
+    prove_chunks, recover, verify_chunks,
+};
+use ashlar_fetch::Network;
+use ashlar_fetch::chunks::ChunksTask;
+use ashlar_fetch::gather::{Gathered, gather};
+use ashlar_fetch::plan::{Holder, Plan, State};
+use ashlar_fetch::slices::SlicesTask;
+use ashlar_proto::{
+    BatchHeader, Bitmap, BlobHeader, Block, ChunkRanges, HeaderError, ProtocolVersion, QuorumId,
+};
+use ashlar_service::metrics::Code;
+use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::damage::{Part, Repairs};
+use crate::scrub::{check_slices, is_owed, read_batch};
+use crate::shared::Shared;
+use crate::shared::blocking;
+use crate::store::{BlobRecord, SequenceId, SignedRecord, Store, StoreError, StoredBatch};
+use crate::tasks::pause;
+
+/// Promises listed at a time.
+const PAGE: usize = 1024;
+
+/// Why a part could not be made anew.
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "repair", blame = Us)]
+pub(crate) enum HealError {
+    /// No batch tells it, and no peer has it.
+    #[error("nothing tells what was signed; only another record of it could")]
+    Record,
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operator table of the batch cannot be had.
+    #[error("the operator table: {0}")]
+    #[coded(transparent, blame = Us)]
+    Stake(#[from] StakeError),
+    /// Nothing is assigned by it.
+    #[error("the chunks of the operators: {0}")]
+    #[coded(transparent, blame = Us)]
+    Assignment(#[from] AssignmentError),
+    /// A header that this program does not understand.
+    #[error("a header: {0}")]
+    #[coded(transparent, blame = Us)]
+    Header(#[from] HeaderError),
+    /// This operator is not in that table.
+    #[error("this operator has no chunks of the batch by the table of its block")]
+    NotAssigned,
+    /// Peers do not have enough, or do not answer.
+    #[error("{good} of {needed} pieces came from peers{first}")]
+    #[coded(blame = Peer)]
+    TooFew {
+        /// Pieces that came.
+        good: u32,
+        /// Pieces needed.
+        needed: u32,
+        /// Why the first peer did not help.
+        first: String,
+    },
+    /// What came cannot be decoded.
+    #[error("the slices cannot be decoded: {0}")]
+    #[coded(blame = Peer)]
+    Decode(RecoverError),
+    /// The disperser encoded the blob wrongly: what is lost was not what the code gives.
+    #[error("the disperser encoded blob {place} wrongly: its slices cannot be made anew")]
+    #[coded(blame = Peer)]
+    EncodedWrongly {
+        /// Place of the blob.
+        place: u32,
+    },
+    /// The proofs made here do not fit the commitments: rows that are not those committed to.
+    #[error("the proofs made anew do not hold ({0}): the disperser committed to something else")]
+    #[coded(blame = Peer)]
+    Proofs(ChunkError),
+    /// No randomness.
+    #[error("the operating system gave no random bytes: {0}")]
+    Random(String),
+}
+
+/// What making parts anew needs.
+pub(crate) struct Healer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) stake: Arc<dyn StakeSource>,
+    pub(crate) network: Arc<dyn Network>,
+    pub(crate) repairs: Arc<Repairs>,
+}
+
+/// Makes one part after the other anew until the node stops.
+pub(crate) async fn run(healer: Healer, stop: CancellationToken) {
+    let rate = healer.shared.config.tasks.repair_bytes_per_sec;
+    let repairs = Arc::clone(&healer.repairs);
+    while !stop.is_cancelled() {
+        let part = match repairs.next() {
+            Ok(part) => part,
+            Err(due) => {
+                let wait = async {
+                    match due {
+                        Some(due) => tokio::time::sleep_until(due).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = repairs.news.notified() => {}
+                    () = wait => {}
+                }
+                continue;
+            }
+        };
+        let started = Instant::now();
+        let healed = tokio::select! {
+            () = stop.cancelled() => return,
+            healed = healer.heal(part) => healed,
+        };
+        let metrics = &healer.shared.metrics;
+        let bytes = match healed {
+            Ok(bytes) => {
+                tracing::info!(?part, bytes, "made anew");
+                metrics.repaired.inc();
+                metrics.repair_bytes.inc_by(bytes);
+                repairs.healed(&part);
+                bytes
+            }
+            Err(error) => {
+                let code = error.code().to_owned();
+                tracing::warn!(?part, code, "not made anew: {error}");
+                metrics.repair_failed.get_or_create(&Code { code }).inc();
+                repairs.failed(&part, error.to_string());
+                0
+            }
+        };
+        repairs.publish(&healer.shared);
+        let due = Duration::from_secs_f64(bytes as f64 / rate as f64);
+        if !pause(&stop, due.saturating_sub(started.elapsed())).await {
+            return;
+        }
+    }
+}
+
+/// Who holds what of a batch.
+struct Holders {
+    table: Arc<OperatorTable>,
+    /// Everybody but this operator.
+    others: Vec<Holder>,
+    /// This operator's chunks.
+    own: ChunkRanges,
+}
+
+/// The slices of one blob, made anew.
+struct Remade {
+    rows: Rows,
+    blob: BlobRecord,
+}
+
+impl Healer {
+    /// Makes a part anew; gives the bytes that peers sent. What is no damage any more costs nothing.
+    async fn heal(&self, part: Part) -> Result<u64, HealError> {
+        match part {
+            // The next scrub finds what the list names.
+            Part::List => self.list().await,
+            Part::Record(_) => Err(HealError::Record),
+            Part::Batch(at) => match self.promise(at).await? {
+                Some((record, Ok(_))) => self.heal_slices(&record, None).await,
+                Some((record, Err(_))) => self.heal_batch(&record).await,
+                None => Ok(0),
+            },
+            Part::Blob(at, place) => match self.promise(at).await? {
+                Some((record, Ok(_))) => self.heal_slices(&record, Some(place)).await,
+                Some((record, Err(_))) => self.heal_batch(&record).await,
+                None => Ok(0),
+            },
+        }
+    }
+
+    /// Whether all promises can be listed again.
+    async fn list(&self) -> Result<u64, HealError> {
+        let store = Arc::clone(&self.store);
+        blocking(move || {
+            let mut after = None;
+            loop {
+                let page = store.promises(after.as_ref(), PAGE)?;
+                match page.last() {
+                    Some((at, _)) => after = Some(*at),
+                    None => return Ok(0),
+                }
+            }
+        })
+        .await
+    }
+
+    /// A promise that is owed, and its batch or what is wrong with it.
+    async fn promise(
+        &self,
+        at: SequenceId,
+    ) -> Result<Option<(SignedRecord, Result<StoredBatch, String>)>, HealError> {
+        let store = Arc::clone(&self.store);
+        blocking(move || {
+            let record = store.signed(&at)?.ok_or(HealError::Record)?;
+            if !is_owed(store.as_ref(), record.window)? {
+                return Ok(None);
+            }
+            let batch = read_batch(store.as_ref(), &record).transpose();
+            Ok(batch.map(|batch| (record, batch)))
+        })
+        .await
+    }
+
+    /// Makes the slices of one blob anew, or of all, where they are damaged.
+    async fn heal_slices(
+        &self,
+        record: &SignedRecord,
+        only: Option<u32>,
+    ) -> Result<u64, HealError> {
+        let store = Arc::clone(&self.store);
+        let looked = record.clone();
+        let damaged = blocking(move || {
+            let store = store.as_ref();
+            let batch = read_batch(store, &looked).ok().flatten();
+            let blobs = batch.map(|batch| batch.blobs).unwrap_or_default();
+            let places = (0u32..).zip(blobs);
+            let places = places.filter(|(place, _)| only.is_none_or(|only| only == *place));
+            places
+                .filter(|(place, blob)| check_slices(store, &looked, *place, blob).is_err())
+                .collect::<Vec<_>>()
+        })
+        .await;
+        let mut bytes = 0;
+        for (place, header) in damaged {
+            let holders = self.holders(record, &header.quorums).await?;
+            let (remade, fetched) = self.remake(place, &header, &holders).await?;
+            bytes += fetched;
+            let (store, record) = (Arc::clone(&self.store), record.clone());
+            blocking(move || store.restore_slices(&record, &holders.own, place, &remade.blob))
+                .await?;
+        }
+        Ok(bytes)
+    }
+
+    /// Makes a whole batch anew. All its blobs are fetched: the proofs need the sum of their rows.
+    async fn heal_batch(&self, record: &SignedRecord) -> Result<u64, HealError> {
+        let header = record.offered.header.clone();
+        let (blobs, commitments, mut bytes) = self.frame(record).await?;
+        let quorums = blobs.first().map(|blob| blob.quorums.clone());
+        let holders = self.holders(record, &quorums.unwrap_or_default()).await?;
+        let mut sum = AggregatedRow::new(RowChallenge::new(record.digest.as_bytes()));
+        let mut remade = Vec::with_capacity(blobs.len());
+        for (blob, place) in blobs.iter().zip(0u32..) {
+            let (Remade { rows, blob }, fetched) = self.remake(place, blob, &holders).await?;
+            bytes += fetched;
+            remade.push(blob);
+            sum = blocking(move || {
+                sum.absorb(&rows);
+                sum
+            })
+            .await;
+        }
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| HealError::Random(error.to_string()))?;
+        let (store, record) = (Arc::clone(&self.store), record.clone());
+        blocking(move || {
+            let version = header.protocol()?;
+            let setup = Setup::ethereum();
+            let proofs = prove_chunks(setup, version.code, &sum);
+            let own = holders
+                .own
+                .iter()
+                .filter_map(|chunk| proofs.get(chunk.0 as usize));
+            let batch = StoredBatch {
+                disperser_signature: record.offered.signature,
+                runs: holders.own.clone(),
+                blobs,
+                commitments,
+                chunk_proofs: own.copied().collect(),
+                header,
+            };
+            check_proofs(setup, version, &batch, &remade, seed)?;
+            for (blob, place) in remade.iter().zip(0u32..) {
+                store.restore_slices(&record, &batch.runs, place, blob)?;
+            }
+            // Last: with it the batch is there.
+            store.restore_batch(&record, &batch)?;
+            Ok::<_, HealError>(())
+        })
+        .await?;
+        Ok(bytes)
+    }
+
+    /// The list of blob headers and the commitments of a batch, from whoever has them, with the bytes that it took.
+    async fn frame(
+        &self,
+        record: &SignedRecord,
+    ) -> Result<(Vec<BlobHeader>, Vec<ashlar_crypto::CommitmentBytes>, u64), HealError> {
+        let header = &record.offered.header;
+        let code = header.protocol()?.code;
+        let table = self.table(header.reference_block).await?;
+        let mut last = None;
+        // Which quorums the blobs have is in their headers. Whoever holds chunks for the first of them holds some of these.
+        for quorum in table.quorums() {
+            let mut holders = match self.holders(record, &[quorum]).await {
+                Ok(holders) => holders,
+                // Not this operator's quorum.
+                Err(error) => {
+                    last = Some(Err(error));
+                    continue;
+                }
+            };
+            for holder in &mut holders.others {
+                holder.indices.truncate(1);
+            }
+            let task = ChunksTask::new(Arc::clone(&self.network), None, header.clone(), code);
+            let task = Arc::new(task);
+            let unit = task.column_bytes();
+            let asking = Arc::clone(&task);
+            let gathered = gather(
+                Plan::new(plan::plan(1, unit), holders.others, seed()?),
+                Instant::now(),
+                &holders.table,
+                &Bitmap::new(table.operators().len() as u32),
+                |entry, ask, arrival| Arc::clone(&asking).run(entry, ask, arrival),
+            )
+            .await;
+            let bytes = gathered.bytes;
+            if let Some((blobs, commitments)) = task.frame() {
+                return Ok((blobs, commitments, bytes));
+            }
+            last = Some(enough(1, gathered));
+        }
+        match last {
+            Some(Err(error)) => Err(error),
+            _ => Err(HealError::NotAssigned),
+        }
+    }
+
+    /// Makes the slices of a blob anew out of those of peers; with the bytes that it took.
+    async fn remake(
+        &self,
+        place: u32,
+        header: &BlobHeader,
+        holders: &Holders,
+    ) -> Result<(Remade, u64), HealError> {
+        let code = header.protocol()?.code;
+        let task = Arc::new(SlicesTask {
+            network: Arc::clone(&self.network),
+            key: header.blob_key(),
+            header: header.clone(),
+            code,
+        });
+        let needed = code.needed();
+        let gathered = gather(
+            Plan::new(
+                plan::plan(needed, task.slice_bytes()),
+                holders.others.clone(),
+                seed()?,
+            ),
+            Instant::now(),
+            &holders.table,
+            &Bitmap::new(holders.table.operators().len() as u32),
+            |entry, ask, arrival| Arc::clone(&task).run(entry, ask, arrival),
+        )
+        .await;
+        let bytes = gathered.bytes;
+        let slices = enough(needed, gathered)?;
+        let (header, own) = (header.clone(), holders.own.clone());
+        let remade = blocking(move || {
+            let slices: Vec<(u32, &[u8])> = slices
+                .items
+                .iter()
+                .map(|(index, slice)| (index.0, slice.as_ref()))
+                .collect();
+            let rows = recover(code, header.rows as usize, &slices).map_err(HealError::Decode)?;
+            let blob = cut(header, &Slices::extend(code, &rows), &own)
+                .ok_or(HealError::EncodedWrongly { place })?;
+            Ok::<_, HealError>(Remade { rows, blob })
+        })
+        .await?;
+        Ok((remade, bytes))
+    }
+
+    async fn table(&self, block: Block) -> Result<Arc<OperatorTable>, HealError> {
+        let stake = Arc::clone(&self.stake);
+        Ok(blocking(move || stake.table_at(block)).await?)
+    }
+
+    async fn holders(
+        &self,
+        record: &SignedRecord,
+        quorums: &[QuorumId],
+    ) -> Result<Holders, HealError> {
+        let header: &BatchHeader = &record.offered.header;
+        let table = self.table(header.reference_block).await?;
+        let assignment = Assignment::compute(&table, header.protocol()?, quorums)?;
+        let me = table.find(&self.shared.operator_id);
+        let own = me.map(|me| assignment.chunks(me)).unwrap_or_default();
+        let others = assignment
+            .operators()
+            .filter(|operator| Some(*operator) != me);
+        Ok(Holders {
+            own: ChunkRanges::from_indices(own).map_err(|_| HealError::NotAssigned)?,
+            others: others
+                .map(|operator| Holder {
+                    operator,
+                    // Nobody says here who signed.
+                    signer: false,
+                    indices: assignment.chunks(operator).to_vec(),
+                })
+                .collect(),
+            table,
+        })
+    }
+}
+
+fn seed() -> Result<u64, HealError> {
+    getrandom::u64().map_err(|error| HealError::Random(error.to_string()))
+}
+
+fn enough(needed: u32, gathered: Gathered<Bytes>) -> Result<Gathered<Bytes>, HealError> {
+    if gathered.state == State::Done {
+        return Ok(gathered);
+    }
+    let first = gathered.skipped.first();
+    Err(HealError::TooFew {
+        good: u32::try_from(gathered.items.len()).unwrap_or(u32::MAX),
+        needed,
+        first: first
+            .map(|peer| format!("; {}: {}", peer.address, peer.reason))
+            .unwrap_or_default(),
+    })
+}
+
+/// This operator's part of a blob's slices; `None` if they are not those of its chunk root.
+fn cut(header: BlobHeader, slices: &Slices, own: &ChunkRanges) -> Option<BlobRecord> {
+    let tree = slices.tree();
+    if tree.root() != header.chunk_root {
+        return None;
+    }
+    let mut data = Vec::with_capacity(slices.slice_bytes() * own.count());
+    let mut leaves = Vec::with_capacity(own.count());
+    for chunk in own.iter() {
+        data.extend_from_slice(slices.slice(chunk.0)?);
+        leaves.push(tree.leaf(chunk.0 as usize)?);
+    }
+    let proof = |&(start, len): &(u32, u32)| -> Option<Vec<ashlar_crypto::Hash>> {
+        let range: Range<usize> = start as usize..start as usize + len as usize;
+        tree.range_proof(range)
+    };
+    Some(BlobRecord {
+        key: header.blob_key(),
+        proofs: own.as_slice().iter().map(proof).collect::<Option<_>>()?,
+        leaves,
+        data: data.into(),
+        header,
+    })
+}
+
+/// What was made anew has to hold as it held when it was signed.
+fn check_proofs(
+    setup: &Setup,
+    version: &ProtocolVersion,
+    batch: &StoredBatch,
+    blobs: &[BlobRecord],
+    seed: [u8; 32],
+) -> Result<(), HealError> {
+    let malformed = |what: String| StoreError::Corrupt {
+        what: "a point",
+        detail: what,
+    };
+    let commitments = decode_commitments(&batch.commitments)
+        .map_err(|(row, error)| malformed(format!("the commitment of row {row}: {error}")))?;
+    let proofs = decode_proofs(&batch.chunk_proofs)
+        .map_err(|(place, error)| malformed(format!("proof {place}: {error}")))?;
+    let cell = version.code.cell_bytes();
+    let columns: Vec<ChunkColumn<'_>> = batch
+        .runs
+        .iter()
+        .zip(proofs)
+        .enumerate()
+        .map(|(place, (index, proof))| ChunkColumn {
+            index: index.0,
+            pieces: blobs
+                .iter()
+                .filter_map(|blob| {
+                    let len = blob.header.rows as usize * cell;
+                    blob.data.get(place * len..(place + 1) * len)
+                })
+                .collect(),
+            proof,
+        })
+        .collect();
+    let digest = batch.header.digest();
+    let challenge = RowChallenge::new(digest.as_bytes());
+    verify_chunks(setup, version.code, challenge, &commitments, &columns, seed)
+        .map_err(HealError::Proofs)
+}
