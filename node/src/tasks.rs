@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ashlar_crypto::KernelStatus;
 use ashlar_proto::{Block, OperatorIndex, TableAccess};

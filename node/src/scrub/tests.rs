@@ -33,7 +33,11 @@ fn flip_last_byte(store: &MemoryStore, space: Space, prefix: &[u8]) {
     let (key, value) = listed[0].clone();
     let mut value = value.to_vec();
     *value.last_mut().unwrap() ^= 1;
-    let put = Put { space, key, value };
+    let put = Put {
+        space,
+        key,
+        value: Some(value),
+    };
     let mut puts = std::iter::once(put);
     let backend = store.backend();
     backend.write(&mut puts, 0, Durability::Synced).unwrap();

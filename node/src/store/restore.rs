@@ -61,9 +61,11 @@ impl<B: Backend> TableStore<B> {
             (codec::encode_index(&index, &record.digest, place), index),
             (codec::encode_slices(&slices, runs, blob), slices),
         ];
-        let mut puts = puts
-            .into_iter()
-            .map(|(value, key)| Put { space, key, value });
+        let mut puts = puts.into_iter().map(|(value, key)| Put {
+            space,
+            key,
+            value: Some(value),
+        });
         let size = blob.data.len() + 32 * (blob.leaves.len() + 64) + 1024;
         self.write("restore slices", &mut puts, size, Durability::Synced)
     }
@@ -121,7 +123,7 @@ impl<B: Backend> TableStore<B> {
         let put = Put {
             space: Space::Meta,
             key,
-            value,
+            value: Some(value),
         };
         let mut puts = std::iter::once(put);
         self.write(

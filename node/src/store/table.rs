@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, Domain, OperatorId, Sequence};
+use ashlar_proto::{BatchDigest, BlobHeader, BlobKey, ChunkRanges, Domain, OperatorId, Sequence};
 use fail::fail_point;
 
 use super::codec::{self, Kind};

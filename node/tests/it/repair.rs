@@ -100,7 +100,11 @@ impl Operators {
         let (key, value) = memory.scan(space, prefix, None, 99).unwrap().pop().unwrap();
         let mut value = value.to_vec();
         *value.last_mut().unwrap() ^= 1;
-        let put = Put { space, key, value };
+        let put = Put {
+            space,
+            key,
+            value: Some(value),
+        };
         let mut puts = std::iter::once(put);
         memory.write(&mut puts, 0, Durability::Synced).unwrap();
     }
@@ -260,7 +264,7 @@ async fn what_nobody_has_stops_signing_until_somebody_has_it() {
         let mut puts = values.into_iter().map(|(key, value)| Put {
             space,
             key,
-            value: value.to_vec(),
+            value: Some(value.to_vec()),
         });
         let memory = &operators.disks[operator].memory;
         memory.write(&mut puts, 0, Durability::Synced).unwrap();

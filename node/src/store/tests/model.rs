@@ -319,12 +319,7 @@ fn run(machine: &mut dyn Machine, steps: &[Step]) {
                 let record = store.signed(&sequence(number.0, number.1)).unwrap();
                 let promise = model.promises.get_mut(&number);
                 assert_eq!(record.is_some(), promise.is_some());
-                let record = record.unwrap_or_else(|| SignedRecord {
-                    at: sequence(number.0, number.1),
-                    digest: BatchDigest([1; 32]),
-                    owed_until: 0,
-                    signature: None,
-                });
+                let record = record.unwrap_or_else(|| promise(&sample(number.0, number.1, 1, 950)));
                 let signature = Some(SIGNATURE);
                 let noted = store.record_signature(&SignedRecord {
                     signature,
