@@ -319,7 +319,8 @@ fn run(machine: &mut dyn Machine, steps: &[Step]) {
                 let record = store.signed(&sequence(number.0, number.1)).unwrap();
                 let promise = model.promises.get_mut(&number);
                 assert_eq!(record.is_some(), promise.is_some());
-                let record = record.unwrap_or_else(|| promise(&sample(number.0, number.1, 1, 950)));
+                let record =
+                    record.unwrap_or_else(|| super::promise(&sample(number.0, number.1, 1, 950)));
                 let signature = Some(SIGNATURE);
                 let noted = store.record_signature(&SignedRecord {
                     signature,
