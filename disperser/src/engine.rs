@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Coded, KernelStatus, Setup};
+use ashlar_net::Subnet;
 use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobState, StatusError};
 use ashlar_proto::time::ClockFault;
@@ -16,7 +17,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::claim_limiter::{ClaimLimiter, Subnet};
+use crate::claim_limiter::ClaimLimiter;
 use crate::clock::{Clock, Verdict};
 use crate::compute::ComputePool;
 use crate::config::{DisperserConfig, encoded_bytes};

@@ -86,15 +86,25 @@ ashlar_service::config! {
     pub struct Load {
         /// Threads for checking batches, apart from those that serve; 0 is one a core.
         pub threads: usize = 0;
-        /// Batches received and checked at the same time. More are turned away with a typed error.
-        pub max_stores: u32 = 16, within 1..;
-        /// Read requests answered at the same time.
-        pub max_reads: u32 = 64, within 1..;
+        /// Batches received, checked and written at the same time, and reads by dispersers and operators. More wait for
+        /// retry_after_ms, then they are turned away with a typed error. If several dispersers send, each has its share of
+        /// these places and of their memory.
+        pub max_stores: u32 = 16, within 1..=4096;
+        /// Reads by strangers answered at the same time; each network of them has its share.
+        pub max_reads: u32 = 64, within 1..=4096;
         /// Memory for batches that are being received, checked and written. A batch of b bytes takes 3 b of it (the
-        /// bytes, the write batch, the write buffer).
+        /// bytes, the write batch, the write buffer), and at least store_memory_bytes / max_stores.
         pub store_memory_bytes: u64 = 512 << 20;
-        /// Memory for answers that are being read and sent.
+        /// Memory for answers to strangers that are being read and sent. Each takes at least read_memory_bytes / max_reads.
         pub read_memory_bytes: u64 = 256 << 20;
+        /// Least bytes a second, measured over ten seconds, at which the bulk part of a batch has to arrive. A disperser that is
+        /// slower gets net.too_slow.
+        pub min_bulk_rate: u64 = 64 << 10, within 1..;
+        /// Least bytes a second, measured over ten seconds, at which anybody else has to send, and a reader has to take its
+        /// answer.
+        pub min_rate: u64 = 16 << 10, within 1..;
+        /// Read requests a second of strangers from one network (an IPv4 /24, an IPv6 /48), and as many at once.
+        pub reads_per_sec: u32 = 500, within 1..;
         /// What a caller that is turned away is told to wait, in milliseconds.
         pub retry_after_ms: u64 = 500, within 1..;
         /// Most time for the bulk part of a request to arrive, in seconds.
@@ -109,6 +119,9 @@ ashlar_service::config! {
         pub retention_secs: u64 = 0;
         /// With less free space than this the node stops signing; it goes on serving.
         pub min_free_bytes: u64 = 2 << 30;
+        /// Most slice bytes taken in a day. Dispersers share them by bond; what one does not use others may. 0: as many as
+        /// the disk can keep, which is also the most.
+        pub daily_bytes: u64 = 0;
         /// Memory of the database's write buffers.
         pub write_buffer_bytes: u64 = 256 << 20, within 16 << 20..=8 << 30;
     }

@@ -10,6 +10,7 @@
 
 pub mod clock;
 pub mod config;
+mod daily;
 pub mod database;
 pub mod health;
 pub mod metrics;

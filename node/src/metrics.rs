@@ -45,6 +45,8 @@ ashlar_service::metrics! {
         pub windows: Gauge, "windows";
         /// Free space on the device.
         pub disk_free: Gauge<u64, AtomicU64>, "disk_free", Bytes;
+        /// Slices that may be stored a day.
+        pub daily_bytes: Gauge<u64, AtomicU64>, "daily", Bytes;
         /// Expiry windows dropped.
         pub windows_dropped: Counter, "windows_dropped";
         /// Blobs read and checked by the scrub.

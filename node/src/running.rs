@@ -19,7 +19,7 @@ use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
-use crate::service::{QuicHandler, STORE_COPIES, Service};
+use crate::service::{QuicHandler, Service};
 use crate::shared::Shared;
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
@@ -55,6 +55,7 @@ pub struct RunningNode {
     clock: Arc<Clock>,
     supervisor: Supervisor,
     store: Arc<dyn Store>,
+    service: Arc<Service>,
     server: Server,
     http: SocketAddr,
 }
@@ -144,11 +145,12 @@ impl OpeningNode {
         } = self;
         let id = shared.operator_id;
         let started = async {
-            let (store, kept_ms, equivocations) = tasks::blocking(move || {
+            let (store, kept_ms, kept, equivocations) = tasks::blocking(move || {
                 let store = open(id)?;
                 let kept_ms = store.kept_time()?;
+                let kept = kept_ms.zip(store.kept_allowance()?);
                 let equivocations = count_equivocations(store.as_ref())?;
-                Ok::<_, DatabaseError>((store, kept_ms, equivocations))
+                Ok::<_, DatabaseError>((store, kept_ms, kept, equivocations))
             })
             .await?;
             let _ = shared.store.set(Arc::clone(&store));
@@ -183,6 +185,9 @@ impl OpeningNode {
                 Arc::clone(&clock),
                 threads,
             ));
+            if let Some((kept_ms, allowance)) = kept {
+                service.restore_allowance(allowance, kept_ms);
+            }
             // Once before the first request: who is a disperser, how much room there is.
             let (looking, learning, source) = (
                 Arc::clone(&shared),
@@ -216,7 +221,13 @@ impl OpeningNode {
         supervisor.spawn(
             "expiry",
             OnEnd::Degrade,
-            tasks::expiry(Arc::clone(s), Arc::clone(d), Arc::clone(&clock), stop()),
+            tasks::expiry(
+                Arc::clone(s),
+                Arc::clone(&service),
+                Arc::clone(d),
+                Arc::clone(&clock),
+                stop(),
+            ),
         );
         supervisor.spawn(
             "scrub",
@@ -226,7 +237,7 @@ impl OpeningNode {
         supervisor.spawn(
             "watch",
             OnEnd::Stop,
-            tasks::watch(Arc::clone(s), service, stake, stop()),
+            tasks::watch(Arc::clone(s), Arc::clone(&service), stake, stop()),
         );
         supervisor.spawn(
             "probe",
@@ -240,6 +251,7 @@ impl OpeningNode {
             clock,
             supervisor,
             store,
+            service,
             server,
             http,
         })
@@ -262,7 +274,11 @@ fn net_limits(config: &NodeConfig) -> NetLimits {
     let load = &config.load;
     NetLimits {
         max_bulk: limits::bulk_for_rows(config.accept.max_batch_rows),
-        bulk_memory: load.store_memory_bytes / STORE_COPIES + load.read_memory_bytes,
+        known_memory: load.store_memory_bytes,
+        stranger_memory: load.read_memory_bytes,
+        min_known_rate: load.min_bulk_rate,
+        min_rate: load.min_rate,
+        stranger_request_rate: load.reads_per_sec,
         request_timeout: Duration::from_secs(load.bulk_timeout_secs),
         shutdown_grace: Duration::from_secs(config.tasks.shutdown_secs),
         ..NetLimits::default()
@@ -312,6 +328,7 @@ impl RunningNode {
             clock,
             supervisor,
             store,
+            service,
             server,
             ..
         } = self;
@@ -325,10 +342,11 @@ impl RunningNode {
         drop(shared);
         tasks::blocking(move || {
             // The stop that begins now is counted from here.
-            if let Err(error) = store.keep_time(clock.look().accepted_ms) {
+            let kept = store.keep_time(clock.look().accepted_ms);
+            if let Err(error) = kept.and_then(|()| store.keep_allowance(service.allowance())) {
                 tracing::warn!(%error, "the time could not be kept");
             }
-            drop(store);
+            drop((service, store));
         })
         .await;
     }

@@ -391,6 +391,16 @@ impl ExpectedBatch {
         self.fresh.batch.bulk_len
     }
 
+    /// Bytes of slices in it.
+    pub fn slices_len(&self) -> u64 {
+        self.lengths.blobs.iter().map(|len| *len as u64).sum()
+    }
+
+    /// The disperser's number.
+    pub fn disperser_id(&self) -> u32 {
+        self.fresh.batch.header.disperser_id
+    }
+
     /// The digest.
     pub fn digest(&self) -> BatchDigest {
         self.fresh.digest

@@ -68,7 +68,7 @@ impl<B: Backend> TableStore<B> {
             })
     }
 
-    fn put(
+    pub(super) fn put(
         &self,
         doing: &'static str,
         space: Space,

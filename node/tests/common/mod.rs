@@ -11,6 +11,7 @@
 
 pub mod caller;
 pub mod faulty;
+pub mod link;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -145,6 +146,25 @@ impl World {
         self.stake.insert(Arc::new(table));
     }
 
+    /// A block behind the newest with so many dispersers more, and their numbers and keys.
+    pub fn crowd(&mut self, count: u32) -> Vec<Sender> {
+        let senders: Vec<Sender> = (0..count).map(|n| Sender::new(1000 + n)).collect();
+        let entries = senders.iter().map(|sender| DisperserEntry {
+            id: sender.id,
+            network_key: sender.key().public(),
+            account: Account([9; 20]),
+        });
+        let first = DisperserEntry {
+            id: DISPERSER,
+            network_key: self.disperser.public(),
+            account: Account([9; 20]),
+        };
+        let entries = std::iter::once(first).chain(entries).collect();
+        self.table = Arc::new(table_of(HEAD + 1, &self.bls, &self.network, entries));
+        self.stake.insert(Arc::clone(&self.table));
+        senders
+    }
+
     pub fn assignment(&self, quorums: &[u8]) -> Assignment {
         Assignment::compute(&self.table, version(1).unwrap(), quorums).unwrap()
     }
@@ -156,11 +176,55 @@ impl World {
     }
 }
 
+/// One of a crowd of dispersers.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender {
+    pub id: u32,
+    seed: [u8; 32],
+}
+
+impl Sender {
+    fn new(id: u32) -> Self {
+        let mut seed = [202; 32];
+        seed[..4].copy_from_slice(&id.to_be_bytes());
+        Self { id, seed }
+    }
+
+    pub fn key(&self) -> NetworkKey {
+        NetworkKey::from_seed(self.seed)
+    }
+
+    /// A batch of this disperser.
+    pub fn recipe(&self, world: &World, recipe: Recipe) -> Recipe {
+        Recipe {
+            disperser_id: self.id,
+            signed_by: self.seed,
+            reference_block: world.table.reference_block(),
+            table_root: Some(world.table.root()),
+            ..recipe
+        }
+    }
+}
+
 fn table(
     block: u64,
     bls: &[SecretKey],
     network: &[NetworkKey],
     disperser: NetworkPublicKey,
+) -> OperatorTable {
+    let entry = DisperserEntry {
+        id: DISPERSER,
+        network_key: disperser,
+        account: Account([9; 20]),
+    };
+    table_of(block, bls, network, vec![entry])
+}
+
+fn table_of(
+    block: u64,
+    bls: &[SecretKey],
+    network: &[NetworkKey],
+    dispersers: Vec<DisperserEntry>,
 ) -> OperatorTable {
     let registrations = bls
         .iter()
@@ -180,17 +244,12 @@ fn table(
             )
         })
         .collect();
-    let entry = DisperserEntry {
-        id: DISPERSER,
-        network_key: disperser,
-        account: Account([9; 20]),
-    };
     let scope = ashlar_proto::TableScope {
         domain: domain(),
         versions: vec![1],
         ..ashlar_testing::scope(block)
     };
-    OperatorTable::register(scope, registrations, vec![entry]).unwrap()
+    OperatorTable::register(scope, registrations, dispersers).unwrap()
 }
 
 /// The network of the world.
