@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ashlar_proto::{
-    Attestation, Certificate, CertificatePolicy, Domain, QuorumId, TableRoot, TrustedRoot,
-    TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
+    Attestation, Block, Certificate, CertificatePolicy, Domain, OperatorIndex, QuorumId, Sequence,
+    TableRoot, TrustedRoot, TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
 };
 use ashlar_stake::{OperatorTable, StakeSource, trusted_table};
 use clap::{Args, Subcommand};
@@ -127,11 +127,11 @@ pub struct CertificateView {
     /// Which of the batch's blobs.
     pub blob_index: u32,
     /// The block whose operator table counts.
-    pub reference_block: u64,
+    pub reference_block: Block,
     /// The disperser that made the batch.
     pub disperser_id: u32,
     /// Its number for the batch.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// When the batch was closed, Unix milliseconds.
     pub created_at_ms: u64,
     /// Root of the operator table.
@@ -148,14 +148,14 @@ pub enum AttestationView {
     /// Indices in the operator table.
     Compact {
         /// Who signed.
-        signers: Vec<u32>,
+        signers: Vec<OperatorIndex>,
     },
     /// Indices in the operator table.
     Portable {
         /// How many operators the table has.
         operators: u32,
         /// Who did not sign.
-        non_signers: Vec<u32>,
+        non_signers: Vec<OperatorIndex>,
     },
 }
 

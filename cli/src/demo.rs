@@ -65,7 +65,7 @@ struct Step {
 
 /// An operator that the demo kills.
 #[derive(Clone, Debug, Serialize)]
-struct Killed {
+struct KilledOperator {
     operator: u32,
     operator_id: String,
     pid: u32,
@@ -80,13 +80,13 @@ struct DemoOut {
     certificate: CertificateView,
     verified: VerifiedView,
     stages: Vec<Step>,
-    killed: Vec<Killed>,
+    killed: Vec<KilledOperator>,
     killed_percent: Vec<f64>,
     report: ashlar_retriever::Report,
     rebuilt_sha256: String,
     equal: bool,
     slashed: slashing::Slashed,
-    burnt: slashing::Burnt,
+    burnt: slashing::SlashedDisperser,
     steps: Vec<Step>,
 }
 
@@ -195,7 +195,7 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
             continue;
         };
         daemon.kill().await?;
-        killed.push(Killed {
+        killed.push(KilledOperator {
             operator: node.index,
             operator_id: node.operator_id.clone(),
             pid: node.pid,
@@ -528,11 +528,11 @@ impl DemoOut {
             .slashed
             .quorums
             .iter()
-            .map(|fall| {
-                let [was, is] = &fall.stake;
+            .map(|change| {
+                let [was, is] = &change.stake;
                 format!(
                     "quorum {} {} → {}",
-                    fall.quorum,
+                    change.quorum,
                     ui::stake(was),
                     ui::stake(is)
                 )

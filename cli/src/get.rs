@@ -7,7 +7,9 @@ use std::time::Duration;
 use ashlar_crypto::NetworkKey;
 use ashlar_net::NetLimits;
 use ashlar_proto::VerifiedCertificate;
-use ashlar_retriever::{Report, RetrieveErrorKind, Retriever, RetrieverConfig, Source, Via};
+use ashlar_retriever::{
+    Report, RetrievalPath, RetrieveErrorKind, Retriever, RetrieverConfig, Source,
+};
 use ashlar_stake::StakeSource;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -213,7 +215,7 @@ fn summary(report: &Report) -> String {
     let time = ui::millis(report.stages.total_ms);
     let size = ui::bytes(report.payload_bytes);
     match report.via {
-        Some(Via::Relay) => format!(
+        Some(RetrievalPath::Relay) => format!(
             "{size} from the relay {} in {time}, checked against the commitments",
             report.relay.as_deref().unwrap_or("that was asked")
         ),
@@ -227,7 +229,7 @@ fn summary(report: &Report) -> String {
             report.slices_good,
             report.slices_needed,
             ui::bytes(report.bytes_fetched),
-            if via == Via::Audit {
+            if via == RetrievalPath::Audit {
                 ", audited chunk by chunk"
             } else {
                 ""

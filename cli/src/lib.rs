@@ -21,6 +21,7 @@ pub mod operators;
 pub mod put;
 pub mod reader;
 pub mod reference;
+pub mod requirements;
 pub mod stake;
 pub mod ui;
 

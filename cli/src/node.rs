@@ -52,9 +52,9 @@ pub enum NodeCommand {
     /// Run a node until SIGTERM or Ctrl-C; a second signal ends it at once
     Run(RunArgs),
     /// Show how a running node is
-    Status(Which),
+    Status(RunningNodeArgs),
     /// Show the evidence that a running node holds against dispersers that signed two batches under one number
-    Equivocations(Which),
+    Equivocations(RunningNodeArgs),
     /// The time that data expires by
     Clock {
         /// What to do.
@@ -111,7 +111,7 @@ pub struct RunArgs {
 
 /// Which running node.
 #[derive(Debug, Args)]
-pub struct Which {
+pub struct RunningNodeArgs {
     /// The node's own HTTP address
     #[arg(long, value_name = "URL", conflicts_with = "operator")]
     pub http: Option<String>,
@@ -310,7 +310,7 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     daemon::ended_well("node", broken)
 }
 
-impl Which {
+impl RunningNodeArgs {
     /// Where the node's HTTP answers.
     fn base(&self) -> CliResult<String> {
         match (&self.http, self.operator, devnet_here()?) {
@@ -328,7 +328,7 @@ impl Which {
     }
 }
 
-async fn status(ui: Ui, which: &Which) -> CliResult {
+async fn status(ui: Ui, which: &RunningNodeArgs) -> CliResult {
     let base = which.base()?;
     let value = crate::http::get_json(&format!("{base}/v1/status"), "the node").await?;
     ui.data(&value, || outline(&value, 0))

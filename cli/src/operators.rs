@@ -1,6 +1,6 @@
 //! `ashlar operators`: the operator table, with stake, share and chunks of each operator.
 
-use ashlar_proto::{OperatorId, QuorumId, TableAccess};
+use ashlar_proto::{Block, OperatorId, OperatorIndex, QuorumId, TableAccess};
 use ashlar_stake::{Assignment, OperatorTable};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -40,7 +40,7 @@ pub struct ShowArgs {
     pub table: TableOption,
     /// The table at this block [default: the newest]
     #[arg(long, value_name = "NUMBER")]
-    pub block: Option<u64>,
+    pub block: Option<Block>,
     /// The protocol version that decides how chunks are shared out
     #[arg(long, value_name = "VERSION", default_value_t = 1)]
     pub protocol: u16,
@@ -50,7 +50,7 @@ pub struct ShowArgs {
 #[derive(Debug, Serialize)]
 pub struct TableOut {
     /// The block at which it is the state.
-    pub reference_block: u64,
+    pub reference_block: Block,
     /// The service whose operators these are.
     pub domain: String,
     /// Its root.
@@ -80,7 +80,7 @@ pub struct QuorumTotal {
 #[derive(Debug, Serialize)]
 pub struct OperatorOut {
     /// Index in the table.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its id.
     pub operator_id: OperatorId,
     /// Where it listens.
@@ -154,7 +154,8 @@ pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
         })?;
         assignments.push((quorum, total, assignment));
     }
-    let operators = (0u32..)
+    let operators = (0..)
+        .map(OperatorIndex)
         .zip(table.operators())
         .map(|(index, operator)| OperatorOut {
             index,

@@ -11,6 +11,7 @@ pub mod log;
 pub mod risk;
 pub mod serve;
 pub mod show;
+mod signer;
 mod statements;
 pub mod tx;
 pub mod units;

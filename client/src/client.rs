@@ -19,7 +19,7 @@ use reqwest::Method;
 use tokio::time::Instant;
 
 use crate::api::{self, Answer, Call};
-use crate::unverified::now_ms;
+use crate::runtime::{blocking, now_ms};
 use crate::{ClientConfig, ClientError, PutOptions, UnverifiedCertificate};
 
 /// Most bytes of a status document.
@@ -442,13 +442,4 @@ fn submission(
         salt,
         payload_sha256,
     })
-}
-
-/// Runs a computation where it holds up nobody.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ClientError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| ClientError::Internal(error.to_string()))
 }

@@ -1,13 +1,11 @@
 //! Certificates before and while they are checked.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use ashlar_proto::{
     Certificate, CertificatePolicy, VerifiedCertificate, verify_certificate, verify_portable,
 };
 use ashlar_stake::trusted_table;
 
-use crate::client::blocking;
+use crate::runtime::{blocking, now_ms};
 use crate::{ClientError, Trust};
 
 /// A certificate as a disperser sent it: well-formed, and not checked. Only [`verify`](Self::verify) makes a checked
@@ -61,13 +59,4 @@ impl UnverifiedCertificate {
     pub fn into_unverified(self) -> Certificate {
         self.0
     }
-}
-
-/// Milliseconds since 1970 by this machine's clock.
-pub(crate) fn now_ms() -> Result<u64, ClientError> {
-    let wrong = |reason: String| ClientError::Internal(format!("this machine's clock: {reason}"));
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_err(|error| wrong(error.to_string()))?;
-    u64::try_from(since.as_millis()).map_err(|error| wrong(error.to_string()))
 }

@@ -29,7 +29,7 @@ pub struct Certified {
 
 /// A blob that its disperser says is certified.
 #[derive(Clone, Debug)]
-pub struct SaidToBeCertified {
+pub struct UnverifiedCertified {
     /// The certificate, for the blob that was submitted, and not checked otherwise.
     pub certificate: UnverifiedCertificate,
     /// The blob's last status.
@@ -166,7 +166,7 @@ impl Client {
         submitted: &Submitted,
         deadline: Duration,
         progress: impl FnMut(&BlobStatus) + Send,
-    ) -> Result<SaidToBeCertified, ClientError> {
+    ) -> Result<UnverifiedCertified, ClientError> {
         self.wait_for_certificate(submitted, deadline, false, progress)
             .await
     }
@@ -177,7 +177,7 @@ impl Client {
         deadline: Duration,
         portable: bool,
         mut progress: impl FnMut(&BlobStatus) + Send,
-    ) -> Result<SaidToBeCertified, ClientError> {
+    ) -> Result<UnverifiedCertified, ClientError> {
         let start = Instant::now();
         let deadline = start + deadline;
         let mut last = submitted.status.state;
@@ -202,7 +202,7 @@ impl Client {
         let until = deadline.max(Instant::now() + self.inner.config.request_timeout);
         let certificate = self.fetch_certificate(submitted, portable, until).await?;
         check_is_ours(submitted, &certificate.blob_header)?;
-        Ok(SaidToBeCertified {
+        Ok(UnverifiedCertified {
             certificate: UnverifiedCertificate::new(certificate),
             status,
         })

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../../retriever/tests/world/mod.rs"]
+#[path = "../../retriever/tests/it/world/mod.rs"]
+#[allow(dead_code)] // it uses its own part
 mod world;
 
 use std::convert::Infallible;
@@ -18,8 +19,8 @@ use ashlar_crypto::{Blame, Claim, Coded, Encoding, Rows, Setup, check_commitment
 use ashlar_proto::api::{PROBLEM_TYPE, PUT_BLOB_TYPE, StageTimes, StatusError};
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{
-    Account, BlobId, Certificate, CertificatePolicy, MaxAge, Network, RequiredQuorums, Submission,
-    TableAccess, TableRoot, TrustedRoot, TrustedTable,
+    Account, BlobId, Block, Certificate, CertificatePolicy, MaxAge, Network, RequiredQuorums,
+    Submission, TableAccess, TableRoot, TrustedRoot, TrustedTable,
 };
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -786,7 +787,7 @@ async fn the_certificate_is_checked_against_whatever_is_trusted() {
         (
             |policy| CertificatePolicy {
                 max_age: MaxAge::Blocks {
-                    included_at: u64::MAX,
+                    included_at: Block(u64::MAX),
                     most: 100,
                 },
                 ..policy

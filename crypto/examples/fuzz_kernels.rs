@@ -16,7 +16,7 @@ use std::error::Error;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use ashlar_crypto::differential::{Area, Dice, round};
+use ashlar_crypto::differential::{Area, Choices, round};
 
 fn goal(area: Area) -> u64 {
     match area {
@@ -74,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .min_by_key(|progress| progress.time)
     {
         let before = Instant::now();
-        match round(progress.area, &mut Dice::from_seed(seed)) {
+        match round(progress.area, &mut Choices::from_seed(seed)) {
             Ok(done) => progress.done += done,
             Err(disagreement) => {
                 failure = Some(format!("{}: {disagreement}", progress.area));

@@ -8,12 +8,12 @@ use thiserror::Error;
 
 use crate::bisection::Bisection;
 use crate::curve::G1Affine;
-use crate::field::{Scalar, first_non_canonical, from_raw};
-use crate::hash::{Hash, hash_to_scalar};
-use crate::multiproof::{self, WeightedProof, WeightedValues, integer, random_weights};
+use crate::field::{Scalar, first_non_canonical, from_raw, integer};
+use crate::hash::{Hash, hash_to_scalar, random_weights};
+use crate::multiproof::{self, WeightedProof, WeightedValues};
+use crate::rows::add_weighted_rows;
 use crate::{
-    BYTES_PER_ELEMENT, Code, Coded, Commitment, ELEMENTS_PER_ROW, Proof, ProofBytes, Rows, Setup,
-    curve, fk20, kernel,
+    Code, Coded, Commitment, ELEMENTS_PER_ROW, Proof, ProofBytes, Rows, Setup, curve, kernel,
 };
 
 /// γ, the challenge that combines the rows of a batch into one.
@@ -63,19 +63,6 @@ impl AggregatedRow {
     pub fn rows(&self) -> usize {
         self.rows
     }
-}
-
-/// `sums += Σ weight · row`, the sums in raw form; parallel over the elements.
-pub(crate) fn add_weighted_rows(sums: &mut [Scalar], rows: &[(&[u8], Scalar)]) {
-    const BLOCK: usize = 256;
-    sums.par_chunks_mut(BLOCK)
-        .enumerate()
-        .for_each(|(block, sums)| {
-            let start = block * BLOCK * BYTES_PER_ELEMENT;
-            for (row, weight) in rows {
-                kernel::active().add_scaled(sums, weight, &row[start..]);
-            }
-        });
 }
 
 /// One column of a batch with its proof: what a node stores of chunk `index`.
@@ -158,7 +145,7 @@ struct Combined<'a> {
 pub fn prove_chunks(setup: &Setup, code: Code, row: &AggregatedRow) -> Vec<ProofBytes> {
     let mut coefficients: Vec<_> = row.sums.iter().map(from_raw).collect();
     kernel::active().inverse_fft(&mut coefficients);
-    let proofs = fk20::prove(setup, code, &coefficients);
+    let proofs = setup.prove_cells(code, &coefficients);
     proofs
         .par_iter()
         .map(|proof| ProofBytes(curve::compress(proof)))

@@ -4,21 +4,22 @@
 //! `4096 × blowup`-th roots of unity in bit-reversed order, whose first 4096 are the row's own, so the code is
 //! systematic. The extension is cut into `chunks` cells of `cell_len` elements; each cell is a coset (EIP-7594).
 
+use ark_ff::Field;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::kernel::{self, Kernel};
+use crate::field::Scalar;
+use crate::kernel::{self, Kernel, bit_reverse, root_of_unity};
 use crate::merkle::{MerkleTree, leaf_hashes};
 use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Coded, ELEMENTS_PER_ROW, Rows};
 
 mod recovery;
 
+pub use crate::kernel::MAX_BLOWUP;
 pub use recovery::{RecoverError, recover, recover_slices};
 
 /// Longest cell: the setup has 65 powers in G2, and the check of a proof needs the one of `cell_len`.
 pub const MAX_CELL_LEN: u32 = 64;
-/// Largest blow-up: bounds the memory of an extension.
-pub const MAX_BLOWUP: u32 = 64;
 
 /// Why a pair of blow-up and number of chunks is no code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
@@ -92,6 +93,12 @@ impl Code {
     /// Cells that suffice to rebuild a row; the first so many are the row itself.
     pub const fn needed(&self) -> u32 {
         self.chunks / self.blowup
+    }
+
+    /// The shift h of coset `index`: its elements are the l-th roots of unity times h, bit-reversed.
+    pub(crate) fn coset_shift(&self, index: u32) -> Scalar {
+        let position = bit_reverse(index as usize, self.chunks().trailing_zeros());
+        root_of_unity(self.elements()).pow([position as u64])
     }
 
     /// Elements of an extended row.

@@ -9,15 +9,33 @@ use ark_ec::AffineRepr;
 use ark_ff::{BigInt, Zero};
 use blst::min_sig::{PublicKey as BlstG2, Signature as BlstG1};
 use blst::{BLST_ERROR, blst_fp, blst_fp2, blst_fp12, blst_p1_affine, blst_p2_affine};
+use thiserror::Error;
 
 pub(crate) use ark_bls12_381::{G1Affine, G1Projective, G2Affine};
 
-use crate::kzg::{POINT_BYTES, PointError};
+use crate::Coded;
 
+/// Bytes of a compressed G1 point.
+pub const POINT_BYTES: usize = 48;
 /// Bytes of an uncompressed G1 point.
 pub(crate) const G1_RAW_BYTES: usize = 96;
 /// Bytes of an uncompressed G2 point.
 pub(crate) const G2_RAW_BYTES: usize = 192;
+
+/// Why 48 bytes are not a point of the group G1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[coded(prefix = "point", blame = Peer)]
+pub enum PointError {
+    /// Wrong flag bits, a coordinate that is not below the field modulus, or an infinity with other bits set.
+    #[error("not a canonical encoding of a compressed G1 point")]
+    Encoding,
+    /// No point of the curve has this coordinate.
+    #[error("the point is not on the curve")]
+    NotOnCurve,
+    /// A point of the curve, but outside the subgroup of prime order.
+    #[error("the point is on the curve but not in the subgroup of prime order")]
+    NotInSubgroup,
+}
 
 fn fq_to_blst(element: &Fq) -> blst_fp {
     blst_fp { l: element.0.0 }

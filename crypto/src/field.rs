@@ -29,6 +29,11 @@ pub(crate) fn limbs(bytes: &[u8; BYTES_PER_ELEMENT]) -> [u64; 4] {
     limbs
 }
 
+/// A scalar as an integer below r, in little-endian limbs.
+pub(crate) fn integer(scalar: &Scalar) -> [u64; 4] {
+    scalar.into_bigint().0
+}
+
 fn is_canonical(limbs: &[u64; 4]) -> bool {
     limbs.iter().rev().lt(MODULUS.iter().rev())
 }

@@ -20,8 +20,8 @@ use crate::code::MAX_CELL_LEN;
 use crate::curve::{G1Affine, G1Projective};
 use crate::field::Scalar;
 use crate::kernel::{self, FixedBases, Kernel, PerKernel};
-use crate::setup::{on_own_threads, table_bytes};
-use crate::{Code, ELEMENTS_PER_ROW, Setup};
+use crate::tables::{on_own_threads, table_bytes};
+use crate::{Code, ELEMENTS_PER_ROW};
 
 /// The setup in the Fourier domain for each cell length 2⁰ … 2⁶, made when first needed: about a second of CPU and
 /// 25 to 45 MB for each length in use.
@@ -71,17 +71,25 @@ fn bases(kernel: &dyn Kernel, cell_len: usize, monomial: &[G1Affine]) -> Box<dyn
 }
 
 /// The proofs of all cells of the polynomial with these 4096 coefficients, checked to be on the curve.
-pub(crate) fn prove(setup: &Setup, code: Code, coefficients: &[Scalar]) -> Vec<G1Affine> {
+pub(crate) fn prove(
+    tables: &Fk20Tables,
+    monomial: &[G1Affine],
+    code: Code,
+    coefficients: &[Scalar],
+) -> Vec<G1Affine> {
     kernel::checked(
         "prove",
-        |kernel| prove_over(kernel, setup, code, coefficients),
+        |kernel| {
+            let bases = tables.get(kernel, code.cell_len(), monomial);
+            prove_over(kernel, bases, code, coefficients)
+        },
         |proofs| proofs.iter().all(G1Affine::is_on_curve),
     )
 }
 
 fn prove_over(
-    kernel: &'static dyn Kernel,
-    setup: &Setup,
+    kernel: &dyn Kernel,
+    bases: &dyn FixedBases,
     code: Code,
     coefficients: &[Scalar],
 ) -> Vec<G1Affine> {
@@ -111,7 +119,7 @@ fn prove_over(
                 .map(move |column| column[frequency].into_bigint().0)
         })
         .collect();
-    let products = setup.fk20_bases(kernel, cell_len).msm_groups(&scalars);
+    let products = bases.msm_groups(&scalars);
     let quotients = kernel.g1_inverse_fft(G1Projective::normalize_batch(&products));
     kernel.g1_fft(
         &quotients[blocks - 1..2 * blocks - 1],

@@ -78,5 +78,17 @@ pub fn hash_to_scalar(tag: &str, data: &[u8]) -> Scalar {
     Scalar::from_be_bytes_mod_order(&expand_xmd(data, tag.as_bytes(), 64))
 }
 
+/// Random weights of 128 bits from a seed that the prover did not know: a false statement passes a weighted check
+/// with probability 2⁻¹²⁸.
+pub(crate) fn random_weights(tag: &str, seed: &[u8; 32], count: usize) -> Vec<Scalar> {
+    (0..count as u64)
+        .map(|index| {
+            let digest = sha256(&[tag.as_bytes(), seed, &index.to_be_bytes()]);
+            let half = std::array::from_fn(|at| digest[at]);
+            Scalar::from(u128::from_be_bytes(half))
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests;

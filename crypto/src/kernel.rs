@@ -24,12 +24,12 @@ mod sha256;
 use crate::curve::G1Affine;
 use crate::field::Scalar;
 
+pub use fft::MAX_BLOWUP;
 pub(crate) use fft::{bit_reverse, invert, root_of_unity};
 pub(crate) use points::FixedBases;
-pub use selection::{
-    KernelDisagreement, KernelError, KernelStatus, kernel_status, kernels, use_kernel,
-};
+pub use selection::{KernelError, KernelStatus, kernel_status, kernels, use_kernel};
 pub(crate) use selection::{PerKernel, active, checked};
+pub use self_check::KernelDisagreement;
 pub(crate) use sha256::hash_each;
 
 /// An integer below the group order, little-endian limbs: what a multi-scalar multiplication reads.

@@ -6,22 +6,19 @@ mod opening;
 use std::fmt;
 
 use rayon::prelude::*;
-use thiserror::Error;
 
 use crate::curve::{self, G1Affine};
 use crate::field::limbs;
 use crate::hex_bytes::impl_hex_bytes;
-use crate::{Coded, Rows, Setup};
+use crate::{Rows, Setup};
 
+pub use crate::curve::{POINT_BYTES, PointError};
 pub use claims::{CheckedClaims, Claim, ClaimError, check_commitments};
 pub(crate) use opening::coefficients;
 pub use opening::{
     KzgError, Opening, element_point, extended_point, open_at, open_element, verify_at,
     verify_opening,
 };
-
-/// Bytes of a compressed G1 point.
-pub const POINT_BYTES: usize = 48;
 
 /// A commitment as it came: 48 bytes that nobody has looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,21 +29,6 @@ impl_hex_bytes!(CommitmentBytes, POINT_BYTES);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProofBytes(pub [u8; POINT_BYTES]);
 impl_hex_bytes!(ProofBytes, POINT_BYTES);
-
-/// Why 48 bytes are not a point of the group G1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
-#[coded(prefix = "point", blame = Peer)]
-pub enum PointError {
-    /// Wrong flag bits, a coordinate that is not below the field modulus, or an infinity with other bits set.
-    #[error("not a canonical encoding of a compressed G1 point")]
-    Encoding,
-    /// No point of the curve has this coordinate.
-    #[error("the point is not on the curve")]
-    NotOnCurve,
-    /// A point of the curve, but outside the subgroup of prime order.
-    #[error("the point is on the curve but not in the subgroup of prime order")]
-    NotInSubgroup,
-}
 
 macro_rules! checked_point {
     ($(#[$doc:meta])* $name:ident, $bytes:ident) => {

@@ -28,6 +28,7 @@ mod curve;
 mod fk20;
 mod kernel;
 mod multiproof;
+mod tables;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
@@ -74,7 +75,8 @@ pub use kzg::{
 pub use merkle::{MerkleError, MerkleTree, leaf_hash, leaf_hashes, verify_path, verify_range};
 pub use payload::{Encoding, PayloadError, rows_for};
 pub use rows::Rows;
-pub use setup::{Setup, SetupError, TABLE_BYTES, TablesInUse, limit_tables};
+pub use setup::{Setup, SetupError};
+pub use tables::{TABLE_BYTES, TablesInUse, limit_tables};
 
 /// Field elements in a row: one EIP-4844 blob.
 pub const ELEMENTS_PER_ROW: usize = 4096;

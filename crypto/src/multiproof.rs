@@ -1,31 +1,12 @@
 //! The universal verification equation (Feist, ethresear.ch 13240): any number of cell proofs, one pairing check.
 
-use ark_ff::{Field, One, PrimeField, Zero};
+use ark_ff::{Field, One, Zero};
 use rayon::prelude::*;
 
 use crate::curve::{self, G1Affine};
-use crate::field::{Scalar, from_raw};
-use crate::hash::sha256;
-use crate::kernel::{self, Integer, bit_reverse, root_of_unity};
+use crate::field::{Scalar, from_raw, integer};
+use crate::kernel;
 use crate::{Code, Setup};
-
-/// Random weights of 128 bits from a seed that the prover did not know: a false statement passes a weighted check
-/// with probability 2⁻¹²⁸.
-pub(crate) fn random_weights(tag: &str, seed: &[u8; 32], count: usize) -> Vec<Scalar> {
-    (0..count as u64)
-        .map(|index| {
-            let digest = sha256(&[tag.as_bytes(), seed, &index.to_be_bytes()]);
-            let half = std::array::from_fn(|at| digest[at]);
-            Scalar::from(u128::from_be_bytes(half))
-        })
-        .collect()
-}
-
-/// The shift h of coset `index`: its elements are the l-th roots of unity times h, bit-reversed.
-pub(crate) fn coset_shift(code: Code, index: u32) -> Scalar {
-    let position = bit_reverse(index as usize, code.chunks().trailing_zeros());
-    root_of_unity(code.elements()).pow([position as u64])
-}
 
 /// A proof with its weight in the check.
 pub(crate) struct WeightedProof<'a> {
@@ -57,7 +38,7 @@ pub(crate) fn check(
         .into_par_iter()
         .map(|WeightedValues { index, mut values }| {
             kernel.inverse_fft(&mut values);
-            let unshift = kernel::invert(&coset_shift(code, index));
+            let unshift = kernel::invert(&code.coset_shift(index));
             let mut power = Scalar::one();
             for value in &mut values {
                 *value *= power;
@@ -73,7 +54,7 @@ pub(crate) fn check(
     let points: Vec<_> = proofs.iter().map(|proof| *proof.proof).collect();
     let weights: Vec<_> = proofs.iter().map(|proof| integer(&proof.weight)).collect();
     let shifted = proofs.iter().map(|proof| {
-        integer(&(proof.weight * coset_shift(code, proof.index).pow([cell_len as u64])))
+        integer(&(proof.weight * code.coset_shift(proof.index).pow([cell_len as u64])))
     });
 
     let mut right_points = commitments.to_vec();
@@ -92,8 +73,4 @@ pub(crate) fn check(
         || kernel::msm(&right_points, &right_scalars),
     );
     curve::pairings_equal(&left, setup.g2_power(cell_len), &right, setup.g2_power(0))
-}
-
-pub(crate) fn integer(scalar: &Scalar) -> Integer {
-    scalar.into_bigint().0
 }

@@ -11,6 +11,25 @@ pub fn text(pattern: &str) -> RefOr<Schema> {
         .into()
 }
 
+/// Regular expression of the integers from 0 to `max`, which has two digits or more, as decimal digits without zeros in front.
+///
+/// ```
+/// let pattern = ashlar_crypto::openapi::decimal("250");
+/// assert_eq!(pattern, "0|[1-9][0-9]{0,1}|250|[1-1][0-9]{2}|2[0-4][0-9]{1}");
+/// ```
+pub fn decimal(max: &str) -> String {
+    let mut pattern = format!("0|[1-9][0-9]{{0,{}}}|{max}", max.len() - 2);
+    // As long as `max`, equal up to some digit, and less there.
+    for (place, digit) in max.char_indices() {
+        let (same, least) = (&max[..place], if place == 0 { '1' } else { '0' });
+        if least < digit {
+            let (most, rest) = (digit as u8 - 1, max.len() - place - 1);
+            pattern += &format!("|{same}[{least}-{}][0-9]{{{rest}}}", most as char);
+        }
+    }
+    pattern
+}
+
 /// Gives a type the schema of a [`text`] under its own name.
 #[macro_export]
 macro_rules! text_schema {

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::field::first_non_canonical;
+use rayon::prelude::*;
+
+use crate::field::{Scalar, first_non_canonical};
+use crate::kernel;
 use crate::payload::{pack31, unpack31};
-use crate::{BYTES_PER_ROW, Encoding, PayloadError, rows_for};
+use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Encoding, PayloadError, rows_for};
 
 /// At least one row, every element of it canonical: the type is the proof of that.
 ///
@@ -124,6 +127,19 @@ impl fmt::Debug for Rows {
             .field("count", &self.count())
             .finish_non_exhaustive()
     }
+}
+
+/// `sums += Σ weight · row`, the sums in raw form; parallel over the elements.
+pub(crate) fn add_weighted_rows(sums: &mut [Scalar], rows: &[(&[u8], Scalar)]) {
+    const BLOCK: usize = 256;
+    sums.par_chunks_mut(BLOCK)
+        .enumerate()
+        .for_each(|(block, sums)| {
+            let start = block * BLOCK * BYTES_PER_ELEMENT;
+            for (row, weight) in rows {
+                kernel::active().add_scaled(sums, weight, &row[start..]);
+            }
+        });
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! The file: the 8 bytes `ASHLKZG1`; 4096 points [L_i(τ)]₁ over the 4096th roots of unity in their natural order; 4096
 //! points [τ^i]₁; 65 points [τ^i]₂. A G1 point is x | y, a G2 point x₁ | x₀ | y₁ | y₀, coordinates 48 bytes big-endian.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use ark_bls12_381::Bls12_381;
 use ark_ec::AffineRepr;
@@ -17,13 +17,13 @@ use ark_poly_commit::kzg10::VerifierKey;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::curve::{self, G1_RAW_BYTES, G1Affine, G2_RAW_BYTES, G2Affine};
-use crate::field::Scalar;
-use crate::fk20::Fk20Tables;
-use crate::hash::sha256;
+use crate::curve::{self, G1_RAW_BYTES, G1Affine, G2_RAW_BYTES, G2Affine, PointError};
+use crate::field::{Scalar, integer};
+use crate::fk20::{self, Fk20Tables};
+use crate::hash::{random_weights, sha256};
 use crate::kernel::{self, FixedBases, Integer, Kernel, PerKernel, bit_reverse};
-use crate::kzg::PointError;
-use crate::multiproof::{integer, random_weights};
+
+use crate::tables::{on_own_threads, table_bytes};
 use crate::{Code, Coded, ELEMENTS_PER_ROW};
 
 /// First bytes of a setup file.
@@ -150,7 +150,7 @@ impl Setup {
     pub fn prepare(&self, code: Code) {
         let kernel = kernel::active();
         self.lagrange_bases(kernel);
-        self.fk20_bases(kernel, code.cell_len());
+        self.fk20.get(kernel, code.cell_len(), &self.monomial);
     }
 
     /// Checks that the parts belong together. The weights are a hash of the whole file, which whoever made the file
@@ -217,12 +217,9 @@ impl Setup {
             .as_ref()
     }
 
-    pub(crate) fn fk20_bases(
-        &self,
-        kernel: &'static dyn Kernel,
-        cell_len: usize,
-    ) -> &dyn FixedBases {
-        self.fk20.get(kernel, cell_len, &self.monomial)
+    /// The proofs of all cells of the polynomial with these 4096 coefficients, checked to be on the curve.
+    pub(crate) fn prove_cells(&self, code: Code, coefficients: &[Scalar]) -> Vec<G1Affine> {
+        fk20::prove(&self.fk20, &self.monomial, code, coefficients)
     }
 
     #[cfg(any(test, feature = "differential"))]
@@ -250,84 +247,6 @@ impl Setup {
             prepared_h: (*self.g2_power(0)).into(),
             prepared_beta_h: (*self.g2_power(1)).into(),
         })
-    }
-}
-
-/// Memory for all tables of multiples, unless [`limit_tables`] says otherwise.
-pub const TABLE_BYTES: usize = 512 << 20;
-
-/// Tables that a setup may have: one for commitments, one for the proofs of each cell length.
-const TABLES: usize = 8;
-
-static TABLE_LIMIT: OnceLock<usize> = OnceLock::new();
-
-/// Memory is given to tables before it can be limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
-#[error(
-    "tables of up to {active} bytes are in use already; limit them before the first computation"
-)]
-#[coded("setup.tables_in_use", blame = Us)]
-pub struct TablesInUse {
-    /// The limit that holds.
-    pub active: usize,
-}
-
-/// Limits the memory of all precomputed tables together, [`TABLE_BYTES`] without this call. Less is slower: with an
-/// eighth of a table's wish a commitment takes about a tenth longer, and with next to nothing three times as long. What
-/// there is to gain ends at 8 MiB for commitments and 25 to 45 MiB for the proofs of each cell length in use.
-///
-/// # Errors
-///
-/// [`TablesInUse`] if tables were made under another limit already.
-pub fn limit_tables(bytes: usize) -> Result<(), TablesInUse> {
-    let active = *TABLE_LIMIT.get_or_init(|| bytes);
-    if active == bytes {
-        Ok(())
-    } else {
-        Err(TablesInUse { active })
-    }
-}
-
-/// Most memory of one table.
-pub(crate) fn table_bytes() -> usize {
-    *TABLE_LIMIT.get_or_init(|| TABLE_BYTES) / TABLES
-}
-
-/// Runs parallel work that a lock waits for on a pool of its own, as large as the current one.
-///
-/// On the current pool, a thread that waits for its parts takes other work meanwhile, which may ask for the same
-/// table, and would then wait for itself.
-pub(crate) fn on_own_threads<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    on_thread(std::thread::Builder::new(), work)
-}
-
-fn on_thread<T: Send>(builder: std::thread::Builder, work: impl FnOnce() -> T + Send) -> T {
-    let threads = rayon::current_num_threads();
-    // The work stays here, so that it is not lost with a thread that cannot be made.
-    let work = Mutex::new(Some(work));
-    #[expect(
-        clippy::expect_used,
-        reason = "a closure that runs once takes it, or else we do"
-    )]
-    let take = || {
-        work.lock()
-            .expect("nobody panicked")
-            .take()
-            .expect("nobody took it")
-    };
-    let run = || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-        Ok(pool) => pool.install(take()),
-        // If no thread can be made, the work is done here.
-        Err(_) => take()(),
-    };
-    let result = std::thread::scope(|scope| {
-        let thread = builder.spawn_scoped(scope, run).ok();
-        thread.map(std::thread::ScopedJoinHandle::join)
-    });
-    match result {
-        Some(Ok(result)) => result,
-        Some(Err(panic)) => std::panic::resume_unwind(panic),
-        None => take()(),
     }
 }
 

@@ -3,9 +3,10 @@
 use ashlar_crypto::bls::{
     BlsError, PublicKey, Signature, SignatureBytes, aggregate_public_keys, aggregate_signatures,
 };
+use ashlar_proto::OperatorIndex;
 
 /// An operator's answer: index in the table, its key, and what it sent.
-pub type Signed = (u32, PublicKey, SignatureBytes);
+pub type Signed = (OperatorIndex, PublicKey, SignatureBytes);
 
 /// One result an answer, in order. With only good signatures it costs a decoding each and one pairing check; each bad one
 /// adds about `2 · log2(n)` checks.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ashlar_net::Budget;
 use ashlar_service::ApiError;
-use ashlar_service::api::{document, finish, internal};
+use ashlar_service::api::{Daemon, internal};
 use axum::Router;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -98,23 +98,23 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(events::events))
         .routes(routes!(blobs::certificate))
         .routes(routes!(service::operators))
-        .routes(routes!(service::health))
-        .routes(routes!(service::metrics))
-        .routes(routes!(service::document))
 }
 
-/// The OpenAPI document.
-pub fn openapi() -> serde_json::Value {
-    document(routed().into_openapi())
-}
-
-/// All routes.
-pub(crate) fn router(state: Arc<ApiState>) -> Router {
-    let (router, _) = routed().split_for_parts();
-    let (refused, accept) = (state.metrics.refused.clone(), &state.config.accept);
-    // A body, a wait for a certificate, and what lies between.
-    let deadline = Duration::from_secs(accept.body_timeout_secs)
-        .saturating_add(Duration::from_secs(accept.wait_timeout_secs))
-        .saturating_add(MARGIN);
-    finish(router, "disperser", deadline, refused).with_state(state)
+/// All routes, and those of the listener for health alone.
+pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
+    let accept = &state.config.accept;
+    let daemon = Daemon {
+        name: "disperser",
+        health: Arc::clone(&state.health),
+        metrics: {
+            let metrics = Arc::clone(&state.metrics);
+            Arc::new(move || metrics.text())
+        },
+        refused: state.metrics.refused.clone(),
+        // A body, a wait for a certificate, and what lies between.
+        deadline: Duration::from_secs(accept.body_timeout_secs)
+            .saturating_add(Duration::from_secs(accept.wait_timeout_secs))
+            .saturating_add(MARGIN),
+    };
+    (daemon.api(routed(), state), daemon.health_router())
 }

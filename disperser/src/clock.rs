@@ -25,7 +25,7 @@ pub fn system_clock() -> WallClock {
 
 /// What is to be thought of one reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub struct ClockStatus {
     /// The highest time accepted, milliseconds since 1970: what has to be made durable. Never falls.
     pub accepted_ms: u64,
     /// No promise that is made now may be counted from an earlier time, milliseconds since 1970.
@@ -38,14 +38,14 @@ pub struct Verdict {
 
 /// Judges the readings of one process. No IO and no clock.
 #[derive(Debug, Clone, Copy)]
-pub struct Judge {
+pub struct ClockJudge {
     durable_ms: Option<u64>,
     keeper: Timekeeper,
     /// One that hears of no heads. If the ledger is down its newest head grows old; that alone is no reason to stop.
     measured: Option<Timekeeper>,
 }
 
-impl Judge {
+impl ClockJudge {
     /// One that goes on from the last durable time, milliseconds since 1970; `None` if there never was one.
     pub fn new(durable_ms: Option<u64>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Judge {
     }
 
     /// Takes one reading. Readings come in the order of their monotonic clock.
-    pub fn read(&mut self, reading: Reading) -> Verdict {
+    pub fn read(&mut self, reading: Reading) -> ClockStatus {
         let timing = self.keeper.read(reading);
         let alone = Reading {
             head_ms: None,
@@ -75,7 +75,7 @@ impl Judge {
             (Err(fault), Err(_)) => Err(fault),
             _ => Ok(()),
         });
-        Verdict {
+        ClockStatus {
             accepted_ms: timing.accepted_ms,
             promise_ms: timing
                 .accepted_ms
@@ -91,7 +91,7 @@ impl Judge {
 pub(crate) struct Clock {
     wall: WallClock,
     started: Instant,
-    judge: Mutex<Judge>,
+    judge: Mutex<ClockJudge>,
 }
 
 impl Clock {
@@ -100,7 +100,7 @@ impl Clock {
         Self {
             wall,
             started: Instant::now(),
-            judge: Mutex::new(Judge::new(durable_ms)),
+            judge: Mutex::new(ClockJudge::new(durable_ms)),
         }
     }
 
@@ -110,7 +110,7 @@ impl Clock {
     }
 
     /// Reads the clocks and judges them.
-    pub(crate) fn read(&self, head_ms: Option<u64>) -> Verdict {
+    pub(crate) fn read(&self, head_ms: Option<u64>) -> ClockStatus {
         let mut judge = self.judge.lock().unwrap_or_else(PoisonError::into_inner);
         judge.read(Reading {
             wall_ms: (self.wall)(),

@@ -7,6 +7,13 @@ use tokio::sync::oneshot;
 
 use ashlar_service::supervise::panic_text;
 
+/// Runs blocking work away from the runtime's threads. `None` if it panicked or the runtime stops.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 /// Threads for encoding, proofs and signatures. The runtime's own threads never compute.
 #[derive(Clone)]
 pub(crate) struct ComputePool {

@@ -52,8 +52,7 @@ ashlar_service::config! {
         pub network_key: PathBuf = "network.json".into();
         /// File whose first line is the keystore's password.
         pub password_file: PathBuf = "password".into();
-        /// Folder in which the heads that a ledger signed are remembered, so that it cannot tell another story later.
-        /// Keep it with the database.
+        #[doc = ashlar_service::shared_key!(paths.heads)]
         pub heads: PathBuf = "heads".into();
     }
 
@@ -61,8 +60,7 @@ ashlar_service::config! {
     pub struct Listen {
         /// TCP address of the HTTP API, with health and metrics.
         pub http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7500));
-        /// TCP address of a second listener for health and metrics alone: it answers whatever happens on the first, and belongs to
-        /// the operator. Empty: none.
+        #[doc = ashlar_service::shared_key!(listen.health)]
         pub health: OptionalAddress = OptionalAddress::default();
     }
 
@@ -94,15 +92,14 @@ ashlar_service::config! {
         pub max_waiters: usize = 1024, within 1..;
         /// TCP connections at a time. Above: 503, after a second.
         pub max_connections: usize = 4096, within 1..;
-        /// A connection that sends no whole request head for so long is closed, in seconds, also between two requests. More than
-        /// the 30 for which our clients keep one.
+        #[doc = ashlar_service::shared_key!(accept.header_timeout_secs)]
         pub header_timeout_secs: u64 = 35, within 1..=3600;
         /// A connection on which nothing moves in either direction for so long is closed, in seconds. More than
         /// wait_timeout_secs and body_timeout_secs.
         pub idle_timeout_secs: u64 = 180;
         /// Retry-After of a 503, in seconds.
         pub retry_after_secs: u64 = 1, within 1..;
-        /// ClaimLimiter of false commitments are refused for so long (429), in seconds: their network, /24 or /48. Doubles
+        /// Senders of false commitments are refused for so long (429), in seconds: their network, /24 or /48. Doubles
         /// with each further one, up to an hour.
         pub false_claim_backoff_secs: u64 = 10, within 1..;
         /// Addresses of reverse proxies: a request from one of them counts as sent by whoever it names in
@@ -168,8 +165,8 @@ ashlar_service::config! {
     pub struct StoreConfig {
         /// How long payloads, records and certificates are kept, in seconds; 0 is the protocol version's retention.
         pub retention_secs: u64 = 0;
-        /// Seconds between two looks for what has expired.
-        pub expiry_interval_secs: u64 = 60, within 1..;
+        /// Milliseconds between two looks for what has expired.
+        pub expiry_interval_ms: u64 = 60_000, within 10..;
         /// Memory of the database's write buffers.
         pub write_buffer_bytes: u64 = 64 << 20, within 1 << 20..=8 << 30;
         /// Time given to running work when the disperser stops, in seconds.

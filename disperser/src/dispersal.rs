@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use ashlar_crypto::Blame;
 use ashlar_crypto::bls::SignatureBytes;
-use ashlar_proto::{QuorumId, QuorumSigned, Stake, needed_stake};
+use ashlar_proto::{OperatorIndex, QuorumId, QuorumSigned, Stake, needed_stake};
 use ashlar_service::Backoff;
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,7 @@ pub struct QuorumNeed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its index in the table.
-    pub operator: u32,
+    pub operator: OperatorIndex,
     /// Its stake in each quorum of the batch where it has some.
     pub stakes: Vec<(QuorumId, Stake)>,
 }
@@ -100,7 +100,7 @@ pub enum Action {
     /// Send the operator its chunks; report with [`Dispersal::answered`] within `timeout`.
     Send {
         /// Index in the table.
-        operator: u32,
+        operator: OperatorIndex,
         /// 1 for the first attempt.
         attempt: u32,
         /// Give up after this long.
@@ -109,12 +109,12 @@ pub enum Action {
     /// Verify these signatures of the batch digest; report with [`Dispersal::verified`].
     Verify {
         /// Operator and its signature, by rising operator.
-        signatures: Vec<(u32, SignatureBytes)>,
+        signatures: Vec<(OperatorIndex, SignatureBytes)>,
     },
     /// Enough stake signed: issue the certificates, with these signers. Comes at most once.
     Certify {
         /// Indices in the table, rising.
-        signers: Vec<u32>,
+        signers: Vec<OperatorIndex>,
     },
     /// It failed: requeue the blobs or give them up. The last action.
     Fail {
@@ -171,7 +171,7 @@ enum Phase {
 pub struct Dispersal {
     params: DispersalParams,
     needs: Vec<QuorumNeed>,
-    peers: BTreeMap<u32, Peer>,
+    peers: BTreeMap<OperatorIndex, Peer>,
     phase: Phase,
 }
 
@@ -242,7 +242,7 @@ impl Dispersal {
     pub fn answered(
         &mut self,
         now: Duration,
-        operator: u32,
+        operator: OperatorIndex,
         result: Result<SignatureBytes, Failure>,
     ) {
         let params = self.params;
@@ -274,7 +274,10 @@ impl Dispersal {
     }
 
     /// The signatures of an [`Action::Verify`] were verified: those that are good, and why the others are not.
-    pub fn verified(&mut self, results: impl IntoIterator<Item = (u32, Result<(), Failure>)>) {
+    pub fn verified(
+        &mut self,
+        results: impl IntoIterator<Item = (OperatorIndex, Result<(), Failure>)>,
+    ) {
         for (operator, result) in results {
             let Some(peer) = self.peers.get_mut(&operator) else {
                 continue;
@@ -305,7 +308,7 @@ impl Dispersal {
     }
 
     /// The operators that did not sign, how often they were tried, and what the last attempt said.
-    pub fn unsigned(&self) -> impl Iterator<Item = (u32, u32, Option<&Failure>)> + '_ {
+    pub fn unsigned(&self) -> impl Iterator<Item = (OperatorIndex, u32, Option<&Failure>)> + '_ {
         self.peers
             .values()
             .filter(|peer| peer.slot != Slot::Signed)
@@ -381,7 +384,7 @@ impl Dispersal {
         }
     }
 
-    fn take_answered(&mut self) -> Option<Vec<(u32, SignatureBytes)>> {
+    fn take_answered(&mut self) -> Option<Vec<(OperatorIndex, SignatureBytes)>> {
         let mut taken = Vec::new();
         for peer in self.peers.values_mut() {
             if let Slot::Answered(signature) = peer.slot {
@@ -416,12 +419,12 @@ impl Dispersal {
 }
 
 /// Jittered, so that the operators of many batches are not all called again in the same instant.
-fn backoff(params: &DispersalParams, operator: u32, attempts: u32) -> Duration {
+fn backoff(params: &DispersalParams, operator: OperatorIndex, attempts: u32) -> Duration {
     let backoff = Backoff {
         base: params.backoff_min,
         max: params.backoff_max,
     };
-    let chance = mix(params.jitter_seed ^ (u64::from(operator) << 32) ^ u64::from(attempts));
+    let chance = mix(params.jitter_seed ^ (u64::from(operator.0) << 32) ^ u64::from(attempts));
     backoff.delay(attempts.saturating_sub(1), chance)
 }
 

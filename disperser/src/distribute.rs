@@ -9,7 +9,7 @@ use ashlar_crypto::bls::{Signature, SignatureBytes};
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Blame, Coded, ProofBytes};
 use ashlar_net::{Client, NetError, Peer};
-use ashlar_proto::{OperatorId, QuorumSigned, TableAccess, wire};
+use ashlar_proto::{OperatorId, OperatorIndex, QuorumSigned, TableAccess, wire};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -62,7 +62,7 @@ impl OperatorClient {
 pub(crate) enum DispersalOutcome {
     /// Enough stake signed: these operators, with their verified signatures.
     Certified {
-        signed: Vec<(u32, Signature)>,
+        signed: Vec<(OperatorIndex, Signature)>,
         quorums: Vec<QuorumSigned>,
     },
     /// It failed.
@@ -103,8 +103,8 @@ pub(crate) struct DispersalRun {
     batch: Arc<SignedBatch>,
     machine: Dispersal,
     started: Instant,
-    tasks: JoinSet<(u32, Result<SignatureBytes, Failure>)>,
-    verified: HashMap<u32, Signature>,
+    tasks: JoinSet<(OperatorIndex, Result<SignatureBytes, Failure>)>,
+    verified: HashMap<OperatorIndex, Signature>,
 }
 
 impl DispersalRun {
@@ -199,7 +199,7 @@ impl DispersalRun {
             .collect()
     }
 
-    fn send(&mut self, operator: u32, attempt: u32, timeout: Duration) {
+    fn send(&mut self, operator: OperatorIndex, attempt: u32, timeout: Duration) {
         let (operators_client, batch) =
             (Arc::clone(&self.operators_client), Arc::clone(&self.batch));
         self.tasks.spawn(async move {
@@ -217,7 +217,7 @@ impl DispersalRun {
         });
     }
 
-    async fn verify(&mut self, signatures: Vec<(u32, SignatureBytes)>) {
+    async fn verify(&mut self, signatures: Vec<(OperatorIndex, SignatureBytes)>) {
         let digest = self.batch.matrix.digest();
         let mut answers: Vec<Signed> = Vec::with_capacity(signatures.len());
         for (operator, signature) in &signatures {
@@ -225,7 +225,7 @@ impl DispersalRun {
                 answers.push((*operator, *key, *signature));
             }
         }
-        let asked: Vec<u32> = answers.iter().map(|(operator, ..)| *operator).collect();
+        let asked: Vec<_> = answers.iter().map(|(operator, ..)| *operator).collect();
         let results = self
             .operators_client
             .pool
@@ -233,7 +233,7 @@ impl DispersalRun {
             .await;
         // If the verification panicked nobody gets a verdict from it; see below.
         let verified = results.into_iter().flatten();
-        let mut verdicts: HashMap<u32, Result<(), Failure>> = HashMap::new();
+        let mut verdicts: HashMap<OperatorIndex, Result<(), Failure>> = HashMap::new();
         for (operator, result) in asked.into_iter().zip(verified) {
             verdicts.insert(
                 operator,
@@ -243,7 +243,11 @@ impl DispersalRun {
                         Ok(())
                     }
                     Err(error) => {
-                        tracing::warn!(operator, code = error.code(), "bad signature: {error}");
+                        tracing::warn!(
+                            operator = operator.0,
+                            code = error.code(),
+                            "bad signature: {error}"
+                        );
                         count(
                             &self.operators_client,
                             &self.batch.matrix,
@@ -292,7 +296,12 @@ fn transient(code: &str, message: impl std::fmt::Display, blame: Blame) -> Failu
     }
 }
 
-fn count(operators_client: &OperatorClient, matrix: &Matrix, operator: u32, result: &'static str) {
+fn count(
+    operators_client: &OperatorClient,
+    matrix: &Matrix,
+    operator: OperatorIndex,
+    result: &'static str,
+) {
     if let Some(entry) = matrix.table().operator(operator) {
         let labels = Attempt {
             operator: entry.operator_id.to_string(),
@@ -309,7 +318,7 @@ fn count(operators_client: &OperatorClient, matrix: &Matrix, operator: u32, resu
 async fn attempt_once(
     operators_client: &OperatorClient,
     batch: &Arc<SignedBatch>,
-    operator: u32,
+    operator: OperatorIndex,
     attempt: u32,
     timeout: Duration,
 ) -> Result<SignatureBytes, Failure> {
@@ -343,7 +352,7 @@ async fn attempt_once(
             };
             count(operators_client, &batch.matrix, operator, kind);
             tracing::debug!(
-                operator,
+                operator = operator.0,
                 attempt,
                 code = failure.code,
                 "attempt failed: {}",
@@ -357,7 +366,7 @@ async fn attempt_once(
 async fn exchange(
     operators_client: &OperatorClient,
     batch: &Arc<SignedBatch>,
-    operator: u32,
+    operator: OperatorIndex,
     timeout: Duration,
 ) -> Result<SignatureBytes, Failure> {
     let began = Instant::now();

@@ -29,11 +29,14 @@ mod compute;
 pub mod config;
 pub mod dispersal;
 mod distribute;
+mod durable;
+mod encode_queue;
 pub mod encoder;
 mod engine;
 pub mod health;
 pub mod kv;
 pub mod matrix;
+mod memory;
 mod metrics;
 mod pipeline;
 pub mod record;
@@ -44,8 +47,8 @@ pub mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
+mod upkeep;
 
-pub use api::openapi;
 pub use config::{ConfigError, DisperserConfig};
 pub use health::HealthReport;
 pub use server::{Disperser, DisperserError, RunningDisperser};

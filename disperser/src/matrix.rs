@@ -11,9 +11,10 @@ use ashlar_crypto::{
 use ashlar_proto::api::{BatchStatus, SignedQuorum};
 use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
-    Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate,
+    Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Block, Certificate,
     CertificateError, CertificatePolicy, ChunkRanges, ChunkRangesError, HeaderError, MaxAge,
-    ProtocolVersion, RequiredQuorums, TableAccess, TrustedTable, batch_tree, verify_certificate,
+    OperatorIndex, ProtocolVersion, RequiredQuorums, Sequence, TableAccess, TrustedTable,
+    batch_tree, verify_certificate,
 };
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -41,7 +42,7 @@ pub struct BatchPosition {
     /// Number of the disperser in the table.
     pub disperser_id: u32,
     /// Its running number.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Now, milliseconds since 1970.
     pub created_at_ms: u64,
 }
@@ -164,7 +165,7 @@ impl Matrix {
         self.assignment
             .operators()
             .filter_map(|operator| {
-                let entry = self.table.operators().get(operator as usize)?;
+                let entry = self.table.operator(operator)?;
                 let stakes = entry
                     .stakes
                     .iter()
@@ -222,7 +223,7 @@ impl Matrix {
     /// The operator holds nothing, or its chunks fall into too many runs for the wire.
     pub fn request(
         &self,
-        operator: u32,
+        operator: OperatorIndex,
         signature: NetworkSignature,
         proofs: &[ProofBytes],
         commitments: &Bytes,
@@ -234,7 +235,7 @@ impl Matrix {
             .iter()
             .map(|&chunk| {
                 proofs
-                    .get(chunk as usize)
+                    .get(chunk.0 as usize)
                     .copied()
                     .ok_or(())
                     .map_err(missing)
@@ -270,7 +271,10 @@ impl Matrix {
     ///
     /// # Errors
     /// The signatures cancel out, or a certificate does not pass its check: a bug of ours, and nothing is published.
-    pub fn certify(&self, signed: &[(u32, Signature)]) -> Result<Vec<Certificate>, MatrixError> {
+    pub fn certify(
+        &self,
+        signed: &[(OperatorIndex, Signature)],
+    ) -> Result<Vec<Certificate>, MatrixError> {
         let signatures: Vec<Signature> = signed.iter().map(|(_, signature)| *signature).collect();
         let signature = aggregate_signatures(&signatures)
             .ok_or(MatrixError::NoSignature)?
@@ -344,7 +348,7 @@ pub enum MatrixError {
     #[error("the operator table of block {block} is another one than that of the batch")]
     Table {
         /// Reference block of the batch.
-        block: u64,
+        block: Block,
     },
     /// The table cannot serve the quorums.
     #[error(transparent)]
@@ -357,7 +361,7 @@ pub enum MatrixError {
     #[error("a chunk of operator {operator} is missing")]
     Chunk {
         /// Index in the table.
-        operator: u32,
+        operator: OperatorIndex,
     },
     /// No signature, or they cancel out.
     #[error("the signatures have no sum")]

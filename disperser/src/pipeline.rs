@@ -5,22 +5,25 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ashlar_crypto::identity::NetworkSignature;
-use ashlar_crypto::{Coded, ProofBytes};
+use ashlar_crypto::{Coded, ProofBytes, Setup};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
-use ashlar_proto::{BlobId, QuorumSigned, TableAccess};
-use ashlar_service::metrics::Code;
+use ashlar_proto::{BlobId, Certificate, QuorumSigned, Sequence, TableAccess};
 use ashlar_stake::OperatorTable;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
+use crate::compute::blocking;
 use crate::dispersal::FailReason;
 use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch};
+use crate::durable::{Durable, RETRY_MIN};
+use crate::encode_queue::QueuedBlob;
 use crate::encoder::ClaimCheck;
-use crate::engine::{BufferedBlob, Engine, QueuedBlob};
+use crate::engine::{BufferedBlob, Engine};
 use crate::health::{self, Cause};
 use crate::matrix::{BatchPosition, Matrix, MatrixError};
+use crate::memory::MemoryBudget;
 use crate::record::{BatchRecord, BlobRecord, OperatorFailure};
 use crate::state::BatchState;
 use crate::store::StoreError;
@@ -34,6 +37,7 @@ struct InFlightBatch {
     matrix: Arc<Matrix>,
     held: Vec<BufferedBlob>,
     slot: OwnedSemaphorePermit,
+    undecided: InFlightGuard,
     began: Instant,
 }
 
@@ -112,7 +116,7 @@ impl Engine {
     }
 
     fn pressure(&self, encoded: &mpsc::Receiver<BufferedBlob>) -> Pressure {
-        if self.memory_exhausted.load(Ordering::SeqCst) {
+        if self.memory.is_waited_for() {
             Pressure::Memory
         } else if encoded.is_empty() && self.is_idle() {
             Pressure::Idle
@@ -124,34 +128,21 @@ impl Engine {
     /// The newest operator table, in which this disperser is registered; health says what is wrong with it.
     pub(crate) async fn newest_table(&self) -> Option<(Arc<OperatorTable>, u32)> {
         let stake = Arc::clone(&self.stake);
-        let result = self
-            .blocking(move || {
-                (
-                    stake.head().and_then(|block| stake.table_at(block)),
-                    stake.health(),
-                )
-            })
-            .await?;
-        let table = match result {
-            (Ok(table), Ok(())) => {
-                self.health.clear(health::OPERATOR_TABLE);
-                table
-            }
-            (Ok(table), Err(error)) => {
-                self.health.raise(health::OPERATOR_TABLE, error.to_string());
-                table
-            }
-            (Err(error), _) => {
-                self.health.raise(health::OPERATOR_TABLE, error.to_string());
-                return None;
-            }
+        let look = move || {
+            let table = stake.head().and_then(|block| stake.table_at(block));
+            (table, stake.health())
         };
-        let Some(id) = table.disperser_by_key(&self.identity).map(|entry| entry.id) else {
+        let (table, healthy) = blocking(look).await?;
+        match table.as_ref().err().or(healthy.as_ref().err()) {
+            Some(error) => self.health.raise(health::OPERATOR_TABLE, error.to_string()),
+            None => self.health.clear(health::OPERATOR_TABLE),
+        }
+        let (table, key) = (table.ok()?, self.key.public());
+        let Some(id) = table.disperser_by_key(&key).map(|entry| entry.id) else {
             self.health.raise(
                 health::NOT_REGISTERED,
                 format!(
-                    "the network key {} is no disperser of the operator table of block {}",
-                    self.identity,
+                    "the network key {key} is no disperser of the operator table of block {}",
                     table.reference_block()
                 ),
             );
@@ -169,16 +160,16 @@ impl Engine {
         slot: OwnedSemaphorePermit,
     ) {
         let undecided = InFlightGuard::new(&self);
-        let mut pause = Self::first_pause();
+        let mut pause = RETRY_MIN;
         let (table, disperser_id) = loop {
             // Operators refuse a batch with a wrong date, and each refusal costs the blobs one of their attempts.
-            if !self.clock_is_believed().await {
+            if !self.upkeep.clock_is_believed().await {
                 return;
             }
             match self.newest_table().await {
                 Some(found) => break found,
                 // The blobs are safe, and the health page says what is wrong: wait for somebody to mend it.
-                None if self.pause(&mut pause).await => {}
+                None if self.durable.pause(&mut pause).await => {}
                 None => return,
             }
         };
@@ -190,7 +181,7 @@ impl Engine {
             Arc::clone(&table),
             BatchPosition {
                 disperser_id,
-                sequence: 0,
+                sequence: Sequence(0),
                 created_at_ms: 0,
             },
         );
@@ -202,10 +193,8 @@ impl Engine {
             }
             return;
         }
-        let clock = Arc::clone(&self.clock);
-        let composed = self.durably("composing a batch", move |registry| {
+        let composed = self.durably("composing a batch", move |registry, created_at_ms| {
             let (blobs, table) = (blobs.clone(), Arc::clone(&table));
-            let created_at_ms = clock.wall_ms();
             let (matrix, record, records) =
                 registry.store().compose(created_at_ms, |sequence| {
                     let place = BatchPosition {
@@ -253,122 +242,41 @@ impl Engine {
             .batch_rows
             .observe(f64::from(record.header.rows));
         tracing::info!(
-            sequence = record.header.sequence,
+            sequence = record.header.sequence.0,
             digest = %record.digest(),
             blobs = record.header.blobs,
             rows = record.header.rows,
             "batch composed"
         );
-        self.disperse_batch(
-            InFlightBatch {
-                record,
-                matrix: Arc::new(matrix),
-                held,
-                slot,
-                began,
-            },
+        self.disperse_batch(InFlightBatch {
+            record,
+            matrix: Arc::new(matrix),
+            held,
+            slot,
             undecided,
-        )
+            began,
+        })
         .await;
     }
 
-    /// Proofs, dispersal, and what follows from it.
-    async fn disperse_batch(self: Arc<Self>, flight: InFlightBatch, undecided: InFlightGuard) {
+    /// Brings a batch to its end.
+    async fn disperse_batch(self: Arc<Self>, batch: InFlightBatch) {
         let InFlightBatch {
             mut record,
             matrix,
             held,
             slot,
+            undecided,
             began,
-        } = flight;
-        let Some(proofs) = self.prove(&matrix).await else {
-            let failures = Vec::new();
-            return self
-                .abandon(
-                    record,
-                    held,
-                    "batch.proofs",
-                    "the proofs could not be made".into(),
-                    failures,
-                    undecided,
-                )
-                .await;
-        };
-        let Some(signature) = self.sign_and_record(&mut record).await else {
-            return;
-        };
-        let mut seed = [0; 8];
-        let _ = getrandom::fill(&mut seed); // only spreads retries
-        let params = self.config.dispersal(u64::from_be_bytes(seed));
-        let distribution = DispersalRun::new(
-            Arc::clone(&self.operators_client),
-            SignedBatch::new(Arc::clone(&matrix), proofs, signature),
-            params,
-        );
-        let mut distribution = match distribution {
-            Ok(distribution) => distribution,
-            Err(error) => {
-                return self
-                    .abandon(
-                        record,
-                        held,
-                        error.code(),
-                        error.to_string(),
-                        Vec::new(),
-                        undecided,
-                    )
-                    .await;
-            }
-        };
-        let milestone = tokio::select! {
-            milestone = distribution.next() => milestone,
-            () = self.stop.cancelled() => return,
-        };
-        match milestone {
-            DispersalOutcome::Certified { signed, quorums } => {
-                let failures = distribution.failures();
-                let work = Arc::clone(&matrix);
-                let certificates = match self
-                    .pool
-                    .run(move || work.certify(&signed).map(|c| (c, signed)))
-                    .await
-                {
-                    Ok(Ok(certificates)) => certificates,
-                    Ok(Err(error)) => {
-                        tracing::error!(
-                            code = error.code(),
-                            sequence = record.header.sequence,
-                            "{error}"
-                        );
-                        let message = error.to_string();
-                        return self
-                            .abandon(record, held, error.code(), message, failures, undecided)
-                            .await;
-                    }
-                    Err(_) => {
-                        let message = "making the certificates failed".to_owned();
-                        return self
-                            .abandon(record, held, "batch.certify", message, failures, undecided)
-                            .await;
-                    }
-                };
-                let (certificates, signed) = certificates;
-                record.signers = signed.iter().map(|(operator, _)| *operator).collect();
-                record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
-                record.failures = failures;
-                let bytes = certificates
-                    .iter()
-                    .map(ashlar_proto::Certificate::to_bytes)
-                    .collect();
-                if self
-                    .publish_certificates(record, bytes, began)
-                    .await
-                    .is_none()
-                {
+        } = batch;
+        let certified = self.certify(&mut record, &matrix).await;
+        match certified {
+            Ok(Some((certificates, mut distribution))) => {
+                let published = self.publish_certificates(record, certificates, began);
+                if published.await.is_none() {
                     return;
                 }
-                drop(undecided);
-                drop(slot);
+                drop((undecided, slot));
                 // Operators that are still busy may finish: the more hold their chunks, the better.
                 tokio::select! {
                     _ = distribution.next() => {}
@@ -376,27 +284,78 @@ impl Engine {
                 }
                 drop(held);
             }
-            DispersalOutcome::Failed { reason, quorums } => {
-                let failures = distribution.failures();
-                drop(distribution);
+            Ok(None) => {}
+            Err((code, message)) => {
                 drop(slot);
-                let (code, message) = explain(reason, &quorums, &failures, &matrix);
+                self.abandon(record, held, code, message, undecided).await;
+            }
+        }
+    }
+
+    /// Proofs, dispersal, certificates; the record says what came of it. `Ok(None)` if the disperser stops, code and reason if
+    /// the batch has to be given up.
+    async fn certify(
+        &self,
+        record: &mut BatchRecord,
+        matrix: &Arc<Matrix>,
+    ) -> Result<Option<(Vec<Vec<u8>>, DispersalRun)>, (&'static str, String)> {
+        let proofs = self.prove(matrix).await;
+        let proofs =
+            proofs.ok_or_else(|| ("batch.proofs", "the proofs could not be made".to_owned()))?;
+        let Some(signature) = self.sign_and_record(record).await else {
+            return Ok(None);
+        };
+        let mut seed = [0; 8];
+        let _ = getrandom::fill(&mut seed); // only spreads retries
+        let mut distribution = DispersalRun::new(
+            Arc::clone(&self.operators_client),
+            SignedBatch::new(Arc::clone(matrix), proofs, signature),
+            self.config.dispersal(u64::from_be_bytes(seed)),
+        )
+        .map_err(|error| (error.code(), error.to_string()))?;
+        let outcome = tokio::select! {
+            outcome = distribution.next() => outcome,
+            () = self.stop.cancelled() => return Ok(None),
+        };
+        record.failures = distribution.failures();
+        match outcome {
+            DispersalOutcome::Certified { signed, quorums } => {
+                let signers = signed.iter().map(|(operator, _)| *operator).collect();
+                let work = Arc::clone(matrix);
+                let certified = self.pool.run(move || work.certify(&signed)).await;
+                let certificates = certified
+                    .map_err(|_| ("batch.certify", "making the certificates failed".to_owned()))?
+                    .map_err(|error| {
+                        let (code, sequence) = (error.code(), record.header.sequence.0);
+                        tracing::error!(code, sequence, "{error}");
+                        (code, error.to_string())
+                    })?;
+                record.signers = signers;
+                record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
+                let bytes = certificates.iter().map(Certificate::to_bytes).collect();
+                Ok(Some((bytes, distribution)))
+            }
+            DispersalOutcome::Failed { reason, quorums } => {
+                let (code, message) = explain(reason, &quorums, &record.failures, matrix);
                 // A quorum that a client chose may be dead. One of the default quorums should not be.
                 let ours = &self.config.accept.default_quorums;
                 if matrix.quorums().iter().all(|quorum| ours.contains(quorum)) {
                     self.health.raise(health::DISPERSAL, message.clone());
                 }
                 record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
-                self.abandon(record, held, code, message, failures, undecided)
-                    .await;
+                Err((code, message))
             }
-            DispersalOutcome::Done => tracing::error!("a dispersal was done before it was decided"),
+            DispersalOutcome::Done => {
+                tracing::error!("a dispersal was done before it was decided");
+                Ok(None)
+            }
         }
     }
 
     async fn prove(&self, matrix: &Arc<Matrix>) -> Option<Vec<ProofBytes>> {
-        let (work, setup, began) = (Arc::clone(matrix), self.setup, Instant::now());
-        let proofs = self.pool.run(move || work.prove(setup)).await.ok()?;
+        let (work, began) = (Arc::clone(matrix), Instant::now());
+        let proving = self.pool.run(move || work.prove(Setup::ethereum()));
+        let proofs = proving.await.ok()?;
         self.metrics
             .prove_seconds
             .observe(began.elapsed().as_secs_f64());
@@ -412,9 +371,8 @@ impl Engine {
         let signature = *record
             .signature
             .get_or_insert_with(|| record.header.sign_as_disperser(&self.key));
-        let (record, clock) = (record.clone(), Arc::clone(&self.clock));
-        self.durably("noting that a batch goes out", move |registry| {
-            let now = clock.wall_ms();
+        let record = record.clone();
+        self.durably("noting that a batch goes out", move |registry, now| {
             let change = |_, blob: &mut BlobRecord| match blob.state {
                 BlobState::Dispersing => Ok(()), // continued after a restart
                 _ => blob.go(BlobState::Dispersing, now),
@@ -435,12 +393,10 @@ impl Engine {
         began: Instant,
     ) -> Option<()> {
         record.go(BatchState::Certified).ok()?;
-        let sequence = record.header.sequence;
+        let sequence = record.header.sequence.0;
         let signers = u32::try_from(record.signers.len()).unwrap_or(u32::MAX);
-        let clock = Arc::clone(&self.clock);
         let done = self
-            .durably("writing certificates", move |registry| {
-                let now = clock.wall_ms();
+            .durably("writing certificates", move |registry, now| {
                 let change = |_, blob: &mut BlobRecord| {
                     if let Some(batch) = &mut blob.batch {
                         batch.signers = signers;
@@ -448,12 +404,8 @@ impl Engine {
                     }
                     blob.go(BlobState::Certified, now)
                 };
-                let certificates = record
-                    .blobs
-                    .iter()
-                    .copied()
-                    .zip(certificates.iter().cloned())
-                    .collect();
+                let ids = record.blobs.iter().copied();
+                let certificates = ids.zip(certificates.iter().cloned()).collect();
                 registry.transition(&record.blobs, change, |store, blobs| {
                     store.finish_batch(&record, blobs, certificates)
                 })
@@ -464,9 +416,10 @@ impl Engine {
             .certify_seconds
             .observe(began.elapsed().as_secs_f64());
         self.metrics.certified_blobs.inc_by(done.len() as u64);
+        let now_ms = self.durable.clock.wall_ms();
         for record in &done {
             self.metrics.certified_bytes.inc_by(record.payload_len);
-            let waited = self.clock.wall_ms().saturating_sub(record.submitted_at_ms);
+            let waited = now_ms.saturating_sub(record.submitted_at_ms);
             self.metrics
                 .blob_seconds
                 .observe(Duration::from_millis(waited).as_secs_f64());
@@ -482,22 +435,18 @@ impl Engine {
         held: Vec<BufferedBlob>,
         code: &'static str,
         message: String,
-        failures: Vec<OperatorFailure>,
         undecided: InFlightGuard,
     ) {
         tracing::warn!(
-            sequence = record.header.sequence,
+            sequence = record.header.sequence.0,
             code,
             "batch abandoned: {message}"
         );
         if record.go(BatchState::Abandoned).is_err() {
             return;
         }
-        record.failures = failures;
         let max_attempts = self.config.batch.max_attempts;
-        let clock = Arc::clone(&self.clock);
-        let written = self.durably("writing an abandoned batch", move |registry| {
-            let now = clock.wall_ms();
+        let written = self.durably("writing an abandoned batch", move |registry, now| {
             let change = |_, blob: &mut BlobRecord| {
                 if let Some(batch) = &mut blob.batch {
                     batch.signed = record.signed.clone();
@@ -523,12 +472,7 @@ impl Engine {
         let mut attempts = 1;
         for blob in &records {
             if blob.state == BlobState::Failed {
-                self.metrics
-                    .failed_blobs
-                    .get_or_create(&Code {
-                        code: code.to_owned(),
-                    })
-                    .inc();
+                self.metrics.failed_blobs.get_or_create(&code.into()).inc();
             } else {
                 attempts = attempts.max(blob.attempts);
                 again.push(blob.id);
@@ -540,14 +484,13 @@ impl Engine {
         }
         let delay = Duration::from_millis(self.config.batch.requeue_delay_ms);
         let delay = delay.saturating_mul(1 << attempts.saturating_sub(1).min(6));
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = self.stop.cancelled() => return,
+        if !self.durable.sleep(delay).await {
+            return;
         }
         // A batch given up before it was encoded again, after a restart, holds nothing: its blobs go to the encoder.
         let in_memory: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
         let out = again.iter().copied().filter(|id| !in_memory.contains(id));
-        self.enqueue(out.map(QueuedBlob::from));
+        self.queue.push(out.map(QueuedBlob::from));
         for held in held {
             if again.contains(&held.blob.id) {
                 let _ = self.encoded.send(held).await;
@@ -557,12 +500,10 @@ impl Engine {
 
     /// Continues what the last run left: batches under their own digests, then all other open blobs from the encoder on.
     async fn resume(self: Arc<Self>, slots: Arc<Semaphore>) {
-        let Some(batches) = self
-            .durably("reading open batches", |registry| {
-                registry.store().open_batches()
-            })
-            .await
-        else {
+        let reading = self.durably("reading open batches", |registry, _| {
+            registry.store().open_batches()
+        });
+        let Some(batches) = reading.await else {
             return;
         };
         let in_batches: std::collections::HashSet<BlobId> = batches
@@ -570,6 +511,7 @@ impl Engine {
             .flat_map(|batch| batch.blobs.iter().copied())
             .collect();
         let loose: Vec<BlobId> = self
+            .durable
             .registry
             .open_ids()
             .into_iter()
@@ -582,12 +524,12 @@ impl Engine {
                 "continuing after a restart"
             );
         }
-        self.enqueue(loose.into_iter().map(QueuedBlob::from));
+        self.queue.push(loose.into_iter().map(QueuedBlob::from));
         // By a wrong clock they would all seem too old.
-        if !self.clock_is_believed().await {
+        if !self.upkeep.clock_is_believed().await {
             return;
         }
-        let mut flights = JoinSet::new();
+        let mut running = JoinSet::new();
         for record in batches {
             let slot = tokio::select! {
                 slot = Arc::clone(&slots).acquire_owned() => slot,
@@ -598,36 +540,28 @@ impl Engine {
             let began = Instant::now();
             match self.rebuild(&record).await {
                 Ok((matrix, held)) => {
-                    tracing::info!(sequence = record.header.sequence, digest = %record.digest(), "batch continued");
-                    let flight = InFlightBatch {
+                    tracing::info!(sequence = record.header.sequence.0, digest = %record.digest(), "batch continued");
+                    let batch = InFlightBatch {
                         record,
                         matrix: Arc::new(matrix),
                         held,
                         slot,
+                        undecided,
                         began,
                     };
-                    flights.spawn(Arc::clone(&self).disperse_batch(flight, undecided));
+                    running.spawn(Arc::clone(&self).disperse_batch(batch));
                 }
                 Err(Some(why)) => {
                     drop(slot);
-                    let engine = Arc::clone(&self);
-                    flights.spawn(async move {
-                        engine
-                            .abandon(
-                                record,
-                                Vec::new(),
-                                "batch.not_resumed",
-                                why,
-                                Vec::new(),
-                                undecided,
-                            )
-                            .await;
-                    });
+                    let code = "batch.not_resumed";
+                    let given_up =
+                        Arc::clone(&self).abandon(record, Vec::new(), code, why, undecided);
+                    running.spawn(given_up);
                 }
                 Err(None) => return,
             }
         }
-        while let Some(ended) = flights.join_next().await {
+        while let Some(ended) = running.join_next().await {
             self.note_panic(ended);
         }
     }
@@ -637,10 +571,10 @@ impl Engine {
         &self,
         record: &BatchRecord,
     ) -> Result<(Matrix, Vec<BufferedBlob>), Option<String>> {
-        let age = self
-            .clock
-            .wall_ms()
-            .saturating_sub(record.header.created_at_ms);
+        let Durable {
+            registry, clock, ..
+        } = &self.durable;
+        let age = clock.wall_ms().saturating_sub(record.header.created_at_ms);
         let age = Duration::from_millis(age);
         let longest = Duration::from_secs(self.config.batch.max_resume_age_secs);
         if age > longest {
@@ -651,26 +585,22 @@ impl Engine {
             )));
         }
         let (stake, block) = (Arc::clone(&self.stake), record.header.reference_block);
-        let table = self
-            .blocking(move || stake.table_at(block))
+        let table = blocking(move || stake.table_at(block))
             .await
             .ok_or(None)?
             .map_err(|e| Some(e.to_string()))?;
         let mut units = Vec::with_capacity(record.blobs.len());
         for id in &record.blobs {
-            let blob = self
-                .registry
-                .live(id)
-                .ok_or_else(|| Some(format!("its blob {id} is not open")))?;
-            units.push(self.memory_units(&blob));
+            let blob = registry.live(id);
+            let blob = blob.ok_or_else(|| Some(format!("its blob {id} is not open")))?;
+            units.push(MemoryBudget::units(&blob));
         }
         let needed: u64 = units.iter().map(|units| u64::from(*units)).sum();
         // Taken in one go: two halves of two batches could wait for each other.
-        let Some(needed) = u32::try_from(needed).ok().filter(|units| self.fits(*units)) else {
-            return Err(Some(
-                "it does not fit into encode.memory_bytes any more".into(),
-            ));
-        };
+        let needed = u32::try_from(needed).ok();
+        let needed = needed
+            .filter(|units| self.memory.fits(*units))
+            .ok_or_else(|| Some("it does not fit into encode.memory_bytes any more".to_owned()))?;
         let mut memory = self.take_memory(needed).await.ok_or(None)?;
         let results = self
             .encode_ids(record.blobs.clone(), ClaimCheck::Together)
@@ -678,20 +608,12 @@ impl Engine {
         let mut encoded: std::collections::HashMap<BlobId, _> = results.into_iter().collect();
         let mut held = Vec::with_capacity(record.blobs.len());
         for (id, units) in record.blobs.iter().zip(units) {
-            let blob = match encoded.remove(id) {
-                Some(Ok(blob)) => Arc::new(blob),
-                Some(Err(error)) => {
-                    return Err(Some(format!(
-                        "its blob {id} cannot be encoded again: {error}"
-                    )));
-                }
-                None => return Err(None),
-            };
-            let memory = memory.split(units as usize).ok_or(None)?;
-            held.push(BufferedBlob {
-                blob,
-                _memory: memory,
-            });
+            let again = encoded.remove(id).ok_or(None)?;
+            let blob = again
+                .map(Arc::new)
+                .map_err(|error| Some(format!("its blob {id} cannot be encoded again: {error}")))?;
+            let _memory = memory.split(units as usize).ok_or(None)?;
+            held.push(BufferedBlob { blob, _memory });
         }
         let blobs = held.iter().map(|held| Arc::clone(&held.blob)).collect();
         let matrix = Matrix::resume(blobs, table, record.header.clone())

@@ -5,7 +5,9 @@ use ashlar_crypto::{Encoding, Hash};
 use ashlar_proto::api::{
     BatchStatus, BlobState, BlobStatus, SignedQuorum, StageTimes, StatusError,
 };
-use ashlar_proto::{Account, BatchDigest, BatchHeader, BlobHeader, BlobId, BlobKey, Submission};
+use ashlar_proto::{
+    Account, BatchDigest, BatchHeader, BlobHeader, BlobId, BlobKey, OperatorIndex, Submission,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::dispersal::Failure;
@@ -172,7 +174,7 @@ impl BlobRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorFailure {
     /// Index in the table.
-    pub operator: u32,
+    pub operator: OperatorIndex,
     /// How often it was tried.
     pub attempts: u32,
     /// What the last attempt said; nothing if it was still under way.
@@ -192,7 +194,7 @@ pub struct BatchRecord {
     /// Where it is.
     pub state: BatchState,
     /// Indices of the operators that signed, rising, once certified.
-    pub signers: Vec<u32>,
+    pub signers: Vec<OperatorIndex>,
     /// Stake that signed.
     pub signed: Vec<SignedQuorum>,
     /// Who did not sign, and why, as far as known when it ended.

@@ -8,7 +8,6 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Coded, Setup};
 use ashlar_net::{Client, NetError, NetLimits};
 use ashlar_proto::wire::limits::bulk_for_rows;
-use ashlar_service::api::health_router;
 use ashlar_service::listener::{BindError, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
 use ashlar_stake::StakeSource;
@@ -18,12 +17,14 @@ use crate::clock::{Clock, WallClock, system_clock};
 use crate::compute::ComputePool;
 use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::OperatorClient;
-use crate::engine::{Engine, Parts, report_kernel};
+use crate::durable::Durable;
+use crate::engine::{Engine, report_kernel};
 use crate::health::{Health, HealthReport};
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
 use crate::registry::{OpenLimits, Registry};
 use crate::store::{Store, StoreError};
+use crate::upkeep::Upkeep;
 
 /// Starts dispersers.
 #[derive(Debug, Clone, Copy)]
@@ -94,11 +95,7 @@ impl Disperser {
             Arc::clone(&metrics),
             stop.clone(),
         );
-        let app = api::router(Arc::clone(&state));
-        let own = health_router(Arc::clone(&health), {
-            let metrics = Arc::clone(&metrics);
-            move || metrics.text()
-        });
+        let (app, own) = api::routers(Arc::clone(&state));
         listeners.serve(&supervisor, app, config.listener(), own);
 
         let pool =
@@ -161,26 +158,28 @@ impl Disperser {
             Arc::clone(&metrics),
             pool.clone(),
         );
-        let (engine, encoded) = Engine::new(Parts {
-            config,
+        let durable = Durable {
             registry: Arc::new(registry),
-            stake,
-            key: network_key,
-            pool,
-            operators_client: Arc::new(operators_client),
-            metrics,
+            clock: Arc::new(clock),
             health: Arc::clone(&health),
             stop,
-            clock,
-        });
+        };
+        let upkeep = Upkeep {
+            durable,
+            stake,
+            metrics,
+        };
+        let (clock, expiry) = (upkeep.clone(), upkeep.clone());
+        let interval = Duration::from_millis(config.store.expiry_interval_ms);
+        let (engine, encoded) = Engine::new(config, network_key, pool, operators_client, upkeep);
         supervisor.spawn(
             "batcher",
             OnEnd::Stop,
             Arc::clone(&engine).run_batcher(encoded),
         );
         supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
-        supervisor.spawn("clock", OnEnd::Stop, Arc::clone(&engine).run_clock(kept_ms));
-        supervisor.spawn("expiry", OnEnd::Stop, Arc::clone(&engine).run_expiry());
+        supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
+        supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
         supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());
         let patience = Duration::from_secs(engine.config.store.shutdown_secs);
         state.open(engine);

@@ -20,7 +20,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ashlar_crypto::{Coded, CommitmentBytes, identity::NetworkPublicKey};
-use ashlar_proto::{BatchDigest, BlobId, BlobKey};
+use ashlar_proto::{BatchDigest, BlobId, BlobKey, Sequence};
 
 use crate::kv::{Kv, KvError, Op, Table};
 use crate::record::{BatchRecord, BlobRecord};
@@ -134,9 +134,9 @@ impl Store {
     ///
     /// # Errors
     /// The database fails.
-    pub fn least_sequence(&self) -> Result<u64, StoreError> {
+    pub fn least_sequence(&self) -> Result<Sequence, StoreError> {
         let what = "the sequence counter";
-        number(what, self.meta(META_SEQUENCE, what)?)
+        number(what, self.meta(META_SEQUENCE, what)?).map(Sequence)
     }
 
     /// The last time that [`keep_time`](Self::keep_time) wrote, milliseconds since 1970.
@@ -241,7 +241,7 @@ impl Store {
     pub fn compose<T>(
         &self,
         now_ms: u64,
-        make: impl FnOnce(u64) -> Result<(BatchRecord, Vec<BlobRecord>, T), StoreError>,
+        make: impl FnOnce(Sequence) -> Result<(BatchRecord, Vec<BlobRecord>, T), StoreError>,
     ) -> Result<T, StoreError> {
         let _composing = self
             .composing
@@ -251,7 +251,7 @@ impl Store {
         getrandom::fill(&mut chance).map_err(|_| StoreError::Chance)?;
         let fresh = fresh_sequence(now_ms, u32::from_be_bytes(chance));
         let sequence = self.least_sequence()?.max(fresh);
-        let after = sequence.checked_add(1).ok_or(StoreError::Corrupt {
+        let after = sequence.0.checked_add(1).ok_or(StoreError::Corrupt {
             what: "the sequence counter",
         })?;
         let (batch, blobs, result) = make(sequence)?;
@@ -265,7 +265,7 @@ impl Store {
             put_batch(&batch)?,
             Op::Put(
                 Table::OpenBatches,
-                sequence.to_be_bytes().to_vec(),
+                sequence.0.to_be_bytes().to_vec(),
                 digest.0.to_vec(),
             ),
             Op::Put(
@@ -308,7 +308,7 @@ impl Store {
             put_batch(batch)?,
             Op::Delete(
                 Table::OpenBatches,
-                batch.header.sequence.to_be_bytes().to_vec(),
+                batch.header.sequence.0.to_be_bytes().to_vec(),
             ),
         ];
         for record in blobs {
@@ -517,9 +517,10 @@ impl Store {
 }
 
 /// A sequence number that was not used before, if the clock is right.
-fn fresh_sequence(now_ms: u64, chance: u32) -> u64 {
+fn fresh_sequence(now_ms: u64, chance: u32) -> Sequence {
     let longest = u64::MAX >> CHANCE_BITS;
-    (now_ms.min(longest) << CHANCE_BITS) | u64::from(chance >> (u32::BITS - CHANCE_BITS))
+    let chance = u64::from(chance >> (u32::BITS - CHANCE_BITS));
+    Sequence((now_ms.min(longest) << CHANCE_BITS) | chance)
 }
 
 fn number(what: &'static str, bytes: Vec<u8>) -> Result<u64, StoreError> {

@@ -8,7 +8,7 @@ use ashlar_crypto::keystore::{Cost, KeyKind, encrypt};
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::TableAccess;
 use ashlar_proto::wire::{ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, Stored};
-use ashlar_proto::{Account, ChunkRanges};
+use ashlar_proto::{Account, Block, ChunkRanges};
 use ashlar_restaking::log::{Entry, Tip};
 use ashlar_restaking::{Action, StrategyKind, Transaction};
 use ashlar_stake::{FileFormat, TableFile, TableRecord};
@@ -60,8 +60,8 @@ fn main() -> io::Result<()> {
     };
     let mut log = Vec::new();
     for entry in [
-        Entry::Transaction(1, Box::new(deposit.clone())),
-        Entry::Block(2),
+        Entry::Transaction(Block(1), Box::new(deposit.clone())),
+        Entry::Block(Block(2)),
     ] {
         log.extend(tip.write(&entry).map_err(io::Error::other)?);
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use ashlar_crypto::bls::PublicKey;
 use ashlar_fuzz::table;
-use ashlar_proto::{Domain, OperatorId, TableRoot, TableView};
-use ashlar_stake::OperatorTable;
+use ashlar_proto::{Block, Domain, OperatorId, TableAccess, TableRoot};
 use ashlar_restaking::evidence::{
-    Accused, ServiceRecords, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable,
+    Accused, Challenge, CustodyAnswer, EvidenceError, Fault, FaultKind, NoTable, ServiceRecords,
 };
+use ashlar_stake::OperatorTable;
 use libfuzzer_sys::fuzz_target;
 
 /// One table, of block 7, in a service with this domain; nothing later is over.
@@ -21,10 +21,10 @@ impl ServiceRecords for Service {
         self.0
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, NoTable> {
         match block {
-            7 => Ok(Arc::new(table().clone())),
-            0..7 => Err(NoTable::Nobody),
+            Block(7) => Ok(Arc::new(table().clone())),
+            Block(0..7) => Err(NoTable::Nobody),
             _ => Err(NoTable::Unseen),
         }
     }
@@ -33,7 +33,7 @@ impl ServiceRecords for Service {
         table().public_key(table().find(operator)?).copied()
     }
 
-    fn source_signed(&self, _: u64, _: &TableRoot) -> bool {
+    fn source_signed(&self, _: Block, _: &TableRoot) -> bool {
         false
     }
 }

@@ -1,7 +1,7 @@
 #![no_main]
 //! All kernels against each other; see `ashlar_crypto::differential`.
 
-use ashlar_crypto::differential::{Area, Dice, round};
+use ashlar_crypto::differential::{Area, Choices, round};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let area = Area::ALL[usize::from(*area) % Area::ALL.len()];
-    if let Err(disagreement) = round(area, &mut Dice::from_bytes(bytes)) {
+    if let Err(disagreement) = round(area, &mut Choices::from_bytes(bytes)) {
         panic!("{area}: {disagreement}");
     }
 });

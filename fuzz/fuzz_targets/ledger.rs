@@ -2,7 +2,7 @@
 //! The ledger's log, its transactions as JSON, graphs for the risk analysis: what is accepted is written again the same.
 
 use ashlar_restaking::log::{Read, Tip};
-use ashlar_restaking::{Genesis, State, Transaction};
+use ashlar_restaking::{Block, Genesis, State, Transaction};
 use ashlar_restaking::risk::Graph;
 use libfuzzer_sys::fuzz_target;
 
@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
         // Refused or not: a ledger's books stay in order, and a refusal changes nothing.
         let mut state = State::new(&ashlar_fuzz::genesis()).expect("a valid genesis");
         let before = state.root();
-        if state.apply(1, &transaction).is_err() {
+        if state.apply(Block(1), &transaction).is_err() {
             assert_eq!(state.root(), before);
         }
         state.check_books().expect("balanced books");

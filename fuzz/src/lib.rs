@@ -7,12 +7,12 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, DisperserEntry, Domain, TableScope, Stake,
-    TableView, operator_id,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Block, Certificate, DisperserEntry,
+    Domain, OperatorIndex, Sequence, Stake, TableAccess, TableScope, operator_id,
 };
 use ashlar_restaking::evidence::{
-    BadAttestation, BlobInBatch, Breach, DisperserEquivocation, DispersedBatch, DoubleSigning, Fault,
-    SignedBatch,
+    BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
+    Fault, SignedBatch,
 };
 use ashlar_restaking::{Genesis, Params};
 use ashlar_stake::{OperatorTable, Registration};
@@ -50,7 +50,7 @@ pub fn table() -> &'static OperatorTable {
         };
         let scope = TableScope {
             domain: Domain([0xd0; 32]),
-            reference_block: 7,
+            reference_block: Block(7),
             versions: vec![1],
         };
         OperatorTable::register(scope, registrations, vec![disperser]).expect("a valid table")
@@ -63,7 +63,7 @@ pub fn genesis() -> Genesis {
         network: "fuzz".into(),
         salt: [7; 32].into(),
         head_key: Account([9; 20]),
-        block: 1,
+        block: Block(1),
         admin: Account([1; 20]),
         reward_updater: Account([2; 20]),
         params: Params::current(),
@@ -149,9 +149,9 @@ pub fn batch() -> (BatchHeader, Vec<BlobHeader>) {
         batch_root: batch_tree(&keys).root(),
         blobs: 3,
         rows: 3,
-        reference_block: 7,
+        reference_block: Block(7),
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 1_700_000_000_000,
     };
     (header, blobs)
@@ -163,7 +163,7 @@ pub fn certificates() -> [Certificate; 2] {
     let (batch_header, blobs) = batch();
     let keys: Vec<_> = blobs.iter().map(BlobHeader::blob_key).collect();
     let digest = batch_header.digest();
-    let signers: Vec<(u32, SecretKey)> = (2..=OPERATORS)
+    let signers: Vec<(OperatorIndex, SecretKey)> = (2..=OPERATORS)
         .map(|n| {
             let key = key(n);
             let id = ashlar_proto::operator_id(&key.public_key().to_bytes());

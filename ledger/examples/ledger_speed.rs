@@ -12,7 +12,7 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_ledger::store::Store;
 use ashlar_proto::registration::OperatorStatement;
 use ashlar_proto::table::operator_id;
-use ashlar_proto::{Account, OperatorId};
+use ashlar_proto::{Account, Block, OperatorId};
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{
     Action, Amount, DisperserTerms, Genesis, Params, QuorumConfig, QuorumStrategy, State,
@@ -37,13 +37,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         network: "speed".into(),
         salt: B256::repeat_byte(1),
         head_key: admin,
-        block: 1,
+        block: Block(1),
         admin,
         reward_updater: admin,
         params: Params::current().faster(1000),
     };
     let mut state = State::new(&genesis)?;
-    let send = |state: &mut State, block: u64, sender: Account, action: Action| {
+    let send = |state: &mut State, block: Block, sender: Account, action: Action| {
         state.apply(block, &Transaction { sender, action })
     };
     let kinds = [
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             asset: admin,
             oracle: admin,
         };
-        send(&mut state, 1, admin, action)?;
+        send(&mut state, Block(1), admin, action)?;
     }
     let service = Action::RegisterService {
         name: "data".into(),
@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
         custody: None,
     };
-    send(&mut state, 1, admin, service)?;
+    send(&mut state, Block(1), admin, service)?;
     for quorum in 0..2 {
         let config = QuorumConfig {
             strategies: (1..=4)
@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             quorum,
             config,
         };
-        send(&mut state, 1, admin, action)?;
+        send(&mut state, Block(1), admin, action)?;
     }
 
     let begin = Instant::now();
@@ -128,7 +128,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             address: statement.address,
             allocation_delay: 0,
         };
-        send(&mut state, 1, who, register)?;
+        send(&mut state, Block(1), who, register)?;
         for quorum in 0..2 {
             for strategy in 2..=4 {
                 let magnitude = Wad::percent(20);
@@ -138,9 +138,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                     strategy,
                     magnitude,
                 };
-                send(&mut state, 1, who, action)?;
+                send(&mut state, Block(1), who, action)?;
             }
-            send(&mut state, 1, who, Action::OptIn { service: 1, quorum })?;
+            send(
+                &mut state,
+                Block(1),
+                who,
+                Action::OptIn { service: 1, quorum },
+            )?;
         }
     }
     println!(
@@ -152,7 +157,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for number in 0..STAKERS {
         let who = account(2, number);
         let operator = operators[(number % OPERATORS) as usize];
-        let block = 2 + number / 1000;
+        let block = Block(2 + number / 1000);
         send(&mut state, block, who, Action::Delegate { operator })?;
         let action = Action::Deposit {
             strategy: 2 + (number % 3) as u32,
@@ -171,7 +176,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let block = state.meta().block;
     for back in 0..20 {
         let begin = Instant::now();
-        let table = state.table_at(1, block - back)?;
+        let table = state.table_at(1, block.saturating_sub(back))?;
         times.push(begin.elapsed());
         assert_eq!(table.operators().len() as u64, OPERATORS);
     }
@@ -248,7 +253,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         oracle: admin,
     };
     store.apply(
-        1,
+        Block(1),
         Transaction {
             sender: admin,
             action: add,
@@ -263,7 +268,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 amount: Amount::ether(1),
             };
             let sender = account(3, batch * 200 + number);
-            Entry::Transaction(1 + batch, Box::new(Transaction { sender, action }))
+            Entry::Transaction(Block(1 + batch), Box::new(Transaction { sender, action }))
         });
         for result in store.apply_all(entries)? {
             result?;

@@ -9,30 +9,41 @@ mod transactions;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::store::Store;
-use crate::types::MAX_WAIT_MS;
+use crate::store::{Position, Store};
+use crate::types::{MAX_PAGE, MAX_WAIT_MS};
 use alloy_primitives::B256;
-use ashlar_restaking::{ServiceId, State};
+use ashlar_proto::Block;
+use ashlar_restaking::{ServiceId, State as Ledger};
 use ashlar_service::ApiError;
-use ashlar_service::api::{Bounded, document, finish, internal};
+use ashlar_service::api::{Daemon, internal};
+use ashlar_service::extract::Bounded;
 use ashlar_stake::OperatorTable;
-use axum::Router;
+use axum::extract::State;
+use axum::{Json, Router};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::service::{
-    Command, EventLog, Health, LedgerConfig, Metrics, Position, SignedHeads, health,
-};
+use crate::service::config::LedgerConfig;
+use crate::service::events::EventLog;
+use crate::service::health::{self, Health};
+use crate::service::metrics::Metrics;
+use crate::service::signer::SignedHeads;
+use crate::service::writer::Command;
 
+/// What all handlers get.
+type Shared = State<Arc<ApiState>>;
+/// What most of them answer.
+type Answer<T> = Result<Json<T>, ApiError>;
 /// How long a request waits, in milliseconds.
 type WaitMs = Bounded<0, MAX_WAIT_MS>;
+/// Items of a page, at most.
+type Limit = Bounded<1, { MAX_PAGE as u64 }>;
 /// The longest that a request takes, waiting included.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Tables kept ready: who follows asks for the newest, and batches refer to a handful of recent blocks.
@@ -60,14 +71,14 @@ pub(crate) struct Opened {
     pub(crate) events: Arc<EventLog>,
     pub(crate) heads: SignedHeads,
     /// By block, so that the oldest goes first.
-    tables: Mutex<BTreeMap<(u64, ServiceId), KeptTable>>,
+    tables: Mutex<BTreeMap<(Block, ServiceId), KeptTable>>,
 }
 
 /// A table with the block of its last change.
 #[derive(Clone)]
 pub(crate) struct KeptTable {
     pub(crate) table: Arc<OperatorTable>,
-    pub(crate) changed_at: Option<u64>,
+    pub(crate) changed_at: Option<Block>,
 }
 
 impl Opened {
@@ -156,7 +167,7 @@ impl ApiState {
     /// Looks at the state on a thread that may block. While it looks, nothing is written.
     async fn look<T: Send + 'static>(
         self: &Arc<Self>,
-        look: impl FnOnce(&State) -> Result<T, ApiError> + Send + 'static,
+        look: impl FnOnce(&Ledger) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let opened = Arc::clone(self.opened()?);
         let state = Arc::clone(self);
@@ -166,6 +177,14 @@ impl ApiState {
             look(store.state())
         })
         .await
+    }
+
+    /// Answers with what [`look`](Self::look) saw.
+    async fn show<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Ledger) -> Result<T, ApiError> + Send + 'static,
+    ) -> Answer<T> {
+        self.look(look).await.map(Json)
     }
 
     /// Works on a thread that may block, when a slot is free. The slot is given back when the work ends, not when its caller
@@ -259,20 +278,9 @@ fn internal_error() -> ApiError {
     internal("ledger")
 }
 
-/// Part of a path, or of a query.
-fn parse<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, ApiError> {
-    text.parse::<T>().map_err(|error| {
-        ApiError::new(
-            400,
-            "request.path",
-            format!("{:?} is no {what}: {error}", shortened(text)),
-        )
-    })
-}
-
-/// What is shown of a text that somebody sent.
-fn shortened(text: &str) -> String {
-    text.chars().take(100).collect()
+/// What there is, or 404.
+fn found<T>(record: Option<T>, what: impl Display) -> Result<T, ApiError> {
+    record.ok_or_else(|| ApiError::not_found(what))
 }
 
 #[derive(OpenApi)]
@@ -319,21 +327,21 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(rewards::fund))
         .routes(routes!(rewards::claimed))
         .routes(routes!(rewards::shares))
-        .routes(routes!(general::health))
-        .routes(routes!(general::metrics))
-        .routes(routes!(general::document))
 }
 
-/// The OpenAPI document.
-pub fn openapi() -> serde_json::Value {
-    document(routed().into_openapi())
-}
-
-/// All routes.
-pub(crate) fn router(state: Arc<ApiState>) -> Router {
-    let (router, _) = routed().split_for_parts();
-    let refused = state.metrics.refused.clone();
-    finish(router, "ledger", DEADLINE, refused).with_state(state)
+/// All routes, and those of the listener for health alone.
+pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
+    let daemon = Daemon {
+        name: "ledger",
+        health: Arc::clone(&state.health),
+        metrics: {
+            let metrics = Arc::clone(&state.metrics);
+            Arc::new(move || metrics.text())
+        },
+        refused: state.metrics.refused.clone(),
+        deadline: DEADLINE,
+    };
+    (daemon.api(routed(), state), daemon.health_router())
 }
 
 #[cfg(test)]

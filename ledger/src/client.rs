@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ::http::Method;
 use ashlar_crypto::account::AccountKey;
-use ashlar_proto::{Account, Network, TableAccess as _};
+use ashlar_proto::{Account, Block, Domain, Network, TableAccess as _};
 use ashlar_restaking::evidence::Fault;
 use ashlar_restaking::{ServiceId, Transaction};
 use ashlar_stake::{OperatorTable, PossessionCache};
@@ -211,7 +211,7 @@ impl LedgerClient {
             *last = None;
             match self.submit_signed(&signed).await {
                 Err(error) if again && error.code() == "transaction.nonce" => {}
-                // Refused by the ledger: the nonce is used up. Refused at the door: it is not, and a gap does no harm.
+                // Refused by the ledger: the nonce is used up. Refused before that: it is not, and a gap does no harm.
                 Err(error @ ClientError::Refused { .. }) => {
                     *last = Some(nonce).filter(|_| error.code() != "transaction.nonce");
                     return Err(error);
@@ -383,7 +383,7 @@ impl LedgerClient {
     pub async fn table_head(
         &self,
         service: ServiceId,
-        after: Option<(u64, Duration)>,
+        after: Option<(Block, Duration)>,
     ) -> Result<TableHead, ClientError> {
         let path = format!("v1/services/{service}/head");
         match after {
@@ -413,7 +413,7 @@ impl LedgerClient {
     pub async fn table_root(
         &self,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<TableRootView, ClientError> {
         self.query(&format!("v1/services/{service}/tables/{block}/root"))
             .await
@@ -430,15 +430,45 @@ impl LedgerClient {
         &self,
         network: Network,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<OperatorTable, ClientError> {
         let view: TableView = self
             .query(&format!("v1/services/{service}/tables/{block}"))
             .await?;
         let mut cache = PossessionCache::default();
         let domain = network.domain(u64::from(service));
-        let table = crate::source::build_table(&view, service, domain, block, &mut cache)?;
-        debug_assert_eq!(table.header().reference_block, block);
-        Ok(table)
+        build_table(&view, service, domain, block, &mut cache)
     }
+}
+
+/// Makes the table of a service's answer, and compares its root with what the answer says.
+///
+/// # Errors
+///
+/// [`ClientError::Table`] or [`ClientError::TableRoot`].
+pub fn build_table(
+    view: &TableView,
+    service: ServiceId,
+    domain: Domain,
+    block: Block,
+    cache: &mut PossessionCache,
+) -> Result<OperatorTable, ClientError> {
+    let table = view
+        .table
+        .table(domain, block, cache)
+        .map_err(|source| ClientError::Table {
+            service,
+            block,
+            source,
+        })?;
+    let (got, expected) = (table.root(), view.root);
+    if got != expected {
+        return Err(ClientError::TableRoot {
+            service,
+            block,
+            got,
+            expected,
+        });
+    }
+    Ok(table)
 }

@@ -15,7 +15,7 @@ use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{
-    Account, DEFAULT_VERSION, Network, OperatorId, QuorumId, VERSIONS, operator_id,
+    Account, Block, DEFAULT_VERSION, Network, OperatorId, QuorumId, VERSIONS, operator_id,
 };
 use ashlar_restaking::{
     Action, Amount, CustodyTerms, DisperserTerms, Genesis, MAX_DISPERSERS, Params, QuorumConfig,
@@ -188,7 +188,7 @@ pub struct DevnetSpec {
     /// The account of the key that signs heads.
     pub head_key: Account,
     /// The first block: the first that has a table.
-    pub block: u64,
+    pub block: Block,
     /// Delays; [`devnet_params`] for short ones.
     pub params: Params,
     /// Who does what.

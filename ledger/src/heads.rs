@@ -16,7 +16,7 @@ use ashlar_crypto::Coded;
 use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::head::{Head, SignedHead};
-use ashlar_proto::{Domain, TableRoot};
+use ashlar_proto::{Block, Domain, TableRoot};
 
 /// Blocks of one file.
 pub(crate) const WINDOW: u64 = 1 << 16;
@@ -70,8 +70,8 @@ impl HeadFiles {
     /// # Errors
     ///
     /// [`HeadFileError`].
-    pub(crate) fn get(&self, block: u64) -> Result<Option<StoredHead>, HeadFileError> {
-        let path = self.path(block / WINDOW);
+    pub(crate) fn get(&self, block: Block) -> Result<Option<StoredHead>, HeadFileError> {
+        let path = self.path(block.0 / WINDOW);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -117,7 +117,7 @@ impl HeadFiles {
     /// [`HeadFileError`].
     pub(crate) fn put(&mut self, stored: &StoredHead) -> Result<(), HeadFileError> {
         let block = stored.signed.head.block;
-        let window = block / WINDOW;
+        let window = block.0 / WINDOW;
         let path = self.path(window);
         let file = match self.open.entry(window) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
@@ -157,8 +157,8 @@ impl HeadFiles {
     /// # Errors
     ///
     /// [`HeadFileError`].
-    pub(crate) fn forget_before(&mut self, block: u64) -> Result<(), HeadFileError> {
-        let first = block / WINDOW;
+    pub(crate) fn forget_before(&mut self, block: Block) -> Result<(), HeadFileError> {
+        let first = block.0 / WINDOW;
         for window in self.windows()?.into_iter().take_while(|w| *w < first) {
             self.open.remove(&window);
             let path = self.path(window);
@@ -187,8 +187,8 @@ impl HeadFiles {
     }
 }
 
-fn offset(block: u64) -> u64 {
-    block % WINDOW * RECORD as u64
+fn offset(block: Block) -> u64 {
+    block.0 % WINDOW * RECORD as u64
 }
 
 /// Makes a folder and those above it, durably.
@@ -238,7 +238,7 @@ fn encode(domain: &Domain, stored: &StoredHead) -> [u8; RECORD] {
     let mut record = [0; RECORD];
     let (content, end) = record.split_at_mut(RECORD - CHECK);
     let parts: [&[u8]; 5] = [
-        &head.block.to_be_bytes(),
+        &head.block.0.to_be_bytes(),
         &head.time_ms.to_be_bytes(),
         &head.table_root.0,
         &signature.0,
@@ -268,7 +268,7 @@ fn decode(domain: &Domain, record: &[u8; RECORD]) -> Option<StoredHead> {
         signed: SignedHead {
             head: Head {
                 domain: *domain,
-                block: u64::from_be_bytes(*block),
+                block: Block(u64::from_be_bytes(*block)),
                 time_ms: u64::from_be_bytes(*time),
                 table_root: TableRoot(*root),
             },

@@ -5,7 +5,7 @@
 //!
 //! Who runs this service is trusted with what a chain would be trusted with: it orders transactions, and it could leave
 //! some out. What it cannot do is act for somebody else: every transaction is [signed](auth) by the key of its account, and
-//! the signatures are kept. Nor can it tell two stories: it signs the head of every block, followers keep what they have
+//! the signatures are kept. Nor can it equivocate unseen: it signs the head of every block, followers keep what they have
 //! seen, and two heads of one block are proof against it.
 
 mod api;
@@ -18,7 +18,6 @@ pub mod source;
 pub mod store;
 pub mod types;
 
-pub use api::openapi;
 pub use auth::SignedTransaction;
 pub use client::{ClientConfig, ClientError, LedgerClient};
 pub use heads::HeadFileError;

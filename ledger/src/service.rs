@@ -10,15 +10,15 @@
 //! leaves when both are through. The clock is here and nowhere below: it decides when the next block begins and what time its head
 //! states, and nothing in the ledger depends on what time that is.
 
-mod config;
-mod events;
+pub(crate) mod config;
+pub(crate) mod events;
 pub(crate) mod evidence;
 pub(crate) mod health;
 pub(crate) mod metrics;
 mod nonces;
-mod signer;
+pub(crate) mod signer;
 pub mod signing_floor;
-mod writer;
+pub(crate) mod writer;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -26,12 +26,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Position, Store, StoreError};
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_restaking::log::Entry;
 use ashlar_restaking::{Genesis, Transaction};
-use ashlar_service::api::health_router;
 use ashlar_service::listener::{BindError, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,39 +39,16 @@ pub use config::{Accept, Access, Blocks, ConfigError, Evidence, LedgerConfig, Li
 
 use crate::api::{self, ApiState};
 use crate::types::HealthReport;
-pub(crate) use events::EventLog;
-pub(crate) use health::Health;
-pub(crate) use metrics::Metrics;
+use events::EventLog;
+use health::Health;
+use metrics::Metrics;
 use nonces::Nonces;
 use signer::Signer;
 pub use signer::{HeadKeys, SignFault, accept_clock};
-pub(crate) use signer::{Newest, SignedHeads};
-pub(crate) use writer::Command;
-use writer::{Answers, Writer};
+use writer::{Answers, Command, Writer};
 
 /// A stop waits so long for what is under way.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Where the ledger stands, for those who wait for it to move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) block: u64,
-    pub(crate) transactions: u64,
-    pub(crate) records: u64,
-    pub(crate) link: B256,
-}
-
-impl Position {
-    fn of(store: &Store) -> Self {
-        let (meta, tip) = (store.state().meta(), store.tip());
-        Self {
-            block: meta.block,
-            transactions: meta.transactions,
-            records: tip.records,
-            link: tip.link,
-        }
-    }
-}
 
 /// Starts services.
 #[derive(Debug)]
@@ -106,11 +82,7 @@ impl LedgerService {
             Arc::clone(&metrics),
             stop.clone(),
         );
-        let app = api::router(Arc::clone(&state));
-        let own = health_router(Arc::clone(&health), {
-            let metrics = Arc::clone(&metrics);
-            move || metrics.text()
-        });
+        let (app, own) = api::routers(Arc::clone(&state));
         listeners.serve(&supervisor, app, config.listener(), own);
 
         let opening = config.clone();
@@ -119,7 +91,7 @@ impl LedgerService {
             opened.map_err(|error| ServiceError::Internal {
                 what: error.to_string(),
             })??;
-        let position = watch::Sender::new(Position::of(&store));
+        let position = watch::Sender::new(store.position());
         let events = Arc::new(EventLog::new(config.accept.events, store.tip().records));
         let store = Arc::new(RwLock::new(store));
         let (commands, received) = mpsc::channel(config.accept.queue);
@@ -184,7 +156,7 @@ impl LedgerService {
             }
         });
         let block = read(&store, |store| store.state().meta().block);
-        tracing::info!(%addr, block, "the ledger is open");
+        tracing::info!(%addr, block = block.0, "the ledger is open");
         Ok(RunningLedger {
             addr,
             health_addr,

@@ -10,11 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::Coded as _;
-use ashlar_proto::{Domain, TableAccess as _};
+use ashlar_proto::{Block, Domain, TableAccess as _};
 use ashlar_restaking::ServiceId;
 use ashlar_stake::{
-    OperatorTable, PossessionCache, StakeError, StakeEvent, StakeSource, TableOrigin, TableRecord,
-    TableSource,
+    OperatorTable, PossessionCache, StakeError, StakeSource, TableOrigin, TableRecord, TableSource,
 };
 
 use crate::client::{ClientConfig, ClientError, LedgerClient};
@@ -66,8 +65,6 @@ impl Default for FollowConfig {
 
 /// Questions that wait at a time, for new tables and for old ones each; further callers are told that the source is busy.
 const QUESTIONS: usize = 256;
-/// Events kept.
-const EVENTS: usize = 1024;
 /// Most bytes of an answer: the table of 1024 operators in 16 quorums with thousands of dispersers takes a few MiB.
 const MAX_ANSWER: usize = 16 << 20;
 /// Blocks beyond the newest one known that a caller may have heard of first.
@@ -109,13 +106,12 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     /// The newest block that all live sources vouch for, and its time.
-    head: Option<(u64, u64)>,
+    head: Option<(Block, u64)>,
     /// Time of the newest head that was remembered when this process began: until there is a head, no time is later.
     remembered_ms: Option<u64>,
-    tables: BTreeMap<u64, Arc<OperatorTable>>,
+    tables: BTreeMap<Block, Arc<OperatorTable>>,
     /// Older ones, the one asked for last at the end.
-    old: VecDeque<(u64, Arc<OperatorTable>)>,
-    events: VecDeque<StakeEvent>,
+    old: VecDeque<(Block, Arc<OperatorTable>)>,
     /// When the head moved last; before that, when the source began.
     moved: Instant,
     /// Milliseconds between blocks, as the service says it.
@@ -138,7 +134,7 @@ impl State {
 /// A table somebody waits for.
 #[derive(Debug)]
 struct Question {
-    block: u64,
+    block: Block,
     /// Afterwards nobody waits any more.
     until: Instant,
     answer: std_mpsc::SyncSender<Result<Arc<OperatorTable>, StakeError>>,
@@ -179,7 +175,7 @@ impl Shared {
         }
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         self.read(|state| {
             if let Some(stopped) = &state.stopped {
                 return Err(stopped.clone());
@@ -292,7 +288,6 @@ impl HttpStakeSource {
                 remembered_ms: memory.newest().map(|newest| newest.head.time_ms),
                 tables: BTreeMap::new(),
                 old: VecDeque::new(),
-                events: VecDeque::new(),
                 moved: Instant::now(),
                 block_ms: 0,
                 problems: vec![None; urls.len()],
@@ -334,7 +329,7 @@ impl HttpStakeSource {
     /// # Errors
     ///
     /// Why there is none when the time is over.
-    pub fn wait_ready(&self, patience: Duration) -> Result<u64, StakeError> {
+    pub fn wait_ready(&self, patience: Duration) -> Result<Block, StakeError> {
         let end = Instant::now() + patience;
         loop {
             let result = self
@@ -376,7 +371,7 @@ impl StakeSource for HttpStakeSource {
         self.shared.domain
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         self.shared.head()
     }
 
@@ -387,7 +382,7 @@ impl StakeSource for HttpStakeSource {
         })
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         let shared = &self.shared;
         let head = shared.head()?;
         if let Some(table) = shared.known(block) {
@@ -422,19 +417,6 @@ impl StakeSource for HttpStakeSource {
         })
     }
 
-    /// One event for each change that was seen, its cursor the block plus one: that of the first block that was seen with it.
-    /// Changes that came and went between two looks at the service are left out.
-    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        Ok(self.shared.read(|state| {
-            state
-                .events
-                .iter()
-                .filter(|event| event.cursor > cursor)
-                .copied()
-                .collect()
-        }))
-    }
-
     /// There was a contradiction, the last question to one of the ledgers failed, or no block has come for too long.
     fn health(&self) -> Result<(), StakeError> {
         self.shared.read(|state| {
@@ -462,32 +444,4 @@ impl StakeSource for HttpStakeSource {
             Ok(())
         })
     }
-}
-
-/// Makes the table of a service's answer, and compares its root with what the answer says.
-pub fn build_table(
-    view: &TableView,
-    service: ServiceId,
-    domain: Domain,
-    block: u64,
-    cache: &mut PossessionCache,
-) -> Result<OperatorTable, ClientError> {
-    let table = view
-        .table
-        .table(domain, block, cache)
-        .map_err(|source| ClientError::Table {
-            service,
-            block,
-            source,
-        })?;
-    let (got, expected) = (table.root(), view.root);
-    if got != expected {
-        return Err(ClientError::TableRoot {
-            service,
-            block,
-            got,
-            expected,
-        });
-    }
-    Ok(table)
 }

@@ -4,11 +4,12 @@
 //! `snapshot.json`. Opening checks every link of the log; transactions before the snapshot are not applied again.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, Read as _, Seek, SeekFrom, Write};
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
+use ashlar_proto::Block;
 use ashlar_restaking::log::{Entry, HEADER, LINK, LogError, Read, Tip};
 use ashlar_restaking::{Event, Genesis, State, Transaction, TransactionError};
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,16 @@ const LOG: &str = "ledger.log";
 const SNAPSHOT: &str = "snapshot.json";
 const LOCK: &str = "lock";
 /// Read at once; a record has at most about 1 MiB.
-const CHUNK: usize = 4 << 20;
+const CHUNK: u64 = 4 << 20;
+
+/// Where the ledger stands, for those who wait for it to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) block: Block,
+    pub(crate) transactions: u64,
+    pub(crate) records: u64,
+    pub(crate) link: B256,
+}
 
 /// Why a ledger on disk cannot be used.
 #[derive(Debug, Error, Coded)]
@@ -118,6 +128,19 @@ pub struct Recovery {
     pub torn: Option<TornTail>,
 }
 
+/// What the log of a ledger comes to.
+#[derive(Debug)]
+pub struct Replayed {
+    /// What it began with.
+    pub genesis: Genesis,
+    /// Where the log stands after the records that were applied.
+    pub tip: Tip,
+    /// The state after them.
+    pub state: State,
+    /// Bytes of an unfinished record at the end, as a power cut or a writer at work leaves.
+    pub unfinished: usize,
+}
+
 /// The end of a log that a power cut left unfinished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
@@ -181,17 +204,22 @@ impl Store {
             .open(&path)
             .map_err(io("open", &path))?;
         sync_folder(directory).map_err(io("sync", directory))?;
-        let snapshot = read_snapshot(directory)?;
-        let mut store = Self {
+        let mut replay = Replay::of(genesis)?;
+        let tail = replay.run(&file, &path, read_snapshot(directory)?, u64::MAX)?;
+        let torn = match tail.is_empty() {
+            true => None,
+            false => Some(cut_tail(&file, &path, replay.offset, &tail)?),
+        };
+        let store = Self {
             directory: directory.into(),
             file,
             _lock: lock,
-            tip: Tip::of(genesis),
-            state: State::new(genesis)?,
+            tip: replay.tip,
+            state: replay.state,
             failed: false,
         };
-        let recovery = store.recover(snapshot)?;
-        Ok((store, recovery))
+        let replayed = replay.applied;
+        Ok((store, Recovery { replayed, torn }))
     }
 
     /// The genesis that a directory was begun with; `None` if there is no ledger in it.
@@ -215,84 +243,26 @@ impl Store {
         }
     }
 
-    fn recover(&mut self, snapshot: Option<(Tip, State)>) -> Result<Recovery, StoreError> {
-        let path = self.directory.join(LOG);
-        let mut reader = BufReader::new(&self.file);
-        reader.seek(SeekFrom::Start(0)).map_err(io("read", &path))?;
-        let (mut buffer, mut offset, mut at_end) = (Vec::new(), 0u64, false);
-        let (mut start, mut recovery) = (0usize, Recovery::default());
-        let mut waiting = snapshot;
-        loop {
-            if let Some((tip, state)) = waiting.take_if(|(tip, _)| tip.records == self.tip.records)
-            {
-                if tip.link != self.tip.link {
-                    return Err(self.bad_snapshot("it is not of this log"));
-                }
-                self.state = state;
-            }
-            // A record ends within the buffer that it was read from.
-            let rest = &buffer[start..];
-            let step = if waiting.is_some() {
-                self.tip.skip(rest)
-            } else {
-                self.tip.read(rest)
-            };
-            match step {
-                Ok(Read::Record(entry, length)) => {
-                    if waiting.is_none() {
-                        self.state
-                            .follow(&entry)
-                            .map_err(|source| StoreError::Replay {
-                                path: path.clone(),
-                                record: self.tip.records - 1,
-                                source,
-                            })?;
-                        recovery.replayed += 1;
-                    }
-                    start += length;
-                    offset += length as u64;
-                }
-                Ok(Read::End | Read::Cut) if !at_end => {
-                    buffer.drain(..start);
-                    start = 0;
-                    let got = (&mut reader)
-                        .take(CHUNK as u64)
-                        .read_to_end(&mut buffer)
-                        .map_err(io("read", &path))?;
-                    at_end = got == 0;
-                }
-                Ok(Read::End) => break,
-                Ok(Read::Cut) => {
-                    recovery.torn = Some(cut_tail(&self.file, &path, offset, rest)?);
-                    break;
-                }
-                // A file may have grown before its new blocks were written: zeros to the end were never acknowledged.
-                Err(source) => {
-                    let mut tail = rest.to_vec();
-                    reader.read_to_end(&mut tail).map_err(io("read", &path))?;
-                    if !is_torn(&source, &tail) {
-                        return Err(StoreError::Damaged {
-                            path,
-                            offset,
-                            source,
-                        });
-                    }
-                    recovery.torn = Some(cut_tail(&self.file, &path, offset, &tail)?);
-                    break;
-                }
-            }
-        }
-        if waiting.is_some() {
-            return Err(self.bad_snapshot("it has more records than the log"));
-        }
-        Ok(recovery)
-    }
-
-    fn bad_snapshot(&self, what: &'static str) -> StoreError {
-        StoreError::Snapshot {
-            path: self.directory.join(SNAPSHOT),
-            what,
-        }
+    /// Applies the log of a ledger, or its first records, from the genesis on. Only reads, trusts no snapshot, and may run beside the
+    /// service. `None` if there is no ledger in the directory.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn replay(directory: &Path, records: Option<u64>) -> Result<Option<Replayed>, StoreError> {
+        let Some(genesis) = Self::genesis(directory)? else {
+            return Ok(None);
+        };
+        let path = directory.join(LOG);
+        let file = File::open(&path).map_err(io("open", &path))?;
+        let mut replay = Replay::of(&genesis)?;
+        let unfinished = replay.run(&file, &path, None, records.unwrap_or(u64::MAX))?;
+        Ok(Some(Replayed {
+            genesis,
+            tip: replay.tip,
+            state: replay.state,
+            unfinished: unfinished.len(),
+        }))
     }
 
     /// The state. Its caches make [`State::root`] want it mutable; [`root`](Self::root) asks for it.
@@ -310,6 +280,17 @@ impl Store {
         self.tip
     }
 
+    /// Both, for those who wait for the ledger to move.
+    pub(crate) fn position(&self) -> Position {
+        let (meta, tip) = (self.state.meta(), self.tip);
+        Position {
+            block: meta.block,
+            transactions: meta.transactions,
+            records: tip.records,
+            link: tip.link,
+        }
+    }
+
     /// Applies a transaction and makes it durable: on disk when this returns.
     ///
     /// # Errors
@@ -317,7 +298,7 @@ impl Store {
     /// [`StoreError::Refused`] and nothing has changed; [`StoreError::Io`] and the store takes no more.
     pub fn apply(
         &mut self,
-        block: u64,
+        block: Block,
         transaction: Transaction,
     ) -> Result<Vec<Event>, StoreError> {
         self.apply_one(Entry::Transaction(block, Box::new(transaction)))
@@ -328,7 +309,7 @@ impl Store {
     /// # Errors
     ///
     /// As [`apply`](Self::apply).
-    pub fn advance(&mut self, block: u64) -> Result<Vec<Event>, StoreError> {
+    pub fn advance(&mut self, block: Block) -> Result<Vec<Event>, StoreError> {
         self.apply_one(Entry::Block(block))
     }
 
@@ -409,6 +390,101 @@ impl Store {
             reason: error.to_string(),
         })?;
         write_synced(&path, &bytes).map_err(io("write", &path))
+    }
+}
+
+/// A log while its records are applied.
+struct Replay {
+    tip: Tip,
+    state: State,
+    /// Records applied.
+    applied: u64,
+    /// Bytes of the records that were read.
+    offset: u64,
+}
+
+impl Replay {
+    fn of(genesis: &Genesis) -> Result<Self, StoreError> {
+        Ok(Self {
+            tip: Tip::of(genesis),
+            state: State::new(genesis)?,
+            applied: 0,
+            offset: 0,
+        })
+    }
+
+    /// Reads to the end, or until there are `limit` records. Every link is checked; what is in the snapshot is not applied. Gives what a
+    /// write that was cut off left at the end.
+    fn run(
+        &mut self,
+        mut log: &File,
+        path: &Path,
+        mut snapshot: Option<(Tip, State)>,
+        limit: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        let bad_snapshot = |what| StoreError::Snapshot {
+            path: path.with_file_name(SNAPSHOT),
+            what,
+        };
+        let (mut buffer, mut start, mut at_end) = (Vec::new(), 0, false);
+        let mut tail = Vec::new();
+        while self.tip.records < limit {
+            if let Some((tip, state)) = snapshot.take_if(|(tip, _)| tip.records == self.tip.records)
+            {
+                if tip.link != self.tip.link {
+                    return Err(bad_snapshot("it is not of this log"));
+                }
+                self.state = state;
+            }
+            // A record ends within the buffer that it was read from.
+            let rest: &[u8] = &buffer[start..];
+            let step = match snapshot {
+                Some(_) => self.tip.skip(rest),
+                None => self.tip.read(rest),
+            };
+            match step {
+                Ok(Read::Record(entry, length)) => {
+                    if snapshot.is_none() {
+                        let followed = self.state.follow(&entry);
+                        followed.map_err(|source| StoreError::Replay {
+                            path: path.into(),
+                            record: self.tip.records - 1,
+                            source,
+                        })?;
+                        self.applied += 1;
+                    }
+                    start += length;
+                    self.offset += length as u64;
+                }
+                Ok(Read::End | Read::Cut) if !at_end => {
+                    buffer.drain(..start);
+                    start = 0;
+                    let more = log.take(CHUNK).read_to_end(&mut buffer);
+                    at_end = more.map_err(io("read", path))? == 0;
+                }
+                Ok(Read::End | Read::Cut) => {
+                    tail = rest.to_vec();
+                    break;
+                }
+                // A file may have grown before its new blocks were written: zeros to the end were never acknowledged.
+                Err(source) => {
+                    tail = rest.to_vec();
+                    log.read_to_end(&mut tail).map_err(io("read", path))?;
+                    if !is_torn(&source, &tail) {
+                        return Err(StoreError::Damaged {
+                            path: path.into(),
+                            offset: self.offset,
+                            source,
+                        });
+                    }
+                    break;
+                }
+            }
+        }
+        match snapshot {
+            Some(_) => Err(bad_snapshot("it has more records than the log")),
+            None => Ok(tail),
+        }
     }
 }
 

@@ -3,10 +3,13 @@
 //! Ids, keys and hashes are lower-case hexadecimal with `0x`, amounts and fractions strings of decimal digits, blocks and numbers JSON
 //! numbers. Records of the ledger itself ([`Strategy`], [`Operator`], …) are in their own form beside their id.
 
+use std::borrow::{Borrow, Cow};
+
 use alloy_primitives::{B256, Bytes};
-use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::api::{Bytes32, HexBytes};
-use ashlar_proto::{Account, HeadKeySuccession, OperatorId, QuorumId, SignedHead, TableRoot};
+use ashlar_proto::{
+    Account, Block, HeadKeySuccession, OperatorId, OperatorIndex, QuorumId, SignedHead, TableRoot,
+};
 use ashlar_restaking::evidence::{Accused, Fault, FaultKind};
 use ashlar_restaking::{
     Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator,
@@ -16,7 +19,9 @@ use ashlar_restaking::{
 };
 use ashlar_stake::TableRecord;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 pub use ashlar_service::health::{HealthReport, Reason, Status};
 
@@ -30,7 +35,7 @@ pub const MAX_WAIT_MS: u64 = 30_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Items, in the list's order.
     pub items: Vec<T>,
     /// What to ask for next; none at the end of the list.
@@ -47,9 +52,9 @@ pub struct Head {
     #[schema(value_type = Bytes32)]
     pub genesis: B256,
     /// The block being made.
-    pub block: u64,
+    pub block: Block,
     /// The newest block that is over and has operator tables.
-    pub table_block: u64,
+    pub table_block: Block,
     /// Transactions applied since the genesis.
     pub transactions: u64,
     /// Records in the log.
@@ -65,7 +70,7 @@ pub struct Head {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StateRoot {
     /// The block.
-    pub block: u64,
+    pub block: Block,
     /// Records in the log.
     pub records: u64,
     /// Link of the last record.
@@ -80,7 +85,7 @@ pub struct StateRoot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     /// The block it is in.
-    pub block: u64,
+    pub block: Block,
     /// The number of its record in the log, from 1 on: the cursor of its events.
     pub record: u64,
     /// What it did.
@@ -104,7 +109,7 @@ pub struct EventsOf {
     /// The record's number, from 1 on; `since` of the next question.
     pub record: u64,
     /// Its block.
-    pub block: u64,
+    pub block: Block,
     /// What happened, in order.
     pub events: Vec<Event>,
 }
@@ -126,7 +131,7 @@ pub struct MetaView {
     /// The network's name.
     pub network: String,
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Transactions applied.
     pub transactions: u64,
     /// Adds strategies and sets parameters.
@@ -137,31 +142,73 @@ pub struct MetaView {
     pub params: Params,
 }
 
-/// A strategy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct StrategyView {
-    /// Its number.
-    pub id: StrategyId,
-    /// The strategy, as the ledger's state has it.
+/// A record of the ledger's state with its id, in one JSON object. In OpenAPI documents a `Strategy` with its number is a
+/// `StrategyView`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered<K, T> {
+    /// Its number or id.
+    pub id: K,
+    /// As the ledger's state has it.
     #[serde(flatten)]
-    pub strategy: Strategy,
+    pub record: T,
 }
 
-/// An operator in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct OperatorView {
-    /// Its id.
-    pub id: OperatorId,
-    /// The operator, as the ledger's state has it.
-    #[serde(flatten)]
-    pub operator: Operator,
+impl<K, T: Clone> Numbered<K, T> {
+    pub(crate) fn new<R: Borrow<T>>(id: K, record: R) -> Self {
+        let record = record.borrow().clone();
+        Self { id, record }
+    }
 }
+
+impl<K: ToSchema, T: ToSchema> PartialSchema for Numbered<K, T> {
+    fn schema() -> RefOr<Schema> {
+        let id = ObjectBuilder::new()
+            .property("id", Ref::from_schema_name(K::name()))
+            .required("id");
+        AllOfBuilder::new()
+            .item(Ref::from_schema_name(T::name()))
+            .item(id)
+            .into()
+    }
+}
+
+impl<K: ToSchema, T: ToSchema> ToSchema for Numbered<K, T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}View", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((K::name().into(), K::schema()));
+        schemas.push((T::name().into(), T::schema()));
+        K::schemas(schemas);
+        T::schemas(schemas);
+    }
+}
+
+/// A strategy.
+pub type StrategyView = Numbered<StrategyId, Strategy>;
+/// An operator in a list.
+pub type OperatorView = Numbered<OperatorId, Operator>;
+/// A service.
+pub type ServiceView = Numbered<ServiceId, Service>;
+/// A disperser.
+pub type DisperserView = Numbered<u32, Disperser>;
+/// A slash that waits for its veto window.
+pub type SlashRequestView = Numbered<u64, SlashRequest>;
+/// An open custody challenge.
+pub type ChallengeView = Numbered<u64, OpenChallenge>;
+/// A vault.
+pub type VaultView = Numbered<VaultId, Vault>;
+/// A vault's request.
+pub type VaultRequestView = Numbered<u64, VaultRequest>;
+/// A reward root.
+pub type RewardRootView = Numbered<u64, RewardRoot>;
 
 /// An operator with its stake (`GET /v1/state/operators/{id}`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OperatorDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its id.
     pub id: OperatorId,
     /// The operator, as the ledger's state has it.
@@ -218,7 +265,7 @@ pub struct MembershipView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StakerDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its account.
     pub account: Account,
     /// The staker, as the ledger's state has it.
@@ -241,21 +288,11 @@ pub struct WithdrawalView {
     pub payable_now: Amount,
 }
 
-/// A service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ServiceView {
-    /// Its number.
-    pub id: ServiceId,
-    /// The service, as the ledger's state has it.
-    #[serde(flatten)]
-    pub service: Service,
-}
-
 /// A service with its quorums (`GET /v1/state/services/{id}`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ServiceDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its number.
     pub id: ServiceId,
     /// The service, as the ledger's state has it.
@@ -264,16 +301,6 @@ pub struct ServiceDetail {
     pub quorums: Vec<QuorumView>,
     /// The dispersers that have a bond, by number.
     pub dispersers: Vec<DisperserView>,
-}
-
-/// A disperser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DisperserView {
-    /// Its number.
-    pub id: u32,
-    /// The disperser, as the ledger's state has it.
-    #[serde(flatten)]
-    pub disperser: Disperser,
 }
 
 /// A quorum.
@@ -300,31 +327,11 @@ pub struct MemberView {
     pub member: Member,
 }
 
-/// A slash that waits for its veto window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct SlashRequestView {
-    /// Its number.
-    pub id: u64,
-    /// The request, as the ledger's state has it.
-    #[serde(flatten)]
-    pub request: SlashRequest,
-}
-
-/// An open custody challenge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ChallengeView {
-    /// Its number.
-    pub id: u64,
-    /// The challenge, as the ledger's state has it.
-    #[serde(flatten)]
-    pub challenge: OpenChallenge,
-}
-
 /// An open custody challenge (`GET /v1/state/challenges/{id}`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChallengeDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its number.
     pub id: u64,
     /// The challenge, as the ledger's state has it.
@@ -352,21 +359,11 @@ pub struct BondsPaidView {
     pub amount: Amount,
 }
 
-/// A vault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct VaultView {
-    /// Its number.
-    pub id: VaultId,
-    /// The vault, as the ledger's state has it.
-    #[serde(flatten)]
-    pub vault: Vault,
-}
-
 /// A vault with its operators and what it is worth (`GET /v1/state/vaults/{id}`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct VaultDetail {
     /// The ledger's block.
-    pub block: u64,
+    pub block: Block,
     /// Its number.
     pub id: VaultId,
     /// The vault, as the ledger's state has it.
@@ -391,16 +388,6 @@ pub struct ProfileView {
     pub part: VaultPart,
 }
 
-/// A vault's request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct VaultRequestView {
-    /// Its number.
-    pub id: u64,
-    /// The request, as the ledger's state has it.
-    #[serde(flatten)]
-    pub request: VaultRequest,
-}
-
 /// What a vault earned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PotView {
@@ -423,16 +410,6 @@ pub struct HolderView {
     pub shares: Amount,
     /// What they are worth in tokens at the vault's rate, rounded down.
     pub assets: Amount,
-}
-
-/// A reward root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RewardRootView {
-    /// Its number.
-    pub id: u64,
-    /// The root, as the ledger's state has it.
-    #[serde(flatten)]
-    pub record: RewardRoot,
 }
 
 /// A token's fund (`GET /v1/state/rewards/funds/{token}`).
@@ -479,7 +456,7 @@ pub struct TableHead {
 
 impl TableHead {
     /// The block.
-    pub fn block(&self) -> u64 {
+    pub fn block(&self) -> Block {
         self.signed.head.block
     }
 }
@@ -507,7 +484,7 @@ pub struct TableView {
     /// The head that vouches for it; a block that was never signed has none.
     pub signed: Option<SignedHead>,
     /// The last block, up to this one, in which anything but the block's number changed in the table.
-    pub changed_at: Option<u64>,
+    pub changed_at: Option<Block>,
     /// What it is made of.
     pub table: TableRecord,
 }
@@ -518,13 +495,13 @@ pub struct TableRootView {
     /// The service.
     pub service: ServiceId,
     /// The block.
-    pub block: u64,
+    pub block: Block,
     /// Its root.
     pub root: TableRoot,
     /// As in [`TableView`].
     pub signed: Option<SignedHead>,
     /// As in [`TableView`].
-    pub changed_at: Option<u64>,
+    pub changed_at: Option<Block>,
 }
 
 /// Proves one operator of a table to somebody who has only the table's root
@@ -535,7 +512,7 @@ pub struct WitnessView {
     /// The service.
     pub service: ServiceId,
     /// The block.
-    pub block: u64,
+    pub block: Block,
     /// The table's root.
     pub root: TableRoot,
     /// The table's header, ABI-encoded.
@@ -549,7 +526,7 @@ pub struct WitnessView {
     /// The operator.
     pub operator: OperatorId,
     /// Its place, from 0 on.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its entry, ABI-encoded.
     #[schema(value_type = HexBytes)]
     pub entry: Bytes,
@@ -582,13 +559,4 @@ pub struct EvidenceReceipt {
     /// One for each quorum in which the operator was slashed, or asked to be where the service has a veto window; of a
     /// disperser one.
     pub receipts: Vec<Receipt>,
-}
-
-/// A key and its account, as a devnet's description lists them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyView {
-    /// The account.
-    pub account: Account,
-    /// Its public key.
-    pub public_key: NetworkPublicKey,
 }

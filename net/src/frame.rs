@@ -380,11 +380,6 @@ impl BulkReader {
         self.len == 0
     }
 
-    /// Bytes not read yet.
-    pub fn remaining(&self) -> u64 {
-        self.left
-    }
-
     /// When the request has to be answered.
     pub fn deadline(&self) -> Instant {
         self.wait.total

@@ -48,8 +48,7 @@ ashlar_service::config! {
         pub network_key: PathBuf = "network.json".into();
         /// File whose first line is the password of both keystores.
         pub password_file: PathBuf = "password".into();
-        /// Folder in which the heads that a ledger signed are remembered, so that it cannot tell another story later.
-        /// Keep it with the database.
+        #[doc = ashlar_service::shared_key!(paths.heads)]
         pub heads: PathBuf = "heads".into();
     }
 
@@ -59,8 +58,7 @@ ashlar_service::config! {
         pub quic: SocketAddr = SocketAddr::from(([0, 0, 0, 0], 7400));
         /// TCP address for health, status and metrics. For the operator only: keep it off the internet.
         pub http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7480));
-        /// TCP address of a second listener for health and metrics alone: it answers whatever happens on the first, and belongs to
-        /// the operator. Empty: none.
+        #[doc = ashlar_service::shared_key!(listen.health)]
         pub health: OptionalAddress = OptionalAddress::default();
     }
 
@@ -128,9 +126,9 @@ ashlar_service::config! {
 
     /// Background work.
     pub struct Tasks {
-        /// Seconds between two looks for expired windows, at most 900. The time is kept on disk as often: a stop is
+        /// Milliseconds between two looks for expired windows, at most 900000. The time is kept on disk as often: a stop is
         /// counted from there.
-        pub expiry_interval_secs: u64 = 60, within 1..=900;
+        pub expiry_interval_ms: u64 = 60_000, within 10..=900_000;
         /// Seconds between two scrubs: reading everything and checking hashes and Merkle roots.
         pub scrub_interval_secs: u64 = 24 * 3600, within 1..;
         /// Speed limit of a scrub, in bytes a second.

@@ -1,24 +1,23 @@
-//! The operator's HTTP interface: health, status, metrics. It answers before the database is open.
+//! The operator's HTTP interface: status and evidence, beside what every daemon says of itself. It answers before the database is open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ashlar_service::ApiError;
-use ashlar_service::api::document;
+use ashlar_service::api::Daemon;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::health::HealthReport;
-use crate::shared::Shared;
+use crate::shared::{Shared, blocking};
 use crate::status::{EquivocationList, EquivocationPair, MAX_SHOWN, NodeStatus};
-use crate::tasks::blocking;
 
 /// When to ask again while the database is being opened.
 const RETRY_AFTER_SECS: u64 = 5;
+/// The longest that an answer takes.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -29,30 +28,23 @@ struct Document;
 
 fn routed() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(health))
         .routes(routes!(status))
         .routes(routes!(equivocations))
-        .routes(routes!(metrics))
-        .routes(routes!(openapi))
 }
 
-/// The routes.
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let (router, _) = routed().split_for_parts();
-    router.route("/health", get(health)).with_state(shared)
-}
-
-/// Whether the node can work: opening, ready, or degraded and why.
-#[utoipa::path(
-    get,
-    path = "/v1/health",
-    responses(
-        (status = 200, description = "Ready", body = HealthReport),
-        (status = 503, description = "Opening, degraded or stopping; the reasons are in the body", body = HealthReport),
-    )
-)]
-async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    shared.health.page()
+/// All routes, and those of the listener for health alone.
+pub(crate) fn routers(shared: Arc<Shared>) -> (Router, Router) {
+    let daemon = Daemon {
+        name: "node",
+        health: Arc::clone(&shared.health),
+        metrics: {
+            let shared = Arc::clone(&shared);
+            Arc::new(move || shared.metrics_text())
+        },
+        refused: shared.metrics.refused.clone(),
+        deadline: DEADLINE,
+    };
+    (daemon.api(routed(), shared), daemon.health_router())
 }
 
 /// The state of the node, for its operator.
@@ -84,24 +76,4 @@ async fn equivocations(
         held: shared.metrics.equivocations.get(),
         pairs: pairs.iter().map(EquivocationPair::from).collect(),
     }))
-}
-
-/// Metrics in the text format of OpenMetrics.
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))
-)]
-async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
-    ashlar_service::metrics::page(shared.metrics_text())
-}
-
-/// This document.
-#[utoipa::path(
-    get,
-    path = "/v1/openapi.json",
-    responses((status = 200, description = "The OpenAPI document", body = Object))
-)]
-async fn openapi() -> Response {
-    Json(document(routed().into_openapi())).into_response()
 }

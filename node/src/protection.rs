@@ -7,7 +7,7 @@
 
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::PublicKeyBytes;
-use ashlar_proto::{Domain, OperatorId, operator_id};
+use ashlar_proto::{Domain, OperatorId, Sequence, operator_id};
 use serde::{Deserialize, Serialize};
 
 use crate::database::DatabaseError;
@@ -213,7 +213,7 @@ pub enum ProtectionError {
         /// What is spent here.
         here: Floor,
         /// What the file says of it.
-        got: Option<u64>,
+        got: Option<Sequence>,
     },
     /// The store failed.
     #[error(transparent)]

@@ -10,7 +10,6 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_net::{NetError, NetLimits, Server};
 use ashlar_proto::wire::limits;
 use ashlar_proto::{OperatorId, operator_id};
-use ashlar_service::api::health_router;
 use ashlar_service::listener::{BindError, Limits, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
 use ashlar_stake::StakeSource;
@@ -20,7 +19,7 @@ use crate::config::{ConfigError, NodeConfig};
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
 use crate::service::{QuicHandler, Service};
-use crate::shared::Shared;
+use crate::shared::{Shared, blocking};
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
@@ -98,12 +97,8 @@ impl Node {
         let shared = Arc::new(Shared::new(config, id, keys.network.public(), time));
         shared.facts.set(|facts| facts.http = Some(http));
         let supervisor = Supervisor::new(Arc::clone(&shared.health));
-        let app = http::router(Arc::clone(&shared));
-        let own = health_router(Arc::clone(&shared.health), {
-            let shared = Arc::clone(&shared);
-            move || shared.metrics_text()
-        });
-        listeners.serve(&supervisor, app, Limits::OPERATOR, own);
+        let (app, health) = http::routers(Arc::clone(&shared));
+        listeners.serve(&supervisor, app, Limits::OPERATOR, health);
         Ok(OpeningNode {
             shared,
             supervisor,
@@ -145,7 +140,7 @@ impl OpeningNode {
         } = self;
         let id = shared.operator_id;
         let started = async {
-            let (store, kept_ms, kept, equivocations) = tasks::blocking(move || {
+            let (store, kept_ms, kept, equivocations) = blocking(move || {
                 let store = open(id)?;
                 let kept_ms = store.kept_time()?;
                 let kept = kept_ms.zip(store.kept_allowance()?);
@@ -194,7 +189,7 @@ impl OpeningNode {
                 Arc::clone(&service),
                 Arc::clone(&stake),
             );
-            tasks::blocking(move || tasks::look(&looking, &learning, source.as_ref())).await;
+            blocking(move || tasks::look(&looking, &learning, source.as_ref())).await;
             let server = Server::bind(
                 shared.config.listen.quic,
                 &keys.network,
@@ -340,7 +335,7 @@ impl RunningNode {
             .await;
         // The last owner closes the database; closing waits for its background work.
         drop(shared);
-        tasks::blocking(move || {
+        blocking(move || {
             // The stop that begins now is counted from here.
             let kept = store.keep_time(clock.look().accepted_ms);
             if let Err(error) = kept.and_then(|()| store.keep_allowance(service.allowance())) {

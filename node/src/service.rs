@@ -15,7 +15,7 @@ use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Admission, BulkReader, Handler, NetError, Phase, Reply};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{BatchDigest, BatchHeader, TableAccess, TableRoot};
+use ashlar_proto::{BatchDigest, BatchHeader, Block, TableAccess, TableRoot};
 use ashlar_service::metrics::Code;
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;
@@ -25,10 +25,9 @@ use crate::clock::Clock as NodeClock;
 use crate::daily::{DailyBytes, Exhausted, Taken, daily_bytes};
 use crate::health;
 use crate::metrics::RequestLabel;
-use crate::shared::{SOFTWARE, Shared};
+use crate::shared::{SOFTWARE, Shared, blocking};
 use crate::signer::Signer;
 use crate::store::{Allowance, Equivocation, SignedHeader, Store, StoreError};
-use crate::tasks::blocking;
 use crate::validate::{
     AuthenticBatch, Clock, ExpectedBatch, Rules, UnverifiedBatch, ValidateError, VerifiedBatch,
     check_disperser, check_domain,
@@ -478,7 +477,7 @@ impl Service {
 
     /// The newest block. A disperser may be a block ahead of a node that follows the same ledger: a later block counts once the
     /// source has its table.
-    fn newest(&self, reference: u64, head: u64) -> Result<u64, StakeError> {
+    fn newest(&self, reference: Block, head: Block) -> Result<Block, StakeError> {
         if reference <= head {
             return Ok(head);
         }

@@ -30,6 +30,18 @@ pub(crate) struct Shared {
 /// Name and version of this program, for people.
 pub(crate) const SOFTWARE: &str = concat!("ashlar-node/", env!("CARGO_PKG_VERSION"));
 
+/// Runs blocking work and hands its panic on to the task that waits, where the supervisor sees it.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going down, and with it this task.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 impl Shared {
     pub(crate) fn new(
         config: NodeConfig,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use ashlar_proto::{BatchDigest, Domain, OperatorId};
+use ashlar_proto::{BatchDigest, Block, Domain, OperatorId, OperatorIndex, Sequence};
 use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -35,9 +35,9 @@ pub struct NodeStatus {
     /// Seconds since the start.
     pub uptime_secs: u64,
     /// Newest block with an operator table, if it is known.
-    pub head: Option<u64>,
+    pub head: Option<Block>,
     /// Place in the newest table, if any.
-    pub operator_index: Option<u32>,
+    pub operator_index: Option<OperatorIndex>,
     /// What is held, once the database is open.
     pub store: Option<Totals>,
     /// Free bytes on the device of the database, if known.
@@ -92,7 +92,7 @@ pub struct EquivocationPair {
     /// The disperser.
     pub disperser_id: u32,
     /// The number that both batches have.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// The evidence as the ledger takes it, hexadecimal.
     pub evidence: Fault,
     /// What came first.
@@ -163,8 +163,8 @@ pub(crate) struct Facts(Mutex<FactsInner>);
 pub(crate) struct FactsInner {
     pub(crate) quic: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
-    pub(crate) head: Option<u64>,
-    pub(crate) operator_index: Option<u32>,
+    pub(crate) head: Option<Block>,
+    pub(crate) operator_index: Option<OperatorIndex>,
     pub(crate) disk_free: Option<u64>,
     pub(crate) last_scrub: Option<ScrubReport>,
     pub(crate) last_expiry: Option<ExpiryReport>,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::KernelStatus;
-use ashlar_proto::{BatchDigest, commitments_root};
+use ashlar_proto::{BatchDigest, Block, OperatorIndex, TableAccess, commitments_root};
 use ashlar_service::Backoff;
 use ashlar_stake::{StakeError, StakeSource};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::health;
 use crate::service::Service;
-use crate::shared::Shared;
+use crate::shared::{Shared, blocking};
 use crate::status::{ExpiryReport, ScrubReport};
 use crate::store::{Store, StoreError};
 
@@ -26,18 +26,6 @@ const PAGE: usize = 256;
 /// The first scrub comes this long after the start, even if the interval is longer: a node that restarts daily would
 /// never scrub.
 const FIRST_SCRUB: Duration = Duration::from_secs(600);
-
-/// Runs blocking work and hands its panic on to the task that waits, where the supervisor sees it.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down, and with it this task.
-            Err(_) => std::future::pending().await,
-        },
-    }
-}
 
 /// Waits, or returns false if the node stops.
 async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
@@ -55,7 +43,7 @@ pub(crate) async fn expiry(
     clock: Arc<Clock>,
     stop: CancellationToken,
 ) {
-    let interval = Duration::from_secs(shared.config.tasks.expiry_interval_secs);
+    let interval = Duration::from_millis(shared.config.tasks.expiry_interval_ms);
     loop {
         let timing = clock.look();
         let dropping = Arc::clone(&store);
@@ -345,13 +333,13 @@ fn watch_disk(shared: &Shared) {
 }
 
 fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
-    let look = || -> Result<(u64, Option<u32>, bool), StakeError> {
+    let look = || -> Result<(Block, Option<OperatorIndex>, bool), StakeError> {
         let head = stake.head()?;
         let table = stake.table_at(head)?;
         service.learn(Arc::clone(&table));
         stake.health()?;
         let index = table.find(&shared.operator_id);
-        let entry = index.and_then(|i| table.operators().get(i as usize));
+        let entry = index.and_then(|i| table.operator(i));
         Ok((
             head,
             index,

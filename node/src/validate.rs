@@ -26,9 +26,10 @@ use ashlar_crypto::{
     identity::{NetworkPublicKey, NetworkSignature},
     verify_chunks,
 };
+use ashlar_proto::wire::{BulkView, Layout};
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, ChunkRanges, Domain, HeaderError, Limits, OperatorId,
-    ProtocolVersion, TableAccess, commitments_root,
+    BatchDigest, BatchHeader, BlobHeader, Block, ChunkIndex, ChunkRanges, Domain, Limits,
+    OperatorId, ProtocolVersion, TableAccess, commitments_root,
 };
 use ashlar_stake::{Assignment, OperatorTable};
 use bytes::Bytes;
@@ -64,7 +65,7 @@ pub struct Clock {
     /// Milliseconds since 1970.
     pub now_ms: u64,
     /// Newest block with an operator table.
-    pub head: u64,
+    pub head: Block,
 }
 
 /// A batch as it came: decoded, and nothing else.
@@ -108,14 +109,7 @@ pub struct FreshBatch {
 #[derive(Debug, Clone)]
 pub struct ExpectedBatch {
     fresh: FreshBatch,
-    /// Bytes of the commitments, then of each blob's slices.
-    lengths: Lengths,
-}
-
-#[derive(Debug, Clone)]
-struct Lengths {
-    commitments: usize,
-    blobs: Vec<usize>,
+    layout: Layout,
 }
 
 /// A batch that passed every check: what may be stored and signed.
@@ -185,7 +179,7 @@ impl AuthenticBatch {
         }
 
         let (got, head) = (header.reference_block, clock.head);
-        match head.checked_sub(got) {
+        match head.checked_since(got) {
             None => return Err(ValidateError::ReferenceUnknown { got, head }),
             Some(age) if age > rules.max_reference_age => {
                 return Err(ValidateError::ReferenceStale {
@@ -363,24 +357,16 @@ impl FreshBatch {
             });
         }
 
-        let lengths = Lengths {
-            commitments: header.rows as usize * POINT_BYTES,
-            blobs: blobs
-                .iter()
-                .map(|b| Ok(b.slice_bytes()? * mine.len()))
-                .collect::<Result<_, HeaderError>>()?,
-        };
-        let expected =
-            lengths.commitments as u64 + lengths.blobs.iter().map(|len| *len as u64).sum::<u64>();
-        if *bulk_len != expected {
+        let layout = Layout::store_batch(self.version, blobs, runs);
+        if *bulk_len != layout.len() {
             return Err(ValidateError::BulkLength {
                 got: *bulk_len,
-                expected,
+                expected: layout.len(),
             });
         }
         Ok(ExpectedBatch {
             fresh: self,
-            lengths,
+            layout,
         })
     }
 }
@@ -393,7 +379,8 @@ impl ExpectedBatch {
 
     /// Bytes of slices in it.
     pub fn slices_len(&self) -> u64 {
-        self.lengths.blobs.iter().map(|len| *len as u64).sum()
+        // The rest are the commitments of all rows.
+        self.bulk_len() - u64::from(self.fresh.batch.header.rows) * POINT_BYTES as u64
     }
 
     /// The disperser's number.
@@ -414,35 +401,31 @@ impl ExpectedBatch {
     pub fn check_bulk(
         self,
         setup: &Setup,
-        mut bulk: Bytes,
+        bulk: Bytes,
         seed: [u8; 32],
     ) -> Result<VerifiedBatch, ValidateError> {
-        let ExpectedBatch { fresh, lengths } = self;
+        let ExpectedBatch { fresh, layout } = self;
         let FreshBatch {
             batch,
             version,
             digest,
             expires_at,
         } = fresh;
-        if bulk.len() as u64 != batch.bulk_len {
-            return Err(ValidateError::BulkLength {
-                got: bulk.len() as u64,
-                expected: batch.bulk_len,
-            });
-        }
-        // Panics if it is longer than what is left: the lengths add up to the whole, checked when they were computed.
-        let mut take = |len: usize| bulk.split_to(len);
-        let commitments: Vec<CommitmentBytes> = take(lengths.commitments)
+        let (got, expected) = (bulk.len() as u64, layout.len());
+        let view = layout
+            .view(bulk)
+            .map_err(|_| ValidateError::BulkLength { got, expected })?;
+        let commitments: Vec<CommitmentBytes> = view
+            .commitments()
             .as_chunks::<POINT_BYTES>()
             .0
             .iter()
             .copied()
             .map(CommitmentBytes)
             .collect();
-        let data: Vec<Bytes> = lengths.blobs.iter().map(|len| take(*len)).collect();
 
         check_commitments_roots(&batch.blobs, &commitments)?;
-        let leaves = check_slices(&batch, version, &data)?;
+        let leaves = check_slices(&batch, version, &view)?;
 
         let points = decode_commitments(&commitments)
             .map_err(|(row, error)| ValidateError::Commitment { row, error })?;
@@ -460,13 +443,8 @@ impl ExpectedBatch {
             .zip(proofs)
             .enumerate()
             .map(|(place, (index, proof))| ChunkColumn {
-                index,
-                pieces: batch
-                    .blobs
-                    .iter()
-                    .zip(&data)
-                    .map(|(blob, data)| piece(version, blob, data, place))
-                    .collect(),
+                index: index.0,
+                pieces: laid_out(view.column(place)),
                 proof,
             })
             .collect();
@@ -485,13 +463,13 @@ impl ExpectedBatch {
             .into_iter()
             .zip(leaves)
             .zip(batch.slice_proofs)
-            .zip(data)
-            .map(|(((header, leaves), proofs), data)| BlobRecord {
+            .enumerate()
+            .map(|(blob, ((header, leaves), proofs))| BlobRecord {
                 key: header.blob_key(),
                 header,
                 leaves,
                 proofs,
-                data,
+                data: laid_out(view.blob_bytes(blob)),
             })
             .collect();
         Ok(VerifiedBatch(BatchRecord {
@@ -507,20 +485,12 @@ impl ExpectedBatch {
     }
 }
 
-/// Slice number `place` among those sent, of one blob.
-fn piece<'a>(
-    version: &ProtocolVersion,
-    blob: &BlobHeader,
-    data: &'a [u8],
-    place: usize,
-) -> &'a [u8] {
-    let len = blob.rows as usize * version.code.cell_bytes();
-    #[expect(
-        clippy::expect_used,
-        reason = "the data was split into slices of this length, one for each place"
-    )]
-    data.get(place * len..(place + 1) * len)
-        .expect("a slice for each place")
+#[expect(
+    clippy::expect_used,
+    reason = "the layout is that of the batch's blobs and runs, by which it is asked"
+)]
+fn laid_out<T>(part: Option<T>) -> T {
+    part.expect("a part of the layout")
 }
 
 /// The commitments of each blob's rows hash to its commitments root.
@@ -543,19 +513,15 @@ fn check_commitments_roots(
 fn check_slices(
     batch: &UnverifiedBatch,
     version: &ProtocolVersion,
-    data: &[Bytes],
+    view: &BulkView,
 ) -> Result<Vec<Vec<Hash>>, ValidateError> {
     let checked: Vec<Result<Vec<Hash>, ValidateError>> = batch
         .blobs
         .par_iter()
         .zip(&batch.slice_proofs)
-        .zip(data)
         .enumerate()
-        .map(|(number, ((blob, proofs), data))| {
-            let pieces: Vec<&[u8]> = (0..batch.runs.count())
-                .map(|place| piece(version, blob, data, place))
-                .collect();
-            let leaves = leaf_hashes(&pieces);
+        .map(|(number, (blob, proofs))| {
+            let leaves = leaf_hashes(&laid_out(view.blob(number)));
             let mut rest = leaves.as_slice();
             for (&(start, len), proof) in batch.runs.as_slice().iter().zip(proofs) {
                 // Panics if there are too few: one leaf was hashed for each index of the runs.
@@ -565,7 +531,7 @@ fn check_slices(
                 verify_range(&blob.chunk_root, chunks, u64::from(start), run, proof).map_err(
                     |error| ValidateError::Slices {
                         blob: number,
-                        start,
+                        start: ChunkIndex(start),
                         error,
                     },
                 )?;

@@ -6,7 +6,8 @@ use ashlar_crypto::{Blame, Coded, payload::Encoding};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BatchDigest, BlobId, BlobKey, QuorumId, Stake, certificate::QuorumSigned, wire::ErrorReply,
+    BatchDigest, BlobId, BlobKey, Block, QuorumId, Sequence, Stake, certificate::QuorumSigned,
+    wire::ErrorReply,
 };
 
 /// Media type of [`Problem`].
@@ -151,9 +152,9 @@ pub struct BatchStatus {
     /// What operators sign.
     pub digest: BatchDigest,
     /// The disperser's running number.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// Block of its operator table.
-    pub reference_block: u64,
+    pub reference_block: Block,
     /// The blob's place in it.
     pub blob_index: u32,
     /// Number of blobs in it.
@@ -292,7 +293,10 @@ impl From<Problem> for ErrorReply {
 #[cfg(feature = "openapi")]
 pub struct Decimal;
 #[cfg(feature = "openapi")]
-ashlar_crypto::text_schema!(Decimal, "0|[1-9][0-9]{0,77}");
+ashlar_crypto::text_schema!(
+    Decimal,
+    ashlar_crypto::openapi::decimal(&crate::Stake::MAX.to_string())
+);
 
 /// In OpenAPI documents: 32 bytes.
 #[cfg(feature = "openapi")]

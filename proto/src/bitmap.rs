@@ -1,5 +1,7 @@
 //! A set of operators by their index in the table.
 
+use crate::OperatorIndex;
+
 /// A set of indices below a fixed length. Index i is bit `i % 8` (from the low end) of byte `i / 8`; bits behind the
 /// last index are zero, which the constructors guarantee.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -33,13 +35,16 @@ impl Bitmap {
     }
 
     /// The set of these indices; `None` if one of them is `len` or more.
-    pub fn from_indices(len: u32, indices: impl IntoIterator<Item = u32>) -> Option<Self> {
+    pub fn from_indices(
+        len: u32,
+        indices: impl IntoIterator<Item = OperatorIndex>,
+    ) -> Option<Self> {
         let mut set = Self::new(len);
         indices.into_iter().all(|i| set.insert(i)).then_some(set)
     }
 
     /// Adds an index; false if it is out of range.
-    pub fn insert(&mut self, index: u32) -> bool {
+    pub fn insert(&mut self, OperatorIndex(index): OperatorIndex) -> bool {
         if index >= self.len {
             return false;
         }
@@ -50,7 +55,7 @@ impl Bitmap {
     }
 
     /// Whether the index is in the set.
-    pub fn contains(&self, index: u32) -> bool {
+    pub fn contains(&self, OperatorIndex(index): OperatorIndex) -> bool {
         index < self.len
             && self
                 .bytes
@@ -71,13 +76,17 @@ impl Bitmap {
     }
 
     /// The indices in the set, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.len).filter(|&i| self.contains(i))
+    pub fn iter(&self) -> impl Iterator<Item = OperatorIndex> + '_ {
+        (0..self.len)
+            .map(OperatorIndex)
+            .filter(|&i| self.contains(i))
     }
 
     /// The indices not in the set, ascending.
-    pub fn iter_missing(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.len).filter(|&i| !self.contains(i))
+    pub fn iter_missing(&self) -> impl Iterator<Item = OperatorIndex> + '_ {
+        (0..self.len)
+            .map(OperatorIndex)
+            .filter(|&i| !self.contains(i))
     }
 
     /// `⌈len / 8⌉` bytes; see the type for the order of the bits.

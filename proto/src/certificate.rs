@@ -15,7 +15,7 @@ mod verify;
 
 use ashlar_crypto::{bls::SignatureBytes, hash::Hash};
 
-pub use codec::{FORMAT_VERSION, MAGIC, MAX_CERTIFICATE_BYTES};
+pub use codec::MAGIC;
 pub use error::{CertificateDecodeError, CertificateError, ConversionError};
 pub use policy::{
     CertificatePolicy, MAX_AHEAD_MS, MaxAge, RequiredQuorums, TrustedRoot, TrustedTable,
@@ -25,8 +25,14 @@ pub use verify::{
 };
 
 use crate::{
-    BatchHeader, Bitmap, BlobHeader, OperatorEntry, TableAccess, TableHeader, table::operators_tree,
+    BatchHeader, Bitmap, BlobHeader, OperatorEntry, OperatorIndex, TableAccess, TableHeader,
+    table::operators_tree,
 };
+
+/// The format that this code writes and reads.
+pub const FORMAT_VERSION: u8 = 2;
+/// Longest certificate, in bytes. A portable one with 512 non-signers of a table of 1024 has about 300 KiB.
+pub const MAX_CERTIFICATE_BYTES: usize = 1 << 20;
 
 /// A certificate as it came: nothing in it is checked beyond its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +76,7 @@ pub enum Attestation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NonSigner {
     /// Its place in the table.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its entry.
     pub entry: OperatorEntry,
     /// Merkle path from the entry to the operators' root, from the leaf upwards.
@@ -100,6 +106,7 @@ impl Certificate {
             });
         }
         let operators = (0..header.operators)
+            .map(OperatorIndex)
             .map(|i| {
                 table
                     .operator(i)
@@ -111,8 +118,8 @@ impl Certificate {
             .iter_missing()
             .map(|index| {
                 let missing = ConversionError::TableIncomplete { index };
-                let entry = *operators.get(index as usize).ok_or(missing)?;
-                let path = tree.path(index as usize).ok_or(missing)?;
+                let entry = *operators.get(index.0 as usize).ok_or(missing)?;
+                let path = tree.path(index.0 as usize).ok_or(missing)?;
                 Ok(NonSigner {
                     index,
                     entry: entry.clone(),

@@ -2,6 +2,8 @@
 
 use ashlar_crypto::Coded;
 
+use crate::ChunkIndex;
+
 /// Chunk indices are below this in every version.
 pub const MAX_CHUNKS: u32 = 4096;
 /// Most runs in one list.
@@ -41,9 +43,9 @@ impl ChunkRanges {
     ///
     /// # Errors
     /// No index, too many runs, indices out of order or out of range.
-    pub fn from_indices(indices: &[u32]) -> Result<Self, ChunkRangesError> {
+    pub fn from_indices(indices: &[ChunkIndex]) -> Result<Self, ChunkRangesError> {
         let mut runs: Vec<(u32, u32)> = Vec::new();
-        for &index in indices {
+        for &ChunkIndex(index) in indices {
             if index >= MAX_CHUNKS {
                 return Err(ChunkRangesError::Index {
                     start: index,
@@ -72,19 +74,20 @@ impl ChunkRanges {
     }
 
     /// The indices, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = ChunkIndex> + '_ {
         self.0
             .iter()
             .flat_map(|&(start, len)| start..start.saturating_add(len))
+            .map(ChunkIndex)
     }
 
     /// Whether an index is in the set.
-    pub fn contains(&self, index: u32) -> bool {
+    pub fn contains(&self, index: ChunkIndex) -> bool {
         self.position(index).is_some()
     }
 
     /// Which place an index has among the indices, from 0.
-    pub fn position(&self, index: u32) -> Option<usize> {
+    pub fn position(&self, ChunkIndex(index): ChunkIndex) -> Option<usize> {
         let mut before = 0;
         for &(start, len) in &self.0 {
             if index >= start && index - start < len {
@@ -96,10 +99,9 @@ impl ChunkRanges {
     }
 
     /// The largest index.
-    pub fn last(&self) -> u32 {
-        self.0
-            .last()
-            .map_or(0, |&(start, len)| (start + len).saturating_sub(1))
+    pub fn last(&self) -> ChunkIndex {
+        let end = self.0.last().map_or(0, |&(start, len)| start + len);
+        ChunkIndex(end.saturating_sub(1))
     }
 
     /// Whether every index of `self` is in `other`.

@@ -2,7 +2,7 @@
 
 use ashlar_crypto::{hash::Hash, payload::Encoding};
 
-use crate::{Account, BatchHeader, BlobHeader, Domain, MAX_QUORUMS, TableRoot};
+use crate::{Account, BatchHeader, BlobHeader, Block, Domain, MAX_QUORUMS, Sequence, TableRoot};
 
 /// Most hashes in a Merkle path: enough for 2^32 leaves.
 pub const MAX_PATH: usize = 32;
@@ -85,9 +85,9 @@ pub fn put_batch_header(out: &mut Vec<u8>, header: &BatchHeader) {
     out.extend(header.batch_root);
     out.extend(header.blobs.to_be_bytes());
     out.extend(header.rows.to_be_bytes());
-    out.extend(header.reference_block.to_be_bytes());
+    out.extend(header.reference_block.0.to_be_bytes());
     out.extend(header.disperser_id.to_be_bytes());
-    out.extend(header.sequence.to_be_bytes());
+    out.extend(header.sequence.0.to_be_bytes());
     out.extend(header.created_at_ms.to_be_bytes());
 }
 
@@ -162,9 +162,9 @@ impl<'a> Input<'a> {
             batch_root: self.array(FIELD)?,
             blobs: self.u32(FIELD)?,
             rows: self.u32(FIELD)?,
-            reference_block: self.u64(FIELD)?,
+            reference_block: Block(self.u64(FIELD)?),
             disperser_id: self.u32(FIELD)?,
-            sequence: self.u64(FIELD)?,
+            sequence: Sequence(self.u64(FIELD)?),
             created_at_ms: self.u64(FIELD)?,
         })
     }

@@ -9,6 +9,7 @@ use ashlar_crypto::account::{AccountError, AccountKey, AccountSignature};
 use ashlar_crypto::hash::Hash;
 use serde::{Deserialize, Serialize};
 
+use crate::Block;
 use crate::eip712::signing_hash;
 use crate::{Account, Domain, Network, TableRoot};
 
@@ -37,7 +38,7 @@ pub struct Head {
     /// The service.
     pub domain: Domain,
     /// The block, which is over.
-    pub block: u64,
+    pub block: Block,
     /// The block's time, in milliseconds since 1970. Never less than that of a block before.
     pub time_ms: u64,
     /// The table's root.
@@ -48,7 +49,7 @@ impl Head {
     /// What is signed: EIP-712 `Head(uint64 block,uint64 timeMs,bytes32 tableRoot)` under the domain.
     pub fn signing_hash(&self) -> Hash {
         let head = sol::Head {
-            block: self.block,
+            block: self.block.0,
             timeMs: self.time_ms,
             tableRoot: self.table_root.0.into(),
         };
@@ -80,7 +81,7 @@ impl SignedHead {
     ///
     /// # Errors
     /// [`HeadError`].
-    pub fn verify(self, domain: &Domain, key: &Account) -> Result<VouchedHead, HeadError> {
+    pub fn verify(self, domain: &Domain, key: &Account) -> Result<VerifiedHead, HeadError> {
         if self.head.domain != *domain {
             return Err(HeadError::Domain {
                 got: self.head.domain,
@@ -89,15 +90,15 @@ impl SignedHead {
         }
         let got = self.signature.recover(&self.head.signing_hash())?;
         check_signer(Account(got), key)?;
-        Ok(VouchedHead(self))
+        Ok(VerifiedHead(self))
     }
 }
 
 /// A head that the key of its source signed. Only [`SignedHead::verify`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct VouchedHead(SignedHead);
+pub struct VerifiedHead(SignedHead);
 
-impl VouchedHead {
+impl VerifiedHead {
     /// The head.
     pub fn head(&self) -> &Head {
         &self.0.head
@@ -119,14 +120,14 @@ pub struct HeadKeySuccession {
     /// The key that signs heads from `from_block` on.
     pub successor: Account,
     /// The first block of the new key.
-    pub from_block: u64,
+    pub from_block: Block,
     /// By the key before it.
     pub signature: AccountSignature,
 }
 
 impl HeadKeySuccession {
     /// Signs a succession with the key that is succeeded.
-    pub fn sign(key: &AccountKey, network: Network, successor: Account, from_block: u64) -> Self {
+    pub fn sign(key: &AccountKey, network: Network, successor: Account, from_block: Block) -> Self {
         let hash = Self::hash(&network, &successor, from_block);
         Self {
             network,
@@ -151,10 +152,10 @@ impl HeadKeySuccession {
         check_signer(Account(self.signature.recover(&hash)?), key)
     }
 
-    fn hash(network: &Network, successor: &Account, from_block: u64) -> Hash {
+    fn hash(network: &Network, successor: &Account, from_block: Block) -> Hash {
         let succession = sol::HeadKeySuccession {
             successor: successor.0.into(),
-            fromBlock: from_block,
+            fromBlock: from_block.0,
         };
         signing_hash(*network, &succession)
     }

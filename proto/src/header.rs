@@ -14,8 +14,8 @@ use ashlar_crypto::{
 };
 
 use crate::{
-    Account, BatchDigest, BlobId, BlobKey, Domain, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits,
-    MAX_QUORUMS, ProtocolVersion, TableRoot, UnknownVersion, version,
+    Account, BatchDigest, BlobId, BlobKey, Block, Domain, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD,
+    Limits, MAX_QUORUMS, ProtocolVersion, Sequence, TableRoot, UnknownVersion, version,
 };
 
 const BLOB_TAG: &[u8] = b"ashlar/blob/1";
@@ -226,11 +226,11 @@ pub struct BatchHeader {
     /// Number of rows of all blobs together, at least one a blob.
     pub rows: u32,
     /// Block of the operator table (`TableHeader::reference_block` of it, exactly).
-    pub reference_block: u64,
+    pub reference_block: Block,
     /// Number of the disperser in that table.
     pub disperser_id: u32,
     /// The disperser's running number; an operator signs at most one batch for each.
-    pub sequence: u64,
+    pub sequence: Sequence,
     /// When the batch was closed, in milliseconds since 1970.
     pub created_at_ms: u64,
 }
@@ -268,9 +268,9 @@ impl BatchHeader {
             batchRoot: self.batch_root.into(),
             blobs: self.blobs,
             rows: self.rows,
-            referenceBlock: self.reference_block,
+            referenceBlock: self.reference_block.0,
             disperserId: self.disperser_id,
-            sequence: self.sequence,
+            sequence: self.sequence.0,
             createdAtMs: self.created_at_ms,
         }
         .abi_encode()
@@ -295,9 +295,9 @@ impl BatchHeader {
             batch_root: sol.batchRoot.0,
             blobs: sol.blobs,
             rows: sol.rows,
-            reference_block: sol.referenceBlock,
+            reference_block: Block(sol.referenceBlock),
             disperser_id: sol.disperserId,
-            sequence: sol.sequence,
+            sequence: Sequence(sol.sequence),
             created_at_ms: sol.createdAtMs,
         };
         if header.abi_encode() != bytes {

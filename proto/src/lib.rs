@@ -1,6 +1,6 @@
 //! Headers, digests, parameters, certificates and wire messages of Ashlar, without IO.
 //!
-//! * [`ids`]: names of blobs, batches, operators, tables.
+//! * [`ids`], [`number`]: names of blobs, batches, operators, tables; numbers of chunks, operators, batches and blocks.
 //! * [`domain`]: which network and service a signature is for.
 //! * [`eip712`], [`auth`], [`registration`], [`head`]: what accounts, operators and sources of tables sign beside batches.
 //! * [`params`]: protocol versions with their safety check, and size limits.
@@ -22,6 +22,7 @@ pub mod eip712;
 pub mod head;
 pub mod header;
 pub mod ids;
+pub mod number;
 pub mod params;
 pub mod registration;
 pub mod table;
@@ -36,12 +37,13 @@ pub use certificate::{
 };
 pub use chunk_ranges::{ChunkRanges, ChunkRangesError};
 pub use domain::ServiceId;
-pub use head::{Head, HeadError, HeadKeySuccession, SignedHead, VouchedHead};
+pub use head::{Head, HeadError, HeadKeySuccession, SignedHead, VerifiedHead};
 pub use header::{BatchHeader, BlobHeader, HeaderError, Submission, batch_tree, commitments_root};
 pub use ids::{
     Account, BatchDigest, BlobId, BlobKey, Domain, IdError, Network, OperatorId, QuorumId, Stake,
     TableRoot,
 };
+pub use number::{Block, ChunkIndex, OperatorIndex, Sequence};
 pub use params::{
     DEFAULT_VERSION, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, MAX_QUORUMS,
     MAX_TABLE_OPERATORS, ParamError, ProtocolVersion, UnknownVersion, VERSIONS, version,

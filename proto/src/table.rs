@@ -10,7 +10,7 @@ use ashlar_crypto::{
     merkle::{MerkleTree, leaf_hash},
 };
 
-use crate::{Account, Domain, OperatorId, QuorumId, Stake, TableRoot};
+use crate::{Account, Block, Domain, OperatorId, OperatorIndex, QuorumId, Stake, TableRoot};
 
 const OPERATOR_TAG: &[u8] = b"ashlar/operator/1";
 const TABLE_TAG: &[u8] = b"ashlar/table/2";
@@ -198,7 +198,7 @@ pub struct TableScope {
     /// The service.
     pub domain: Domain,
     /// The block at which the table is the state.
-    pub reference_block: u64,
+    pub reference_block: Block,
     /// The protocol versions that the service uses at that block: 1 to 16, rising strictly.
     pub versions: Vec<u16>,
 }
@@ -209,7 +209,7 @@ pub struct TableHeader {
     /// The service whose operators these are.
     pub domain: Domain,
     /// The block at which the table is the state.
-    pub reference_block: u64,
+    pub reference_block: Block,
     /// The protocol versions that the service uses at that block, rising strictly, at least one. A batch of another version is
     /// none of the service's.
     pub versions: Vec<u16>,
@@ -230,7 +230,7 @@ impl TableHeader {
     pub fn abi_encode(&self) -> Vec<u8> {
         sol::TableHeader {
             domain: self.domain.0.into(),
-            referenceBlock: self.reference_block,
+            referenceBlock: self.reference_block.0,
             versions: self.versions.clone(),
             operators: self.operators,
             operatorsRoot: self.operators_root.into(),
@@ -259,9 +259,9 @@ pub trait TableAccess {
     /// `header().root()`.
     fn root(&self) -> TableRoot;
     /// The operator at this index.
-    fn operator(&self, index: u32) -> Option<&OperatorEntry>;
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry>;
     /// Its public key, decoded once.
-    fn public_key(&self, index: u32) -> Option<&PublicKey>;
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey>;
     /// Sum of all operators' public keys.
     fn aggregate_key(&self) -> &PublicKey;
 }
@@ -275,11 +275,11 @@ impl<T: TableAccess + ?Sized> TableAccess for &T {
         (**self).root()
     }
 
-    fn operator(&self, index: u32) -> Option<&OperatorEntry> {
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry> {
         (**self).operator(index)
     }
 
-    fn public_key(&self, index: u32) -> Option<&PublicKey> {
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey> {
         (**self).public_key(index)
     }
 
@@ -297,11 +297,11 @@ impl<T: TableAccess + ?Sized> TableAccess for std::sync::Arc<T> {
         (**self).root()
     }
 
-    fn operator(&self, index: u32) -> Option<&OperatorEntry> {
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry> {
         (**self).operator(index)
     }
 
-    fn public_key(&self, index: u32) -> Option<&PublicKey> {
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey> {
         (**self).public_key(index)
     }
 

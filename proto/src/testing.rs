@@ -9,13 +9,13 @@ use ashlar_crypto::{
 };
 
 use crate::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    Domain, Network, OperatorEntry, Stake, TableAccess, TableHeader, TableRoot, batch_tree,
-    operator_id,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Block, Certificate,
+    DisperserEntry, Domain, Network, OperatorEntry, OperatorIndex, Sequence, Stake, TableAccess,
+    TableHeader, TableRoot, batch_tree, operator_id,
     table::{dispersers_tree, operators_tree},
 };
 
-pub(crate) const BLOCK: u64 = 1_234_567;
+pub(crate) const BLOCK: Block = Block(1_234_567);
 
 /// The service of all tables and batches of these tests.
 pub(crate) fn domain() -> Domain {
@@ -107,7 +107,7 @@ impl Table {
     }
 
     /// A certificate of a batch of three blobs, of the middle one, signed by the operators of these indices.
-    pub(crate) fn certify(&self, signers: &[u32], quorums: &[u8]) -> Certificate {
+    pub(crate) fn certify(&self, signers: &[OperatorIndex], quorums: &[u8]) -> Certificate {
         let blobs: Vec<BlobHeader> = (0..3u64)
             .map(|salt| blob_header(100_000 * (salt + 1), quorums, salt))
             .collect();
@@ -122,7 +122,7 @@ impl Table {
             rows: blobs.iter().map(|b| b.rows).sum(),
             reference_block: BLOCK,
             disperser_id: 7,
-            sequence: 42,
+            sequence: Sequence(42),
             created_at_ms: 1_700_000_000_123,
         };
         let mut certificate = Certificate {
@@ -141,11 +141,11 @@ impl Table {
     }
 
     /// Signs the certificate's batch anew by these operators; the attestation stays as it is.
-    pub(crate) fn sign(&self, certificate: &mut Certificate, signers: &[u32]) {
+    pub(crate) fn sign(&self, certificate: &mut Certificate, signers: &[OperatorIndex]) {
         let digest = certificate.batch_header.digest();
         let signatures: Vec<Signature> = signers
             .iter()
-            .map(|&i| self.secrets[i as usize].sign(digest.as_bytes()))
+            .map(|&i| self.secrets[i.0 as usize].sign(digest.as_bytes()))
             .collect();
         if let Some(sum) = aggregate_signatures(&signatures) {
             certificate.signature = sum.to_bytes();
@@ -162,12 +162,12 @@ impl TableAccess for Table {
         self.header.root()
     }
 
-    fn operator(&self, index: u32) -> Option<&OperatorEntry> {
-        self.operators.get(index as usize)
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry> {
+        self.operators.get(index.0 as usize)
     }
 
-    fn public_key(&self, index: u32) -> Option<&PublicKey> {
-        self.keys.get(index as usize)
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey> {
+        self.keys.get(index.0 as usize)
     }
 
     fn aggregate_key(&self) -> &PublicKey {
@@ -202,7 +202,7 @@ pub(crate) fn batch_header(blobs: &[BlobHeader]) -> BatchHeader {
         rows: blobs.iter().map(|b| b.rows).sum(),
         reference_block: BLOCK,
         disperser_id: 42,
-        sequence: 9,
+        sequence: Sequence(9),
         created_at_ms: 1_700_000_000_123,
     }
 }

@@ -58,14 +58,14 @@ impl Timing {
 
 /// What stands against the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Voucher {
+pub enum TimeReference {
     /// The newest signed head.
     Head,
     /// The last time kept, and the monotonic clock since.
     Monotonic,
 }
 
-impl std::fmt::Display for Voucher {
+impl std::fmt::Display for TimeReference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Head => "the newest signed head",
@@ -79,14 +79,14 @@ impl std::fmt::Display for Voucher {
 #[coded(prefix = "clock", blame = Us)]
 pub enum ClockFault {
     /// Wall clock and what vouches for it differ by more than [`MAX_DISAGREEMENT`]: nothing expires.
-    #[error("the wall clock says {wall_ms} ms, {voucher} {vouched_ms} ms: they differ by {} s, expected at most {} s", wall_ms.abs_diff(*vouched_ms) / 1000, MAX_DISAGREEMENT.as_secs())]
+    #[error("the wall clock says {wall_ms} ms, {reference} {vouched_ms} ms: they differ by {} s, expected at most {} s", wall_ms.abs_diff(*vouched_ms) / 1000, MAX_DISAGREEMENT.as_secs())]
     Disagrees {
         /// Wall clock, milliseconds since 1970.
         wall_ms: u64,
         /// What vouches, milliseconds since 1970.
         vouched_ms: u64,
         /// Who that is.
-        voucher: Voucher,
+        reference: TimeReference,
     },
     /// The wall clock is behind a time that was accepted before, by more than [`MAX_BEHIND`]: nothing is signed.
     #[error("the wall clock says {wall_ms} ms, and {highest_ms} ms was reached before: it is {} s behind, expected at most {} s", highest_ms.saturating_sub(*wall_ms) / 1000, MAX_BEHIND.as_secs())]
@@ -146,9 +146,9 @@ impl Timekeeper {
             }
             None => kept.accepted_ms,
         };
-        let (vouched_ms, voucher) = match head_ms {
-            Some(head) => (head, Voucher::Head),
-            None => (measured_ms, Voucher::Monotonic),
+        let (vouched_ms, reference) = match head_ms {
+            Some(head) => (head, TimeReference::Head),
+            None => (measured_ms, TimeReference::Monotonic),
         };
         let time_ms = wall_ms.min(vouched_ms);
         let kept = if time_ms >= kept.accepted_ms {
@@ -168,7 +168,7 @@ impl Timekeeper {
             Err(ClockFault::Disagrees {
                 wall_ms,
                 vouched_ms,
-                voucher,
+                reference,
             })
         } else {
             Ok(time_ms)

@@ -9,9 +9,10 @@ use std::{
 
 use ashlar_crypto::{Coded, kzg::ProofBytes, payload::Encoding};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, ChunkRanges, Domain, TableRoot,
+    Account, BatchHeader, BlobHeader, ChunkIndex, ChunkRanges, Domain, TableRoot,
     wire::{Chunks, Request, Response, WireError, limits},
 };
+use ashlar_proto::{Block, Sequence};
 use bytes::Bytes;
 
 struct Counting;
@@ -150,7 +151,7 @@ fn what_is_accepted_costs_a_few_times_its_length() {
         salt,
     };
     let blob_headers: Vec<_> = (0..limits::MAX_BLOBS as u64).map(blob).collect();
-    let indices: Vec<u32> = (0..64).map(|i| 2 * i).collect();
+    let indices: Vec<_> = (0..64).map(|i| ChunkIndex(2 * i)).collect();
     let answer = Response::Chunks(Chunks {
         batch_header: BatchHeader {
             version: 1,
@@ -159,9 +160,9 @@ fn what_is_accepted_costs_a_few_times_its_length() {
             batch_root: [4; 32],
             blobs: limits::MAX_BLOBS as u32,
             rows: limits::MAX_BLOBS as u32,
-            reference_block: 1,
+            reference_block: Block(1),
             disperser_id: 1,
-            sequence: 1,
+            sequence: Sequence(1),
             created_at_ms: 1,
         },
         slice_proofs: vec![vec![vec![[5; 32]]; indices.len()]; blob_headers.len()],

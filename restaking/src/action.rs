@@ -11,7 +11,7 @@ use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::identity::{NetworkPublicKey, NetworkSignature};
-use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
+use ashlar_proto::{Account, Block, OperatorId, QuorumId, TableRoot};
 use serde::{Deserialize, Serialize};
 
 use super::distribution::RewardClaim;
@@ -20,6 +20,7 @@ use super::operators::NewOperator;
 use super::services::{NewService, Slash};
 use super::signed::Signed;
 use super::typed_data::Visit;
+use super::types::somebody;
 use super::vaults::NewVault;
 use super::{
     Amount, CustodyTerms, DisperserTerms, Event, FaultRecord, Params, QuorumConfig, QuorumStrategy,
@@ -181,9 +182,4 @@ impl utoipa::ToSchema for Action {}
 /// As many as these; none if it is all.
 fn part(amount: Option<Amount>) -> Option<Amount> {
     amount.filter(|amount| *amount != Amount::ALL)
-}
-
-/// An account; none if it is nobody's.
-pub(super) fn somebody(account: Option<Account>) -> Option<Account> {
-    account.filter(|account| *account != Account::default())
 }

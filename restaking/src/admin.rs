@@ -3,8 +3,7 @@
 use ashlar_proto::Account;
 
 use super::error::Outcome;
-use super::services::MAX_NAME;
-use super::state::{check_sender, check_text, take_number};
+use super::state::{MAX_NAME, check_sender, check_text, take_number};
 use super::types::{Strategy, StrategyKind};
 use super::{Amount, Event, Params, State, TransactionError};
 

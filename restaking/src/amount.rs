@@ -350,6 +350,9 @@ decimal_serde!(Amount);
 decimal_serde!(Wad);
 
 #[cfg(feature = "openapi")]
-ashlar_crypto::text_schema!(Amount, "0|[1-9][0-9]{0,77}");
+ashlar_crypto::text_schema!(
+    Amount,
+    ashlar_crypto::openapi::decimal(&U256::MAX.to_string())
+);
 #[cfg(feature = "openapi")]
-ashlar_crypto::text_schema!(Wad, "0|[1-9][0-9]{0,17}|10{18}");
+ashlar_crypto::text_schema!(Wad, ashlar_crypto::openapi::decimal(&WAD.to_string()));

@@ -40,39 +40,41 @@ pub const MAX_CHALLENGE_ANSWER: usize = 480 << 10;
 
 const SEED_TAG: &[u8] = b"ashlar/ledger-challenge/1";
 
-/// Checks the terms that a service registers with.
-pub(super) fn check_terms(terms: &CustodyTerms, slash_cap: Wad) -> Outcome {
-    check_amount("least bond", terms.min_bond)?;
-    if terms.min_bond > max_shares() {
-        return Err(TransactionError::ChallengeBond {
-            got: terms.min_bond,
-            min: Amount::from(1u64),
-        });
-    }
-    if terms.wad.is_zero() || terms.wad > slash_cap {
-        return Err(TransactionError::SlashWad {
-            got: terms.wad,
-            max: slash_cap,
-        });
-    }
-    for (what, got, max) in [
-        ("max_open", terms.max_open, MAX_CHALLENGES),
-        (
-            "max_open_per_operator",
-            terms.max_open_per_operator,
-            MAX_CHALLENGES_PER_OPERATOR,
-        ),
-    ] {
-        if got == 0 || got > max {
-            return Err(TransactionError::CustodyTerms {
-                what,
-                got: got.into(),
-                min: 1,
-                max: max.into(),
+impl CustodyTerms {
+    /// Checks the terms that a service registers with.
+    pub(super) fn check(&self, slash_cap: Wad) -> Outcome {
+        check_amount("least bond", self.min_bond)?;
+        if self.min_bond > max_shares() {
+            return Err(TransactionError::ChallengeBond {
+                got: self.min_bond,
+                min: Amount::from(1u64),
             });
         }
+        if self.wad.is_zero() || self.wad > slash_cap {
+            return Err(TransactionError::SlashWad {
+                got: self.wad,
+                max: slash_cap,
+            });
+        }
+        for (what, got, max) in [
+            ("max_open", self.max_open, MAX_CHALLENGES),
+            (
+                "max_open_per_operator",
+                self.max_open_per_operator,
+                MAX_CHALLENGES_PER_OPERATOR,
+            ),
+        ] {
+            if got == 0 || got > max {
+                return Err(TransactionError::CustodyTerms {
+                    what,
+                    got: got.into(),
+                    min: 1,
+                    max: max.into(),
+                });
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn check_length(what: &'static str, got: usize, max: usize) -> Outcome {
@@ -312,7 +314,7 @@ impl State {
 
     /// The last block in which a batch can be challenged, by the ledger's own times: it may be sent until the first ends, and be
     /// included until the second does.
-    fn last_challenge(&self, reference: u64) -> u64 {
+    fn last_challenge(&self, reference: Block) -> Block {
         let timing = &self.meta.params.timing;
         reference
             .saturating_add(timing.open_to_challenges)
@@ -320,7 +322,7 @@ impl State {
     }
 
     /// The same, and not later than its protocol version says, nor so late that the data may be deleted before the deadline.
-    fn last_challenge_of(&self, duty: &CustodyObligation) -> u64 {
+    fn last_challenge_of(&self, duty: &CustodyObligation) -> Block {
         let (params, version) = (&self.meta.params, duty.version());
         let blocks = |secs: u64| secs / params.block_seconds.max(1);
         let kept = blocks(version.retention_secs).saturating_sub(params.timing.response);
@@ -331,7 +333,7 @@ impl State {
     }
 
     /// A table is known once its block is over.
-    fn check_window(&self, reference: u64, last: u64) -> Outcome {
+    fn check_window(&self, reference: Block, last: Block) -> Outcome {
         let got = self.block();
         if got <= reference {
             return Err(TransactionError::ChallengeEarly {
@@ -381,7 +383,7 @@ impl State {
         sha256(&[
             SEED_TAG,
             self.meta.seed.as_slice(),
-            &self.meta.block.to_be_bytes(),
+            &self.meta.block.0.to_be_bytes(),
             &service.to_be_bytes(),
             &challenger.0,
             &batch,

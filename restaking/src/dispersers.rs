@@ -16,26 +16,27 @@ use ashlar_proto::Account;
 use ashlar_proto::registration::DisperserStatement;
 
 use super::error::Outcome;
-use super::services::MAX_REASON;
 use super::stake::max_shares;
-use super::state::{check_amount, check_sender, check_text, inconsistent, take_number};
+use super::state::{MAX_REASON, check_amount, check_sender, check_text, inconsistent, take_number};
 use super::types::*;
 use super::{Amount, Event, State, TransactionError};
 
 /// Most dispersers of a service that have a bond.
 pub const MAX_DISPERSERS: u32 = 4096;
 
-/// Checks the terms that a service registers with.
-pub(super) fn check_terms(terms: &DisperserTerms) -> Outcome {
-    check_amount("least bond of a disperser", terms.min_bond)?;
-    check_bond(terms.min_bond, Amount::from(1u64))?;
-    if !(1..=MAX_DISPERSERS).contains(&terms.max) {
-        return Err(TransactionError::DisperserTerms {
-            got: terms.max,
-            max: MAX_DISPERSERS,
-        });
+impl DisperserTerms {
+    /// Checks the terms that a service registers with.
+    pub(super) fn check(&self) -> Outcome {
+        check_amount("least bond of a disperser", self.min_bond)?;
+        check_bond(self.min_bond, Amount::from(1u64))?;
+        if !(1..=MAX_DISPERSERS).contains(&self.max) {
+            return Err(TransactionError::DisperserTerms {
+                got: self.max,
+                max: MAX_DISPERSERS,
+            });
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The sum of all bonds ever has to fit; nobody has as much as the upper bound.

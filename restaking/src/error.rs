@@ -1,7 +1,7 @@
 //! Why a transaction is refused.
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{Account, OperatorId, QuorumId};
+use ashlar_proto::{Account, Block, OperatorId, QuorumId};
 use thiserror::Error;
 
 use super::{Amount, ServiceId, StrategyId, VaultId, Wad};
@@ -27,7 +27,7 @@ macro_rules! errors {
 errors! {
     // Of any transaction.
     /// A block before the ledger's.
-    BlockInPast { got: u64, expected: u64 } = "ledger.block_in_past", "block {got} is over, the ledger is in block {expected}: send the transaction with that block or a later one";
+    BlockInPast { got: Block, expected: Block } = "ledger.block_in_past", "block {got} is over, the ledger is in block {expected}: send the transaction with that block or a later one";
     /// A result does not fit in its type.
     Overflow { what: &'static str } = "ledger.overflow", "{what} does not fit in the ledger's integers: use smaller amounts";
     /// The state contradicts itself: a bug.
@@ -87,7 +87,7 @@ errors! {
     /// No such withdrawal.
     UnknownWithdrawal { withdrawal: u64 } = "withdrawal.unknown", "there is no open withdrawal {withdrawal}";
     /// Slashable still.
-    WithdrawalEarly { got: u64, expected: u64 } = "withdrawal.early", "it is block {got}, the withdrawal can be completed from block {expected} on";
+    WithdrawalEarly { got: Block, expected: Block } = "withdrawal.early", "it is block {got}, the withdrawal can be completed from block {expected} on";
     /// Too many open ones.
     TooManyWithdrawals { max: usize } = "withdrawal.too_many", "a staker has at most {max} open withdrawals: complete one first";
 
@@ -147,9 +147,9 @@ errors! {
     /// A version that this software does not know.
     VersionUnknown { version: u16 } = "service.version_unknown", "there is no protocol version {version}";
     /// Recorded already.
-    VersionActive { version: u16, from: u64 } = "service.version_active", "the service uses version {version} from block {from} on already";
+    VersionActive { version: u16, from: Block } = "service.version_active", "the service uses version {version} from block {from} on already";
     /// What was signed in a block that is over was signed under the rules of then.
-    VersionEarly { got: u64, expected: u64 } = "service.version_early", "a version cannot be used from block {got} on, at the earliest from block {expected}";
+    VersionEarly { got: Block, expected: Block } = "service.version_early", "a version cannot be used from block {got} on, at the earliest from block {expected}";
     /// More operators than the service's protocol versions can assign chunks to.
     VersionOperators { got: u32, version: u16, max: u32 } = "service.version_operators", "{got} operators are more than the {max} of protocol version {version}, which the service uses";
     /// Member already.
@@ -157,9 +157,9 @@ errors! {
     /// No member.
     NotMember { service: ServiceId, quorum: QuorumId } = "service.not_member", "the operator is not in quorum {quorum} of service {service}";
     /// Left, but slashable still.
-    StillSlashable { got: u64, expected: u64 } = "service.still_slashable", "it is block {got}; the operator left the quorum and can come back from block {expected} on";
+    StillSlashable { got: Block, expected: Block } = "service.still_slashable", "it is block {got}; the operator left the quorum and can come back from block {expected} on";
     /// Ejected lately.
-    CoolingDown { got: u64, expected: u64 } = "service.cooling_down", "it is block {got}; the operator was ejected and can come back from block {expected} on";
+    CoolingDown { got: Block, expected: Block } = "service.cooling_down", "it is block {got}; the operator was ejected and can come back from block {expected} on";
     /// Too little stake.
     BelowMinimum { got: Amount, expected: Amount } = "service.below_minimum", "the operator's weight is {got}, the quorum asks for {expected}: allocate more stake to it";
     /// Full, and not larger than the smallest by enough.
@@ -167,13 +167,13 @@ errors! {
     /// More operators than a table has room for.
     ServiceFull { max: u32 } = "service.full", "the service's quorums together have {max} operators, which is as many as its protocol versions allow";
     /// Too much ejected lately.
-    EjectionRate { got: Amount, max: Amount, until: u64 } = "service.ejection_rate", "weight {got} would be ejected in this window, at most {max} may: wait until block {until}";
+    EjectionRate { got: Amount, max: Amount, until: Block } = "service.ejection_rate", "weight {got} would be ejected in this window, at most {max} may: wait until block {until}";
 
     // Allocations and slashing.
     /// The quorum does not hold the strategy.
     NotInQuorum { strategy: StrategyId, quorum: QuorumId } = "allocation.not_in_quorum", "quorum {quorum} does not count strategy {strategy}";
     /// One change at a time.
-    AllocationPending { until: u64 } = "allocation.pending", "the allocation has a change pending until block {until}: wait for it";
+    AllocationPending { until: Block } = "allocation.pending", "the allocation has a change pending until block {until}: wait for it";
     /// No change.
     AllocationSame { magnitude: Wad } = "allocation.same", "the allocation is {magnitude} already";
     /// More than there is.
@@ -189,13 +189,13 @@ errors! {
     /// Nothing allocated.
     NothingToSlash { operator: OperatorId } = "slash.nothing", "operator {operator} has nothing allocated to the quorum in the strategies named";
     /// The fault was punished before.
-    SameFault { block: u64 } = "slash.same_fault", "this fault was punished in block {block} already";
+    SameFault { block: Block } = "slash.same_fault", "this fault was punished in block {block} already";
     /// No such request.
     UnknownRequest { request: u64 } = "slash.unknown_request", "there is no open slash request {request}";
     /// Too late for a veto.
-    VetoLate { got: u64, expected: u64 } = "slash.veto_late", "it is block {got}, the veto window ended with block {expected}";
+    VetoLate { got: Block, expected: Block } = "slash.veto_late", "it is block {got}, the veto window ended with block {expected}";
     /// Within the veto window still.
-    SlashEarly { got: u64, expected: u64 } = "slash.early", "it is block {got}, the request can be executed from block {expected} on";
+    SlashEarly { got: Block, expected: Block } = "slash.early", "it is block {got}, the request can be executed from block {expected} on";
 
     // Dispersers.
     /// No such disperser.
@@ -209,26 +209,26 @@ errors! {
     /// The network key did not say that it is this account's.
     DisperserStatement { source: ashlar_crypto::identity::IdentityError } = "disperser.statement", "the network key's statement for this account and service does not hold ({source}): sign it with the key that is registered";
     /// It leaves already.
-    DisperserExiting { disperser: u32, until: u64 } = "disperser.exiting", "disperser {disperser} has left, its bond can be slashed through block {until} and comes back after it";
+    DisperserExiting { disperser: u32, until: Block } = "disperser.exiting", "disperser {disperser} has left, its bond can be slashed through block {until} and comes back after it";
     /// It has left.
     DisperserGone { disperser: u32 } = "disperser.gone", "disperser {disperser} has left and has its bond back";
     /// It was slashed.
-    DisperserSlashed { disperser: u32, block: u64 } = "disperser.slashed", "disperser {disperser} lost its bond in block {block}";
+    DisperserSlashed { disperser: u32, block: Block } = "disperser.slashed", "disperser {disperser} lost its bond in block {block}";
 
     // Heads.
     /// Nobody can know its table yet.
-    HeadEarly { block: u64, expected: u64 } = "head.early", "block {block} is not over: show the head from block {expected} on";
+    HeadEarly { block: Block, expected: Block } = "head.early", "block {block} is not over: show the head from block {expected} on";
     /// Not by the key that signs heads.
-    HeadKey { block: u64 } = "head.key", "the head is not signed by the key that signs this ledger's heads of block {block}";
+    HeadKey { block: Block } = "head.key", "the head is not signed by the key that signs this ledger's heads of block {block}";
     /// It is right.
-    HeadAgrees { block: u64 } = "head.agrees", "the head says of block {block} what the ledger says: there is nothing to record";
+    HeadAgrees { block: Block } = "head.agrees", "the head says of block {block} what the ledger says: there is nothing to record";
     /// Recorded already.
-    HeadKnown { block: u64 } = "head.known", "this head was recorded in block {block}";
+    HeadKnown { block: Block } = "head.known", "this head was recorded in block {block}";
     /// The present key did not name this successor.
     HeadSuccession { expected: Account } = "head.succession", "the succession is not signed by the present head key, {expected}";
 
     /// The key before signs nothing then.
-    HeadKeyBlock { got: u64, expected: u64 } = "head.key_block", "the successor signs from block {got} on, possible is block {expected} or later: the present key signs the block before";
+    HeadKeyBlock { got: Block, expected: Block } = "head.key_block", "the successor signs from block {got} on, possible is block {expected} or later: the present key signs the block before";
     /// It signed heads before.
     HeadKeyUsed { key: Account } = "head.key_used", "account {key} signs heads or did so before: name another one";
 
@@ -246,11 +246,11 @@ errors! {
     /// The bytes are no certificate.
     CertificateForm { source: ashlar_proto::CertificateDecodeError } = "challenge.certificate_form", "the certificate cannot be read: {source}";
     /// There was no table.
-    NoTable { service: ServiceId, block: u64 } = "challenge.no_table", "service {service} had no operator table at the certificate's block, {block}";
+    NoTable { service: ServiceId, block: Block } = "challenge.no_table", "service {service} had no operator table at the certificate's block, {block}";
     /// The reference block is not over.
-    ChallengeEarly { got: u64, expected: u64 } = "challenge.early", "it is block {got}; the batch can be challenged from block {expected} on";
+    ChallengeEarly { got: Block, expected: Block } = "challenge.early", "it is block {got}; the batch can be challenged from block {expected} on";
     /// The custody period is over.
-    ChallengeLate { got: u64, expected: u64 } = "challenge.late", "it is block {got}; the batch could be challenged through block {expected}";
+    ChallengeLate { got: Block, expected: Block } = "challenge.late", "it is block {got}; the batch could be challenged through block {expected}";
     /// The certificate is of another service or network.
     ChallengeDomain { got: ashlar_proto::Domain, expected: ashlar_proto::Domain } = "challenge.other_domain", "the certificate is of the domain {got}, the service's is {expected}: challenge the operator in the service that it signed for";
     /// The certificate does not hold.
@@ -268,7 +268,7 @@ errors! {
     /// No such root.
     UnknownRoot { root: u64 } = "reward.unknown_root", "there is no reward root {root}, or it was withdrawn";
     /// Not active yet.
-    RootEarly { got: u64, expected: u64 } = "reward.root_early", "it is block {got}, the reward root pays from block {expected} on";
+    RootEarly { got: Block, expected: Block } = "reward.root_early", "it is block {got}, the reward root pays from block {expected} on";
     /// Active already.
     RootActive { root: u64 } = "reward.root_active", "reward root {root} pays already and cannot be withdrawn";
     /// The proof is wrong.
@@ -278,7 +278,7 @@ errors! {
     /// Not funded.
     NoFunds { got: Amount, expected: Amount } = "reward.no_funds", "{expected} are claimed, {got} are left of what was paid in";
     /// The kind of source pays no tokens.
-    SameSource { block: u64 } = "reward.same_source", "this source was counted in block {block} already";
+    SameSource { block: Block } = "reward.same_source", "this source was counted in block {block} already";
 
     // Vaults.
     /// No such vault.
@@ -304,7 +304,7 @@ errors! {
     /// The queue is empty.
     VaultQueueEmpty { vault: VaultId } = "vault.queue_empty", "nobody waits in the queue of vault {vault}";
     /// Reports have a pace.
-    ReportEarly { got: u64, expected: u64 } = "vault.report_early", "it is block {got}, the next report is possible from block {expected} on";
+    ReportEarly { got: Block, expected: Block } = "vault.report_early", "it is block {got}, the next report is possible from block {expected} on";
     /// The operator is not in the profile.
     NotInProfile { operator: OperatorId } = "vault.not_in_profile", "operator {operator} is not in the vault's risk profile";
     /// The profile still has stake there.

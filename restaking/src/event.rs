@@ -2,7 +2,7 @@
 
 use alloy_primitives::B256;
 use ashlar_crypto::identity::NetworkPublicKey;
-use ashlar_proto::{Account, BlobKey, OperatorId, QuorumId, TableRoot};
+use ashlar_proto::{Account, BlobKey, Block, OperatorId, QuorumId, TableRoot};
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, RewardKind, ServiceId, StrategyId, VaultId, Wad};
@@ -54,7 +54,7 @@ pub enum Event {
         staker: Account,
         strategy: StrategyId,
         shares: Amount,
-        slashable_until: u64,
+        slashable_until: Block,
     },
     /// A withdrawal cannot be slashed any more.
     WithdrawalMatured { withdrawal: u64, shares: Amount },
@@ -76,14 +76,14 @@ pub enum Event {
     AllocationDelaySet {
         operator: OperatorId,
         blocks: u64,
-        from: u64,
+        from: Block,
     },
     /// Its fee split changes.
     FeeSplitSet {
         operator: OperatorId,
         service: ServiceId,
         bps: u16,
-        from: u64,
+        from: Block,
     },
     /// An allocation is this much from a block on.
     Allocated {
@@ -92,7 +92,7 @@ pub enum Event {
         service: ServiceId,
         quorum: QuorumId,
         magnitude: Wad,
-        from: u64,
+        from: Block,
     },
     /// A pending change took effect.
     AllocationInEffect {
@@ -114,7 +114,7 @@ pub enum Event {
         operator: OperatorId,
         service: ServiceId,
         quorum: QuorumId,
-        slashable_until: u64,
+        slashable_until: Block,
         evicted: bool,
     },
     /// An operator was ejected.
@@ -123,7 +123,7 @@ pub enum Event {
         service: ServiceId,
         quorum: QuorumId,
         weight: Amount,
-        banned_until: u64,
+        banned_until: Block,
     },
     /// An operator takes no more stake.
     OperatorRetired { operator: OperatorId },
@@ -147,13 +147,13 @@ pub enum Event {
     SlasherSet {
         service: ServiceId,
         slasher: Account,
-        from: u64,
+        from: Block,
     },
     /// A service uses a protocol version from a block on.
     VersionActivated {
         service: ServiceId,
         version: u16,
-        from: u64,
+        from: Block,
     },
     /// A new disperser.
     DisperserRegistered {
@@ -175,7 +175,7 @@ pub enum Event {
     DisperserExiting {
         service: ServiceId,
         disperser: u32,
-        slashable_until: u64,
+        slashable_until: Block,
     },
     /// A disperser that left has its bond back.
     DisperserBondReturned {
@@ -197,17 +197,20 @@ pub enum Event {
     /// The source of tables signed a head that the ledger contradicts.
     SourceContradicted {
         service: ServiceId,
-        block: u64,
+        block: Block,
         signed_root: TableRoot,
         key: Account,
     },
     /// Another key signs heads.
-    HeadKeyRotated { successor: Account, from_block: u64 },
+    HeadKeyRotated {
+        successor: Account,
+        from_block: Block,
+    },
     /// A slash waits for its veto window.
     SlashRequested {
         request: u64,
         operator: OperatorId,
-        veto_until: u64,
+        veto_until: Block,
     },
     /// A slash of one strategy: what it took of the allocation, and which shares.
     Slashed {
@@ -230,7 +233,7 @@ pub enum Event {
         blob_key: BlobKey,
         row: u32,
         element: u32,
-        deadline: u64,
+        deadline: Block,
         token: Account,
         bond: Amount,
     },
@@ -264,7 +267,7 @@ pub enum Event {
         index: u64,
         #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
         root: B256,
-        from: u64,
+        from: Block,
     },
     /// A root was withdrawn.
     RootDisabled { index: u64 },

@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use ashlar_crypto::bls::PublicKey;
 use ashlar_crypto::hash::{Hash, sha256};
-use ashlar_proto::{BatchHeader, Domain, OperatorId, TableRoot};
+use ashlar_proto::{BatchHeader, Block, Domain, OperatorId, TableRoot};
 use serde::{Deserialize, Serialize};
 
 use ashlar_stake::OperatorTable;
@@ -76,14 +76,14 @@ pub trait ServiceRecords {
     ///
     /// # Errors
     /// [`NoTable`]: there is none, or not yet.
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable>;
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, NoTable>;
 
     /// The BLS key of an operator that ever registered. An operator's id is the hash of its key, so it never changes.
     fn operator_key(&self, operator: &OperatorId) -> Option<PublicKey>;
 
     /// Whether it is recorded that the source of tables signed a head of this block with this root, although the ledger's own
     /// is another one.
-    fn source_signed(&self, block: u64, root: &TableRoot) -> bool;
+    fn source_signed(&self, block: Block, root: &TableRoot) -> bool;
 }
 
 /// Why there is no table of a block.
@@ -352,7 +352,10 @@ impl ProvenFault {
 }
 
 /// The table of a block, with which something is to be proven.
-fn table_at(chain: &impl ServiceRecords, block: u64) -> Result<Arc<OperatorTable>, EvidenceError> {
+fn table_at(
+    chain: &impl ServiceRecords,
+    block: Block,
+) -> Result<Arc<OperatorTable>, EvidenceError> {
     chain.table_at(block).map_err(|why| match why {
         NoTable::Unseen => EvidenceError::Unseen { block },
         NoTable::Nobody => EvidenceError::NoTable { block },

@@ -1,7 +1,7 @@
 //! What a ledger begins with, and what it knows once.
 
 use alloy_primitives::B256;
-use ashlar_proto::{Account, Network};
+use ashlar_proto::{Account, Block, Network};
 use serde::{Deserialize, Serialize};
 
 use super::Params;
@@ -17,7 +17,7 @@ pub struct Meta {
     /// Whose key signs heads, or is going to: the last successor.
     pub head_key: Account,
     /// The block of the last change.
-    pub block: u64,
+    pub block: Block,
     /// Transactions applied.
     pub transactions: u64,
     /// Adds strategies and sets parameters.
@@ -54,7 +54,7 @@ pub struct Genesis {
     /// Whose key signs the heads of its tables, from the first block on.
     pub head_key: Account,
     /// The first block.
-    pub block: u64,
+    pub block: Block,
     /// Adds strategies and sets parameters.
     pub admin: Account,
     /// Submits reward roots.

@@ -22,7 +22,7 @@ impl State {
     }
 
     /// The key that signs the head of a block.
-    pub fn head_key_at(&self, block: u64) -> Account {
+    pub fn head_key_at(&self, block: Block) -> Account {
         let found = self.head_keys().find(|(_, key)| key.signs(block));
         // Each key signs until its successor does, from block 0 on.
         found.map_or(self.meta.head_key, |(key, _)| key)
@@ -42,7 +42,7 @@ impl State {
     pub fn contradicting_head(
         &self,
         service: ServiceId,
-        block: u64,
+        block: Block,
         root: TableRoot,
     ) -> Option<&Contradiction> {
         self.contradictions.get(&(service, block, root))
@@ -51,14 +51,14 @@ impl State {
     /// All heads that contradict the ledger: service, block, and the root that was signed.
     pub fn contradictions(
         &self,
-    ) -> impl Iterator<Item = (&(ServiceId, u64, TableRoot), &Contradiction)> {
+    ) -> impl Iterator<Item = (&(ServiceId, Block, TableRoot), &Contradiction)> {
         self.contradictions.iter()
     }
 
     pub(super) fn submit_head(
         &mut self,
         service: ServiceId,
-        block: u64,
+        block: Block,
         time_ms: u64,
         table_root: TableRoot,
         signature: &AccountSignature,
@@ -121,7 +121,7 @@ impl State {
     pub(super) fn rotate_head_key(
         &mut self,
         successor: Account,
-        from_block: u64,
+        from_block: Block,
         signature: &AccountSignature,
     ) -> Outcome {
         let key = self.meta.head_key;

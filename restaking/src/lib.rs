@@ -60,18 +60,16 @@ pub use event::Event;
 pub use genesis::{Genesis, Meta};
 pub use operators::{DEFAULT_SPLIT_BPS, MAX_ALLOCATION_DELAY, MAX_MEMBERSHIPS};
 pub use params::{Params, Timing};
-pub use services::{
-    MAX_CONDITIONS, MAX_MULTIPLIER, MAX_NAME, MAX_QUORUM_STRATEGIES, MAX_REASON, MAX_VERSIONS,
-};
+pub use services::{MAX_CONDITIONS, MAX_MULTIPLIER, MAX_QUORUM_STRATEGIES, MAX_VERSIONS};
 pub use stake::{MAX_STRATEGIES, MAX_WITHDRAWALS, VIRTUAL_OFFSET, max_shares, validator_balance};
-pub use state::State;
+pub use state::{MAX_NAME, MAX_REASON, State};
 pub use types::*;
 pub use vaults::{
     CAP_DOWN_BPS, CAP_UP_BPS, LOCKED, MAX_FEE_BPS, MAX_FINALIZE, MAX_PROFILE, MAX_VALIDATORS,
     MIN_SEED, TOLERANCE, vault_account,
 };
 pub use views::{PoolSums, PositionView};
-pub use weights::{TableQueryError, WeightEntry};
+pub use weights::TableQueryError;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -8,6 +8,7 @@
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_crypto::hash::sha256;
+use ashlar_proto::Block;
 use thiserror::Error;
 
 use super::book::canonical;
@@ -27,14 +28,14 @@ pub const MAX_PAYLOAD: usize = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// The block began without a transaction.
-    Block(u64),
+    Block(Block),
     /// A transaction in a block.
-    Transaction(u64, Box<Transaction>),
+    Transaction(Block, Box<Transaction>),
 }
 
 impl Entry {
     /// Its block.
-    pub fn block(&self) -> u64 {
+    pub fn block(&self) -> Block {
         match self {
             Self::Block(block) | Self::Transaction(block, _) => *block,
         }
@@ -122,7 +123,7 @@ impl Tip {
         }
         let mut bytes = (payload.len() as u32).to_be_bytes().to_vec();
         bytes.push(kind);
-        bytes.extend_from_slice(&entry.block().to_be_bytes());
+        bytes.extend_from_slice(&entry.block().0.to_be_bytes());
         bytes.extend_from_slice(&self.check(&bytes));
         let head: Vec<u8> = bytes.iter().copied().take(13).collect();
         let link = self.link_of(&head, &payload);
@@ -169,7 +170,7 @@ impl Tip {
             return Err(LogError::Header { record });
         };
         debug_assert_eq!(block.len(), 8);
-        let block = u64::from_be_bytes(block_bytes);
+        let block = Block(u64::from_be_bytes(block_bytes));
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         if length > MAX_PAYLOAD || kind > 1 {
             return Err(self.too_long(length));

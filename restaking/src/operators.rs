@@ -328,7 +328,7 @@ impl State {
             Member {
                 active: true,
                 slashable_until: None,
-                banned_until: 0,
+                banned_until: Block(0),
                 weight: Amount::ZERO,
             },
         );

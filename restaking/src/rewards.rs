@@ -148,7 +148,7 @@ impl State {
     }
 
     /// An operator's split of a service's rewards in `block`, in basis points.
-    pub fn fee_split(&self, operator: OperatorId, service: ServiceId, block: u64) -> u16 {
+    pub fn fee_split(&self, operator: OperatorId, service: ServiceId, block: Block) -> u16 {
         self.splits
             .get(&(operator, service))
             .map_or(DEFAULT_SPLIT_BPS, |split| split.at(block))

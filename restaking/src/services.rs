@@ -3,19 +3,13 @@
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::{Account, MAX_TABLE_OPERATORS, OperatorId, ProtocolVersion, QuorumId};
 
-use super::action::somebody;
-use super::custody::check_terms;
 use super::error::Outcome;
-use super::state::{check_sender, check_text, inconsistent, take_number};
+use super::state::{MAX_NAME, MAX_REASON, check_sender, check_text, inconsistent, take_number};
 use super::types::*;
 use super::{Amount, Event, State, TransactionError, Wad};
 
-/// Bytes of a name.
-pub const MAX_NAME: usize = 64;
 /// Bytes of a service's conditions.
 pub const MAX_CONDITIONS: usize = 16_384;
-/// Bytes of the reason of a slash.
-pub const MAX_REASON: usize = 1024;
 /// Strategies of a quorum.
 pub const MAX_QUORUM_STRATEGIES: usize = 32;
 /// Protocol versions of a service: as many as its tables name.
@@ -87,9 +81,9 @@ impl State {
             });
         }
         if let Some(terms) = &new.custody {
-            check_terms(terms, new.slash_cap)?;
+            terms.check(new.slash_cap)?;
         }
-        super::dispersers::check_terms(&new.dispersers)?;
+        new.dispersers.check()?;
         let ordered = rising(
             new.versions
                 .iter()
@@ -148,7 +142,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn activate_version(&mut self, id: ServiceId, version: u16, from: u64) -> Outcome {
+    pub(super) fn activate_version(&mut self, id: ServiceId, version: u16, from: Block) -> Outcome {
         let expected = self.after(1)?;
         let service = self.service_ref(id)?;
         if let Some(active) = service.versions.iter().find(|v| v.version == version) {
@@ -192,7 +186,7 @@ impl State {
     }
 
     /// The protocol versions that a service uses at a block, in the order of their activation: none before it was registered.
-    pub fn versions_at(&self, service: ServiceId, block: u64) -> impl Iterator<Item = u16> {
+    pub fn versions_at(&self, service: ServiceId, block: Block) -> impl Iterator<Item = u16> {
         self.services
             .get(&service)
             .into_iter()
@@ -361,7 +355,7 @@ impl State {
         let block = self.block();
         let totals = self.totals_mut(service, quorum)?;
         let window_end = totals.window_start.saturating_add(config.ejection_window);
-        if totals.window_start == 0 || block >= window_end {
+        if totals.window_start == Block(0) || block >= window_end {
             totals.window_start = block;
             totals.window_weight = totals.weight;
             totals.ejected = Amount::ZERO;

@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::bls::{PublicKeyBytes, SignatureBytes};
 use ashlar_crypto::identity::{NetworkPublicKey, NetworkSignature};
-use ashlar_proto::{Account, OperatorId, TableRoot};
+use ashlar_proto::{Account, Block, OperatorId, TableRoot};
 
 use super::distribution::{RewardClaim, TokenClaim};
 use super::{
@@ -48,6 +48,7 @@ words! {
     Amount => U256, |amount| amount.0;
     Option<Amount> => U256, |amount| amount.unwrap_or(Amount::ALL).0;
     Wad => u64, |wad| wad.0;
+    Block => u64, |block| block.0;
     Account => Address, |account| account.0.into();
     Option<Account> => Address, |account| account.map_or(Address::ZERO, |account| account.signed());
     OperatorId => B256, |id| id.0.into();

@@ -96,22 +96,22 @@ state! {
     operators: OperatorId => Operator,
     operator_accounts: Account => OperatorId,
     network_keys: NetworkPublicKey => OperatorId,
-    faces: (OperatorId, u64) => Endpoint,
+    faces: (OperatorId, Block) => Endpoint,
     services: ServiceId => Service,
     dispersers: (ServiceId, u32) => Disperser,
     /// Network keys of the dispersers that tables show.
     disperser_keys: (ServiceId, NetworkPublicKey) => u32,
     head_keys: Account => HeadKey,
     /// Heads that contradict the ledger, by what was signed.
-    contradictions: (ServiceId, u64, TableRoot) => Contradiction,
+    contradictions: (ServiceId, Block, TableRoot) => Contradiction,
     quorums: (ServiceId, QuorumId) => Quorum,
     totals: (ServiceId, QuorumId) => QuorumTotals,
     members: (ServiceId, QuorumId, OperatorId) => Member,
     allocations: AllocationKey => Allocation,
     /// Weight from the block on, until the next entry's.
-    weights: (ServiceId, QuorumId, OperatorId, u64) => Amount,
+    weights: (ServiceId, QuorumId, OperatorId, Block) => Amount,
     requests: u64 => SlashRequest,
-    faults: FaultRecord => u64,
+    faults: FaultRecord => Block,
     challenges: u64 => OpenChallenge,
     /// Whom, by whom and for which blob the open challenges are.
     challenged: (ServiceId, OperatorId, Account, BlobKey) => u64,
@@ -123,7 +123,7 @@ state! {
     funds: Account => Fund,
     /// Cumulative earnings paid, by earner and token.
     claims: (Account, Account) => Amount,
-    sources: B256 => u64,
+    sources: B256 => Block,
     vaults: VaultId => Vault,
     vault_parts: (VaultId, OperatorId) => VaultPart,
     vault_accounts: Account => (VaultId, OperatorId),
@@ -131,7 +131,7 @@ state! {
     vault_requests: (VaultId, u64) => VaultRequest,
     /// What a vault earned and has not handed on, by token and kind.
     vault_pots: (VaultId, Account, RewardKind) => Amount,
-    timers: (u64, u64) => Timer,
+    timers: (Block, u64) => Timer,
 }
 
 impl State {
@@ -167,7 +167,7 @@ impl State {
         state.head_keys.insert(
             genesis.head_key,
             HeadKey {
-                from: 0,
+                from: Block(0),
                 until: None,
                 succession: None,
             },
@@ -184,7 +184,7 @@ impl State {
     /// [`TransactionError`]; then the state is what it was, its block included.
     pub fn apply(
         &mut self,
-        block: u64,
+        block: Block,
         transaction: &Transaction,
     ) -> Result<Vec<Event>, TransactionError> {
         self.begin();
@@ -200,7 +200,7 @@ impl State {
                     let trail: B256 = sha256(&[
                         TRAIL_TAG,
                         self.meta.trail.as_slice(),
-                        &block.to_be_bytes(),
+                        &block.0.to_be_bytes(),
                         transaction.hash().as_slice(),
                     ])
                     .into();
@@ -215,7 +215,7 @@ impl State {
     /// # Errors
     ///
     /// [`TransactionError::BlockInPast`].
-    pub fn advance(&mut self, block: u64) -> Result<Vec<Event>, TransactionError> {
+    pub fn advance(&mut self, block: Block) -> Result<Vec<Event>, TransactionError> {
         self.begin();
         let result = self.advance_to(block);
         self.end(result)
@@ -239,7 +239,7 @@ impl State {
         }
     }
 
-    fn advance_to(&mut self, block: u64) -> Outcome {
+    fn advance_to(&mut self, block: Block) -> Outcome {
         let expected = self.meta.block;
         if block < expected {
             return Err(TransactionError::BlockInPast {
@@ -271,7 +271,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn at(&mut self, block: u64, timer: Timer) -> Outcome {
+    pub(super) fn at(&mut self, block: Block, timer: Timer) -> Outcome {
         let number = take_number(&mut self.meta.next_timer)?;
         self.timers.insert((block, number), timer);
         Ok(())
@@ -319,12 +319,12 @@ impl State {
         self.meta.id.domain(u64::from(service))
     }
 
-    pub(super) fn block(&self) -> u64 {
+    pub(super) fn block(&self) -> Block {
         self.meta.block
     }
 
     /// The block that is `delay` after this one.
-    pub(super) fn after(&self, delay: u64) -> Outcome<u64> {
+    pub(super) fn after(&self, delay: u64) -> Outcome<Block> {
         self.meta
             .block
             .checked_add(delay)
@@ -356,6 +356,11 @@ pub(super) fn take_number<T: Copy + TryFrom<u64> + Into<u64>>(next: &mut T) -> O
         .ok_or(TransactionError::Overflow { what: "a number" })?;
     Ok(number)
 }
+
+/// Bytes of a name.
+pub const MAX_NAME: usize = 64;
+/// Bytes of the reason of a slash.
+pub const MAX_REASON: usize = 1024;
 
 /// 1 to `max` bytes.
 pub(super) fn check_text(what: &'static str, text: &str, max: usize) -> Outcome {

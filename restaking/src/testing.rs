@@ -58,7 +58,7 @@ pub(crate) fn genesis() -> Genesis {
     Genesis {
         network: "test".into(),
         salt: B256::repeat_byte(7),
-        block: 1,
+        block: Block(1),
         head_key: Account(head_key(0).address()),
         admin: account(ADMIN),
         reward_updater: account(UPDATER),
@@ -177,7 +177,7 @@ pub(crate) fn some_amount(random: u64, scale: u64) -> Amount {
 /// A ledger for directed tests.
 pub(crate) struct Lab {
     pub(crate) state: State,
-    pub(crate) block: u64,
+    pub(crate) block: Block,
 }
 
 impl Lab {
@@ -186,7 +186,7 @@ impl Lab {
     pub(crate) fn new() -> Self {
         let mut lab = Self {
             state: State::new(&genesis()).unwrap(),
-            block: 1,
+            block: Block(1),
         };
         for (step, kind) in [
             StrategyKind::NativeEth,
@@ -293,7 +293,7 @@ impl Lab {
     }
 
     pub(crate) fn pass(&mut self, blocks: u64) {
-        self.block += blocks;
+        self.block = self.block + blocks;
         self.state.advance(self.block).unwrap();
     }
 

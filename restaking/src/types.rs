@@ -13,7 +13,7 @@ use ashlar_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use ashlar_proto::ServiceId;
+pub use ashlar_proto::{Block, ServiceId};
 pub use fault::FaultRecord;
 
 use super::{Amount, Wad};
@@ -22,6 +22,11 @@ use super::{Amount, Wad};
 pub type StrategyId = u32;
 /// Number of a vault, from 1 on in the order of creation.
 pub type VaultId = u32;
+
+/// An account; none if it is nobody's.
+pub(super) fn somebody(account: Option<Account>) -> Option<Account> {
+    account.filter(|account| *account != Account::default())
+}
 
 /// What a strategy holds: the four restaking modes, and anything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +157,7 @@ pub struct OperatorShares {
     /// Withdrawals in the queue and still slashable.
     pub open: u64,
     /// The last block in which a pending decrease takes effect: a later one does not overtake it.
-    pub last_decrease: u64,
+    pub last_decrease: Block,
 }
 
 impl Default for OperatorShares {
@@ -163,7 +168,7 @@ impl Default for OperatorShares {
             encumbered: Wad::ZERO,
             queued: Amount::ZERO,
             open: 0,
-            last_decrease: 0,
+            last_decrease: Block(0),
         }
     }
 }
@@ -183,9 +188,9 @@ pub struct Withdrawal {
     /// The operator's magnitude then.
     pub magnitude: Wad,
     /// The block it was queued in.
-    pub start: u64,
+    pub start: Block,
     /// The last block in which it can be slashed.
-    pub end: u64,
+    pub end: Block,
     /// What is paid, in shares; known once it cannot be slashed any more.
     pub payable: Option<Amount>,
 }
@@ -195,7 +200,7 @@ pub struct Withdrawal {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Delayed<T> {
     current: T,
-    pending: Option<(T, u64)>,
+    pending: Option<(T, Block)>,
 }
 
 impl<T: Copy> Delayed<T> {
@@ -208,7 +213,7 @@ impl<T: Copy> Delayed<T> {
     }
 
     /// What holds in `block`.
-    pub fn at(&self, block: u64) -> T {
+    pub fn at(&self, block: Block) -> T {
         match self.pending {
             Some((value, from)) if from <= block => value,
             _ => self.current,
@@ -216,12 +221,12 @@ impl<T: Copy> Delayed<T> {
     }
 
     /// The announced value and the block from which it holds, if that is later than `block`.
-    pub fn pending(&self, block: u64) -> Option<(T, u64)> {
+    pub fn pending(&self, block: Block) -> Option<(T, Block)> {
         self.pending.filter(|(_, from)| *from > block)
     }
 
     /// Announces a value in `block`, to hold from `from` on. It replaces one that is still pending.
-    pub(super) fn set(&mut self, block: u64, value: T, from: u64) {
+    pub(super) fn set(&mut self, block: Block, value: T, from: Block) {
         self.current = self.at(block);
         self.pending = Some((value, from));
     }
@@ -279,9 +284,9 @@ pub struct Disperser {
     /// The bond; nothing once it came back or was burnt.
     pub bond: Amount,
     /// The first block whose table shows it.
-    pub from: u64,
+    pub from: Block,
     /// The first block whose table does not show it any more.
-    pub until: Option<u64>,
+    pub until: Option<Block>,
     /// Whether it is one still.
     pub standing: Standing,
 }
@@ -296,14 +301,14 @@ pub enum Standing {
     /// It left, and can be slashed through this block.
     Exiting {
         /// The last block.
-        slashable_until: u64,
+        slashable_until: Block,
     },
     /// It left and has its bond back.
     Gone,
     /// Its bond was burnt.
     Slashed {
         /// When.
-        block: u64,
+        block: Block,
     },
 }
 
@@ -314,23 +319,23 @@ pub struct ActiveVersion {
     /// The version.
     pub version: u16,
     /// The first block that a batch of it may refer to.
-    pub from: u64,
+    pub from: Block,
 }
 
 /// A key that signs heads, or did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadKey {
     /// The first block whose head it signs.
-    pub from: u64,
+    pub from: Block,
     /// The first block whose head its successor signs.
-    pub until: Option<u64>,
+    pub until: Option<Block>,
     /// What the key before it signed about it; the genesis's key has none. Followers check it themselves.
     pub succession: Option<HeadKeySuccession>,
 }
 
 impl HeadKey {
     /// Whether it signs the head of this block.
-    pub fn signs(&self, block: u64) -> bool {
+    pub fn signs(&self, block: Block) -> bool {
         self.from <= block && self.until.is_none_or(|until| block < until)
     }
 }
@@ -343,7 +348,7 @@ pub struct Contradiction {
     /// The block's time that it signed, in milliseconds since 1970.
     pub time_ms: u64,
     /// The block in which it was shown.
-    pub shown: u64,
+    pub shown: Block,
     /// Its signature.
     pub signature: AccountSignature,
 }
@@ -423,9 +428,9 @@ pub struct OpenChallenge {
     /// Element of the row's extension.
     pub element: u32,
     /// When it was opened.
-    pub opened: u64,
+    pub opened: Block,
     /// The last block for an answer.
-    pub deadline: u64,
+    pub deadline: Block,
     /// The token of the bond.
     pub token: Account,
     /// What the operator gets for an answer.
@@ -528,7 +533,7 @@ pub struct QuorumTotals {
     /// Members.
     pub members: u32,
     /// Start of the ejection window.
-    pub window_start: u64,
+    pub window_start: Block,
     /// The quorum's weight when the window began.
     pub window_weight: Amount,
     /// Weight ejected in it.
@@ -542,9 +547,9 @@ pub struct Member {
     /// It is in.
     pub active: bool,
     /// It left, and can be slashed through this block.
-    pub slashable_until: Option<u64>,
+    pub slashable_until: Option<Block>,
     /// It was ejected, and can come back from this block on.
-    pub banned_until: u64,
+    pub banned_until: Block,
     /// Its weight now; zero if it is not in, or below the minimum.
     pub weight: Amount,
 }
@@ -559,14 +564,14 @@ pub enum Pending {
         /// By how much.
         by: Wad,
         /// From which block on.
-        from: u64,
+        from: Block,
     },
     /// Less by this much from the block on.
     Down {
         /// By how much.
         by: Wad,
         /// From which block on.
-        from: u64,
+        from: Block,
     },
 }
 
@@ -581,14 +586,6 @@ pub struct Allocation {
 }
 
 impl Allocation {
-    /// What it takes of the operator's magnitude.
-    pub fn encumbers(&self) -> Wad {
-        match self.pending {
-            Some(Pending::Up { by, .. }) => Wad(self.magnitude.0.saturating_add(by.0)),
-            _ => self.magnitude,
-        }
-    }
-
     /// What is slashable for certain whatever pending changes do: decreases count, increases do not.
     pub fn certain(&self) -> Wad {
         match self.pending {
@@ -629,9 +626,9 @@ pub struct SlashRequest {
     /// Proven by evidence, if it was.
     pub fault: Option<FaultRecord>,
     /// The resolver may veto through this block.
-    pub veto_until: u64,
+    pub veto_until: Block,
     /// It can be executed through this block.
-    pub execute_until: u64,
+    pub execute_until: Block,
 }
 
 /// A root of cumulative rewards.
@@ -642,7 +639,7 @@ pub struct RewardRoot {
     #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Bytes32))]
     pub root: B256,
     /// It pays from this block on.
-    pub active_from: u64,
+    pub active_from: Block,
     /// It was withdrawn before.
     pub disabled: bool,
 }
@@ -717,7 +714,7 @@ pub struct Vault {
     /// The first request that is not final.
     pub next_final: u64,
     /// Block of the last report.
-    pub reported_at: u64,
+    pub reported_at: Block,
 }
 
 /// What a vault has with one operator.

@@ -10,7 +10,7 @@ use ashlar_proto::{Account, OperatorId};
 
 use super::error::Outcome;
 use super::stake::validator_balance;
-use super::state::{check_amount, check_sender, check_text, take_number};
+use super::state::{MAX_NAME, check_amount, check_sender, check_text, take_number};
 use super::types::*;
 use super::{Amount, Event, State, TransactionError};
 
@@ -127,7 +127,7 @@ impl State {
     }
 
     pub(super) fn create_vault(&mut self, manager: Account, new: &NewVault<'_>) -> Outcome {
-        check_text("vault's name", new.name, super::services::MAX_NAME)?;
+        check_text("vault's name", new.name, MAX_NAME)?;
         self.strategy_ref(new.strategy)?;
         let expected = Amount::from(MIN_SEED);
         if new.seed < expected {

@@ -123,11 +123,6 @@ impl State {
         self.keys.get(operator)
     }
 
-    /// The operator of an account.
-    pub fn operator_by_account(&self, account: Account) -> Option<OperatorId> {
-        self.operator_accounts.get(&account).copied()
-    }
-
     /// An operator's stake by strategy.
     pub fn pools(
         &self,
@@ -211,7 +206,7 @@ impl State {
     }
 
     /// The block in which a fault was punished, or its punishment requested.
-    pub fn fault(&self, fault: &FaultRecord) -> Option<u64> {
+    pub fn fault(&self, fault: &FaultRecord) -> Option<Block> {
         self.faults.get(fault).copied()
     }
 

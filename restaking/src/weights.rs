@@ -12,17 +12,6 @@ use super::types::*;
 use super::{Amount, State, TransactionError};
 use ashlar_stake::{OperatorTable, TableError};
 
-/// One stretch of an operator's weight: `value` from block `from` on, until before block `next` (`None`: until now).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WeightEntry {
-    /// First block.
-    pub from: u64,
-    /// First block of the next entry.
-    pub next: Option<u64>,
-    /// The weight.
-    pub value: Amount,
-}
-
 impl State {
     pub(super) fn member(&self, service: ServiceId, quorum: QuorumId, id: OperatorId) -> Member {
         self.members
@@ -185,32 +174,12 @@ impl State {
         service: ServiceId,
         quorum: QuorumId,
         operator: &OperatorId,
-        block: u64,
+        block: Block,
     ) -> Amount {
         self.weights
-            .range((service, quorum, *operator, 0)..=(service, quorum, *operator, block))
+            .range((service, quorum, *operator, Block(0))..=(service, quorum, *operator, block))
             .next_back()
             .map_or(Amount::ZERO, |(_, weight)| *weight)
-    }
-
-    /// The history of an operator's weight in a quorum, oldest first. Entries of blocks before the ledger's never change;
-    /// the one of the ledger's block may be overwritten while the block lasts.
-    pub fn weight_history(
-        &self,
-        service: ServiceId,
-        quorum: QuorumId,
-        operator: &OperatorId,
-    ) -> Vec<WeightEntry> {
-        let rows: Vec<_> = self
-            .weights
-            .range((service, quorum, *operator, 0)..=(service, quorum, *operator, u64::MAX))
-            .map(|((_, _, _, from), value)| (*from, *value))
-            .collect();
-        let nexts = rows.iter().skip(1).map(|(from, _)| Some(*from));
-        rows.iter()
-            .zip(nexts.chain([None]))
-            .map(|(&(from, value), next)| WeightEntry { from, next, value })
-            .collect()
     }
 
     /// The operator table of a service at the end of `block`, which is over if it is before the ledger's; at the ledger's
@@ -224,7 +193,7 @@ impl State {
     pub fn table_at(
         &self,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<OperatorTable, TableQueryError> {
         let head = self.meta.block;
         if block > head {
@@ -259,7 +228,7 @@ impl State {
             let (Some(operator), Some(key), Some((_, face))) = (
                 self.operators.get(&id),
                 self.keys.get(&id),
-                self.faces.range((id, 0)..=(id, block)).next_back(),
+                self.faces.range((id, Block(0))..=(id, block)).next_back(),
             ) else {
                 return Err(missing);
             };
@@ -292,7 +261,7 @@ impl State {
     }
 
     /// The last block, up to `block`, in which anything in a service's table changed; `None` if nothing ever did.
-    pub fn table_changed_at(&self, service: ServiceId, block: u64) -> Option<u64> {
+    pub fn table_changed_at(&self, service: ServiceId, block: Block) -> Option<Block> {
         let quorums = self
             .quorums
             .range((service, QuorumId::MIN)..=(service, QuorumId::MAX));
@@ -304,12 +273,12 @@ impl State {
             .flat_map(|(quorum, id)| {
                 let weight = self
                     .weights
-                    .range((service, quorum, id, 0)..=(service, quorum, id, block))
+                    .range((service, quorum, id, Block(0))..=(service, quorum, id, block))
                     .next_back()
                     .map(|((_, _, _, from), _)| *from);
                 let face = self
                     .faces
-                    .range((id, 0)..=(id, block))
+                    .range((id, Block(0))..=(id, block))
                     .next_back()
                     .map(|((_, from), _)| *from);
                 weight.into_iter().chain(face.filter(|_| weight.is_some()))
@@ -336,9 +305,9 @@ pub enum TableQueryError {
     #[coded("future_block")]
     Future {
         /// Asked for.
-        block: u64,
+        block: Block,
         /// The ledger's.
-        head: u64,
+        head: Block,
     },
     /// No such service.
     #[error("there is no service {service}")]

@@ -14,7 +14,8 @@ use ashlar_crypto::{
 };
 use ashlar_proto::wire::{BulkView, Chunks, GetChunks, Request, Response};
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, OperatorEntry, commitments_root,
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, OperatorEntry,
+    commitments_root,
 };
 use bytes::Bytes;
 
@@ -234,10 +235,10 @@ impl AuditTask {
         asked: &ChunkRanges,
         seed: [u8; 32],
     ) -> Result<Checked<Bytes>, Fault> {
-        let indices: Vec<u32> = chunks.runs.iter().collect();
+        let indices: Vec<_> = chunks.runs.iter().collect();
         let proofs: Vec<Proof> =
             decode_proofs(&chunks.chunk_proofs).map_err(|(place, _)| Fault::ProofPoint {
-                index: indices.get(place).copied().unwrap_or(u32::MAX),
+                index: indices.get(place).copied().unwrap_or(ChunkIndex(u32::MAX)),
             })?;
         let columns: Vec<ChunkColumn<'_>> = indices
             .iter()
@@ -248,7 +249,7 @@ impl AuditTask {
                     .column(place)
                     .ok_or_else(|| internal(&"a layout without one of its columns"))?;
                 Ok(ChunkColumn {
-                    index,
+                    index: index.0,
                     pieces,
                     proof,
                 })
@@ -259,7 +260,10 @@ impl AuditTask {
         let commitments = &frame.commitments;
         let bad = match verify_chunks(setup, self.code, challenge, commitments, &columns, seed) {
             Ok(()) => Vec::new(),
-            Err(_) => find_bad_chunks(setup, self.code, challenge, commitments, &columns, seed),
+            Err(_) => find_bad_chunks(setup, self.code, challenge, commitments, &columns, seed)
+                .into_iter()
+                .map(ChunkIndex)
+                .collect(),
         };
         let items = indices
             .iter()

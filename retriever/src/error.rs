@@ -1,7 +1,7 @@
 //! Why a fetch failed, and why an operator was given up.
 
 use ashlar_crypto::{Blame, Coded, PayloadError};
-use ashlar_proto::{Domain, TableRoot};
+use ashlar_proto::{Block, Domain, TableRoot};
 use ashlar_stake::{AssignmentError, StakeError};
 use thiserror::Error;
 
@@ -9,7 +9,7 @@ use crate::relay::RelayError;
 use crate::report::Report;
 use crate::verify::VerifyError;
 
-/// A fetch that failed: why, and the story so far.
+/// A fetch that failed: why, and the report so far.
 #[derive(Clone, Debug, Error, Coded)]
 #[error("{kind}")]
 #[coded(code = kind.code(), blame = kind.blame())]
@@ -55,7 +55,7 @@ pub enum RetrieveErrorKind {
     #[coded(code = code, blame = *blame)]
     Table {
         /// The block.
-        block: u64,
+        block: Block,
         /// Code of the stake source's error.
         code: &'static str,
         /// Whom the stake source blames.
@@ -136,7 +136,7 @@ pub enum RetrieveErrorKind {
 }
 
 impl RetrieveErrorKind {
-    pub(crate) fn table(block: u64, error: &StakeError) -> Self {
+    pub(crate) fn table(block: Block, error: &StakeError) -> Self {
         Self::Table {
             block,
             code: error.code(),

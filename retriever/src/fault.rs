@@ -1,6 +1,7 @@
 //! Why one operator's answer did not help.
 
 use ashlar_crypto::{Blame, Coded, MerkleError};
+use ashlar_proto::ChunkIndex;
 use thiserror::Error;
 
 use crate::plan::Verdict;
@@ -90,7 +91,7 @@ pub enum Fault {
     #[coded("corrupt_slices")]
     Corrupt {
         /// First chunk of the run.
-        start: u32,
+        start: ChunkIndex,
         /// What the Merkle check says.
         source: MerkleError,
     },
@@ -98,13 +99,13 @@ pub enum Fault {
     #[error("the proof of chunk {index} is no point of the group")]
     ProofPoint {
         /// The chunk.
-        index: u32,
+        index: ChunkIndex,
     },
     /// Chunks whose KZG proof does not hold: the disperser encoded them wrongly, or the operator changed the proof.
     #[error("the KZG proofs of {count} chunks do not hold, the first is {first}")]
     ChunkProof {
         /// First such chunk.
-        first: u32,
+        first: ChunkIndex,
         /// How many.
         count: usize,
     },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ashlar_crypto::Rows;
-use ashlar_proto::{TableAccess, VerifiedCertificate};
+use ashlar_proto::{ChunkIndex, TableAccess, VerifiedCertificate};
 use ashlar_stake::{Assignment, OperatorTable, StakeSource};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -17,7 +17,7 @@ use crate::http::{self, Authorities, BaseUrl, HttpError};
 use crate::network::Network;
 use crate::plan::{Holder, Plan, State};
 use crate::relay::{RelayError, allowance, download};
-use crate::report::{AuditReport, OperatorReport, Report, Skipped, Via, millis};
+use crate::report::{AuditReport, OperatorReport, Report, RetrievalPath, Skipped, millis};
 use crate::slices::SlicesTask;
 use crate::verify::{VerifyError, check_payload, decode_slices};
 
@@ -233,7 +233,7 @@ impl Inner {
             fetch.report.stages.relay_ms = millis(begin.elapsed());
             match result {
                 Ok(payload) => {
-                    fetch.report.via = Some(Via::Relay);
+                    fetch.report.via = Some(RetrievalPath::Relay);
                     fetch.report.relay = Some(relay.to_string());
                     return Ok(Ok(payload));
                 }
@@ -292,7 +292,7 @@ impl Inner {
         let header = cert.blob_header().clone();
         let code = cert.version().code;
         let decoded = blocking(move || {
-            let slices: Vec<(u32, &[u8])> = gathered
+            let slices: Vec<(ChunkIndex, &[u8])> = gathered
                 .items
                 .iter()
                 .map(|(index, slice)| (*index, slice.as_ref()))
@@ -302,11 +302,11 @@ impl Inner {
         .await?;
         fetch.report.stages.decode_ms = millis(begin.elapsed());
         let (rows, via) = match decoded {
-            Ok(rows) => (rows, Via::Operators),
+            Ok(rows) => (rows, RetrievalPath::Operators),
             Err(cause) => {
                 tracing::warn!(blob = %cert.blob_key(), %cause, "certified slices do not match the commitments: audit");
                 let rows = self.audit(fetch, operators, &table, holders, cause).await?;
-                (rows, Via::Audit)
+                (rows, RetrievalPath::Audit)
             }
         };
         let (encoding, len) = (cert.blob_header().encoding, cert.blob_header().payload_len);
@@ -388,7 +388,7 @@ impl Inner {
             cert.version().code,
         ));
         let unit = task.column_bytes();
-        let all: std::collections::BTreeSet<u32> = holders
+        let all: std::collections::BTreeSet<ChunkIndex> = holders
             .iter()
             .flat_map(|holder| holder.indices.iter().copied())
             .collect();
@@ -405,7 +405,7 @@ impl Inner {
             |entry, ask, arrival| task.clone().run(entry, ask, arrival),
         )
         .await;
-        let bad: Vec<u32> = gathered
+        let bad: Vec<_> = gathered
             .bad
             .iter()
             .copied()
@@ -438,7 +438,7 @@ impl Inner {
         let header = cert.blob_header().clone();
         let code = cert.version().code;
         let rows = blocking(move || {
-            let slices: Vec<(u32, &[u8])> = gathered
+            let slices: Vec<(ChunkIndex, &[u8])> = gathered
                 .items
                 .iter()
                 .map(|(index, slice)| (*index, slice.as_ref()))

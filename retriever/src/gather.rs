@@ -5,7 +5,7 @@ use std::future::Future;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::wire::{AnswerLimit, Request, Response};
-use ashlar_proto::{Bitmap, ChunkRanges, OperatorEntry};
+use ashlar_proto::{Bitmap, ChunkIndex, ChunkRanges, OperatorEntry, OperatorIndex, TableAccess};
 use ashlar_stake::OperatorTable;
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -20,9 +20,9 @@ use crate::report::{OperatorReport, Skipped, millis};
 /// What came of one request.
 pub(crate) struct Outcome<T> {
     /// Indices delivered and found good, each with what is kept of it.
-    pub(crate) items: Vec<(u32, T)>,
+    pub(crate) items: Vec<(ChunkIndex, T)>,
     /// Indices delivered whose KZG proof does not hold (audit path only).
-    pub(crate) bad: Vec<u32>,
+    pub(crate) bad: Vec<ChunkIndex>,
     /// Bulk bytes received.
     pub(crate) bytes: u64,
     /// What was wrong, if anything.
@@ -55,7 +55,7 @@ impl Arrival {
 }
 
 /// What of an answer holds: items, indices whose proof does not hold, and what was wrong beside them.
-pub(crate) type Checked<T> = (Vec<(u32, T)>, Vec<u32>, Option<Fault>);
+pub(crate) type Checked<T> = (Vec<(ChunkIndex, T)>, Vec<ChunkIndex>, Option<Fault>);
 
 /// Asks one operator, and checks its answer on a thread that may compute.
 pub(crate) async fn ask<T: Send + 'static>(
@@ -99,9 +99,9 @@ pub(crate) fn internal(error: &dyn std::fmt::Display) -> Fault {
 /// What a whole gathering brought.
 pub(crate) struct Gathered<T> {
     /// One item for each distinct index.
-    pub(crate) items: BTreeMap<u32, T>,
+    pub(crate) items: BTreeMap<ChunkIndex, T>,
     /// Indices with a proof that does not hold, ascending.
-    pub(crate) bad: Vec<u32>,
+    pub(crate) bad: Vec<ChunkIndex>,
     /// How it ended; never `Working`.
     pub(crate) state: State,
     /// Chunk indices requested.
@@ -124,7 +124,7 @@ struct Running {
 struct Ledger<'a> {
     table: &'a OperatorTable,
     signers: &'a Bitmap,
-    operators: BTreeMap<u32, (OperatorReport, Instant)>,
+    operators: BTreeMap<OperatorIndex, (OperatorReport, Instant)>,
     skipped: Vec<Skipped>,
 }
 
@@ -148,7 +148,7 @@ impl Ledger<'_> {
         report.requested += u32::try_from(ask.indices.len()).unwrap_or(u32::MAX);
     }
 
-    fn answered(&mut self, operator: u32, good: usize, bytes: u64) {
+    fn answered(&mut self, operator: OperatorIndex, good: usize, bytes: u64) {
         if let Some((report, since)) = self.operators.get_mut(&operator) {
             report.good += u32::try_from(good).unwrap_or(u32::MAX);
             report.bytes += bytes;
@@ -157,8 +157,8 @@ impl Ledger<'_> {
     }
 
     /// One line for each operator and code: three timeouts are one reason.
-    fn skip(&mut self, operator: u32, fault: &Fault) {
-        let Some(entry) = self.table.operators().get(operator as usize) else {
+    fn skip(&mut self, operator: OperatorIndex, fault: &Fault) {
+        let Some(entry) = self.table.operator(operator) else {
             return;
         };
         let code = fault.code();
@@ -169,7 +169,7 @@ impl Ledger<'_> {
         {
             return;
         }
-        tracing::debug!(operator, code, %fault, "operator skipped");
+        tracing::debug!(operator = operator.0, code, %fault, "operator skipped");
         self.skipped.push(Skipped {
             operator: Some(entry.operator_id),
             index: Some(operator),
@@ -231,7 +231,7 @@ where
         }
         for ask in step.asks {
             // Holders come from this table: the entry exists.
-            let Some(entry) = table.operators().get(ask.operator as usize) else {
+            let Some(entry) = table.operator(ask.operator) else {
                 continue;
             };
             ledger.asked(&ask, entry);
@@ -271,7 +271,7 @@ where
         let Some(finished) = running.remove(&id) else {
             continue;
         };
-        let good: Vec<u32> = outcome.items.iter().map(|(index, _)| *index).collect();
+        let good: Vec<_> = outcome.items.iter().map(|(index, _)| *index).collect();
         let verdict = outcome
             .fault
             .as_ref()

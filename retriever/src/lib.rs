@@ -58,4 +58,4 @@ pub use fault::Fault;
 pub use fetch::{Retrieved, Retriever};
 pub use network::Network;
 pub use relay::RelayError;
-pub use report::{AuditReport, OperatorReport, Report, Skipped, Stages, Via};
+pub use report::{AuditReport, OperatorReport, Report, RetrievalPath, Skipped, Stages};

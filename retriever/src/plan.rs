@@ -21,6 +21,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ashlar_proto::{ChunkIndex, OperatorIndex};
+
 /// What a [`Plan`] is allowed to do. Units are chunk indices; every index costs the same number of bytes.
 #[derive(Clone, Debug)]
 pub struct PlanConfig {
@@ -78,11 +80,11 @@ impl PlanConfig {
 #[derive(Clone, Debug)]
 pub struct Holder {
     /// Index in the operator table.
-    pub operator: u32,
+    pub operator: OperatorIndex,
     /// Whether it signed the batch.
     pub signer: bool,
     /// The indices, any order.
-    pub indices: Vec<u32>,
+    pub indices: Vec<ChunkIndex>,
 }
 
 /// Names a request within one plan.
@@ -95,9 +97,9 @@ pub struct Ask {
     /// The request.
     pub request: RequestId,
     /// Whom to ask: index in the operator table.
-    pub operator: u32,
+    pub operator: OperatorIndex,
     /// What to ask for, ascending.
-    pub indices: Vec<u32>,
+    pub indices: Vec<ChunkIndex>,
     /// How long it may take.
     pub timeout: Duration,
 }
@@ -121,7 +123,7 @@ pub struct Stop {
     /// The request.
     pub request: RequestId,
     /// Whom it was sent to.
-    pub operator: u32,
+    pub operator: OperatorIndex,
     /// Why.
     pub reason: StopReason,
 }
@@ -173,7 +175,7 @@ pub struct Step {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum HolderStatus {
     Ready,
     Resting { until: Duration },
     Gone,
@@ -181,24 +183,24 @@ enum Life {
 
 #[derive(Debug)]
 struct HolderState {
-    operator: u32,
+    operator: OperatorIndex,
     signer: bool,
     /// What it may still be asked for: assigned, not refused, not found bad.
-    indices: BTreeSet<u32>,
-    in_flight: BTreeSet<u32>,
+    indices: BTreeSet<ChunkIndex>,
+    in_flight: BTreeSet<ChunkIndex>,
     /// Of those in flight, how many it has yet to deliver: the others are here and being checked.
     owed: usize,
     window: u32,
     failures: u32,
     /// Since when nothing has come while something was owed.
     quiet_since: Duration,
-    life: Life,
+    status: HolderStatus,
 }
 
 #[derive(Debug)]
-struct Flight {
+struct PendingRequest {
     holder: usize,
-    indices: Vec<u32>,
+    indices: Vec<ChunkIndex>,
     expires: Duration,
     /// The answer is here and being checked; that time does not count against the operator.
     received: bool,
@@ -210,8 +212,8 @@ pub struct Plan {
     config: PlanConfig,
     /// In the order in which they are asked.
     holders: Vec<HolderState>,
-    flights: BTreeMap<RequestId, Flight>,
-    good: BTreeSet<u32>,
+    pending: BTreeMap<RequestId, PendingRequest>,
+    good: BTreeSet<ChunkIndex>,
     requested: u64,
     failed: u64,
     next_request: u64,
@@ -241,13 +243,13 @@ impl Plan {
                 window,
                 failures: 0,
                 quiet_since: Duration::ZERO,
-                life: Life::Ready,
+                status: HolderStatus::Ready,
             })
             .collect();
         Self {
             config,
             holders,
-            flights: BTreeMap::new(),
+            pending: BTreeMap::new(),
             good: BTreeSet::new(),
             requested: 0,
             failed: 0,
@@ -271,23 +273,19 @@ impl Plan {
 
     /// Distinct good indices received.
     #[must_use]
-    pub fn good(&self) -> &BTreeSet<u32> {
+    pub fn good(&self) -> &BTreeSet<ChunkIndex> {
         &self.good
     }
 
     /// Reports that the answer to a request is here and will be [settled](Plan::settle) once it has been checked. From now
     /// on its operator is not late, however long that takes.
     pub fn received(&mut self, now: Duration, request: RequestId) {
-        let Some(flight) = self
-            .flights
-            .get_mut(&request)
-            .filter(|flight| !flight.received)
-        else {
+        let Some(sent) = self.pending.get_mut(&request).filter(|sent| !sent.received) else {
             return;
         };
-        flight.received = true;
-        if let Some(holder) = self.holders.get_mut(flight.holder) {
-            holder.owed = holder.owed.saturating_sub(flight.indices.len());
+        sent.received = true;
+        if let Some(holder) = self.holders.get_mut(sent.holder) {
+            holder.owed = holder.owed.saturating_sub(sent.indices.len());
             holder.quiet_since = now;
         }
     }
@@ -298,24 +296,24 @@ impl Plan {
         &mut self,
         now: Duration,
         request: RequestId,
-        good: &[u32],
+        good: &[ChunkIndex],
         verdict: Verdict,
     ) -> bool {
-        let Some(flight) = self.flights.remove(&request) else {
+        let Some(sent) = self.pending.remove(&request) else {
             return false;
         };
-        let delivered: BTreeSet<u32> = good
+        let delivered: BTreeSet<ChunkIndex> = good
             .iter()
             .copied()
-            .filter(|index| flight.indices.contains(index))
+            .filter(|index| sent.indices.contains(index))
             .collect();
-        self.failed += (flight.indices.len() - delivered.len()) as u64;
-        let rest = self.rest_after(flight.holder, verdict);
-        if let Some(holder) = self.holders.get_mut(flight.holder) {
-            if !flight.received {
-                holder.owed = holder.owed.saturating_sub(flight.indices.len());
+        self.failed += (sent.indices.len() - delivered.len()) as u64;
+        let rest = self.rest_after(sent.holder, verdict);
+        if let Some(holder) = self.holders.get_mut(sent.holder) {
+            if !sent.received {
+                holder.owed = holder.owed.saturating_sub(sent.indices.len());
             }
-            for index in &flight.indices {
+            for index in &sent.indices {
                 holder.in_flight.remove(index);
                 if verdict == Verdict::Answered && !delivered.contains(index) {
                     holder.indices.remove(index);
@@ -332,17 +330,17 @@ impl Plan {
                     }
                 }
                 // Several requests that fail together are one failure.
-                Verdict::Retry if holder.life != Life::Ready => {}
+                Verdict::Retry if holder.status != HolderStatus::Ready => {}
                 Verdict::Retry => {
                     holder.failures += 1;
                     holder.window = self.config.spare().min(self.config.needed.max(1));
                     if holder.failures >= self.config.attempts.max(1) {
-                        holder.life = Life::Gone;
+                        holder.status = HolderStatus::Gone;
                     } else {
-                        holder.life = Life::Resting { until: now + rest };
+                        holder.status = HolderStatus::Resting { until: now + rest };
                     }
                 }
-                Verdict::Drop => holder.life = Life::Gone,
+                Verdict::Drop => holder.status = HolderStatus::Gone,
             }
         }
         self.good.extend(delivered);
@@ -373,8 +371,8 @@ impl Plan {
             return self.finish(now, State::Exhausted { good, reachable }, step);
         }
         for holder in &mut self.holders {
-            if matches!(holder.life, Life::Resting { until } if until <= now) {
-                holder.life = Life::Ready;
+            if matches!(holder.status, HolderStatus::Resting { until } if until <= now) {
+                holder.status = HolderStatus::Ready;
             }
         }
         self.fill(now, &mut step.asks);
@@ -385,16 +383,16 @@ impl Plan {
     }
 
     fn finish(&mut self, now: Duration, state: State, mut step: Step) -> Step {
-        for (request, flight) in std::mem::take(&mut self.flights) {
+        for (request, sent) in std::mem::take(&mut self.pending) {
             let stalled = self
                 .holders
-                .get(flight.holder)
+                .get(sent.holder)
                 .is_some_and(|holder| self.is_stalled(holder, now));
             step.stops.push(Stop {
                 request,
-                operator: self.operator(flight.holder),
+                operator: self.operator(sent.holder),
                 reason: match state {
-                    State::DeadlinePassed { .. } if !flight.received => StopReason::Expired,
+                    State::DeadlinePassed { .. } if !sent.received => StopReason::Expired,
                     _ if stalled => StopReason::Overtaken,
                     _ => StopReason::Unneeded,
                 },
@@ -405,10 +403,10 @@ impl Plan {
         step
     }
 
-    fn operator(&self, holder: usize) -> u32 {
+    fn operator(&self, holder: usize) -> OperatorIndex {
         self.holders
             .get(holder)
-            .map_or(u32::MAX, |holder| holder.operator)
+            .map_or(OperatorIndex(u32::MAX), |holder| holder.operator)
     }
 
     fn good_count(&self) -> u32 {
@@ -429,16 +427,16 @@ impl Plan {
     /// Ends what is late, and what was asked of operators that turned out to lie.
     fn expire(&mut self, now: Duration, stops: &mut Vec<Stop>) {
         let over: Vec<(RequestId, StopReason)> = self
-            .flights
+            .pending
             .iter()
-            .filter_map(|(request, flight)| {
+            .filter_map(|(request, sent)| {
                 let gone = self
                     .holders
-                    .get(flight.holder)
-                    .is_none_or(|holder| holder.life == Life::Gone);
+                    .get(sent.holder)
+                    .is_none_or(|holder| holder.status == HolderStatus::Gone);
                 if gone {
                     Some((*request, StopReason::Dropped))
-                } else if flight.expires <= now && !flight.received {
+                } else if sent.expires <= now && !sent.received {
                     Some((*request, StopReason::Expired))
                 } else {
                     None
@@ -447,9 +445,9 @@ impl Plan {
             .collect();
         for (request, reason) in over {
             let operator = self
-                .flights
+                .pending
                 .get(&request)
-                .map_or(u32::MAX, |flight| self.operator(flight.holder));
+                .map_or(OperatorIndex(u32::MAX), |sent| self.operator(sent.holder));
             let verdict = match reason {
                 StopReason::Dropped => Verdict::Drop,
                 _ => Verdict::Retry,
@@ -467,7 +465,7 @@ impl Plan {
     fn reachable(&self) -> u32 {
         let mut all = self.good.clone();
         for holder in &self.holders {
-            if holder.life != Life::Gone {
+            if holder.status != HolderStatus::Gone {
                 all.extend(&holder.indices);
             }
         }
@@ -489,11 +487,11 @@ impl Plan {
 
     fn wake_at(&self, now: Duration) -> Duration {
         let mut wake = self.config.deadline;
-        for flight in self.flights.values().filter(|flight| !flight.received) {
-            wake = wake.min(flight.expires);
+        for sent in self.pending.values().filter(|sent| !sent.received) {
+            wake = wake.min(sent.expires);
         }
         for holder in &self.holders {
-            if let Life::Resting { until } = holder.life {
+            if let HolderStatus::Resting { until } = holder.status {
                 wake = wake.min(until);
             }
             if holder.owed > 0 {
@@ -518,14 +516,14 @@ impl Plan {
         let picks = self.pick(&stalled, &mut open);
         for (position, indices) in picks {
             self.book(now, position, &indices, open.requests, asks);
-            open.requests = self.config.max_requests.saturating_sub(self.flights.len());
+            open.requests = self.config.max_requests.saturating_sub(self.pending.len());
         }
     }
 
     /// Walks the holders in order of preference until the indices still wanted are found. What a holder has no window
     /// for yet is left for it (it is neither slow nor wrong so far), not asked for elsewhere.
-    fn pick(&self, stalled: &[bool], open: &mut Open) -> BTreeMap<usize, Vec<u32>> {
-        let mut picks: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    fn pick(&self, stalled: &[bool], open: &mut Open) -> BTreeMap<usize, Vec<ChunkIndex>> {
+        let mut picks: BTreeMap<usize, Vec<ChunkIndex>> = BTreeMap::new();
         for again in [false, true] {
             for signer in [true, false] {
                 for systematic in [true, false] {
@@ -534,7 +532,7 @@ impl Plan {
                             return picks;
                         }
                         if holder.signer != signer
-                            || holder.life != Life::Ready
+                            || holder.status != HolderStatus::Ready
                             || stalled.get(position).copied().unwrap_or(false)
                         {
                             continue;
@@ -542,11 +540,11 @@ impl Plan {
                         let mine = picks.entry(position).or_default();
                         let window = (holder.window as usize)
                             .saturating_sub(holder.in_flight.len() + mine.len());
-                        let candidates: Vec<u32> = holder
+                        let candidates: Vec<_> = holder
                             .indices
                             .iter()
                             .copied()
-                            .filter(|index| (*index < self.config.needed) == systematic)
+                            .filter(|index| (index.0 < self.config.needed) == systematic)
                             .filter(|index| !self.good.contains(index))
                             .filter(|index| !open.claimed.contains(index))
                             .filter(|index| !holder.in_flight.contains(index))
@@ -568,7 +566,7 @@ impl Plan {
         &mut self,
         now: Duration,
         position: usize,
-        indices: &[u32],
+        indices: &[ChunkIndex],
         requests: usize,
         asks: &mut Vec<Ask>,
     ) {
@@ -596,9 +594,9 @@ impl Plan {
             let request = RequestId(self.next_request);
             self.next_request += 1;
             self.requested += part.len() as u64;
-            self.flights.insert(
+            self.pending.insert(
                 request,
-                Flight {
+                PendingRequest {
                     holder: position,
                     indices: part.to_vec(),
                     expires: now + timeout,
@@ -616,12 +614,13 @@ impl Plan {
 }
 
 /// Cuts ascending indices into pieces of at most `largest` indices and `max_runs` runs.
-fn parts(indices: &[u32], largest: usize, max_runs: usize) -> Vec<&[u32]> {
+fn parts(indices: &[ChunkIndex], largest: usize, max_runs: usize) -> Vec<&[ChunkIndex]> {
     let mut parts = Vec::new();
     let (mut start, mut runs) = (0, 0);
     let mut previous = None;
     for (position, index) in indices.iter().enumerate() {
-        let new_run = previous.is_none_or(|previous: u32| previous.checked_add(1) != Some(*index));
+        let new_run =
+            previous.is_none_or(|previous: ChunkIndex| previous.0.checked_add(1) != Some(index.0));
         let full = position - start >= largest.max(1) || (new_run && runs >= max_runs.max(1));
         if full && position > start {
             parts.extend(indices.get(start..position));
@@ -640,9 +639,9 @@ struct Open {
     /// Indices to find: those missing, less those that are on their way from operators that are not stalled.
     wanted: u32,
     /// In flight from anybody.
-    in_flight: BTreeSet<u32>,
+    in_flight: BTreeSet<ChunkIndex>,
     /// Not to be looked for any more: on their way from operators that are not stalled, or chosen in this round.
-    claimed: BTreeSet<u32>,
+    claimed: BTreeSet<ChunkIndex>,
     /// Indices that the budget still allows.
     room: u64,
     /// Indices that the budget allows to be asked for twice.
@@ -656,9 +655,9 @@ impl Open {
     fn count(plan: &Plan, stalled: &[bool]) -> Self {
         let mut in_flight = BTreeSet::new();
         let mut claimed = BTreeSet::new();
-        let mut flying = 0u64;
+        let mut in_flight_indices = 0u64;
         for (position, holder) in plan.holders.iter().enumerate() {
-            flying += holder.in_flight.len() as u64;
+            in_flight_indices += holder.in_flight.len() as u64;
             let missing = holder.in_flight.difference(&plan.good);
             if stalled.get(position).copied().unwrap_or(false) {
                 in_flight.extend(missing);
@@ -684,8 +683,8 @@ impl Open {
             claimed,
             room: (u64::from(needed) + spare).saturating_sub(used),
             room_again: spare.saturating_sub(twice),
-            window: limit.saturating_sub(flying),
-            requests: plan.config.max_requests.saturating_sub(plan.flights.len()),
+            window: limit.saturating_sub(in_flight_indices),
+            requests: plan.config.max_requests.saturating_sub(plan.pending.len()),
         }
     }
 

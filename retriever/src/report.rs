@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use ashlar_crypto::{Blame, Coded};
-use ashlar_proto::{BlobKey, OperatorId};
+use ashlar_proto::{BlobKey, ChunkIndex, OperatorId, OperatorIndex};
 use serde::{Deserialize, Serialize};
 
 /// The path on which a payload was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Via {
+pub enum RetrievalPath {
     /// A relay had the whole payload.
     Relay,
     /// Slices from operators.
@@ -18,7 +18,7 @@ pub enum Via {
     Audit,
 }
 
-impl std::fmt::Display for Via {
+impl std::fmt::Display for RetrievalPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Relay => "relay",
@@ -34,7 +34,7 @@ pub struct Skipped {
     /// The operator; none for a relay.
     pub operator: Option<OperatorId>,
     /// Its index in the operator table; none for a relay.
-    pub index: Option<u32>,
+    pub index: Option<OperatorIndex>,
     /// Where it was asked: `host:port` of an operator, URL of a relay.
     pub address: String,
     /// Stable code of the reason.
@@ -64,7 +64,7 @@ pub struct OperatorReport {
     /// The operator.
     pub operator: OperatorId,
     /// Its index in the operator table.
-    pub index: u32,
+    pub index: OperatorIndex,
     /// Its address.
     pub address: String,
     /// Whether it signed the batch.
@@ -106,20 +106,20 @@ pub struct AuditReport {
     /// Chunks whose proof holds.
     pub good: u32,
     /// Chunks whose proof does not hold, ascending.
-    pub bad: Vec<u32>,
+    pub bad: Vec<ChunkIndex>,
     /// Bulk bytes requested.
     pub bytes_requested: u64,
     /// Bulk bytes received.
     pub bytes_fetched: u64,
 }
 
-/// The story of one fetch, also of one that failed.
+/// The report of one fetch, also of one that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The blob.
     pub blob_key: BlobKey,
     /// Where the payload came from; none if it was not found.
-    pub via: Option<Via>,
+    pub via: Option<RetrievalPath>,
     /// The relay that delivered, if one did.
     pub relay: Option<String>,
     /// Length of the payload.

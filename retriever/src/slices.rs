@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ashlar_crypto::{Code, Hash, leaf_hashes, verify_range};
 use ashlar_proto::wire::{GetSlices, Request, Response, Slices};
-use ashlar_proto::{BlobHeader, BlobKey, ChunkRanges, OperatorEntry};
+use ashlar_proto::{BlobHeader, BlobKey, ChunkIndex, ChunkRanges, OperatorEntry};
 use bytes::Bytes;
 
 use crate::fault::Fault;
@@ -86,7 +86,7 @@ impl SlicesTask {
         Ok((items, Vec::new(), fault))
     }
 
-    fn split(slices: &Slices, bulk: Bytes) -> Result<Vec<(u32, Bytes)>, Fault> {
+    fn split(slices: &Slices, bulk: Bytes) -> Result<Vec<(ChunkIndex, Bytes)>, Fault> {
         let layout = slices.layout().map_err(|error| internal(&error))?;
         let (got, expected) = (bulk.len() as u64, layout.len());
         let view = layout
@@ -132,7 +132,10 @@ pub(crate) fn check_runs(
             run,
             proof,
         )
-        .map_err(|source| Fault::Corrupt { start, source })?;
+        .map_err(|source| Fault::Corrupt {
+            start: ChunkIndex(start),
+            source,
+        })?;
     }
     Ok(())
 }

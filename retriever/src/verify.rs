@@ -5,7 +5,7 @@
 use ashlar_crypto::{
     Code, Coded, CommitmentBytes, PayloadError, RecoverError, Rows, Setup, commit_rows, recover,
 };
-use ashlar_proto::{BlobHeader, commitments_root};
+use ashlar_proto::{BlobHeader, ChunkIndex, commitments_root};
 use thiserror::Error;
 
 /// Why bytes are not the certified payload.
@@ -50,9 +50,10 @@ pub fn check_payload(header: &BlobHeader, payload: &[u8]) -> Result<(), VerifyEr
 pub fn decode_slices(
     header: &BlobHeader,
     code: Code,
-    slices: &[(u32, &[u8])],
+    slices: &[(ChunkIndex, &[u8])],
 ) -> Result<Rows, VerifyError> {
-    let rows = recover(code, header.rows as usize, slices).map_err(VerifyError::Decode)?;
+    let slices: Vec<(u32, &[u8])> = slices.iter().map(|(index, s)| (index.0, *s)).collect();
+    let rows = recover(code, header.rows as usize, &slices).map_err(VerifyError::Decode)?;
     check_rows(header, &rows)?;
     Ok(rows)
 }

@@ -1,4 +1,4 @@
-//! What the routers of all daemons do alike.
+//! What the HTTP interfaces of all daemons do alike.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -6,21 +6,24 @@ use std::time::Duration;
 
 use ashlar_proto::api::{PROBLEM_TYPE, Problem};
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
+use axum::http::header;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{OpenApi, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::metrics::{self, Code};
-use crate::{ApiError, Health};
+use crate::{ApiError, Health, HealthReport};
 
 /// A handler that failed, without a word about why. `daemon` is its name in one word, the first part of the code.
 pub fn internal(daemon: &str) -> ApiError {
@@ -29,36 +32,128 @@ pub fn internal(daemon: &str) -> ApiError {
     ApiError::new(500, &code, detail)
 }
 
-/// Finishes an API: what is not routed is refused, a panic is a 500, an answer that takes longer than `deadline` a 504, and every
-/// refusal names its path and is counted in `refused`.
-pub fn finish<S: Clone + Send + Sync + 'static>(
-    router: Router<S>,
-    daemon: &'static str,
-    deadline: Duration,
-    refused: Family<Code, Counter>,
-) -> Router<S> {
-    let answer = move |request: Request, next: Next| {
-        let refused = refused.clone();
-        async move {
-            let path = request.uri().path().to_owned();
-            let response: Response = tokio::time::timeout(deadline, next.run(request))
-                .await
-                .unwrap_or_else(|_| late(deadline).into_response());
-            ApiError::finish(response, &path, |code| {
-                let code = code.to_owned();
-                refused.get_or_create(&Code { code }).inc();
+/// A daemon, as far as the HTTP interfaces of all daemons are alike.
+#[derive(Clone)]
+pub struct Daemon {
+    /// Its name in one word, the first part of its codes.
+    pub name: &'static str,
+    /// What `/v1/health` says.
+    pub health: Arc<Health>,
+    /// The text of `/metrics`.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Refused requests, by code.
+    pub refused: Family<Code, Counter>,
+    /// The longest that an answer takes.
+    pub deadline: Duration,
+}
+
+impl Daemon {
+    /// The whole API: these routes, and what every daemon answers beside them: health, metrics, and the OpenAPI document of all.
+    pub fn api<S: Clone + Send + Sync + 'static>(
+        &self,
+        routes: OpenApiRouter<S>,
+        state: S,
+    ) -> Router {
+        let (routes, declared) = routes.split_for_parts();
+        let (common, _) = common().split_for_parts();
+        let common = common.with_state(Common {
+            daemon: self.clone(),
+            document: document(declared).to_string().into(),
+        });
+        self.finish(routes.with_state(state).merge(common))
+    }
+
+    /// Health and metrics alone, for a listener of their own.
+    pub fn health_router(&self) -> Router {
+        let router = Router::new()
+            .route("/health", get(health))
+            .route("/v1/health", get(health))
+            .route("/metrics", get(metrics))
+            .with_state(Common {
+                daemon: self.clone(),
+                document: Bytes::new(),
+            });
+        self.finish(router)
+    }
+
+    /// What is not routed is refused, a panic is a 500, an answer that takes longer than the deadline a 504, and every refusal names
+    /// its path and is counted.
+    fn finish(&self, router: Router) -> Router {
+        let (name, deadline, refused) = (self.name, self.deadline, self.refused.clone());
+        let answer = move |request: Request, next: Next| {
+            let refused = refused.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let response: Response = tokio::time::timeout(deadline, next.run(request))
+                    .await
+                    .unwrap_or_else(|_| late(deadline).into_response());
+                ApiError::finish(response, &path, |code| {
+                    let code = code.to_owned();
+                    refused.get_or_create(&Code { code }).inc();
+                })
+            }
+        };
+        router
+            .fallback(|| async { unrouted(404, "route.unknown", "is none of this API's") })
+            .method_not_allowed_fallback(|| async {
+                unrouted(405, "route.method", "does not have this method")
             })
-        }
-    };
-    router
-        .fallback(move || async move { unrouted(404, "route.unknown", "is none of this API's") })
-        .method_not_allowed_fallback(move || async move {
-            unrouted(405, "route.method", "does not have this method")
-        })
-        .layer(CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| {
-            internal(daemon).into_response()
-        }))
-        .layer(from_fn(answer))
+            .layer(CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| {
+                internal(name).into_response()
+            }))
+            .layer(from_fn(answer))
+    }
+}
+
+/// What the common handlers answer with.
+#[derive(Clone)]
+struct Common {
+    daemon: Daemon,
+    document: Bytes,
+}
+
+fn common() -> OpenApiRouter<Common> {
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(metrics))
+        .routes(routes!(openapi))
+}
+
+/// Whether the daemon can work: opening, ready, degraded and why, or stopping.
+#[utoipa::path(
+    get,
+    path = "/v1/health",
+    responses(
+        (status = 200, description = "Ready", body = HealthReport),
+        (status = 503, description = "Opening, degraded or stopping; the reasons are in the body", body = HealthReport),
+    ),
+    tag = "service"
+)]
+async fn health(State(common): State<Common>) -> Response {
+    common.daemon.health.page()
+}
+
+/// Metrics in the text format of OpenMetrics.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
+    tag = "service"
+)]
+async fn metrics(State(common): State<Common>) -> Response {
+    metrics::page((common.daemon.metrics)())
+}
+
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/v1/openapi.json",
+    responses((status = 200, description = "The OpenAPI document", body = Object)),
+    tag = "service"
+)]
+async fn openapi(State(common): State<Common>) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, common.document).into_response()
 }
 
 fn unrouted(status: u16, code: &str, what: &str) -> ApiError {
@@ -78,58 +173,6 @@ fn late(deadline: Duration) -> ApiError {
     ))
 }
 
-/// Health and metrics alone, for a listener of their own. `text` is the page of metrics.
-pub fn health_router(
-    health: Arc<Health>,
-    text: impl Fn() -> String + Clone + Send + Sync + 'static,
-) -> Router {
-    let page = get(move || async move { health.page() });
-    Router::new()
-        .route("/health", page.clone())
-        .route("/v1/health", page)
-        .route(
-            "/metrics",
-            get(move || async move { metrics::page(text()) }),
-        )
-}
-
-/// A number in a query: what is out of these bounds is refused, and the document states them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounded<const MIN: u64, const MAX: u64>(u64);
-
-impl<const MIN: u64, const MAX: u64> Bounded<MIN, MAX> {
-    /// The number; none if it is out of bounds.
-    pub fn new(number: u64) -> Option<Self> {
-        (MIN..=MAX).contains(&number).then_some(Self(number))
-    }
-
-    /// The number.
-    pub fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Bounded<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let number = u64::deserialize(from)?;
-        Self::new(number).ok_or_else(|| {
-            de::Error::custom(format_args!("{number} is not between {MIN} and {MAX}"))
-        })
-    }
-}
-
-impl<const MIN: u64, const MAX: u64> PartialSchema for Bounded<MIN, MAX> {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(MIN))
-            .maximum(Some(MAX))
-            .into()
-    }
-}
-
-impl<const MIN: u64, const MAX: u64> ToSchema for Bounded<MIN, MAX> {}
-
 /// In documents: a body of bytes.
 #[derive(Debug)]
 pub struct Binary;
@@ -145,9 +188,10 @@ impl PartialSchema for Binary {
 
 impl ToSchema for Binary {}
 
-/// The OpenAPI document of what the handlers declare, with what is the same for all of them: a status of 400 or more that is declared without
+/// The OpenAPI document of what the handlers declare and of what every daemon answers: a status of 400 or more that is declared without
 /// a body has a [`Problem`], problems that need no word at the handler are added, and integers have the bounds of their types.
-pub fn document(mut declared: OpenApi) -> Value {
+fn document(mut declared: OpenApi) -> Value {
+    declared.merge(common().into_openapi());
     let mut schemas = vec![(Problem::name().into_owned(), Problem::schema())];
     Problem::schemas(&mut schemas);
     let components = declared.components.get_or_insert_default();

@@ -82,7 +82,7 @@ macro_rules! config {
             $($(#[doc = $part_doc:literal])* pub $part:ident: $Part:ty,)*
         }
         $($(#[doc = $about:literal])* pub struct $Section:ident {
-            $($(#[doc = $doc:literal])* pub $key:ident: $Type:ty = $default:expr $(, within $range:expr)?;)*
+            $($(#[doc = $doc:expr])* pub $key:ident: $Type:ty = $default:expr $(, within $range:expr)?;)*
         })*
     ) => {
         $(#[doc = $all_doc])*
@@ -153,6 +153,20 @@ macro_rules! config {
                 }
             }
         )*
+    };
+}
+
+/// What a key is that several daemons have.
+#[macro_export]
+macro_rules! shared_key {
+    (listen.health) => {
+        "TCP address of a second listener for health and metrics alone: it answers whatever happens on the first, and belongs to the operator. Empty: none."
+    };
+    (paths.heads) => {
+        "Folder in which the heads that a ledger signed are remembered, so that it cannot tell another story later. Keep it with the database."
+    };
+    (accept.header_timeout_secs) => {
+        "A connection that sends no whole request head for so long is closed, in seconds, also between two requests. More than the 30 for which our clients keep one."
     };
 }
 

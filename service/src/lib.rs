@@ -4,7 +4,7 @@
 //! * [`health`]: opening, ready, or degraded and why.
 //! * [`config`](mod@config): a TOML file whose keys are documented once, beside their fields.
 //! * [`listener`]: HTTP with its limits; health on a listener of its own.
-//! * [`api`]: what the routers of all daemons do alike. [`problem`]: errors as RFC 9457 documents, written and read.
+//! * [`api`]: what the HTTP interfaces of all daemons do alike. [`extract`]: what handlers take out of a request. [`problem`]: errors as RFC 9457 documents, written and read.
 //! * [`http`]: the HTTP client below the clients of disperser, relay and ledger.
 //! * [`metrics`](mod@metrics): metrics that are declared once, and their page.
 //! * [`backoff`]: how long to wait before another attempt. [`signals`]: who asks a process to stop.
@@ -12,6 +12,7 @@
 pub mod api;
 pub mod backoff;
 pub mod config;
+pub mod extract;
 pub mod health;
 pub mod http;
 pub mod listener;

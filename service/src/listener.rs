@@ -1,6 +1,6 @@
 //! HTTP with limits: on the number of connections, on the time for a request's head, on silence, on the pace of a body.
 //!
-//! Whoever comes when all connections are taken waits a second for one, and is told 503 then. [Health](crate::api::health_router)
+//! Whoever comes when all connections are taken waits a second for one, and is told 503 then. [Health](crate::api::Daemon::health_router)
 //! has a listener, and connections, of its own: it answers whatever happens on the other.
 
 use std::convert::Infallible;

@@ -15,6 +15,12 @@ pub struct Code {
     pub code: String,
 }
 
+impl From<&str> for Code {
+    fn from(code: &str) -> Self {
+        Self { code: code.into() }
+    }
+}
+
 /// A histogram of durations from 0.5 ms to about 130 s.
 pub fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 2.0, 19))

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ashlar_service::Health;
-use ashlar_service::api::health_router;
+use ashlar_service::api::Daemon;
 use ashlar_service::listener::{Limits, serve};
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
+use prometheus_client::metrics::family::Family;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -106,7 +107,14 @@ async fn silence_ends_a_connection() {
 async fn health_answers_while_idle_sockets_saturate_the_main_listener() {
     let health = Arc::new(Health::default());
     health.opened();
-    let app = health_router(Arc::clone(&health), || "metrics".to_owned());
+    let daemon = Daemon {
+        name: "ferry",
+        health,
+        metrics: Arc::new(|| "metrics".to_owned()),
+        refused: Family::default(),
+        deadline: PATIENCE,
+    };
+    let app = daemon.health_router();
     let (main, _) = start(hello().merge(app.clone()), limits()).await;
     let (own, _) = start(app, Limits::OPERATOR).await;
     assert!(ask(main, "/health").await.starts_with("HTTP/1.1 200"));

@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::U512;
 use ashlar_proto::params::ProtocolVersion;
-use ashlar_proto::{QuorumId, Stake};
+use ashlar_proto::{ChunkIndex, OperatorIndex, QuorumId, Stake};
 
 use crate::{AssignmentError, OperatorTable};
 
@@ -33,9 +33,9 @@ use crate::{AssignmentError, OperatorTable};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     /// By operator index; each list rises.
-    chunks: Vec<Vec<u32>>,
+    chunks: Vec<Vec<ChunkIndex>>,
     /// By chunk index; each list rises.
-    holders: Vec<Vec<u32>>,
+    holders: Vec<Vec<OperatorIndex>>,
 }
 
 impl Assignment {
@@ -71,7 +71,7 @@ impl Assignment {
             return Err(AssignmentError::NoQuorums);
         }
 
-        let mut held: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); table.operators().len()];
+        let mut held: Vec<BTreeSet<ChunkIndex>> = vec![BTreeSet::new(); table.operators().len()];
         for quorum in quorums {
             let total = table
                 .total(quorum)
@@ -106,12 +106,12 @@ impl Assignment {
         ))
     }
 
-    fn from_chunks(by_operator: Vec<Vec<u32>>, chunks: u32) -> Self {
+    fn from_chunks(by_operator: Vec<Vec<ChunkIndex>>, chunks: u32) -> Self {
         let mut holders = vec![Vec::new(); chunks as usize];
-        for (operator, held) in by_operator.iter().enumerate() {
+        for (operator, held) in (0..).map(OperatorIndex).zip(&by_operator) {
             for &chunk in held {
-                if let Some(list) = holders.get_mut(chunk as usize) {
-                    list.push(operator as u32);
+                if let Some(list) = holders.get_mut(chunk.0 as usize) {
+                    list.push(operator);
                 }
             }
         }
@@ -123,28 +123,28 @@ impl Assignment {
 
     /// The chunks of the operator at this index of the table, rising; none for an operator outside the batch's quorums
     /// or past the end of the table.
-    pub fn chunks(&self, operator: u32) -> &[u32] {
+    pub fn chunks(&self, operator: OperatorIndex) -> &[ChunkIndex] {
         self.chunks
-            .get(operator as usize)
+            .get(operator.0 as usize)
             .map_or(&[], Vec::as_slice)
     }
 
     /// The operators that hold this chunk, rising; often one, possibly none, one for each quorum at most.
-    pub fn holders(&self, chunk: u32) -> impl Iterator<Item = u32> + '_ {
+    pub fn holders(&self, chunk: ChunkIndex) -> impl Iterator<Item = OperatorIndex> + '_ {
         self.holders
-            .get(chunk as usize)
+            .get(chunk.0 as usize)
             .into_iter()
             .flatten()
             .copied()
     }
 
     /// Indices of the operators that hold anything, rising: those with stake in one of the quorums.
-    pub fn operators(&self) -> impl Iterator<Item = u32> + '_ {
-        self.chunks
-            .iter()
-            .enumerate()
+    pub fn operators(&self) -> impl Iterator<Item = OperatorIndex> + '_ {
+        (0..)
+            .map(OperatorIndex)
+            .zip(&self.chunks)
             .filter(|(_, held)| !held.is_empty())
-            .map(|(operator, _)| operator as u32)
+            .map(|(operator, _)| operator)
     }
 }
 
@@ -166,7 +166,11 @@ fn share(stake: Stake, shared: u32, total: Stake) -> u32 {
 }
 
 /// The indices of each operator in one quorum: `shares[i]` of them, none given twice, as many as possible from `held[i]`.
-fn assign_quorum(held: &[BTreeSet<u32>], shares: &[u32], chunks: u32) -> Vec<Vec<u32>> {
+fn assign_quorum(
+    held: &[BTreeSet<ChunkIndex>],
+    shares: &[u32],
+    chunks: u32,
+) -> Vec<Vec<ChunkIndex>> {
     let mut given = vec![false; chunks as usize];
     let mut assigned = Vec::with_capacity(shares.len());
     for (own, &share) in held.iter().zip(shares) {
@@ -176,7 +180,7 @@ fn assign_quorum(held: &[BTreeSet<u32>], shares: &[u32], chunks: u32) -> Vec<Vec
                 break;
             }
             // From the third quorum on, another operator may hold the same index and have used it first.
-            if let Some(slot) = given.get_mut(index as usize).filter(|slot| !**slot) {
+            if let Some(slot) = given.get_mut(index.0 as usize).filter(|slot| !**slot) {
                 *slot = true;
                 indices.push(index);
             }
@@ -184,6 +188,7 @@ fn assign_quorum(held: &[BTreeSet<u32>], shares: &[u32], chunks: u32) -> Vec<Vec
         assigned.push(indices);
     }
     let mut free = (0..chunks)
+        .map(ChunkIndex)
         .zip(given)
         .filter_map(|(index, given)| (!given).then_some(index));
     for (indices, &share) in assigned.iter_mut().zip(shares) {

@@ -6,7 +6,7 @@ use ashlar_crypto::Coded;
 use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::identity::IdentityError;
 use ashlar_proto::table::{EntryError, MAX_TABLE_VERSIONS};
-use ashlar_proto::{Domain, OperatorId, QuorumId, TableRoot};
+use ashlar_proto::{Block, Domain, OperatorId, QuorumId, TableRoot};
 use thiserror::Error;
 
 /// Why a set of operators and dispersers is no table.
@@ -131,7 +131,7 @@ pub enum AssignmentError {
         /// The protocol version.
         version: u16,
         /// The table's block.
-        block: u64,
+        block: Block,
         /// The table's versions.
         recorded: Vec<u16>,
     },
@@ -180,7 +180,7 @@ fn kept(proof: &Option<PathBuf>) -> String {
 )]
 pub struct Contradiction {
     /// The block.
-    pub block: u64,
+    pub block: Block,
     /// Who told the first one.
     pub one: String,
     /// Its root.
@@ -265,7 +265,7 @@ pub enum StakeError {
         /// The file.
         path: PathBuf,
         /// The block.
-        block: u64,
+        block: Block,
     },
     /// A table is refused.
     #[error("the operator table file {path}, table of block {block}: {source}")]
@@ -274,7 +274,7 @@ pub enum StakeError {
         /// The file.
         path: PathBuf,
         /// The block.
-        block: u64,
+        block: Block,
         /// Why.
         source: Box<TableError>,
     },
@@ -287,7 +287,7 @@ pub enum StakeError {
         /// The file.
         path: PathBuf,
         /// The block.
-        block: u64,
+        block: Block,
         /// As written.
         got: OperatorId,
         /// As derived from the key.
@@ -301,7 +301,7 @@ pub enum StakeError {
         /// The file.
         path: PathBuf,
         /// The block.
-        block: u64,
+        block: Block,
         /// Root in use.
         old: TableRoot,
         /// Root in the file now.
@@ -312,9 +312,9 @@ pub enum StakeError {
     #[coded(blame = Caller)]
     UnknownBlock {
         /// The block asked for.
-        block: u64,
+        block: Block,
         /// The newest block there is.
-        head: u64,
+        head: Block,
     },
     /// Two heads of one block with different roots.
     #[error(transparent)]

@@ -27,6 +27,6 @@ pub use location::{
     LocationError, MAX_SOURCES, SourceError, TableLocation, TableOrigin, TableSource,
 };
 pub use registration::{PossessionCache, Registration};
-pub use source::{StakeEvent, StakeEventKind, StakeSource};
+pub use source::StakeSource;
 pub use table::OperatorTable;
 pub use trusted::trusted_table;

@@ -12,7 +12,7 @@ use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::table::{OperatorEntry, operator_id};
 use ashlar_proto::{QuorumId, Stake};
 
-use crate::{OperatorTable, TableError};
+use crate::TableError;
 
 /// An operator on a table, as whoever makes the table has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Registration {
 /// Remembers which proofs were checked: a proof costs a pairing, and most operators of a new table were on the last one.
 #[derive(Clone, Debug, Default)]
 pub struct PossessionCache {
-    proven: HashSet<(PublicKeyBytes, SignatureBytes)>,
+    pub(crate) proven: HashSet<(PublicKeyBytes, SignatureBytes)>,
 }
 
 impl PossessionCache {
@@ -94,17 +94,5 @@ impl PossessionCache {
         registration.verify()?;
         self.proven.insert(known);
         Ok(())
-    }
-
-    /// Forgets every proof but those of these tables' operators, so that the cache is no larger than what is in use.
-    pub fn retain<'a>(&mut self, tables: impl IntoIterator<Item = &'a OperatorTable>) {
-        let used: HashSet<_> = tables
-            .into_iter()
-            .flat_map(|table| (0..).zip(table.operators()).map(move |of| (table, of)))
-            .filter_map(|(table, (index, entry))| {
-                Some((entry.bls_public_key, *table.proof_of_possession(index)?))
-            })
-            .collect();
-        self.proven.retain(|proof| used.contains(proof));
     }
 }

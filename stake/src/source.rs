@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ashlar_proto::{Domain, TableRoot};
+use ashlar_proto::{Block, Domain};
 
 use crate::{OperatorTable, StakeError};
 
@@ -18,21 +18,14 @@ pub trait StakeSource: Send + Sync {
     /// # Errors
     ///
     /// [`StakeError`] if the source cannot be read at all.
-    fn head(&self) -> Result<u64, StakeError>;
+    fn head(&self) -> Result<Block, StakeError>;
 
     /// The table of exactly this reference block.
     ///
     /// # Errors
     ///
     /// [`StakeError::UnknownBlock`] if there is none.
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError>;
-
-    /// What happened after `cursor`, oldest first: 0 for everything, later the cursor of the last event seen.
-    ///
-    /// # Errors
-    ///
-    /// [`StakeError`] if the source cannot be read at all.
-    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError>;
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError>;
 
     /// Whether the source still follows what it reads. An error means that it answers from what it read last, and why:
     /// a process that sees one works on, and reports that it is degraded.
@@ -50,26 +43,4 @@ pub trait StakeSource: Send + Sync {
     fn head_time_ms(&self) -> Option<u64> {
         None
     }
-}
-
-/// Something that happened in a stake source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StakeEvent {
-    /// Position in the stream: rises strictly.
-    pub cursor: u64,
-    /// What it was.
-    pub kind: StakeEventKind,
-}
-
-/// The kinds of [`StakeEvent`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StakeEventKind {
-    /// From this block on another table holds.
-    Table {
-        /// The table's block.
-        block: u64,
-        /// The table's root.
-        root: TableRoot,
-    },
 }

@@ -1,6 +1,6 @@
 //! The table of operators at one reference block.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ashlar_crypto::bls::{PublicKey, SignatureBytes, aggregate_public_keys};
 use ashlar_crypto::hash::Hash;
@@ -11,7 +11,8 @@ use ashlar_proto::table::{
     operators_tree,
 };
 use ashlar_proto::{
-    Domain, MAX_TABLE_OPERATORS, OperatorId, QuorumId, Stake, TableRoot, TableScope,
+    Block, Domain, MAX_TABLE_OPERATORS, OperatorId, OperatorIndex, QuorumId, Stake, TableRoot,
+    TableScope,
 };
 
 use crate::{PossessionCache, Registration, TableError};
@@ -31,7 +32,7 @@ pub struct OperatorTable {
     proofs: Vec<Option<SignatureBytes>>,
     tree: MerkleTree,
     aggregate_key: PublicKey,
-    by_network_key: HashMap<NetworkPublicKey, u32>,
+    by_network_key: HashMap<NetworkPublicKey, OperatorIndex>,
     dispersers: Vec<DisperserEntry>,
 }
 
@@ -175,7 +176,7 @@ impl OperatorTable {
     }
 
     /// The block at which this is the state.
-    pub fn reference_block(&self) -> u64 {
+    pub fn reference_block(&self) -> Block {
         self.header.reference_block
     }
 
@@ -190,15 +191,15 @@ impl OperatorTable {
     }
 
     /// Index of the operator with this id.
-    pub fn find(&self, id: &OperatorId) -> Option<u32> {
+    pub fn find(&self, id: &OperatorId) -> Option<OperatorIndex> {
         self.operators
             .binary_search_by(|entry| entry.operator_id.cmp(id))
             .ok()
-            .map(|index| index as u32)
+            .map(|index| OperatorIndex(index as u32))
     }
 
     /// Index of the operator with this TLS identity.
-    pub fn find_network_key(&self, key: &NetworkPublicKey) -> Option<u32> {
+    pub fn find_network_key(&self, key: &NetworkPublicKey) -> Option<OperatorIndex> {
         self.by_network_key.get(key).copied()
     }
 
@@ -233,14 +234,14 @@ impl OperatorTable {
     }
 
     /// The proof of possession that an operator registered with; `None` past the end, or if the table was made without.
-    pub fn proof_of_possession(&self, index: u32) -> Option<&SignatureBytes> {
-        self.proofs.get(index as usize)?.as_ref()
+    pub fn proof_of_possession(&self, index: OperatorIndex) -> Option<&SignatureBytes> {
+        self.proofs.get(index.0 as usize)?.as_ref()
     }
 
     /// An operator's entry and its audit path to the header's `operators_root`.
-    pub fn witness(&self, index: u32) -> Option<(OperatorEntry, Vec<Hash>)> {
-        let entry = self.operators.get(index as usize)?.clone();
-        Some((entry, self.tree.path(index as usize)?))
+    pub fn witness(&self, index: OperatorIndex) -> Option<(OperatorEntry, Vec<Hash>)> {
+        let entry = self.operators.get(index.0 as usize)?.clone();
+        Some((entry, self.tree.path(index.0 as usize)?))
     }
 }
 
@@ -253,12 +254,12 @@ impl TableAccess for OperatorTable {
         self.root
     }
 
-    fn operator(&self, index: u32) -> Option<&OperatorEntry> {
-        self.operators.get(index as usize)
+    fn operator(&self, index: OperatorIndex) -> Option<&OperatorEntry> {
+        self.operators.get(index.0 as usize)
     }
 
-    fn public_key(&self, index: u32) -> Option<&PublicKey> {
-        self.public_keys.get(index as usize)
+    fn public_key(&self, index: OperatorIndex) -> Option<&PublicKey> {
+        self.public_keys.get(index.0 as usize)
     }
 
     fn aggregate_key(&self) -> &PublicKey {
@@ -316,19 +317,19 @@ fn check_operator(
 /// Operators by network key; refuses an operator or a network key that is there twice. The operators are sorted.
 fn index_operators(
     operators: &[OperatorEntry],
-) -> Result<HashMap<NetworkPublicKey, u32>, TableError> {
-    let mut by_network_key: HashMap<NetworkPublicKey, u32> =
+) -> Result<HashMap<NetworkPublicKey, OperatorIndex>, TableError> {
+    let mut by_network_key: HashMap<NetworkPublicKey, OperatorIndex> =
         HashMap::with_capacity(operators.len());
     let mut previous: Option<OperatorId> = None;
-    for (index, entry) in operators.iter().enumerate() {
+    for (index, entry) in (0..).map(OperatorIndex).zip(operators) {
         let operator = entry.operator_id;
         if previous == Some(operator) {
             return Err(TableError::DuplicateOperator { operator });
         }
         previous = Some(operator);
-        if let Some(other) = by_network_key.insert(entry.network_key, index as u32) {
+        if let Some(other) = by_network_key.insert(entry.network_key, index) {
             #[expect(clippy::expect_used, reason = "the index of an earlier operator")]
-            let first = operators.get(other as usize).expect("it was looked at");
+            let first = operators.get(other.0 as usize).expect("it was looked at");
             let first = first.operator_id;
             return Err(TableError::DuplicateNetworkKey {
                 first,
@@ -373,6 +374,23 @@ fn totals(operators: &[OperatorEntry]) -> Result<Vec<(QuorumId, Stake)>, TableEr
             .ok_or(TableError::TotalOverflow { quorum })?;
     }
     Ok(totals.into_iter().collect())
+}
+
+impl PossessionCache {
+    /// Forgets every proof but those of these tables' operators, so that the cache is no larger than what is in use.
+    pub fn retain<'a>(&mut self, tables: impl IntoIterator<Item = &'a OperatorTable>) {
+        let used: HashSet<_> = tables
+            .into_iter()
+            .flat_map(|table| (0..).zip(table.operators()).map(move |of| (table, of)))
+            .filter_map(|(table, (index, entry))| {
+                Some((
+                    entry.bls_public_key,
+                    *table.proof_of_possession(OperatorIndex(index))?,
+                ))
+            })
+            .collect();
+        self.proven.retain(|proof| used.contains(proof));
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ashlar_proto::TrustedTable;
+use ashlar_proto::{Block, TrustedTable};
 
 use crate::{OperatorTable, StakeError, StakeSource};
 
@@ -13,7 +13,7 @@ use crate::{OperatorTable, StakeError, StakeSource};
 /// As [`StakeSource::table_at`].
 pub fn trusted_table(
     source: &dyn StakeSource,
-    block: u64,
+    block: Block,
 ) -> Result<TrustedTable<Arc<OperatorTable>>, StakeError> {
     Ok(TrustedTable::trust_on_my_own_word(source.table_at(block)?))
 }

@@ -9,9 +9,9 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, CertificatePolicy, MaxAge,
-    RequiredQuorums, Stake, TableAccess, TrustedTable, operator_id, verify_certificate,
-    verify_portable,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Block, Certificate, CertificatePolicy,
+    MaxAge, RequiredQuorums, Sequence, Stake, TableAccess, TrustedTable, operator_id,
+    verify_certificate, verify_portable,
 };
 use ashlar_stake::{OperatorTable, Registration};
 use ashlar_testing::{DOMAIN, scope};
@@ -62,9 +62,9 @@ fn certificates() -> [Certificate; 2] {
         batch_root: batch_tree(&keys).root(),
         blobs: 3,
         rows: 3,
-        reference_block: 7,
+        reference_block: Block(7),
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 1_700_000_000_000,
     };
     let digest = batch_header.digest();

@@ -5,8 +5,8 @@
 use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
 use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, TableAccess, batch_tree,
-    commitments_root, operator_id, version,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, Sequence,
+    TableAccess, batch_tree, commitments_root, operator_id, version,
 };
 
 /// A payload, and what its disperser makes of it.
@@ -76,16 +76,18 @@ pub fn certificate(
         rows: blob.rows,
         reference_block: table.header().reference_block,
         disperser_id: 0,
-        sequence: 70 + blob.salt,
+        sequence: Sequence(70 + blob.salt),
         created_at_ms: 1_700_000_000_000,
     };
     let digest = batch_header.digest();
     let operators = table.header().operators;
     let place = |key: &SecretKey| {
         let id = operator_id(&key.public_key().to_bytes());
-        (0..operators).find(|index| table.operator(*index).unwrap().operator_id == id)
+        (0..operators)
+            .map(OperatorIndex)
+            .find(|index| table.operator(*index).unwrap().operator_id == id)
     };
-    let places: Vec<u32> = signers.iter().map(place).collect::<Option<_>>()?;
+    let places: Vec<_> = signers.iter().map(place).collect::<Option<_>>()?;
     let signatures: Vec<_> = signers
         .iter()
         .map(|key| key.sign(digest.as_bytes()))

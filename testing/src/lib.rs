@@ -2,9 +2,11 @@
 
 pub mod custody;
 
+use std::net::Ipv4Addr;
+
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
-use ashlar_proto::{Domain, TableScope};
+use ashlar_proto::{Block, Domain, TableScope};
 
 /// The service of all tables that are made without a ledger.
 pub const DOMAIN: Domain = Domain([0xd0; 32]);
@@ -13,9 +15,15 @@ pub const DOMAIN: Domain = Domain([0xd0; 32]);
 pub fn scope(block: u64) -> TableScope {
     TableScope {
         domain: DOMAIN,
-        reference_block: block,
+        reference_block: Block(block),
         versions: vec![1, 2, 3],
     }
+}
+
+/// A loopback address of this process alone, for what has to be known before it is bound: no other process takes its ports.
+pub fn loopback() -> Ipv4Addr {
+    // A process id has at most 22 bits.
+    Ipv4Addr::from_bits(0x7f00_0000 | (std::process::id() << 2 & 0x00ff_fffc) | 1)
 }
 
 fn ikm(index: usize) -> [u8; 32] {

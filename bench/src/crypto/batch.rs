@@ -9,8 +9,8 @@ use ashlar_crypto::{
     prove_chunks, verify_chunks, verify_range,
 };
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, Domain, ProtocolVersion, TableRoot, batch_tree,
-    commitments_root,
+    Account, BatchHeader, BlobHeader, Block, Domain, ProtocolVersion, Sequence, TableRoot,
+    batch_tree, commitments_root,
 };
 
 use super::BenchError;
@@ -83,9 +83,9 @@ pub(crate) fn encode(
         batch_root: batch_tree(&keys).root(),
         blobs: blobs.len() as u32,
         rows: blobs.iter().map(|blob| blob.header.rows).sum(),
-        reference_block: 1,
+        reference_block: Block(1),
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 0,
     };
     let mut aggregated = AggregatedRow::new(RowChallenge::new(&header.digest().0));

@@ -1,9 +1,23 @@
 //! Inputs from a seed: the same seed, the same bytes, on every machine.
 
+use std::sync::OnceLock;
+
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Setup, eip};
 
 use super::BenchError;
+
+/// A value that is made when first needed, by something that can fail.
+pub(crate) fn once<T>(
+    cell: &OnceLock<T>,
+    make: impl FnOnce() -> Result<T, BenchError>,
+) -> Result<&T, BenchError> {
+    if let Some(made) = cell.get() {
+        return Ok(made);
+    }
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
+}
 
 /// `len` bytes that look random: SHA-256 of seed, label and a counter.
 pub(crate) fn bytes(seed: u64, label: &str, len: usize) -> Vec<u8> {

@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 
 use ashlar_crypto::ELEMENTS_PER_ROW;
 
-use super::inputs::RowInputs;
+use super::BenchError;
+use super::inputs::{RowInputs, once};
 use super::measure::Candidate;
 use super::op::Op;
-use super::{BenchError, workload};
 
 /// The peers with their tables.
 pub(crate) struct Peers {
@@ -43,8 +43,8 @@ impl Peers {
             Op::CommitRow => vec![
                 ckzg::commit(inputs),
                 eth_kzg::commit(self.eth_kzg(), inputs),
-                blst_pippenger::commit(workload::once(&self.blst, blst_pippenger::bases)?, inputs),
-                ark::commit(workload::once(&self.ark, ark::bases)?, inputs),
+                blst_pippenger::commit(once(&self.blst, blst_pippenger::bases)?, inputs),
+                ark::commit(once(&self.ark, ark::bases)?, inputs),
             ],
             Op::CellsAndProofs7594 => {
                 vec![

@@ -12,7 +12,7 @@ use rayon::ThreadPool;
 
 use super::BenchError;
 use super::batch::{self, Dispersal, Posted};
-use super::inputs::{self, RowInputs};
+use super::inputs::{self, RowInputs, once};
 use super::measure::Candidate;
 use super::op::Op;
 use super::peers::Peers;
@@ -50,18 +50,6 @@ impl Scale {
 
 fn failed(reason: impl std::fmt::Display) -> BenchError {
     BenchError::failed(OURS, reason)
-}
-
-/// A value that is made when first needed, by something that can fail.
-pub(crate) fn once<T>(
-    cell: &OnceLock<T>,
-    make: impl FnOnce() -> Result<T, BenchError>,
-) -> Result<&T, BenchError> {
-    if let Some(made) = cell.get() {
-        return Ok(made);
-    }
-    let made = make()?;
-    Ok(cell.get_or_init(|| made))
 }
 
 /// All inputs, made when first needed.

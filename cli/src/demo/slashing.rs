@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ashlar_ledger::LedgerClient;
 use ashlar_ledger::types::EvidenceReceipt;
-use ashlar_proto::{BatchHeader, OperatorId, QuorumId, Stake, TableAccess};
+use ashlar_proto::{BatchHeader, Block, OperatorId, QuorumId, Stake, TableAccess};
 use ashlar_restaking::evidence::{
     DispersedBatch, DisperserEquivocation, DoubleSigning, Fault, SignedBatch,
 };
@@ -31,13 +31,13 @@ pub(super) struct Slashed {
     /// The fault's name on the ledger: it is punished once.
     pub(super) subject: String,
     /// The last table before the evidence, and the first that shows the slash.
-    pub(super) blocks: [u64; 2],
-    pub(super) quorums: Vec<Fall>,
+    pub(super) blocks: [Block; 2],
+    pub(super) quorums: Vec<StakeChange>,
 }
 
 /// The operator's stake in one quorum, before and after.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Fall {
+pub(super) struct StakeChange {
     pub(super) quorum: QuorumId,
     pub(super) stake: [String; 2],
     pub(super) percent: [f64; 2],
@@ -50,11 +50,11 @@ impl Slashed {
         let mut lines = format!(
             "             the table of block {after} shows it; that of block {before} stays what it was\n"
         );
-        for fall in &self.quorums {
-            let ([stake, left], [share, now]) = (&fall.stake, fall.percent);
+        for change in &self.quorums {
+            let ([stake, left], [share, now]) = (&change.stake, change.percent);
             lines.push_str(&format!(
                 "             quorum {}: stake {} → {}, {share:.2} % → {now:.2} % of all\n",
-                fall.quorum,
+                change.quorum,
                 ui::stake(stake),
                 ui::stake(left),
             ));
@@ -65,17 +65,17 @@ impl Slashed {
 
 /// What became of the disperser.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Burnt {
+pub(super) struct SlashedDisperser {
     pub(super) disperser: u32,
     /// The fault's name on the ledger: it is punished once.
     pub(super) subject: String,
     /// In the smallest unit of its token.
     pub(super) bond: Amount,
     /// The last table with the disperser, and the first without it.
-    pub(super) blocks: [u64; 2],
+    pub(super) blocks: [Block; 2],
 }
 
-impl Burnt {
+impl SlashedDisperser {
     /// A line.
     pub(super) fn text(&self) -> String {
         format!(
@@ -131,7 +131,7 @@ pub(super) async fn equivocate(
     devnet: &DevnetFile,
     header: &BatchHeader,
     stake: &Arc<dyn StakeSource>,
-) -> CliResult<Burnt> {
+) -> CliResult<SlashedDisperser> {
     let client = client(devnet)?;
     let dir = &devnet.disperser.dir;
     let password = files::password(Some(&dir.join("password")), "", false)?;
@@ -155,7 +155,7 @@ pub(super) async fn equivocate(
         .ok_or_else(|| failed("the ledger burnt no bond"))?;
     let disperser = header.disperser_id;
     let after = table_that(stake, |after| after.disperser(disperser).is_none()).await?;
-    Ok(Burnt {
+    Ok(SlashedDisperser {
         disperser,
         subject: receipt.subject.to_string(),
         bond,
@@ -224,11 +224,11 @@ async fn newest(stake: &Arc<dyn StakeSource>) -> CliResult<Arc<OperatorTable>> {
 }
 
 /// The quorums in which the operator has less than before.
-fn falls(before: &OperatorTable, after: &OperatorTable, id: &OperatorId) -> Vec<Fall> {
+fn falls(before: &OperatorTable, after: &OperatorTable, id: &OperatorId) -> Vec<StakeChange> {
     let stake = |table: &OperatorTable, quorum| {
         let index = table.find(id);
         index
-            .and_then(|index| table.operators().get(index as usize))
+            .and_then(|index| table.operator(index))
             .map_or(Stake::ZERO, |operator| operator.stake(quorum))
     };
     before
@@ -237,7 +237,7 @@ fn falls(before: &OperatorTable, after: &OperatorTable, id: &OperatorId) -> Vec<
             let tables = [before, after];
             let stakes = tables.map(|table| stake(table, quorum));
             let [was, is] = stakes;
-            (is < was).then(|| Fall {
+            (is < was).then(|| StakeChange {
                 quorum,
                 stake: stakes.map(|stake| stake.to_string()),
                 percent: tables.map(|table| {

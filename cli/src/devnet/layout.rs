@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
-use crate::reader::ReaderDefaults;
+use crate::requirements::ReaderDefaults;
 
 /// Where a devnet lives when nobody says otherwise.
 pub const DEFAULT_DIR: &str = ".ashlar/devnet";

@@ -12,7 +12,7 @@ use ashlar_ledger::devnet::{
 use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::{LedgerConfig, LedgerService};
 use ashlar_proto::table::OperatorEntry;
-use ashlar_proto::{Account, QuorumId, Stake};
+use ashlar_proto::{Account, Block, QuorumId, Stake};
 use ashlar_stake::{
     DisperserRecord, OperatorRecord, Registration, TableFile, TableLocation, TableRecord,
     TableSource,
@@ -24,11 +24,11 @@ use super::ports::{self, Held};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys;
-use crate::reader::ReaderDefaults;
+use crate::requirements::ReaderDefaults;
 use crate::stake::init;
 
 /// The block of the first table; without a ledger the only one.
-const BLOCK: u64 = 1;
+const BLOCK: Block = Block(1);
 /// Milliseconds between the ledger's blocks.
 const BLOCK_MS: u64 = 1000;
 /// Blocks that withdrawn stake stays slashable.
@@ -79,7 +79,7 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
     let disperser_dir = dir.join("disperser");
     let disperser_http = next();
     let founder = match ledger {
-        true => Some(Founder::new(dir.join(LEDGER), next())?),
+        true => Some(LedgerFounder::new(dir.join(LEDGER), next())?),
         false => None,
     };
     let tables = match &founder {
@@ -274,7 +274,7 @@ fn make_restaker(
 
 /// Who founds the devnet's ledger, what makes it another one than every other devnet's, and the key that vouches for its tables: the
 /// configurations of those who follow it name them before there is a ledger.
-struct Founder {
+struct LedgerFounder {
     dir: PathBuf,
     http: String,
     admin: Account,
@@ -282,7 +282,7 @@ struct Founder {
     salt: [u8; 32],
 }
 
-impl Founder {
+impl LedgerFounder {
     /// With new keys in the ledger's folder.
     fn new(dir: PathBuf, http: String) -> CliResult<Self> {
         files::create_folder(&dir)?;
@@ -336,7 +336,7 @@ impl Founder {
         LedgerService::found(&dir.join("data"), &devnet.genesis, &devnet.transactions).map_err(
             |error| CliError::coded(Exit::Failure, "could not found the devnet's ledger", &error),
         )?;
-        SigningFloor::create(&dir.join(init::SIGNED), devnet.genesis.hash(), 0).map_err(
+        SigningFloor::create(&dir.join(init::SIGNED), devnet.genesis.hash(), Block(0)).map_err(
             |error| {
                 CliError::coded(
                     Exit::Failure,

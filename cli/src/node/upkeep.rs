@@ -11,7 +11,7 @@ use ashlar_node::{Database, NodeConfig, database};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{CONFIG, Which};
+use super::{CONFIG, RunningNodeArgs};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys;
@@ -256,7 +256,7 @@ fn import(ui: Ui, args: &ImportArgs) -> CliResult {
 ///
 /// # Errors
 /// The node does not answer.
-pub(super) async fn equivocations(ui: Ui, which: &Which) -> CliResult {
+pub(super) async fn equivocations(ui: Ui, which: &RunningNodeArgs) -> CliResult {
     let base = which.base()?;
     let value = crate::http::get_json(&format!("{base}/v1/equivocations"), "the node").await?;
     ui.data(&value, || super::outline(&value, 0))

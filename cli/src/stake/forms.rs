@@ -9,14 +9,16 @@ use std::str::FromStr;
 pub(super) use alloy_primitives::B256;
 pub(super) use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::identity::NetworkPublicKey as Key;
-pub(super) use ashlar_proto::{Account, OperatorId, QuorumId, TableRoot};
+pub(super) use ashlar_proto::{Account, Block, OperatorId, QuorumId, TableRoot};
 use ashlar_restaking as ledger;
 pub(super) use ashlar_restaking::{ServiceId, StrategyId, VaultId};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::units;
-use crate::error::{CliError, CliResult};
+use crate::error::{CliError, CliResult, Exit};
 use crate::{files, keys};
 
 /// What is written for a value, and how it becomes one.
@@ -86,6 +88,7 @@ plain! {
     u16: "NUMBER" false;
     u32: "NUMBER" false;
     u64: "NUMBER" false;
+    Block: "NUMBER" false;
     bool: "" false;
     String: "TEXT" true;
     Account: "ACCOUNT" false;
@@ -171,7 +174,7 @@ read! {
     };
     Encoded(Vec<u8>): "FILE" false, |file: &str| files::read(Path::new(file), files::TEXT_LIMIT);
     RewardClaim(ledger::distribution::RewardClaim): "FILE" false, |file: &str| {
-        super::tx::decode(files::read_json(Path::new(file))?, &format!("{file} holds no claim"))
+        decode(files::read_json(Path::new(file))?, &format!("{file} holds no claim"))
     };
     Params(ledger::Params): "PRESET[/N]|FILE" false, params;
     NetworkPublicKey(Key): "FILE|KEY" false, |text: &str| match text.starts_with("0x") {
@@ -337,6 +340,18 @@ fn fault() -> impl clap::builder::TypedValueParser<Value = Fault> {
             })
         },
     )
+}
+
+/// A part of a transaction out of its JSON.
+///
+/// # Errors
+/// It is none: `what`.
+pub(super) fn decode<T: DeserializeOwned>(value: Value, what: &str) -> CliResult<T> {
+    serde_json::from_value(value).map_err(|error| {
+        CliError::new(Exit::Usage, "tx.action", what)
+            .because(error.to_string())
+            .next("see each kind with its fields: ashlar stake tx --list")
+    })
 }
 
 /// A preset's parameters, `PRESET/N` with its delays divided by N, or those of a JSON file.

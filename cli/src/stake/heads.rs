@@ -6,7 +6,7 @@ use alloy_primitives::B256;
 use ashlar_ledger::LedgerConfig;
 use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::service::{accept_clock, genesis_of};
-use ashlar_proto::{Account, HeadKeySuccession, Network};
+use ashlar_proto::{Account, Block, HeadKeySuccession, Network};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -62,7 +62,7 @@ pub struct SucceedArgs {
     pub key: PathBuf,
     /// The first block that it signs: far enough ahead to record it before
     #[arg(long, value_name = "BLOCK")]
-    pub from: u64,
+    pub from: Block,
     /// A file whose first line is the password of the head key [default: that of the configuration, else ask]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
@@ -76,7 +76,7 @@ pub struct ResetArgs {
     pub config: PathBuf,
     /// The highest block that the keys may have signed
     #[arg(long, value_name = "BLOCK")]
-    pub above: u64,
+    pub above: Block,
 }
 
 /// Options of `ashlar stake heads accept-clock`.

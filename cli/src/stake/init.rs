@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::B256;
 use ashlar_ledger::service::LedgerConfig;
 use ashlar_ledger::service::signing_floor::SigningFloor;
-use ashlar_proto::{Account, Network};
+use ashlar_proto::{Account, Block, Network};
 use ashlar_restaking::{Genesis, Params, State};
 use clap::Args;
 use serde::Serialize;
@@ -82,7 +82,7 @@ pub struct InitArgs {
 
 /// What `init` made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Made {
+pub struct NewLedger {
     /// The configuration.
     pub config: PathBuf,
     /// The genesis.
@@ -140,7 +140,7 @@ pub fn run(ui: Ui, args: &InitArgs) -> CliResult {
     }
 }
 
-fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<Made> {
+fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<NewLedger> {
     let at = |name: &str| directory.join(name);
     // All of them before the first is written: what is there is somebody's ledger.
     for name in [CONFIG, GENESIS, ADMIN_KEY, HEAD_KEY, SIGNED] {
@@ -183,7 +183,7 @@ fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<
         format!("{json}\n").as_bytes(),
         Access::Everyone,
     )?;
-    SigningFloor::create(&at(SIGNED), genesis.hash(), 0).map_err(|error| {
+    SigningFloor::create(&at(SIGNED), genesis.hash(), Block(0)).map_err(|error| {
         CliError::coded(Exit::Failure, "could not prepare the head key", &error)
     })?;
     let mut config = LedgerConfig::default();
@@ -206,7 +206,7 @@ fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<
     })?;
     // Last: a folder with a configuration is a whole one.
     files::write_atomically(&at(CONFIG), commented(&config).as_bytes(), Access::Everyone)?;
-    Ok(Made {
+    Ok(NewLedger {
         config: at(CONFIG),
         genesis: at(GENESIS),
         admin_key,
@@ -229,7 +229,7 @@ fn genesis_of(
         network: args.network.clone(),
         salt: B256::from(files::random()?),
         head_key,
-        block: 1,
+        block: Block(1),
         admin,
         reward_updater: args.reward_updater.unwrap_or(admin),
         params: params.clone(),

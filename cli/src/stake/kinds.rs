@@ -5,8 +5,8 @@ use clap::{Arg, ArgAction, Args, Command, Subcommand};
 use serde_json::{Value, json};
 
 use super::forms::*;
+use super::signer::Signer;
 use super::statements::{RegisterDisperser, RegisterOperator, UpdateOperator};
-use super::tx::Signer;
 use crate::error::CliResult;
 use ashlar_restaking::Action;
 

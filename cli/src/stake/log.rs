@@ -1,13 +1,10 @@
 //! `ashlar stake verify-log`: replays a ledger's log and computes its state root anew, without trusting or changing anything.
 
-use std::fs::File;
-use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::B256;
-use ashlar_ledger::store::Store;
-use ashlar_restaking::State;
-use ashlar_restaking::log::{Read, Tip};
+use ashlar_ledger::store::{Store, StoreError};
+use ashlar_proto::Block;
 use clap::Args;
 use serde::Serialize;
 
@@ -52,13 +49,13 @@ pub struct Replayed {
     /// Link of the last of them.
     pub link: B256,
     /// The ledger's block after it.
-    pub block: u64,
+    pub block: Block,
     /// Transactions applied.
     pub transactions: u64,
     /// The state root.
     pub root: B256,
     /// Bytes of an unfinished record at the end, as a power cut or a writer at work leaves.
-    pub unfinished_bytes: u64,
+    pub unfinished_bytes: usize,
 }
 
 /// Runs `ashlar stake verify-log`.
@@ -101,86 +98,34 @@ pub fn run(ui: Ui, args: &VerifyLogArgs) -> CliResult {
     })
 }
 
-/// Replays the log in a folder, or its first records.
-///
-/// # Errors
-/// As [`run`].
-pub fn replay(directory: &Path, limit: Option<u64>) -> CliResult<Replayed> {
-    let genesis = Store::genesis(directory)
-        .map_err(|error| {
-            CliError::coded(
-                Exit::Usage,
-                format!("could not read the ledger in {}", directory.display()),
-                &error,
-            )
-        })?
-        .ok_or_else(|| {
-            CliError::new(
-                Exit::Unavailable,
-                "log.none",
-                format!("there is no ledger in {}", directory.display()),
-            )
+fn replay(directory: &Path, records: Option<u64>) -> CliResult<Replayed> {
+    let found = Store::replay(directory, records).map_err(|error| {
+        let exit = match error {
+            StoreError::Io { .. } => Exit::Failure,
+            StoreError::Malformed { .. } => Exit::Usage,
+            _ => Exit::Refused,
+        };
+        let what = format!("could not replay the log in {}", directory.display());
+        CliError::coded(exit, what, &error)
+    })?;
+    let Some(mut found) = found else {
+        let what = format!("there is no ledger in {}", directory.display());
+        return Err(CliError::new(Exit::Unavailable, "log.none", what)
             .because("it has no genesis.json")
-            .next("name the service's data folder: data_dir in its configuration")
-        })?;
-    let path = directory.join("ledger.log");
-    let io =
-        |error: std::io::Error| CliError::io(format!("could not read {}", path.display()), &error);
-    let mut reader = match File::open(&path) {
-        Ok(file) => BufReader::with_capacity(CHUNK, file),
-        Err(error) => return Err(io(error)),
+            .next("name the service's data folder: paths.data in its configuration"));
     };
-    let mut state = State::new(&genesis)
-        .map_err(|error| CliError::coded(Exit::Refused, "the genesis breaks a rule", &error))?;
-    let mut tip = Tip::of(&genesis);
-    let (mut buffer, mut start, mut offset, mut at_end) = (Vec::new(), 0usize, 0u64, false);
-    let unfinished = loop {
-        if limit.is_some_and(|limit| tip.records >= limit) {
-            break 0;
-        }
-        let rest = &buffer[start..];
-        match tip.read(rest) {
-            Ok(Read::Record(entry, length)) => {
-                state.follow(&entry).map_err(|error| {
-                    let what = format!("record {} is refused", tip.records.saturating_sub(1));
-                    CliError::coded(Exit::Refused, what, &error)
-                        .next("the log was written by another version, or by a ledger that breaks its rules")
-                })?;
-                start += length;
-                offset += length as u64;
-            }
-            Ok(Read::End | Read::Cut) if !at_end => {
-                buffer.drain(..start);
-                start = 0;
-                let got = (&mut reader)
-                    .take(CHUNK as u64)
-                    .read_to_end(&mut buffer)
-                    .map_err(io)?;
-                at_end = got == 0;
-            }
-            Ok(Read::End) => break 0,
-            Ok(Read::Cut) => break rest.len() as u64,
-            Err(error) => {
-                let what = format!("{} is damaged at byte {offset}", path.display());
-                return Err(CliError::coded(Exit::Refused, what, &error)
-                    .next("restore it from a copy; up to that byte it is whole"));
-            }
-        }
-    };
-    state
+    found
+        .state
         .check_books()
         .map_err(|error| CliError::coded(Exit::Refused, "the books do not balance", &error))?;
     Ok(Replayed {
-        network: genesis.network.clone(),
-        genesis: genesis.hash(),
-        records: tip.records,
-        link: tip.link,
-        block: state.meta().block,
-        transactions: state.meta().transactions,
-        root: state.root(),
-        unfinished_bytes: unfinished,
+        network: found.genesis.network.clone(),
+        genesis: found.genesis.hash(),
+        records: found.tip.records,
+        link: found.tip.link,
+        block: found.state.meta().block,
+        transactions: found.state.meta().transactions,
+        root: found.state.root(),
+        unfinished_bytes: found.unfinished,
     })
 }
-
-/// Read at once.
-const CHUNK: usize = 4 << 20;

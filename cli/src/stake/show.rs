@@ -3,12 +3,12 @@
 mod tables;
 
 use alloy_primitives::B256;
-use ashlar_ledger::source::build_table;
+use ashlar_ledger::client::build_table;
 use ashlar_ledger::types::{
     ClaimedView, EventPage, Head, QuorumView, ServiceDetail, StakerDetail, TableHead, TableView,
     WitnessView,
 };
-use ashlar_proto::{Account, Network, OperatorId, QuorumId, TableAccess as _};
+use ashlar_proto::{Account, Block, Network, OperatorId, QuorumId, TableAccess as _};
 use ashlar_restaking::{Amount, ServiceId, VaultId};
 use ashlar_stake::{OperatorTable, PossessionCache};
 use clap::{Args, Subcommand};
@@ -39,12 +39,12 @@ Amounts are in whole tokens (of eighteen decimals, ETH for ether), exact to the 
 pub struct ShowArgs {
     /// What to show.
     #[command(subcommand)]
-    pub what: What,
+    pub what: ShowCommand,
 }
 
 /// What can be shown.
 #[derive(Clone, Debug, Subcommand)]
-pub enum What {
+pub enum ShowCommand {
     /// Whether the service is well, and if not, why
     Health,
     /// Network, block, and where the log stands
@@ -136,7 +136,7 @@ pub enum What {
         service: ServiceId,
         /// The block [default: the newest that is over]
         #[arg(long, value_name = "NUMBER")]
-        block: Option<u64>,
+        block: Option<Block>,
         /// Show the witness of one operator: its entry, and its Merkle path to the table's root
         #[arg(long, value_name = "OPERATOR")]
         witness: Option<OperatorId>,
@@ -194,35 +194,39 @@ pub fn run(ui: Ui, args: &ShowArgs, connection: &ConnectionArgs) -> CliResult {
         ledger: &ledger,
     };
     match &args.what {
-        What::Health => {
+        ShowCommand::Health => {
             let health = ledger.run("could not ask the ledger", ledger.client().health())?;
             ui.data(&health, || tables::health(&health))
         }
-        What::Head => show.one("v1/head", tables::head),
-        What::Root => show.one("v1/root", tables::root),
-        What::Params => {
+        ShowCommand::Head => show.one("v1/head", tables::head),
+        ShowCommand::Root => show.one("v1/root", tables::root),
+        ShowCommand::Params => {
             let head: Head = ledger.get("v1/head")?;
             show.one("v1/state/meta", |meta| tables::params(meta, head.block_ms))
         }
-        What::Strategies => show.list("v1/state/strategies", tables::strategies),
-        What::Operators => show.list("v1/state/operators", tables::operators),
-        What::Operator { id } => show.one(format!("v1/state/operators/{id}"), tables::operator),
-        What::Staker { account } => show.one(format!("v1/state/stakers/{account}"), tables::staker),
-        What::Withdrawals { account } => {
+        ShowCommand::Strategies => show.list("v1/state/strategies", tables::strategies),
+        ShowCommand::Operators => show.list("v1/state/operators", tables::operators),
+        ShowCommand::Operator { id } => {
+            show.one(format!("v1/state/operators/{id}"), tables::operator)
+        }
+        ShowCommand::Staker { account } => {
+            show.one(format!("v1/state/stakers/{account}"), tables::staker)
+        }
+        ShowCommand::Withdrawals { account } => {
             let one: StakerDetail = ledger.get(&format!("v1/state/stakers/{account}"))?;
             show.items(&one.withdrawals, |list| {
                 tables::withdrawals(one.block, list)
             })
         }
-        What::Withdrawal { id } => {
+        ShowCommand::Withdrawal { id } => {
             let head: Head = ledger.get("v1/head")?;
             show.one(format!("v1/state/withdrawals/{id}"), |one| {
                 tables::withdrawals(head.block, std::slice::from_ref(one))
             })
         }
-        What::Services => show.list("v1/state/services", tables::services),
-        What::Service { id } => show.one(format!("v1/state/services/{id}"), tables::service),
-        What::Quorums { service } => {
+        ShowCommand::Services => show.list("v1/state/services", tables::services),
+        ShowCommand::Service { id } => show.one(format!("v1/state/services/{id}"), tables::service),
+        ShowCommand::Quorums { service } => {
             let services: Vec<ServiceDetail> = match service {
                 Some(id) => vec![ledger.get(&format!("v1/state/services/{id}"))?],
                 None => ledger.all_services()?,
@@ -230,12 +234,12 @@ pub fn run(ui: Ui, args: &ShowArgs, connection: &ConnectionArgs) -> CliResult {
             let list: Vec<QuorumView> = services.into_iter().flat_map(|s| s.quorums).collect();
             show.items(&list, tables::quorums)
         }
-        What::Members { service, quorum } => show.list(
+        ShowCommand::Members { service, quorum } => show.list(
             &format!("v1/state/services/{service}/quorums/{quorum}/members"),
             tables::members,
         ),
-        What::SlashRequests => show.list("v1/state/slash-requests", tables::slash_requests),
-        What::Challenges { operator, service } => {
+        ShowCommand::SlashRequests => show.list("v1/state/slash-requests", tables::slash_requests),
+        ShowCommand::Challenges { operator, service } => {
             let asked = [
                 operator.map(|operator| format!("operator={operator}")),
                 service.map(|service| format!("service={service}")),
@@ -247,26 +251,30 @@ pub fn run(ui: Ui, args: &ShowArgs, connection: &ConnectionArgs) -> CliResult {
             };
             show.list(&path, tables::challenges)
         }
-        What::Challenge { id } => show.one(format!("v1/state/challenges/{id}"), tables::challenge),
-        What::Vaults => show.list("v1/state/vaults", tables::vaults),
-        What::Vault { id, holder: None } => {
+        ShowCommand::Challenge { id } => {
+            show.one(format!("v1/state/challenges/{id}"), tables::challenge)
+        }
+        ShowCommand::Vaults => show.list("v1/state/vaults", tables::vaults),
+        ShowCommand::Vault { id, holder: None } => {
             show.one(format!("v1/state/vaults/{id}"), tables::vault)
         }
-        What::Vault {
+        ShowCommand::Vault {
             id,
             holder: Some(holder),
         } => show.one(
             format!("v1/state/vaults/{id}/holders/{holder}"),
             tables::holder,
         ),
-        What::Rewards { what } => rewards(what.as_ref().unwrap_or(&Rewards::Roots), &show),
-        What::Table {
+        ShowCommand::Rewards { what } => rewards(what.as_ref().unwrap_or(&Rewards::Roots), &show),
+        ShowCommand::Table {
             service,
             block,
             witness,
         } => table(*service, *block, witness.as_ref(), &show),
-        What::Events { since } => events(*since, &show),
-        What::Account { account } => show.one(format!("v1/accounts/{account}"), tables::account),
+        ShowCommand::Events { since } => events(*since, &show),
+        ShowCommand::Account { account } => {
+            show.one(format!("v1/accounts/{account}"), tables::account)
+        }
     }
 }
 
@@ -322,7 +330,7 @@ fn rewards(what: &Rewards, show: &Show<'_>) -> CliResult {
 
 fn table(
     service: ServiceId,
-    block: Option<u64>,
+    block: Option<Block>,
     of: Option<&OperatorId>,
     show: &Show<'_>,
 ) -> CliResult {
@@ -406,7 +414,7 @@ impl Witness {
         ashlar_crypto::verify_path(
             &header.operators_root,
             u64::from(header.operators),
-            u64::from(index),
+            u64::from(index.0),
             entry.leaf(),
             &path,
         )

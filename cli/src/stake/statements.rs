@@ -9,7 +9,7 @@ use ashlar_restaking::Action;
 use clap::Args;
 
 use super::forms::{Amount, Form, NetworkPublicKey, ServiceId};
-use super::tx::Signer;
+use super::signer::Signer;
 use crate::error::CliResult;
 use crate::{files, keys};
 

@@ -1,19 +1,19 @@
 //! `ashlar stake tx`: sends a transaction.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ashlar_crypto::account::AccountSignature;
 use ashlar_ledger::SignedTransaction;
-use ashlar_ledger::types::OperatorDetail;
-use ashlar_proto::{Account, Network, OperatorId, operator_id};
-use ashlar_restaking::{Action, Operator, Transaction};
+use ashlar_proto::{Account, Network, operator_id};
+use ashlar_restaking::{Action, Transaction};
 use clap::Args;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::connection::{Connection, ConnectionArgs};
 use super::events;
+use super::forms::decode;
 use super::kinds::{self, Kind};
+use super::signer::Signer;
 use crate::error::{CliError, CliResult, Exit};
 use crate::files;
 use crate::keys::{self, Public};
@@ -100,16 +100,18 @@ pub fn run(ui: Ui, mut args: TxArgs, connection: &ConnectionArgs) -> CliResult {
     let args = &args;
     let signer = Signer {
         connection: &connection,
-        args,
+        network: args.network,
+        sender: args.sender,
+        key: args.key.as_deref(),
     };
-    let action = action_of(kind, &signer)?;
+    let action = action_of(kind, args.action.as_deref(), &signer)?;
     if args.dry_run {
         let sender = args.key.as_deref().map(keys::account).transpose()?;
         let transaction = json!({ "sender": sender, "action": action });
         return ui.data(&transaction, || format!("{transaction:#}"));
     }
     if args.typed_data {
-        return typed_data(ui, &action, &signer);
+        return typed_data(ui, &action, args.nonce, &signer);
     }
     let name = action.name();
     let what = format!("the ledger did not apply {name}");
@@ -159,8 +161,8 @@ pub fn run(ui: Ui, mut args: TxArgs, connection: &ConnectionArgs) -> CliResult {
 }
 
 /// What a wallet signs: the document, with the sender's next nonce unless one is named.
-fn typed_data(ui: Ui, action: &Action, signer: &Signer<'_>) -> CliResult {
-    let nonce = match signer.args.nonce {
+fn typed_data(ui: Ui, action: &Action, nonce: Option<u64>, signer: &Signer<'_>) -> CliResult {
+    let nonce = match nonce {
         Some(nonce) => nonce,
         None => {
             let account = signer.account()?;
@@ -185,57 +187,8 @@ fn typed_data(ui: Ui, action: &Action, signer: &Signer<'_>) -> CliResult {
     ui.data(&document, || format!("{document:#}"))
 }
 
-/// Who signs, and for which network: what the actions need that another key signs too.
-pub struct Signer<'a> {
-    connection: &'a Connection,
-    args: &'a TxArgs,
-}
-
-impl Signer<'_> {
-    /// The network: as named, or as the service says.
-    ///
-    /// # Errors
-    /// The service does not answer.
-    pub fn network(&self) -> CliResult<Network> {
-        match self.args.network {
-            Some(network) => Ok(network),
-            None => self.connection.run(
-                "could not ask the ledger for its network",
-                self.connection.client().network(),
-            ),
-        }
-    }
-
-    /// The sender: as named, or as its keystore says.
-    ///
-    /// # Errors
-    /// There is neither, or the keystore is none of an account's key.
-    pub fn account(&self) -> CliResult<Account> {
-        match (self.args.sender, &self.args.key) {
-            (Some(sender), _) => Ok(sender),
-            (None, Some(path)) => keys::account(path),
-            (None, None) => Err(CliError::usage("nobody was named as the sender").next(
-                "--key FILE names a keystore, --sender 0x… an account whose key is elsewhere",
-            )),
-        }
-    }
-
-    /// An operator as the ledger knows it.
-    ///
-    /// # Errors
-    /// The service does not answer, or there is no such operator.
-    pub fn operator(&self, id: OperatorId) -> CliResult<Operator> {
-        let path = format!("v1/state/operators/{id}");
-        let detail: OperatorDetail = self.connection.run(
-            "could not ask the ledger for the operator",
-            self.connection.client().query(&path),
-        )?;
-        Ok(detail.operator)
-    }
-}
-
-fn action_of(kind: Option<Kind>, signer: &Signer<'_>) -> CliResult<Action> {
-    match (kind, &signer.args.action) {
+fn action_of(kind: Option<Kind>, file: Option<&Path>, signer: &Signer<'_>) -> CliResult<Action> {
+    match (kind, file) {
         (Some(_), Some(_)) => Err(CliError::usage(
             "--action FILE and a kind were given, which say the same thing twice",
         )
@@ -255,18 +208,6 @@ fn action_of(kind: Option<Kind>, signer: &Signer<'_>) -> CliResult<Action> {
         (None, None) => Err(CliError::usage("no kind of transaction was named")
             .next("ashlar stake tx --list shows all of them; ashlar stake tx KIND --help one")),
     }
-}
-
-/// A part of a transaction out of its JSON.
-///
-/// # Errors
-/// It is none: `what`.
-pub(super) fn decode<T: DeserializeOwned>(value: Value, what: &str) -> CliResult<T> {
-    serde_json::from_value(value).map_err(|error| {
-        CliError::new(Exit::Usage, "tx.action", what)
-            .because(error.to_string())
-            .next("see each kind with its fields: ashlar stake tx --list")
-    })
 }
 
 /// Options of `ashlar stake account`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::support::random::payload;
 use crate::support::{Devnet, Outcome, http_request, texts};
-use ashlar_proto::{Attestation, Bitmap, Certificate};
+use ashlar_proto::{Attestation, Bitmap, Certificate, OperatorIndex};
 use serde_json::Value;
 
 fn problem(
@@ -134,8 +134,9 @@ fn damages(good: &Certificate, bytes: &[u8], other: &Certificate) -> Vec<(&'stat
         let Attestation::Compact { signers } = &good.attestation else {
             panic!("put writes compact certificates")
         };
-        let kept = Bitmap::from_indices(signers.len(), signers.iter().filter(|index| keep(*index)))
-            .unwrap();
+        let kept =
+            Bitmap::from_indices(signers.len(), signers.iter().filter(|index| keep(index.0)))
+                .unwrap();
         Attestation::Compact { signers: kept }
     };
     let mut other_magic = bytes.to_vec();
@@ -156,7 +157,7 @@ fn damages(good: &Certificate, bytes: &[u8], other: &Certificate) -> Vec<(&'stat
         ),
         (
             "certificate.signature_invalid",
-            changed(&|c| c.batch_header.sequence += 1),
+            changed(&|c| c.batch_header.sequence.0 += 1),
         ),
         (
             "certificate.signature_invalid",
@@ -190,7 +191,7 @@ fn damages(good: &Certificate, bytes: &[u8], other: &Certificate) -> Vec<(&'stat
             "certificate.bitmap_length",
             changed(&|c| {
                 c.attestation = Attestation::Compact {
-                    signers: Bitmap::from_indices(7, 0..7).unwrap(),
+                    signers: Bitmap::from_indices(7, (0..7).map(OperatorIndex)).unwrap(),
                 }
             }),
         ),

@@ -6,7 +6,7 @@ use crate::support::random::payload;
 use ashlar_crypto::bls::PublicKey;
 use ashlar_crypto::kzg::{Commitment, CommitmentBytes, PointError};
 use ashlar_crypto::{Encoding, NetworkKey, Rows, Slices};
-use ashlar_proto::{Domain, Network, TableAccess, version};
+use ashlar_proto::{Domain, Network, OperatorIndex, TableAccess, version};
 use ashlar_stake::OperatorTable;
 
 /// A devnet whose disperser is gone and whose identity the test has taken over.
@@ -48,7 +48,7 @@ impl Stage {
         self.sender
             .send_to_all(&self.table, batch)
             .into_iter()
-            .zip(0u32..)
+            .zip((0..).map(OperatorIndex))
             .map(|(answer, index)| {
                 let signature =
                     answer.unwrap_or_else(|code| panic!("operator {index} refused with {code}"));
@@ -161,7 +161,7 @@ fn only_registered_dispersers_are_listened_to() {
         evil::network_key(&stage.devnet.node(1).dir),
     ];
     for key in strangers {
-        let (message, bulk) = batch.request(assignment.chunks(0));
+        let (message, bulk) = batch.request(assignment.chunks(OperatorIndex(0)));
         let answer = Sender::new(&key).send(operator, message, bulk);
         assert_eq!(answer, Err("validate.not_a_disperser".to_owned()));
     }
@@ -216,7 +216,7 @@ fn headers_that_do_not_fit_the_network_are_refused() {
         batch.seal()
     };
     stage.all_refuse(
-        &spoiled(1, &|b| b.reference_block += 1),
+        &spoiled(1, &|b| b.reference_block.0 += 1),
         "validate.reference_unknown",
     );
     stage.all_refuse(
@@ -234,8 +234,8 @@ fn headers_that_do_not_fit_the_network_are_refused() {
     let batch = spoiled(5, &|_| {});
     let assignment = evil::assignment(&stage.table, &[0]);
     let operator = &stage.table.operators()[0];
-    let own = assignment.chunks(0);
-    for chunks in [assignment.chunks(1), &own[1..]] {
+    let own = assignment.chunks(OperatorIndex(0));
+    for chunks in [assignment.chunks(OperatorIndex(1)), &own[1..]] {
         let (message, bulk) = batch.request(chunks);
         assert_eq!(
             stage.sender.send(operator, message, bulk),

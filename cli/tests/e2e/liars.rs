@@ -11,7 +11,7 @@ use crate::support::{Devnet, evil, wait_for};
 use ashlar_crypto::{Encoding, MerkleTree, NetworkPublicKey, Rows, Slices};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
 use ashlar_proto::wire::{self, Request, Response};
-use ashlar_proto::{BlobHeader, Certificate, ChunkRanges, version};
+use ashlar_proto::{BlobHeader, Certificate, ChunkIndex, ChunkRanges, OperatorIndex, version};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -27,7 +27,7 @@ enum Lie {
 struct Liar {
     lie: Lie,
     blob_header: BlobHeader,
-    chunks: Vec<u32>,
+    chunks: Vec<ChunkIndex>,
     slices: Vec<Vec<u8>>,
     tree: MerkleTree,
     asked: Arc<AtomicU32>,
@@ -43,7 +43,7 @@ impl Handler for Liar {
             if matches!(self.lie, Lie::Hang) {
                 return std::future::pending().await;
             }
-            let held: Vec<u32> = wanted
+            let held: Vec<_> = wanted
                 .indices
                 .iter()
                 .filter(|index| self.chunks.contains(index))
@@ -52,7 +52,7 @@ impl Handler for Liar {
             let bulk = held
                 .iter()
                 .map(|&index| {
-                    let mut slice = self.slices[index as usize].clone();
+                    let mut slice = self.slices[index.0 as usize].clone();
                     let middle = slice.len() / 2;
                     slice[middle] ^= 1;
                     Bytes::from(slice)
@@ -126,7 +126,9 @@ impl Stage {
         let liar = Liar {
             lie,
             blob_header: certificate.blob_header,
-            chunks: evil::assignment(&table, &[0]).chunks(table_index).to_vec(),
+            chunks: evil::assignment(&table, &[0])
+                .chunks(OperatorIndex(table_index))
+                .to_vec(),
             tree: slices.tree(),
             slices: slices.iter().map(<[u8]>::to_vec).collect(),
             asked: asked.clone(),

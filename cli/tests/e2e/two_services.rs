@@ -12,8 +12,8 @@ use ashlar_crypto::keystore;
 use ashlar_ledger::LedgerClient;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
 use ashlar_proto::{
-    Account, Attestation, BatchHeader, Bitmap, Certificate, Network, OperatorEntry, batch_tree,
-    operator_id,
+    Account, Attestation, BatchHeader, Bitmap, Block, Certificate, Network, OperatorEntry,
+    OperatorIndex, batch_tree, operator_id,
 };
 use ashlar_restaking::evidence::{
     BadAttestation, BlobInBatch, Breach, DispersedBatch, DisperserEquivocation, DoubleSigning,
@@ -50,10 +50,9 @@ fn address(key: &AccountKey) -> Account {
     Account(key.address())
 }
 
-/// A port of this machine that nobody uses.
-fn free_address() -> String {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().to_string()
+/// An address of this test alone.
+fn own_address(port: u16) -> String {
+    format!("{}:{port}", ashlar_testing::loopback())
 }
 
 /// A copy of a process's keys and configuration for the second service, with other addresses.
@@ -114,8 +113,8 @@ impl Stage {
             operator: account_key(&dir, "account.json"),
             sender: Sender::new(&evil::network_key(&devnet.file.disperser.dir)),
             network: Network::ledger(&genesis.0),
-            node: free_address(),
-            disperser: format!("http://{}", free_address()),
+            node: own_address(19_001),
+            disperser: format!("http://{}", own_address(19_002)),
             devnet,
             runtime,
             client,
@@ -242,7 +241,7 @@ impl Stage {
     }
 
     /// The table of a service after this block.
-    fn table_after(&self, service: ServiceId, block: u64) -> OperatorTable {
+    fn table_after(&self, service: ServiceId, block: Block) -> OperatorTable {
         let mut table = self.table(service);
         wait_for("a later table", || {
             table = self.table(service);
@@ -254,7 +253,7 @@ impl Stage {
     /// Starts the operator's second node and the second service's disperser, and moves the operator's address to that node.
     fn start_second(&mut self) {
         let first = self.devnet.node(0).clone();
-        let node_http = format!("http://{}", free_address());
+        let node_http = format!("http://{}", own_address(19_003));
         let old_http = first.http.trim_start_matches("http://").to_owned();
         let moved = [
             (first.quic.as_str(), self.node.as_str()),
@@ -309,7 +308,7 @@ impl Stage {
             ..table.operators()[0].clone()
         };
         let assignment = evil::assignment(table, &[0]);
-        let (message, bulk) = batch.request(assignment.chunks(0));
+        let (message, bulk) = batch.request(assignment.chunks(OperatorIndex(0)));
         let signature = self.sender.send(&entry, message, bulk).unwrap();
         // At the node of the other service the very same batch is refused before anything else of it is looked at.
         let other = if node == self.node {
@@ -317,7 +316,7 @@ impl Stage {
         } else {
             self.node.clone()
         };
-        let (message, bulk) = batch.request(assignment.chunks(0));
+        let (message, bulk) = batch.request(assignment.chunks(OperatorIndex(0)));
         let elsewhere = OperatorEntry {
             address: other,
             ..entry
@@ -333,7 +332,7 @@ impl Stage {
             blob_index: 0,
             batch_header: batch.batch_header,
             attestation: Attestation::Compact {
-                signers: Bitmap::from_indices(1, [0]).unwrap(),
+                signers: Bitmap::from_indices(1, [OperatorIndex(0)]).unwrap(),
             },
             signature: aggregate_signatures(&[signature]).unwrap().to_bytes(),
         }

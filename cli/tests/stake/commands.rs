@@ -7,7 +7,7 @@ use ashlar_cli::Cli;
 use ashlar_crypto::keystore::KeyKind;
 use ashlar_ledger::service::LedgerConfig;
 use ashlar_ledger::service::signing_floor::SigningFloor;
-use ashlar_proto::{Account, HeadKeySuccession};
+use ashlar_proto::{Account, Block, HeadKeySuccession};
 use ashlar_restaking::{Action, Genesis, Params};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -370,13 +370,7 @@ fn what_is_wrong_on_the_line_is_refused_there() {
 
 #[test]
 fn a_service_that_is_not_there_is_named() {
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let url = format!("http://127.0.0.1:{port}");
+    let url = format!("http://{}:19000", ashlar_testing::loopback());
     let error = ashlar(&["show", "head", "--ledger", &url, "--wait", "1"]).unwrap_err();
     assert_eq!((error.exit, error.code.as_str()), (4, "http.unreachable"));
     assert!(error.next.as_ref().unwrap().contains("ashlar stake serve"));
@@ -510,7 +504,7 @@ fn a_folder_is_made_once_and_guards_its_key() {
     assert_ne!(again["head_key"], made["head_key"]);
     assert_ne!(again["network_id"], made["network_id"]);
     let signed = SigningFloor::open(&config.paths.signed, genesis.hash()).unwrap();
-    assert_eq!(signed.next(), 0);
+    assert_eq!(signed.next(), Block(0));
     // A second time nothing is touched.
     let before = std::fs::read(file("ledger/admin.json")).unwrap();
     let error = init(&[]).unwrap_err();
@@ -540,7 +534,7 @@ fn the_head_key_is_handed_over_and_what_it_signed_is_begun_again() {
     let succession: HeadKeySuccession = serde_json::from_str(&succession).unwrap();
     let key: Account = serde_json::from_value(made["head_key"].clone()).unwrap();
     succession.verify(&genesis.id(), &key).unwrap();
-    assert_eq!(succession.from_block, 77);
+    assert_eq!(succession.from_block, Block(77));
     // A key does not follow itself.
     let error = succeed(&file("ledger/head.json")).unwrap_err();
     assert_eq!(error.exit, 2, "{error}");
@@ -551,7 +545,7 @@ fn the_head_key_is_handed_over_and_what_it_signed_is_begun_again() {
     std::fs::remove_file(file("ledger/signed")).unwrap();
     reset("5").unwrap();
     let signed = SigningFloor::open(Path::new(&file("ledger/signed")), genesis.hash()).unwrap();
-    assert_eq!(signed.next(), 6);
+    assert_eq!(signed.next(), Block(6));
 
     let accepted = json_of(&["heads", "accept-clock", "--config", &config]);
     assert!(accepted["accepted_ms"].as_u64().unwrap() > 1_600_000_000_000);

@@ -13,8 +13,11 @@ use ashlar_ledger::HeadKeys;
 use ashlar_ledger::LedgerClient;
 use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::service::{LedgerConfig, LedgerService, RunningLedger};
+use ashlar_ledger::store::Store;
 use ashlar_proto::head::{Head, HeadKeySuccession};
-use ashlar_proto::{Account, BatchHeader, Network, OperatorId, TableRoot, operator_id};
+use ashlar_proto::{
+    Account, BatchHeader, Block, Network, OperatorId, Sequence, TableRoot, operator_id,
+};
 use ashlar_restaking::distribution::Distribution;
 use ashlar_restaking::evidence::{DoubleSigning, Fault, SignedBatch};
 use ashlar_restaking::{Action, Amount, Genesis, Params};
@@ -24,7 +27,6 @@ use ashlar_testing::custody;
 
 use crate::{Failure, keystores, run};
 
-/// Longer than any delay of [`params`].
 const DEADLINE: Duration = Duration::from_secs(60);
 const VETO: u64 = 80;
 
@@ -67,6 +69,8 @@ const HEADS: u8 = 7;
 
 struct World {
     folder: tempfile::TempDir,
+    genesis: Genesis,
+    config: LedgerConfig,
     runtime: tokio::runtime::Runtime,
     service: Option<RunningLedger>,
     url: String,
@@ -91,7 +95,7 @@ impl World {
             network: "everything".into(),
             salt: B256::repeat_byte(1),
             head_key: account(HEADS),
-            block: 1,
+            block: Block(1),
             admin: account(ADMIN),
             reward_updater: account(ADMIN),
             params: params(),
@@ -103,22 +107,32 @@ impl World {
         config.blocks.interval_ms = 25;
         config.access.open = true;
         config.evidence.slasher = account(ADMIN);
-        SigningFloor::create(&config.paths.signed, genesis.hash(), 0).unwrap();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let service = runtime
-            .block_on(LedgerService::start(
-                config,
-                HeadKeys::new([key(HEADS)]),
-                "127.0.0.1:0".parse().unwrap(),
-            ))
-            .unwrap();
-        Self {
-            url: service.url(),
+        SigningFloor::create(&config.paths.signed, genesis.hash(), Block(0)).unwrap();
+        let mut world = Self {
+            url: String::new(),
             folder,
-            runtime,
-            service: Some(service),
+            genesis,
+            config,
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+            service: None,
             sent: BTreeSet::new(),
-        }
+        };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        let keys = HeadKeys::new([key(HEADS)]);
+        let address = "127.0.0.1:0".parse().unwrap();
+        let starting = LedgerService::start(self.config.clone(), keys, address);
+        let service = self.runtime.block_on(starting).unwrap();
+        self.url = service.url();
+        self.service = Some(service);
+    }
+
+    fn stop(&mut self) {
+        let service = self.service.take().unwrap();
+        self.runtime.block_on(service.shutdown());
     }
 
     fn file(&self, name: &str) -> String {
@@ -175,16 +189,24 @@ impl World {
         self.show(&["head"])["block"].as_u64().unwrap()
     }
 
-    fn wait_until(&self, block: u64) {
+    /// The ledger makes most of the blocks while it is stopped: all at once.
+    fn wait_until(&mut self, block: Block) {
+        if block.0 > self.block() + 10 {
+            self.stop();
+            let (mut store, _) = Store::open(&self.config.paths.data, &self.genesis).unwrap();
+            store.advance(Block(block.0 - 2)).unwrap();
+            drop(store);
+            self.start();
+        }
         let begin = Instant::now();
-        while self.block() < block {
+        while self.block() < block.0 {
             assert!(begin.elapsed() < DEADLINE, "the ledger makes no blocks");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    fn wait(&self, blocks: u64) {
-        self.wait_until(self.block() + blocks);
+    fn wait(&mut self, blocks: u64) {
+        self.wait_until(Block(self.block() + blocks));
     }
 }
 
@@ -294,7 +316,7 @@ fn heads(world: &mut World) {
         serde_json::from_slice(&std::fs::read(world.file("genesis.json")).unwrap()).unwrap();
     let false_head = Head {
         domain: genesis.id().domain(1),
-        block,
+        block: Block(block),
         time_ms: 1_700_000_000_000,
         table_root: TableRoot([3; 32]),
     };
@@ -306,8 +328,12 @@ fn heads(world: &mut World) {
             signed.head.time_ms, signed.head.table_root, signed.signature
         ),
     );
-    let succession =
-        HeadKeySuccession::sign(&key(HEADS), genesis.id(), account(HEADS + 1), block + 1000);
+    let succession = HeadKeySuccession::sign(
+        &key(HEADS),
+        genesis.id(),
+        account(HEADS + 1),
+        Block(block + 1000),
+    );
     world.tx(
         ALICE,
         &format!(
@@ -453,7 +479,9 @@ fn slash(world: &mut World) {
         )
         .unwrap_err();
     assert_eq!((error.code.as_str(), error.exit), ("slash.early", 3));
-    world.wait_until(World::number(&events, "slash_requested", "veto_until") + 1);
+    world.wait_until(Block(
+        World::number(&events, "slash_requested", "veto_until") + 1,
+    ));
     world.tx(
         ADMIN,
         &format!("execute-slash --request {}", request(&events)),
@@ -648,9 +676,9 @@ fn evidence(world: &World) {
             batch_root: [byte; 32],
             blobs: 1,
             rows: 1,
-            reference_block: world.show(&["head"])["table_block"].as_u64().unwrap(),
+            reference_block: Block(world.show(&["head"])["table_block"].as_u64().unwrap()),
             disperser_id: 0,
-            sequence: 9,
+            sequence: Sequence(9),
             created_at_ms: 1,
         };
         SignedBatch::sign(&bls(OTTO), header)
@@ -783,8 +811,7 @@ fn everything_can_be_sent_and_shown() {
     let error = verify(&format!("0x{}", "00".repeat(32))).unwrap_err();
     assert_eq!((error.code.as_str(), error.exit), ("log.mismatch", 3));
 
-    let service = world.service.take().unwrap();
-    world.runtime.block_on(service.shutdown());
+    world.stop();
     damaged_log(&world, Path::new(&data));
 }
 

@@ -9,7 +9,6 @@ use thiserror::Error;
 
 use crate::field::{Scalar, first_non_canonical, raw_from_be, raw_to_be};
 use crate::kernel;
-use crate::multiproof::coset_shift;
 use crate::{BYTES_PER_ROW, Code, Coded, ELEMENTS_PER_ROW, Rows, Slices};
 
 /// Why slices do not give the rows back.
@@ -280,7 +279,7 @@ impl Plan {
             return plan;
         }
         for index in known {
-            let unshift = kernel::invert(&coset_shift(code, *index));
+            let unshift = kernel::invert(&code.coset_shift(*index));
             plan.unshift.extend(powers(unshift, cell_len));
         }
 
@@ -330,13 +329,13 @@ impl Plan {
         let scale = kernel::invert(&Scalar::from((cell_len * chunks) as u64));
         let before = self.known.iter().flat_map(|index| {
             let factor = values[*index as usize] * scale;
-            let unshift = kernel::invert(&coset_shift(code, *index));
+            let unshift = kernel::invert(&code.coset_shift(*index));
             powers(unshift, cell_len).map(move |power| power * factor)
         });
         let after = wanted.iter().flat_map(|index| {
             // The vanishing polynomial has simple roots only.
             let factor = kernel::invert(&derivative[*index as usize]);
-            powers(coset_shift(code, *index), cell_len).map(move |power| power * factor)
+            powers(code.coset_shift(*index), cell_len).map(move |power| power * factor)
         });
         Derivative {
             before: before.collect(),
@@ -366,7 +365,7 @@ impl Plan {
             for (lagrange, weight) in lagrange.iter_mut().zip(&self.weights) {
                 *lagrange *= *weight * values[*index as usize];
             }
-            let shift = powers(coset_shift(self.code, *index), self.code.cell_len()).collect();
+            let shift = powers(self.code.coset_shift(*index), self.code.cell_len()).collect();
             MissingCell {
                 index: *index,
                 weights: lagrange,
@@ -548,7 +547,7 @@ fn powers(base: Scalar, count: usize) -> impl Iterator<Item = Scalar> {
 
 /// z = h^l of a coset.
 fn coset_point(code: Code, index: u32) -> Scalar {
-    coset_shift(code, index).pow([code.cell_len() as u64])
+    code.coset_shift(index).pow([code.cell_len() as u64])
 }
 
 /// Coefficients of Π (Y − point), by a tree of products.

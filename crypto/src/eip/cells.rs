@@ -11,7 +11,7 @@ use crate::field::{Scalar, scalar_to_be};
 use crate::hash::sha256;
 use crate::kzg::coefficients;
 use crate::multiproof::{self, WeightedProof, WeightedValues};
-use crate::{BYTES_PER_ROW, Code, ELEMENTS_PER_ROW, Setup, fk20, kernel};
+use crate::{BYTES_PER_ROW, Code, ELEMENTS_PER_ROW, Setup, kernel};
 
 const BATCH_DOMAIN: &[u8; 16] = b"RCKZGCBATCH__V1_";
 
@@ -40,7 +40,8 @@ fn extended(blob: &[u8]) -> Vec<Cell> {
 }
 
 fn prove(setup: &Setup, blob: &[u8]) -> Vec<Bytes48> {
-    fk20::prove(setup, CODE, &coefficients(blob))
+    setup
+        .prove_cells(CODE, &coefficients(blob))
         .iter()
         .map(curve::compress)
         .collect()

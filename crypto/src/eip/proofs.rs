@@ -5,11 +5,11 @@ use ark_ff::{One, PrimeField, Zero};
 
 use super::{Bytes32, Bytes48, EipError, elements, point, same_count, scalar};
 use crate::curve::{self, G1Affine};
+use crate::field::integer;
 use crate::field::{Scalar, scalar_to_be};
 use crate::hash::sha256;
 use crate::kernel;
 use crate::kzg::{coefficients, commit_row};
-use crate::multiproof::integer;
 use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW, Setup};
 
 const CHALLENGE_DOMAIN: &[u8; 16] = b"FSBLOBVERIFY_V1_";

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
+use crate::Setup;
 use crate::testing::{naive_proof, polynomial, random_rows};
 
 /// The codes of the protocol are compared with the definition in module `batch`; these are the other shapes.
@@ -11,7 +12,7 @@ fn other_cell_lengths_give_the_proofs_of_the_definition() {
     let polynomial = polynomial(rows.as_bytes());
     for (blowup, chunks) in [(2, 256), (4, 512)] {
         let code = Code::new(blowup, chunks).unwrap();
-        let proofs = prove(setup, code, &polynomial.coeffs);
+        let proofs = setup.prove_cells(code, &polynomial.coeffs);
         assert_eq!(proofs.len(), chunks as usize);
         for index in [0, 1, chunks / 2, chunks - 1] {
             assert_eq!(
@@ -28,6 +29,6 @@ fn a_constant_has_proofs_at_infinity() {
     use ark_ec::AffineRepr;
     let mut coefficients = vec![Scalar::zero(); ELEMENTS_PER_ROW];
     coefficients[0] = Scalar::from(5u64);
-    let proofs = prove(Setup::ethereum(), Code::new(2, 128).unwrap(), &coefficients);
+    let proofs = Setup::ethereum().prove_cells(Code::new(2, 128).unwrap(), &coefficients);
     assert!(proofs.iter().all(AffineRepr::is_zero));
 }

@@ -1,16 +1,16 @@
 //! All kernels against each other, on inputs made to tell them apart: property test, fuzz target and counted runs share it.
 //!
-//! A round takes its choices from a [`Dice`], does one piece of work with every kernel that runs here, and compares all
+//! A round takes its choices from a [`Choices`], does one piece of work with every kernel that runs here, and compares all
 //! that comes out. Where there is one, a plain twin of arkworks' arithmetic takes part.
 
-mod dice;
+mod choices;
 mod group;
 mod points;
 mod scalars;
 
 use std::fmt;
 
-pub use dice::Dice;
+pub use choices::Choices;
 #[cfg(test)]
 pub(super) use scalars::colliding_blobs;
 
@@ -86,23 +86,23 @@ impl fmt::Display for Disagreement {
 /// # Errors
 ///
 /// [`Disagreement`] of a kernel with the portable one.
-pub fn round(area: Area, dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
+pub fn round(area: Area, choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
     match area {
-        Area::Points => points::additions(dice),
-        Area::BaseField => points::products(dice),
-        Area::ScalarField => scalars::products(dice),
-        Area::Transforms => scalars::transforms(dice),
-        Area::Msm => group::msm(dice),
-        Area::FixedBases => group::fixed_bases(dice),
-        Area::GroupTransforms => group::transforms(dice),
-        Area::Commitments => group::commitments(dice),
+        Area::Points => points::additions(choices),
+        Area::BaseField => points::products(choices),
+        Area::ScalarField => scalars::products(choices),
+        Area::Transforms => scalars::transforms(choices),
+        Area::Msm => group::msm(choices),
+        Area::FixedBases => group::fixed_bases(choices),
+        Area::GroupTransforms => group::transforms(choices),
+        Area::Commitments => group::commitments(choices),
     }
 }
 
 /// The kernels to compare with the portable one. The one in plain Rust, slow, takes its turn where the processor has the
 /// vectors.
-fn others(dice: &mut Dice<'_>) -> Vec<&'static dyn Kernel> {
-    let emulated = takes_part(dice);
+fn others(choices: &mut Choices<'_>) -> Vec<&'static dyn Kernel> {
+    let emulated = takes_part(choices);
     KERNELS
         .iter()
         .copied()
@@ -116,19 +116,19 @@ fn others(dice: &mut Dice<'_>) -> Vec<&'static dyn Kernel> {
 }
 
 /// Whether something slow takes part: one time in 32, or always if the vectors are not to be had.
-fn takes_part(dice: &mut Dice<'_>) -> bool {
+fn takes_part(choices: &mut Choices<'_>) -> bool {
     let vectors = KERNELS.first().is_some_and(|kernel| kernel.runs_here());
-    dice.one_in(32) || !vectors
+    choices.one_in(32) || !vectors
 }
 
 /// Compares `work` of the others with that of the portable kernel, which is returned.
 fn compare<T: PartialEq>(
-    dice: &mut Dice<'_>,
+    choices: &mut Choices<'_>,
     operation: impl fmt::Display,
     work: impl Fn(&'static dyn Kernel) -> T,
 ) -> Result<T, Disagreement> {
     let expected = work(&super::portable::Portable);
-    for kernel in others(dice) {
+    for kernel in others(choices) {
         if work(kernel) != expected {
             return Err(Disagreement {
                 kernel: kernel.name(),

@@ -9,14 +9,14 @@ use std::sync::OnceLock;
 use ark_ff::{FftField, Field, One};
 
 use crate::ELEMENTS_PER_ROW;
-use crate::code::MAX_BLOWUP;
 use crate::field::Scalar;
 
+/// Largest blow-up of a code: bounds the memory of an extension.
+pub const MAX_BLOWUP: u32 = 64;
 /// Largest transform, as a power of two: 4096 × the largest blow-up.
-pub(crate) const MAX_LOG: u32 = 18;
+pub(crate) const MAX_LOG: u32 = (ELEMENTS_PER_ROW as u32 * MAX_BLOWUP).ilog2();
 /// Blow-ups 1, 2, … up to the largest.
 pub(crate) const BLOWUPS: usize = MAX_BLOWUP.trailing_zeros() as usize + 1;
-const _: () = assert!(ELEMENTS_PER_ROW << (BLOWUPS - 1) == 1 << MAX_LOG);
 const _: () = assert!(MAX_LOG <= <Scalar as FftField>::TWO_ADICITY);
 
 /// `index` with its lowest `bits` bits reversed.

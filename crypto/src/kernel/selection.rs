@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
-use super::{KERNELS, Kernel, portable::Portable, self_check};
+use super::self_check::{self, KernelDisagreement};
+use super::{KERNELS, Kernel, portable::Portable};
 use crate::Coded;
 
 /// The kernel chosen, by [`use_kernel`] or by itself.
@@ -111,19 +112,6 @@ impl<T> PerKernel<T> {
             self.chosen.get_or_init(make)
         }
     }
-}
-
-/// A kernel computed something else than the portable one: a fault of the processor, or a bug.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
-#[error(
-    "the kernel `{kernel}` computes `{operation}` wrongly on this machine; `portable` is right, report it"
-)]
-#[coded("kernel.disagrees", blame = Us)]
-pub struct KernelDisagreement {
-    /// The kernel.
-    pub kernel: &'static str,
-    /// What it computed.
-    pub operation: &'static str,
 }
 
 /// Which kernel works, for health reports, logs and metrics.

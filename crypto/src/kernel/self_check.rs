@@ -2,13 +2,27 @@
 
 use ark_bls12_381::Fq;
 use ark_ff::{AdditiveGroup, Field};
+use thiserror::Error;
 
 use super::forged::{Relation, unfold};
 use super::portable::Portable;
-use super::{Integer, Kernel, KernelDisagreement};
+use super::{Integer, Kernel};
 use crate::curve::G1Affine;
 use crate::field::Scalar;
-use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
+use crate::{BYTES_PER_ROW, Coded, ELEMENTS_PER_ROW};
+
+/// A kernel computed something else than the portable one: a fault of the processor, or a bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[error(
+    "the kernel `{kernel}` computes `{operation}` wrongly on this machine; `portable` is right, report it"
+)]
+#[coded("kernel.disagrees", blame = Us)]
+pub struct KernelDisagreement {
+    /// The kernel.
+    pub kernel: &'static str,
+    /// What it computed.
+    pub operation: &'static str,
+}
 
 /// Whether a kernel gives what the portable one gives, on work that goes through all of its arithmetic and all exceptional
 /// cases of it: about ten milliseconds.

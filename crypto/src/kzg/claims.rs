@@ -6,12 +6,12 @@ use ark_ff::Zero;
 use thiserror::Error;
 
 use super::{Commitment, CommitmentBytes, PointError, decode_commitments};
-use crate::batch::add_weighted_rows;
 use crate::bisection::Bisection;
 use crate::curve::G1Affine;
-use crate::field::Scalar;
+use crate::field::{Scalar, integer};
+use crate::hash::random_weights;
 use crate::kernel;
-use crate::multiproof::{integer, random_weights};
+use crate::rows::add_weighted_rows;
 use crate::{Coded, ELEMENTS_PER_ROW, Rows, Setup};
 
 /// Somebody's claim that these are the commitments to these rows.

@@ -11,7 +11,7 @@ fn answers(message: &[u8], count: u8) -> Vec<Signed> {
     (0..count)
         .map(|n| {
             (
-                u32::from(n),
+                OperatorIndex(n.into()),
                 key(n).public_key(),
                 key(n).sign(message).to_bytes(),
             )

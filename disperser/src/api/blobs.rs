@@ -8,10 +8,10 @@ use ashlar_proto::api::{BlobState, BlobStatus};
 use ashlar_proto::{BlobId, Certificate};
 use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
+use ashlar_service::extract::InQuery;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiState, internal_error};
+use crate::compute::blocking;
 use crate::record::BlobRecord;
 
 /// Bytes of a payload handed to the connection at a time.
@@ -31,8 +32,8 @@ pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Api
         .parse()
         .map_err(|error: ashlar_proto::IdError| ApiError::coded(400, &error))?;
     let engine = state.engine()?;
-    let registry = Arc::clone(&engine.registry);
-    match engine.blocking(move || registry.find(&name.0)).await {
+    let registry = Arc::clone(&engine.durable.registry);
+    match blocking(move || registry.find(&name.0)).await {
         Some(Ok(Some(record))) => Ok(record),
         Some(Ok(None)) => Err(ApiError::new(
             404,
@@ -64,9 +65,9 @@ pub(crate) async fn payload(
     let memory = state.serving.try_reserve(record.payload_len);
     let memory = memory.ok_or_else(|| state.busy("serving.full", full))?;
     let engine = state.engine()?;
-    let registry = Arc::clone(&engine.registry);
+    let registry = Arc::clone(&engine.durable.registry);
     let id = record.id;
-    let payload = match engine.blocking(move || registry.store().payload(&id)).await {
+    let payload = match blocking(move || registry.store().payload(&id)).await {
         Some(Ok(Some(payload))) => payload,
         Some(Ok(None)) => {
             return Err(ApiError::new(
@@ -159,10 +160,8 @@ pub(crate) struct CertificateQuery {
 pub(crate) async fn certificate(
     State(state): State<Arc<ApiState>>,
     Path(key): Path<String>,
-    query: Result<Query<CertificateQuery>, QueryRejection>,
+    InQuery(query): InQuery<CertificateQuery>,
 ) -> Result<Response, ApiError> {
-    let Query(query) =
-        query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
     let record = find(&state, &key).await?;
     match record.state {
         BlobState::Certified => {}
@@ -187,8 +186,10 @@ pub(crate) async fn certificate(
     }
     let engine = Arc::clone(state.engine()?);
     let work = Arc::clone(&engine);
-    let bytes = engine.blocking(move || -> Result<Vec<u8>, ApiError> {
+    let bytes = blocking(move || -> Result<Vec<u8>, ApiError> {
         let stored = work
+            .durable
+            .registry
             .store()
             .certificate(&record.id)
             .map_err(|error| ApiError::ours(&error))?;

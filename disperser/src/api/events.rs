@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_proto::BlobId;
-use ashlar_proto::api::BlobStatus;
+use ashlar_proto::api::BlobState;
 use ashlar_service::ApiError;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -13,6 +13,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use futures::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use utoipa::ToSchema;
 
 use super::ApiState;
 use super::blobs::find;
@@ -20,6 +21,20 @@ use crate::record::BlobRecord;
 
 /// A comment so often keeps proxies from closing a quiet stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// In documents: an event of the stream.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the stream is written by hand, piece by piece")]
+struct StatusEvent {
+    /// A number, from 0 on.
+    #[schema(pattern = "^[0-9]+$")]
+    id: String,
+    /// The state.
+    event: BlobState,
+    /// The blob's status in it, a `BlobStatus` as JSON.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
 
 /// Every state of the blob, past ones first, as server-sent events.
 ///
@@ -33,7 +48,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
         ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event seen"),
     ),
     responses(
-        (status = 200, description = "Events whose data is a status", body = BlobStatus, content_type = "text/event-stream"),
+        (status = 200, description = "Events, each with a status", body = StatusEvent, content_type = "text/event-stream"),
     ),
     tag = "blobs"
 )]
@@ -51,7 +66,7 @@ pub(crate) async fn events(
         .try_acquire_owned()
         .map_err(|_| state.busy("waiters.full", "too many event streams are open already"))?;
     // Subscribed before the record is read again, so that nothing falls between.
-    let news = state.engine()?.registry.watch(&record.id);
+    let news = state.engine()?.durable.registry.watch(&record.id);
     let feed = Feed {
         state,
         id: record.id,
@@ -100,7 +115,7 @@ impl Feed {
             self.record = None;
             let Some(news) = &mut self.news else {
                 // It was not open when we subscribed and is not final: it was posted again since.
-                self.news = Some(self.state.engine().ok()?.registry.watch(&self.id)?);
+                self.news = Some(self.state.engine().ok()?.durable.registry.watch(&self.id)?);
                 continue;
             };
             tokio::select! {

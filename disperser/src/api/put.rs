@@ -14,11 +14,11 @@ use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{Account, QuorumId, Submission};
 use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
+use ashlar_service::extract::InQuery;
 use ashlar_service::listener::{BodyLimits, declared_length, read_body};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -27,7 +27,9 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiState, Peer, internal_error};
-use crate::engine::{Engine, QueuedBlob};
+use crate::compute::blocking;
+use crate::encode_queue::QueuedBlob;
+use crate::engine::Engine;
 use crate::record::BlobRecord;
 use crate::registry::{AcceptError, Posted};
 
@@ -85,13 +87,11 @@ pub(crate) enum Wait {
 pub(crate) async fn post_blob(
     State(state): State<Arc<ApiState>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    query: Result<Query<PutQuery>, QueryRejection>,
+    InQuery(query): InQuery<PutQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let engine = Arc::clone(state.engine()?);
-    let Query(query) =
-        query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
     let kind = BodyKind::of(&headers)?;
     if kind == BodyKind::PutBlob && query.names_blob() {
         return Err(ApiError::new(
@@ -103,6 +103,7 @@ pub(crate) async fn post_blob(
     let sender = Peer(peer.ip()).sender(&headers, &state.config.accept.trusted_proxies);
     if kind == BodyKind::PutBlob
         && let Some(left) = engine
+            .queue
             .claim_limiter
             .backoff(sender, std::time::Instant::now())
     {
@@ -132,10 +133,11 @@ pub(crate) async fn post_blob(
     if let Some(declared) = declared.filter(|declared| *declared > max) {
         return Err(too_large(declared));
     }
-    // Shed at the door: before a byte of the body is read.
+    // Refused early, before a byte of the body is read.
     let expected = declared.unwrap_or(max);
     let full = |what: &str| state.busy("intake.full", what);
     if !engine
+        .durable
         .registry
         .has_room(expected.min(state.config.accept.max_payload))
     {
@@ -155,7 +157,7 @@ pub(crate) async fn post_blob(
 
     // Runs to the end of the write, also if the caller hangs up.
     let gone = Arc::new(AtomicBool::new(false));
-    let guard = GoneGuard(Arc::clone(&gone));
+    let guard = SetOnDrop(Arc::clone(&gone));
     let work = {
         let (state, engine) = (Arc::clone(&state), Arc::clone(&engine));
         move || {
@@ -167,7 +169,7 @@ pub(crate) async fn post_blob(
             accept(&state, &engine, kind, &query, sender, body)
         }
     };
-    let accepted = engine.blocking(work).await;
+    let accepted = blocking(work).await;
     drop(guard);
     let (record, _) = accepted.ok_or_else(internal_error)??;
     let record = match waiter {
@@ -177,9 +179,9 @@ pub(crate) async fn post_blob(
     answer(&record)
 }
 
-struct GoneGuard(Arc<AtomicBool>);
+struct SetOnDrop(Arc<AtomicBool>);
 
-impl Drop for GoneGuard {
+impl Drop for SetOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -264,12 +266,17 @@ fn accept(
         .map_err(|error| ApiError::coded(400, &error))?;
     let retention = u64::try_from(state.config.retention(version).as_millis()).unwrap_or(u64::MAX);
     // If the clock went back, its time does not count: the blob would be forgotten early.
-    let begins_ms = engine.clock.read(engine.stake.head_time_ms()).promise_ms;
+    let begins_ms = engine
+        .durable
+        .clock
+        .read(engine.stake.head_time_ms())
+        .promise_ms;
     let (record, new) = engine
+        .durable
         .registry
         .accept(
             posted,
-            engine.clock.wall_ms(),
+            engine.durable.clock.wall_ms(),
             begins_ms.saturating_add(retention),
         )
         .map_err(|error| match error {
@@ -281,7 +288,7 @@ fn accept(
         })?;
     if new {
         tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
-        engine.enqueue([QueuedBlob {
+        engine.queue.push([QueuedBlob {
             id: record.id,
             sender: Some(sender),
         }]);
@@ -434,15 +441,15 @@ async fn wait_final(
 ) -> Result<BlobRecord, ApiError> {
     let deadline = Instant::now() + Duration::from_secs(state.config.accept.wait_timeout_secs);
     let id = record.id;
-    while let Some(mut news) = engine.registry.watch(&id) {
+    while let Some(mut news) = engine.durable.registry.watch(&id) {
         tokio::select! {
             _ = news.changed() => {}
             () = tokio::time::sleep_until(deadline) => break,
             () = state.stop.cancelled() => break,
         }
     }
-    let registry = Arc::clone(&engine.registry);
-    let found = engine.blocking(move || registry.find(&id.0)).await;
+    let registry = Arc::clone(&engine.durable.registry);
+    let found = blocking(move || registry.find(&id.0)).await;
     match found {
         Some(Ok(Some(record))) => Ok(record),
         Some(Err(error)) => Err(ApiError::ours(&error)),

@@ -1,20 +1,19 @@
-//! Operators, health, metrics, and the OpenAPI document.
+//! The operator table.
 
 use std::sync::Arc;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::Domain;
-use ashlar_service::{ApiError, metrics as metrics_page};
+use ashlar_proto::{Block, Domain};
+use ashlar_service::ApiError;
+use ashlar_service::extract::InQuery;
 use ashlar_stake::{StakeError, TableRecord};
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiState, internal_error};
-use crate::health::HealthReport;
+use crate::compute::blocking;
 
 /// Which operator table.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
@@ -22,12 +21,13 @@ use crate::health::HealthReport;
 #[into_params(parameter_in = Query)]
 pub(crate) struct OperatorsQuery {
     /// Its reference block; the newest if there is none.
-    block: Option<u64>,
+    #[param(inline)]
+    block: Option<Block>,
 }
 
 /// An operator table with its service.
 #[derive(Debug, Serialize, ToSchema)]
-struct OperatorsView {
+pub(crate) struct OperatorsView {
     domain: Domain,
     table: TableRecord,
 }
@@ -47,13 +47,11 @@ struct OperatorsView {
 )]
 pub(crate) async fn operators(
     State(state): State<Arc<ApiState>>,
-    query: Result<Query<OperatorsQuery>, QueryRejection>,
-) -> Result<Response, ApiError> {
-    let Query(query) =
-        query.map_err(|error| ApiError::new(400, "request.query", error.body_text()))?;
+    InQuery(query): InQuery<OperatorsQuery>,
+) -> Result<Json<OperatorsView>, ApiError> {
     let engine = state.engine()?;
     let stake = Arc::clone(&engine.stake);
-    let table = engine.blocking(move || {
+    let table = blocking(move || {
         let block = query.block.map_or_else(|| stake.head(), Ok)?;
         stake.table_at(block)
     });
@@ -62,8 +60,7 @@ pub(crate) async fn operators(
             Some(record) => Ok(Json(OperatorsView {
                 domain: table.domain(),
                 table: record,
-            })
-            .into_response()),
+            })),
             None => Err(ApiError::new(
                 503,
                 "stake.no_proofs",
@@ -76,40 +73,4 @@ pub(crate) async fn operators(
         Some(Err(error)) => Err(state.busy("stake.unavailable", error)),
         None => Err(internal_error()),
     }
-}
-
-/// Whether the disperser can work: opening, ready, or degraded and why.
-#[utoipa::path(
-    get,
-    path = "/v1/health",
-    responses(
-        (status = 200, description = "Ready", body = HealthReport),
-        (status = 503, description = "Opening, degraded or stopping; the reasons are in the body", body = HealthReport),
-    ),
-    tag = "service"
-)]
-pub(crate) async fn health(State(state): State<Arc<ApiState>>) -> Response {
-    state.health.page()
-}
-
-/// Metrics in the text format of OpenMetrics.
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
-    tag = "service"
-)]
-pub(crate) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
-    metrics_page::page(state.metrics.text())
-}
-
-/// This document.
-#[utoipa::path(
-    get,
-    path = "/v1/openapi.json",
-    responses((status = 200, description = "The OpenAPI document", body = Object)),
-    tag = "service"
-)]
-pub(crate) async fn document() -> Response {
-    Json(super::openapi()).into_response()
 }

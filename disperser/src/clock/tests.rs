@@ -22,10 +22,10 @@ fn at(monotonic_ms: u64, wall_ms: u64, head_ms: Option<u64>) -> Reading {
     }
 }
 
-fn codes(verdict: Verdict) -> (Option<&'static str>, Option<&'static str>) {
+fn codes(status: ClockStatus) -> (Option<&'static str>, Option<&'static str>) {
     (
-        verdict.expiry.err().map(|fault| fault.code()),
-        verdict.batching.err().map(|fault| fault.code()),
+        status.expiry.err().map(|fault| fault.code()),
+        status.batching.err().map(|fault| fault.code()),
     )
 }
 
@@ -35,7 +35,7 @@ const FINE: (Option<&str>, Option<&str>) = (None, None);
 fn a_clock_that_jumps_while_running_stops_both_until_it_comes_back() {
     for head in [false, true] {
         let head = |ms: u64| head.then_some(NOW + ms);
-        let mut judge = Judge::new(Some(NOW));
+        let mut judge = ClockJudge::new(Some(NOW));
         assert_eq!(codes(judge.read(at(0, NOW, head(0)))), FINE);
         let forward = judge.read(at(SECOND, NOW + 20 * DAY, head(SECOND)));
         assert_eq!(
@@ -66,55 +66,55 @@ fn a_clock_that_is_wrong_at_start_stops_both() {
         (NOW - 20 * DAY, "clock.behind"),
     ] {
         for head in [None, Some(NOW + MINUTE)] {
-            let verdict = Judge::new(Some(NOW)).read(at(0, wall, head));
-            assert_eq!(codes(verdict), (Some("clock.disagrees"), Some(batching)));
+            let status = ClockJudge::new(Some(NOW)).read(at(0, wall, head));
+            assert_eq!(codes(status), (Some("clock.disagrees"), Some(batching)));
         }
     }
     // Nothing was ever kept: then a head alone can say so.
     for wall in [NOW + 20 * DAY, NOW - 20 * DAY] {
-        let verdict = Judge::new(None).read(at(0, wall, Some(NOW)));
+        let status = ClockJudge::new(None).read(at(0, wall, Some(NOW)));
         assert_eq!(
-            codes(verdict),
+            codes(status),
             (Some("clock.disagrees"), Some("clock.disagrees"))
         );
-        assert!(verdict.promise_ms >= NOW);
-        assert_eq!(codes(Judge::new(None).read(at(0, wall, None))), FINE);
+        assert!(status.promise_ms >= NOW);
+        assert_eq!(codes(ClockJudge::new(None).read(at(0, wall, None))), FINE);
     }
 }
 
 #[test]
 fn a_ledger_that_stands_still_stops_expiry_and_no_batch() {
-    let mut judge = Judge::new(Some(NOW));
+    let mut judge = ClockJudge::new(Some(NOW));
     assert_eq!(codes(judge.read(at(0, NOW, Some(NOW)))), FINE);
     for minute in 1..10_000 {
         let ms = minute * MINUTE;
-        let verdict = judge.read(at(ms, NOW + ms, Some(NOW)));
+        let status = judge.read(at(ms, NOW + ms, Some(NOW)));
         let expected = (minute > 10).then_some("clock.disagrees");
-        assert_eq!(codes(verdict), (expected, None));
+        assert_eq!(codes(status), (expected, None));
     }
     // A jump is still seen.
-    let verdict = judge.read(at(10_000 * MINUTE, NOW + 40 * DAY, Some(NOW)));
+    let status = judge.read(at(10_000 * MINUTE, NOW + 40 * DAY, Some(NOW)));
     assert_eq!(
-        codes(verdict),
+        codes(status),
         (Some("clock.disagrees"), Some("clock.disagrees"))
     );
 }
 
 #[test]
 fn a_head_vouches_for_a_long_stop_and_measuring_goes_on_from_there() {
-    let mut judge = Judge::new(Some(NOW));
+    let mut judge = ClockJudge::new(Some(NOW));
     let monday = NOW + 3 * DAY;
     assert_eq!(
         codes(judge.read(at(0, monday, Some(monday - SECOND)))),
         FINE
     );
     // The ledger stops now.
-    let verdict = judge.read(at(HOUR, monday + HOUR, Some(monday - SECOND)));
-    assert_eq!(codes(verdict), (Some("clock.disagrees"), None));
+    let status = judge.read(at(HOUR, monday + HOUR, Some(monday - SECOND)));
+    assert_eq!(codes(status), (Some("clock.disagrees"), None));
     // Without any head a person has to say that the stop was so long.
-    let verdict = Judge::new(Some(NOW)).read(at(0, monday, None));
+    let status = ClockJudge::new(Some(NOW)).read(at(0, monday, None));
     assert_eq!(
-        codes(verdict),
+        codes(status),
         (Some("clock.disagrees"), Some("clock.disagrees"))
     );
 }

@@ -6,6 +6,11 @@ use proptest::prelude::*;
 const S: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
+const A: OperatorIndex = OperatorIndex(0);
+const B: OperatorIndex = OperatorIndex(1);
+const C: OperatorIndex = OperatorIndex(2);
+const D: OperatorIndex = OperatorIndex(3);
+
 fn params() -> DispersalParams {
     DispersalParams {
         deadline: 60 * S,
@@ -19,7 +24,7 @@ fn params() -> DispersalParams {
     }
 }
 
-fn sig(n: u32) -> SignatureBytes {
+fn sig(OperatorIndex(n): OperatorIndex) -> SignatureBytes {
     SignatureBytes([n as u8; 48])
 }
 
@@ -39,7 +44,7 @@ fn one_quorum(params: DispersalParams, stakes: &[u64]) -> Dispersal {
         .iter()
         .zip(0..)
         .map(|(stake, operator)| Member {
-            operator,
+            operator: OperatorIndex(operator),
             stakes: vec![(0, Stake::from(*stake))],
         })
         .collect();
@@ -54,7 +59,7 @@ fn one_quorum(params: DispersalParams, stakes: &[u64]) -> Dispersal {
     )
 }
 
-fn sent(actions: &[Action]) -> Vec<u32> {
+fn sent(actions: &[Action]) -> Vec<OperatorIndex> {
     actions
         .iter()
         .filter_map(|action| match action {
@@ -65,7 +70,7 @@ fn sent(actions: &[Action]) -> Vec<u32> {
 }
 
 /// Polls, and answers every verification with "good" but for the operators in `bad`.
-fn settle(machine: &mut Dispersal, now: Duration, bad: &[u32]) -> Vec<Action> {
+fn settle(machine: &mut Dispersal, now: Duration, bad: &[OperatorIndex]) -> Vec<Action> {
     let mut all = Vec::new();
     loop {
         let actions = machine.poll(now);
@@ -92,15 +97,15 @@ fn settle(machine: &mut Dispersal, now: Duration, bad: &[u32]) -> Vec<Action> {
 #[test]
 fn everybody_signs_and_nobody_lingers() {
     let mut machine = one_quorum(params(), &[1, 1, 1, 1]);
-    assert_eq!(sent(&machine.poll(Duration::ZERO)), [0, 1, 2, 3]);
-    for operator in 0..4 {
-        assert_eq!(sent(&settle(&mut machine, S, &[])), [] as [u32; 0]);
+    assert_eq!(sent(&machine.poll(Duration::ZERO)), [A, B, C, D]);
+    for operator in [A, B, C, D] {
+        assert_eq!(sent(&settle(&mut machine, S, &[])), []);
         machine.answered(S, operator, Ok(sig(operator)));
     }
     let actions = settle(&mut machine, S, &[]);
     assert!(
         actions.contains(&Action::Certify {
-            signers: vec![0, 1, 2, 3]
+            signers: vec![A, B, C, D]
         }),
         "{actions:?}"
     );
@@ -113,13 +118,13 @@ fn everybody_signs_and_nobody_lingers() {
 fn signatures_are_verified_in_bulk_and_only_when_they_could_be_enough() {
     let mut machine = one_quorum(params(), &[20, 20, 20, 20, 20]);
     machine.poll(Duration::ZERO);
-    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, A, Ok(sig(A)));
     assert!(machine.poll(S).is_empty());
-    machine.answered(S, 1, Ok(sig(1)));
+    machine.answered(S, B, Ok(sig(B)));
     assert!(machine.poll(S).is_empty(), "40 % is not enough to look");
-    machine.answered(S, 2, Ok(sig(2)));
+    machine.answered(S, C, Ok(sig(C)));
     let expected = Action::Verify {
-        signatures: vec![(0, sig(0)), (1, sig(1)), (2, sig(2))],
+        signatures: vec![(A, sig(A)), (B, sig(B)), (C, sig(C))],
     };
     assert_eq!(machine.poll(S), [expected]);
     assert!(machine.poll(S).is_empty(), "one verification at a time");
@@ -129,27 +134,27 @@ fn signatures_are_verified_in_bulk_and_only_when_they_could_be_enough() {
 fn the_linger_takes_in_who_comes_in_time_and_not_later() {
     let mut machine = one_quorum(params(), &[30, 30, 20, 20]);
     machine.poll(Duration::ZERO);
-    machine.answered(S, 0, Ok(sig(0)));
-    machine.answered(S, 1, Ok(sig(1)));
+    machine.answered(S, A, Ok(sig(A)));
+    machine.answered(S, B, Ok(sig(B)));
     let actions = settle(&mut machine, S, &[]);
     assert!(
         !actions.iter().any(|a| matches!(a, Action::Certify { .. })),
         "it lingers: {actions:?}"
     );
     assert_eq!(machine.next_wake(), Some(3 * S));
-    machine.answered(2 * S, 2, Ok(sig(2)));
+    machine.answered(2 * S, C, Ok(sig(C)));
     assert!(settle(&mut machine, 2 * S, &[]).is_empty());
     let actions = settle(&mut machine, 3 * S, &[]);
     assert!(
         actions.contains(&Action::Certify {
-            signers: vec![0, 1, 2]
+            signers: vec![A, B, C]
         }),
         "{actions:?}"
     );
     // The last one is still busy: it may finish, for the grace, and its signature changes nothing any more.
     assert_eq!(machine.next_wake(), Some(8 * S));
     assert!(machine.poll(7 * S).is_empty());
-    machine.answered(7 * S, 3, Ok(sig(3)));
+    machine.answered(7 * S, D, Ok(sig(D)));
     assert_eq!(machine.poll(7 * S), [Action::Done]);
 }
 
@@ -157,10 +162,10 @@ fn the_linger_takes_in_who_comes_in_time_and_not_later() {
 fn the_grace_ends() {
     let mut machine = one_quorum(params(), &[60, 40]);
     machine.poll(Duration::ZERO);
-    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, A, Ok(sig(A)));
     settle(&mut machine, S, &[]);
     let actions = settle(&mut machine, 3 * S, &[]);
-    assert!(actions.contains(&Action::Certify { signers: vec![0] }));
+    assert!(actions.contains(&Action::Certify { signers: vec![A] }));
     assert!(!actions.contains(&Action::Done));
     assert_eq!(machine.poll(8 * S), [Action::Done]);
 }
@@ -169,13 +174,13 @@ fn the_grace_ends() {
 fn a_slow_operator_delays_nobody() {
     let mut machine = one_quorum(params(), &[30, 30, 40]);
     machine.poll(Duration::ZERO);
-    machine.answered(S, 0, Ok(sig(0)));
-    machine.answered(S, 1, Ok(sig(1)));
+    machine.answered(S, A, Ok(sig(A)));
+    machine.answered(S, B, Ok(sig(B)));
     settle(&mut machine, S, &[]);
     let actions = settle(&mut machine, 3 * S, &[]);
     assert!(
         actions.contains(&Action::Certify {
-            signers: vec![0, 1]
+            signers: vec![A, B]
         }),
         "{actions:?}"
     );
@@ -184,12 +189,12 @@ fn a_slow_operator_delays_nobody() {
 #[test]
 fn retries_back_off_double_and_stay_within_their_bounds() {
     let mut machine = one_quorum(params(), &[40, 60]);
-    assert_eq!(sent(&machine.poll(Duration::ZERO)), [0, 1]);
-    machine.answered(Duration::ZERO, 0, Ok(sig(0)));
+    assert_eq!(sent(&machine.poll(Duration::ZERO)), [A, B]);
+    machine.answered(Duration::ZERO, A, Ok(sig(A)));
     let mut now = Duration::ZERO;
     let mut pauses = Vec::new();
     for attempt in 1..=6u32 {
-        machine.answered(now, 1, fail(FailureKind::Transient));
+        machine.answered(now, B, fail(FailureKind::Transient));
         assert!(machine.poll(now).is_empty());
         let wake = machine.next_wake().unwrap();
         let full = (S * (1 << (attempt - 1))).min(8 * S);
@@ -203,7 +208,7 @@ fn retries_back_off_double_and_stay_within_their_bounds() {
         now = wake;
         let actions = machine.poll(now);
         assert!(
-            matches!(actions[..], [Action::Send { operator: 1, attempt: a, .. }] if a == attempt + 1)
+            matches!(actions[..], [Action::Send { operator: B, attempt: a, .. }] if a == attempt + 1)
         );
     }
     // It jitters.
@@ -219,15 +224,15 @@ fn retries_back_off_double_and_stay_within_their_bounds() {
 fn a_refusal_is_repeated_a_few_times_and_an_invalid_answer_never() {
     let mut machine = one_quorum(params(), &[25, 25, 50]);
     machine.poll(Duration::ZERO);
-    machine.answered(Duration::ZERO, 0, fail(FailureKind::Invalid));
+    machine.answered(Duration::ZERO, A, fail(FailureKind::Invalid));
     let mut now = Duration::ZERO;
     for _ in 0..2 {
-        machine.answered(now, 1, fail(FailureKind::Refused));
+        machine.answered(now, B, fail(FailureKind::Refused));
         assert!(machine.poll(now).is_empty());
         now = machine.next_wake().unwrap();
-        assert_eq!(sent(&machine.poll(now)), [1]);
+        assert_eq!(sent(&machine.poll(now)), [B]);
     }
-    machine.answered(now, 1, fail(FailureKind::Refused));
+    machine.answered(now, B, fail(FailureKind::Refused));
     // 50 % are left: out of reach, and nothing is gained by waiting for the deadline.
     assert_eq!(
         machine.poll(now),
@@ -235,39 +240,39 @@ fn a_refusal_is_repeated_a_few_times_and_an_invalid_answer_never() {
             reason: FailReason::OutOfReach
         }]
     );
-    let failed: Vec<(u32, u32)> = machine
+    let failed: Vec<_> = machine
         .unsigned()
         .map(|(operator, attempts, _)| (operator, attempts))
         .collect();
-    assert_eq!(failed, [(0, 1), (1, 3), (2, 1)]);
+    assert_eq!(failed, [(A, 1), (B, 3), (C, 1)]);
 }
 
 #[test]
 fn a_bad_signature_is_blamed_and_the_others_suffice_or_do_not() {
     let mut machine = one_quorum(params(), &[30, 30, 40]);
     machine.poll(Duration::ZERO);
-    machine.answered(S, 0, Ok(sig(0)));
-    machine.answered(S, 2, Ok(sig(2)));
+    machine.answered(S, A, Ok(sig(A)));
+    machine.answered(S, C, Ok(sig(C)));
     assert!(
-        !settle(&mut machine, S, &[0])
+        !settle(&mut machine, S, &[A])
             .iter()
             .any(|a| matches!(a, Action::Certify { .. } | Action::Fail { .. }))
     );
     assert_eq!(machine.signed()[0].signed, Stake::from(40));
-    machine.answered(2 * S, 1, Ok(sig(1)));
-    let actions = settle(&mut machine, 2 * S, &[0]);
+    machine.answered(2 * S, B, Ok(sig(B)));
+    let actions = settle(&mut machine, 2 * S, &[A]);
     assert!(
         actions.contains(&Action::Certify {
-            signers: vec![1, 2]
+            signers: vec![B, C]
         }),
         "{actions:?}"
     );
 
     let mut machine = one_quorum(params(), &[50, 50]);
     machine.poll(Duration::ZERO);
-    machine.answered(S, 0, Ok(sig(0)));
-    machine.answered(S, 1, Ok(sig(1)));
-    let actions = settle(&mut machine, S, &[1]);
+    machine.answered(S, A, Ok(sig(A)));
+    machine.answered(S, B, Ok(sig(B)));
+    let actions = settle(&mut machine, S, &[B]);
     assert_eq!(
         actions.last(),
         Some(&Action::Fail {
@@ -280,14 +285,14 @@ fn a_bad_signature_is_blamed_and_the_others_suffice_or_do_not() {
 fn the_deadline_fails_the_batch_but_not_before_what_came_was_looked_at() {
     let mut machine = one_quorum(params(), &[50, 50]);
     machine.poll(Duration::ZERO);
-    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, A, Ok(sig(A)));
     assert!(machine.poll(59 * S).is_empty());
     let actions = settle(&mut machine, 60 * S, &[]);
     assert_eq!(
         actions,
         [
             Action::Verify {
-                signatures: vec![(0, sig(0))]
+                signatures: vec![(A, sig(A))]
             },
             Action::Fail {
                 reason: FailReason::Deadline
@@ -302,7 +307,7 @@ fn the_deadline_fails_the_batch_but_not_before_what_came_was_looked_at() {
 fn no_attempt_outlives_the_deadline() {
     let mut machine = one_quorum(params(), &[50, 50]);
     machine.poll(Duration::ZERO);
-    machine.answered(54 * S, 0, fail(FailureKind::Transient));
+    machine.answered(54 * S, A, fail(FailureKind::Transient));
     let wake = machine.next_wake().unwrap();
     let actions = machine.poll(wake);
     assert!(
@@ -315,11 +320,11 @@ fn no_attempt_outlives_the_deadline() {
 fn every_quorum_has_to_be_reached() {
     let members = vec![
         Member {
-            operator: 0,
+            operator: A,
             stakes: vec![(0, Stake::from(90)), (1, Stake::from(10))],
         },
         Member {
-            operator: 1,
+            operator: B,
             stakes: vec![(0, Stake::from(10)), (1, Stake::from(90))],
         },
     ];
@@ -330,14 +335,14 @@ fn every_quorum_has_to_be_reached() {
     };
     let mut machine = Dispersal::new(params(), vec![need(0), need(1)], members);
     machine.poll(Duration::ZERO);
-    machine.answered(S, 0, Ok(sig(0)));
+    machine.answered(S, A, Ok(sig(A)));
     assert!(
         settle(&mut machine, S, &[]).is_empty(),
         "90 % of one quorum is nothing"
     );
-    machine.answered(S, 1, Ok(sig(1)));
+    machine.answered(S, B, Ok(sig(B)));
     assert!(settle(&mut machine, S, &[]).contains(&Action::Certify {
-        signers: vec![0, 1]
+        signers: vec![A, B]
     }));
 }
 
@@ -356,7 +361,7 @@ fn a_dispersal_without_members_or_needs_fails_and_does_not_certify() {
         }]
     );
     let member = Member {
-        operator: 0,
+        operator: A,
         stakes: Vec::new(),
     };
     let mut machine = Dispersal::new(params(), Vec::new(), vec![member]);
@@ -370,13 +375,13 @@ fn a_dispersal_without_members_or_needs_fails_and_does_not_certify() {
 #[test]
 fn answers_that_nobody_waits_for_change_nothing() {
     let mut machine = one_quorum(params(), &[50, 50]);
-    machine.answered(Duration::ZERO, 0, Ok(sig(9)));
-    machine.answered(Duration::ZERO, 77, Ok(sig(9)));
-    machine.verified([(0, Ok(())), (77, Ok(()))]);
+    machine.answered(Duration::ZERO, A, Ok(sig(OperatorIndex(9))));
+    machine.answered(Duration::ZERO, OperatorIndex(77), Ok(sig(A)));
+    machine.verified([(A, Ok(())), (OperatorIndex(77), Ok(()))]);
     assert!(machine.signed()[0].signed.is_zero());
-    assert_eq!(sent(&machine.poll(Duration::ZERO)), [0, 1]);
-    machine.answered(S, 0, Ok(sig(0)));
-    machine.answered(S, 0, fail(FailureKind::Invalid)); // a second answer to one request
+    assert_eq!(sent(&machine.poll(Duration::ZERO)), [A, B]);
+    machine.answered(S, A, Ok(sig(A)));
+    machine.answered(S, A, fail(FailureKind::Invalid)); // a second answer to one request
     assert!(sent(&machine.poll(S)).is_empty());
 }
 
@@ -416,7 +421,7 @@ proptest! {
         let total: u64 = stakes.iter().sum();
         let mut machine = one_quorum(params, &stakes);
         // Time of the answer, operator, attempt.
-        let mut pending: Vec<(Duration, u32, u32, Duration)> = Vec::new();
+        let mut pending: Vec<(Duration, OperatorIndex, u32, Duration)> = Vec::new();
         let mut now = Duration::ZERO;
         let mut decided = None;
         for _ in 0..10_000 {
@@ -426,13 +431,13 @@ proptest! {
                     Action::Send { operator, attempt, timeout } => {
                         prop_assert!(decided.is_none());
                         prop_assert!(pending.iter().all(|p| p.1 != operator), "asked twice at once");
-                        let delay = Duration::from_millis(tempers[operator as usize].delay_ms);
+                        let delay = Duration::from_millis(tempers[operator.0 as usize].delay_ms);
                         pending.push((now + delay.min(timeout), operator, attempt, timeout));
                     }
                     Action::Verify { signatures } => {
                         let results: Vec<_> = signatures
                             .iter()
-                            .map(|(operator, _)| match tempers[*operator as usize].bad_signature {
+                            .map(|(operator, _)| match tempers[operator.0 as usize].bad_signature {
                                 true => (*operator, fail(FailureKind::Invalid).map(|_| ())),
                                 false => (*operator, Ok(())),
                             })
@@ -441,10 +446,10 @@ proptest! {
                     }
                     Action::Certify { signers } => {
                         prop_assert!(decided.is_none());
-                        let signed: u64 = signers.iter().map(|o| stakes[*o as usize]).sum();
+                        let signed: u64 = signers.iter().map(|o| stakes[o.0 as usize]).sum();
                         prop_assert!(signed * 100 >= total * 55);
                         for operator in &signers {
-                            let temper = &tempers[*operator as usize];
+                            let temper = &tempers[operator.0 as usize];
                             prop_assert!(!temper.bad_signature && temper.failures.is_some());
                         }
                         prop_assert!(now <= params.deadline);
@@ -472,7 +477,7 @@ proptest! {
                 Some((at, operator, attempt, timeout)) if at <= wake => {
                     pending.remove(0);
                     now = at.max(now);
-                    let temper = &tempers[operator as usize];
+                    let temper = &tempers[operator.0 as usize];
                     let late = Duration::from_millis(temper.delay_ms) >= timeout;
                     let signs = !late && temper.failures.is_some_and(|failures| attempt > failures);
                     let result = if signs { Ok(sig(operator)) } else { fail(FailureKind::Transient) };

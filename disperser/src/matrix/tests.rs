@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use ashlar_crypto::merkle::verify_range;
 use ashlar_crypto::{ChunkColumn, Commitment, Proof, verify_chunks};
 use ashlar_proto::operator_id;
-use ashlar_proto::{HARD_MAX_BATCH_ROWS, verify_portable};
+use ashlar_proto::{ChunkIndex, HARD_MAX_BATCH_ROWS, verify_portable};
 
 use super::*;
 use crate::testing::{bls, encoded, owner, table};
 
 const PLACE: BatchPosition = BatchPosition {
     disperser_id: 5,
-    sequence: 42,
+    sequence: Sequence(42),
     created_at_ms: 1_700_000_000_000,
 };
 
@@ -30,7 +30,11 @@ fn signature(matrix: &Matrix) -> NetworkSignature {
 }
 
 /// What an operator does with its request: every proof checked, by other code than that which made it.
-fn check_as_operator(matrix: &Matrix, operator: u32, proofs: &[ProofBytes]) -> BTreeSet<u32> {
+fn check_as_operator(
+    matrix: &Matrix,
+    operator: OperatorIndex,
+    proofs: &[ProofBytes],
+) -> BTreeSet<ChunkIndex> {
     let (request, bulk) = matrix
         .request(operator, signature(matrix), proofs, &matrix.commitments())
         .unwrap();
@@ -76,7 +80,7 @@ fn check_as_operator(matrix: &Matrix, operator: u32, proofs: &[ProofBytes]) -> B
         .iter()
         .enumerate()
         .map(|(place, index)| ChunkColumn {
-            index,
+            index: index.0,
             pieces: view.column(place).unwrap(),
             proof: Proof::try_from(store.chunk_proofs[place]).unwrap(),
         })
@@ -107,14 +111,24 @@ fn every_operator_can_check_what_it_gets() {
     assert!(chunks.len() >= 64, "enough to rebuild");
     assert_eq!(
         matrix
-            .request(99, signature(&matrix), &proofs, &matrix.commitments())
+            .request(
+                OperatorIndex(99),
+                signature(&matrix),
+                &proofs,
+                &matrix.commitments()
+            )
             .unwrap_err()
             .code(),
         "runs.count"
     );
     assert_eq!(
         matrix
-            .request(0, signature(&matrix), &[], &matrix.commitments())
+            .request(
+                OperatorIndex(0),
+                signature(&matrix),
+                &[],
+                &matrix.commitments()
+            )
             .unwrap_err()
             .code(),
         "batch.chunk"
@@ -176,7 +190,10 @@ fn a_certificate_that_would_not_pass_is_not_issued() {
         "batch.no_signature"
     );
     assert_eq!(
-        matrix.certify(&[(99, sign(2))]).unwrap_err().code(),
+        matrix
+            .certify(&[(OperatorIndex(99), sign(2))])
+            .unwrap_err()
+            .code(),
         "batch.no_signature"
     );
 }

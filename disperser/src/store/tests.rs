@@ -32,7 +32,7 @@ fn batch_record(matrix: &Matrix, blobs: &[BlobRecord]) -> BatchRecord {
 const NOW: u64 = 1_790_000_000_000;
 
 /// The number of a batch that is composed at this time.
-fn sequence_at(store: &Store, now_ms: u64) -> u64 {
+fn sequence_at(store: &Store, now_ms: u64) -> Sequence {
     let blob = encoded(b"payload", 1);
     store
         .compose(now_ms, |sequence| {
@@ -153,7 +153,7 @@ fn a_composition_that_is_not_written_does_not_use_its_number() {
     assert_eq!(store.least_sequence().unwrap(), least);
     let (batch, _) = compose(&store, b"payload", 1);
     let sequence = batch.header.sequence;
-    assert_eq!(store.least_sequence().unwrap(), sequence + 1);
+    assert_eq!(store.least_sequence().unwrap(), Sequence(sequence.0 + 1));
 }
 
 #[test]
@@ -162,13 +162,13 @@ fn numbers_come_from_the_clock_and_rise_whatever_it_does() {
     let store = open(&kv);
     let at = |now_ms| sequence_at(&store, now_ms);
     let first = at(NOW);
-    assert_eq!(first >> CHANCE_BITS, NOW);
-    assert_eq!(at(NOW + 1000) >> CHANCE_BITS, NOW + 1000);
+    assert_eq!(first.0 >> CHANCE_BITS, NOW);
+    assert_eq!(at(NOW + 1000).0 >> CHANCE_BITS, NOW + 1000);
     let highest = at(NOW + 2000);
     // The clock goes back, the numbers do not.
-    assert_eq!(at(NOW - 86_400_000), highest + 1);
-    assert_eq!(at(0), highest + 2);
-    assert_eq!(at(NOW + 2001) >> CHANCE_BITS, NOW + 2001);
+    assert_eq!(at(NOW - 86_400_000), Sequence(highest.0 + 1));
+    assert_eq!(at(0), Sequence(highest.0 + 2));
+    assert_eq!(at(NOW + 2001).0 >> CHANCE_BITS, NOW + 2001);
     // A clock of the year 300 000 000 is no reason to fall over.
     assert!(at(u64::MAX) > highest);
     assert!(fresh_sequence(NOW, u32::MAX) < fresh_sequence(NOW + 1, 0));
@@ -203,7 +203,7 @@ fn an_older_copy_and_a_new_disk_use_no_number_twice() {
 fn concurrent_compositions_take_different_numbers() {
     let kv = MemoryKv::new();
     let store = open(&kv);
-    let numbers: Vec<u64> = std::thread::scope(|scope| {
+    let numbers: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8u64)
             .map(|salt| {
                 let store = store.clone();

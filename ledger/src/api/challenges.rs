@@ -1,20 +1,15 @@
 //! Custody challenges and their bonds.
 
-use std::sync::Arc;
-
 use ashlar_proto::{Account, OperatorId};
 use ashlar_restaking::ServiceId;
-use ashlar_service::ApiError;
-use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use ashlar_service::extract::{InPath, InQuery};
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::general::query;
-use super::state::{Limit, PageQuery, page};
-use super::{ApiState, parse};
-use crate::types::{BondFundView, BondsPaidView, ChallengeDetail, ChallengeView, Page};
+use super::state::PageQuery;
+use super::{Answer, Limit, Shared, found};
+use crate::types::{BondFundView, BondsPaidView, ChallengeDetail, ChallengeView, Numbered, Page};
 
 /// Which challenges.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -44,31 +39,22 @@ pub(crate) struct ChallengeQuery {
     tag = "state"
 )]
 pub(crate) async fn challenges(
-    State(state): State<Arc<ApiState>>,
-    asked: Result<Query<ChallengeQuery>, QueryRejection>,
-) -> Result<Json<Page<ChallengeView>>, ApiError> {
+    State(state): Shared,
+    InQuery(asked): InQuery<ChallengeQuery>,
+) -> Answer<Page<ChallengeView>> {
     let ChallengeQuery {
         operator,
         service,
         after,
         limit,
-    } = query(asked)?;
-    let window = PageQuery { after, limit };
+    } = asked;
     state
-        .look(move |ledger| {
+        .show(move |ledger| {
             let list = ledger.challenges().filter(|(_, record)| {
                 operator.is_none_or(|operator| record.operator == operator)
                     && service.is_none_or(|service| record.service == service)
             });
-            Ok(Json(page(
-                ledger.meta().block,
-                &window,
-                list,
-                |id, record| ChallengeView {
-                    id,
-                    challenge: record.clone(),
-                },
-            )))
+            PageQuery { after, limit }.page(ledger, list, Numbered::new)
         })
         .await
 }
@@ -84,20 +70,17 @@ pub(crate) async fn challenges(
     tag = "state"
 )]
 pub(crate) async fn challenge(
-    State(state): State<Arc<ApiState>>,
-    Path(challenge): Path<String>,
-) -> Result<Json<ChallengeDetail>, ApiError> {
-    let id: u64 = parse("challenge", &challenge)?;
+    State(state): Shared,
+    InPath(id): InPath<u64>,
+) -> Answer<ChallengeDetail> {
     state
-        .look(move |ledger| {
-            let record = ledger
-                .challenge(id)
-                .ok_or_else(|| ApiError::not_found(format_args!("open challenge {id}")))?;
-            Ok(Json(ChallengeDetail {
+        .show(move |ledger| {
+            let challenge = found(ledger.challenge(id), format_args!("open challenge {id}"))?;
+            Ok(ChallengeDetail {
                 block: ledger.meta().block,
                 id,
-                challenge: record.clone(),
-            }))
+                challenge: challenge.clone(),
+            })
         })
         .await
 }
@@ -113,14 +96,13 @@ pub(crate) async fn challenge(
     tag = "state"
 )]
 pub(crate) async fn bonds(
-    State(state): State<Arc<ApiState>>,
-    Path(token): Path<String>,
-) -> Result<Json<BondFundView>, ApiError> {
-    let token: Account = parse("account", &token)?;
+    State(state): Shared,
+    InPath(token): InPath<Account>,
+) -> Answer<BondFundView> {
     state
-        .look(move |ledger| {
+        .show(move |ledger| {
             let fund = ledger.bond_fund(token);
-            Ok(Json(BondFundView { token, fund }))
+            Ok(BondFundView { token, fund })
         })
         .await
 }
@@ -139,18 +121,16 @@ pub(crate) async fn bonds(
     tag = "state"
 )]
 pub(crate) async fn bonds_paid(
-    State(state): State<Arc<ApiState>>,
-    Path((token, account)): Path<(String, String)>,
-) -> Result<Json<BondsPaidView>, ApiError> {
-    let (token, account): (Account, Account) =
-        (parse("account", &token)?, parse("account", &account)?);
+    State(state): Shared,
+    InPath((token, account)): InPath<(Account, Account)>,
+) -> Answer<BondsPaidView> {
     state
-        .look(move |ledger| {
-            Ok(Json(BondsPaidView {
+        .show(move |ledger| {
+            Ok(BondsPaidView {
                 account,
                 token,
                 amount: ledger.bonds_paid(account, token),
-            }))
+            })
         })
         .await
 }

@@ -1,28 +1,18 @@
-//! Where the ledger stands, its events, health, metrics, and the OpenAPI document.
+//! Where the ledger stands, and its events.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_service::{ApiError, metrics as metrics_page};
+use ashlar_service::ApiError;
+use ashlar_service::extract::InQuery;
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use utoipa::IntoParams;
 
-use super::state::Limit;
-use super::{ApiState, WaitMs};
-use crate::service::Command;
-use crate::types::{EventPage, Head, HealthReport, MAX_PAGE, StateRoot};
-
-/// What a query's text is refused with.
-pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
-    query
-        .map(|Query(query)| query)
-        .map_err(|error| ApiError::new(400, "request.query", error.body_text()))
-}
+use super::{Answer, Limit, Shared, WaitMs};
+use crate::service::writer::Command;
+use crate::types::{EventPage, Head, MAX_PAGE, StateRoot};
 
 /// Where the ledger stands.
 #[utoipa::path(
@@ -33,7 +23,7 @@ pub(super) fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Api
     ),
     tag = "ledger"
 )]
-pub(crate) async fn head(State(state): State<Arc<ApiState>>) -> Result<Json<Head>, ApiError> {
+pub(crate) async fn head(State(state): Shared) -> Answer<Head> {
     let opened = state.opened()?;
     let position = opened.position();
     Ok(Json(Head {
@@ -57,7 +47,7 @@ pub(crate) async fn head(State(state): State<Arc<ApiState>>) -> Result<Json<Head
     ),
     tag = "ledger"
 )]
-pub(crate) async fn root(State(state): State<Arc<ApiState>>) -> Result<Json<StateRoot>, ApiError> {
+pub(crate) async fn root(State(state): Shared) -> Answer<StateRoot> {
     let (answer, answered) = oneshot::channel();
     state.command(Command::Root(answer))?;
     Ok(Json(state.answer(answered).await?))
@@ -91,10 +81,9 @@ pub(crate) struct EventsQuery {
     tag = "ledger"
 )]
 pub(crate) async fn events(
-    State(state): State<Arc<ApiState>>,
-    asked: Result<Query<EventsQuery>, QueryRejection>,
-) -> Result<Json<EventPage>, ApiError> {
-    let asked = query(asked)?;
+    State(state): Shared,
+    InQuery(asked): InQuery<EventsQuery>,
+) -> Answer<EventPage> {
     let limit = asked.limit.map_or(MAX_PAGE, |limit| limit.get() as usize);
     let wait = asked.wait_ms.map_or(0, WaitMs::get);
     let until = tokio::time::Instant::now() + Duration::from_millis(wait);
@@ -120,40 +109,4 @@ pub(crate) async fn events(
             .wait(left, position, |position| position.records > after)
             .await?;
     }
-}
-
-/// Whether the service can work: opening, ready, degraded and why, or stopping.
-#[utoipa::path(
-    get,
-    path = "/v1/health",
-    responses(
-        (status = 200, description = "Ready", body = HealthReport),
-        (status = 503, description = "Opening, degraded or stopping; the reasons are in the body", body = HealthReport),
-    ),
-    tag = "service"
-)]
-pub(crate) async fn health(State(state): State<Arc<ApiState>>) -> Response {
-    state.health.page()
-}
-
-/// Metrics in the text format of OpenMetrics.
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text")),
-    tag = "service"
-)]
-pub(crate) async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
-    metrics_page::page(state.metrics.text())
-}
-
-/// This document.
-#[utoipa::path(
-    get,
-    path = "/v1/openapi.json",
-    responses((status = 200, description = "The OpenAPI document", body = Object)),
-    tag = "service"
-)]
-pub(crate) async fn document() -> Response {
-    Json(super::openapi()).into_response()
 }

@@ -1,21 +1,17 @@
 //! Rewards: roots, funds, what was claimed, who would get what.
 
-use std::sync::Arc;
-
 use ashlar_crypto::Coded;
 use ashlar_proto::{Account, QuorumId};
 use ashlar_restaking::{Amount, ServiceId};
 use ashlar_service::ApiError;
-use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use ashlar_service::extract::{InPath, InQuery};
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::general::query;
-use super::state::{Asked, Limit, PageQuery, page};
-use super::{ApiState, parse};
-use crate::types::{ClaimedView, FundView, Page, RewardRootView, ShareView};
+use super::state::{Asked, PageQuery, check_quorum};
+use super::{Answer, Limit, Shared};
+use crate::types::{ClaimedView, FundView, Numbered, Page, RewardRootView, ShareView};
 
 /// Roots of cumulative earnings, by number.
 #[utoipa::path(
@@ -26,20 +22,14 @@ use crate::types::{ClaimedView, FundView, Page, RewardRootView, ShareView};
     tag = "rewards"
 )]
 pub(crate) async fn roots(
-    State(state): State<Arc<ApiState>>,
-    asked: Asked<u64>,
-) -> Result<Json<Page<RewardRootView>>, ApiError> {
-    let asked = query(asked)?;
+    State(state): Shared,
+    InQuery(asked): Asked<u64>,
+) -> Answer<Page<RewardRootView>> {
     state
-        .look(move |ledger| {
+        .show(move |ledger| {
             // Numbered without gaps.
             let list = (1u64..).map_while(|id| Some((id, ledger.reward_root(id)?)));
-            Ok(Json(page(
-                ledger.meta().block,
-                &asked,
-                list,
-                |id, record| RewardRootView { id, record },
-            )))
+            asked.page(ledger, list, Numbered::new)
         })
         .await
 }
@@ -52,17 +42,11 @@ pub(crate) async fn roots(
     responses((status = 200, description = "Also for a token of which nothing was paid in", body = FundView)),
     tag = "rewards"
 )]
-pub(crate) async fn fund(
-    State(state): State<Arc<ApiState>>,
-    Path(token): Path<String>,
-) -> Result<Json<FundView>, ApiError> {
-    let token: Account = parse("token", &token)?;
+pub(crate) async fn fund(State(state): Shared, InPath(token): InPath<Account>) -> Answer<FundView> {
     state
-        .look(move |ledger| {
-            Ok(Json(FundView {
-                token,
-                fund: ledger.fund(token),
-            }))
+        .show(move |ledger| {
+            let fund = ledger.fund(token);
+            Ok(FundView { token, fund })
         })
         .await
 }
@@ -76,17 +60,16 @@ pub(crate) async fn fund(
     tag = "rewards"
 )]
 pub(crate) async fn claimed(
-    State(state): State<Arc<ApiState>>,
-    Path((earner, token)): Path<(String, String)>,
-) -> Result<Json<ClaimedView>, ApiError> {
-    let (earner, token): (Account, Account) = (parse("account", &earner)?, parse("token", &token)?);
+    State(state): Shared,
+    InPath((earner, token)): InPath<(Account, Account)>,
+) -> Answer<ClaimedView> {
     state
-        .look(move |ledger| {
-            Ok(Json(ClaimedView {
+        .show(move |ledger| {
+            Ok(ClaimedView {
                 earner,
                 token,
                 amount: ledger.claimed(earner, token),
-            }))
+            })
         })
         .await
 }
@@ -124,34 +107,27 @@ pub(crate) struct SharesQuery {
     tag = "rewards"
 )]
 pub(crate) async fn shares(
-    State(state): State<Arc<ApiState>>,
-    asked: Result<Query<SharesQuery>, QueryRejection>,
-) -> Result<Json<Page<ShareView>>, ApiError> {
-    let asked = query(asked)?;
-    let window = PageQuery {
-        after: asked.after,
-        limit: asked.limit,
-    };
+    State(state): Shared,
+    InQuery(asked): InQuery<SharesQuery>,
+) -> Answer<Page<ShareView>> {
+    let SharesQuery {
+        service,
+        quorum,
+        amount,
+        after,
+        limit,
+    } = asked;
     state
-        .look(move |ledger| {
-            let (service, quorum) = (asked.service, asked.quorum);
-            if ledger.quorum(service, quorum).is_none() {
-                return Err(ApiError::not_found(format_args!(
-                    "quorum {quorum} of service {service}"
-                )));
-            }
-            let shares = ledger
-                .reward_shares(service, quorum, asked.amount)
-                .map_err(|refusal| match refusal.blame() {
-                    ashlar_crypto::Blame::Us => ApiError::ours(&refusal),
-                    _ => ApiError::coded(422, &refusal),
-                })?;
-            Ok(Json(page(
-                ledger.meta().block,
-                &window,
-                shares.into_iter(),
-                |account, amount| ShareView { account, amount },
-            )))
+        .show(move |ledger| {
+            check_quorum(ledger, service, quorum)?;
+            let shares = ledger.reward_shares(service, quorum, amount);
+            let shares = shares.map_err(|refusal| match refusal.blame() {
+                ashlar_crypto::Blame::Us => ApiError::ours(&refusal),
+                _ => ApiError::coded(422, &refusal),
+            })?;
+            PageQuery { after, limit }.page(ledger, shares.into_iter(), |account, amount| {
+                ShareView { account, amount }
+            })
         })
         .await
 }

@@ -1,29 +1,22 @@
 //! The ledger's state, as it is now.
 
 use std::fmt::Display;
-use std::sync::Arc;
 
 use ashlar_proto::{Account, OperatorId, QuorumId};
 use ashlar_restaking::{Amount, ServiceId, State as Ledger, TransactionError, VaultId};
 use ashlar_service::ApiError;
-use ashlar_service::api::Bounded;
-use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use ashlar_service::extract::{InPath, InQuery};
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::general::query;
-use super::{ApiState, parse};
+use super::{Answer, Limit, Shared, found};
 use crate::types::{
-    AllocationView, DisperserView, HolderView, MAX_PAGE, MemberView, MembershipView, MetaView,
+    AllocationView, HolderView, MAX_PAGE, MemberView, MembershipView, MetaView, Numbered,
     OperatorDetail, OperatorView, Page, PoolView, PotView, ProfileView, QuorumView, ServiceDetail,
-    ServiceView, SlashRequestView, StakerDetail, StrategyView, VaultDetail, VaultRequestView,
-    VaultView, WithdrawalView,
+    ServiceView, SlashRequestView, StakerDetail, StrategyView, VaultDetail, VaultView,
+    WithdrawalView,
 };
-
-/// Items of a page, at most.
-pub(super) type Limit = Bounded<1, { MAX_PAGE as u64 }>;
 
 /// Which part of a list whose items have keys `K`.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
@@ -38,29 +31,34 @@ pub(crate) struct PageQuery<K: ToSchema> {
     pub(super) limit: Option<Limit>,
 }
 
-pub(super) type Asked<K> = Result<Query<PageQuery<K>>, QueryRejection>;
+pub(super) type Asked<K> = InQuery<PageQuery<K>>;
 
-/// A page of a list whose keys rise.
-pub(super) fn page<K: Ord + Copy + Display + ToSchema, V, T>(
-    block: u64,
-    asked: &PageQuery<K>,
-    list: impl Iterator<Item = (K, V)>,
-    mut view: impl FnMut(K, V) -> T,
-) -> Page<T> {
-    let mut wanted = list
-        .filter(|(key, _)| asked.after.is_none_or(|after| *key > after))
-        .peekable();
-    let limit = asked.limit.map_or(MAX_PAGE as u64, Limit::get);
-    let (mut items, mut last) = (Vec::new(), None);
-    while (items.len() as u64) < limit {
-        let Some((key, value)) = wanted.next() else {
-            break;
-        };
-        items.push(view(key, value));
-        last = Some(key);
+impl<K: Ord + Copy + Display + ToSchema> PageQuery<K> {
+    /// This part of a list whose keys rise.
+    pub(super) fn page<V, T>(
+        &self,
+        ledger: &Ledger,
+        list: impl Iterator<Item = (K, V)>,
+        mut view: impl FnMut(K, V) -> T,
+    ) -> Result<Page<T>, ApiError> {
+        let mut wanted = list
+            .filter(|(key, _)| self.after.is_none_or(|after| *key > after))
+            .peekable();
+        let limit = self.limit.map_or(MAX_PAGE as u64, Limit::get);
+        let (mut items, mut last) = (Vec::new(), None);
+        while (items.len() as u64) < limit {
+            let Some((key, value)) = wanted.next() else {
+                break;
+            };
+            items.push(view(key, value));
+            last = Some(key);
+        }
+        Ok(Page {
+            block: ledger.meta().block,
+            items,
+            next: wanted.peek().and(last).map(|key| key.to_string()),
+        })
     }
-    let next = wanted.peek().and(last).map(|key| key.to_string());
-    Page { block, items, next }
 }
 
 /// Numbers that no state has.
@@ -75,18 +73,18 @@ pub(super) fn inconsistent(refusal: TransactionError) -> ApiError {
     responses((status = 200, description = "Network, roles, delays and caps", body = MetaView)),
     tag = "state"
 )]
-pub(crate) async fn meta(State(state): State<Arc<ApiState>>) -> Result<Json<MetaView>, ApiError> {
+pub(crate) async fn meta(State(state): Shared) -> Answer<MetaView> {
     state
-        .look(|ledger| {
+        .show(|ledger| {
             let meta = ledger.meta();
-            Ok(Json(MetaView {
+            Ok(MetaView {
                 network: meta.network.clone(),
                 block: meta.block,
                 transactions: meta.transactions,
                 admin: meta.admin,
                 reward_updater: meta.reward_updater,
                 params: meta.params.clone(),
-            }))
+            })
         })
         .await
 }
@@ -100,23 +98,11 @@ pub(crate) async fn meta(State(state): State<Arc<ApiState>>) -> Result<Json<Meta
     tag = "state"
 )]
 pub(crate) async fn strategies(
-    State(state): State<Arc<ApiState>>,
-    asked: Asked<u32>,
-) -> Result<Json<Page<StrategyView>>, ApiError> {
-    let asked = query(asked)?;
+    State(state): Shared,
+    InQuery(asked): Asked<u32>,
+) -> Answer<Page<StrategyView>> {
     state
-        .look(move |ledger| {
-            let list = ledger.strategies();
-            Ok(Json(page(
-                ledger.meta().block,
-                &asked,
-                list,
-                |id, record| StrategyView {
-                    id,
-                    strategy: record.clone(),
-                },
-            )))
-        })
+        .show(move |ledger| asked.page(ledger, ledger.strategies(), Numbered::new))
         .await
 }
 
@@ -129,23 +115,11 @@ pub(crate) async fn strategies(
     tag = "state"
 )]
 pub(crate) async fn operators(
-    State(state): State<Arc<ApiState>>,
-    asked: Asked<OperatorId>,
-) -> Result<Json<Page<OperatorView>>, ApiError> {
-    let asked = query(asked)?;
+    State(state): Shared,
+    InQuery(asked): Asked<OperatorId>,
+) -> Answer<Page<OperatorView>> {
     state
-        .look(move |ledger| {
-            let list = ledger.operators();
-            Ok(Json(page(
-                ledger.meta().block,
-                &asked,
-                list,
-                |id, record| OperatorView {
-                    id,
-                    operator: record.clone(),
-                },
-            )))
-        })
+        .show(move |ledger| asked.page(ledger, ledger.operators(), Numbered::new))
         .await
 }
 
@@ -160,21 +134,15 @@ pub(crate) async fn operators(
     tag = "state"
 )]
 pub(crate) async fn operator(
-    State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
-) -> Result<Json<OperatorDetail>, ApiError> {
-    let id: OperatorId = parse("operator", &id)?;
-    state
-        .look(move |ledger| operator_detail(ledger, id).map(Json))
-        .await
+    State(state): Shared,
+    InPath(id): InPath<OperatorId>,
+) -> Answer<OperatorDetail> {
+    state.show(move |ledger| operator_detail(ledger, id)).await
 }
 
 fn operator_detail(ledger: &Ledger, id: OperatorId) -> Result<OperatorDetail, ApiError> {
     let block = ledger.meta().block;
-    let operator = ledger
-        .operator(id)
-        .ok_or_else(|| ApiError::not_found(format_args!("operator {id}")))?
-        .clone();
+    let operator = found(ledger.operator(id), format_args!("operator {id}"))?.clone();
     let allocations = ledger
         .allocations(id)
         .map(|(key, allocation)| {
@@ -236,35 +204,34 @@ fn operator_detail(ledger: &Ledger, id: OperatorId) -> Result<OperatorDetail, Ap
     tag = "state"
 )]
 pub(crate) async fn staker(
-    State(state): State<Arc<ApiState>>,
-    Path(account): Path<String>,
-) -> Result<Json<StakerDetail>, ApiError> {
-    let account: Account = parse("account", &account)?;
+    State(state): Shared,
+    InPath(account): InPath<Account>,
+) -> Answer<StakerDetail> {
     state
-        .look(move |ledger| {
-            let staker = ledger
-                .staker(account)
-                .ok_or_else(|| ApiError::not_found(format_args!("staker {account}")))?
-                .clone();
-            let withdrawals = ledger
-                .withdrawals(account)
-                .map_err(inconsistent)?
-                .into_iter()
-                .map(|(id, withdrawal, payable_now)| WithdrawalView {
-                    id,
-                    withdrawal,
-                    payable_now,
-                })
-                .collect();
-            Ok(Json(StakerDetail {
+        .show(move |ledger| {
+            let staker = found(ledger.staker(account), format_args!("staker {account}"))?;
+            Ok(StakerDetail {
                 block: ledger.meta().block,
                 account,
-                staker,
+                staker: staker.clone(),
                 positions: ledger.positions(account).map_err(inconsistent)?,
-                withdrawals,
-            }))
+                withdrawals: withdrawals(ledger, account)?,
+            })
         })
         .await
+}
+
+/// A staker's open withdrawals.
+fn withdrawals(ledger: &Ledger, account: Account) -> Result<Vec<WithdrawalView>, ApiError> {
+    let open = ledger.withdrawals(account).map_err(inconsistent)?;
+    let views = open
+        .into_iter()
+        .map(|(id, withdrawal, payable_now)| WithdrawalView {
+            id,
+            withdrawal,
+            payable_now,
+        });
+    Ok(views.collect())
 }
 
 /// An open withdrawal.
@@ -279,27 +246,15 @@ pub(crate) async fn staker(
     tag = "state"
 )]
 pub(crate) async fn withdrawal(
-    State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
-) -> Result<Json<WithdrawalView>, ApiError> {
-    let id: u64 = parse("withdrawal", &id)?;
+    State(state): Shared,
+    InPath(id): InPath<u64>,
+) -> Answer<WithdrawalView> {
     state
-        .look(move |ledger| {
-            let missing = || ApiError::not_found(format_args!("open withdrawal {id}"));
-            let staker = ledger.withdrawal(id).ok_or_else(missing)?.staker;
-            ledger
-                .withdrawals(staker)
-                .map_err(inconsistent)?
-                .into_iter()
-                .find(|(number, ..)| *number == id)
-                .map(|(id, withdrawal, payable_now)| {
-                    Json(WithdrawalView {
-                        id,
-                        withdrawal,
-                        payable_now,
-                    })
-                })
-                .ok_or_else(missing)
+        .show(move |ledger| {
+            let what = format_args!("open withdrawal {id}");
+            let staker = found(ledger.withdrawal(id), what)?.staker;
+            let mut open = withdrawals(ledger, staker)?.into_iter();
+            found(open.find(|withdrawal| withdrawal.id == id), what)
         })
         .await
 }
@@ -313,23 +268,11 @@ pub(crate) async fn withdrawal(
     tag = "state"
 )]
 pub(crate) async fn services(
-    State(state): State<Arc<ApiState>>,
-    asked: Asked<u32>,
-) -> Result<Json<Page<ServiceView>>, ApiError> {
-    let asked = query(asked)?;
+    State(state): Shared,
+    InQuery(asked): Asked<u32>,
+) -> Answer<Page<ServiceView>> {
     state
-        .look(move |ledger| {
-            let list = ledger.services();
-            Ok(Json(page(
-                ledger.meta().block,
-                &asked,
-                list,
-                |id, record| ServiceView {
-                    id,
-                    service: record.clone(),
-                },
-            )))
-        })
+        .show(move |ledger| asked.page(ledger, ledger.services(), Numbered::new))
         .await
 }
 
@@ -344,42 +287,32 @@ pub(crate) async fn services(
     tag = "state"
 )]
 pub(crate) async fn service(
-    State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
-) -> Result<Json<ServiceDetail>, ApiError> {
-    let id: ServiceId = parse("service", &id)?;
+    State(state): Shared,
+    InPath(id): InPath<ServiceId>,
+) -> Answer<ServiceDetail> {
     state
-        .look(move |ledger| {
-            let service = ledger
-                .service(id)
-                .ok_or_else(|| ApiError::not_found(format_args!("service {id}")))?
-                .clone();
-            let quorums = ledger
-                .quorums(id)
-                .filter_map(|(quorum, _)| {
-                    let (record, totals) = ledger.quorum(id, quorum)?;
-                    Some(QuorumView {
-                        service: id,
-                        quorum,
-                        record: record.clone(),
-                        totals,
-                    })
+        .show(move |ledger| {
+            let service = found(ledger.service(id), format_args!("service {id}"))?;
+            let quorums = ledger.quorums(id).filter_map(|(quorum, _)| {
+                let (record, totals) = ledger.quorum(id, quorum)?;
+                Some(QuorumView {
+                    service: id,
+                    quorum,
+                    record: record.clone(),
+                    totals,
                 })
-                .collect();
-            Ok(Json(ServiceDetail {
+            });
+            let bonded = ledger.dispersers(id);
+            let bonded = bonded.filter(|(_, disperser)| !disperser.bond.is_zero());
+            Ok(ServiceDetail {
                 block: ledger.meta().block,
                 id,
-                service,
-                quorums,
-                dispersers: ledger
-                    .dispersers(id)
-                    .filter(|(_, disperser)| !disperser.bond.is_zero())
-                    .map(|(id, disperser)| DisperserView {
-                        id,
-                        disperser: *disperser,
-                    })
+                service: service.clone(),
+                quorums: quorums.collect(),
+                dispersers: bonded
+                    .map(|(id, disperser)| Numbered::new(id, disperser))
                     .collect(),
-            }))
+            })
         })
         .await
 }
@@ -395,28 +328,28 @@ pub(crate) async fn service(
     tag = "state"
 )]
 pub(crate) async fn members(
-    State(state): State<Arc<ApiState>>,
-    Path((id, quorum)): Path<(String, String)>,
-    asked: Asked<OperatorId>,
-) -> Result<Json<Page<MemberView>>, ApiError> {
-    let (id, quorum): (ServiceId, QuorumId) = (parse("service", &id)?, parse("quorum", &quorum)?);
-    let asked = query(asked)?;
+    State(state): Shared,
+    InPath((id, quorum)): InPath<(ServiceId, QuorumId)>,
+    InQuery(asked): Asked<OperatorId>,
+) -> Answer<Page<MemberView>> {
     state
-        .look(move |ledger| {
-            if ledger.quorum(id, quorum).is_none() {
-                return Err(ApiError::not_found(format_args!(
-                    "quorum {quorum} of service {id}"
-                )));
-            }
-            let list = ledger.members(id, quorum);
-            Ok(Json(page(
-                ledger.meta().block,
-                &asked,
-                list,
-                |operator, member| MemberView { operator, member },
-            )))
+        .show(move |ledger| {
+            check_quorum(ledger, id, quorum)?;
+            asked.page(ledger, ledger.members(id, quorum), |operator, member| {
+                MemberView { operator, member }
+            })
         })
         .await
+}
+
+/// 404 if the service has no such quorum.
+pub(super) fn check_quorum(
+    ledger: &Ledger,
+    service: ServiceId,
+    quorum: QuorumId,
+) -> Result<(), ApiError> {
+    let what = format_args!("quorum {quorum} of service {service}");
+    found(ledger.quorum(service, quorum), what).map(drop)
 }
 
 /// Slashes that wait for their veto window, by number.
@@ -428,23 +361,11 @@ pub(crate) async fn members(
     tag = "state"
 )]
 pub(crate) async fn slash_requests(
-    State(state): State<Arc<ApiState>>,
-    asked: Asked<u64>,
-) -> Result<Json<Page<SlashRequestView>>, ApiError> {
-    let asked = query(asked)?;
+    State(state): Shared,
+    InQuery(asked): Asked<u64>,
+) -> Answer<Page<SlashRequestView>> {
     state
-        .look(move |ledger| {
-            let list = ledger.slash_requests();
-            Ok(Json(page(
-                ledger.meta().block,
-                &asked,
-                list,
-                |id, record| SlashRequestView {
-                    id,
-                    request: record.clone(),
-                },
-            )))
-        })
+        .show(move |ledger| asked.page(ledger, ledger.slash_requests(), Numbered::new))
         .await
 }
 
@@ -457,23 +378,11 @@ pub(crate) async fn slash_requests(
     tag = "state"
 )]
 pub(crate) async fn vaults(
-    State(state): State<Arc<ApiState>>,
-    asked: Asked<u32>,
-) -> Result<Json<Page<VaultView>>, ApiError> {
-    let asked = query(asked)?;
+    State(state): Shared,
+    InQuery(asked): Asked<u32>,
+) -> Answer<Page<VaultView>> {
     state
-        .look(move |ledger| {
-            let list = ledger.vaults();
-            Ok(Json(page(
-                ledger.meta().block,
-                &asked,
-                list,
-                |id, record| VaultView {
-                    id,
-                    vault: record.clone(),
-                },
-            )))
-        })
+        .show(move |ledger| asked.page(ledger, ledger.vaults(), Numbered::new))
         .await
 }
 
@@ -488,20 +397,16 @@ pub(crate) async fn vaults(
     tag = "state"
 )]
 pub(crate) async fn vault(
-    State(state): State<Arc<ApiState>>,
-    Path(id): Path<String>,
-) -> Result<Json<VaultDetail>, ApiError> {
-    let id: VaultId = parse("vault", &id)?;
+    State(state): Shared,
+    InPath(id): InPath<VaultId>,
+) -> Answer<VaultDetail> {
     state
-        .look(move |ledger| {
-            let vault = ledger
-                .vault(id)
-                .ok_or_else(|| ApiError::not_found(format_args!("vault {id}")))?
-                .clone();
-            Ok(Json(VaultDetail {
+        .show(move |ledger| {
+            let vault = found(ledger.vault(id), format_args!("vault {id}"))?;
+            Ok(VaultDetail {
                 block: ledger.meta().block,
                 id,
-                vault,
+                vault: vault.clone(),
                 holdings: ledger.vault_holdings(id).map_err(inconsistent)?,
                 profile: ledger
                     .vault_profile(id)
@@ -510,7 +415,7 @@ pub(crate) async fn vault(
                 requests: ledger
                     .vault_requests(id)
                     .take(MAX_PAGE)
-                    .map(|(id, request)| VaultRequestView { id, request })
+                    .map(|(id, request)| Numbered::new(id, request))
                     .collect(),
                 pots: ledger
                     .vault_pots(id)
@@ -520,7 +425,7 @@ pub(crate) async fn vault(
                         amount,
                     })
                     .collect(),
-            }))
+            })
         })
         .await
 }
@@ -536,15 +441,12 @@ pub(crate) async fn vault(
     tag = "state"
 )]
 pub(crate) async fn holder(
-    State(state): State<Arc<ApiState>>,
-    Path((id, account)): Path<(String, String)>,
-) -> Result<Json<HolderView>, ApiError> {
-    let (id, holder): (VaultId, Account) = (parse("vault", &id)?, parse("account", &account)?);
+    State(state): Shared,
+    InPath((id, holder)): InPath<(VaultId, Account)>,
+) -> Answer<HolderView> {
     state
-        .look(move |ledger| {
-            if ledger.vault(id).is_none() {
-                return Err(ApiError::not_found(format_args!("vault {id}")));
-            }
+        .show(move |ledger| {
+            found(ledger.vault(id), format_args!("vault {id}"))?;
             let shares = ledger.vault_shares(id, holder);
             let (tokens, all) = ledger.vault_rate(id).map_err(inconsistent)?;
             let assets = if all.is_zero() {
@@ -552,12 +454,12 @@ pub(crate) async fn holder(
             } else {
                 shares.mul_div(tokens, all).map_err(inconsistent)?
             };
-            Ok(Json(HolderView {
+            Ok(HolderView {
                 vault: id,
                 holder,
                 shares,
                 assets,
-            }))
+            })
         })
         .await
 }

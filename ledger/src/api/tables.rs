@@ -4,19 +4,18 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{OperatorId, SignedHead, TableAccess as _};
+use ashlar_proto::{Block, OperatorId, SignedHead, TableAccess as _};
 use ashlar_restaking::{ServiceId, TableQueryError};
 use ashlar_service::ApiError;
+use ashlar_service::extract::{InPath, InQuery};
 use ashlar_stake::{TableError, TableRecord};
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::general::query;
-use super::{ApiState, KeptTable, TABLES, WaitMs, internal_error, parse};
-use crate::service::Newest;
+use super::{Answer, ApiState, KeptTable, Shared, TABLES, WaitMs, found, internal_error};
+use crate::service::signer::Newest;
 use crate::types::{HeadKeysView, TableHead, TableRootView, TableView, WitnessView};
 
 fn refused(error: TableQueryError) -> ApiError {
@@ -31,7 +30,7 @@ fn refused(error: TableQueryError) -> ApiError {
     }
 }
 
-fn future(block: u64, head: u64) -> ApiError {
+fn future(block: Block, head: Block) -> ApiError {
     ApiError::new(
         404,
         "table.future",
@@ -45,7 +44,7 @@ impl ApiState {
     async fn table(
         self: &Arc<Self>,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<KeptTable, ApiError> {
         let opened = Arc::clone(self.opened()?);
         let kept = opened
@@ -81,7 +80,7 @@ impl ApiState {
     async fn signed(
         self: &Arc<Self>,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<Option<SignedHead>, ApiError> {
         let heads = self.opened()?.heads.clone();
         self.blocking(&self.queries, move || {
@@ -99,7 +98,8 @@ impl ApiState {
 #[into_params(parameter_in = Query)]
 pub(crate) struct HeadQuery {
     /// Wait for a block after this one.
-    after: Option<u64>,
+    #[param(inline)]
+    after: Option<Block>,
     /// At most so long, in milliseconds.
     #[param(inline)]
     wait_ms: Option<WaitMs>,
@@ -117,14 +117,12 @@ pub(crate) struct HeadQuery {
     tag = "tables"
 )]
 pub(crate) async fn head(
-    State(state): State<Arc<ApiState>>,
-    Path(service): Path<String>,
-    asked: Result<Query<HeadQuery>, QueryRejection>,
-) -> Result<Json<TableHead>, ApiError> {
-    let service: ServiceId = parse("service", &service)?;
-    let asked = query(asked)?;
+    State(state): Shared,
+    InPath(service): InPath<ServiceId>,
+    InQuery(asked): InQuery<HeadQuery>,
+) -> Answer<TableHead> {
     let heads = state.opened()?.heads.clone();
-    let unsigned = || {
+    let unsigned = move || {
         ApiError::new(
             404,
             "table.unsigned",
@@ -135,6 +133,10 @@ pub(crate) async fn head(
         let newer = |newest: &Newest| newest.get(&service).is_some_and(|block| *block > after);
         let wait = asked.wait_ms.map_or(0, WaitMs::get);
         if wait > 0 && !newer(&heads.watch().borrow()) {
+            // Of a service that there is not, no block is waited for.
+            state
+                .look(move |ledger| ledger.service(service).map(drop).ok_or_else(unsigned))
+                .await?;
             let wait = Duration::from_millis(wait);
             state.wait(wait, heads.watch(), newer).await?;
         }
@@ -157,20 +159,17 @@ pub(crate) async fn head(
     ),
     tag = "tables"
 )]
-pub(crate) async fn head_keys(
-    State(state): State<Arc<ApiState>>,
-) -> Result<Json<HeadKeysView>, ApiError> {
+pub(crate) async fn head_keys(State(state): Shared) -> Answer<HeadKeysView> {
     let genesis = state.opened()?.genesis;
-    let view = state
-        .look(move |ledger| {
+    state
+        .show(move |ledger| {
             Ok(HeadKeysView {
                 genesis,
                 key: ledger.meta().head_key,
                 successions: ledger.head_key_successions(),
             })
         })
-        .await?;
-    Ok(Json(view))
+        .await
 }
 
 /// The operator table at the end of a block, with proofs of possession: whoever gets it computes the root again.
@@ -185,10 +184,9 @@ pub(crate) async fn head_keys(
     tag = "tables"
 )]
 pub(crate) async fn table(
-    State(state): State<Arc<ApiState>>,
-    Path((service, block)): Path<(String, String)>,
-) -> Result<Json<TableView>, ApiError> {
-    let (service, block) = (parse("service", &service)?, parse("block", &block)?);
+    State(state): Shared,
+    InPath((service, block)): InPath<(ServiceId, Block)>,
+) -> Answer<TableView> {
     let kept = state.table(service, block).await?;
     let signed = state.signed(service, block).await?;
     // Every operator of a ledger registered with a proof.
@@ -214,10 +212,9 @@ pub(crate) async fn table(
     tag = "tables"
 )]
 pub(crate) async fn root(
-    State(state): State<Arc<ApiState>>,
-    Path((service, block)): Path<(String, String)>,
-) -> Result<Json<TableRootView>, ApiError> {
-    let (service, block) = (parse("service", &service)?, parse("block", &block)?);
+    State(state): Shared,
+    InPath((service, block)): InPath<(ServiceId, Block)>,
+) -> Answer<TableRootView> {
     let kept = state.table(service, block).await?;
     let signed = state.signed(service, block).await?;
     Ok(Json(TableRootView {
@@ -245,15 +242,12 @@ pub(crate) async fn root(
     tag = "tables"
 )]
 pub(crate) async fn witness(
-    State(state): State<Arc<ApiState>>,
-    Path((service, block, operator)): Path<(String, String, String)>,
-) -> Result<Json<WitnessView>, ApiError> {
-    let (service, block) = (parse("service", &service)?, parse("block", &block)?);
-    let operator: OperatorId = parse("operator", &operator)?;
+    State(state): Shared,
+    InPath((service, block, operator)): InPath<(ServiceId, Block, OperatorId)>,
+) -> Answer<WitnessView> {
     let table = state.table(service, block).await?.table;
-    let index = table
-        .find(&operator)
-        .ok_or_else(|| ApiError::not_found(format_args!("operator {operator} in this table")))?;
+    let what = format_args!("operator {operator} in this table");
+    let index = found(table.find(&operator), what)?;
     let (entry, path) = table.witness(index).ok_or_else(internal_error)?;
     Ok(Json(WitnessView {
         service,

@@ -7,13 +7,25 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::client::{ClientConfig, LedgerClient};
 use crate::devnet::devnet_params;
-use crate::service::Newest;
+use crate::service::signer::Newest;
 use crate::types::Status;
 
 struct Served {
     state: Arc<ApiState>,
     client: LedgerClient,
     _folder: tempfile::TempDir,
+}
+
+fn genesis() -> Genesis {
+    Genesis {
+        network: "net".into(),
+        salt: alloy_primitives::B256::repeat_byte(7),
+        head_key: Account([9; 20]),
+        block: Block(5),
+        admin: Account([1; 20]),
+        reward_updater: Account([1; 20]),
+        params: devnet_params(1, 10),
+    }
 }
 
 /// The interface without a writer behind it.
@@ -24,15 +36,7 @@ async fn serve() -> (
     watch::Sender<Position>,
 ) {
     let folder = tempfile::tempdir().unwrap();
-    let genesis = Genesis {
-        network: "net".into(),
-        salt: alloy_primitives::B256::repeat_byte(7),
-        head_key: Account([9; 20]),
-        block: 5,
-        admin: Account([1; 20]),
-        reward_updater: Account([1; 20]),
-        params: devnet_params(1, 10),
-    };
+    let genesis = genesis();
     let (store, _) = Store::open(folder.path(), &genesis).unwrap();
     let mut config = LedgerConfig::default();
     config.accept.max_waiters = 1;
@@ -45,7 +49,7 @@ async fn serve() -> (
     );
     let (commands, received) = mpsc::channel(1);
     let (position, seen) = watch::channel(Position {
-        block: 5,
+        block: Block(5),
         transactions: 0,
         records: 0,
         link: genesis.hash(),
@@ -64,7 +68,7 @@ async fn serve() -> (
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let app = router(Arc::clone(&state));
+    let (app, _) = routers(Arc::clone(&state));
     tokio::spawn(async move { axum::serve(listener, app).await });
     let patience = ClientConfig {
         attempts: 1,
@@ -119,7 +123,10 @@ async fn while_the_log_is_read_only_health_answers() {
     served.state.open(opened);
     served.state.health.opened();
     let head = served.client.head().await.unwrap();
-    assert_eq!((head.block, head.table_block, head.records), (5, 4, 0));
+    assert_eq!(
+        (head.block, head.table_block, head.records),
+        (Block(5), Block(4), 0)
+    );
     assert_eq!(served.client.health().await.unwrap().status, Status::Ready);
 }
 
@@ -164,7 +171,9 @@ async fn only_so_many_wait() {
     // Something happens: the first one hears of it.
     let opened = Arc::clone(served.state.opened().unwrap());
     let event = ashlar_restaking::Event::ParamsSet {};
-    opened.events.push(1, 5, std::slice::from_ref(&event));
+    opened
+        .events
+        .push(1, Block(5), std::slice::from_ref(&event));
     position.send_modify(|position| position.records = 1);
     let page = first.await.unwrap().unwrap();
     assert_eq!(page.items[0].events, [event]);
@@ -199,13 +208,14 @@ async fn after_a_failed_write_nothing_is_said() {
 
 #[test]
 fn pages_are_cut_at_keys() {
+    let ledger = Ledger::new(&genesis()).unwrap();
     let list = || (1u64..=7).map(|key| (key * 10, key));
     let of = |after: Option<u64>, limit: Option<u64>| {
         let asked = state::PageQuery {
             after,
-            limit: limit.map(|limit| state::Limit::new(limit).unwrap()),
+            limit: limit.map(|limit| Limit::new(limit).unwrap()),
         };
-        let page = state::page(9, &asked, list(), |_, value| value);
+        let page = asked.page(&ledger, list(), |_, value| value).unwrap();
         (page.items, page.next)
     };
     assert_eq!(of(None, None), ((1..=7).collect(), None));

@@ -6,15 +6,17 @@ use std::time::Duration;
 use ashlar_proto::{Account, Network};
 use ashlar_restaking::Transaction;
 use ashlar_service::ApiError;
+use ashlar_service::extract::InPath;
 use ashlar_service::listener::{BodyLimits, declared_length, read_body};
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::{ApiState, parse};
+use super::{Answer, ApiState, Shared};
 use crate::auth::SignedTransaction;
-use crate::service::{Command, evidence};
+use crate::service::evidence;
+use crate::service::writer::Command;
 use crate::types::{AccountView, EvidenceBody, EvidenceReceipt, Receipt};
 
 /// The body as JSON, bounded in bytes and in time.
@@ -59,10 +61,7 @@ fn allowed(state: &ApiState, account: &Account) -> bool {
     ),
     tag = "ledger"
 )]
-pub(crate) async fn post_transaction(
-    State(state): State<Arc<ApiState>>,
-    request: Request,
-) -> Result<Json<Receipt>, ApiError> {
+pub(crate) async fn post_transaction(State(state): Shared, request: Request) -> Answer<Receipt> {
     let network = Network::ledger(&state.opened()?.genesis.0);
     let signed: SignedTransaction = read_json(&state, request).await?;
     let sender = signed.transaction.sender;
@@ -97,9 +96,9 @@ pub(crate) async fn post_transaction(
     tag = "ledger"
 )]
 pub(crate) async fn post_evidence(
-    State(state): State<Arc<ApiState>>,
+    State(state): Shared,
     request: Request,
-) -> Result<Json<EvidenceReceipt>, ApiError> {
+) -> Answer<EvidenceReceipt> {
     let opened = Arc::clone(state.opened()?);
     if !state.config.evidence.is_taken() {
         return Err(ApiError::new(
@@ -165,10 +164,9 @@ pub(crate) async fn post_evidence(
     tag = "ledger"
 )]
 pub(crate) async fn account(
-    State(state): State<Arc<ApiState>>,
-    Path(account): Path<String>,
-) -> Result<Json<AccountView>, ApiError> {
-    let account: Account = parse("account", &account)?;
+    State(state): Shared,
+    InPath(account): InPath<Account>,
+) -> Answer<AccountView> {
     let (answer, answered) = oneshot::channel();
     state.command(Command::Nonce(account, answer))?;
     Ok(Json(AccountView {

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use alloy_primitives::B256;
-use ashlar_restaking::{Action, Amount, Genesis, Params};
+use ashlar_restaking::{Action, Amount, Block, Genesis, Params};
 use proptest::prelude::*;
 
 use super::*;
@@ -66,7 +66,7 @@ fn a_transaction_for_one_ledger_is_refused_by_its_twin() {
     let genesis = |salt| Genesis {
         network: "test".into(),
         salt: B256::repeat_byte(salt),
-        block: 1,
+        block: Block(1),
         head_key: Account([1; 20]),
         admin: Account([2; 20]),
         reward_updater: Account([2; 20]),

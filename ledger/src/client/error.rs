@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::Problem;
-use ashlar_proto::{Account, TableRoot};
+use ashlar_proto::{Account, Block, TableRoot};
 use ashlar_restaking::{ServiceId, TransactionError};
 use ashlar_stake::TableError;
 use thiserror::Error;
@@ -60,7 +60,7 @@ pub enum ClientError {
         /// The service.
         service: ServiceId,
         /// The block.
-        block: u64,
+        block: Block,
         /// Why.
         source: TableError,
     },
@@ -73,7 +73,7 @@ pub enum ClientError {
         /// The service.
         service: ServiceId,
         /// The block.
-        block: u64,
+        block: Block,
         /// Computed here.
         got: TableRoot,
         /// What the service says.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ashlar_crypto::Blame;
 use ashlar_crypto::bls::SecretKey;
-use ashlar_proto::{Stake, TableAccess as _};
+use ashlar_proto::{Stake, TableAccess};
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn spec(stakes: &[u64]) -> DevnetSpec {
         network: "devnet".into(),
         salt: B256::repeat_byte(1),
         head_key: account("heads"),
-        block: 0,
+        block: Block(0),
         params: devnet_params(1, 60),
         roles: DevnetRoles::all(Account([7; 20])),
         dispersers: vec![DevnetDisperser {
@@ -62,7 +62,7 @@ fn weights_are_exactly_as_asked_for_from_the_first_block_on() {
         vec![MAX_STAKE, 1, 999_983],
         vec![3; 12],
     ] {
-        for block in [0, 1, 77] {
+        for block in [0, 1, 77].map(Block) {
             let mut spec = spec(&stakes);
             spec.block = block;
             let devnet = devnet_genesis(&spec).unwrap();
@@ -71,7 +71,7 @@ fn weights_are_exactly_as_asked_for_from_the_first_block_on() {
             assert_eq!(table.operators().len(), stakes.len());
             for operator in &spec.operators {
                 let index = table.find(&operator.id()).unwrap();
-                let entry = &table.operators()[index as usize];
+                let entry = table.operator(index).unwrap();
                 let weight = |unit: u64| {
                     Stake::from(operator.stakes[0]) * Stake::from(unit) * Stake::from(ETHER)
                 };
@@ -93,11 +93,11 @@ fn stakes_may_differ_by_quorum_and_a_quorum_may_be_left_out() {
         operator.stakes.clone_from(stakes);
     }
     let state = state(&devnet_genesis(&spec).unwrap());
-    let table = state.table_at(SERVICE, 0).unwrap();
+    let table = state.table_at(SERVICE, Block(0)).unwrap();
     assert_eq!(table.quorums().collect::<Vec<_>>(), [0, 1, 2]);
     for operator in &spec.operators {
         let index = table.find(&operator.id()).unwrap();
-        let entry = &table.operators()[index as usize];
+        let entry = table.operator(index).unwrap();
         for (quorum, unit) in [(0, ETH_UNIT), (1, TOKEN_UNIT), (2, TOKEN_UNIT)] {
             let stake = operator.stakes.get(usize::from(quorum)).copied();
             let weight = Stake::from(stake.unwrap_or(0)) * Stake::from(unit) * Stake::from(ETHER);
@@ -132,7 +132,7 @@ fn an_operator_may_be_its_own_staker() {
         operator.staker = operator.account;
     }
     let state = state(&devnet_genesis(&spec).unwrap());
-    let table = state.table_at(SERVICE, 0).unwrap();
+    let table = state.table_at(SERVICE, Block(0)).unwrap();
     let total = table.header().totals[0].1;
     assert_eq!(total, Stake::from(13 * ETH_UNIT) * Stake::from(ETHER));
 }

@@ -11,7 +11,7 @@ fn head(block: u64) -> StoredHead {
         signed: SignedHead {
             head: Head {
                 domain: domain(1),
-                block,
+                block: Block(block),
                 time_ms: 1_700_000_000_000 + block,
                 table_root: TableRoot([block as u8; 32]),
             },
@@ -36,10 +36,10 @@ fn what_is_put_is_there_after_opening_again() {
     drop(files);
     let files = HeadFiles::open(&path, domain(1)).unwrap();
     for block in blocks {
-        assert_eq!(files.get(block).unwrap(), Some(head(block)));
+        assert_eq!(files.get(Block(block)).unwrap(), Some(head(block)));
     }
     for block in [1, 3, 6, 2 * WINDOW, u64::MAX] {
-        assert_eq!(files.get(block).unwrap(), None);
+        assert_eq!(files.get(Block(block)).unwrap(), None);
     }
     assert_eq!(files.newest().unwrap(), Some(head(3 * WINDOW + 7)));
 }
@@ -52,9 +52,12 @@ fn old_files_go_whole() {
         files.put(&head(block)).unwrap();
     }
     files.sync().unwrap();
-    files.forget_before(WINDOW + 2).unwrap();
-    assert_eq!(files.get(1).unwrap(), None);
-    assert_eq!(files.get(WINDOW + 1).unwrap(), Some(head(WINDOW + 1)));
+    files.forget_before(Block(WINDOW + 2)).unwrap();
+    assert_eq!(files.get(Block(1)).unwrap(), None);
+    assert_eq!(
+        files.get(Block(WINDOW + 1)).unwrap(),
+        Some(head(WINDOW + 1))
+    );
     assert_eq!(files.newest().unwrap(), Some(head(2 * WINDOW)));
 }
 
@@ -72,12 +75,12 @@ fn a_torn_record_is_no_head() {
     assert_eq!(whole.len(), 6 * RECORD);
     for kept in 5 * RECORD..6 * RECORD {
         std::fs::write(&path, &whole[..kept]).unwrap();
-        assert_eq!(files.get(5).unwrap(), None, "cut at {kept}");
+        assert_eq!(files.get(Block(5)).unwrap(), None, "cut at {kept}");
         assert_eq!(files.newest().unwrap(), Some(head(4)), "cut at {kept}");
         let mut wrong = whole.clone();
         wrong[kept] ^= 1;
         std::fs::write(&path, &wrong).unwrap();
-        assert_eq!(files.get(5).unwrap(), None, "changed at {kept}");
+        assert_eq!(files.get(Block(5)).unwrap(), None, "changed at {kept}");
         assert_eq!(files.newest().unwrap(), Some(head(4)), "changed at {kept}");
     }
 }
@@ -93,9 +96,9 @@ fn a_record_counts_for_its_block_and_domain_only() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes.copy_within(5 * RECORD..6 * RECORD, 4 * RECORD);
     std::fs::write(&path, &bytes).unwrap();
-    assert_eq!(files.get(4).unwrap(), None);
+    assert_eq!(files.get(Block(4)).unwrap(), None);
     let other = HeadFiles::open(folder.path(), domain(2)).unwrap();
-    assert_eq!(other.get(5).unwrap(), None);
+    assert_eq!(other.get(Block(5)).unwrap(), None);
 }
 
 #[test]

@@ -55,8 +55,7 @@ ashlar_service::config! {
     pub struct Listen {
         /// HTTP: the API, health and metrics. There is no TLS here: beyond one machine, put a proxy in front.
         pub http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7600));
-        /// TCP address of a second listener for health and metrics alone: it answers whatever happens on the first, and belongs to
-        /// the operator. Empty: none.
+        #[doc = ashlar_service::shared_key!(listen.health)]
         pub health: OptionalAddress = OptionalAddress::default();
     }
 
@@ -98,8 +97,7 @@ ashlar_service::config! {
         pub body_timeout_secs: u64 = 10, within 1..=3600;
         /// Least bytes a second of a body, on average, after its first five seconds.
         pub min_body_rate: u64 = 32 << 10;
-        /// A connection that sends no whole request head for so long is closed, in seconds, also between two requests. More than
-        /// the 30 for which our clients keep one.
+        #[doc = ashlar_service::shared_key!(accept.header_timeout_secs)]
         pub header_timeout_secs: u64 = 35, within 1..=3600;
         /// A connection on which nothing moves for so many seconds is closed; more than the 30 for which a new block
         /// is waited.

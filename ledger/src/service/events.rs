@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ashlar_proto::Block;
 use ashlar_restaking::Event;
 
 use crate::types::{EventPage, EventsOf};
@@ -40,7 +41,7 @@ impl EventLog {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, record: u64, block: u64, events: &[Event]) {
+    pub(crate) fn push(&self, record: u64, block: Block, events: &[Event]) {
         let mut kept = self.kept();
         kept.records = record;
         if events.is_empty() {

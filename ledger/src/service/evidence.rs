@@ -8,7 +8,7 @@
 use alloy_primitives::B256;
 use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::Problem;
-use ashlar_proto::{OperatorId, QuorumId};
+use ashlar_proto::{Block, OperatorId, QuorumId};
 use ashlar_restaking::evidence::{Accused, Fault, ProvenFault, Records};
 use ashlar_restaking::{Action, FaultRecord, ServiceId, SlashPart, Standing, State, Wad};
 
@@ -162,7 +162,7 @@ fn check_bonded(state: &State, service: ServiceId, disperser: u32) -> Result<(),
     }
 }
 
-fn same_fault(block: u64) -> Box<Problem> {
+fn same_fault(block: Block) -> Box<Problem> {
     caller(
         409,
         "slash.same_fault",

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::store::Store;
+use crate::store::{Position, Store};
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_crypto::account::AccountKey;
 use ashlar_proto::head::{Head, SignedHead};
 use ashlar_proto::time::{ClockFault, Reading, Timekeeper};
-use ashlar_proto::{Account, Domain, Network, TableAccess as _};
+use ashlar_proto::{Account, Block, Domain, Network, TableAccess as _};
 use ashlar_restaking::{ServiceId, State, TableQueryError};
 use ashlar_stake::TableError;
 use tokio::sync::watch;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::health::{self, Health};
 use super::signing_floor::{SigningFloor, SigningFloorError};
-use super::{LedgerConfig, Metrics, Position};
+use super::{LedgerConfig, Metrics};
 use crate::heads::{HeadFileError, HeadFiles, StoredHead, make_folder, write_synced};
 
 /// The folder of signed heads in a ledger's.
@@ -38,7 +38,7 @@ const CATCH_UP: u64 = 256;
 const RETRY: Duration = Duration::from_secs(5);
 
 /// The newest block with a head, by service.
-pub(crate) type Newest = Arc<BTreeMap<ServiceId, u64>>;
+pub(crate) type Newest = Arc<BTreeMap<ServiceId, Block>>;
 
 /// The keys that a ledger may sign heads with: the present one and, while it is being succeeded, the next.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +74,7 @@ impl SignedHeads {
     }
 
     /// The newest block of a service that has a head.
-    pub(crate) fn newest(&self, service: ServiceId) -> Option<u64> {
+    pub(crate) fn newest(&self, service: ServiceId) -> Option<Block> {
         self.newest.borrow().get(&service).copied()
     }
 
@@ -91,7 +91,7 @@ impl SignedHeads {
     pub(crate) fn get(
         &self,
         service: ServiceId,
-        block: u64,
+        block: Block,
     ) -> Result<Option<SignedHead>, HeadFileError> {
         // Above the newest there may be some that are written and not synced.
         if self.newest(service).is_none_or(|newest| block > newest) {
@@ -187,7 +187,7 @@ impl Signer {
         };
         let first = next.max(block.saturating_sub(CATCH_UP));
         let mut heads = Vec::new();
-        for block in first..=last {
+        for block in (first.0..=last.0).map(Block) {
             let store = look();
             let state = store.state();
             let expected = state.head_key_at(block);
@@ -271,7 +271,7 @@ impl Signer {
             let newest = signer.newest.borrow().values().max().copied();
             metrics
                 .signed_block
-                .set(newest.map_or(-1, |block| i64::try_from(block).unwrap_or(i64::MAX)));
+                .set(newest.map_or(-1, |block| i64::try_from(block.0).unwrap_or(i64::MAX)));
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = position.changed() => if changed.is_err() {
@@ -368,9 +368,9 @@ pub enum SignFault {
     )]
     Restored {
         /// The lowest block that may be signed.
-        next: u64,
+        next: Block,
         /// Where the ledger is.
-        block: u64,
+        block: Block,
     },
     /// The key that the ledger names is not here.
     #[error(
@@ -400,7 +400,7 @@ pub enum SignFault {
         /// The service.
         service: ServiceId,
         /// The block.
-        block: u64,
+        block: Block,
         /// Why.
         source: TableQueryError,
     },

@@ -1,5 +1,5 @@
-//! Up to which block heads were signed: a file beside the key, so that whoever puts an older copy of the ledger back cannot sign a
-//! second story over the first.
+//! Up to which block heads were signed: a file beside the key, so that whoever puts an older copy of the ledger back cannot sign
+//! another head for the same block.
 //!
 //! It is written and synced before a signature is made. Two places of the file take turns, each `genesis [32] | next u64 | check [8]`
 //! in a sector of its own: a power cut spoils the one that is being written, and the other one stands.
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_crypto::hash::sha256;
+use ashlar_proto::Block;
 
 use crate::heads::sync_folder;
 
@@ -26,7 +27,7 @@ pub struct SigningFloor {
     path: PathBuf,
     file: File,
     genesis: B256,
-    next: u64,
+    next: Block,
     /// The place that is written next.
     place: usize,
 }
@@ -38,7 +39,7 @@ impl SigningFloor {
     /// # Errors
     ///
     /// [`SigningFloorError::Io`]; also if there is something at the path.
-    pub fn create(path: &Path, genesis: B256, next: u64) -> Result<Self, SigningFloorError> {
+    pub fn create(path: &Path, genesis: B256, next: Block) -> Result<Self, SigningFloorError> {
         let failed = |error: std::io::Error| SigningFloorError::io("make", path, &error);
         let file = OpenOptions::new()
             .read(true)
@@ -102,7 +103,7 @@ impl SigningFloor {
     }
 
     /// The lowest block that may be signed.
-    pub fn next(&self) -> u64 {
+    pub fn next(&self) -> Block {
         self.next
     }
 
@@ -111,7 +112,7 @@ impl SigningFloor {
     /// # Errors
     ///
     /// [`SigningFloorError::Io`]: then nothing may be signed either.
-    pub fn raise(&mut self, next: u64) -> Result<(), SigningFloorError> {
+    pub fn raise(&mut self, next: Block) -> Result<(), SigningFloorError> {
         if next <= self.next {
             return Ok(());
         }
@@ -120,7 +121,7 @@ impl SigningFloor {
         Ok(())
     }
 
-    fn write(&mut self, next: u64) -> Result<(), SigningFloorError> {
+    fn write(&mut self, next: Block) -> Result<(), SigningFloorError> {
         let at = PLACES.get(self.place).copied().unwrap_or(PLACES[0]);
         self.file
             .write_all_at(&encode(&self.genesis, next), at)
@@ -136,17 +137,17 @@ fn check(content: &[u8]) -> [u8; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-fn encode(genesis: &B256, next: u64) -> [u8; PLACE] {
+fn encode(genesis: &B256, next: Block) -> [u8; PLACE] {
     let mut bytes = [0; PLACE];
     let (content, end) = bytes.split_at_mut(CONTENT);
     let (genesis_part, next_part) = content.split_at_mut(32);
     genesis_part.copy_from_slice(genesis.as_slice());
-    next_part.copy_from_slice(&next.to_be_bytes());
+    next_part.copy_from_slice(&next.0.to_be_bytes());
     end.copy_from_slice(&check(content));
     bytes
 }
 
-fn decode(bytes: &[u8; PLACE]) -> Option<(B256, u64)> {
+fn decode(bytes: &[u8; PLACE]) -> Option<(B256, Block)> {
     let (content, end) = bytes.split_at(CONTENT);
     if check(content) != end {
         return None;
@@ -154,7 +155,7 @@ fn decode(bytes: &[u8; PLACE]) -> Option<(B256, u64)> {
     let (genesis, next) = content.split_first_chunk::<32>()?;
     Some((
         B256::from(genesis),
-        u64::from_be_bytes(next.try_into().ok()?),
+        Block(u64::from_be_bytes(next.try_into().ok()?)),
     ))
 }
 

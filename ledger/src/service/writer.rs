@@ -4,21 +4,21 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use crate::store::Store;
+use crate::store::{Position, Store};
 use ashlar_crypto::AccountSignature;
 use ashlar_crypto::{Blame, Coded};
-use ashlar_proto::Account;
 use ashlar_proto::api::Problem;
+use ashlar_proto::{Account, Block};
 use ashlar_restaking::log::{Entry, Tip};
 use ashlar_restaking::{Action, Event, Transaction, TransactionError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::LedgerConfig;
 use super::events::EventLog;
 use super::health::{self, Health};
 use super::metrics::{Kind, Metrics};
 use super::nonces::Nonces;
-use super::{LedgerConfig, Position};
 use crate::auth::Authorized;
 use crate::types::{Receipt, StateRoot};
 
@@ -208,7 +208,7 @@ impl Writer {
     fn take(
         &mut self,
         tip: Tip,
-        block: u64,
+        block: Block,
         authorized: Authorized,
         answer: oneshot::Sender<Outcome>,
         entries: &mut Vec<Entry>,
@@ -279,7 +279,7 @@ impl Writer {
                 Entry::Block(_) => None,
             })
             .collect();
-        let blocks: Vec<u64> = entries.iter().map(Entry::block).collect();
+        let blocks: Vec<_> = entries.iter().map(Entry::block).collect();
         let before = self.read(Store::tip).records;
         let results = self.write(|store| {
             let results = store.apply_all(entries);
@@ -333,7 +333,7 @@ impl Writer {
     fn outcome(
         &self,
         record: &mut u64,
-        block: u64,
+        block: Block,
         kind: Option<&'static str>,
         result: Result<Vec<Event>, TransactionError>,
     ) -> Outcome {
@@ -414,7 +414,7 @@ impl Writer {
         }
         let every = self.config.blocks.snapshot_every;
         let block = self.read(|store| store.state().meta().block);
-        if every != 0 && block.is_multiple_of(every) {
+        if every != 0 && block.0.is_multiple_of(every) {
             self.snapshot();
         }
         Ok(())
@@ -455,9 +455,9 @@ impl Writer {
     }
 
     fn publish(&self) {
-        let position = self.read(Position::of);
+        let position = self.read(Store::position);
         let as_i64 = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.metrics.block.set(as_i64(position.block));
+        self.metrics.block.set(as_i64(position.block.0));
         self.metrics.records.set(as_i64(position.records));
         self.metrics
             .accounts

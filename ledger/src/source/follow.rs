@@ -1,7 +1,7 @@
 //! Follows the newest head of one ledger.
 
+use ashlar_proto::Block;
 use ashlar_service::Backoff;
-use ashlar_stake::StakeEventKind;
 
 use super::tables::{TableBuilder, take, vouch};
 use super::*;
@@ -12,7 +12,7 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     maker: TableBuilder,
     /// The newest block that it told of.
-    told: Option<u64>,
+    told: Option<Block>,
     /// Whether what it says of the past was compared since it began to answer.
     compared: bool,
     failures: u32,
@@ -69,7 +69,7 @@ impl Follower {
             let (table, changed) = self.maker.make(&shared, &client, source, &signed).await?;
             shared.keep(&table);
             if changed {
-                self.tell(&table);
+                tracing::info!(block = block.0, "the operator table changed");
             }
         }
         shared.write(|state| state.block_ms = head.block_ms);
@@ -85,7 +85,7 @@ impl Follower {
     }
 
     /// Has it vouch for a block that others, or it itself, vouched for. That it has no head of it is no fault.
-    async fn ask(&self, block: u64) -> Result<(), StakeError> {
+    async fn ask(&self, block: Block) -> Result<(), StakeError> {
         match vouch(&self.shared, &self.client, self.source, block).await {
             Err(StakeError::UnknownBlock { .. }) => Ok(()),
             other => other,
@@ -112,33 +112,6 @@ impl Follower {
         }
         // Those that still answer decide.
         shared.advance();
-    }
-
-    /// An event for content that was not seen before.
-    fn tell(&self, table: &OperatorTable) {
-        let block = table.header().reference_block;
-        let cursor = block.saturating_add(1);
-        self.shared.write(|state| {
-            // Another source may have told it.
-            if state
-                .events
-                .back()
-                .is_some_and(|last| last.cursor >= cursor)
-            {
-                return;
-            }
-            tracing::info!(block, "the operator table changed");
-            state.events.push_back(StakeEvent {
-                cursor,
-                kind: StakeEventKind::Table {
-                    block,
-                    root: table.root(),
-                },
-            });
-            if state.events.len() > EVENTS {
-                state.events.pop_front();
-            }
-        });
     }
 }
 

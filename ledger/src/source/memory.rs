@@ -1,5 +1,5 @@
 //! What a follower knows of the heads of a service: whose signature counts, what it has seen, and whether two of its sources, or one at
-//! two times, told two stories.
+//! two times, contradict each other.
 //!
 //! In the folder, if there is one: `known.json` (network, successions of the pinned keys, the sources' names), the heads
 //! ([`HeadFiles`]), and `contradiction.json` once there is one. A head is synced before anybody acts on it. A contradiction stops the
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::Coded as _;
 use ashlar_proto::head::{HeadError, HeadKeySuccession, SignedHead};
-use ashlar_proto::{Account, Domain, Network};
+use ashlar_proto::{Account, Block, Domain, Network};
 use ashlar_restaking::ServiceId;
 use ashlar_stake::StakeError;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ pub(super) struct HeadStore {
     files: Option<HeadFiles>,
     /// Blocks behind the newest that are remembered on disk.
     keep: u64,
-    recent: BTreeMap<u64, Seen>,
+    recent: BTreeMap<Block, Seen>,
     newest: Option<SignedHead>,
     /// What each source told last.
     told: Vec<Option<SignedHead>>,
@@ -173,17 +173,22 @@ impl HeadStore {
     /// # Errors
     ///
     /// [`StakeError::Memory`].
-    pub(super) fn head(&self, block: u64) -> Result<Option<SignedHead>, StakeError> {
+    pub(super) fn head(&self, block: Block) -> Result<Option<SignedHead>, StakeError> {
         Ok(self.seen(block)?.map(|seen| seen.stored.signed))
     }
 
     /// Those that told a block's head, of those that were heard since this process began.
-    pub(super) fn told_by(&self, block: u64) -> Sources {
+    pub(super) fn told_by(&self, block: Block) -> Sources {
         self.recent.get(&block).map_or(0, |seen| seen.by)
     }
 
     /// The highest block above `after` and not above `most` whose head all of these told.
-    pub(super) fn agreed(&self, all: Sources, after: Option<u64>, most: u64) -> Option<SignedHead> {
+    pub(super) fn agreed(
+        &self,
+        all: Sources,
+        after: Option<Block>,
+        most: Block,
+    ) -> Option<SignedHead> {
         let blocks = (above(after), Bound::Included(most));
         if after >= Some(most) {
             return None;
@@ -196,7 +201,7 @@ impl HeadStore {
     }
 
     /// The highest block above `after` that others told and this source did not, and must know by now: it told a newer one.
-    pub(super) fn unconfirmed(&self, source: usize, after: Option<u64>) -> Option<u64> {
+    pub(super) fn unconfirmed(&self, source: usize, after: Option<Block>) -> Option<Block> {
         let told = self.told.get(source).copied().flatten()?.head.block;
         if after >= Some(told) {
             return None;
@@ -358,7 +363,7 @@ impl HeadStore {
         result
     }
 
-    fn seen(&self, block: u64) -> Result<Option<Seen>, StakeError> {
+    fn seen(&self, block: Block) -> Result<Option<Seen>, StakeError> {
         if let Some(seen) = self.recent.get(&block) {
             return Ok(Some(*seen));
         }
@@ -378,8 +383,8 @@ impl HeadStore {
             .put(stored)
             .and_then(|()| files.sync())
             .map_err(disk)?;
-        let newest = self.newest.map_or(0, |newest| newest.head.block);
-        if block / WINDOW > newest / WINDOW {
+        let newest = self.newest.map_or(Block(0), |newest| newest.head.block);
+        if block.0 / WINDOW > newest.0 / WINDOW {
             files
                 .forget_before(block.saturating_sub(self.keep))
                 .map_err(disk)?;
@@ -469,7 +474,7 @@ impl HeadStore {
     }
 }
 
-fn above(block: Option<u64>) -> Bound<u64> {
+fn above(block: Option<Block>) -> Bound<Block> {
     block.map_or(Bound::Unbounded, Bound::Excluded)
 }
 

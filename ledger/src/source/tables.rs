@@ -1,5 +1,6 @@
 //! Makes tables, and answers those who wait for one: one thread for the newest blocks, one for older ones.
 
+use ashlar_proto::Block;
 use ashlar_proto::head::SignedHead;
 use tokio::sync::mpsc;
 
@@ -53,7 +54,7 @@ impl Worker {
         }
     }
 
-    async fn answer(&mut self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    async fn answer(&mut self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         // Somebody before may have asked for the same one.
         if let Some(table) = self.shared.known(block) {
             return Ok(table);
@@ -92,7 +93,7 @@ impl Worker {
     }
 
     /// Has a source vouch for a block.
-    async fn vouch(&self, source: usize, block: u64) -> Result<(), StakeError> {
+    async fn vouch(&self, source: usize, block: Block) -> Result<(), StakeError> {
         let Some(client) = self.clients.get(source) else {
             return Ok(());
         };
@@ -109,7 +110,7 @@ pub(super) async fn vouch(
     shared: &Shared,
     client: &LedgerClient,
     source: usize,
-    block: u64,
+    block: Block,
 ) -> Result<(), StakeError> {
     let view = client
         .table_root(shared.service, block)
@@ -168,7 +169,7 @@ pub(super) async fn take(
 
 impl Shared {
     /// A table that is here, of a block that all live sources vouch for.
-    pub(super) fn known(&self, block: u64) -> Option<Arc<OperatorTable>> {
+    pub(super) fn known(&self, block: Block) -> Option<Arc<OperatorTable>> {
         let told = self.memory().told_by(block);
         self.write(|state| {
             let live = state.live();
@@ -184,13 +185,13 @@ impl Shared {
         })
     }
 
-    pub(super) fn unknown(&self, block: u64) -> StakeError {
-        let head = self.read(|state| state.head.map_or(0, |(head, _)| head));
+    pub(super) fn unknown(&self, block: Block) -> StakeError {
+        let head = self.read(|state| state.head.map_or(Block(0), |(head, _)| head));
         StakeError::UnknownBlock { block, head }
     }
 
     /// A block of which a source says that it has no table.
-    fn missing(&self, source: usize, block: u64, error: &ClientError) -> StakeError {
+    fn missing(&self, source: usize, block: Block, error: &ClientError) -> StakeError {
         match error.code() {
             "table.no_operators" | "table.future" | "table.unsigned" => self.unknown(block),
             _ => self.failed(source, error),

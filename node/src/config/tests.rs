@@ -114,8 +114,8 @@ fn every_rule_refuses_and_names_its_key() {
         ),
         ("tasks.probe_max_ms", Box::new(|c| c.tasks.probe_max_ms = 1)),
         (
-            "tasks.expiry_interval_secs",
-            Box::new(|c| c.tasks.expiry_interval_secs = 901),
+            "tasks.expiry_interval_ms",
+            Box::new(|c| c.tasks.expiry_interval_ms = 900_001),
         ),
         (
             "tasks.scrub_interval_secs",

@@ -20,7 +20,7 @@ fn floor(disperser_id: u32, sequence: u64) -> Floor {
     Floor {
         domain: DOMAIN,
         disperser_id,
-        sequence,
+        sequence: Sequence(sequence),
     }
 }
 

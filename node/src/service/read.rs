@@ -8,8 +8,8 @@ use ashlar_proto::{BatchDigest, BlobHeader, ChunkRanges, HeaderError};
 use bytes::Bytes;
 
 use super::{Service, ServiceError};
+use crate::shared::blocking;
 use crate::store::{BlobSlices, StoreError, StoredBatch, slices_a_value};
-use crate::tasks::blocking;
 
 /// What will be sent, found out before memory is taken for it.
 struct Plan<T> {
@@ -205,7 +205,7 @@ impl Service {
 
 /// The part of `wanted` that is held.
 fn held(batch: &StoredBatch, wanted: &ChunkRanges) -> Result<ChunkRanges, ServiceError> {
-    let indices: Vec<u32> = wanted
+    let indices: Vec<_> = wanted
         .iter()
         .filter(|index| batch.runs.contains(*index))
         .collect();

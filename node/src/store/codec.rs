@@ -10,7 +10,7 @@ use ashlar_crypto::{
     CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, hash::sha256,
     identity::NetworkSignature, kzg::POINT_BYTES,
 };
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain};
+use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, Sequence};
 use prost::Message;
 
 use super::{
@@ -74,7 +74,7 @@ pub(super) fn slices_value_key(digest: &BatchDigest, index: u32, number: u32) ->
 /// Key of a signed record and of an equivocation: domain, disperser, sequence, so that they lie in that order.
 pub(super) fn signed_key(at: &SequenceId) -> Vec<u8> {
     let mut out = disperser_key(&at.domain, at.disperser_id);
-    out.extend_from_slice(&at.sequence.to_be_bytes());
+    out.extend_from_slice(&at.sequence.0.to_be_bytes());
     out
 }
 
@@ -102,7 +102,7 @@ pub(super) fn sequence_of_key(key: &[u8]) -> Result<SequenceId, StoreError> {
         Some(SequenceId {
             domain,
             disperser_id,
-            sequence: u64::from_be_bytes(rest.try_into().ok()?),
+            sequence: Sequence(u64::from_be_bytes(rest.try_into().ok()?)),
         })
     });
     parts.ok_or_else(|| StoreError::Corrupt {

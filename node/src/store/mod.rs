@@ -36,7 +36,7 @@ pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, OperatorId};
+use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, OperatorId, Sequence};
 
 /// A store on disk.
 pub type RocksStore = TableStore<RocksBackend>;
@@ -268,7 +268,7 @@ pub enum StoreError {
         /// Whose number.
         at: SequenceId,
         /// The highest number that is spent.
-        floor: u64,
+        floor: Sequence,
     },
     /// The database was exported for moving: another one signs now.
     #[error(

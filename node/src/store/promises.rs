@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use ashlar_proto::Domain;
+use ashlar_proto::{Domain, Sequence};
 
 use super::codec;
 use super::table::{PAGE, lock};
@@ -19,7 +19,7 @@ impl<B: Backend> TableStore<B> {
     pub(super) fn read_promises(&self) -> Result<(), StoreError> {
         let mut floors = BTreeMap::new();
         self.each(Space::Meta, codec::META_FLOOR, |key, value| {
-            let number = codec::decode_u64("a floor", key, value)?;
+            let number = Sequence(codec::decode_u64("a floor", key, value)?);
             floors.insert(codec::disperser_of_floor_key(key)?, number);
             Ok(())
         })?;
@@ -108,7 +108,7 @@ impl<B: Backend> TableStore<B> {
     }
 
     pub(super) fn collect_spent(&self) -> Result<Vec<Floor>, StoreError> {
-        let mut spent: BTreeMap<(Domain, u32), u64> = lock(&self.floors).clone();
+        let mut spent: BTreeMap<(Domain, u32), Sequence> = lock(&self.floors).clone();
         self.each(Space::Signed, &[], |key, _| {
             let at = codec::sequence_of_key(key)?;
             let highest = spent
@@ -136,7 +136,7 @@ impl<B: Backend> TableStore<B> {
         }
         let puts = raised.iter().map(|((domain, disperser_id), sequence)| {
             let key = codec::floor_key(domain, *disperser_id);
-            let value = codec::encode_u64(&key, *sequence);
+            let value = codec::encode_u64(&key, sequence.0);
             (key, value)
         });
         self.put("raise floors", Space::Meta, puts.collect())?;

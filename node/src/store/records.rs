@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain};
+use ashlar_proto::{
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, Sequence,
+};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +115,7 @@ pub struct SequenceId {
     /// Disperser.
     pub disperser_id: u32,
     /// Its sequence number.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 impl SequenceId {
@@ -146,7 +148,7 @@ pub struct Floor {
     /// Disperser.
     pub disperser_id: u32,
     /// The highest number that is spent.
-    pub sequence: u64,
+    pub sequence: Sequence,
 }
 
 /// How much may be stored, as it is kept across restarts.
@@ -261,7 +263,7 @@ impl BlobSlices {
     ///
     /// # Errors
     /// Its bytes are missing, or do not have the hash that was stored with them.
-    pub fn slice(&self, index: u32) -> Result<Option<Bytes>, StoreError> {
+    pub fn slice(&self, index: ChunkIndex) -> Result<Option<Bytes>, StoreError> {
         let Some(place) = self.runs.position(index) else {
             return Ok(None);
         };

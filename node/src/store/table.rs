@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, Domain, OperatorId};
+use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, Domain, OperatorId, Sequence};
 
 use super::codec::{self, Kind};
 use super::{
@@ -30,7 +30,7 @@ pub struct TableStore<B> {
     window_secs: u64,
     locks: [Mutex<()>; LOCKS],
     totals: Mutex<Totals>,
-    pub(super) floors: Mutex<BTreeMap<(Domain, u32), u64>>,
+    pub(super) floors: Mutex<BTreeMap<(Domain, u32), Sequence>>,
     pub(super) moved: AtomicBool,
 }
 
@@ -181,7 +181,7 @@ impl<B: Backend> TableStore<B> {
 
     /// The lock of a sequence number. Neighbouring numbers have different ones.
     pub(super) fn lock_sequence(&self, at: &SequenceId) -> MutexGuard<'_, ()> {
-        let place = at.sequence.wrapping_add(u64::from(at.disperser_id)) as usize % LOCKS;
+        let place = at.sequence.0.wrapping_add(u64::from(at.disperser_id)) as usize % LOCKS;
         // `place` is below the length of the array; the fallback is for the compiler.
         let fallback = &self.locks[0];
         lock(self.locks.get(place).unwrap_or(fallback))

@@ -9,8 +9,8 @@ mod suite;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Encoding, Hash, ProofBytes, merkle::MerkleTree};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, OperatorId, TableRoot,
-    batch_tree, commitments_root,
+    Account, BatchHeader, BlobHeader, BlobKey, Block, ChunkIndex, ChunkRanges, Domain, OperatorId,
+    Sequence, TableRoot, batch_tree, commitments_root,
 };
 
 use super::*;
@@ -24,7 +24,7 @@ pub(crate) fn sequence(disperser_id: u32, sequence: u64) -> SequenceId {
     SequenceId {
         domain: DOMAIN,
         disperser_id,
-        sequence,
+        sequence: Sequence(sequence),
     }
 }
 
@@ -61,16 +61,16 @@ fn sample_of(
         batch_root: batch_tree(&keys).root(),
         blobs: 2,
         rows: commitments.len() as u32,
-        reference_block: 5,
+        reference_block: Block(5),
         disperser_id,
-        sequence,
+        sequence: Sequence(sequence),
         created_at_ms: 1_700_000_000_000,
     };
     BatchRecord {
         digest: header.digest(),
         header,
         disperser_signature: NetworkSignature([0x51; 64]),
-        chunk_proofs: runs.iter().map(|i| ProofBytes([i as u8; 48])).collect(),
+        chunk_proofs: runs.iter().map(|i| ProofBytes([i.0 as u8; 48])).collect(),
         runs,
         commitments,
         blobs,
@@ -79,8 +79,8 @@ fn sample_of(
 }
 
 fn blob(salt: u64, rows: u32, runs: &ChunkRanges) -> (BlobRecord, Vec<CommitmentBytes>) {
-    let slice = |index: u32| vec![(salt as u8) ^ (index as u8); rows as usize * 2048];
-    let tree = MerkleTree::from_leaves((0..512).map(slice));
+    let slice = |index: ChunkIndex| vec![(salt as u8) ^ (index.0 as u8); rows as usize * 2048];
+    let tree = MerkleTree::from_leaves((0..512).map(ChunkIndex).map(slice));
     let commitments: Vec<CommitmentBytes> =
         (0..rows).map(|r| CommitmentBytes([r as u8; 48])).collect();
     let header = BlobHeader {
@@ -96,7 +96,7 @@ fn blob(salt: u64, rows: u32, runs: &ChunkRanges) -> (BlobRecord, Vec<Commitment
     };
     let leaves: Vec<Hash> = runs
         .iter()
-        .map(|i| tree.leaf(i as usize).unwrap())
+        .map(|i| tree.leaf(i.0 as usize).unwrap())
         .collect();
     let proofs = runs
         .as_slice()

@@ -2,7 +2,7 @@
 
 use ashlar_crypto::merkle::MerkleError;
 use ashlar_crypto::{ChunkError, Coded, PointError, identity::NetworkPublicKey};
-use ashlar_proto::{Domain, HeaderError, OperatorId, TableRoot};
+use ashlar_proto::{Block, ChunkIndex, Domain, HeaderError, OperatorId, TableRoot};
 use ashlar_stake::AssignmentError;
 
 /// Why a batch was refused. One code for each check.
@@ -33,7 +33,7 @@ pub enum ValidateError {
         /// Root of the table at that block.
         expected: TableRoot,
         /// Reference block.
-        block: u64,
+        block: Block,
     },
     /// The connection's key is not that of the disperser that the header names.
     #[error(
@@ -45,7 +45,7 @@ pub enum ValidateError {
         /// Key of the connection.
         key: NetworkPublicKey,
         /// Block of the table looked at.
-        block: u64,
+        block: Block,
     },
     /// Limits, header fields, or blob headers that are not those of the batch.
     #[error(transparent)]
@@ -62,9 +62,9 @@ pub enum ValidateError {
     #[error("reference block {got} has no operator table here; the newest is {head}")]
     ReferenceUnknown {
         /// Reference block of the batch.
-        got: u64,
+        got: Block,
         /// Newest block.
-        head: u64,
+        head: Block,
     },
     /// The reference block is too far behind.
     #[error(
@@ -72,9 +72,9 @@ pub enum ValidateError {
     )]
     ReferenceStale {
         /// Reference block of the batch.
-        got: u64,
+        got: Block,
         /// Newest block.
-        head: u64,
+        head: Block,
         /// Blocks accepted.
         max_age: u64,
     },
@@ -109,7 +109,7 @@ pub enum ValidateError {
         /// This operator.
         operator: OperatorId,
         /// Reference block.
-        block: u64,
+        block: Block,
     },
     /// This operator has no stake in the quorums of the batch.
     #[error("operator {operator} has no chunks in the quorums of this batch at block {block}")]
@@ -118,7 +118,7 @@ pub enum ValidateError {
         /// This operator.
         operator: OperatorId,
         /// Reference block.
-        block: u64,
+        block: Block,
     },
     /// The chunks cannot be assigned at all.
     #[error(transparent)]
@@ -133,9 +133,9 @@ pub enum ValidateError {
         /// Chunks assigned.
         expected: usize,
         /// The first assigned index that was not sent.
-        missing: Option<u32>,
+        missing: Option<ChunkIndex>,
         /// The first index sent that is not assigned.
-        extra: Option<u32>,
+        extra: Option<ChunkIndex>,
     },
     /// Not one chunk proof for each chunk.
     #[error("{got} chunk proofs for {expected} chunks")]
@@ -175,7 +175,7 @@ pub enum ValidateError {
         /// Number of the blob in the batch.
         blob: usize,
         /// First chunk of the run.
-        start: u32,
+        start: ChunkIndex,
         /// What is wrong.
         error: MerkleError,
     },
@@ -191,7 +191,7 @@ pub enum ValidateError {
     #[error("the proof of chunk {index}: {error}")]
     ChunkProof {
         /// Chunk.
-        index: u32,
+        index: ChunkIndex,
         /// What is wrong.
         error: PointError,
     },

@@ -22,8 +22,8 @@ fn status() -> BlobStatus {
         stages,
         batch: Some(BatchStatus {
             digest: BatchDigest([2; 32]),
-            sequence: 9,
-            reference_block: 8,
+            sequence: crate::Sequence(9),
+            reference_block: crate::Block(8),
             blob_index: 0,
             blobs: 1,
             rows: 1,

@@ -30,21 +30,19 @@ use ashlar_crypto::{
     identity::NetworkPublicKey,
 };
 
-use super::{Attestation, Certificate, CertificateDecodeError as Error, NonSigner};
+use super::{
+    Attestation, Certificate, CertificateDecodeError as Error, FORMAT_VERSION,
+    MAX_CERTIFICATE_BYTES, NonSigner,
+};
 use crate::{
-    Bitmap, Domain, HeaderError, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId, QuorumId, Stake,
-    TableHeader,
+    Bitmap, Block, Domain, HeaderError, MAX_TABLE_OPERATORS, OperatorEntry, OperatorId,
+    OperatorIndex, QuorumId, Stake, TableHeader,
     codec::{Input, InputError, limit, put_batch_header, put_blob_header, put_path, put_u8},
     table::{MAX_ADDRESS_BYTES, MAX_TABLE_QUORUMS, MAX_TABLE_VERSIONS},
 };
 
 /// First bytes of every certificate.
 pub const MAGIC: [u8; 4] = *b"ashc";
-/// The format that this code writes and reads.
-pub const FORMAT_VERSION: u8 = 2;
-/// Longest certificate, in bytes. A portable one with 512 non-signers of a table of 1024 has about 300 KiB.
-pub const MAX_CERTIFICATE_BYTES: usize = 1 << 20;
-
 const COMPACT: u8 = 0;
 const PORTABLE: u8 = 1;
 
@@ -169,7 +167,7 @@ fn put_stakes(out: &mut Vec<u8>, stakes: &[(QuorumId, Stake)]) {
 
 fn put_table_header(out: &mut Vec<u8>, header: &TableHeader) {
     out.extend(header.domain.0);
-    out.extend(header.reference_block.to_be_bytes());
+    out.extend(header.reference_block.0.to_be_bytes());
     let count = put_u8(out, header.versions.len());
     out.extend(
         header
@@ -187,7 +185,7 @@ fn put_table_header(out: &mut Vec<u8>, header: &TableHeader) {
 
 fn put_non_signer(out: &mut Vec<u8>, non_signer: &NonSigner) {
     let entry = &non_signer.entry;
-    out.extend(non_signer.index.to_be_bytes());
+    out.extend(non_signer.index.0.to_be_bytes());
     out.extend(entry.operator_id.0);
     out.extend(entry.bls_public_key.0);
     out.extend(entry.network_key.0);
@@ -198,14 +196,7 @@ fn put_non_signer(out: &mut Vec<u8>, non_signer: &NonSigner) {
 }
 
 /// What a certificate has beside what evidence has too.
-trait Fields {
-    fn stakes(&mut self, field: &'static str) -> Result<Vec<(QuorumId, Stake)>, Error>;
-    fn versions(&mut self) -> Result<Vec<u16>, Error>;
-    fn table_header(&mut self) -> Result<TableHeader, Error>;
-    fn non_signer(&mut self) -> Result<NonSigner, Error>;
-}
-
-impl Fields for Input<'_> {
+impl Input<'_> {
     fn stakes(&mut self, field: &'static str) -> Result<Vec<(QuorumId, Stake)>, Error> {
         let count = usize::from(self.u16(field)?);
         limit(field, count as u64, MAX_TABLE_QUORUMS as u64)?;
@@ -230,7 +221,7 @@ impl Fields for Input<'_> {
         const FIELD: &str = "table header";
         let header = TableHeader {
             domain: Domain(self.array(FIELD)?),
-            reference_block: self.u64(FIELD)?,
+            reference_block: Block(self.u64(FIELD)?),
             versions: self.versions()?,
             operators: self.u32(FIELD)?,
             operators_root: self.array(FIELD)?,
@@ -248,7 +239,7 @@ impl Fields for Input<'_> {
 
     fn non_signer(&mut self) -> Result<NonSigner, Error> {
         const FIELD: &str = "non-signer";
-        let index = self.u32(FIELD)?;
+        let index = OperatorIndex(self.u32(FIELD)?);
         let operator_id = OperatorId(self.array(FIELD)?);
         let bls_public_key = PublicKeyBytes(self.array::<PUBLIC_KEY_LEN>(FIELD)?);
         let network_key = NetworkPublicKey(self.array(FIELD)?);

@@ -3,7 +3,9 @@
 use ashlar_crypto::{Coded, bls::BlsError, merkle::MerkleError};
 
 use super::{FORMAT_VERSION, MAX_CERTIFICATE_BYTES};
-use crate::{Domain, EntryError, HeaderError, ParamError, QuorumId, Stake, TableRoot};
+use crate::{
+    Block, Domain, EntryError, HeaderError, OperatorIndex, ParamError, QuorumId, Stake, TableRoot,
+};
 
 /// Bytes that are no certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
@@ -175,9 +177,9 @@ pub enum CertificateError {
     #[error("the batch refers to block {got}, the operator table is that of block {expected}")]
     ReferenceBlock {
         /// The batch's.
-        got: u64,
+        got: Block,
         /// The table's.
-        expected: u64,
+        expected: Block,
     },
     /// A compact certificate where only a root is at hand.
     #[error("a compact certificate needs the operator table; only the table's root is known here")]
@@ -205,7 +207,7 @@ pub enum CertificateError {
     #[error("a non-signer has index {got}, the table has {operators} operators")]
     WitnessIndex {
         /// Its index.
-        got: u32,
+        got: OperatorIndex,
         /// Operators.
         operators: u32,
     },
@@ -215,15 +217,15 @@ pub enum CertificateError {
     )]
     WitnessOrder {
         /// The earlier one.
-        first: u32,
+        first: OperatorIndex,
         /// The one behind it.
-        second: u32,
+        second: OperatorIndex,
     },
     /// A witness that is not in the table.
     #[error("the non-signer with index {index} is not in the table: {source}")]
     WitnessPath {
         /// Its index.
-        index: u32,
+        index: OperatorIndex,
         /// What does not fit.
         source: MerkleError,
     },
@@ -231,7 +233,7 @@ pub enum CertificateError {
     #[error("the non-signer with index {index} has a bad entry: {source}")]
     WitnessEntry {
         /// Its index.
-        index: u32,
+        index: OperatorIndex,
         /// The rule.
         source: EntryError,
     },
@@ -248,7 +250,7 @@ pub enum CertificateError {
     #[coded(blame = Us)]
     TableInconsistent {
         /// Where.
-        index: u32,
+        index: OperatorIndex,
     },
     /// The signers' keys add up to the identity, under which anything would be signed.
     #[error("the signers' public keys add up to the identity")]
@@ -314,7 +316,7 @@ pub enum ConversionError {
     #[coded("table_inconsistent", blame = Us)]
     TableIncomplete {
         /// The index.
-        index: u32,
+        index: OperatorIndex,
     },
     /// A non-signer outside the table.
     #[error("a non-signer's index is not below {expected}")]

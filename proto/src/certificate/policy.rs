@@ -7,7 +7,7 @@
 use std::{ops::Deref, time::Duration};
 
 use super::CertificateError as Error;
-use crate::{BatchHeader, Domain, ProtocolVersion, QuorumId, TableAccess, TableRoot};
+use crate::{BatchHeader, Block, Domain, ProtocolVersion, QuorumId, TableAccess, TableRoot};
 
 /// A batch that claims to be closed so much later than the reader's clock is refused: 10 minutes, in milliseconds.
 pub const MAX_AHEAD_MS: u64 = 10 * 60 * 1000;
@@ -87,7 +87,7 @@ pub enum MaxAge {
     /// certificate was included. The same for everybody, whenever it is asked.
     Blocks {
         /// Where the certificate was included, in blocks of the chain that reference blocks are blocks of.
-        included_at: u64,
+        included_at: Block,
         /// Most blocks between.
         most: u64,
     },
@@ -118,7 +118,7 @@ impl MaxAge {
                 ("ms", batch.created_at_ms, now_ms, MAX_AHEAD_MS, most)
             }
             Self::Blocks { included_at, most } => {
-                ("blocks", batch.reference_block, included_at, 0, most)
+                ("blocks", batch.reference_block.0, included_at.0, 0, most)
             }
             Self::Unbounded => return Ok(()),
         };

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{verify::check_headers, *};
 use crate::{
-    HeaderError, ParamError, ProtocolVersion, Stake, TableRoot, VERSIONS,
+    HeaderError, OperatorIndex, ParamError, ProtocolVersion, Stake, TableRoot, VERSIONS,
     testing::{BLOCK, Table, domain},
 };
 
@@ -14,9 +14,10 @@ mod policy;
 mod refusals;
 
 /// Everybody but the operator with stake 100: 360 of 460, 78 %.
-fn most(table: &Table) -> Vec<u32> {
+fn most(table: &Table) -> Vec<OperatorIndex> {
     (0..7)
-        .filter(|&i| table.operators[i as usize].stake(0) != Stake::from(100))
+        .map(OperatorIndex)
+        .filter(|&i| table.operators[i.0 as usize].stake(0) != Stake::from(100))
         .collect()
 }
 
@@ -84,9 +85,10 @@ fn few_or_all_signers_pass_too() {
     // Few: the key is the signers' sum. All: it is the sum of everybody, with no witness in the portable form.
     let table = Table::new(&[(1000, 0), (1, 0), (1, 0), (1, 0), (1, 0)]);
     let big = (0..5)
-        .find(|&i| table.operators[i as usize].stake(0) == Stake::from(1000))
+        .map(OperatorIndex)
+        .find(|&i| table.operators[i.0 as usize].stake(0) == Stake::from(1000))
         .unwrap();
-    for signers in [vec![big], (0..5).collect::<Vec<_>>()] {
+    for signers in [vec![big], (0..5).map(OperatorIndex).collect::<Vec<_>>()] {
         let compact = table.certify(&signers, &[0]);
         let portable = compact.to_portable(&table).unwrap();
         let verified = with_table(&compact, &table, &policy()).unwrap();

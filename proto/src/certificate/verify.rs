@@ -14,8 +14,8 @@ use super::{
     TrustedTable,
 };
 use crate::{
-    BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Domain, ProtocolVersion, QuorumId,
-    Stake, TableAccess, TableHeader, TableRoot, UnknownVersion, VERSIONS,
+    BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Domain, OperatorIndex, ProtocolVersion,
+    QuorumId, Stake, TableAccess, TableHeader, TableRoot, UnknownVersion, VERSIONS,
 };
 
 /// Stake of one quorum behind a certificate.
@@ -152,7 +152,7 @@ pub fn verify_certificate(
         Attestation::Compact { signers } => {
             check_table_header(certificate, table.header())?;
             let signed = compact_stake(certificate, &**table, signers)?;
-            let enough = enough(checked, policy, signed, signers.clone())?;
+            let enough = check_threshold(checked, policy, signed, signers.clone())?;
             enough.finish(certificate, || compact_key(&**table, signers))
         }
         Attestation::Portable {
@@ -312,7 +312,7 @@ fn compact_stake(
 /// The sum of the signers' keys, by the table: whichever is shorter, adding them up or taking the others away from the
 /// sum of all.
 fn compact_key(table: &impl TableAccess, signers: &Bitmap) -> Result<PublicKey, Error> {
-    let keys = |indices: &mut dyn Iterator<Item = u32>| {
+    let keys = |indices: &mut dyn Iterator<Item = OperatorIndex>| {
         indices
             .map(|index| {
                 table
@@ -350,7 +350,7 @@ fn portable(
     }
     check_table_header(certificate, header)?;
     let (signed, signers) = portable_stake(certificate, header, non_signers)?;
-    let enough = enough(checked, policy, signed, signers)?;
+    let enough = check_threshold(checked, policy, signed, signers)?;
     enough.finish(certificate, || portable_key(header, non_signers))
 }
 
@@ -395,7 +395,7 @@ fn portable_stake(
         verify_path(
             &header.operators_root,
             u64::from(operators),
-            u64::from(index),
+            u64::from(index.0),
             entry.leaf(),
             path,
         )
@@ -448,18 +448,18 @@ fn quorums(certificate: &Certificate, table: &TableHeader) -> Result<Vec<QuorumS
 }
 
 /// A certificate with enough stake behind it, if these signed.
-struct Enough {
+struct EnoughStake {
     checked: Checked,
     signed: Vec<QuorumSigned>,
     signers: Bitmap,
 }
 
-fn enough(
+fn check_threshold(
     checked: Checked,
     policy: &CertificatePolicy,
     signed: Vec<QuorumSigned>,
     signers: Bitmap,
-) -> Result<Enough, Error> {
+) -> Result<EnoughStake, Error> {
     let percent = checked
         .version
         .confirmation_percent
@@ -481,14 +481,14 @@ fn enough(
             });
         }
     }
-    Ok(Enough {
+    Ok(EnoughStake {
         checked,
         signed,
         signers,
     })
 }
 
-impl Enough {
+impl EnoughStake {
     /// Whether they did.
     fn finish(
         self,

@@ -9,7 +9,7 @@ fn key(byte: u8) -> AccountKey {
 fn head(service: u64) -> Head {
     Head {
         domain: Network::file("here").domain(service),
-        block: 17,
+        block: Block(17),
         time_ms: 1_700_000_000_000,
         table_root: TableRoot([5; 32]),
     }
@@ -52,7 +52,7 @@ fn a_head_is_its_keys_and_its_services() {
         "head.signature"
     );
     for change in [
-        |head: &mut Head| head.block += 1,
+        |head: &mut Head| head.block.0 += 1,
         |head: &mut Head| head.time_ms += 1,
         |head: &mut Head| head.table_root.0[0] ^= 1,
     ] {
@@ -67,7 +67,7 @@ fn a_key_is_succeeded_by_its_own_word_only() {
     let (old, new) = (key(1), key(2));
     let network = Network::file("here");
     let successor = Account(new.address());
-    let succession = HeadKeySuccession::sign(&old, network, successor, 30);
+    let succession = HeadKeySuccession::sign(&old, network, successor, Block(30));
     succession
         .verify(&network, &Account(old.address()))
         .unwrap();
@@ -78,7 +78,7 @@ fn a_key_is_succeeded_by_its_own_word_only() {
             .code(),
         "head.other_network"
     );
-    let by_itself = HeadKeySuccession::sign(&new, network, successor, 30);
+    let by_itself = HeadKeySuccession::sign(&new, network, successor, Block(30));
     assert_eq!(
         by_itself
             .verify(&network, &Account(old.address()))
@@ -87,7 +87,7 @@ fn a_key_is_succeeded_by_its_own_word_only() {
         "head.other_key"
     );
     let earlier = HeadKeySuccession {
-        from_block: 29,
+        from_block: Block(29),
         ..succession
     };
     assert!(earlier.verify(&network, &Account(old.address())).is_err());

@@ -34,7 +34,7 @@ fn golden_bytes() {
     assert_eq!(hex::encode(disperser.leaf()), DISPERSER_LEAF);
     let header = TableHeader {
         domain: crate::testing::domain(),
-        reference_block: 1_234_567,
+        reference_block: Block(1_234_567),
         versions: vec![1, 3],
         operators: 1,
         operators_root: operators_tree([&entry]).root(),

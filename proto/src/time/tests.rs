@@ -60,7 +60,7 @@ fn a_jump_forward_while_running_stops_expiry_until_it_is_taken_back() {
         Err(ClockFault::Disagrees {
             wall_ms: NOW + 20 * DAY,
             vouched_ms: NOW + MINUTE,
-            voucher: Voucher::Monotonic
+            reference: TimeReference::Monotonic
         })
     );
     assert_eq!(
@@ -169,7 +169,7 @@ fn a_jump_forward_against_a_head_stops_expiry() {
         Err(ClockFault::Disagrees {
             wall_ms: NOW + 20 * DAY,
             vouched_ms: NOW,
-            voucher: Voucher::Head
+            reference: TimeReference::Head
         })
     );
     assert_eq!(timing.accepted_ms, NOW);

@@ -8,23 +8,11 @@ use prost::Message;
 
 use super::{
     Chunks, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch,
-    Stored, WireError, limits, pb, scan,
+    Stored, WireError, error::at_most, limits, pb, scan,
 };
 use crate::{
     BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, HeaderError, params::version,
 };
-
-pub(super) fn at_most(field: &'static str, got: usize, max: usize) -> Result<(), WireError> {
-    if got > max {
-        Err(WireError::Limit {
-            field,
-            got: got as u64,
-            max: max as u64,
-        })
-    } else {
-        Ok(())
-    }
-}
 
 pub(super) fn array<const N: usize>(
     field: &'static str,
@@ -116,7 +104,7 @@ fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
         .map_err(HeaderError::from)?
         .code
         .chunks();
-    if runs.last() >= chunks {
+    if runs.last().0 >= chunks {
         return Err(WireError::ChunkIndex {
             got: runs.last(),
             chunks,

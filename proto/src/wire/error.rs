@@ -2,7 +2,7 @@
 
 use ashlar_crypto::Coded;
 
-use crate::{ChunkRangesError, HeaderError};
+use crate::{ChunkIndex, ChunkRangesError, HeaderError};
 
 /// A message that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Coded)]
@@ -68,7 +68,7 @@ pub enum WireError {
     #[error("chunk index {got}, the version has {chunks} chunks")]
     ChunkIndex {
         /// The largest index named.
-        got: u32,
+        got: ChunkIndex,
         /// Chunks of the version.
         chunks: u32,
     },
@@ -83,4 +83,16 @@ pub enum WireError {
         /// The length that follows from the headers and runs.
         expected: u64,
     },
+}
+
+pub(super) fn at_most(field: &'static str, got: usize, max: usize) -> Result<(), WireError> {
+    if got > max {
+        Err(WireError::Limit {
+            field,
+            got: got as u64,
+            max: max as u64,
+        })
+    } else {
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::{Chunks, Slices, StoreBatch, WireError};
-use crate::{BlobHeader, ChunkRanges, HeaderError, params::version};
+use crate::{BlobHeader, ChunkRanges, ProtocolVersion};
 
 /// Bytes of a compressed commitment.
 const COMMITMENT_BYTES: usize = 48;
@@ -32,17 +32,16 @@ pub struct Layout {
 
 impl Layout {
     fn new(
-        version_id: u16,
+        version: &ProtocolVersion,
         blobs: &[BlobHeader],
         runs: &ChunkRanges,
         with_commitments: bool,
         order: Order,
-    ) -> Result<Self, WireError> {
-        let code = version(version_id).map_err(HeaderError::from)?.code;
+    ) -> Self {
         let rows: usize = blobs.iter().map(|b| b.rows as usize).sum();
         let slices: Vec<usize> = blobs
             .iter()
-            .map(|b| b.rows as usize * code.cell_bytes())
+            .map(|b| b.rows as usize * version.code.cell_bytes())
             .collect();
         let mut starts = Vec::with_capacity(slices.len() + 1);
         let mut at = 0;
@@ -51,7 +50,7 @@ impl Layout {
             at += len;
             starts.push(at);
         }
-        Ok(Self {
+        Self {
             commitments: if with_commitments {
                 rows * COMMITMENT_BYTES
             } else {
@@ -61,7 +60,16 @@ impl Layout {
             starts,
             indices: runs.count(),
             order,
-        })
+        }
+    }
+
+    /// Of a [`StoreBatch`] with these blobs and runs.
+    pub fn store_batch(
+        version: &ProtocolVersion,
+        blobs: &[BlobHeader],
+        runs: &ChunkRanges,
+    ) -> Self {
+        Self::new(version, blobs, runs, true, Order::ByBlob)
     }
 
     fn column_len(&self) -> usize {
@@ -106,6 +114,12 @@ impl Layout {
                 Order::ByIndex => self.column_len() * place + before,
             };
         Some(start..start + len)
+    }
+
+    /// All slices of one blob, where they lie together; `None` where chunks do, or out of range.
+    fn blob(&self, blob: usize) -> Option<Range<usize>> {
+        let last = self.slice(blob, self.indices.checked_sub(1)?)?;
+        (self.order == Order::ByBlob).then_some(self.slice(blob, 0)?.start..last.end)
     }
 
     /// Takes a bulk part apart.
@@ -158,6 +172,11 @@ impl BulkView {
         (range.end <= self.bulk.len()).then(|| self.bulk.slice(range))
     }
 
+    /// All slices of one blob in one piece, sharing the memory. `None` where chunks lie together, or out of range.
+    pub fn blob_bytes(&self, blob: usize) -> Option<Bytes> {
+        Some(self.bulk.slice(self.layout.blob(blob)?))
+    }
+
     /// The chunk at one place of the runs: its slices in batch order. `None` out of range.
     pub fn column(&self, place: usize) -> Option<Vec<&[u8]>> {
         (0..self.layout.blobs())
@@ -179,13 +198,8 @@ impl StoreBatch {
     /// # Errors
     /// The version is unknown (not after decoding).
     pub fn layout(&self) -> Result<Layout, WireError> {
-        Layout::new(
-            self.batch_header.version,
-            &self.blob_headers,
-            &self.runs,
-            true,
-            Order::ByBlob,
-        )
+        let version = self.batch_header.protocol()?;
+        Ok(Layout::store_batch(version, &self.blob_headers, &self.runs))
     }
 }
 
@@ -195,13 +209,10 @@ impl Slices {
     /// # Errors
     /// The version is unknown (not after decoding).
     pub fn layout(&self) -> Result<Layout, WireError> {
-        Layout::new(
-            self.blob_header.version,
-            std::slice::from_ref(&self.blob_header),
-            &self.runs,
-            false,
-            Order::ByBlob,
-        )
+        let version = self.blob_header.protocol()?;
+        let blobs = std::slice::from_ref(&self.blob_header);
+        let order = Order::ByBlob;
+        Ok(Layout::new(version, blobs, &self.runs, false, order))
     }
 }
 
@@ -211,12 +222,14 @@ impl Chunks {
     /// # Errors
     /// The version is unknown (not after decoding).
     pub fn layout(&self) -> Result<Layout, WireError> {
-        Layout::new(
-            self.batch_header.version,
+        let version = self.batch_header.protocol()?;
+        let order = Order::ByIndex;
+        Ok(Layout::new(
+            version,
             &self.blob_headers,
             &self.runs,
             true,
-            Order::ByIndex,
-        )
+            order,
+        ))
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! After it, the decoded message takes no more than a few times the envelope's length.
 
-use super::{WireError, convert::at_most, limits};
+use super::{WireError, error::at_most, limits};
 use crate::{
     HeaderError,
     chunk_ranges::{MAX_CHUNKS, MAX_RUNS},

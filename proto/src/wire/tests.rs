@@ -418,7 +418,7 @@ fn layouts_tile_the_bulk_part() {
     let slices = slices().layout().unwrap();
     assert_eq!(slices.len(), 3 * 4096);
     assert_eq!(slices.slice(0, 2), Some(8192..12288));
-    for layout in [store, chunks, slices] {
+    for (layout, by_blob) in [(store, true), (chunks, false), (slices, true)] {
         assert_eq!(layout.slice(layout.blobs(), 0), None);
         assert_eq!(layout.slice(0, layout.indices()), None);
         let bulk: Bytes = (0..layout.len())
@@ -438,8 +438,13 @@ fn layouts_tile_the_bulk_part() {
             for (blob, slice) in column.iter().enumerate() {
                 assert_eq!(view.slice_bytes(blob, place).unwrap(), *slice);
                 assert_eq!(view.blob(blob).unwrap()[place], *slice);
+                if let Some(together) = view.blob_bytes(blob) {
+                    assert_eq!(together, view.blob(blob).unwrap().concat());
+                }
             }
         }
+        assert_eq!(view.blob_bytes(0).is_some(), by_blob);
+        assert_eq!(view.blob_bytes(layout.blobs()), None);
         assert_eq!(bytes, bulk.len());
         assert_eq!(view.column(layout.indices()), None);
         assert_eq!(view.blob(layout.blobs()), None);

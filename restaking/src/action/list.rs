@@ -322,7 +322,7 @@ macro_rules! transactions {
                 /// The version
                 version: u16 as uint16,
                 /// The first block of a batch of it
-                from: u64 as uint64,
+                from: Block as uint64,
             }
             service "service's owner": "activate-version --service 1 --version 2 --from 100000"
             => {
@@ -517,7 +517,7 @@ macro_rules! transactions {
             "submit_head" SubmitHead {
                 service: ServiceId as uint32,
                 /// The head's block
-                block: u64 as uint64,
+                block: Block as uint64,
                 /// The head's time, in milliseconds
                 time_ms: u64 as uint64,
                 /// The head's table root
@@ -534,7 +534,7 @@ macro_rules! transactions {
                 /// The new key's account
                 successor: Account as address,
                 /// The first block whose head it signs
-                from_block: u64 as uint64,
+                from_block: Block as uint64,
                 /// The signature of the head key
                 #[arg(long = "head-signature")]
                 signature: AccountSignature as bytes,

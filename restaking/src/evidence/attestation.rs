@@ -106,7 +106,7 @@ impl BadAttestation {
                 let table = self.table(chain)?;
                 let entry = table
                     .find(&self.operator)
-                    .and_then(|index| table.operators().get(index as usize));
+                    .and_then(|index| table.operator(index));
                 let holds = entry.is_some_and(|entry| {
                     blob.header
                         .quorums

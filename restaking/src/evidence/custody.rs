@@ -9,8 +9,8 @@ use ashlar_crypto::merkle::{leaf_hash, verify_path};
 use ashlar_crypto::{Commitment, CommitmentBytes, ELEMENTS_PER_ROW, ProofBytes, Setup};
 use ashlar_proto::params::ProtocolVersion;
 use ashlar_proto::{
-    Account, BatchDigest, BlobHeader, BlobKey, Certificate, CertificatePolicy, MaxAge, OperatorId,
-    RequiredQuorums, Stake, TrustedTable, verify_certificate,
+    Account, BatchDigest, BlobHeader, BlobKey, Block, Certificate, CertificatePolicy, ChunkIndex,
+    MaxAge, OperatorId, RequiredQuorums, Stake, TrustedTable, verify_certificate,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -45,9 +45,9 @@ pub struct CustodyObligation {
     blob: BlobHeader,
     blob_key: BlobKey,
     batch_digest: BatchDigest,
-    reference_block: u64,
+    reference_block: Block,
     version: &'static ProtocolVersion,
-    chunks: Vec<u32>,
+    chunks: Vec<ChunkIndex>,
 }
 
 impl CustodyObligation {
@@ -121,7 +121,7 @@ impl CustodyObligation {
     }
 
     /// The batch's reference block, from which the challenge period counts.
-    pub fn reference_block(&self) -> u64 {
+    pub fn reference_block(&self) -> Block {
         self.reference_block
     }
 
@@ -131,7 +131,7 @@ impl CustodyObligation {
     }
 
     /// The chunks that it owes, rising.
-    pub fn chunks(&self) -> &[u32] {
+    pub fn chunks(&self) -> &[ChunkIndex] {
         &self.chunks
     }
 
@@ -179,13 +179,13 @@ impl CustodyObligation {
             .expect("one of the chunks");
         Position {
             row: row as u32,
-            element: (u64::from(chunk) * cell + within % cell) as u32,
+            element: (u64::from(chunk.0) * cell + within % cell) as u32,
         }
     }
 }
 
-pub(super) fn chunk_of(version: &ProtocolVersion, element: u32) -> u32 {
-    element / version.code.cell_len() as u32
+pub(super) fn chunk_of(version: &ProtocolVersion, element: u32) -> ChunkIndex {
+    ChunkIndex(element / version.code.cell_len() as u32)
 }
 
 /// A challenge's name: `H("ashlar/challenge/1" | bytes)`.
@@ -234,9 +234,9 @@ pub struct Challenge {
     /// Who is asked.
     pub operator: OperatorId,
     /// When it was opened.
-    pub opened_block: u64,
+    pub opened_block: Block,
     /// The last block for an answer.
-    pub deadline_block: u64,
+    pub deadline_block: Block,
     /// What the challenger pays the operator if it answers.
     pub bond: Stake,
 }
@@ -256,8 +256,8 @@ impl Challenge {
         out.extend(self.position.row.to_be_bytes());
         out.extend(self.position.element.to_be_bytes());
         out.extend(self.operator.0);
-        out.extend(self.opened_block.to_be_bytes());
-        out.extend(self.deadline_block.to_be_bytes());
+        out.extend(self.opened_block.0.to_be_bytes());
+        out.extend(self.deadline_block.0.to_be_bytes());
         out.extend(self.bond.to_be_bytes::<32>());
         out
     }
@@ -283,8 +283,8 @@ impl Challenge {
                 element: input.u32("element")?,
             },
             operator: OperatorId(input.array("operator")?),
-            opened_block: input.u64("opened block")?,
-            deadline_block: input.u64("deadline block")?,
+            opened_block: Block(input.u64("opened block")?),
+            deadline_block: Block(input.u64("deadline block")?),
             bond: Stake::from_be_bytes(input.array::<32>("bond")?),
         })
     }
@@ -367,7 +367,7 @@ impl CustodyAnswer {
                 verify_path(
                     &blob.chunk_root,
                     u64::from(code.chunks()),
-                    u64::from(chunk_of(version, position.element)),
+                    u64::from(chunk_of(version, position.element).0),
                     leaf_hash(bytes),
                     path,
                 )

@@ -124,7 +124,7 @@ pub(super) fn check_pair(
     Ok([
         &first.domain.0[..],
         &disperser.to_be_bytes(),
-        &sequence.to_be_bytes(),
+        &sequence.0.to_be_bytes(),
     ]
     .concat())
 }

@@ -4,7 +4,7 @@ use ashlar_crypto::bls::BlsError;
 use ashlar_crypto::identity::IdentityError;
 use ashlar_crypto::merkle::MerkleError;
 use ashlar_crypto::{Coded, KzgError, PointError};
-use ashlar_proto::{CertificateError, Domain, HeaderError, OperatorId, TableRoot};
+use ashlar_proto::{Block, CertificateError, Domain, HeaderError, OperatorId, Sequence, TableRoot};
 use thiserror::Error;
 
 use ashlar_stake::AssignmentError;
@@ -75,20 +75,20 @@ pub enum EvidenceError {
     #[coded("unseen_block")]
     Unseen {
         /// The block.
-        block: u64,
+        block: Block,
     },
     /// A block of which the ledger recorded no table.
     #[error("there is no operator table of block {block}")]
     NoTable {
         /// The block.
-        block: u64,
+        block: Block,
     },
     /// The records of a block contradict themselves.
     #[error("the ledger's records of block {block} contradict themselves; this is a bug")]
     #[coded(blame = Us)]
     Broken {
         /// The block.
-        block: u64,
+        block: Block,
     },
     /// The batch names another table than the recorded one, so the recorded one decides nothing about it. That itself may be a
     /// breach: [`Breach::Table`](super::Breach::Table).
@@ -97,7 +97,7 @@ pub enum EvidenceError {
     )]
     OtherTable {
         /// The reference block.
-        block: u64,
+        block: Block,
         /// What was signed.
         signed: TableRoot,
         /// What the ledger recorded.
@@ -109,7 +109,7 @@ pub enum EvidenceError {
     )]
     SourceSigned {
         /// The reference block.
-        block: u64,
+        block: Block,
         /// What was signed.
         root: TableRoot,
     },
@@ -133,7 +133,7 @@ pub enum EvidenceError {
         /// The accused.
         disperser: u32,
         /// The block.
-        block: u64,
+        block: Block,
     },
     /// The disperser did not sign this.
     #[error("the disperser did not sign the {what}: {source}")]
@@ -162,11 +162,11 @@ pub enum EvidenceError {
         /// First batch's disperser.
         first_disperser: u32,
         /// First batch's sequence.
-        first_sequence: u64,
+        first_sequence: Sequence,
         /// Second batch's disperser.
         second_disperser: u32,
         /// Second batch's sequence.
-        second_sequence: u64,
+        second_sequence: Sequence,
     },
     /// The same evidence with its halves exchanged would have another name.
     #[error("the batches must be ordered by rising digest")]

@@ -63,7 +63,8 @@ impl CustodyAnswer {
         let element = position.element;
         let chunk = chunk_of(version, element);
         let slices = Slices::extend(version.code, rows);
-        let (Some(bytes), Some(path)) = (slices.slice(chunk), slices.tree().path(chunk as usize))
+        let (Some(bytes), Some(path)) =
+            (slices.slice(chunk.0), slices.tree().path(chunk.0 as usize))
         else {
             return Err(CustodyError::NotAssigned { element });
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ashlar_crypto::bls::PublicKey;
-use ashlar_proto::{Domain, OperatorId, TableRoot};
+use ashlar_proto::{Block, Domain, OperatorId, TableRoot};
 
 use super::{NoTable, ServiceRecords};
 use crate::{ServiceId, State, TableQueryError};
@@ -43,7 +43,7 @@ impl ServiceRecords for Records<'_> {
     }
 
     /// The newest block is not over: its table may change still.
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, NoTable> {
         if block >= self.state.meta().block {
             return Err(NoTable::Unseen);
         }
@@ -62,7 +62,7 @@ impl ServiceRecords for Records<'_> {
         self.state.operator_key(operator).copied()
     }
 
-    fn source_signed(&self, block: u64, root: &TableRoot) -> bool {
+    fn source_signed(&self, block: Block, root: &TableRoot) -> bool {
         self.state
             .contradicting_head(self.service, block, *root)
             .is_some()

@@ -9,7 +9,7 @@ use ashlar_crypto::merkle::MerkleTree;
 use ashlar_crypto::{CommitmentBytes, ProofBytes, Rows, Setup, Slices};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobKey, Certificate, DisperserEntry,
-    QuorumId, Stake, TableAccess as _, TableScope, batch_tree, operator_id, version,
+    QuorumId, Sequence, Stake, TableAccess as _, TableScope, batch_tree, operator_id, version,
 };
 
 use super::*;
@@ -19,11 +19,11 @@ use ashlar_testing::custody::Blob;
 use ashlar_testing::scope;
 
 /// The reference block.
-pub(super) const BLOCK: u64 = 100;
+pub(super) const BLOCK: Block = Block(100);
 /// The block of the other table.
-pub(super) const OTHER_BLOCK: u64 = 120;
+pub(super) const OTHER_BLOCK: Block = Block(120);
 /// The newest block that is over.
-pub(super) const HEAD: u64 = 150;
+pub(super) const HEAD: Block = Block(150);
 /// A root that the source of tables signed for the reference block, against the ledger.
 pub(super) const LIE: TableRoot = TableRoot([0x11; 32]);
 /// A version that the service recorded at the other block, and this software does not know.
@@ -127,7 +127,7 @@ impl ServiceRecords for World {
         DOMAIN
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, NoTable> {
         match block {
             BLOCK => Ok(self.table.clone()),
             OTHER_BLOCK => Ok(self.other_table.clone()),
@@ -142,7 +142,7 @@ impl ServiceRecords for World {
             .map(|n| key(n).public_key())
     }
 
-    fn source_signed(&self, block: u64, root: &TableRoot) -> bool {
+    fn source_signed(&self, block: Block, root: &TableRoot) -> bool {
         (block, *root) == (BLOCK, LIE)
     }
 }
@@ -158,7 +158,7 @@ pub(super) fn batch_of(table: &OperatorTable, blobs: &[BlobHeader]) -> BatchHead
         rows: blobs.iter().map(|blob| blob.rows).sum(),
         reference_block: table.reference_block(),
         disperser_id: DISPERSER,
-        sequence: 9,
+        sequence: Sequence(9),
         created_at_ms: 1_700_000_000_000,
     }
 }
@@ -177,12 +177,12 @@ pub(super) fn world() -> &'static World {
         };
         let now = TableScope {
             versions: vec![1],
-            ..scope(BLOCK)
+            ..scope(BLOCK.0)
         };
         let table = OperatorTable::register(now, operators, vec![disperser]).unwrap();
         let later = TableScope {
             versions: vec![1, 2, NEW_VERSION],
-            ..scope(OTHER_BLOCK)
+            ..scope(OTHER_BLOCK.0)
         };
         let other_table =
             OperatorTable::register(later, vec![registration(6, 0, 1)], vec![]).unwrap();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use ashlar_crypto::bls::SignatureBytes;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, Encoding};
-use ashlar_proto::{Account, BlobHeader, Network};
+use ashlar_proto::{Account, BlobHeader, Network, Sequence};
 use proptest::prelude::*;
 
 use super::testing::*;
@@ -123,7 +123,7 @@ impl ServiceRecords for Elsewhere {
         self.0
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, NoTable> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, NoTable> {
         world().table_at(block)
     }
 
@@ -131,7 +131,7 @@ impl ServiceRecords for Elsewhere {
         world().operator_key(operator)
     }
 
-    fn source_signed(&self, block: u64, root: &TableRoot) -> bool {
+    fn source_signed(&self, block: Block, root: &TableRoot) -> bool {
         world().source_signed(block, root)
     }
 }
@@ -211,9 +211,9 @@ fn golden_bytes() {
         batch_root: [0xb0; 32],
         blobs: 2,
         rows: 3,
-        reference_block: 4,
+        reference_block: Block(4),
         disperser_id: 5,
-        sequence,
+        sequence: Sequence(sequence),
         created_at_ms: 7,
     };
     let header_hex = |sequence: u64| {
@@ -364,7 +364,7 @@ proptest! {
             .into_iter()
             .map(|(there, sequence, created_at_ms)| {
                 let domain = if there { other.0 } else { DOMAIN };
-                let header = BatchHeader { domain, sequence, created_at_ms, ..world().batch.clone() };
+                let header = BatchHeader { domain, sequence: Sequence(sequence), created_at_ms, ..world().batch.clone() };
                 ((domain.0, sequence), header)
             })
             .collect();

@@ -31,7 +31,7 @@ pub(crate) fn blob(salt: u64, quorums: &[u8]) -> BlobHeader {
 pub(crate) fn certificate(
     state: &State,
     service: ServiceId,
-    reference: u64,
+    reference: Block,
     blob: &BlobHeader,
     signers: &[usize],
 ) -> Option<Certificate> {

@@ -361,9 +361,8 @@ impl World {
             1 => {
                 let network_key = network_key(100 + self.below(20) as usize);
                 let address = format!("10.0.0.{}:7000", self.below(250));
-                let known = state
-                    .operator_by_account(sender)
-                    .and_then(|id| state.operator(id));
+                let known = state.operator_accounts.get(&sender);
+                let known = known.and_then(|id| state.operator(*id));
                 // Now and then a statement that was used before.
                 let next = known.map_or(0, |operator| operator.sequence) + 1;
                 let sequence = next - u64::from(self.below(8) == 0);

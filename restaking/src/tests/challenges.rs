@@ -45,7 +45,7 @@ fn lab() -> Lab {
 }
 
 fn certificate_of(lab: &Lab, service: ServiceId, salt: u64, quorums: &[u8]) -> Certificate {
-    let reference = lab.block - 1;
+    let reference = lab.block.saturating_sub(1);
     certificate(&lab.state, service, reference, &blob(salt, quorums), &[0]).unwrap()
 }
 
@@ -99,7 +99,7 @@ fn an_answer_in_time_earns_the_bond() {
     let (challenge, record) = lab.state.challenges().next().unwrap();
     let record = record.clone();
     assert_eq!(challenge, 1);
-    assert_eq!((record.opened, record.deadline), (2, 5));
+    assert_eq!((record.opened, record.deadline), (Block(2), Block(5)));
     assert_eq!(
         events,
         [Event::ChallengeOpened {
@@ -110,7 +110,7 @@ fn an_answer_in_time_earns_the_bond() {
             blob_key: blob(1, &[0]).blob_key(),
             row: record.row,
             element: record.element,
-            deadline: 5,
+            deadline: Block(5),
             token: account(TOKEN),
             bond: five(),
         }]
@@ -163,7 +163,7 @@ fn silence_costs_stake_once_for_a_blob_and_the_bond_goes_back() {
     lab.pass(3);
     assert_eq!(lab.state.challenges().count(), 2, "open through block 5");
     assert_eq!(shares(&lab), Amount::ether(100));
-    lab.block += 1;
+    lab.block = lab.block + 1;
     let events = lab.state.advance(lab.block).unwrap();
     assert!(matches!(
         events[..],
@@ -180,15 +180,15 @@ fn silence_costs_stake_once_for_a_blob_and_the_bond_goes_back() {
     assert_eq!((paid(WHO), paid(OTHER)), (five(), five()));
     lab.state.check_books().unwrap();
     // The duty was punished: nobody needs to ask again.
-    let again = certificate(&lab.state, 1, 1, &blob(1, &[0]), &[0]).unwrap();
+    let again = certificate(&lab.state, 1, Block(1), &blob(1, &[0]), &[0]).unwrap();
     assert_eq!(
         lab.code(WHO, open_with(again.to_bytes())),
         "slash.same_fault"
     );
     // Another blob is another duty.
-    let other = certificate(&lab.state, 1, 1, &blob(2, &[0]), &[0]).unwrap();
+    let other = certificate(&lab.state, 1, Block(1), &blob(2, &[0]), &[0]).unwrap();
     lab.ok(WHO, open_with(other.to_bytes()));
-    lab.block += 4;
+    lab.block = lab.block + 4;
     let events = lab.state.advance(lab.block).unwrap();
     assert_eq!(slashed(&events), [0]);
     assert_eq!(shares(&lab), wei("74500000000000000000"));
@@ -205,9 +205,9 @@ fn a_blob_of_two_quorums_costs_in_both_and_a_jump_over_the_deadline_is_the_same(
     lab.ok(WHO, open_with(both.to_bytes()));
     let mut jump = lab.state.clone();
     for block in 3..=12 {
-        lab.state.advance(block).unwrap();
+        lab.state.advance(Block(block)).unwrap();
     }
-    let events = jump.advance(12).unwrap();
+    let events = jump.advance(Block(12)).unwrap();
     assert_eq!(slashed(&events), [0, 1]);
     assert_eq!(jump.root(), lab.state.root());
     assert_eq!(shares(&lab), wei("79000000000000000000"));
@@ -216,7 +216,7 @@ fn a_blob_of_two_quorums_costs_in_both_and_a_jump_over_the_deadline_is_the_same(
         operator: operator_key(0),
         ..*jump.faults.iter().next().unwrap().0
     };
-    assert_eq!(jump.fault(&fault), Some(6));
+    assert_eq!(jump.fault(&fault), Some(Block(6)));
     assert_eq!(fault.kind, FaultKind::UnansweredChallenge.number());
 }
 
@@ -231,13 +231,13 @@ fn a_service_with_a_veto_window_gets_a_request() {
     };
     let first = action(&lab);
     lab.ok(WHO, first.clone());
-    lab.block += 4;
+    lab.block = lab.block + 4;
     let events = lab.state.advance(lab.block).unwrap();
     let [
         Event::ChallengeUnanswered { .. },
         Event::SlashRequested {
             request,
-            veto_until: 9,
+            veto_until: Block(9),
             ..
         },
     ] = events[..]
@@ -249,7 +249,7 @@ fn a_service_with_a_veto_window_gets_a_request() {
     // Vetoed, it can be asked for again.
     lab.ok(RESOLVER, Action::VetoSlash { request });
     lab.ok(WHO, first);
-    lab.block += 4;
+    lab.block = lab.block + 4;
     lab.state.advance(lab.block).unwrap();
     let (request, _) = lab.state.slash_requests().next().unwrap();
     assert_eq!(
@@ -318,7 +318,7 @@ fn nobody_picks_the_element() {
         _ => panic!("an opening"),
     })
     .unwrap();
-    let table = lab.state.table_at(1, 1).unwrap();
+    let table = lab.state.table_at(1, Block(1)).unwrap();
     let duty = CustodyObligation::prove(&certificate, &table, &operator_key(0)).unwrap();
     duty.check(here).unwrap();
 }
@@ -327,14 +327,16 @@ fn nobody_picks_the_element() {
 fn the_form_of_the_certificate_does_not_change_the_draw_or_the_duty() {
     let mut lab = lab();
     let compact = certificate_of(&lab, 1, 1, &[0]);
-    let table = lab.state.table_at(1, 1).unwrap();
+    let table = lab.state.table_at(1, Block(1)).unwrap();
     let portable = compact.to_portable(&table).unwrap();
     assert!(matches!(portable.attestation, Attestation::Portable { .. }));
     let mut other = lab.state.clone();
     lab.ok(WHO, open_with(compact.to_bytes()));
     let sender = account(WHO);
     let action = open_with(portable.to_bytes());
-    other.apply(2, &Transaction { sender, action }).unwrap();
+    other
+        .apply(Block(2), &Transaction { sender, action })
+        .unwrap();
     assert_eq!(other.challenge(1), lab.state.challenge(1));
     let portable = open_with(portable.to_bytes());
     assert_eq!(lab.code(WHO, portable), "challenge.same");
@@ -348,12 +350,12 @@ fn a_challenge_is_a_fault_as_evidence_knows_it() {
     let challenge = record.challenge();
     let fault = ProvenFault::unanswered(&challenge);
     assert_eq!(ChallengeId(fault.evidence_hash()), challenge.id());
-    lab.block += 4;
+    lab.block = lab.block + 4;
     lab.state.advance(lab.block).unwrap();
     assert_eq!(
         lab.state
             .fault(&FaultRecord::of(operator_key(0), &fault, 1, 0)),
-        Some(6)
+        Some(Block(6))
     );
     assert_eq!(
         lab.state
@@ -371,9 +373,9 @@ fn a_challenge_is_a_fault_as_evidence_knows_it() {
 #[test]
 fn the_log_and_a_snapshot_give_the_same_state() {
     let mut entries = setup_entries();
-    entries.push(Entry::Block(2));
+    entries.push(Entry::Block(Block(2)));
     let mut lab = with(&State::replay(&genesis(), &entries).unwrap());
-    let challenges = [1, 2].map(|salt| entry(2, WHO, open(&lab, salt)));
+    let challenges = [1, 2].map(|salt| entry(Block(2), WHO, open(&lab, salt)));
     for entry in &challenges {
         lab.state.follow(entry).unwrap();
     }
@@ -381,10 +383,10 @@ fn the_log_and_a_snapshot_give_the_same_state() {
     let record = lab.state.challenge(1).unwrap().clone();
     let mut last = lab.state.clone();
     let rest = [
-        Entry::Block(4),
-        entry(4, OTHER, reply(1, &slice(&record))),
-        Entry::Block(7),
-        entry(7, WHO, deposit()),
+        Entry::Block(Block(4)),
+        entry(Block(4), OTHER, reply(1, &slice(&record))),
+        Entry::Block(Block(7)),
+        entry(Block(7), WHO, deposit()),
     ];
     for entry in &rest {
         last.follow(entry).unwrap();
@@ -421,7 +423,7 @@ fn deposit() -> Action {
     }
 }
 
-fn entry(block: u64, sender: u8, action: Action) -> Entry {
+fn entry(block: Block, sender: u8, action: Action) -> Entry {
     let sender = account(sender);
     Entry::Transaction(block, Box::new(Transaction { sender, action }))
 }
@@ -444,9 +446,9 @@ fn setup_entries() -> Vec<Entry> {
             asset: account([0, 0xe1, 0xe2][step]),
             oracle: account(ORACLE),
         };
-        entries.push(entry(1, ADMIN, action));
+        entries.push(entry(Block(1), ADMIN, action));
     }
-    entries.push(entry(1, OWNER, lab.service(None, 0)));
+    entries.push(entry(Block(1), OWNER, lab.service(None, 0)));
     let (service, quorum) = (1, 0);
     let config = lab.config(quorum);
     for (sender, action) in [
@@ -477,7 +479,7 @@ fn setup_entries() -> Vec<Entry> {
         ),
         (0x40, Action::OptIn { service, quorum }),
     ] {
-        entries.push(entry(1, sender, action));
+        entries.push(entry(Block(1), sender, action));
     }
     entries
 }
@@ -545,7 +547,7 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         lab.code(WHO, with(|_, operator, _| *operator = 1)),
     );
     // A certificate of another service, looked at before its block; with this one's label it is not what was signed.
-    for change in [|_: &mut u64| (), |block: &mut u64| *block = 99] {
+    for change in [|_: &mut Block| (), |block: &mut Block| *block = Block(99)] {
         let mut elsewhere = certificate_of(&lab, 2, 1, &[0]);
         change(&mut elsewhere.batch_header.reference_block);
         let elsewhere = open_with(elsewhere.to_bytes());
@@ -570,14 +572,14 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         lab.code(WHO, open_with(vec![0; MAX_CHALLENGE_CERTIFICATE + 1])),
     );
     let mut forged = certificate.clone();
-    forged.batch_header.sequence += 1;
+    forged.batch_header.sequence.0 += 1;
     expect(
         "challenge.certificate",
         lab.code(WHO, open_with(forged.to_bytes())),
     );
     // Before the operator had stake there was no table.
     let mut empty = certificate.clone();
-    empty.batch_header.reference_block = 0;
+    empty.batch_header.reference_block = Block(0);
     expect(
         "challenge.no_table",
         lab.code(WHO, open_with(empty.to_bytes())),
@@ -586,7 +588,7 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
     // Too early, too late.
     for reference in [2, 3] {
         let mut early = certificate.clone();
-        early.batch_header.reference_block = reference;
+        early.batch_header.reference_block = Block(reference);
         expect(
             "challenge.early",
             lab.code(WHO, open_with(early.to_bytes())),
@@ -597,7 +599,7 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         block: lab.block,
     };
     late.pass(6);
-    assert_eq!(late.block, 8);
+    assert_eq!(late.block, Block(8));
     late.ok(WHO, open_with(bytes.clone()));
     late.pass(1);
     expect("challenge.late", late.code(OTHER, open_with(bytes.clone())));
@@ -612,7 +614,7 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
     lab.state.services.commit();
     let sender = account(3);
     let action = open_with(bytes.clone());
-    let full = lab.state.apply(2, &Transaction { sender, action });
+    let full = lab.state.apply(Block(2), &Transaction { sender, action });
     assert!(matches!(
         full,
         Err(TransactionError::TooManyChallenges {

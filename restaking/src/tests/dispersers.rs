@@ -40,7 +40,7 @@ fn lab() -> Lab {
     lab
 }
 
-fn shown(lab: &Lab, block: u64) -> Vec<u32> {
+fn shown(lab: &Lab, block: Block) -> Vec<u32> {
     let table = lab.state.table_at(1, block).unwrap();
     table.dispersers().iter().map(|entry| entry.id).collect()
 }
@@ -69,17 +69,17 @@ fn a_disperser_comes_and_goes_and_has_its_bond_back() {
     lab.pass(1);
     // Each block's table says who was one at its end.
     assert_eq!(
-        [1, 2, 4, 5].map(|block| shown(&lab, block)),
+        [1, 2, 4, 5].map(|block| shown(&lab, Block(block))),
         [vec![], vec![0, 1], vec![0, 1], vec![1]]
     );
-    assert_eq!(lab.state.table_changed_at(1, 4), Some(2));
-    assert_eq!(lab.state.table_changed_at(1, 6), Some(5));
-    let table = lab.state.table_at(1, 4).unwrap();
+    assert_eq!(lab.state.table_changed_at(1, Block(4)), Some(Block(2)));
+    assert_eq!(lab.state.table_changed_at(1, Block(6)), Some(Block(5)));
+    let table = lab.state.table_at(1, Block(4)).unwrap();
     assert_eq!(table.dispersers()[0].network_key, network_key(1));
     assert_eq!(table.dispersers()[0].account, account(WHO));
 
     // The bond is held through the last block in which it can be slashed, and no longer.
-    let until = 5 + params().deallocation_delay;
+    let until = Block(5) + params().deallocation_delay;
     lab.pass(until - lab.block);
     assert_eq!(
         lab.state.disperser(1, 0).unwrap().standing,
@@ -125,7 +125,7 @@ fn a_slashed_disperser_loses_its_bond_and_its_place_at_once() {
     let fund = lab.state.bond_fund(bond_token());
     assert_eq!((fund.held, fund.burnt), (Amount::ZERO, 1100u64.into()));
     lab.pass(50);
-    assert_eq!(shown(&lab, 2), [0]);
+    assert_eq!(shown(&lab, Block(2)), [0]);
     assert!(shown(&lab, lab.block).is_empty());
     assert_eq!(
         lab.state.bonds_paid(account(WHO), bond_token()),
@@ -142,8 +142,8 @@ fn a_registration_changes_one_leaf_of_the_table() {
     lab.ok(WHO, register(&lab, 2, 500));
     lab.pass(1);
     let (before, after) = (
-        lab.state.table_at(1, 1).unwrap(),
-        lab.state.table_at(1, 2).unwrap(),
+        lab.state.table_at(1, Block(1)).unwrap(),
+        lab.state.table_at(1, Block(2)).unwrap(),
     );
     assert_eq!(before.dispersers()[..], after.dispersers()[..1]);
     assert_eq!(after.dispersers().len(), 2);
@@ -184,7 +184,7 @@ fn a_service_records_from_which_block_on_it_uses_a_version() {
     let mut lab = lab();
     let block = lab.block;
     let versions = |lab: &Lab, block| lab.state.versions_at(1, block).collect::<Vec<_>>();
-    assert_eq!(versions(&lab, block - 1), Vec::<u16>::new());
+    assert_eq!(versions(&lab, block.saturating_sub(1)), Vec::<u16>::new());
     assert_eq!(versions(&lab, block), [1]);
     let activate = Action::ActivateVersion {
         service: 1,
@@ -307,8 +307,14 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         version,
         from,
     };
-    expect("service.version_active", lab.code(OWNER, activate(1, 9)));
-    expect("service.version_unknown", lab.code(OWNER, activate(99, 9)));
+    expect(
+        "service.version_active",
+        lab.code(OWNER, activate(1, Block(9))),
+    );
+    expect(
+        "service.version_unknown",
+        lab.code(OWNER, activate(99, Block(9))),
+    );
     let now = lab.block;
     expect("service.version_early", lab.code(OWNER, activate(2, now)));
 

@@ -17,7 +17,7 @@ fn lab() -> Lab {
     lab
 }
 
-fn head(lab: &Lab, key: u8, block: u64, root: TableRoot) -> Action {
+fn head(lab: &Lab, key: u8, block: Block, root: TableRoot) -> Action {
     World::head(&lab.state, key, 1, block, root)
 }
 
@@ -30,32 +30,32 @@ const OTHER: TableRoot = TableRoot([9; 32]);
 #[test]
 fn a_head_for_another_root_is_held_against_its_source() {
     let mut lab = lab();
-    assert!(lab.state.contradicting_head(1, 2, OTHER).is_none());
-    let events = lab.ok(WHO, head(&lab, 0, 2, OTHER));
+    assert!(lab.state.contradicting_head(1, Block(2), OTHER).is_none());
+    let events = lab.ok(WHO, head(&lab, 0, Block(2), OTHER));
     assert_eq!(
         events,
         [Event::SourceContradicted {
             service: 1,
-            block: 2,
+            block: Block(2),
             signed_root: OTHER,
             key: next(0)
         }]
     );
-    let found = lab.state.contradicting_head(1, 2, OTHER).unwrap();
+    let found = lab.state.contradicting_head(1, Block(2), OTHER).unwrap();
     assert_eq!((found.key, found.shown), (next(0), lab.block));
     // That very root at that very block of that service, and nothing else.
-    assert!(lab.state.contradicting_head(1, 1, OTHER).is_none());
-    assert!(lab.state.contradicting_head(2, 2, OTHER).is_none());
+    assert!(lab.state.contradicting_head(1, Block(1), OTHER).is_none());
+    assert!(lab.state.contradicting_head(2, Block(2), OTHER).is_none());
     assert!(
         lab.state
-            .contradicting_head(1, 2, TableRoot([8; 32]))
+            .contradicting_head(1, Block(2), TableRoot([8; 32]))
             .is_none()
     );
     assert_eq!(lab.state.contradictions().count(), 1);
     // A block without any table contradicts every head.
-    let action = World::head(&lab.state, 0, 2, 2, OTHER);
+    let action = World::head(&lab.state, 0, 2, Block(2), OTHER);
     lab.ok(WHO, action);
-    assert!(lab.state.contradicting_head(2, 2, OTHER).is_some());
+    assert!(lab.state.contradicting_head(2, Block(2), OTHER).is_some());
 }
 
 #[test]
@@ -65,12 +65,15 @@ fn keys_succeed_each_other_and_an_old_one_has_no_say_about_later_blocks() {
     lab.ok(WHO, World::rotate(0, next(1), rotated));
     assert_eq!(lab.state.meta().head_key, next(1));
     lab.pass(3);
-    lab.ok(WHO, head(&lab, 0, rotated - 1, OTHER));
+    lab.ok(WHO, head(&lab, 0, rotated.saturating_sub(1), OTHER));
     assert_eq!(lab.code(WHO, head(&lab, 0, rotated, OTHER)), "head.key");
     lab.ok(WHO, head(&lab, 1, rotated, OTHER));
     // Neither the old key nor an old statement brings the old key back.
     assert_eq!(
-        lab.code(WHO, head(&lab, 1, rotated - 1, TableRoot([8; 32]))),
+        lab.code(
+            WHO,
+            head(&lab, 1, rotated.saturating_sub(1), TableRoot([8; 32]))
+        ),
         "head.key"
     );
     // Not for a block that is over: its head may be signed.
@@ -79,7 +82,10 @@ fn keys_succeed_each_other_and_an_old_one_has_no_say_about_later_blocks() {
         ("head.succession", World::rotate(0, next(2), later)),
         ("head.key_used", World::rotate(1, next(0), later)),
         ("head.key_block", World::rotate(1, next(2), rotated)),
-        ("head.key_block", World::rotate(1, next(2), later - 1)),
+        (
+            "head.key_block",
+            World::rotate(1, next(2), later.saturating_sub(1)),
+        ),
     ] {
         assert_eq!(lab.code(WHO, action), code);
     }
@@ -89,10 +95,10 @@ fn keys_succeed_each_other_and_an_old_one_has_no_say_about_later_blocks() {
     let keys: Vec<_> = lab.state.head_keys().map(|(key, _)| key).collect();
     assert_eq!(keys.len(), 3);
     for (block, key) in [
-        (0, 0),
-        (rotated - 1, 0),
+        (Block(0), 0),
+        (rotated.saturating_sub(1), 0),
         (rotated, 1),
-        (later - 1, 1),
+        (later.saturating_sub(1), 1),
         (later, 2),
         (later + 99, 2),
     ] {
@@ -117,9 +123,9 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
     let mut lab = lab();
     let now = lab.block;
     expect("head.early", lab.code(WHO, head(&lab, 0, now, OTHER)));
-    expect("head.key", lab.code(WHO, head(&lab, 1, 2, OTHER)));
-    let right = lab.state.table_at(1, 2).unwrap().root();
-    expect("head.agrees", lab.code(WHO, head(&lab, 0, 2, right)));
+    expect("head.key", lab.code(WHO, head(&lab, 1, Block(2), OTHER)));
+    let right = lab.state.table_at(1, Block(2)).unwrap().root();
+    expect("head.agrees", lab.code(WHO, head(&lab, 0, Block(2), right)));
     // Signed for another service.
     let Action::SubmitHead {
         block,
@@ -127,7 +133,7 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         table_root,
         signature,
         ..
-    } = World::head(&lab.state, 0, 2, 2, OTHER)
+    } = World::head(&lab.state, 0, 2, Block(2), OTHER)
     else {
         unreachable!()
     };
@@ -139,16 +145,19 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         signature,
     };
     expect("head.key", lab.code(WHO, moved));
-    lab.ok(WHO, head(&lab, 0, 2, OTHER));
-    expect("head.known", lab.code(WHO, head(&lab, 0, 2, OTHER)));
+    lab.ok(WHO, head(&lab, 0, Block(2), OTHER));
+    expect("head.known", lab.code(WHO, head(&lab, 0, Block(2), OTHER)));
     expect(
         "head.succession",
-        lab.code(WHO, World::rotate(1, next(2), 9)),
+        lab.code(WHO, World::rotate(1, next(2), Block(9))),
     );
     expect(
         "head.key_block",
-        lab.code(WHO, World::rotate(0, next(1), 0)),
+        lab.code(WHO, World::rotate(0, next(1), Block(0))),
     );
-    expect("head.key_used", lab.code(WHO, World::rotate(0, next(0), 9)));
+    expect(
+        "head.key_used",
+        lab.code(WHO, World::rotate(0, next(0), Block(9))),
+    );
     met
 }

@@ -64,7 +64,7 @@ fn directed() -> BTreeSet<&'static str> {
     };
     expect(
         "ledger.block_in_past",
-        lab.state.apply(0, &undelegate).unwrap_err().code(),
+        lab.state.apply(Block(0), &undelegate).unwrap_err().code(),
     );
     let mut params = params();
     params.block_seconds = 0;
@@ -315,7 +315,7 @@ fn directed() -> BTreeSet<&'static str> {
     };
     expect(
         "service.ejection_rate",
-        rated.apply(1, &transaction).unwrap_err().code(),
+        rated.apply(Block(1), &transaction).unwrap_err().code(),
     );
     lab.ok(0x40, OPT_OUT);
     expect("service.still_slashable", lab.code(0x40, OPT_IN));

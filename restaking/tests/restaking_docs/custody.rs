@@ -3,8 +3,8 @@
 use ashlar_crypto::bls::aggregate_signatures;
 use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
-    Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, batch_tree, commitments_root,
-    version,
+    Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, Sequence, batch_tree,
+    commitments_root, version,
 };
 use ashlar_restaking::evidence::CustodyAnswer;
 
@@ -38,7 +38,7 @@ fn custody() -> Ledger {
     ledger.operator(OTTO);
     ledger.join(OTTO, Wad::percent(40));
     ledger.pass(999);
-    assert_eq!(ledger.state.meta().block, 1000);
+    assert_eq!(ledger.state.meta().block, Block(1000));
     ledger
 }
 
@@ -69,14 +69,14 @@ fn certificate(ledger: &Ledger) -> Certificate {
     let tree = batch_tree(&[blob_header.blob_key()]);
     let batch_header = BatchHeader {
         domain: ledger.state.domain(1),
-        table_root: ledger.state.table_at(1, 900).unwrap().root(),
+        table_root: ledger.state.table_at(1, Block(900)).unwrap().root(),
         version: 1,
         batch_root: tree.root(),
         blobs: 1,
         rows: blob_header.rows,
-        reference_block: 900,
+        reference_block: Block(900),
         disperser_id: 0,
-        sequence: 1,
+        sequence: Sequence(1),
         created_at_ms: 1,
     };
     let signature = bls(OTTO).sign(batch_header.digest().as_bytes());
@@ -86,7 +86,7 @@ fn certificate(ledger: &Ledger) -> Certificate {
         blob_path: tree.path(0).unwrap(),
         batch_header,
         attestation: Attestation::Compact {
-            signers: Bitmap::from_indices(1, [0]).unwrap(),
+            signers: Bitmap::from_indices(1, [OperatorIndex(0)]).unwrap(),
         },
         signature: aggregate_signatures(&[signature]).unwrap().to_bytes(),
     }
@@ -119,7 +119,7 @@ fn a_challenge_answered() {
     let ask = ask(&certificate(&ledger));
     ledger.ok(ALICE, ask.clone());
     let (_, record) = ledger.state.challenges().next().unwrap();
-    assert_eq!(record.deadline, 8200);
+    assert_eq!(record.deadline, Block(8200));
     says("has to be answered through block 8,200");
     let answer = answer(&ledger);
     ledger.pass(7200);

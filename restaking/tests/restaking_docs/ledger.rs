@@ -5,7 +5,7 @@ use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_proto::registration::{DisperserStatement, OperatorStatement};
-use ashlar_proto::{Account, OperatorId, TableAccess, operator_id};
+use ashlar_proto::{Account, OperatorId, OperatorIndex, TableAccess, operator_id};
 use ashlar_restaking::*;
 
 use super::says;
@@ -62,7 +62,7 @@ impl Ledger {
             network: "docs".into(),
             salt: B256::repeat_byte(1),
             head_key: ADMIN,
-            block: 1,
+            block: Block(1),
             admin: ADMIN,
             reward_updater: ADMIN,
             params,
@@ -390,7 +390,7 @@ fn a_withdrawal_is_slashable_through_its_last_block() {
         ledger.deposit(ALICE, ether(50));
         ledger.delegate(ALICE, OTTO);
         ledger.join(OTTO, Wad::ONE);
-        ledger.pass(1000 - ledger.state.meta().block);
+        ledger.pass(1000 - ledger.state.meta().block.0);
         let withdrawal = ledger.withdraw_all(ALICE);
         ledger.pass(wait);
         ledger.slash(1, Wad::percent(50));
@@ -498,7 +498,7 @@ fn a_full_quorum_and_an_ejection() {
 fn an_increase_waits_for_the_allocation_delay() {
     let mut ledger = Ledger::market(Params::current());
     ledger.operator_with(OLGA, 7200);
-    ledger.pass(1000 - ledger.state.meta().block);
+    ledger.pass(1000 - ledger.state.meta().block.0);
     ledger.allocate(OLGA, 1, STETH, Wad::percent(30));
     let pool = ledger.state.pools(id(OLGA)).next().unwrap().1;
     assert_eq!(pool.encumbered, Wad::percent(30));
@@ -509,7 +509,7 @@ fn an_increase_waits_for_the_allocation_delay() {
     ledger.pass(7199);
     assert_eq!(ledger.code(OLGA, opt_in.clone()), "service.below_minimum");
     ledger.pass(1);
-    assert_eq!(ledger.state.meta().block, 8200);
+    assert_eq!(ledger.state.meta().block, Block(8200));
     ledger.ok(OLGA, opt_in);
     let key = (id(OLGA), STETH, 1, 0);
     assert_eq!(ledger.state.slashable_shares(&key).unwrap(), ether(30));
@@ -524,7 +524,7 @@ fn a_decrease_takes_its_time() {
     for (wait, expected) in [(delay, 30), (delay + 1, 5)] {
         let mut ledger = Ledger::market(Params::current());
         ledger.join(OTTO, Wad::percent(60));
-        ledger.pass(1000 - ledger.state.meta().block);
+        ledger.pass(1000 - ledger.state.meta().block.0);
         ledger.allocate(OTTO, 1, STETH, Wad::percent(10));
         assert_eq!(ledger.weight(), wei("10500000000000000000"));
         ledger.pass(wait);
@@ -616,7 +616,7 @@ fn a_veto_window_and_who_gets_slashed_stake() {
     ledger.quorum(1, 10, Some(HARMED));
     ledger.operator(OTTO);
     ledger.join(OTTO, Wad::percent(40));
-    ledger.pass(1000 - ledger.state.meta().block);
+    ledger.pass(1000 - ledger.state.meta().block.0);
     let events = ledger.ok(SLASHER, slash(1, Wad::percent(50)));
     let Event::SlashRequested {
         request,
@@ -627,7 +627,7 @@ fn a_veto_window_and_who_gets_slashed_stake() {
         panic!("{events:?}")
     };
     let execute = Action::ExecuteSlash { request };
-    ledger.pass(veto_until - 1000);
+    ledger.pass(veto_until - Block(1000));
     assert_eq!(ledger.code(SLASHER, execute.clone()), "slash.early");
     ledger.pass(1);
     let events = ledger.ok(SLASHER, execute);
@@ -643,9 +643,9 @@ fn a_veto_window_and_who_gets_slashed_stake() {
     says(&format!(
         "asked for in block 1,000: it can be vetoed through block {}, and executed from block {} through block {}; \
          20 stETH go to the harmed",
-        thousands(veto_until),
-        thousands(veto_until + 1),
-        thousands(veto_until + day)
+        thousands(veto_until.0),
+        thousands(veto_until.0 + 1),
+        thousands(veto_until.0 + day)
     ));
 }
 
@@ -653,20 +653,23 @@ fn a_veto_window_and_who_gets_slashed_stake() {
 fn tables_of_past_blocks() {
     let mut ledger = Ledger::market(Params::current());
     ledger.join(OTTO, Wad::percent(50));
-    ledger.pass(1000 - ledger.state.meta().block);
+    ledger.pass(1000 - ledger.state.meta().block.0);
     ledger.slash(1, Wad::percent(10));
     ledger.pass(1);
     let total = |block| ledger.state.table_at(1, block).unwrap().total(0).unwrap();
     says(&format!(
         "the table of block 999 says `{}`, that of block 1,000 `{}`",
-        total(999),
-        total(1000)
+        total(Block(999)),
+        total(Block(1000))
     ));
-    let table = ledger.state.table_at(1, 1000).unwrap();
-    let (entry, path) = table.witness(0).unwrap();
+    let table = ledger.state.table_at(1, Block(1000)).unwrap();
+    let (entry, path) = table.witness(OperatorIndex(0)).unwrap();
     let header = table.header();
     ashlar_crypto::verify_path(&header.operators_root, 1, 0, entry.leaf(), &path).unwrap();
-    assert_eq!(ledger.state.table_changed_at(1, 1000), Some(1000));
+    assert_eq!(
+        ledger.state.table_changed_at(1, Block(1000)),
+        Some(Block(1000))
+    );
 }
 
 /// `100800` as `100,800`.
@@ -702,7 +705,7 @@ fn a_disperser_leaves() {
         },
     );
     ledger.pass(999);
-    assert_eq!(ledger.state.meta().block, 1000);
+    assert_eq!(ledger.state.meta().block, Block(1000));
     ledger.ok(
         BOB,
         Action::ExitDisperser {
@@ -711,11 +714,14 @@ fn a_disperser_leaves() {
         },
     );
     let shown = |state: &State, block| state.table_at(1, block).unwrap().dispersers().len();
-    assert_eq!([999, 1000].map(|block| shown(&ledger.state, block)), [1, 0]);
+    assert_eq!(
+        [999, 1000].map(|block| shown(&ledger.state, Block(block))),
+        [1, 0]
+    );
     ledger.pass(100_800);
-    assert_eq!(ledger.state.meta().block, 101_800);
+    assert_eq!(ledger.state.meta().block, Block(101_800));
     let standing = |state: &State| state.disperser(1, 0).unwrap().standing;
-    let slashable_until = 101_800;
+    let slashable_until = Block(101_800);
     assert_eq!(
         standing(&ledger.state),
         Standing::Exiting { slashable_until }

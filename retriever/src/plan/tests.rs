@@ -29,15 +29,22 @@ fn config(needed: u32) -> PlanConfig {
     }
 }
 
+const A: OperatorIndex = OperatorIndex(0);
+const B: OperatorIndex = OperatorIndex(1);
+
+fn chunks<T: FromIterator<ChunkIndex>>(indices: impl IntoIterator<Item = u32>) -> T {
+    indices.into_iter().map(ChunkIndex).collect()
+}
+
 fn holder(operator: u32, indices: std::ops::Range<u32>) -> Holder {
     Holder {
-        operator,
+        operator: OperatorIndex(operator),
         signer: true,
-        indices: indices.collect(),
+        indices: chunks(indices),
     }
 }
 
-fn asked(step: &Step) -> BTreeSet<u32> {
+fn asked(step: &Step) -> BTreeSet<ChunkIndex> {
     step.asks
         .iter()
         .flat_map(|ask| ask.indices.clone())
@@ -57,7 +64,8 @@ fn systematic_indices_are_asked_first_and_nothing_else_without_trouble() {
         assert!(step.stops.is_empty());
         for ask in step.asks {
             assert_ne!(
-                ask.operator, 2,
+                ask.operator,
+                OperatorIndex(2),
                 "parity was asked for while systematic holders answer"
             );
             now += ms(1);
@@ -86,7 +94,7 @@ fn signers_come_before_the_rest_even_for_systematic_indices() {
     absent.signer = false;
     let mut plan = Plan::new(config(8), vec![absent, holder(1, 8..16)], 7);
     let step = plan.poll(Duration::ZERO);
-    assert!(step.asks.iter().all(|ask| ask.operator == 1), "{step:?}");
+    assert!(step.asks.iter().all(|ask| ask.operator == B), "{step:?}");
 }
 
 #[test]
@@ -97,7 +105,7 @@ fn the_order_of_operators_depends_on_the_seed_only() {
         asked(&plan.poll(Duration::ZERO))
     };
     assert_eq!(first(1), first(1));
-    let all: BTreeSet<BTreeSet<u32>> = (0..20).map(first).collect();
+    let all: BTreeSet<BTreeSet<ChunkIndex>> = (0..20).map(first).collect();
     assert!(all.len() > 10, "{} different orders of 20", all.len());
 }
 
@@ -110,7 +118,7 @@ fn a_silent_operator_is_hedged_second_by_second() {
     let silent = step.asks[0].clone();
     assert_eq!(
         (silent.operator, silent.indices.as_slice()),
-        (0, &[0, 1, 2][..])
+        (A, &chunks::<Vec<_>>(0..3)[..])
     );
     // hedge_after plus 3 units at 1 MB/s.
     assert_eq!(step.state, State::Working { wake_at: ms(103) });
@@ -118,18 +126,18 @@ fn a_silent_operator_is_hedged_second_by_second() {
     assert!(plan.poll(ms(102)).asks.is_empty());
     let step = plan.poll(ms(103));
     assert_eq!(step.asks.len(), 1);
-    assert_eq!(step.asks[0].operator, 1);
-    assert_eq!(step.asks[0].indices, [10, 11, 12]);
+    assert_eq!(step.asks[0].operator, B);
+    assert_eq!(step.asks[0].indices, chunks::<Vec<_>>(10..13));
     assert!(plan.settle(
         ms(110),
         step.asks[0].request,
-        &[10, 11, 12],
+        &chunks::<Vec<_>>(10..13),
         Verdict::Answered
     ));
 
     // The window has doubled; everything that the silent operator owed is asked for elsewhere now.
     let step = plan.poll(ms(110));
-    assert_eq!(step.asks[0].indices, [13, 14, 15, 16, 17, 18]);
+    assert_eq!(step.asks[0].indices, chunks::<Vec<_>>(13..19));
     assert!(plan.settle(
         ms(115),
         step.asks[0].request,
@@ -137,8 +145,13 @@ fn a_silent_operator_is_hedged_second_by_second() {
         Verdict::Answered
     ));
     let step = plan.poll(ms(115));
-    assert_eq!(step.asks[0].indices, [19]);
-    assert!(plan.settle(ms(120), step.asks[0].request, &[19], Verdict::Answered));
+    assert_eq!(step.asks[0].indices, [ChunkIndex(19)]);
+    assert!(plan.settle(
+        ms(120),
+        step.asks[0].request,
+        &[ChunkIndex(19)],
+        Verdict::Answered
+    ));
 
     let step = plan.poll(ms(120));
     assert_eq!(step.state, State::Done);
@@ -146,12 +159,17 @@ fn a_silent_operator_is_hedged_second_by_second() {
         step.stops,
         [Stop {
             request: silent.request,
-            operator: 0,
+            operator: A,
             reason: StopReason::Overtaken
         }]
     );
     assert_eq!(plan.requested(), 13);
-    assert!(!plan.settle(ms(121), silent.request, &[0, 1, 2], Verdict::Answered));
+    assert!(!plan.settle(
+        ms(121),
+        silent.request,
+        &chunks::<Vec<_>>(0..3),
+        Verdict::Answered
+    ));
 }
 
 #[test]
@@ -170,7 +188,7 @@ fn a_late_answer_still_counts_until_the_deadline_of_its_request() {
     let slow = asks[0].clone();
     let hedge = plan.poll(ms(500));
     assert_eq!(hedge.asks.len(), 1, "{hedge:?}");
-    assert_eq!(hedge.asks[0].operator, 1);
+    assert_eq!(hedge.asks[0].operator, B);
     assert!(plan.settle(ms(600), slow.request, &slow.indices, Verdict::Answered));
     assert_eq!(plan.poll(ms(600)).state, State::Done);
 }
@@ -182,7 +200,7 @@ fn an_answer_that_is_being_checked_is_neither_late_nor_hedged() {
     plan.received(ms(50), ask.request);
     // Far beyond hedge_after and the request's deadline.
     let step = plan.poll(ms(5_000));
-    assert!(step.asks.iter().all(|ask| ask.operator == 0), "{step:?}");
+    assert!(step.asks.iter().all(|ask| ask.operator == A), "{step:?}");
     assert!(step.stops.is_empty());
     assert!(plan.settle(ms(5_001), ask.request, &ask.indices, Verdict::Answered));
     assert_eq!(plan.good().len(), ask.indices.len());
@@ -205,7 +223,7 @@ fn the_budget_stops_hedging_and_a_failure_reopens_it() {
     for _ in 0..100 {
         let step = plan.poll(now);
         for ask in &step.asks {
-            if ask.operator == 5 {
+            if ask.operator == OperatorIndex(5) {
                 assert!(plan.settle(now, ask.request, &ask.indices, Verdict::Answered));
             }
         }
@@ -237,11 +255,11 @@ fn a_liar_is_dropped_with_everything_it_owes() {
         next.stops,
         [Stop {
             request: step.asks[1].request,
-            operator: 0,
+            operator: A,
             reason: StopReason::Dropped
         }]
     );
-    assert!(next.asks.iter().all(|ask| ask.operator == 1));
+    assert!(next.asks.iter().all(|ask| ask.operator == B));
     assert_eq!(plan.failed(), 2);
 }
 
@@ -285,16 +303,16 @@ fn what_an_operator_does_not_have_is_not_asked_of_it_again() {
                 assert!(seen.insert((ask.operator, *index)), "asked twice");
             }
             // Operator 0 has lost everything but index 0.
-            let good: Vec<u32> = ask
+            let good: Vec<_> = ask
                 .indices
                 .iter()
                 .copied()
-                .filter(|index| ask.operator == 1 || *index == 0)
+                .filter(|index| ask.operator == B || index.0 == 0)
                 .collect();
             assert!(plan.settle(now, ask.request, &good, Verdict::Answered));
         }
     }
-    assert!(plan.good().contains(&0));
+    assert!(plan.good().contains(&ChunkIndex(0)));
 }
 
 #[test]
@@ -332,7 +350,7 @@ fn only_indices_asked_for_count() {
     assert!(plan.settle(
         ms(1),
         step.asks[0].request,
-        &[4, 5, 6, 7],
+        &chunks::<Vec<_>>(4..8),
         Verdict::Answered
     ));
     assert!(plan.good().is_empty());
@@ -350,7 +368,13 @@ fn in_flight_limits_hold() {
 
 #[test]
 fn requests_are_cut_by_size_and_by_runs() {
-    assert_eq!(parts(&[], 4, 2), Vec::<&[u32]>::new());
+    let parts = |indices: &[u32], largest, max_runs| -> Vec<Vec<u32>> {
+        parts(&chunks::<Vec<_>>(indices.to_vec()), largest, max_runs)
+            .iter()
+            .map(|part| part.iter().map(|index| index.0).collect())
+            .collect()
+    };
+    assert_eq!(parts(&[], 4, 2), Vec::<Vec<u32>>::new());
     assert_eq!(parts(&[1, 2, 3, 4, 5], 2, 9), [&[1, 2][..], &[3, 4], &[5]]);
     assert_eq!(parts(&[1, 2, 4, 6, 7], 9, 2), [&[1, 2, 4][..], &[6, 7]]);
     assert_eq!(parts(&[1, 3, 5], 9, 1), [&[1][..], &[3], &[5]]);
@@ -385,15 +409,15 @@ struct Run {
     state: State,
     plan: Plan,
     ended: Duration,
-    true_goods: BTreeSet<u32>,
+    true_goods: BTreeSet<ChunkIndex>,
 }
 
 fn simulate(config: &PlanConfig, holders: &[Holder], behaviours: &[Behaviour], seed: u64) -> Run {
     let mut plan = Plan::new(config.clone(), holders.to_vec(), seed);
     let allowance = u64::from(config.needed + config.spare());
     let mut now = Duration::ZERO;
-    let mut due: Vec<(Duration, RequestId, Vec<u32>, Verdict)> = Vec::new();
-    let mut failed_once: BTreeSet<u32> = BTreeSet::new();
+    let mut due: Vec<(Duration, RequestId, Vec<ChunkIndex>, Verdict)> = Vec::new();
+    let mut failed_once: BTreeSet<OperatorIndex> = BTreeSet::new();
     let mut in_flight: BTreeMap<RequestId, usize> = BTreeMap::new();
     let mut true_goods = BTreeSet::new();
     for _ in 0..200_000 {
@@ -414,12 +438,12 @@ fn simulate(config: &PlanConfig, holders: &[Holder], behaviours: &[Behaviour], s
             let runs = 1 + ask
                 .indices
                 .windows(2)
-                .filter(|pair| pair[0] + 1 != pair[1])
+                .filter(|pair| pair[0].0 + 1 != pair[1].0)
                 .count();
             assert!(runs <= config.max_runs);
             assert!(now + ask.timeout <= config.deadline);
             in_flight.insert(ask.request, ask.indices.len());
-            let behaviour = behaviours[ask.operator as usize];
+            let behaviour = behaviours[ask.operator.0 as usize];
             let (latency, good, verdict) = match behaviour {
                 Behaviour::Good { latency } => (latency, ask.indices.clone(), Verdict::Answered),
                 Behaviour::Hangs => continue,
@@ -431,7 +455,11 @@ fn simulate(config: &PlanConfig, holders: &[Holder], behaviours: &[Behaviour], s
                 Behaviour::Flaky { latency } => (latency, ask.indices.clone(), Verdict::Answered),
                 Behaviour::Holes { latency } => (
                     latency,
-                    ask.indices.iter().copied().filter(|i| i % 2 == 0).collect(),
+                    ask.indices
+                        .iter()
+                        .copied()
+                        .filter(|i| i.0 % 2 == 0)
+                        .collect(),
                     Verdict::Answered,
                 ),
             };
@@ -506,9 +534,9 @@ fn scene() -> impl Strategy<Value = Scene> {
                 .iter()
                 .enumerate()
                 .map(|(i, (_, signer, start, len))| Holder {
-                    operator: i as u32,
+                    operator: OperatorIndex(i as u32),
                     signer: *signer,
-                    indices: (*start..start + len).collect(),
+                    indices: chunks(*start..start + len),
                 })
                 .collect();
             Scene {
@@ -528,11 +556,11 @@ proptest! {
         let run = simulate(&scene.config, &scene.holders, &scene.behaviours, scene.seed);
         prop_assert!(run.plan.good().is_subset(&run.true_goods));
         // What operators that work would have delivered.
-        let mut available: BTreeSet<u32> = BTreeSet::new();
+        let mut available: BTreeSet<ChunkIndex> = BTreeSet::new();
         for (holder, behaviour) in scene.holders.iter().zip(&scene.behaviours) {
             match behaviour {
                 Behaviour::Good { .. } | Behaviour::Flaky { .. } => available.extend(&holder.indices),
-                Behaviour::Holes { .. } => available.extend(holder.indices.iter().filter(|i| *i % 2 == 0)),
+                Behaviour::Holes { .. } => available.extend(holder.indices.iter().filter(|i| i.0 % 2 == 0)),
                 Behaviour::Hangs | Behaviour::Dead { .. } | Behaviour::Lies { .. } => {}
             }
         }
@@ -562,7 +590,7 @@ proptest! {
         let run = simulate(&config(needed), &holders, &behaviours, seed);
         prop_assert_eq!(run.state, State::Done);
         prop_assert_eq!(run.plan.requested(), u64::from(needed));
-        let systematic: BTreeSet<u32> = (0..needed).collect();
+        let systematic: BTreeSet<_> = chunks(0..needed);
         prop_assert_eq!(run.plan.good(), &systematic);
     }
 

@@ -12,11 +12,21 @@ fn refused() -> Family<Code, Counter> {
     Family::default()
 }
 
+fn daemon(refused: &Family<Code, Counter>) -> Daemon {
+    Daemon {
+        name: "ferry",
+        health: Arc::default(),
+        metrics: Arc::new(|| "boats 3".to_owned()),
+        refused: refused.clone(),
+        deadline: DEADLINE,
+    }
+}
+
 async fn ask(refused: &Family<Code, Counter>, method: &str, path: &str) -> (u16, Problem) {
     let router: Router = Router::new()
         .route("/panics", get(|| async { panic!("index 7") as &str }))
         .route("/hangs", get(std::future::pending::<&str>));
-    let app = finish(router, "ferry", DEADLINE, refused.clone());
+    let app = daemon(refused).finish(router);
     let request = Request::builder().method(method).uri(path);
     let response = app.oneshot(request.body(Body::empty()).unwrap()).await;
     let response = response.unwrap();
@@ -40,6 +50,38 @@ async fn whatever_fails_is_a_counted_problem_with_its_path() {
         let code = code.to_owned();
         assert_eq!(refused.get_or_create(&Code { code }).get(), 1);
     }
+}
+
+#[tokio::test]
+async fn every_daemon_says_how_it_is_and_what_it_answers() {
+    let refused = refused();
+    let app = daemon(&refused).api(OpenApiRouter::new(), ());
+    let ask = async |method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Body::empty()).unwrap();
+        let (head, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let header = |name| head.headers.get(name).map(|value| value.to_str().unwrap());
+        (
+            head.status.as_u16(),
+            header("allow").map(str::to_owned),
+            body,
+        )
+    };
+    assert_eq!(ask("GET", "/metrics").await, (200, None, "boats 3".into()));
+    let (status, _, body) = ask("GET", "/v1/health").await;
+    let health: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &health["status"]), (503, &json!("opening")));
+    let (status, _, body) = ask("GET", "/v1/openapi.json").await;
+    let document: Value = serde_json::from_slice(&body).unwrap();
+    let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(status, 200);
+    assert_eq!(paths, ["/metrics", "/v1/health", "/v1/openapi.json"]);
+    let (status, allowed, body) = ask("POST", "/metrics").await;
+    assert_eq!((status, allowed.as_deref()), (405, Some("GET,HEAD")));
+    let problem: Problem = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem.code, "route.method");
+    assert_eq!(ask("HEAD", "/metrics").await, (200, None, Bytes::new()));
 }
 
 #[test]

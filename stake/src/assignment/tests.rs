@@ -13,8 +13,12 @@ fn v1() -> &'static ProtocolVersion {
     version(1).unwrap()
 }
 
-fn range(start: u32, end: u32) -> Vec<u32> {
-    (start..end).collect()
+fn range(start: u32, end: u32) -> Vec<ChunkIndex> {
+    (start..end).map(ChunkIndex).collect()
+}
+
+fn indices(operators: std::ops::Range<u32>) -> Vec<OperatorIndex> {
+    operators.map(OperatorIndex).collect()
 }
 
 /// The rule by hand: (512 − 128) · stake / total each, one after the other.
@@ -23,23 +27,32 @@ fn one_quorum_by_hand() {
     let assignment = Assignment::compute(&table_of(&[stake(1); 8]), v1(), &[0]).unwrap();
     for operator in 0..8 {
         assert_eq!(
-            assignment.chunks(operator),
+            assignment.chunks(OperatorIndex(operator)),
             range(48 * operator, 48 * (operator + 1))
         );
     }
-    assert_eq!(assignment.holders(47).collect::<Vec<_>>(), [0]);
-    assert_eq!(assignment.holders(48).collect::<Vec<_>>(), [1]);
-    assert_eq!(assignment.holders(384).count(), 0);
-    assert_eq!(assignment.holders(u32::MAX).count(), 0);
-    assert_eq!(assignment.chunks(8), [0u32; 0]);
-    assert_eq!(assignment.operators().collect::<Vec<_>>(), range(0, 8));
+    assert_eq!(
+        assignment.holders(ChunkIndex(47)).collect::<Vec<_>>(),
+        [OperatorIndex(0)]
+    );
+    assert_eq!(
+        assignment.holders(ChunkIndex(48)).collect::<Vec<_>>(),
+        [OperatorIndex(1)]
+    );
+    assert_eq!(assignment.holders(ChunkIndex(384)).count(), 0);
+    assert_eq!(assignment.holders(ChunkIndex(u32::MAX)).count(), 0);
+    assert_eq!(assignment.chunks(OperatorIndex(8)), []);
+    assert_eq!(assignment.operators().collect::<Vec<_>>(), indices(0..8));
 
     // 384 · (1, 2, 7) / 10 = 38.4, 76.8, 268.8, rounded up; the second and the third are cut to 64.
     let assignment =
         Assignment::compute(&table_of(&[stake(1), stake(2), stake(7)]), v1(), &[0]).unwrap();
-    assert_eq!(assignment.chunks(0), range(0, 39));
-    assert_eq!(assignment.chunks(1), range(39, 39 + 64));
-    assert_eq!(assignment.chunks(2), range(39 + 77, 39 + 77 + 64));
+    assert_eq!(assignment.chunks(OperatorIndex(0)), range(0, 39));
+    assert_eq!(assignment.chunks(OperatorIndex(1)), range(39, 39 + 64));
+    assert_eq!(
+        assignment.chunks(OperatorIndex(2)),
+        range(39 + 77, 39 + 77 + 64)
+    );
 }
 
 /// Two quorums by hand: what is held is used again first, the rest is the lowest free in the second quorum.
@@ -55,24 +68,24 @@ fn two_quorums_by_hand() {
     let table = OperatorTable::new(scope(1), entries, Vec::new()).unwrap();
     let assignment = Assignment::compute(&table, v1(), &[0, 1]).unwrap();
     assert_eq!(
-        assignment.chunks(0),
+        assignment.chunks(OperatorIndex(0)),
         range(0, 24),
         "needs only 12 of its 24 in quorum 1"
     );
     // Indices 12 to 23 are not used in quorum 1: operator 1 gets them as its further 12.
     assert_eq!(
-        assignment.chunks(1),
+        assignment.chunks(OperatorIndex(1)),
         [range(12, 24), range(24, 48)].concat()
     );
     for operator in 2..16 {
         assert_eq!(
-            assignment.chunks(operator),
+            assignment.chunks(OperatorIndex(operator)),
             range(24 * operator, 24 * (operator + 1))
         );
     }
     assert_eq!(
-        assignment.holders(12).collect::<Vec<_>>(),
-        [0, 1],
+        assignment.holders(ChunkIndex(12)).collect::<Vec<_>>(),
+        indices(0..2),
         "one holder in each quorum"
     );
 }
@@ -80,7 +93,7 @@ fn two_quorums_by_hand() {
 #[test]
 fn an_operator_alone_holds_just_enough() {
     let assignment = Assignment::compute(&table_of(&[stake(1)]), v1(), &[0]).unwrap();
-    assert_eq!(assignment.chunks(0), range(0, 64));
+    assert_eq!(assignment.chunks(OperatorIndex(0)), range(0, 64));
 }
 
 #[test]
@@ -91,12 +104,19 @@ fn stake_one_against_all_the_rest() {
         Stake::MAX - stake(1),
     ] {
         let assignment = Assignment::compute(&table_of(&[stake(1), huge]), v1(), &[0]).unwrap();
-        assert_eq!(assignment.chunks(0), [0], "who has stake has a chunk");
-        assert_eq!(assignment.chunks(1), range(1, 65));
+        assert_eq!(
+            assignment.chunks(OperatorIndex(0)),
+            range(0, 1),
+            "who has stake has a chunk"
+        );
+        assert_eq!(assignment.chunks(OperatorIndex(1)), range(1, 65));
         let assignment = Assignment::compute(&table_of(&[huge, stake(1)]), v1(), &[0]).unwrap();
         assert_eq!(
-            (assignment.chunks(0), assignment.chunks(1)),
-            (&range(0, 64)[..], &[384][..])
+            (
+                assignment.chunks(OperatorIndex(0)),
+                assignment.chunks(OperatorIndex(1))
+            ),
+            (&range(0, 64)[..], &range(384, 385)[..])
         );
     }
 }
@@ -112,9 +132,9 @@ fn as_many_operators_as_a_version_allows() {
             let assignment = Assignment::compute(&table, version, &[0]).unwrap();
             let mut seen = HashSet::new();
             for operator in 0..n as u32 {
-                assert!(!assignment.chunks(operator).is_empty());
-                for chunk in assignment.chunks(operator) {
-                    assert!(*chunk < version.code.chunks() && seen.insert(*chunk));
+                assert!(!assignment.chunks(OperatorIndex(operator)).is_empty());
+                for chunk in assignment.chunks(OperatorIndex(operator)) {
+                    assert!(chunk.0 < version.code.chunks() && seen.insert(*chunk));
                 }
             }
         }
@@ -198,7 +218,7 @@ fn operators_of_other_quorums_are_left_out() {
     let table = OperatorTable::new(scope(1), entries, Vec::new()).unwrap();
     let assignment = Assignment::compute(&table, v1(), &[1]).unwrap();
     assert_eq!(assignment.operators().count(), n);
-    assert!(assignment.operators().all(|operator| operator % 2 == 1));
+    assert!(assignment.operators().all(|operator| operator.0 % 2 == 1));
     assert_eq!(
         Assignment::compute(&table, v1(), &[0, 1])
             .unwrap()
@@ -259,7 +279,7 @@ fn reaches_r(signed: U512, total: Stake, version: &ProtocolVersion) -> bool {
     signed * U512::from(denominator) >= U512::from(total) * U512::from(numerator)
 }
 
-fn distinct(assignment: &Assignment, operators: &[u32]) -> usize {
+fn distinct(assignment: &Assignment, operators: &[OperatorIndex]) -> usize {
     operators
         .iter()
         .flat_map(|&operator| assignment.chunks(operator))
@@ -267,10 +287,10 @@ fn distinct(assignment: &Assignment, operators: &[u32]) -> usize {
         .len()
 }
 
-fn stake_of(rows: &[Vec<Stake>], quorum: usize, operators: &[u32]) -> U512 {
+fn stake_of(rows: &[Vec<Stake>], quorum: usize, operators: &[OperatorIndex]) -> U512 {
     operators
         .iter()
-        .map(|&operator| U512::from(rows[operator as usize][quorum]))
+        .map(|&operator| U512::from(rows[operator.0 as usize][quorum]))
         .fold(U512::ZERO, |a, b| a + b)
 }
 
@@ -290,7 +310,8 @@ proptest! {
         let quorums: Vec<u8> = (0..rows[0].len() as u8).collect();
         let assignment = Assignment::compute(&table_of_rows(&rows), version, &quorums).unwrap();
         for set in 0u32..1 << rows.len() {
-            let members: Vec<u32> = (0..rows.len() as u32).filter(|operator| set >> operator & 1 == 1).collect();
+            let mut members = indices(0..rows.len() as u32);
+            members.retain(|operator| set >> operator.0 & 1 == 1);
             let enough = quorums.iter().any(|&quorum| {
                 let quorum = usize::from(quorum);
                 reaches_r(stake_of(&rows, quorum, &members), total_of(&rows, quorum), version)
@@ -310,16 +331,16 @@ proptest! {
         let assignment = Assignment::compute(&table_of_rows(&rows), version, &quorums).unwrap();
         for quorum in 0..rows[0].len() {
             let total = total_of(&rows, quorum);
-            let mut by_cost: Vec<u32> = (0..rows.len() as u32).collect();
+            let mut by_cost = indices(0..rows.len() as u32);
             // Few chunks for much stake first: a / b < c / d as a · d < c · b.
             by_cost.sort_by(|&a, &b| {
-                let cost = |operator: u32, other: u32| {
-                    U512::from(assignment.chunks(operator).len()) * U512::from(rows[other as usize][quorum])
+                let cost = |operator: OperatorIndex, other: OperatorIndex| {
+                    U512::from(assignment.chunks(operator).len()) * U512::from(rows[other.0 as usize][quorum])
                 };
                 cost(a, b).cmp(&cost(b, a))
             });
-            let mut shuffled: Vec<u32> = (0..rows.len() as u32).collect();
-            shuffled.sort_by_key(|&operator| (u64::from(operator) + 1).wrapping_mul(order | 1).rotate_left(17));
+            let mut shuffled = indices(0..rows.len() as u32);
+            shuffled.sort_by_key(|&operator| (u64::from(operator.0) + 1).wrapping_mul(order | 1).rotate_left(17));
             for sequence in [by_cost, shuffled] {
                 let mut members = Vec::new();
                 for operator in sequence {
@@ -340,13 +361,13 @@ proptest! {
         let assignment = Assignment::compute(&table_of_rows(&rows), version, &[0]).unwrap();
         let mut seen = HashSet::new();
         for (operator, row) in (0..).zip(&rows) {
-            let chunks = assignment.chunks(operator);
+            let chunks = assignment.chunks(OperatorIndex(operator));
             prop_assert_eq!(chunks.is_empty(), row[0].is_zero());
             prop_assert!(chunks.len() <= version.code.needed() as usize);
             for (at, &chunk) in chunks.iter().enumerate() {
-                prop_assert!(chunk < version.code.chunks());
+                prop_assert!(chunk.0 < version.code.chunks());
                 prop_assert!(seen.insert(chunk), "chunk {} twice", chunk);
-                prop_assert_eq!(chunk, chunks[0] + at as u32, "consecutive");
+                prop_assert_eq!(chunk.0, chunks[0].0 + at as u32, "consecutive");
             }
         }
     }
@@ -364,7 +385,7 @@ proptest! {
             let mut seen = HashSet::new();
             for ((indices, &share), own) in assigned.iter().zip(&shares).zip(&held) {
                 prop_assert_eq!(indices.len(), share as usize);
-                prop_assert!(indices.iter().all(|&index| index < chunks && seen.insert(index)));
+                prop_assert!(indices.iter().all(|&index| index.0 < chunks && seen.insert(index)));
                 let reused = indices.iter().filter(|index| own.contains(index)).count();
                 if quorum == 1 {
                     prop_assert!(reused >= own.len().min(share as usize));
@@ -400,10 +421,10 @@ proptest! {
         let other = OperatorTable::new(scope(1), entries, Vec::new()).unwrap();
         let doubled: Vec<u8> = quorums.iter().rev().chain(&quorums).copied().collect();
         prop_assert_eq!(Assignment::compute(&other, v1(), &doubled).unwrap(), expected.clone());
-        for chunk in 0..v1().code.chunks() {
-            let holders: Vec<u32> = expected.holders(chunk).collect();
-            let naive: Vec<u32> =
-                (0..rows.len() as u32).filter(|&operator| expected.chunks(operator).contains(&chunk)).collect();
+        for chunk in range(0, v1().code.chunks()) {
+            let holders: Vec<_> = expected.holders(chunk).collect();
+            let mut naive = indices(0..rows.len() as u32);
+            naive.retain(|&operator| expected.chunks(operator).contains(&chunk));
             prop_assert_eq!(holders, naive);
         }
     }

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::SystemTime;
 
-use ashlar_proto::Domain;
 use ashlar_proto::table::TableAccess;
+use ashlar_proto::{Block, Domain};
 
 use super::{TableFile, io_error};
-use crate::source::StakeEventKind;
-use crate::{OperatorTable, PossessionCache, StakeError, StakeEvent, StakeSource};
+use crate::{OperatorTable, PossessionCache, StakeError, StakeSource};
 
 /// The tables of a file, read again whenever the file changes.
 ///
@@ -32,7 +31,7 @@ pub struct FileStakeSource {
 }
 
 /// By reference block.
-type Tables = BTreeMap<u64, Arc<OperatorTable>>;
+type Tables = BTreeMap<Block, Arc<OperatorTable>>;
 
 #[derive(Debug)]
 struct State {
@@ -193,7 +192,7 @@ impl StakeSource for FileStakeSource {
         self.domain
     }
 
-    fn head(&self) -> Result<u64, StakeError> {
+    fn head(&self) -> Result<Block, StakeError> {
         self.refresh();
         self.read_state(|state| state.tables.keys().next_back().copied())
             .ok_or_else(|| StakeError::NoTables {
@@ -201,7 +200,7 @@ impl StakeSource for FileStakeSource {
             })
     }
 
-    fn table_at(&self, block: u64) -> Result<Arc<OperatorTable>, StakeError> {
+    fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError> {
         self.refresh();
         self.read_state(|state| {
             let head = state.tables.keys().next_back().copied();
@@ -211,24 +210,6 @@ impl StakeSource for FileStakeSource {
             let table = state.tables.get(&block).cloned();
             table.ok_or(StakeError::UnknownBlock { block, head })
         })
-    }
-
-    /// One event a table; its cursor is the block plus one.
-    fn events_since(&self, cursor: u64) -> Result<Vec<StakeEvent>, StakeError> {
-        self.refresh();
-        Ok(self.read_state(|state| {
-            state
-                .tables
-                .range(cursor..)
-                .map(|(&block, table)| StakeEvent {
-                    cursor: block.saturating_add(1),
-                    kind: StakeEventKind::Table {
-                        block,
-                        root: table.root(),
-                    },
-                })
-                .collect()
-        }))
     }
 
     fn health(&self) -> Result<(), StakeError> {

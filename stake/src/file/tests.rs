@@ -14,7 +14,7 @@ fn sample() -> TableFile {
         service: 3,
         tables: vec![
             TableRecord {
-                block: 20,
+                block: Block(20),
                 versions: vec![1],
                 dispersers: vec![DisperserRecord::from(&disperser(1))],
                 operators: (0..3)
@@ -27,7 +27,7 @@ fn sample() -> TableFile {
                     .collect(),
             },
             TableRecord {
-                block: 10,
+                block: Block(10),
                 versions: vec![1],
                 dispersers: Vec::new(),
                 operators: vec![OperatorRecord::from(&registration(0, &[(0, 100)]))],
@@ -62,7 +62,7 @@ fn reason(text: &str, format: FileFormat) -> String {
 #[test]
 fn both_formats_round_trip() {
     let mut file = sample();
-    file.tables[0].block = u64::MAX;
+    file.tables[0].block = Block(u64::MAX);
     for format in [FileFormat::Toml, FileFormat::Json] {
         let text = file.to_text(format, path()).unwrap();
         assert_eq!(parse(&text, format).unwrap(), file, "{text}");
@@ -108,7 +108,7 @@ fn reads_what_a_person_writes() {
     let tables = file.tables(path()).unwrap();
     assert_eq!(tables.len(), 1);
     let table = &tables[0];
-    assert_eq!(table.reference_block(), 5);
+    assert_eq!(table.reference_block(), Block(5));
     assert_eq!(
         table.operators()[0].stakes,
         [
@@ -133,7 +133,7 @@ fn tables_come_by_rising_block_and_go_back_to_records() {
             .iter()
             .map(OperatorTable::reference_block)
             .collect::<Vec<_>>(),
-        [10, 20]
+        [Block(10), Block(20)]
     );
     let mut records: Vec<TableRecord> = tables
         .iter()
@@ -242,12 +242,12 @@ fn refuses_files_without_tables_and_blocks_twice() {
         }
     );
     let mut file = sample();
-    file.tables[1].block = 20;
+    file.tables[1].block = Block(20);
     assert_eq!(
         file.tables(path()).unwrap_err(),
         StakeError::DuplicateBlock {
             path: path().into(),
-            block: 20
+            block: Block(20)
         }
     );
 }
@@ -259,7 +259,7 @@ fn refuses_wrong_ids_and_proofs() {
     file.tables[0].operators[0].operator_id = other;
     match file.tables(path()).unwrap_err() {
         StakeError::OperatorId {
-            block: 20,
+            block: Block(20),
             got,
             expected,
             ..
@@ -276,7 +276,9 @@ fn refuses_wrong_ids_and_proofs() {
     assert_eq!(error.code(), "table.possession");
     match error {
         StakeError::Table {
-            block: 20, source, ..
+            block: Block(20),
+            source,
+            ..
         } => {
             assert!(matches!(*source, TableError::Possession { .. }), "{source}");
         }
@@ -387,26 +389,29 @@ fn codes_are_stable() {
         StakeError::NoTables { path: path.clone() },
         StakeError::DuplicateBlock {
             path: path.clone(),
-            block: 0,
+            block: Block(0),
         },
         StakeError::Table {
             path: path.clone(),
-            block: 0,
+            block: Block(0),
             source: Box::new(TableError::NoOperators),
         },
         StakeError::OperatorId {
             path: path.clone(),
-            block: 0,
+            block: Block(0),
             got: id,
             expected: id,
         },
         StakeError::Rewritten {
             path,
-            block: 0,
+            block: Block(0),
             old: root,
             new: root,
         },
-        StakeError::UnknownBlock { block: 0, head: 0 },
+        StakeError::UnknownBlock {
+            block: Block(0),
+            head: Block(0),
+        },
     ];
     let (last, others) = errors.split_last().unwrap();
     assert!(others.iter().all(|error| error.blame() == Blame::Us));

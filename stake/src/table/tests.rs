@@ -33,14 +33,14 @@ fn with_key(mut entry: OperatorEntry, key: PublicKeyBytes) -> OperatorEntry {
 fn finds_everything() {
     let dispersers = vec![disperser(9), disperser(2)];
     let table = OperatorTable::new(scope(77), entries(5), dispersers).unwrap();
-    assert_eq!(table.reference_block(), 77);
+    assert_eq!(table.reference_block(), Block(77));
     assert_eq!(table.operators().len(), 5);
     assert!(
         table
             .operators()
             .is_sorted_by_key(|entry| entry.operator_id)
     );
-    for (index, entry) in (0..).zip(table.operators()) {
+    for (index, entry) in (0..).map(OperatorIndex).zip(table.operators()) {
         assert_eq!(table.find(&entry.operator_id), Some(index));
         assert_eq!(table.find_network_key(&entry.network_key), Some(index));
         assert_eq!(table.operator(index), Some(entry));
@@ -50,8 +50,8 @@ fn finds_everything() {
         );
         assert_eq!(table.proof_of_possession(index), None);
     }
-    assert_eq!(table.operator(5), None);
-    assert_eq!(table.public_key(5), None);
+    assert_eq!(table.operator(OperatorIndex(5)), None);
+    assert_eq!(table.public_key(OperatorIndex(5)), None);
     assert_eq!(table.find(&OperatorId([0; 32])), None);
     assert_eq!(table.find_network_key(&disperser(2).network_key), None);
     assert_eq!(table.quorums().collect::<Vec<_>>(), [0, 3]);
@@ -88,6 +88,7 @@ fn header_is_made_by_the_functions_of_proto() {
     );
     assert_eq!(header.aggregate_key, table.aggregate_key().to_bytes());
     let keys: Vec<PublicKey> = (0..5)
+        .map(OperatorIndex)
         .map(|index| *table.public_key(index).unwrap())
         .collect();
     assert_eq!(Some(*table.aggregate_key()), aggregate_public_keys(&keys));
@@ -97,18 +98,18 @@ fn header_is_made_by_the_functions_of_proto() {
 #[test]
 fn witnesses_lead_to_the_root() {
     let table = OperatorTable::new(scope(1), entries(6), Vec::new()).unwrap();
-    for index in 0..6 {
+    for index in (0..6).map(OperatorIndex) {
         let (entry, path) = table.witness(index).unwrap();
         verify_path(
             &table.header().operators_root,
             6,
-            u64::from(index),
+            u64::from(index.0),
             entry.leaf(),
             &path,
         )
         .unwrap();
     }
-    assert_eq!(table.witness(6), None);
+    assert_eq!(table.witness(OperatorIndex(6)), None);
 }
 
 /// Whatever changes in the table changes its root.

@@ -1,6 +1,6 @@
 //! What is shown, for people.
 
-use ashlar_proto::operator_id;
+use ashlar_proto::{Block, operator_id};
 use ashlar_restaking::{Amount, Pending, Service, Standing, StrategyKind};
 
 use crate::stake::events::lines;
@@ -103,7 +103,7 @@ fn kind(kind: StrategyKind) -> &'static str {
 }
 
 pub(super) fn strategies(list: &[StrategyView]) -> String {
-    listing! { list, "no strategies: the admin adds them with ashlar stake tx add-strategy", |view| let s = &view.strategy;
+    listing! { list, "no strategies: the admin adds them with ashlar stake tx add-strategy", |view| let s = &view.record;
         "strategy": view.id,
         "name": s.name,
         "kind": kind(s.kind),
@@ -118,7 +118,7 @@ pub(super) fn strategies(list: &[StrategyView]) -> String {
 }
 
 pub(super) fn operators(list: &[OperatorView]) -> String {
-    listing! { list, "no operators: register one with ashlar stake tx register-operator", |view| let o = &view.operator;
+    listing! { list, "no operators: register one with ashlar stake tx register-operator", |view| let o = &view.record;
         "operator": view.id,
         "address": o.address,
         "account": short(o.account),
@@ -212,7 +212,7 @@ pub(super) fn staker(one: &StakerDetail) -> String {
     out
 }
 
-pub(super) fn withdrawals(block: u64, list: &[WithdrawalView]) -> String {
+pub(super) fn withdrawals(block: Block, list: &[WithdrawalView]) -> String {
     listing! { list, "no open withdrawals", |view| let w = &view.withdrawal;
         "withdrawal": view.id,
         "strategy": w.strategy,
@@ -221,13 +221,13 @@ pub(super) fn withdrawals(block: u64, list: &[WithdrawalView]) -> String {
         "pays, shares": whole(view.payable_now),
         "when": match w.payable {
             Some(_) => "can be completed".to_owned(),
-            None => format!("in {} blocks, if not slashed", w.end.saturating_add(1).saturating_sub(block)),
+            None => format!("in {} blocks, if not slashed", w.end.saturating_add(1).saturating_since(block)),
         },
     }
 }
 
 pub(super) fn services(list: &[ServiceView]) -> String {
-    listing! { list, "no services: register one with ashlar stake tx register-service", |view| let s = &view.service;
+    listing! { list, "no services: register one with ashlar stake tx register-service", |view| let s = &view.record;
         "service": view.id,
         "name": s.name,
         "operators": s.operators,
@@ -253,7 +253,7 @@ pub(super) fn service(one: &ServiceDetail) -> String {
         "conditions": s.conditions,
     };
     for view in &one.dispersers {
-        let d = &view.disperser;
+        let d = &view.record;
         let standing = match d.standing {
             Standing::Exiting { slashable_until } => {
                 format!(", leaves, slashable until {slashable_until}")
@@ -302,7 +302,7 @@ pub(super) fn members(list: &[MemberView]) -> String {
 }
 
 pub(super) fn slash_requests(list: &[SlashRequestView]) -> String {
-    listing! { list, "no slash waits for its veto window", |view| let r = &view.request;
+    listing! { list, "no slash waits for its veto window", |view| let r = &view.record;
         "request": view.id,
         "service/quorum": format!("{}/{}", r.service, r.quorum),
         "operator": short(r.operator),
@@ -314,7 +314,7 @@ pub(super) fn slash_requests(list: &[SlashRequestView]) -> String {
 }
 
 pub(super) fn vaults(list: &[VaultView]) -> String {
-    listing! { list, "no vaults: create one with ashlar stake tx create-vault", |view| let v = &view.vault;
+    listing! { list, "no vaults: create one with ashlar stake tx create-vault", |view| let v = &view.record;
         "vault": view.id,
         "name": v.name,
         "strategy": v.strategy,
@@ -349,7 +349,7 @@ pub(super) fn vault(one: &VaultDetail) -> String {
         "shares when seen last": whole(view.part.seen),
     });
     out.push('\n');
-    out.push_str(&listing! { one.requests, "no open requests", |view| let r = &view.request;
+    out.push_str(&listing! { one.requests, "no open requests", |view| let r = &view.record;
         "request": view.id,
         "holder": r.owner,
         "shares": whole(r.shares),
@@ -488,7 +488,7 @@ pub(super) fn health(report: &HealthReport) -> String {
 }
 
 pub(super) fn challenges(list: &[ChallengeView]) -> String {
-    listing! { list, "no challenge is open", |view| let c = &view.challenge;
+    listing! { list, "no challenge is open", |view| let c = &view.record;
         "challenge": view.id,
         "service": c.service,
         "operator": short(c.operator),
@@ -502,7 +502,7 @@ pub(super) fn challenges(list: &[ChallengeView]) -> String {
 
 pub(super) fn challenge(one: &ChallengeDetail) -> String {
     let c = &one.challenge;
-    let left = c.deadline.saturating_add(1).saturating_sub(one.block);
+    let left = c.deadline.saturating_add(1).saturating_since(one.block);
     pairs! {
         "challenge": one.id,
         "service": c.service,

@@ -13,8 +13,9 @@ use ashlar_crypto::{
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
-    Account, BatchHeader, BlobHeader, ChunkRanges, Domain, OperatorEntry, TableAccess as _,
-    TableRoot, TableScope, batch_tree, commitments_root, version,
+    Account, BatchHeader, BlobHeader, Block, ChunkIndex, ChunkRanges, Domain, OperatorEntry,
+    OperatorIndex, Sequence, TableAccess as _, TableRoot, TableScope, batch_tree, commitments_root,
+    version,
 };
 use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableOrigin};
 use bytes::Bytes;
@@ -57,7 +58,7 @@ pub struct Batch {
     /// What is sent as slices: `slices[j]` is slice j.
     pub slices: Vec<Vec<u8>>,
     pub quorums: Vec<u8>,
-    pub reference_block: u64,
+    pub reference_block: Block,
     pub disperser_id: u32,
     pub sequence: u64,
     pub created_at_ms: u64,
@@ -135,7 +136,7 @@ impl Batch {
             rows,
             reference_block: self.reference_block,
             disperser_id: self.disperser_id,
-            sequence: self.sequence,
+            sequence: Sequence(self.sequence),
             created_at_ms: self.created_at_ms,
         };
         let mut aggregated = AggregatedRow::new(RowChallenge::new(&batch_header.digest().0));
@@ -153,7 +154,7 @@ impl Batch {
 
 impl Sealed {
     /// What an operator with these chunks is sent.
-    pub fn request(&self, chunks: &[u32]) -> (StoreBatch, Vec<Bytes>) {
+    pub fn request(&self, chunks: &[ChunkIndex]) -> (StoreBatch, Vec<Bytes>) {
         let runs = ChunkRanges::from_indices(chunks).unwrap();
         let message = StoreBatch {
             batch_header: self.batch_header.clone(),
@@ -163,7 +164,7 @@ impl Sealed {
             slice_proofs: vec![range_proofs(&self.tree, &runs)],
             chunk_proofs: chunks
                 .iter()
-                .map(|&chunk| self.chunk_proofs[chunk as usize])
+                .map(|&chunk| self.chunk_proofs[chunk.0 as usize])
                 .collect(),
             runs,
         };
@@ -171,7 +172,7 @@ impl Sealed {
         bulk.extend(
             chunks
                 .iter()
-                .map(|&chunk| Bytes::from(self.slices[chunk as usize].clone())),
+                .map(|&chunk| Bytes::from(self.slices[chunk.0 as usize].clone())),
         );
         (message, bulk)
     }
@@ -273,7 +274,8 @@ impl Sender {
     ) -> Vec<Result<SignatureBytes, String>> {
         let header = &batch.blob_header;
         let assignment = assignment_of(header.version, table, &header.quorums);
-        (0u32..)
+        (0..)
+            .map(OperatorIndex)
             .zip(table.operators())
             .map(|(index, operator)| {
                 let (message, bulk) = batch.request(assignment.chunks(index));

@@ -7,38 +7,38 @@ use ark_ec::{AffineRepr, CurveGroup, PrimeGroup};
 use ark_ff::Field;
 
 use super::points::folding;
-use super::{Dice, Disagreement, KERNELS, Kernel, compare, twin};
+use super::{Choices, Disagreement, KERNELS, Kernel, compare, twin};
 use crate::curve::{G1Affine, G1Projective};
+use crate::field::integer;
 use crate::field::limbs;
 use crate::kernel::{FixedBases, Integer, bit_reverse, root_of_unity};
-use crate::multiproof::integer;
 use crate::{ELEMENTS_PER_ROW, Setup};
 
 /// Scalars of one bucket, of a few, or any.
-fn integers(dice: &mut Dice<'_>, count: usize) -> Vec<Integer> {
-    let few: Vec<_> = (0..1 + dice.below(3))
-        .map(|_| integer(&dice.scalar()))
+fn integers(choices: &mut Choices<'_>, count: usize) -> Vec<Integer> {
+    let few: Vec<_> = (0..1 + choices.below(3))
+        .map(|_| integer(&choices.scalar()))
         .collect();
-    let kind = dice.below(4);
+    let kind = choices.below(4);
     (0..count)
         .map(|_| match kind {
             0 => [1, 0, 0, 0],
-            1 => dice.pick(&few),
-            2 => [dice.below(8) as u64, 0, 0, 0],
-            _ => integer(&dice.scalar()),
+            1 => choices.pick(&few),
+            2 => [choices.below(8) as u64, 0, 0, 0],
+            _ => integer(&choices.scalar()),
         })
         .collect()
 }
 
 /// Points of the group: multiples of the generator, among which equal and opposite ones are common.
-fn members(dice: &mut Dice<'_>, count: usize) -> Vec<G1Affine> {
+fn members(choices: &mut Choices<'_>, count: usize) -> Vec<G1Affine> {
     let few: Vec<_> = (0..count.min(6))
-        .map(|_| G1Projective::generator() * dice.scalar())
+        .map(|_| G1Projective::generator() * choices.scalar())
         .collect();
     let sums: Vec<_> = (0..count)
         .map(|_| {
-            let (a, b) = (dice.pick(&few), dice.pick(&few));
-            if dice.one_in(2) { a + b } else { a - b }
+            let (a, b) = (choices.pick(&few), choices.pick(&few));
+            if choices.one_in(2) { a + b } else { a - b }
         })
         .collect();
     G1Projective::normalize_batch(&sums)
@@ -46,15 +46,15 @@ fn members(dice: &mut Dice<'_>, count: usize) -> Vec<G1Affine> {
 
 /// Points of the group, or points in all relations: those only where every kernel adds in the same order. And whether the plain
 /// twin takes part, which is slow and asks for the group.
-fn points(dice: &mut Dice<'_>, count: usize) -> (Vec<G1Affine>, bool) {
-    if dice.one_in(2) {
-        return (members(dice, count), dice.one_in(4));
+fn points(choices: &mut Choices<'_>, count: usize) -> (Vec<G1Affine>, bool) {
+    if choices.one_in(2) {
+        return (members(choices, count), choices.one_in(4));
     }
-    let folds = dice.below(3);
-    let mut points = folding(dice, (count >> folds).div_ceil(2), folds);
+    let folds = choices.below(3);
+    let mut points = folding(choices, (count >> folds).div_ceil(2), folds);
     points.truncate(count);
     let missing = count - points.len();
-    points.extend(members(dice, missing));
+    points.extend(members(choices, missing));
     (points, false)
 }
 
@@ -65,35 +65,35 @@ fn plain_msm(points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
     terms.sum::<G1Projective>().into_affine()
 }
 
-pub(super) fn msm(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
-    let count = match dice.below(3) {
-        0 => dice.below(10),
-        1 => 1 << dice.below(8),
-        _ => dice.below(300),
+pub(super) fn msm(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
+    let count = match choices.below(3) {
+        0 => choices.below(10),
+        1 => 1 << choices.below(8),
+        _ => choices.below(300),
     };
-    let ((points, plain), scalars) = (points(dice, count), integers(dice, count));
+    let ((points, plain), scalars) = (points(choices, count), integers(choices, count));
     let operation = format!("msm of {count}");
-    let sum = compare(dice, &operation, |kernel| kernel.msm(&points, &scalars))?;
+    let sum = compare(choices, &operation, |kernel| kernel.msm(&points, &scalars))?;
     if plain {
         twin(operation, &sum, &plain_msm(&points, &scalars))?;
     }
     Ok(1)
 }
 
-pub(super) fn fixed_bases(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
+pub(super) fn fixed_bases(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
     const TIMES: usize = 4;
-    let group = 1usize << dice.below(6);
-    let groups = (1 + dice.below(8)) * 4;
+    let group = 1usize << choices.below(6);
+    let groups = (1 + choices.below(8)) * 4;
     let count = group * groups;
     // The kernels' points differ in size: with a budget between, they divide into windows differently.
-    let ((points, plain), budget) = match dice.below(4) {
-        0 => (points(dice, count), 0),
-        1 => ((members(dice, count), true), 2000 * count),
-        _ => (points(dice, count), usize::MAX),
+    let ((points, plain), budget) = match choices.below(4) {
+        0 => (points(choices, count), 0),
+        1 => ((members(choices, count), true), 2000 * count),
+        _ => (points(choices, count), usize::MAX),
     };
-    let scalars: Vec<_> = (0..TIMES).map(|_| integers(dice, count)).collect();
+    let scalars: Vec<_> = (0..TIMES).map(|_| integers(choices, count)).collect();
     let operation = format!("fixed bases, {groups} groups of {group}, budget {budget}");
-    let products = compare(dice, &operation, |kernel| {
+    let products = compare(choices, &operation, |kernel| {
         let bases = kernel.fixed_bases(&points, group, budget);
         let products = scalars.iter().map(|scalars| {
             let groups = G1Projective::normalize_batch(&bases.msm_groups(scalars));
@@ -110,15 +110,15 @@ pub(super) fn fixed_bases(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
     Ok((TIMES * (groups + 1)) as u64)
 }
 
-pub(super) fn transforms(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
+pub(super) fn transforms(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
     // Small ones mostly: the time goes with the size and its logarithm.
-    let log = dice.pick(&[0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5]);
+    let log = choices.pick(&[0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5]);
     let size = 1usize << log;
-    let (points, plain) = points(dice, size);
-    if dice.one_in(2) {
-        let size = size << dice.below(2);
+    let (points, plain) = points(choices, size);
+    if choices.one_in(2) {
+        let size = size << choices.below(2);
         let operation = format!("g1_fft of {} to {size}", points.len());
-        let values = compare(dice, &operation, |kernel| kernel.g1_fft(&points, size))?;
+        let values = compare(choices, &operation, |kernel| kernel.g1_fft(&points, size))?;
         if plain {
             let evaluate = |at: usize| {
                 let exponent = bit_reverse(at, size.trailing_zeros()) as u64;
@@ -126,14 +126,14 @@ pub(super) fn transforms(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
                 let powers = (0..points.len() as u64).map(|power| integer(&root.pow([power])));
                 plain_msm(&points, &powers.collect::<Vec<_>>())
             };
-            let at = dice.below(size);
+            let at = choices.below(size);
             twin(operation, &values[at], &evaluate(at))?;
         }
     } else {
         // The first butterflies are over neighbours there.
         let half = size.div_ceil(2);
         let points: Vec<_> = (0..size).map(|at| points[at % 2 * half + at / 2]).collect();
-        compare(dice, format!("g1_inverse_fft of {size}"), |kernel| {
+        compare(choices, format!("g1_inverse_fft of {size}"), |kernel| {
             kernel.g1_inverse_fft(points.clone())
         })?;
     }
@@ -141,11 +141,11 @@ pub(super) fn transforms(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
 }
 
 /// A row's commitment with tables as they are used, one for each kernel.
-pub(super) fn commitments(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
-    let row = super::scalars::row(dice);
+pub(super) fn commitments(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
+    let row = super::scalars::row(choices);
     let scalars: Vec<_> = row.as_chunks().0.iter().map(limbs).collect();
     let commit = |kernel| tables(kernel).msm(&scalars);
-    compare(dice, "a commitment to a row", commit).map(|_| 1)
+    compare(choices, "a commitment to a row", commit).map(|_| 1)
 }
 
 fn tables(kernel: &'static dyn Kernel) -> &'static dyn FixedBases {

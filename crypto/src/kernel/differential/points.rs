@@ -6,7 +6,7 @@ use ark_bls12_381::{Fq, g1};
 use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, Field};
 
-use super::{Dice, Disagreement, takes_part};
+use super::{Choices, Disagreement, takes_part};
 use crate::curve::G1Affine;
 use crate::kernel::batch_affine::Batched;
 use crate::kernel::fft::invert;
@@ -104,9 +104,9 @@ fn play<P: Points>(points: &[G1Affine], steps: &[Step]) -> (Vec<Vec<G1Affine>>, 
 }
 
 /// A point: any two numbers, but for those that no point of the group has.
-pub(super) fn point(dice: &mut Dice<'_>) -> G1Affine {
+pub(super) fn point(choices: &mut Choices<'_>) -> G1Affine {
     let mut coordinate = || loop {
-        let number = dice.base();
+        let number = choices.base();
         if number != Fq::ZERO {
             break number;
         }
@@ -115,23 +115,23 @@ pub(super) fn point(dice: &mut Dice<'_>) -> G1Affine {
 }
 
 /// Pairs in some relation, the first points in front of the second ones.
-pub(super) fn related(dice: &mut Dice<'_>, pairs: usize) -> Vec<G1Affine> {
+pub(super) fn related(choices: &mut Choices<'_>, pairs: usize) -> Vec<G1Affine> {
     // A batch of one kind now and then; a few exceptions among many usually.
-    let one_kind = dice.one_in(8).then(|| dice.pick(&Relation::ALL));
-    let rare = 1 + dice.below(12);
+    let one_kind = choices.one_in(8).then(|| choices.pick(&Relation::ALL));
+    let rare = 1 + choices.below(12);
     let pairs: Vec<_> = (0..pairs)
         .map(|_| {
             let relation = match one_kind {
                 Some(relation) => relation,
-                None if dice.one_in(rare) => dice.pick(&Relation::ALL),
+                None if choices.one_in(rare) => choices.pick(&Relation::ALL),
                 None => Relation::None,
             };
-            let k = match dice.below(3) {
-                0 => 1 + dice.below(9) as u128,
-                1 => 1 << dice.below(100),
-                _ => u128::from(dice.word()) | 1,
+            let k = match choices.below(3) {
+                0 => 1 + choices.below(9) as u128,
+                1 => 1 << choices.below(100),
+                _ => u128::from(choices.word()) | 1,
             };
-            relation.pair(point(dice), point(dice), k)
+            relation.pair(point(choices), point(choices), k)
         })
         .collect();
     let half = |at: usize| pairs.iter().map(move |pair| pair[at]);
@@ -139,11 +139,11 @@ pub(super) fn related(dice: &mut Dice<'_>, pairs: usize) -> Vec<G1Affine> {
 }
 
 /// Points that after some folds are in some relation.
-pub(super) fn folding(dice: &mut Dice<'_>, pairs: usize, folds: usize) -> Vec<G1Affine> {
-    let mut points = related(dice, pairs);
+pub(super) fn folding(choices: &mut Choices<'_>, pairs: usize, folds: usize) -> Vec<G1Affine> {
+    let mut points = related(choices, pairs);
     for _ in 0..folds {
         points = unfold(&points, || {
-            let point = point(dice);
+            let point = point(choices);
             (point.x, point.y)
         });
     }
@@ -151,15 +151,15 @@ pub(super) fn folding(dice: &mut Dice<'_>, pairs: usize, folds: usize) -> Vec<G1
 }
 
 /// A script over points in all relations: in additions.
-pub(super) fn additions(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
-    let pairs = match dice.below(4) {
-        0 => dice.below(10),
-        1 => 8 * (1 + dice.below(4)),
-        _ => 1 + dice.below(200),
+pub(super) fn additions(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
+    let pairs = match choices.below(4) {
+        0 => choices.below(10),
+        1 => 8 * (1 + choices.below(4)),
+        _ => 1 + choices.below(200),
     };
-    let folds = dice.below(3);
-    let points = folding(dice, pairs, folds);
-    let mut steps = vec![match dice.below(6) {
+    let folds = choices.below(3);
+    let points = folding(choices, pairs, folds);
+    let mut steps = vec![match choices.below(6) {
         0 => Step::Add,
         1 => Step::Subtract,
         2 => Step::Within,
@@ -169,9 +169,9 @@ pub(super) fn additions(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
     if folds > 0 {
         steps = vec![Step::Fold];
     }
-    for _ in 0..dice.below(8) {
-        steps.push(match dice.below(12) {
-            0 => Step::Double(1 + dice.below(3)),
+    for _ in 0..choices.below(8) {
+        steps.push(match choices.below(12) {
+            0 => Step::Double(1 + choices.below(3)),
             1 => Step::Endomorphism,
             2 => Step::Fold,
             3 | 4 => Step::Add,
@@ -193,23 +193,23 @@ pub(super) fn additions(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
     if <Ifma<ifma::Avx512> as crate::kernel::Kernel>::runs_here(&Ifma::new()) {
         judge("ifma", play::<Ifma<ifma::Avx512>>(&points, &steps))?;
     }
-    if takes_part(dice) {
+    if takes_part(choices) {
         judge(
             "ifma-emulated",
             play::<Ifma<ifma::Emulated>>(&points, &steps),
         )?;
     }
-    if dice.one_in(16) {
+    if choices.one_in(16) {
         judge("arkworks' arithmetic", play::<Plain>(&points, &steps))?;
     }
     Ok(additions)
 }
 
 /// Products in the base field, of numbers as large as the formulas make them.
-pub(super) fn products(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
+pub(super) fn products(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
     const CHAIN: usize = 2000;
     let factors: [[(Fq, u64); 8]; 2] =
-        std::array::from_fn(|_| std::array::from_fn(|_| (dice.base(), dice.below(4) as u64)));
+        std::array::from_fn(|_| std::array::from_fn(|_| (choices.base(), choices.below(4) as u64)));
     let wrong = |kernel| Disagreement {
         kernel,
         operation: format!("a chain of products of {factors:?}"),
@@ -227,7 +227,8 @@ pub(super) fn products(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
     {
         return Err(wrong("ifma"));
     }
-    if takes_part(dice) && ifma::chain_of_products::<ifma::Emulated>(&factors, CHAIN) != Some(b) {
+    if takes_part(choices) && ifma::chain_of_products::<ifma::Emulated>(&factors, CHAIN) != Some(b)
+    {
         return Err(wrong("ifma-emulated"));
     }
     Ok((8 * CHAIN) as u64)

@@ -1,22 +1,22 @@
 //! Products and transforms of scalars.
 
-use super::{Dice, Disagreement, compare, twin};
+use super::{Choices, Disagreement, compare, twin};
 use crate::field::{Scalar, scalar_to_be};
 use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
 
-fn list(dice: &mut Dice<'_>, count: usize) -> Vec<Scalar> {
-    (0..count).map(|_| dice.scalar()).collect()
+fn list(choices: &mut Choices<'_>, count: usize) -> Vec<Scalar> {
+    (0..count).map(|_| choices.scalar()).collect()
 }
 
 /// Lists multiplied by each other, again and again: in products.
-pub(super) fn products(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
+pub(super) fn products(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
     const TIMES: usize = 64;
-    let count = match dice.below(3) {
-        0 => dice.below(20),
-        _ => 1000 + dice.below(100),
+    let count = match choices.below(3) {
+        0 => choices.below(20),
+        _ => 1000 + choices.below(100),
     };
-    let (values, factors) = (list(dice, count), list(dice, count));
-    compare(dice, format!("products of {count} scalars"), |kernel| {
+    let (values, factors) = (list(choices, count), list(choices, count));
+    compare(choices, format!("products of {count} scalars"), |kernel| {
         let (mut values, mut factors) = (values.clone(), factors.clone());
         let mut after = Vec::new();
         for _ in 0..TIMES {
@@ -31,9 +31,9 @@ pub(super) fn products(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
         (after, values, factors)
     })?;
     // The twin.
-    if dice.one_in(16) {
+    if choices.one_in(16) {
         let expected: Vec<_> = values.iter().zip(&factors).map(|(a, b)| *a * b).collect();
-        let products = compare(dice, "products of scalars", |kernel| {
+        let products = compare(choices, "products of scalars", |kernel| {
             let mut values = values.clone();
             kernel.multiply(&mut values, &factors);
             values
@@ -44,64 +44,65 @@ pub(super) fn products(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
 }
 
 /// One transform, in numbers of transforms.
-pub(super) fn transforms(dice: &mut Dice<'_>) -> Result<u64, Disagreement> {
-    let size = 1usize << dice.below(9);
-    let count = match dice.below(3) {
-        0 => 1 + dice.below(24),
-        _ => 8 * (1 + dice.below(3)),
+pub(super) fn transforms(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
+    let size = 1usize << choices.below(9);
+    let count = match choices.below(3) {
+        0 => 1 + choices.below(24),
+        _ => 8 * (1 + choices.below(3)),
     };
-    let values = list(dice, size * count);
-    let over =
-        |dice: &mut Dice<'_>, name: &str, work: &dyn Fn(&dyn super::Kernel, &mut Vec<Scalar>)| {
-            compare(dice, format!("{name}, {count} of {size}"), |kernel| {
-                let mut values = values.clone();
-                work(kernel, &mut values);
-                values
-            })
-            .map(drop)
-        };
-    match dice.below(8) {
-        0 => over(dice, "fft", &|kernel, values| {
+    let values = list(choices, size * count);
+    let over = |choices: &mut Choices<'_>,
+                name: &str,
+                work: &dyn Fn(&dyn super::Kernel, &mut Vec<Scalar>)| {
+        compare(choices, format!("{name}, {count} of {size}"), |kernel| {
+            let mut values = values.clone();
+            work(kernel, &mut values);
+            values
+        })
+        .map(drop)
+    };
+    match choices.below(8) {
+        0 => over(choices, "fft", &|kernel, values| {
             values
                 .chunks_exact_mut(size)
                 .for_each(|row| kernel.fft(row));
         })?,
-        1 => over(dice, "inverse_fft", &|kernel, values| {
+        1 => over(choices, "inverse_fft", &|kernel, values| {
             values
                 .chunks_exact_mut(size)
                 .for_each(|row| kernel.inverse_fft(row));
         })?,
-        2 => over(dice, "fft_columns", &|kernel, values| {
+        2 => over(choices, "fft_columns", &|kernel, values| {
             kernel.fft_columns(values, count);
         })?,
-        3 => over(dice, "inverse_fft_columns", &|kernel, values| {
+        3 => over(choices, "inverse_fft_columns", &|kernel, values| {
             kernel.inverse_fft_columns(values, count);
         })?,
-        4 => over(dice, "fft_rows", &|kernel, values| {
+        4 => over(choices, "fft_rows", &|kernel, values| {
             kernel.fft_rows(values, size)
         })?,
-        5 => over(dice, "inverse_fft_rows", &|kernel, values| {
+        5 => over(choices, "inverse_fft_rows", &|kernel, values| {
             kernel.inverse_fft_rows(values, size);
         })?,
         6 => {
-            let elements: Vec<u8> = list(dice, values.len())
+            let elements: Vec<u8> = list(choices, values.len())
                 .iter()
                 .flat_map(scalar_to_be)
                 .collect();
-            let weight = dice.scalar();
-            over(dice, "add_scaled", &|kernel, values| {
+            let weight = choices.scalar();
+            over(choices, "add_scaled", &|kernel, values| {
                 kernel.add_scaled(values, &weight, &elements);
             })?;
         }
-        _ => extension(dice)?,
+        _ => extension(choices)?,
     }
     Ok(count as u64)
 }
 
-fn extension(dice: &mut Dice<'_>) -> Result<(), Disagreement> {
-    let blowup = 1 << dice.below(4);
-    let row = row(dice);
-    compare(dice, format!("extend by {blowup}"), |kernel| {
+fn extension(choices: &mut Choices<'_>) -> Result<(), Disagreement> {
+    let blowup = 1 << choices.below(4);
+    let row = row(choices);
+    compare(choices, format!("extend by {blowup}"), |kernel| {
         let mut parity = vec![0; BYTES_PER_ROW * (blowup - 1)];
         kernel.extend(blowup, &row, &mut parity);
         parity
@@ -120,31 +121,31 @@ pub(in crate::kernel) fn colliding_blobs() -> Vec<Vec<usize>> {
 
 /// A row of canonical elements: few of them, the same everywhere, powers that fall into one bucket, a known collision, or
 /// anything.
-pub(super) fn row(dice: &mut Dice<'_>) -> Vec<u8> {
+pub(super) fn row(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut elements = vec![[0; 32]; ELEMENTS_PER_ROW];
-    match dice.below(5) {
+    match choices.below(5) {
         4 => {
             let blobs = colliding_blobs();
-            for at in &blobs[dice.below(blobs.len())] {
+            for at in &blobs[choices.below(blobs.len())] {
                 elements[*at][31] = 1;
             }
         }
         0 => {
-            let element = scalar_to_be(&dice.scalar());
-            for _ in 0..1 + dice.below(64) {
-                elements[dice.below(ELEMENTS_PER_ROW)] = element;
+            let element = scalar_to_be(&choices.scalar());
+            for _ in 0..1 + choices.below(64) {
+                elements[choices.below(ELEMENTS_PER_ROW)] = element;
             }
         }
         1 => {
-            for _ in 0..1 + dice.below(200) {
-                let power = 13 * dice.below(19);
+            for _ in 0..1 + choices.below(200) {
+                let power = 13 * choices.below(19);
                 let mut element = [0; 32];
                 element[31 - power / 8] = 1 << (power % 8);
-                elements[dice.below(ELEMENTS_PER_ROW)] = element;
+                elements[choices.below(ELEMENTS_PER_ROW)] = element;
             }
         }
-        2 => elements.fill(scalar_to_be(&dice.scalar())),
-        _ => elements.fill_with(|| scalar_to_be(&dice.scalar())),
+        2 => elements.fill(scalar_to_be(&choices.scalar())),
+        _ => elements.fill_with(|| scalar_to_be(&choices.scalar())),
     }
     elements.concat()
 }

@@ -17,7 +17,7 @@ fn rounds(area: Area, count: u64) {
     };
     for round_of in 0..if given.is_some() { 1 } else { count } {
         let seed = first.wrapping_add(round_of);
-        let result = round(area, &mut Dice::from_seed(seed));
+        let result = round(area, &mut Choices::from_seed(seed));
         assert!(
             result.is_ok(),
             "ASHLAR_FUZZ_SEED={seed}: {}",
@@ -68,14 +68,17 @@ fn row_commitments() {
 
 #[test]
 fn a_fuzzers_bytes_are_choices() {
-    let mut dice = Dice::from_bytes(&[3, 0, 9, 255]);
-    assert_eq!([4, 7, 10, 256].map(|end| dice.below(end)), [3, 0, 9, 255]);
+    let mut choices = Choices::from_bytes(&[3, 0, 9, 255]);
+    assert_eq!(
+        [4, 7, 10, 256].map(|end| choices.below(end)),
+        [3, 0, 9, 255]
+    );
     // The same bytes, the same round.
     for area in [Area::Points, Area::Msm] {
         let bytes: Vec<u8> = (0..99).collect();
         assert_eq!(
-            round(area, &mut Dice::from_bytes(&bytes)),
-            round(area, &mut Dice::from_bytes(&bytes))
+            round(area, &mut Choices::from_bytes(&bytes)),
+            round(area, &mut Choices::from_bytes(&bytes))
         );
     }
 }

@@ -11,9 +11,9 @@ fn log(most: usize) -> EventLog {
     let log = EventLog::new(most, 10);
     for record in 11..=16 {
         if matches!(record, 12 | 15) {
-            log.push(record, record, &[]);
+            log.push(record, Block(record), &[]);
         } else {
-            log.push(record, record, &[event(record), event(record)]);
+            log.push(record, Block(record), &[event(record), event(record)]);
         }
     }
     log

@@ -22,7 +22,7 @@ fn devnet() -> Devnet {
     let network = NetworkKey::from_seed([1; 32]).public();
     devnet_genesis(&DevnetSpec {
         network: "signer".into(),
-        block: 0,
+        block: Block(0),
         params: devnet_params(1, 60),
         roles: DevnetRoles::all(Account([7; 20])),
         head_key: Account(key().address()),
@@ -56,7 +56,7 @@ impl World {
         let mut config = LedgerConfig::default();
         config.paths.data = folder.path().join("data");
         config.paths.signed = folder.path().join("signed");
-        SigningFloor::create(&config.paths.signed, devnet.genesis.hash(), 0).unwrap();
+        SigningFloor::create(&config.paths.signed, devnet.genesis.hash(), Block(0)).unwrap();
         LedgerService::found(&config.paths.data, &devnet.genesis, &devnet.transactions).unwrap();
         let mut world = Self {
             config,
@@ -88,7 +88,7 @@ impl World {
     fn blocks(&self, count: u64) {
         let mut store = self.store().write().unwrap();
         let block = store.state().meta().block;
-        let entries = (block + 1..=block + count).map(Entry::Block);
+        let entries = (1..=count).map(|later| Entry::Block(block + later));
         for result in store.apply_all(entries).unwrap() {
             result.unwrap();
         }
@@ -114,7 +114,7 @@ impl World {
         let heads = self.heads();
         let block = heads.newest(SERVICE).unwrap();
         let signed = heads.get(SERVICE, block).unwrap().unwrap();
-        (block, (signed.head.time_ms - BEGIN_MS) / 1000)
+        (block.0, (signed.head.time_ms - BEGIN_MS) / 1000)
     }
 }
 
@@ -131,15 +131,15 @@ fn every_block_that_is_over_is_signed_once() {
     world.sign(2, 2).unwrap();
     assert_eq!(world.newest(), (3, 2));
     let heads = world.heads();
-    let first = heads.get(SERVICE, 1).unwrap().unwrap();
+    let first = heads.get(SERVICE, Block(1)).unwrap().unwrap();
     let domain = domain(&Network::ledger(&world.devnet.genesis.hash().0), SERVICE);
     first.verify(&domain, &Account(key().address())).unwrap();
     // The block that is being made has none.
-    assert_eq!(heads.get(SERVICE, 4).unwrap(), None);
+    assert_eq!(heads.get(SERVICE, Block(4)).unwrap(), None);
     world.open();
     world.sign(3, 0).unwrap();
     assert_eq!(world.newest(), (3, 2));
-    assert_eq!(world.heads().get(SERVICE, 1).unwrap(), Some(first));
+    assert_eq!(world.heads().get(SERVICE, Block(1)).unwrap(), Some(first));
 }
 
 /// The right to sign was given up, and then there was a crash: those blocks stay without a head.
@@ -150,7 +150,7 @@ fn a_crash_before_the_heads_are_written_costs_them() {
     world.blocks(2);
     let mut high =
         SigningFloor::open(&world.config.paths.signed, world.devnet.genesis.hash()).unwrap();
-    high.raise(3).unwrap();
+    high.raise(Block(3)).unwrap();
     drop(high);
     world.open();
     world.sign(5, 0).unwrap();
@@ -158,7 +158,7 @@ fn a_crash_before_the_heads_are_written_costs_them() {
     world.blocks(1);
     world.sign(6, 1).unwrap();
     assert_eq!(world.newest(), (3, 6));
-    for block in [1, 2] {
+    for block in [1, 2].map(Block) {
         assert_eq!(world.heads().get(SERVICE, block).unwrap(), None);
     }
 }
@@ -168,12 +168,18 @@ fn a_ledger_behind_its_keys_signs_nothing() {
     let mut world = World::new();
     let mut high =
         SigningFloor::open(&world.config.paths.signed, world.devnet.genesis.hash()).unwrap();
-    high.raise(5).unwrap();
+    high.raise(Block(5)).unwrap();
     drop(high);
     world.open();
     for block in 1..5 {
         let fault = world.sign(block, block).unwrap_err();
-        assert_eq!(fault, SignFault::Restored { next: 5, block });
+        assert_eq!(
+            fault,
+            SignFault::Restored {
+                next: Block(5),
+                block: Block(block)
+            }
+        );
         assert_eq!(fault.code(), "heads.restored");
         world.blocks(1);
     }
@@ -190,10 +196,20 @@ fn only_so_many_blocks_are_made_up_for() {
     world.blocks(CATCH_UP + 10);
     world.sign(0, 0).unwrap();
     let heads = world.heads();
-    let block = CATCH_UP + 11;
-    assert_eq!(heads.newest(SERVICE), Some(block - 1));
-    assert_eq!(heads.get(SERVICE, block - CATCH_UP - 1).unwrap(), None);
-    assert!(heads.get(SERVICE, block - CATCH_UP).unwrap().is_some());
+    let block = Block(CATCH_UP + 11);
+    assert_eq!(heads.newest(SERVICE), Some(block.saturating_sub(1)));
+    assert_eq!(
+        heads
+            .get(SERVICE, block.saturating_sub(CATCH_UP + 1))
+            .unwrap(),
+        None
+    );
+    assert!(
+        heads
+            .get(SERVICE, block.saturating_sub(CATCH_UP))
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn head(block: u64, root: u8, by: u8) -> SignedHead {
 fn dated(block: u64, time_ms: u64, root: u8, by: u8) -> SignedHead {
     Head {
         domain: domain(),
-        block,
+        block: Block(block),
         time_ms,
         table_root: TableRoot([root; 32]),
     }
@@ -41,7 +41,7 @@ fn dated(block: u64, time_ms: u64, root: u8, by: u8) -> SignedHead {
 }
 
 fn succession(by: u8, to: u8, from_block: u64) -> HeadKeySuccession {
-    HeadKeySuccession::sign(&key(by), network(), account(to), from_block)
+    HeadKeySuccession::sign(&key(by), network(), account(to), Block(from_block))
 }
 
 fn open_with(folder: Option<&Path>, urls: &[&str], pins: &[Account]) -> HeadStore {
@@ -93,7 +93,7 @@ fn whatever_is_changed_in_a_head_its_signature_does_not_hold() {
     let mut time = good;
     time.head.time_ms += 1;
     let mut block = good;
-    block.head.block += 1;
+    block.head.block.0 += 1;
     for changed in [root, time, block] {
         assert_eq!(code(newest(&mut memory, A, changed)), "head.other_key");
     }
@@ -109,7 +109,7 @@ fn a_head_of_another_service_or_ledger_is_refused() {
     let of = |domain: Domain| {
         Head {
             domain,
-            block: 5,
+            block: Block(5),
             time_ms: 5000,
             table_root: TableRoot([1; 32]),
         }
@@ -138,7 +138,7 @@ fn a_head_that_goes_back_is_refused() {
     newest(&mut memory, A, dated(6, 5000, 1, 1)).unwrap();
     // Asked for, an old one is welcome.
     memory.accept(A, &head(2, 1, 1)).unwrap();
-    assert_eq!(memory.newest().unwrap().head.block, 6);
+    assert_eq!(memory.newest().unwrap().head.block, Block(6));
 }
 
 #[test]
@@ -202,22 +202,32 @@ fn two_sources_are_compared() {
     let mut memory = open_with(Some(folder.path()), &urls, &[account(1), account(2)]);
     let both = only(A) | only(B);
     newest(&mut memory, A, head(5, 1, 1)).unwrap();
-    assert_eq!(memory.agreed(both, None, 100), None, "one of them only");
-    assert_eq!(memory.agreed(only(A), None, 100), Some(head(5, 1, 1)));
+    assert_eq!(
+        memory.agreed(both, None, Block(100)),
+        None,
+        "one of them only"
+    );
+    assert_eq!(
+        memory.agreed(only(A), None, Block(100)),
+        Some(head(5, 1, 1))
+    );
     // Signed by another key, and at another moment: it is the root that counts.
     newest(&mut memory, B, dated(5, 5010, 1, 2)).unwrap();
-    assert_eq!(memory.agreed(both, None, 100), Some(head(5, 1, 1)));
-    assert_eq!(memory.agreed(both, Some(5), 100), None);
-    assert_eq!(memory.agreed(both, None, 4), None);
+    assert_eq!(memory.agreed(both, None, Block(100)), Some(head(5, 1, 1)));
+    assert_eq!(memory.agreed(both, Some(Block(5)), Block(100)), None);
+    assert_eq!(memory.agreed(both, None, Block(4)), None);
 
     // Each was asked at another moment: what the other one told has to be asked for.
     newest(&mut memory, A, head(6, 1, 1)).unwrap();
     newest(&mut memory, B, head(8, 1, 1)).unwrap();
-    assert_eq!(memory.unconfirmed(B, Some(5)), Some(6));
-    assert_eq!(memory.unconfirmed(A, Some(5)), None);
+    assert_eq!(memory.unconfirmed(B, Some(Block(5))), Some(Block(6)));
+    assert_eq!(memory.unconfirmed(A, Some(Block(5))), None);
     memory.accept(B, &head(6, 1, 1)).unwrap();
-    assert_eq!(memory.unconfirmed(B, Some(5)), None);
-    assert_eq!(memory.agreed(both, Some(5), 100), Some(head(6, 1, 1)));
+    assert_eq!(memory.unconfirmed(B, Some(Block(5))), None);
+    assert_eq!(
+        memory.agreed(both, Some(Block(5)), Block(100)),
+        Some(head(6, 1, 1))
+    );
 
     // They differ: both are named.
     let error = newest(&mut memory, A, head(8, 2, 1)).unwrap_err();
@@ -257,7 +267,7 @@ fn a_restarted_follower_remembers() {
     assert_eq!(memory.newest(), Some(&head(9, 1, 1)));
     assert_eq!(code(newest(&mut memory, A, head(8, 1, 1))), "head.back");
     newest(&mut memory, A, head(9, 1, 1)).unwrap();
-    assert_eq!(memory.told_by(8), 0, "not heard since the start");
+    assert_eq!(memory.told_by(Block(8)), 0, "not heard since the start");
     // What was told then is compared with what is told now.
     let error = memory.accept(A, &head(4, 2, 1)).unwrap_err();
     assert_eq!(error.code(), "head.contradiction");
@@ -316,7 +326,7 @@ fn what_is_remembered_is_bounded() {
     )
     .unwrap();
     let known: Vec<bool> = (0..4)
-        .map(|window| memory.head(window * WINDOW + 1).unwrap().is_some())
+        .map(|window| memory.head(Block(window * WINDOW + 1)).unwrap().is_some())
         .collect();
     assert_eq!(known, [false, false, true, true]);
 }
@@ -372,9 +382,10 @@ fn a_false_succession_is_refused() {
     newest(&mut memory, A, head(5, 1, 1)).unwrap();
     // Signed by nobody who is followed, or for another network.
     let stranger = succession(7, 2, 10);
-    let elsewhere = HeadKeySuccession::sign(&key(1), Network::ledger(&[9; 32]), account(2), 10);
+    let elsewhere =
+        HeadKeySuccession::sign(&key(1), Network::ledger(&[9; 32]), account(2), Block(10));
     let mut moved = succession(1, 2, 10);
-    moved.from_block = 6;
+    moved.from_block = Block(6);
     assert!(!memory.follow(A, &[stranger, elsewhere, moved]).unwrap());
     assert_eq!(
         code(newest(&mut memory, A, head(10, 1, 2))),

@@ -47,7 +47,7 @@ fn everything_is_there_after_reopening() {
             .check(512)
             .unwrap();
         let record = store
-            .signed(&sequence(1, batch.header.sequence))
+            .signed(&sequence(1, batch.header.sequence.0))
             .unwrap()
             .unwrap();
         assert_eq!(record.signature, Some(SignatureBytes([9; 48])));
@@ -261,7 +261,7 @@ fn a_real_disk_fills_up() {
         assert_eq!(slices.runs(), &batch.runs);
         assert!(
             store
-                .signed(&sequence(1, batch.header.sequence))
+                .signed(&sequence(1, batch.header.sequence.0))
                 .unwrap()
                 .is_some()
         );
@@ -328,7 +328,7 @@ fn what_values_cost() {
         let mut batch = wide(blobs, rows, 1);
         let mut commits = Vec::new();
         for number in 1..=7 {
-            batch.header.sequence = number;
+            batch.header.sequence = Sequence(number);
             batch.digest = batch.header.digest();
             let started = std::time::Instant::now();
             store.commit(&batch).unwrap();
@@ -341,7 +341,7 @@ fn what_values_cost() {
             let index = (n * 7 % blobs) as u32;
             let read = store.read_slices(&batch.digest, index, Some(&one));
             let slices = read.unwrap().unwrap();
-            slices.slice((n % 64) as u32).unwrap().unwrap();
+            slices.slice(ChunkIndex((n % 64) as u32)).unwrap().unwrap();
             reads.push(started.elapsed());
         }
         commits.sort_unstable();

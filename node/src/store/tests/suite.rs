@@ -98,7 +98,7 @@ fn what_goes_in_comes_out(store: Box<dyn Store>) {
             .flat_map(|i| slices.slice(i).unwrap().unwrap().to_vec())
             .collect();
         assert_eq!(all, blob.data);
-        assert_eq!(slices.slice(4).unwrap(), None);
+        assert_eq!(slices.slice(ChunkIndex(4)).unwrap(), None);
         slices.check(512).unwrap();
     }
     let bytes = batch.bytes();
@@ -242,7 +242,7 @@ fn windows_expire_whole_and_records_stay(store: Box<dyn Store>) {
         assert_eq!(store.find_blob(&batch.blobs[0].key).unwrap(), None);
         assert!(
             store
-                .signed(&sequence(1, batch.header.sequence))
+                .signed(&sequence(1, batch.header.sequence.0))
                 .unwrap()
                 .is_some(),
             "the record outlives the data"
@@ -420,7 +420,7 @@ fn slices_are_read_by_themselves(store: Box<dyn Store>) {
     // What was not read is not there.
     let one = ChunkRanges::new(vec![(0, 1)]).unwrap();
     let one = store.read_slices(&batch.digest, 0, Some(&one)).unwrap();
-    let refused = one.unwrap().slice(9);
+    let refused = one.unwrap().slice(ChunkIndex(9));
     assert!(matches!(refused, Err(StoreError::Corrupt { .. })));
 }
 

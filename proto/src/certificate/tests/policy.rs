@@ -181,8 +181,8 @@ fn age_in_blocks_does_not_depend_on_when_it_is_asked() {
         most: 100,
     };
     aged(included_at(BLOCK)).unwrap();
-    aged(included_at(BLOCK + 100)).unwrap();
-    let error = aged(included_at(BLOCK + 101)).unwrap_err();
+    aged(included_at(BLOCK.saturating_add(100))).unwrap();
+    let error = aged(included_at(BLOCK.saturating_add(101))).unwrap_err();
     assert_eq!(
         error,
         CertificateError::Expired {
@@ -192,12 +192,12 @@ fn age_in_blocks_does_not_depend_on_when_it_is_asked() {
         }
     );
     // Included before the block that it refers to: not on the same chain.
-    let error = aged(included_at(BLOCK - 1)).unwrap_err();
+    let error = aged(included_at(BLOCK.saturating_sub(1))).unwrap_err();
     assert_eq!(
         error,
         CertificateError::FromTheFuture {
-            got: BLOCK,
-            now: BLOCK - 1,
+            got: BLOCK.0,
+            now: BLOCK.0 - 1,
             unit: "blocks"
         }
     );
@@ -239,7 +239,7 @@ fn quorums() {
             got: vec![0]
         })
     );
-    let other = table.certify(&(0..7).collect::<Vec<_>>(), &[1]);
+    let other = table.certify(&(0..7).map(OperatorIndex).collect::<Vec<_>>(), &[1]);
     assert!(matches!(
         with_table(&other, &table, &policy()),
         Err(CertificateError::QuorumMissing { quorum: 0, .. })
@@ -295,7 +295,7 @@ fn too_little_stake_is_refused_before_any_key_is_decoded() {
         table_header: header.clone(),
         non_signers: (0..1500)
             .map(|index| NonSigner {
-                index,
+                index: OperatorIndex(index),
                 entry: operators[index as usize].clone(),
                 path: tree.path(index as usize).unwrap(),
             })

@@ -19,9 +19,9 @@ fn refused_compact(change: impl FnOnce(&mut Certificate, &Table)) -> Certificate
 fn refused_portable(change: impl FnOnce(&mut Certificate, &Table)) -> CertificateError {
     let table = Table::usual();
     // Two that did not sign: quorum 0 with 100 and 10 of 460, quorum 1 untouched.
-    let signers: Vec<u32> = most(&table)
+    let signers: Vec<_> = most(&table)
         .into_iter()
-        .filter(|&i| table.operators[i as usize].stake(0) != Stake::from(10))
+        .filter(|&i| table.operators[i.0 as usize].stake(0) != Stake::from(10))
         .collect();
     let mut certificate = table
         .certify(&signers, &[0, 1])
@@ -207,7 +207,7 @@ fn table_root() {
 #[test]
 fn table_header() {
     for change in [
-        (|h: &mut TableHeader| h.reference_block += 1) as fn(&mut TableHeader),
+        (|h: &mut TableHeader| h.reference_block.0 += 1) as fn(&mut TableHeader),
         |h| h.versions.push(2),
         |h| h.operators -= 1,
         |h| h.operators_root[0] ^= 1,
@@ -227,11 +227,11 @@ fn table_header() {
 #[test]
 fn reference_block() {
     let expected = CertificateError::ReferenceBlock {
-        got: BLOCK - 1,
+        got: BLOCK.saturating_sub(1),
         expected: BLOCK,
     };
     let change = |c: &mut Certificate, t: &Table| {
-        c.batch_header.reference_block = BLOCK - 1;
+        c.batch_header.reference_block = BLOCK.saturating_sub(1);
         t.sign(c, &most(t));
     };
     assert_eq!(refused_compact(change), expected);
@@ -251,7 +251,7 @@ fn bitmap_length() {
     for len in [0, 6, 8, 4096] {
         let error = refused_compact(|c, _| {
             c.attestation = Attestation::Compact {
-                signers: Bitmap::from_indices(len, 0..len).unwrap(),
+                signers: Bitmap::from_indices(len, (0..len).map(OperatorIndex)).unwrap(),
             };
         });
         assert_eq!(
@@ -321,11 +321,11 @@ fn witness_order() {
 
 #[test]
 fn witness_index() {
-    let error = refused_portable(|c, _| witnesses(c)[1].index = 7);
+    let error = refused_portable(|c, _| witnesses(c)[1].index = OperatorIndex(7));
     assert_eq!(
         error,
         CertificateError::WitnessIndex {
-            got: 7,
+            got: OperatorIndex(7),
             operators: 7
         }
     );
@@ -360,7 +360,7 @@ fn bad_table(change: impl FnOnce(&mut Vec<OperatorEntry>, &mut TableHeader)) -> 
         .certify(&most(&table), &[0, 1])
         .to_portable(&table)
         .unwrap();
-    let index = witnesses(&mut certificate)[0].index as usize;
+    let index = witnesses(&mut certificate)[0].index.0 as usize;
     let mut operators = table.operators.clone();
     let mut header = table.header.clone();
     operators.swap(0, index);
@@ -372,7 +372,7 @@ fn bad_table(change: impl FnOnce(&mut Vec<OperatorEntry>, &mut TableHeader)) -> 
     certificate.attestation = Attestation::Portable {
         table_header: header.clone(),
         non_signers: vec![NonSigner {
-            index: index as u32,
+            index: OperatorIndex(index as u32),
             entry: operators[index].clone(),
             path: tree.path(index).unwrap(),
         }],
@@ -405,10 +405,10 @@ fn table_inconsistent() {
         fn root(&self) -> TableRoot {
             self.0.root()
         }
-        fn operator(&self, _: u32) -> Option<&OperatorEntry> {
+        fn operator(&self, _: OperatorIndex) -> Option<&OperatorEntry> {
             None
         }
-        fn public_key(&self, _: u32) -> Option<&ashlar_crypto::bls::PublicKey> {
+        fn public_key(&self, _: OperatorIndex) -> Option<&ashlar_crypto::bls::PublicKey> {
             None
         }
         fn aggregate_key(&self) -> &ashlar_crypto::bls::PublicKey {
@@ -451,7 +451,7 @@ fn aggregate_identity() {
 #[test]
 fn quorum_unknown() {
     let table = Table::usual();
-    let everybody: Vec<u32> = (0..7).collect();
+    let everybody: Vec<_> = (0..7).map(OperatorIndex).collect();
     let certificate = table.certify(&everybody, &[0, 5]);
     let error = CertificateError::QuorumUnknown { quorum: 5 };
     assert_eq!(
@@ -466,12 +466,13 @@ fn quorum_unknown() {
 fn threshold() {
     // 100 + 90 + 60 of 460 are 54.3 %, below 55; 100 + 90 + 60 + 10 are 56.5 %.
     let table = Table::usual();
-    let with = |stakes: &[u64]| -> Vec<u32> {
+    let with = |stakes: &[u64]| -> Vec<OperatorIndex> {
         (0..7)
+            .map(OperatorIndex)
             .filter(|&i| {
                 stakes
                     .iter()
-                    .any(|s| table.operators[i as usize].stake(0) == Stake::from(*s))
+                    .any(|s| table.operators[i.0 as usize].stake(0) == Stake::from(*s))
             })
             .collect()
     };
@@ -547,13 +548,13 @@ fn signature_invalid() {
     assert_eq!(fewer, CertificateError::SignatureInvalid);
     let other_batch = refused_compact(|c, t| {
         let mut other = c.clone();
-        other.batch_header.sequence += 1;
+        other.batch_header.sequence.0 += 1;
         t.sign(&mut other, &most(t));
         c.signature = other.signature;
     });
     assert_eq!(other_batch, CertificateError::SignatureInvalid);
     // The same signature under the next sequence number.
-    let other_header = refused_portable(|c, _| c.batch_header.sequence += 1);
+    let other_header = refused_portable(|c, _| c.batch_header.sequence.0 += 1);
     assert_eq!(other_header, CertificateError::SignatureInvalid);
     // A non-signer left out is taken for a signer.
     let left_out = refused_portable(|c, _| {
@@ -583,7 +584,7 @@ fn conversions() {
         }
     );
     let mut outside = certificate.to_portable(&table).unwrap();
-    witnesses(&mut outside)[0].index = 7;
+    witnesses(&mut outside)[0].index = OperatorIndex(7);
     assert_eq!(
         outside.to_compact().unwrap_err(),
         ConversionError::WitnessIndex { expected: 7 }

@@ -4,14 +4,14 @@ use ashlar_crypto::{Blame, bls::SignatureBytes, kzg::ProofBytes};
 
 use super::*;
 use crate::{
-    BatchDigest, BlobKey,
+    BatchDigest, BlobKey, ChunkIndex,
     testing::{batch_header, blob_header},
     wire::{Chunks, ErrorReply, Ping, Pong, Response, Slices, Stored},
 };
 
 /// As many runs as there can be.
 fn scattered() -> ChunkRanges {
-    ChunkRanges::from_indices(&(0..64).map(|i| 2 * i).collect::<Vec<_>>()).unwrap()
+    ChunkRanges::from_indices(&(0..64).map(|i| ChunkIndex(2 * i)).collect::<Vec<_>>()).unwrap()
 }
 
 fn fits(response: &Response, limit: AnswerLimit) {

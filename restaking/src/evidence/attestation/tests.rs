@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{BatchHeader, HARD_MAX_BATCH_ROWS, TableRoot, batch_tree};
+use ashlar_proto::{BatchHeader, Block, HARD_MAX_BATCH_ROWS, TableRoot, batch_tree};
 
 use super::super::Fault;
 use super::super::testing::*;
@@ -134,11 +134,11 @@ fn blobs_of_an_unknown_version() {
 /// A checker that is behind, even by one block, proves nothing about what it has not seen.
 #[test]
 fn blocks_that_are_not_over() {
-    for block in [HEAD + 1, u64::MAX] {
+    for block in [HEAD + 1, Block(u64::MAX)] {
         let codes = outcomes(|header| header.reference_block = block);
         assert_eq!(codes, ["evidence.unseen_block"; 4]);
     }
-    let codes = outcomes(|header| header.reference_block = BLOCK - 1);
+    let codes = outcomes(|header| header.reference_block = BLOCK.saturating_sub(1));
     assert_eq!(codes, ["evidence.no_table"; 4]);
 }
 

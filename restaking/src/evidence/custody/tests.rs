@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ashlar_crypto::{Coded, Encoding, rows_for};
-use ashlar_proto::{Attestation, Bitmap, HARD_MAX_PAYLOAD, VERSIONS};
+use ashlar_proto::{Attestation, Bitmap, HARD_MAX_PAYLOAD, OperatorIndex, VERSIONS};
 use proptest::prelude::*;
 
 use super::super::testing::*;
@@ -48,7 +48,7 @@ fn no_duty() {
     // The bitmap is bound by the signature: nobody can be written into it.
     let mut framed = good.clone();
     framed.attestation = Attestation::Compact {
-        signers: Bitmap::from_indices(5, 0..5).unwrap(),
+        signers: Bitmap::from_indices(5, (0..5).map(OperatorIndex)).unwrap(),
     };
     assert_eq!(code(&framed, &world.table, 1), "custody.certificate");
 }
@@ -78,7 +78,7 @@ fn a_signer_without_chunks() {
 #[test]
 fn positions_inside_and_outside() {
     let duty = world().duty(2);
-    let chunk = duty.chunks()[0];
+    let chunk = duty.chunks()[0].0;
     let at = |row, element| {
         duty.check(Position { row, element })
             .map_err(|error| error.code())
@@ -87,7 +87,7 @@ fn positions_inside_and_outside() {
     assert_eq!(at(1, chunk * 64 + 63), Ok(()));
     assert_eq!(at(2, chunk * 64), Err("custody.row"));
     let last = *duty.chunks().last().unwrap();
-    assert_eq!(at(0, (last + 1) * 64), Err("custody.not_assigned"));
+    assert_eq!(at(0, (last.0 + 1) * 64), Err("custody.not_assigned"));
     assert_eq!(at(0, u32::MAX), Err("custody.not_assigned"));
 }
 

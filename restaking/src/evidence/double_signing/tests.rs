@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use ashlar_proto::Block;
+
 use super::super::Fault;
 use super::super::testing::*;
 use super::*;
@@ -30,7 +32,7 @@ fn each_refusal() {
     let good = double();
     assert_eq!(refuse(resign(|_| ())), "evidence.same_batch");
     assert_eq!(
-        refuse(resign(|h| h.sequence += 1)),
+        refuse(resign(|h| h.sequence.0 += 1)),
         "evidence.other_sequence"
     );
     assert_eq!(
@@ -87,7 +89,7 @@ fn two_signatures_are_enough() {
             };
             SignedBatch::sign(&key(n), header)
         };
-        let (one, other) = (at(u64::MAX), at(u64::MAX - 1));
+        let (one, other) = (at(Block(u64::MAX)), at(Block(u64::MAX - 1)));
         let a = Fault::DoubleSigning(DoubleSigning::new(id(n), one.clone(), other.clone()));
         let b = Fault::DoubleSigning(DoubleSigning::new(id(n), other, one));
         assert_eq!(a, b);

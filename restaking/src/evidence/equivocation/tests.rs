@@ -32,14 +32,17 @@ fn the_disperser_is_accused_and_nobody_else() {
 fn each_refusal() {
     let with = |change: fn(&mut BatchHeader)| refuse(pair(&disperser_key(), change));
     assert_eq!(with(|_| ()), "evidence.same_batch");
-    assert_eq!(with(|h| h.sequence += 1), "evidence.other_sequence");
+    assert_eq!(with(|h| h.sequence.0 += 1), "evidence.other_sequence");
     assert_eq!(with(|h| h.disperser_id += 1), "evidence.other_sequence");
     assert_eq!(with(|h| h.domain.0[0] ^= 1), "evidence.other_domain");
     assert_eq!(
         with(|h| h.reference_block = HEAD + 1),
         "evidence.unseen_block"
     );
-    assert_eq!(with(|h| h.reference_block = BLOCK - 1), "evidence.no_table");
+    assert_eq!(
+        with(|h| h.reference_block = BLOCK.saturating_sub(1)),
+        "evidence.no_table"
+    );
     assert_eq!(
         with(|h| h.reference_block = OTHER_BLOCK),
         "evidence.unknown_disperser"

@@ -100,10 +100,10 @@ impl World {
         state: &State,
         key: u8,
         service: ServiceId,
-        block: u64,
+        block: Block,
         table_root: TableRoot,
     ) -> Action {
-        let time_ms = 1_700_000_000_000 + block * 12_000;
+        let time_ms = 1_700_000_000_000 + block.0 * 12_000;
         let head = Head {
             domain: state.domain(service),
             block,
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// Head key `key` names its successor.
-    pub(crate) fn rotate(key: u8, successor: Account, from_block: u64) -> Action {
+    pub(crate) fn rotate(key: u8, successor: Account, from_block: Block) -> Action {
         let succession = HeadKeySuccession::sign(&head_key(key), network(), successor, from_block);
         Action::RotateHeadKey {
             successor,

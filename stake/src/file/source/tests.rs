@@ -12,7 +12,7 @@ use crate::testing::registration;
 
 fn record(block: u64, stakes: &[u64]) -> TableRecord {
     TableRecord {
-        block,
+        block: Block(block),
         versions: vec![1],
         dispersers: Vec::new(),
         operators: stakes
@@ -40,55 +40,27 @@ fn source(records: &[TableRecord]) -> (TempDir, FileStakeSource) {
 }
 
 fn blocks(source: &FileStakeSource) -> Vec<u64> {
-    let events = source.events_since(0).unwrap();
-    events
-        .into_iter()
-        .map(
-            |StakeEvent {
-                 kind: StakeEventKind::Table { block, .. },
-                 ..
-             }| block,
-        )
-        .collect()
+    source.refresh();
+    source.read_state(|state| state.tables.keys().map(|block| block.0).collect())
 }
 
 #[test]
 fn answers_from_the_file() {
     let (_directory, source) = source(&[record(20, &[1, 2]), record(10, &[1])]);
-    assert_eq!(source.head(), Ok(20));
-    assert_eq!(source.table_at(10).unwrap().operators().len(), 1);
-    assert_eq!(source.table_at(20).unwrap().operators().len(), 2);
+    assert_eq!(source.head(), Ok(Block(20)));
+    assert_eq!(source.table_at(Block(10)).unwrap().operators().len(), 1);
+    assert_eq!(source.table_at(Block(20)).unwrap().operators().len(), 2);
     // Only the blocks that it has: a certificate is checked against the table of exactly its block.
-    for block in [0, 9, 15, 21, u64::MAX] {
+    for block in [0, 9, 15, 21, u64::MAX].map(Block) {
         assert_eq!(
             source.table_at(block).map(|_| ()).unwrap_err(),
-            StakeError::UnknownBlock { block, head: 20 }
+            StakeError::UnknownBlock {
+                block,
+                head: Block(20)
+            }
         );
     }
     assert_eq!(source.health(), Ok(()));
-}
-
-#[test]
-fn events_are_the_tables_in_order() {
-    let (_directory, source) = source(&[record(20, &[1, 2]), record(0, &[1])]);
-    let events = source.events_since(0).unwrap();
-    let expected: Vec<_> = [0, 20]
-        .into_iter()
-        .map(|block| StakeEvent {
-            cursor: block + 1,
-            kind: StakeEventKind::Table {
-                block,
-                root: source.table_at(block).unwrap().root(),
-            },
-        })
-        .collect();
-    assert_eq!(events, expected);
-    assert_eq!(
-        source.events_since(events[0].cursor).unwrap(),
-        expected[1..]
-    );
-    assert_eq!(source.events_since(events[1].cursor).unwrap(), []);
-    assert_eq!(source.events_since(u64::MAX).unwrap(), []);
 }
 
 #[test]
@@ -121,13 +93,13 @@ fn refuses_to_open_what_is_broken() {
 #[test]
 fn follows_the_file() {
     let (_directory, source) = source(&[record(10, &[1])]);
-    let first = source.table_at(10).unwrap();
+    let first = source.table_at(Block(10)).unwrap();
     file(&[record(10, &[1]), record(20, &[1, 2])])
         .write(source.path())
         .unwrap();
-    assert_eq!(source.head(), Ok(20));
+    assert_eq!(source.head(), Ok(Block(20)));
     assert_eq!(blocks(&source), [10, 20]);
-    assert_eq!(source.table_at(10).unwrap().root(), first.root());
+    assert_eq!(source.table_at(Block(10)).unwrap().root(), first.root());
     // Old tables may go.
     file(&[record(20, &[1, 2])]).write(source.path()).unwrap();
     assert_eq!(blocks(&source), [20]);
@@ -151,16 +123,16 @@ fn follows_a_file_that_is_edited_in_place() {
     handle
         .set_modified(SystemTime::now() + Duration::from_secs(5))
         .unwrap();
-    assert_eq!(source.head(), Ok(11));
+    assert_eq!(source.head(), Ok(Block(11)));
 }
 
 #[test]
 fn a_broken_file_keeps_the_last_good_table_and_says_why() {
     let (_directory, source) = source(&[record(10, &[1])]);
-    let root = source.table_at(10).unwrap().root();
+    let root = source.table_at(Block(10)).unwrap().root();
     let still_there = |code: Option<&str>| {
-        assert_eq!(source.head(), Ok(10));
-        assert_eq!(source.table_at(10).unwrap().root(), root);
+        assert_eq!(source.head(), Ok(Block(10)));
+        assert_eq!(source.table_at(Block(10)).unwrap().root(), root);
         for _ in 0..2 {
             assert_eq!(source.health().err().map(|error| error.code()), code);
         }
@@ -186,14 +158,14 @@ fn a_broken_file_keeps_the_last_good_table_and_says_why() {
 #[test]
 fn a_table_in_use_cannot_be_rewritten() {
     let (_directory, source) = source(&[record(10, &[1])]);
-    let old = source.table_at(10).unwrap().root();
+    let old = source.table_at(Block(10)).unwrap().root();
     file(&[record(10, &[2]), record(20, &[1])])
         .write(source.path())
         .unwrap();
     match source.reload().unwrap_err() {
         StakeError::Rewritten {
             path,
-            block: 10,
+            block: Block(10),
             old: named,
             new,
         } => {
@@ -202,12 +174,16 @@ fn a_table_in_use_cannot_be_rewritten() {
         }
         other => panic!("{other}"),
     }
-    assert_eq!(source.head(), Ok(10), "nothing of the file was taken over");
-    assert_eq!(source.table_at(10).unwrap().root(), old);
+    assert_eq!(
+        source.head(),
+        Ok(Block(10)),
+        "nothing of the file was taken over"
+    );
+    assert_eq!(source.table_at(Block(10)).unwrap().root(), old);
     file(&[record(10, &[1]), record(20, &[2])])
         .write(source.path())
         .unwrap();
-    assert_eq!((source.reload(), source.head()), (Ok(()), Ok(20)));
+    assert_eq!((source.reload(), source.head()), (Ok(()), Ok(Block(20))));
 }
 
 /// Many readers while the file changes: each sees one whole state or the other, and in the end all see the last.
@@ -218,15 +194,15 @@ fn readers_see_whole_states() {
         for _ in 0..3 {
             scope.spawn(|| {
                 let deadline = Instant::now() + Duration::from_secs(60);
-                let mut last = 0;
-                while last < 8 {
+                let mut last = Block(0);
+                while last < Block(8) {
                     assert!(Instant::now() < deadline, "stuck at block {last}");
                     let head = source.head().unwrap();
                     assert!(head >= last, "the head went back from {last} to {head}");
                     let table = source.table_at(head).unwrap();
                     assert_eq!(
                         table.operators()[0].stakes[0].1,
-                        crate::testing::stake(head)
+                        crate::testing::stake(head.0)
                     );
                     last = head;
                 }

@@ -1,0 +1,85 @@
+//! The memory that encoded blobs may take, `encode.memory_bytes`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::encoded_bytes;
+use crate::record::BlobRecord;
+
+/// A semaphore counts at most 2^32 units.
+const UNIT: u64 = 4096;
+
+/// Memory in units. A part that was taken goes back when it is dropped.
+pub(crate) struct MemoryBudget {
+    bytes: u64,
+    units: Arc<Semaphore>,
+    waited_for: AtomicBool,
+}
+
+impl MemoryBudget {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let units = usize::try_from(bytes / UNIT).unwrap_or(usize::MAX);
+        Self {
+            bytes,
+            units: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            waited_for: AtomicBool::new(false),
+        }
+    }
+
+    /// What one blob takes.
+    pub(crate) fn units(record: &BlobRecord) -> u32 {
+        #[expect(
+            clippy::expect_used,
+            reason = "neither the API nor the registry lets in a blob of another version"
+        )]
+        let version = ashlar_proto::version(record.version).expect("a known version");
+        let bytes = encoded_bytes(version, record.rows, 1);
+        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether so much memory exists at all.
+    pub(crate) fn fits(&self, units: u32) -> bool {
+        u64::from(units).saturating_mul(UNIT) <= self.bytes
+    }
+
+    pub(crate) fn try_take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.units).try_acquire_many_owned(units).ok()
+    }
+
+    /// Takes memory, waiting for it. If there is none, it wakes whoever can free some. `None` if the disperser stops.
+    pub(crate) async fn take(
+        &self,
+        units: u32,
+        wake: &Notify,
+        stop: &CancellationToken,
+    ) -> Option<OwnedSemaphorePermit> {
+        if let Some(memory) = self.try_take(units) {
+            return Some(memory);
+        }
+        self.waited_for.store(true, Ordering::SeqCst);
+        wake.notify_one();
+        let memory = tokio::select! {
+            memory = Arc::clone(&self.units).acquire_many_owned(units) => memory.ok(),
+            () = stop.cancelled() => None,
+        };
+        self.waited_for.store(false, Ordering::SeqCst);
+        memory
+    }
+
+    /// Somebody waits for memory.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waited_for.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that are taken.
+    pub(crate) fn used(&self) -> u64 {
+        let free = self.units.available_permits() as u64 * UNIT;
+        self.bytes.saturating_sub(free)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! The crate's tests from outside, in one program: each program links the whole crate, database included, once more.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub
+)]
+
+mod claims;
+mod clock;
+mod dispersal;
+mod http;
+mod support;

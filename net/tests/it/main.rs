@@ -1,0 +1,13 @@
+//! The crate's tests from outside, in one program: each program links the whole crate once more.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub
+)]
+
+mod common;
+mod crowd;
+mod hostile;
+mod lifecycle;
+mod requests;
