@@ -7,14 +7,15 @@
 //! * is a suspect for [`MEMORY`] longer: its claims are checked apart from everybody else's, one by one, so that a false
 //!   one costs one commitment, as much as a blob without any.
 //!
-//! Only addresses that sent a false claim are remembered, at most [`CAPACITY`] of them: about 256 KiB. To push one out,
-//! somebody has to send a false claim from each of so many other networks.
+//! An address stands for its network ([`Subnet`]): whoever has many of them can send as many false claims. Only those that sent
+//! one are remembered, at most [`CAPACITY`] of them: about 256 KiB. To push one out, somebody has to send a false claim from each
+//! of so many other networks.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use ashlar_net::Subnet;
 
 /// Most addresses in the book.
 pub const CAPACITY: usize = 4096;
@@ -22,34 +23,6 @@ pub const CAPACITY: usize = 4096;
 pub const LONGEST: Duration = Duration::from_secs(3600);
 /// How long an address stays a suspect when its back-off is over.
 pub const MEMORY: Duration = Duration::from_secs(3600);
-
-/// The network that a request came from: the first 24 bits of an IPv4 address, 48 of an IPv6 one, which is what one customer
-/// usually has. Whoever has many of them can send as many false claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Subnet(IpAddr);
-
-impl Subnet {
-    /// The network of an address. An IPv4 address that is written as an IPv6 one counts as what it is.
-    pub fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V4(v4) => {
-                let [a, b, c, _] = v4.octets();
-                Ipv4Addr::new(a, b, c, 0).into()
-            }
-            IpAddr::V6(v6) => {
-                let [a, b, c, ..] = v6.segments();
-                Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
-            }
-        })
-    }
-}
-
-impl fmt::Display for Subnet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = if self.0.is_ipv4() { 24 } else { 48 };
-        write!(f, "{}/{bits}", self.0)
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {

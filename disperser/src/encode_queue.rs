@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use ashlar_net::Subnet;
 use ashlar_proto::BlobId;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
-use crate::claim_limiter::{ClaimLimiter, Subnet};
+use crate::claim_limiter::ClaimLimiter;
 use crate::encoder::ClaimCheck;
 
 /// A blob that waits for an encoder.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Coded, KernelStatus, Setup};
+use ashlar_net::Subnet;
 use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobState, StatusError};
 use ashlar_stake::StakeSource;
@@ -14,7 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::claim_limiter::{ClaimLimiter, Subnet};
+use crate::claim_limiter::ClaimLimiter;
 use crate::compute::ComputePool;
 use crate::config::DisperserConfig;
 use crate::distribute::OperatorClient;

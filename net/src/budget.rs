@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{NetError, Phase};
+use crate::{NetError, Phase, shares::Lease};
 
 /// Bytes in one unit of the semaphore, whose permits are counted in 32 bits.
 const UNIT: u64 = 4096;
@@ -47,9 +47,7 @@ impl Budget {
     pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).ok()?;
         let permit = Arc::clone(&self.semaphore).try_acquire_many_owned(units);
-        Some(Reservation {
-            permit: Arc::new(permit.ok()?),
-        })
+        Some(Reservation::new(permit.ok()?))
     }
 
     /// Waits until so many bytes are free and takes them.
@@ -73,42 +71,52 @@ impl Budget {
         )
         .await
         {
-            Ok(Ok(permit)) => Ok(Reservation {
-                permit: Arc::new(permit),
-            }),
+            Ok(Ok(permit)) => Ok(Reservation::new(permit)),
             Ok(Err(_)) => Err(NetError::Closed),
             Err(_) => Err(NetError::timeout(Phase::Memory, started.elapsed())),
         }
     }
 }
 
-/// Bytes taken from a [`Budget`]. They go back when it and everything [attached](Self::attach) to it is dropped.
+/// Memory that is taken. It goes back when this and everything [attached](Self::attach) to it is dropped.
 #[derive(Debug, Clone)]
 pub struct Reservation {
-    permit: Arc<OwnedSemaphorePermit>,
+    _held: Arc<dyn Hold>,
 }
 
-struct Held {
-    data: Vec<u8>,
-    _permit: Arc<OwnedSemaphorePermit>,
+/// Whatever gives memory back when it is dropped.
+pub(crate) trait Hold: std::fmt::Debug + Send + Sync {}
+
+impl Hold for OwnedSemaphorePermit {}
+impl Hold for Lease {}
+
+struct Held<T> {
+    data: T,
+    _memory: Reservation,
 }
 
-impl AsRef<[u8]> for Held {
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
     fn as_ref(&self) -> &[u8] {
-        &self.data
+        self.data.as_ref()
     }
 }
 
 impl Reservation {
+    pub(crate) fn new(hold: impl Hold + 'static) -> Self {
+        Self {
+            _held: Arc::new(hold),
+        }
+    }
+
     /// Makes the data hold the reservation: it lasts until the last clone or slice of the bytes is dropped, which for
     /// an answer is when the peer has acknowledged them.
-    pub fn attach(&self, data: Vec<u8>) -> Bytes {
-        if data.is_empty() {
+    pub fn attach(&self, data: impl AsRef<[u8]> + Send + 'static) -> Bytes {
+        if data.as_ref().is_empty() {
             return Bytes::new();
         }
         Bytes::from_owner(Held {
             data,
-            _permit: Arc::clone(&self.permit),
+            _memory: self.clone(),
         })
     }
 }

@@ -127,11 +127,31 @@ impl Client {
     /// # Errors
     /// [`NetError::Bind`] if there is no socket to be had.
     pub fn new(key: &NetworkKey, limits: NetLimits) -> Result<Self, NetError> {
+        Self::open(None, key, limits)
+    }
+
+    /// Opens an endpoint on an address of this machine. Needs a tokio runtime around it.
+    ///
+    /// # Errors
+    /// [`NetError::Bind`] if the address cannot be had.
+    pub fn bind(
+        address: SocketAddr,
+        key: &NetworkKey,
+        limits: NetLimits,
+    ) -> Result<Self, NetError> {
+        Self::open(Some(address), key, limits)
+    }
+
+    fn open(
+        address: Option<SocketAddr>,
+        key: &NetworkKey,
+        limits: NetLimits,
+    ) -> Result<Self, NetError> {
         tokio::runtime::Handle::try_current().map_err(|e| NetError::Bind {
             address: "any".into(),
             reason: e.to_string(),
         })?;
-        let endpoint = endpoint::client(&limits)?;
+        let endpoint = endpoint::client(address, &limits)?;
         let inner = Arc::new(Inner {
             endpoint,
             key: key.clone(),
@@ -209,6 +229,7 @@ impl Client {
         let wait = Wait {
             total: Instant::now() + options.deadline,
             stall: limits.stall_timeout,
+            min_rate: 0,
         };
         let slot = self.inner.slot(to);
         for last_try in [false, true] {

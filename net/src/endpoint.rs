@@ -72,6 +72,7 @@ fn socket(address: SocketAddr, limits: &NetLimits) -> Result<std::net::UdpSocket
 fn transport(
     limits: &NetLimits,
     connection_window: u32,
+    send_window: u64,
     streams: u32,
 ) -> Result<TransportConfig, NetError> {
     let idle = IdleTimeout::try_from(limits.idle_timeout).map_err(|e| bind_error("-", e))?;
@@ -84,7 +85,7 @@ fn transport(
         .max_concurrent_uni_streams(0u32.into())
         .stream_receive_window(limits.stream_window.into())
         .receive_window(connection_window.into())
-        .send_window(limits.send_window)
+        .send_window(send_window)
         .max_idle_timeout(Some(idle))
         .mtu_discovery_config(Some(mtu))
         // No datagrams are spoken.
@@ -143,10 +144,11 @@ pub(crate) fn server(
         .transport_config(Arc::new(transport(
             limits,
             limits.stranger_window,
+            limits.stranger_send_window,
             limits.max_stranger_streams,
         )?))
         // What comes before the handshake is decided on is a few packets.
-        .max_incoming(limits.max_connections)
+        .max_incoming(limits.max_half_open)
         .incoming_buffer_size(64 << 10)
         .incoming_buffer_size_total(8 << 20);
     quinn::Endpoint::new(
@@ -158,11 +160,20 @@ pub(crate) fn server(
     .map_err(|e| bind_error(address, e))
 }
 
-/// A client endpoint on a port of the system's choice, for IPv6 and IPv4 where the system has both.
-pub(crate) fn client(limits: &NetLimits) -> Result<quinn::Endpoint, NetError> {
-    let v6 = SocketAddr::from(([0u16; 8], 0));
-    let v4 = SocketAddr::from(([0u8; 4], 0));
-    let socket = socket(v6, limits).or_else(|_| socket(v4, limits))?;
+/// A client endpoint on this address or, without one, on a port of the system's choice, for IPv6 and IPv4 where the system has
+/// both.
+pub(crate) fn client(
+    address: Option<SocketAddr>,
+    limits: &NetLimits,
+) -> Result<quinn::Endpoint, NetError> {
+    let socket = match address {
+        Some(address) => socket(address, limits)?,
+        None => {
+            let v6 = SocketAddr::from(([0u16; 8], 0));
+            let v4 = SocketAddr::from(([0u8; 4], 0));
+            socket(v6, limits).or_else(|_| socket(v4, limits))?
+        }
+    };
     quinn::Endpoint::new(
         sized(EndpointConfig::default(), limits)?,
         None,
@@ -180,14 +191,24 @@ pub(crate) fn client_config(
     let crypto = QuicClientConfig::try_from(tls).map_err(|e| bind_error("any", e))?;
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     // Nobody opens streams to a client.
-    let mut transport = transport(limits, limits.connection_window, 0)?;
+    let mut transport = transport(limits, limits.connection_window, limits.send_window, 0)?;
     transport.keep_alive_interval(Some(limits.keep_alive));
     config.transport_config(Arc::new(transport));
     Ok(config)
 }
 
-/// Windows and streams of a caller that the server knows.
-pub(crate) fn widen(connection: &quinn::Connection, limits: &NetLimits) {
-    connection.set_receive_window(VarInt::from(limits.connection_window));
-    connection.set_max_concurrent_bi_streams(VarInt::from(limits.max_streams));
+/// Streams and windows of a caller that the server knows, or knows no more, with the receive window that it gets.
+pub(crate) fn set_windows(
+    connection: &quinn::Connection,
+    limits: &NetLimits,
+    (known, receive): (bool, u32),
+) {
+    let (streams, send) = if known {
+        (limits.max_streams, limits.send_window)
+    } else {
+        (limits.max_stranger_streams, limits.stranger_send_window)
+    };
+    connection.set_receive_window(VarInt::from(receive));
+    connection.set_send_window(send);
+    connection.set_max_concurrent_bi_streams(VarInt::from(streams));
 }

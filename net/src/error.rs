@@ -144,6 +144,19 @@ pub enum NetError {
         /// How long.
         after: Duration,
     },
+    /// Data that moves, but too slowly: whoever is served meanwhile is not to be kept from it.
+    #[error("{got} bytes within {} ms while waiting for {phase}, expected at least {expected}", after.as_millis())]
+    #[coded(blame = Peer)]
+    TooSlow {
+        /// What was waited for.
+        phase: Phase,
+        /// Bytes that moved.
+        got: u64,
+        /// Bytes that would have been enough.
+        expected: u64,
+        /// How long.
+        after: Duration,
+    },
     /// The peer breaks the protocol.
     #[error("the peer breaks the protocol: {0}")]
     #[coded(transparent)]
@@ -190,7 +203,7 @@ impl NetError {
     /// Another attempt at the same peer may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout { .. } => true,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::TooSlow { .. } => true,
             Self::Violation(v) => matches!(v, Violation::Truncated(_) | Violation::Reset(_)),
             Self::Remote(e) => e.blame == Blame::Us,
             _ => false,
@@ -200,7 +213,7 @@ impl NetError {
     /// The same, told to the peer that caused it: the peer is the caller there.
     pub fn to_reply(&self) -> ErrorReply {
         let blame = match self {
-            Self::Violation(_) => Blame::Caller,
+            Self::Violation(_) | Self::TooSlow { .. } => Blame::Caller,
             Self::Timeout {
                 phase: Phase::Envelope | Phase::Bulk | Phase::Send,
                 ..
@@ -212,6 +225,7 @@ impl NetError {
             Self::Violation(
                 Violation::EnvelopeTooLarge { got, max } | Violation::BulkTooLarge { got, max },
             ) => reply.with(got, format!("at most {max}")),
+            Self::TooSlow { got, expected, .. } => reply.with(got, format!("at least {expected}")),
             Self::Violation(Violation::Wire(WireError::BulkLength { got, expected })) => {
                 reply.with(got, expected)
             }

@@ -2,18 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ashlar_crypto::NetworkPublicKey;
 use ashlar_proto::wire::WireError;
 use bytes::Bytes;
 use quinn::{ConnectionError, ReadError, RecvStream, SendStream, TransportErrorCode, WriteError};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Budget, NetError, Phase, Reservation, Violation, endpoint::close};
+use crate::{
+    NetError, Phase, Reservation, Violation,
+    endpoint::close,
+    shares::{Claim, Shares, User},
+};
 
 /// Two deadlines: the whole, and the next sign of progress.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wait {
     pub(crate) total: Instant,
     pub(crate) stall: Duration,
+    /// Least bytes a second, measured over `stall`.
+    pub(crate) min_rate: u64,
 }
 
 impl Wait {
@@ -30,6 +37,18 @@ impl Wait {
             .map_err(|_| NetError::timeout(phase, started.elapsed()))
     }
 
+    fn pace(&self) -> Pace {
+        let now = Instant::now();
+        let stall = self.stall.as_secs_f64();
+        Pace {
+            wait: *self,
+            least: (self.min_rate as f64 * stall) as usize,
+            since: now,
+            moved: 0,
+            last: now,
+        }
+    }
+
     /// Waits for something that may take all the time there is.
     pub(crate) async fn all<T>(
         &self,
@@ -40,6 +59,42 @@ impl Wait {
         timeout_at(self.total, future)
             .await
             .map_err(|_| NetError::timeout(phase, started.elapsed()))
+    }
+}
+
+/// Sees to it that bytes keep moving: in every stretch of [`Wait::stall`] as many as [`Wait::min_rate`] asks for.
+struct Pace {
+    wait: Wait,
+    least: usize,
+    since: Instant,
+    moved: usize,
+    last: Instant,
+}
+
+impl Pace {
+    /// Waits for the next bytes. What they are is told to [`moved`](Self::moved).
+    async fn step<T>(&self, phase: Phase, future: impl Future<Output = T>) -> Result<T, NetError> {
+        let until = self.wait.total.min(self.since + self.wait.stall);
+        timeout_at(until, future).await.map_err(|_| {
+            let (silent, after) = (self.last.elapsed(), self.since.elapsed());
+            if self.moved == 0 || silent >= self.wait.stall / 2 {
+                return NetError::timeout(phase, silent);
+            }
+            NetError::TooSlow {
+                phase,
+                got: self.moved as u64,
+                expected: self.least as u64,
+                after,
+            }
+        })
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        self.last = Instant::now();
+        self.moved = self.moved.saturating_add(bytes);
+        if self.moved >= self.least {
+            (self.since, self.moved) = (self.last, 0);
+        }
     }
 }
 
@@ -96,6 +151,11 @@ impl Reader {
         }
     }
 
+    /// From now on so many bytes a second have to come.
+    pub(crate) fn min_rate(&mut self, bytes: u64) {
+        self.wait.min_rate = bytes;
+    }
+
     fn error(&self, error: ReadError) -> NetError {
         match error {
             ReadError::Reset(code) => Violation::Reset(code.into_inner()).into(),
@@ -112,15 +172,16 @@ impl Reader {
         what: &'static str,
         phase: Phase,
     ) -> Result<(), NetError> {
+        let mut pace = self.wait.pace();
         while !buffer.is_empty() {
-            let read = self
-                .wait
+            let read = pace
                 .step(phase, self.recv.read(buffer))
                 .await?
                 .map_err(|e| self.error(e))?;
             let Some(read) = read else {
                 return Err(Violation::Truncated(what).into());
             };
+            pace.moved(read);
             buffer = buffer.split_at_mut(read).1;
         }
         Ok(())
@@ -219,14 +280,17 @@ pub(crate) async fn send_message(
     let mut parts = Vec::with_capacity(bulk.len() + 1);
     parts.push(Bytes::from(head));
     parts.extend(bulk.iter().filter(|part| !part.is_empty()).cloned());
-    let mut at = 0;
+    let (mut at, mut pace) = (0, wait.pace());
     while let Some(rest) = parts.get_mut(at..).filter(|rest| !rest.is_empty()) {
-        match wait
+        match pace
             .step(Phase::Send, send.write_chunks(rest))
             .await
             .map_err(SendError::Failed)?
         {
-            Ok(written) => at += written.chunks,
+            Ok(written) => {
+                at += written.chunks;
+                pace.moved(written.bytes);
+            }
             Err(e) => return Err(send_error(e, address)),
         }
     }
@@ -257,20 +321,27 @@ pub struct BulkReader {
     len: u64,
     left: u64,
     ended: bool,
-    budget: Budget,
+    account: Account,
     reservation: Option<Reservation>,
     wait: Wait,
 }
 
+/// Whose request it is, and where its memory comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) claim: Arc<Claim>,
+    pub(crate) memory: Shares,
+}
+
 impl BulkReader {
-    pub(crate) fn new(reader: Reader, len: u64, budget: Budget) -> Self {
+    pub(crate) fn new(reader: Reader, len: u64, account: Account) -> Self {
         let wait = reader.wait;
         Self {
             source: Source::Stream(reader),
             len,
             left: len,
             ended: false,
-            budget,
+            account,
             reservation: None,
             wait,
         }
@@ -286,11 +357,15 @@ impl BulkReader {
             len,
             left: len,
             ended: false,
-            budget: Budget::new(u64::MAX),
+            account: Account {
+                claim: Claim::new(User::Known(NetworkPublicKey([0; 32]))),
+                memory: Shares::new(u64::MAX),
+            },
             reservation: None,
             wait: Wait {
                 total: Instant::now() + day,
                 stall: day,
+                min_rate: 0,
             },
         }
     }
@@ -310,14 +385,29 @@ impl BulkReader {
         self.wait.total
     }
 
-    /// Memory for an answer, out of the server's budget. Attach the answer's bytes to it.
+    /// Memory for an answer, out of the caller's share. Attach the answer's bytes to it.
     ///
     /// # Errors
-    /// [`NetError::Timeout`] if nothing becomes free in time, [`NetError::TooLarge`] if there is never so much.
-    pub async fn reserve(&self, bytes: u64) -> Result<Reservation, NetError> {
-        self.budget
-            .reserve(bytes, self.wait.total.min(Instant::now() + self.wait.stall))
-            .await
+    /// [`NetError::Timeout`] if nothing becomes free within `patience`, [`NetError::TooLarge`] if there is never so much.
+    pub async fn reserve(&self, bytes: u64, patience: Duration) -> Result<Reservation, NetError> {
+        let Account { claim, memory } = &self.account;
+        let until = self.wait.total.min(Instant::now() + patience);
+        let lease = memory.take(claim, bytes, true, until).await?;
+        Ok(Reservation::new(lease))
+    }
+
+    /// Memory for the bulk part and for whatever work there is with it, in place of the bulk part's length alone. It is held by the
+    /// bytes that are read, and by what this returns.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub async fn reserve_bulk(
+        &mut self,
+        bytes: u64,
+        patience: Duration,
+    ) -> Result<Reservation, NetError> {
+        let reservation = self.reserve(bytes.max(self.len), patience).await?;
+        Ok(self.reservation.insert(reservation).clone())
     }
 
     /// The next `len` bytes. The first call reserves memory for the whole bulk part at once, since requests that each
@@ -337,7 +427,7 @@ impl BulkReader {
             Some(reservation) => reservation.clone(),
             None => self
                 .reservation
-                .insert(self.reserve(self.len).await?)
+                .insert(self.reserve(self.len, self.wait.stall).await?)
                 .clone(),
         };
         let bytes = match &mut self.source {
@@ -378,6 +468,9 @@ impl BulkReader {
         }
         if let (Source::Stream(reader), false) = (&mut self.source, self.ended) {
             reader.end().await?;
+        }
+        if self.len > 0 {
+            self.account.claim.settle();
         }
         self.ended = true;
         Ok(())

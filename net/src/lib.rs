@@ -12,11 +12,14 @@
 
 mod budget;
 mod client;
+mod connections;
 mod endpoint;
 mod error;
 mod frame;
 mod limits;
 mod server;
+mod shares;
+mod subnet;
 mod tls;
 
 pub use budget::{Budget, Reservation};
@@ -25,6 +28,7 @@ pub use error::{NetError, Phase, Violation};
 pub use frame::BulkReader;
 pub use limits::NetLimits;
 pub use server::{Admission, Handler, Reply, Server};
+pub use subnet::Subnet;
 
 /// The application protocol negotiated by TLS.
 pub const ALPN: &[u8] = b"ashlar/1";

@@ -6,18 +6,27 @@ use ashlar_proto::wire::limits;
 
 /// Limits, windows and deadlines of an endpoint.
 ///
+/// # Who gets what
+///
+/// A caller is [known](crate::Admission::Known) or a [stranger](crate::Admission::Stranger). Either kind has places and memory of
+/// its own, and whoever is of it has a share of those: a known caller by its key, strangers by their [network](crate::Subnet),
+/// `1 / n` if `n` of them ask at the moment. What others do not use is lent; whoever wants its share gets it back, and a request
+/// that holds lent memory or a lent place is ended for it (`net.busy`). A single request that is larger than its caller's share
+/// waits for its turn, and under a load from many it may wait in vain: who asks for less is served.
+///
 /// # Worst-case memory of a server
 ///
-/// With S connections of [strangers](crate::Admission::Stranger) and F [full](crate::Admission::Full) ones, S + F at
-/// most `max_connections` and S at most `max_stranger_connections`:
+/// With K connections of known callers (at most `max_known_connections`) and S of strangers (at most `max_stranger_connections`):
 ///
-/// * unread data in QUIC's buffers: `S * stranger_window + F * connection_window`
-/// * envelopes being read: `envelope_memory`, and about twice as much again while they are decoded
-/// * bulk data of requests, and of answers that the handler reserves for: `bulk_memory + stranger_memory`
-/// * the answers that a handler does not reserve for: at most `max_requests` of them
+/// * unread data in QUIC's buffers: `max(known_window_memory, K * stranger_window) + S * stranger_window`
+/// * half-open connections: about 64 KiB each, `max_half_open` of them
+/// * envelopes being read: `envelope_memory + max_stranger_requests * max_stranger_envelope`, and about twice as much again while
+///   they are decoded
+/// * bulk data of requests, and of answers that the handler reserves for: `known_memory + stranger_memory`
+/// * the answers that a handler does not reserve for: at most `max_requests + max_stranger_requests` of them
 ///
 /// Data on its way out is not copied: QUIC holds the answer's own bytes until they are acknowledged. With the
-/// defaults, one disperser and 448 strangers: 32 + 224 + 3 * 64 + 512 + 256 MiB, about 1.2 GiB.
+/// defaults: 512 + 224 + 32 + 3 * (64 + 12) + 512 + 256 MiB, about 1.7 GiB.
 ///
 /// A client holds `connection_window` of unread data for each connected peer, `envelope_memory` and about twice as much
 /// again while answers are decoded, and `answer_memory`.
@@ -33,24 +42,38 @@ pub struct NetLimits {
     pub max_stranger_envelope: usize,
     /// Longest bulk part in either direction, in bytes. Default 128 MiB and the commitments of 1024 rows.
     pub max_bulk: u64,
-    /// Server: bytes of bulk data in memory, all requests together. Default 512 MiB.
-    pub bulk_memory: u64,
-    /// Server: the same for strangers, who have a budget of their own: whatever they do, there is memory for batches.
-    /// Default 256 MiB.
+    /// Server: bytes of bulk data in memory, all requests of known callers together. Default 512 MiB.
+    pub known_memory: u64,
+    /// Server: the same for strangers. Default 256 MiB.
     pub stranger_memory: u64,
-    /// Bytes of envelopes being read, all requests or answers together. Default 64 MiB.
+    /// Bytes of envelopes being read, all requests of known callers, or all answers, together. Default 64 MiB.
     pub envelope_memory: u64,
     /// Client: bytes of answers' bulk parts in memory, until whoever asked has dropped them. Callers that collect
     /// several answers have to stay below it, or they wait for each other. Default 512 MiB.
     pub answer_memory: u64,
-    /// Server: connections at once; more are refused. Default 512.
-    pub max_connections: usize,
-    /// Server: how many of them may be strangers'. Default 448.
+    /// Server: connections at once whose handshake is not done; one more takes the place of the oldest. Default 512.
+    pub max_half_open: usize,
+    /// Server: how many of them may come from one network. Default 64.
+    pub max_half_open_subnet: usize,
+    /// Server: with so many half-open connections, or half as many from one network as it may have, QUIC's Retry has a caller show
+    /// first that it owns its address. Default 32.
+    pub retry_half_open: usize,
+    /// Server: handshakes a second from one network, with as many at once; more are refused. Default 200, at least 1.
+    pub handshake_rate: u32,
+    /// Server: connections of known callers at once; one more takes the place of the idlest. Default 1024.
+    pub max_known_connections: usize,
+    /// Server: the same of strangers. Default 448.
     pub max_stranger_connections: usize,
-    /// Server: requests being worked on at once; more are answered `net.busy`. Default 256.
+    /// Server: how many of these may come from one network. Default 64.
+    pub max_stranger_connections_subnet: usize,
+    /// Server: connections with one key, whoever has it. Default 8.
+    pub max_connections_key: usize,
+    /// Server: requests of known callers being worked on at once; more are answered `net.busy`. Default 256.
     pub max_requests: usize,
-    /// Server: how many of them may be strangers'. Default 192.
+    /// Server: the same of strangers. Default 192.
     pub max_stranger_requests: usize,
+    /// Server: requests a second of strangers from one network, with as many at once; more are answered `net.busy`. Default 500, at least 1.
+    pub stranger_request_rate: u32,
     /// Streams, and with them requests, at once on a connection; more wait at the caller. Default 64.
     pub max_streams: u32,
     /// The same for a stranger. Default 16.
@@ -59,10 +82,15 @@ pub struct NetLimits {
     pub stream_window: u32,
     /// Bytes that may be under way to us on a connection. Default 32 MiB.
     pub connection_window: u32,
-    /// The same for a stranger. Default 512 KiB.
+    /// Server: the same for a stranger, and the least for anybody. Default 512 KiB.
     pub stranger_window: u32,
+    /// Server: bytes that may be under way to us on all connections of known callers. They share it, each as a window of at most
+    /// `connection_window`. Default 512 MiB.
+    pub known_window_memory: u64,
     /// Bytes that may be under way from us on a connection. Default 32 MiB.
     pub send_window: u64,
+    /// Server: the same to a stranger: what a reader has not acknowledged does not count as taken. Default 1 MiB.
+    pub stranger_send_window: u64,
     /// Longest UDP payload to try and to accept, in bytes, 1200 to 65527. Above 1452 useful only where the path is known to carry it,
     /// on loopback or with jumbo frames. Default 1452.
     pub max_datagram: u16,
@@ -80,6 +108,11 @@ pub struct NetLimits {
     pub max_peers: usize,
     /// No byte in, or none out, for so long ends a request. Default 10 s.
     pub stall_timeout: Duration,
+    /// Server: least bytes a second that a caller sends or takes, measured over `stall_timeout`. Who is slower is given up.
+    /// Default 16 KiB.
+    pub min_rate: u64,
+    /// Server: the same for the bulk part of a known caller's request. Default 64 KiB.
+    pub min_known_rate: u64,
     /// Server: longest time for a request from its first byte to the last of the answer. Default 120 s.
     pub request_timeout: Duration,
     /// Server: how long requests under way may take when it is shut down. Default 10 s.
@@ -92,20 +125,29 @@ impl Default for NetLimits {
             max_envelope: limits::MAX_ENVELOPE,
             max_stranger_envelope: limits::MAX_STRANGER_ENVELOPE,
             max_bulk: limits::MAX_BULK,
-            bulk_memory: 512 << 20,
+            known_memory: 512 << 20,
             stranger_memory: 256 << 20,
             envelope_memory: 64 << 20,
             answer_memory: 512 << 20,
-            max_connections: 512,
+            max_half_open: 512,
+            max_half_open_subnet: 64,
+            retry_half_open: 32,
+            handshake_rate: 200,
+            max_known_connections: 1024,
             max_stranger_connections: 448,
+            max_stranger_connections_subnet: 64,
+            max_connections_key: 8,
             max_requests: 256,
             max_stranger_requests: 192,
+            stranger_request_rate: 500,
             max_streams: 64,
             max_stranger_streams: 16,
             stream_window: 16 << 20,
             connection_window: 32 << 20,
             stranger_window: 512 << 10,
+            known_window_memory: 512 << 20,
             send_window: 32 << 20,
+            stranger_send_window: 1 << 20,
             max_datagram: 1452,
             socket_buffer: 8 << 20,
             connect_timeout: Duration::from_secs(5),
@@ -114,6 +156,8 @@ impl Default for NetLimits {
             pool_idle: Duration::from_secs(60),
             max_peers: 1024,
             stall_timeout: Duration::from_secs(10),
+            min_rate: 16 << 10,
+            min_known_rate: 64 << 10,
             request_timeout: Duration::from_secs(120),
             shutdown_grace: Duration::from_secs(10),
         }

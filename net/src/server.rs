@@ -1,32 +1,34 @@
 //! The answering side.
 
-use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use ashlar_crypto::{Blame, Coded, NetworkKey, NetworkPublicKey};
 use ashlar_proto::wire::{ErrorReply, Request, Response};
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use quinn::{Connection, Incoming, RecvStream, SendStream};
+use governor::{DefaultKeyedRateLimiter, Quota};
+use quinn::{Incoming, RecvStream, SendStream};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Budget, BulkReader, NetError, NetLimits, Phase, Violation,
+    BulkReader, NetError, NetLimits, Phase, Reservation, Subnet, Violation,
+    connections::{Connections, Place},
     endpoint::{self, close},
-    frame::{Reader, SendError, Wait, send_message},
+    frame::{Account, Reader, SendError, Wait, send_message},
+    shares::{Claim, Lease, Shares, User},
     tls,
 };
 
 /// How much a caller may ask of the server before its request is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Somebody with a part in the protocol, such as a registered disperser: full windows and envelopes.
-    Full,
-    /// Anybody: small windows, small envelopes, fewer streams.
+    /// Somebody of the operator table, such as a registered disperser: full windows and envelopes, places and memory of its own.
+    Known,
+    /// Anybody: small windows, small envelopes, fewer streams, and what it shares with the others of its network.
     Stranger,
 }
 
@@ -41,11 +43,16 @@ pub trait Handler: Send + Sync + 'static {
         bulk: BulkReader,
     ) -> BoxFuture<'_, Reply>;
 
-    /// How much to take from this caller. Asked for each request, so it has to be quick. By default everybody gets
-    /// everything: override it wherever strangers can connect.
+    /// A request was refused, or its answer not taken, before or after the handler had it. For counting.
+    fn refused(&self, error: &ErrorReply) {
+        let _ = error;
+    }
+
+    /// How much to take from this caller. Asked for each request, so it has to be quick. By default everybody is known:
+    /// override it wherever strangers can connect.
     fn admission(&self, peer: &NetworkPublicKey) -> Admission {
         let _ = peer;
-        Admission::Full
+        Admission::Known
     }
 }
 
@@ -99,35 +106,54 @@ impl From<NetError> for Reply {
 struct Shared {
     handler: Arc<dyn Handler>,
     limits: NetLimits,
-    bulk_memory: Budget,
-    stranger_memory: Budget,
-    envelope_memory: Budget,
-    connections: Arc<Semaphore>,
-    stranger_connections: Arc<Semaphore>,
-    requests: Arc<Semaphore>,
-    stranger_requests: Arc<Semaphore>,
+    known: Pool,
+    strangers: Pool,
+    connections: Arc<Connections>,
+    handshake_rate: RateBySubnet,
+    request_rate: RateBySubnet,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// A request's place among those being worked on.
-type RequestSlot = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
+/// Events a second of each network.
+type RateBySubnet = DefaultKeyedRateLimiter<Subnet>;
+
+fn rate(a_second: u32) -> RateBySubnet {
+    let a_second = NonZeroU32::new(a_second).unwrap_or(NonZeroU32::MIN);
+    RateBySubnet::keyed(Quota::per_second(a_second))
+}
+
+/// What callers of one kind share.
+struct Pool {
+    requests: Shares,
+    envelopes: Shares,
+    memory: Shares,
+}
+
+impl Pool {
+    fn new(requests: usize, envelopes: u64, memory: u64) -> Self {
+        Self {
+            requests: Shares::new(requests as u64),
+            envelopes: Shares::new(envelopes),
+            memory: Shares::new(memory),
+        }
+    }
+}
 
 impl Shared {
-    /// A place for a request, if there is one. Strangers cannot take all of them.
-    fn admit_request(&self, admission: Admission) -> Option<RequestSlot> {
-        let stranger = match admission {
-            Admission::Full => None,
-            Admission::Stranger => Some(
-                Arc::clone(&self.stranger_requests)
-                    .try_acquire_owned()
-                    .ok()?,
-            ),
-        };
-        Some((
-            Arc::clone(&self.requests).try_acquire_owned().ok()?,
-            stranger,
-        ))
+    /// Whose share this caller's requests come out of now.
+    fn user(&self, peer: NetworkPublicKey, subnet: Subnet) -> User {
+        match self.handler.admission(&peer) {
+            Admission::Known => User::Known(peer),
+            Admission::Stranger => User::Strangers(subnet),
+        }
+    }
+
+    fn pool(&self, user: User) -> &Pool {
+        match user {
+            User::Known(_) => &self.known,
+            User::Strangers(_) => &self.strangers,
+        }
     }
 }
 
@@ -164,15 +190,23 @@ impl Server {
         tokio::runtime::Handle::try_current().map_err(|e| bind(e.to_string()))?;
         let endpoint = endpoint::server(address, key, &limits)?;
         let local = endpoint.local_addr().map_err(|e| bind(e.to_string()))?;
+        let stranger_envelopes =
+            limits.max_stranger_requests as u64 * limits.max_stranger_envelope as u64;
         let shared = Arc::new(Shared {
             handler,
-            bulk_memory: Budget::new(limits.bulk_memory),
-            stranger_memory: Budget::new(limits.stranger_memory),
-            envelope_memory: Budget::new(limits.envelope_memory),
-            connections: Arc::new(Semaphore::new(limits.max_connections)),
-            stranger_connections: Arc::new(Semaphore::new(limits.max_stranger_connections)),
-            requests: Arc::new(Semaphore::new(limits.max_requests)),
-            stranger_requests: Arc::new(Semaphore::new(limits.max_stranger_requests)),
+            known: Pool::new(
+                limits.max_requests,
+                limits.envelope_memory,
+                limits.known_memory,
+            ),
+            strangers: Pool::new(
+                limits.max_stranger_requests,
+                stranger_envelopes,
+                limits.stranger_memory,
+            ),
+            connections: Connections::new(limits.clone()),
+            handshake_rate: rate(limits.handshake_rate),
+            request_rate: rate(limits.stranger_request_rate),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits,
@@ -180,6 +214,7 @@ impl Server {
         shared
             .tasks
             .spawn(accept(endpoint.clone(), Arc::clone(&shared)));
+        shared.tasks.spawn(forget_rates(Arc::clone(&shared)));
         Ok(Self {
             endpoint,
             local,
@@ -192,25 +227,22 @@ impl Server {
         self.local
     }
 
-    /// Connections open now.
+    /// Connections now, half-open ones included.
     pub fn connections(&self) -> usize {
-        self.shared
-            .limits
-            .max_connections
-            .saturating_sub(self.shared.connections.available_permits())
+        self.shared.connections.count()
     }
 
     /// Requests being worked on now.
     pub fn requests(&self) -> usize {
-        self.shared
-            .limits
-            .max_requests
-            .saturating_sub(self.shared.requests.available_permits())
+        let Shared {
+            known, strangers, ..
+        } = &*self.shared;
+        usize::try_from(known.requests.used() + strangers.requests.used()).unwrap_or(usize::MAX)
     }
 
     /// Bytes of bulk data in memory now, strangers' included.
     pub fn bulk_memory_used(&self) -> u64 {
-        self.shared.bulk_memory.used() + self.shared.stranger_memory.used()
+        self.shared.known.memory.used() + self.shared.strangers.memory.used()
     }
 
     /// Takes no more requests, lets those under way end for [`NetLimits::shutdown_grace`] at most, then closes.
@@ -235,6 +267,21 @@ impl Drop for Server {
     }
 }
 
+/// How often rates that have recovered are forgotten: until then each network that was heard of takes some 100 bytes.
+const FORGET_RATES: Duration = Duration::from_secs(10);
+
+async fn forget_rates(shared: Arc<Shared>) {
+    while timeout(FORGET_RATES, shared.stop.cancelled())
+        .await
+        .is_err()
+    {
+        for rate in [&shared.handshake_rate, &shared.request_rate] {
+            rate.retain_recent();
+            rate.shrink_to_fit();
+        }
+    }
+}
+
 async fn accept(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
     loop {
         let incoming = tokio::select! {
@@ -243,61 +290,81 @@ async fn accept(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
-        let Ok(slot) = Arc::clone(&shared.connections).try_acquire_owned() else {
-            tracing::debug!(peer = %incoming.remote_address(), "connection refused: too many");
-            incoming.refuse();
-            continue;
-        };
-        // Half full: from here on, callers show that they own their address before they cost anything.
-        let crowded = shared.connections.available_permits() < shared.limits.max_connections / 2;
+        let subnet = Subnet::of(incoming.remote_address().ip());
+        let crowded = shared.connections.is_crowded(subnet);
         if crowded && !incoming.remote_address_validated() && incoming.may_retry() {
             let _ = incoming.retry();
             continue;
         }
+        if shared.handshake_rate.check_key(&subnet).is_err() {
+            tracing::debug!(peer = %incoming.remote_address(), "connection refused: too many a second");
+            incoming.refuse();
+            continue;
+        }
+        let (place, evicted) = shared.connections.begin(subnet);
+        let arriving = Arriving {
+            incoming,
+            subnet,
+            place,
+            evicted,
+        };
         shared
             .tasks
-            .spawn(connection(Arc::clone(&shared), incoming, slot));
+            .spawn(connection(Arc::clone(&shared), arriving));
     }
 }
 
-async fn connection(shared: Arc<Shared>, incoming: Incoming, slot: OwnedSemaphorePermit) {
+struct Arriving {
+    incoming: Incoming,
+    subnet: Subnet,
+    place: Place,
+    /// Another handshake has taken the place.
+    evicted: CancellationToken,
+}
+
+async fn connection(shared: Arc<Shared>, arriving: Arriving) {
+    let Arriving {
+        incoming,
+        subnet,
+        place,
+        evicted,
+    } = arriving;
     let address: Arc<str> = incoming.remote_address().to_string().into();
     let Ok(connecting) = incoming.accept() else {
         return;
     };
-    let connection = match timeout(shared.limits.connect_timeout, connecting).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => {
-            tracing::debug!(%address, %error, "handshake failed");
+    let handshake = timeout(shared.limits.connect_timeout, connecting);
+    let connection = tokio::select! {
+        biased;
+        () = evicted.cancelled() => {
+            tracing::debug!(%address, "handshake given up: others wait");
             return;
         }
-        Err(_) => {
-            tracing::debug!(%address, "handshake too slow");
-            return;
-        }
+        done = handshake => match done {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                tracing::debug!(%address, %error, "handshake failed");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!(%address, "handshake too slow");
+                return;
+            }
+        },
     };
     // The verifier has seen to it that there is one.
     let Some(peer) = tls::peer_key(&connection) else {
         connection.close(close::NO_IDENTITY.into(), b"no ed25519 key");
         return;
     };
-    // Known only now: a part of the connections is kept for those who have a part in the protocol.
-    let stranger_slot = match shared.handler.admission(&peer) {
-        Admission::Full => None,
-        Admission::Stranger => {
-            let Ok(slot) = Arc::clone(&shared.stranger_connections).try_acquire_owned() else {
-                tracing::debug!(%address, %peer, "connection closed: too many strangers");
-                connection.close(close::BUSY.into(), b"too many connections");
-                return;
-            };
-            Some(slot)
-        }
-    };
-    let mut caller = Caller {
-        peer,
-        address,
-        connection: connection.clone(),
-        wide: false,
+    let user = shared.user(peer, subnet);
+    let opened = shared
+        .connections
+        .open(place, peer, user, connection.clone());
+    let Some(place) = opened else {
+        tracing::debug!(%address, %peer, ?user, "connection closed: too many, and none is idle");
+        connection.close(close::BUSY.into(), b"too many connections");
+        return;
     };
     let mut streams = JoinSet::new();
     let stopped = loop {
@@ -308,17 +375,29 @@ async fn connection(shared: Arc<Shared>, incoming: Incoming, slot: OwnedSemaphor
             Some(_) = streams.join_next() => {}
             stream = connection.accept_bi() => match stream {
                 Ok((send, recv)) => {
-                    let admission = caller.admit(&shared);
-                    streams.spawn(stream_task(Arc::clone(&shared), caller.clone(), admission, send, recv));
+                    let user = shared.user(peer, subnet);
+                    let busy = place.busy(user);
+                    let caller = Caller {
+                        peer,
+                        user,
+                        address: Arc::clone(&address),
+                    };
+                    let shared = Arc::clone(&shared);
+                    streams.spawn(async move {
+                        let place = stream_task(&shared, &caller, send, recv).await;
+                        // In this order: a server without requests has idle connections only.
+                        drop(busy);
+                        drop(place);
+                    });
                 }
                 Err(error) => {
-                    tracing::trace!(address = %caller.address, %error, "connection ended");
+                    tracing::trace!(%address, %error, "connection ended");
                     break false;
                 }
             },
         }
     };
-    drop((slot, stranger_slot));
+    drop(place);
     // What has begun is finished, even if nobody waits for the answer any more: a batch that is being stored is asked
     // for again, and then it is there. Each request has its own deadline.
     while streams.join_next().await.is_some() {}
@@ -327,103 +406,121 @@ async fn connection(shared: Arc<Shared>, incoming: Incoming, slot: OwnedSemaphor
     }
 }
 
-#[derive(Clone)]
+/// Who has sent a request.
 struct Caller {
     peer: NetworkPublicKey,
+    user: User,
     address: Arc<str>,
-    connection: Connection,
-    wide: bool,
 }
 
-impl Caller {
-    fn admit(&mut self, shared: &Shared) -> Admission {
-        let admission = shared.handler.admission(&self.peer);
-        if admission == Admission::Full && !self.wide {
-            endpoint::widen(&self.connection, &shared.limits);
-            self.wide = true;
-        }
-        admission
-    }
-}
+/// How long a request within its caller's share waits for a place that is being taken back.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// One request, from its first byte until the peer has the answer.
+/// One request, from its first byte until the peer has the answer. Gives its place back.
 async fn stream_task(
-    shared: Arc<Shared>,
-    caller: Caller,
-    admission: Admission,
+    shared: &Shared,
+    caller: &Caller,
     mut send: SendStream,
     recv: RecvStream,
-) {
+) -> Option<Lease> {
     let limits = &shared.limits;
     let wait = Wait {
         total: Instant::now() + limits.request_timeout,
         stall: limits.stall_timeout,
+        min_rate: limits.min_rate,
     };
-    let reply = match shared.admit_request(admission) {
-        // Quick, and before anything is read: whoever is refused can go elsewhere.
-        None => (
-            ErrorReply::new("net.busy", Blame::Us, "too many requests at once").into(),
-            None,
-        ),
-        Some(slot) => {
+    let claim = Claim::new(caller.user);
+    // Quick, and before anything is read: whoever is refused can go elsewhere.
+    let refuse = |error: ErrorReply| {
+        tracing::debug!(peer = %caller.peer, address = %caller.address, %error, "request refused");
+        shared.handler.refused(&error);
+        error
+    };
+    let (reply, place) = match admit(shared, &claim).await {
+        Err(error) => (refuse(error).into(), None),
+        Ok(place) => {
             let reader = Reader::new(recv, wait, Arc::clone(&caller.address));
-            let reply = match wait
-                .all(Phase::Handler, answer(&shared, &caller, admission, reader))
-                .await
-            {
-                Ok(Ok(reply)) => reply,
-                Ok(Err(error)) | Err(error) => {
-                    tracing::debug!(peer = %caller.peer, address = %caller.address, %error, "request refused");
-                    error.into()
-                }
+            let work = answer(shared, caller, &claim, reader);
+            let reply = tokio::select! {
+                biased;
+                () = claim.revoked() => refuse(taken_back()).into(),
+                reply = wait.all(Phase::Handler, work) => match reply {
+                    Ok(Ok(reply)) => reply,
+                    Ok(Err(error)) | Err(error) => refuse(error.to_reply()).into(),
+                },
             };
-            (reply, Some(slot))
+            // The place is held until the answer is out: it is memory, too.
+            (reply, Some(place))
         }
     };
-    // The slot is held until the answer is out: it is memory, too.
-    let (reply, _slot) = reply;
     let reply = check_reply(reply, limits);
+    let bulk_len: u64 = reply.bulk.iter().map(|part| part.len() as u64).sum();
     // After a deadline there is still time to say so.
     let total = wait.total.max(Instant::now() + limits.stall_timeout);
     let wait = Wait { total, ..wait };
-    match send_message(
-        &mut send,
-        &reply.response.encode(),
-        &reply.bulk,
-        wait,
-        &caller.address,
-    )
-    .await
+    let window = match caller.user {
+        User::Known(_) => limits.send_window,
+        User::Strangers(_) => limits.stranger_send_window,
+    };
+    let sending = async {
+        let envelope = reply.response.encode();
+        send_message(&mut send, &envelope, &reply.bulk, wait, &caller.address).await?;
+        // What is on its way now is acknowledged as quickly as the rest was, or the peer gives it up.
+        let left = window.min(bulk_len + envelope.len() as u64);
+        let time = limits.stall_timeout + Duration::from_secs(left / limits.min_rate.max(1));
+        let until = total.min(Instant::now() + time);
+        let waited = timeout_at(until, send.stopped()).await;
+        waited.map_err(|_| SendError::Failed(NetError::timeout(Phase::Send, time)))
+    };
+    let sent = tokio::select! {
+        biased;
+        // What holds nothing that others could use is sent in any case.
+        () = claim.revoked(), if bulk_len > 0 => None,
+        sent = sending => Some(sent),
+    };
+    match sent {
+        // Acknowledged by the peer, or given up by it.
+        Some(Ok(_) | Err(SendError::Stopped)) => return place,
+        Some(Err(SendError::Failed(error))) => refuse(error.to_reply()),
+        None => refuse(taken_back()),
+    };
+    let _ = send.reset(close::BUSY.into());
+    place
+}
+
+/// A place for a request, before anything of it is read.
+async fn admit(shared: &Shared, claim: &Arc<Claim>) -> Result<Lease, ErrorReply> {
+    let busy = |what| ErrorReply::new("net.busy", Blame::Us, what);
+    if let User::Strangers(subnet) = claim.user()
+        && shared.request_rate.check_key(&subnet).is_err()
     {
-        Ok(()) => {
-            // Acknowledged by the peer, given up by it, or too slow.
-            let _ = timeout_at(total, send.stopped()).await;
-        }
-        Err(SendError::Stopped) => {}
-        Err(SendError::Failed(error)) => {
-            let _ = send.reset(close::DONE.into());
-            tracing::debug!(peer = %caller.peer, address = %caller.address, %error, "answer not sent");
-        }
+        return Err(busy("too many requests a second from your network"));
     }
+    let requests = &shared.pool(claim.user()).requests;
+    let place = requests.take(claim, 1, false, Instant::now() + PATIENCE);
+    place.await.map_err(|_| busy("too many requests at once"))
+}
+
+fn taken_back() -> ErrorReply {
+    let why = "others wait for what this request held beyond its caller's share";
+    ErrorReply::new("net.busy", Blame::Us, why)
 }
 
 async fn answer(
     shared: &Shared,
     caller: &Caller,
-    admission: Admission,
+    claim: &Arc<Claim>,
     mut reader: Reader,
 ) -> Result<Reply, NetError> {
-    let limits = &shared.limits;
-    let max = match admission {
-        Admission::Full => limits.max_envelope,
-        Admission::Stranger => limits.max_envelope.min(limits.max_stranger_envelope),
+    let (limits, pool) = (&shared.limits, shared.pool(caller.user));
+    let max = match caller.user {
+        User::Known(_) => limits.max_envelope,
+        User::Strangers(_) => limits.max_envelope.min(limits.max_stranger_envelope),
     };
     let len = reader.envelope_len(max, false).await?;
     let memory_by = Instant::now() + limits.stall_timeout;
-    let memory = shared
-        .envelope_memory
-        .reserve(len as u64, memory_by)
-        .await?;
+    let memory = pool.envelopes.take(claim, len as u64, true, memory_by);
+    let memory = Reservation::new(memory.await?);
     let envelope = memory.attach(reader.exact(len, "envelope", Phase::Envelope).await?);
     drop(memory);
     let request = Request::decode(envelope)?;
@@ -432,11 +529,14 @@ async fn answer(
     if got != expected {
         return Err(ashlar_proto::wire::WireError::BulkLength { got, expected }.into());
     }
-    let memory = match admission {
-        Admission::Full => &shared.bulk_memory,
-        Admission::Stranger => &shared.stranger_memory,
+    if caller.user.is_known() {
+        reader.min_rate(limits.min_known_rate);
+    }
+    let account = Account {
+        claim: Arc::clone(claim),
+        memory: pool.memory.clone(),
     };
-    let mut bulk = BulkReader::new(reader, got, memory.clone());
+    let mut bulk = BulkReader::new(reader, got, account);
     if got == 0 {
         bulk.end().await?;
     }

@@ -88,15 +88,26 @@ ashlar_service::config! {
     pub struct Load {
         /// Threads for checking batches, apart from those that serve; 0 is one a core.
         pub threads: usize = 0;
-        /// Batches received and checked at the same time. More are turned away with a typed error.
-        pub max_stores: u32 = 16, within 1..;
-        /// Read requests answered at the same time.
-        pub max_reads: u32 = 64, within 1..;
+        /// Batches received, checked and written at the same time, and reads by dispersers and operators. More wait for
+        /// retry_after_ms, then they are turned away with a typed error. If several dispersers send, each has its share of
+        /// these places and of their memory.
+        pub max_stores: u32 = 16, within 1..=4096;
+        /// Reads by strangers answered at the same time; each network of them has its share.
+        pub max_reads: u32 = 64, within 1..=4096;
         /// Memory for all that is large. A half is for batches that are being received, checked and written: one of b bytes
         /// takes 3 b of it (the bytes, the write batch, the write buffer), with several drives 1 + 2 drives / (drives - parity)
-        /// times b. A quarter is for answers that are being read and sent, three sixteenths are for the database's write
-        /// buffers, a sixteenth is for its cache. Several drives share the last two.
+        /// times b, and at least the half divided by max_stores. A quarter is for answers to strangers that are being read and
+        /// sent, each at least the quarter divided by max_reads. Three sixteenths are for the database's write buffers, a
+        /// sixteenth is for its cache. Several drives share the last two.
         pub memory_bytes: u64 = 1 << 30, within 128 << 20..=1 << 40;
+        /// Least bytes a second, measured over ten seconds, at which the bulk part of a batch has to arrive. A disperser that is
+        /// slower gets net.too_slow.
+        pub min_bulk_rate: u64 = 64 << 10, within 1..;
+        /// Least bytes a second, measured over ten seconds, at which anybody else has to send, and a reader has to take its
+        /// answer.
+        pub min_rate: u64 = 16 << 10, within 1..;
+        /// Read requests a second of strangers from one network (an IPv4 /24, an IPv6 /48), and as many at once.
+        pub reads_per_sec: u32 = 500, within 1..;
         /// What a caller that is turned away is told to wait, in milliseconds.
         pub retry_after_ms: u64 = 500, within 1..;
         /// Most time for the bulk part of a request to arrive, in seconds.
@@ -118,6 +129,9 @@ ashlar_service::config! {
         /// Of those drives, as many may die, be emptied or give wrong bytes, and nothing is lost. At least 1, and less than
         /// half of them. Data takes drives / (drives - parity) times its size.
         pub parity: u32 = 0;
+        /// Most slice bytes taken in a day. Dispersers share them by bond; what one does not use others may. 0: as many as
+        /// the disk can keep, which is also the most.
+        pub daily_bytes: u64 = 0;
     }
 
     /// Custody challenges: whoever does not answer one in time is slashed.

@@ -13,6 +13,7 @@
 pub mod clock;
 pub mod config;
 pub mod custody;
+mod daily;
 pub mod database;
 pub mod health;
 pub mod metrics;

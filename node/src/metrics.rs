@@ -53,6 +53,8 @@ ashlar_service::metrics! {
         pub rebuilt_bytes: Counter, "rebuilt", Bytes;
         /// Values that were missing or wrong on one drive, and were made again from the others, since the start.
         pub healed: Gauge, "healed_values";
+        /// Slices that may be stored a day.
+        pub daily_bytes: Gauge<u64, AtomicU64>, "daily", Bytes;
         /// Expiry windows dropped.
         pub windows_dropped: Counter, "windows_dropped";
         /// Blobs read and checked by the scrub.

@@ -59,6 +59,7 @@ pub struct RunningNode {
     supervisor: Supervisor,
     store: Arc<dyn Store>,
     repairs: Arc<Repairs>,
+    service: Arc<Service>,
     server: Server,
     http: SocketAddr,
 }
@@ -155,11 +156,12 @@ impl OpeningNode {
         } = self;
         let id = shared.operator_id;
         let started = async {
-            let (store, kept_ms, equivocations) = blocking(move || {
+            let (store, kept_ms, kept, equivocations) = blocking(move || {
                 let store = open(id)?;
                 let kept_ms = store.kept_time()?;
+                let kept = kept_ms.zip(store.kept_allowance()?);
                 let equivocations = count_equivocations(store.as_ref())?;
-                Ok::<_, DatabaseError>((store, kept_ms, equivocations))
+                Ok::<_, DatabaseError>((store, kept_ms, kept, equivocations))
             })
             .await?;
             let _ = shared.store.set(Arc::clone(&store));
@@ -194,6 +196,9 @@ impl OpeningNode {
                 Arc::clone(&clock),
                 threads,
             ));
+            if let Some((kept_ms, allowance)) = kept {
+                service.restore_allowance(allowance, kept_ms);
+            }
             // Once before the first request: who is a disperser, how much room there is.
             let (looking, learning, source) = (
                 Arc::clone(&shared),
@@ -228,7 +233,13 @@ impl OpeningNode {
         supervisor.spawn(
             "expiry",
             OnEnd::Degrade,
-            tasks::expiry(Arc::clone(s), Arc::clone(d), Arc::clone(&clock), stop()),
+            tasks::expiry(
+                Arc::clone(s),
+                Arc::clone(&service),
+                Arc::clone(d),
+                Arc::clone(&clock),
+                stop(),
+            ),
         );
         let repairs = Arc::new(Repairs::default());
         supervisor.spawn(
@@ -254,7 +265,7 @@ impl OpeningNode {
         supervisor.spawn(
             "watch",
             OnEnd::Stop,
-            tasks::watch(Arc::clone(s), service, stake, stop()),
+            tasks::watch(Arc::clone(s), Arc::clone(&service), stake, stop()),
         );
         supervisor.spawn(
             "probe",
@@ -282,6 +293,7 @@ impl OpeningNode {
             supervisor,
             store,
             repairs,
+            service,
             server,
             http,
         })
@@ -304,7 +316,11 @@ fn net_limits(config: &NodeConfig) -> NetLimits {
     let load = &config.load;
     NetLimits {
         max_bulk: limits::bulk_for_rows(config.accept.max_batch_rows),
-        bulk_memory: load.store_memory() / config.store_copies() + load.read_memory(),
+        known_memory: load.store_memory(),
+        stranger_memory: load.read_memory(),
+        min_known_rate: load.min_bulk_rate,
+        min_rate: load.min_rate,
+        stranger_request_rate: load.reads_per_sec,
         request_timeout: Duration::from_secs(load.bulk_timeout_secs),
         shutdown_grace: Duration::from_secs(config.tasks.shutdown_secs),
         ..NetLimits::default()
@@ -355,6 +371,7 @@ impl RunningNode {
             clock,
             supervisor,
             store,
+            service,
             server,
             ..
         } = self;
@@ -368,10 +385,11 @@ impl RunningNode {
         drop(shared);
         blocking(move || {
             // The stop that begins now is counted from here.
-            if let Err(error) = store.keep_time(clock.look().accepted_ms) {
+            let kept = store.keep_time(clock.look().accepted_ms);
+            if let Err(error) = kept.and_then(|()| store.keep_allowance(service.allowance())) {
                 tracing::warn!(%error, "the time could not be kept");
             }
-            drop(store);
+            drop((service, store));
         })
         .await;
     }

@@ -1,35 +1,36 @@
 //! Answers to peers: store a batch, serve slices and chunks, say hello.
 //!
-//! Nothing waits without a deadline and nothing is unbounded: the number of batches and of reads at a time, the memory
-//! of either, and the time to wait for them. What is too much is turned away at once with `node.overloaded` and how
-//! long to wait. Hashing, curves and the disk run on the blocking pool, never on the runtime's threads.
+//! Nothing waits without a deadline and nothing is unbounded: the memory of batches and of answers, of which everybody has a
+//! share ([`BulkReader::reserve`]), and with it their number, and the time to wait for it. What is too much is turned away with
+//! `node.overloaded` and how long to wait. Hashing and curves run on a pool of their own, the disk on the blocking pool: neither on
+//! the runtime's threads, and no sync on those that compute.
 
 mod read;
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::{Blame, Coded, Setup};
-use ashlar_net::{Admission, Budget, BulkReader, Handler, NetError, Reply, Reservation};
+use ashlar_net::{Admission, BulkReader, Handler, NetError, Phase, Reply};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
 use ashlar_proto::{BatchDigest, BatchHeader, Block, TableAccess, TableRoot};
 use ashlar_service::metrics::Code;
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock as NodeClock;
+use crate::daily::{DailyBytes, Exhausted, Taken, daily_bytes};
 use crate::health;
 use crate::metrics::RequestLabel;
 use crate::shared::{SOFTWARE, Shared, blocking};
 use crate::signer::Signer;
-use crate::store::{Equivocation, SignedHeader, Store, StoreError};
+use crate::store::{Allowance, Equivocation, SignedHeader, Store, StoreError};
 use crate::validate::{
-    AuthenticBatch, Clock, ExpectedBatch, Rules, UnverifiedBatch, ValidateError, check_disperser,
-    check_domain,
+    AuthenticBatch, Clock, ExpectedBatch, Rules, UnverifiedBatch, ValidateError, VerifiedBatch,
+    check_disperser, check_domain,
 };
 
 /// Assignments remembered: (table, version, quorums) change rarely.
@@ -45,12 +46,9 @@ pub(crate) struct Service {
     stake: Arc<dyn StakeSource>,
     setup: &'static Setup,
     rules: Rules,
-    stores: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+    daily: Mutex<DailyBytes>,
     /// For checks; the runtime's own threads never compute.
     threads: rayon::ThreadPool,
-    store_memory: Budget,
-    read_memory: Budget,
     assignments: Mutex<VecDeque<(AssignmentKey, Arc<Assignment>)>>,
     seen: RwLock<Option<NewestTable>>,
     /// When somebody's batch last made the node look for a newer table.
@@ -58,10 +56,17 @@ pub(crate) struct Service {
     clock: Arc<NodeClock>,
 }
 
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
 /// The newest operator table that was looked at.
 struct NewestTable {
     table: Arc<OperatorTable>,
-    dispersers: HashSet<NetworkPublicKey>,
+    /// Network keys of dispersers and operators.
+    known: HashSet<NetworkPublicKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +85,20 @@ pub enum ServiceError {
     Overloaded {
         /// What there is too much of.
         what: &'static str,
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The disperser has no more of the day's bytes.
+    #[error(
+        "the batch has {got} bytes, {left} are left of the disperser's {share} a day, and others leave no more; try again in {retry_after_ms} ms"
+    )]
+    DailyBytes {
+        /// Slice bytes of the batch.
+        got: u64,
+        /// What is left of the disperser's share.
+        left: u64,
+        /// Its share of a day.
+        share: u64,
         /// When to try again.
         retry_after_ms: u64,
     },
@@ -145,6 +164,11 @@ impl ServiceError {
             } => {
                 ErrorReply::from_coded(self).with(what, format!("retry_after_ms={retry_after_ms}"))
             }
+            Self::DailyBytes {
+                got,
+                retry_after_ms,
+                ..
+            } => ErrorReply::from_coded(self).with(got, format!("retry_after_ms={retry_after_ms}")),
             Self::NotAccepting { cause, .. } => ErrorReply::from_coded(self).with(cause, "ready"),
             _ => ErrorReply::from_coded(self),
         }
@@ -160,13 +184,9 @@ impl Service {
         clock: Arc<NodeClock>,
         threads: rayon::ThreadPool,
     ) -> Self {
-        let load = &shared.config.load;
         Self {
             rules: shared.config.rules(),
-            stores: Arc::new(Semaphore::new(load.max_stores as usize)),
-            reads: Arc::new(Semaphore::new(load.max_reads as usize)),
-            store_memory: Budget::new(load.store_memory()),
-            read_memory: Budget::new(load.read_memory()),
+            daily: Mutex::new(DailyBytes::new(shared.time.monotonic())),
             setup: Setup::ethereum(),
             assignments: Mutex::default(),
             seen: RwLock::default(),
@@ -180,10 +200,17 @@ impl Service {
         }
     }
 
-    /// The newest table: who may send batches, and gets full windows.
+    /// The newest table: who may send batches, and who is no stranger.
     pub(crate) fn learn(&self, table: Arc<OperatorTable>) {
+        let (dispersers, operators) = (table.dispersers(), table.operators());
+        let bonds = dispersers.iter().map(|d| (d.id, 1));
+        self.daily()
+            .set_dispersers(bonds, self.shared.time.monotonic());
+        let keys = dispersers.iter().map(|d| d.network_key);
         let seen = NewestTable {
-            dispersers: table.dispersers().iter().map(|d| d.network_key).collect(),
+            known: keys
+                .chain(operators.iter().map(|o| o.network_key))
+                .collect(),
             table,
         };
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
@@ -197,6 +224,50 @@ impl Service {
             .metrics
             .clock_ahead_seconds
             .set(i64::try_from(ahead).unwrap_or(i64::MAX));
+    }
+
+    fn daily(&self) -> MutexGuard<'_, DailyBytes> {
+        self.daily.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on from the allowance that was kept at `kept_ms`.
+    pub(crate) fn restore_allowance(&self, kept: Allowance, kept_ms: u64) {
+        let stopped = self.clock.look().accepted_ms.saturating_sub(kept_ms);
+        let held = self.store.totals().bytes;
+        self.daily()
+            .restore(kept, held, Duration::from_millis(stopped));
+    }
+
+    /// What may still be stored, to be kept.
+    pub(crate) fn allowance(&self) -> Allowance {
+        Allowance {
+            left: self.daily().left(self.shared.time.monotonic()),
+            held: self.store.totals().bytes,
+        }
+    }
+
+    /// As many bytes a day as the disk can keep, with so many free now.
+    pub(crate) fn share_disk(&self, free: u64) {
+        let config = &self.shared.config.store;
+        let room = free
+            .saturating_add(self.store.totals().bytes)
+            .saturating_sub(config.min_free_bytes);
+        let retention = self.rules.retention.unwrap_or_else(|| {
+            let known = self
+                .rules
+                .versions
+                .iter()
+                .filter_map(|id| ashlar_proto::version(*id).ok());
+            Duration::from_secs(known.map(|v| v.retention_secs).max().unwrap_or(u64::MAX))
+        });
+        let kept = retention.saturating_add(Duration::from_secs(config.window_secs));
+        let fits = daily_bytes(room, kept);
+        let a_day = match config.daily_bytes {
+            0 => fits,
+            wanted => wanted.min(fits),
+        };
+        self.shared.metrics.daily_bytes.set(a_day);
+        self.daily().set_rate(a_day, self.shared.time.monotonic());
     }
 
     /// Domain and sender, by the newest table that was looked at: neither a place nor memory nor a thread is spent before that
@@ -257,30 +328,19 @@ impl Service {
         }
     }
 
-    fn slot(
-        &self,
-        of: &Arc<Semaphore>,
-        what: &'static str,
-    ) -> Result<OwnedSemaphorePermit, ServiceError> {
-        Arc::clone(of)
-            .try_acquire_owned()
-            .map_err(|_| self.overloaded(what))
+    /// How long a request waits for memory before it is turned away.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.shared.config.load.retry_after_ms)
     }
 
-    /// Memory, or the answer `node.overloaded`: the caller waits and comes back.
-    async fn memory(
-        &self,
-        of: &Budget,
-        bytes: u64,
-        what: &'static str,
-    ) -> Result<Reservation, ServiceError> {
-        let patience = Duration::from_millis(self.shared.config.load.retry_after_ms);
-        match of
-            .reserve(bytes, tokio::time::Instant::now() + patience)
-            .await
-        {
-            Err(NetError::Timeout { .. }) => Err(self.overloaded(what)),
-            other => Ok(other?),
+    /// No memory in time: the caller is told to come back.
+    fn overload(&self, error: NetError, what: &'static str) -> ServiceError {
+        match error {
+            NetError::Timeout {
+                phase: Phase::Memory,
+                ..
+            } => self.overloaded(what),
+            other => other.into(),
         }
     }
 
@@ -302,8 +362,8 @@ impl Service {
     ) -> Result<Reply, ServiceError> {
         match request {
             Request::StoreBatch(batch) => self.store_batch(peer, batch, bulk).await,
-            Request::GetSlices(wanted) => self.get_slices(wanted).await,
-            Request::GetChunks(wanted) => self.get_chunks(wanted).await,
+            Request::GetSlices(wanted) => self.get_slices(wanted, &bulk).await,
+            Request::GetChunks(wanted) => self.get_chunks(wanted, &bulk).await,
             Request::Ping(ping) => {
                 let mut versions = self.rules.versions.clone();
                 versions.sort_unstable();
@@ -326,7 +386,6 @@ impl Service {
     ) -> Result<Reply, ServiceError> {
         self.check_domain_and_sender(&peer, &message.batch_header)
             .await?;
-        let slot = self.slot(&self.stores, "batches")?;
         self.clock.look();
         self.may_sign()?;
         let batch = UnverifiedBatch {
@@ -345,21 +404,23 @@ impl Service {
             Checked::Expected(passed) => *passed,
         };
 
-        let memory = self
-            .memory(
-                &self.store_memory,
-                expected
-                    .bulk_len()
-                    .saturating_mul(self.shared.config.store_copies()),
-                "bytes of batches",
-            )
-            .await?;
-        let patience = Duration::from_secs(self.shared.config.load.bulk_timeout_secs);
+        let (id, len) = (expected.disperser_id(), bulk.len());
+        let taken = TakenBytes::new(&self, id, expected.slices_len())?;
+        let load = &self.shared.config.load;
+        // No batch takes less than its place.
+        let bytes = len
+            .saturating_mul(self.shared.config.store_copies())
+            .max(load.store_memory() / u64::from(load.max_stores));
+        let memory = bulk
+            .reserve_bulk(bytes, self.patience())
+            .await
+            .map_err(|error| self.overload(error, "batches"))?;
+        let patience = Duration::from_secs(load.bulk_timeout_secs);
         let bytes = tokio::time::timeout(patience, bulk.read_to_end())
             .await
             .map_err(|_| {
                 ServiceError::Net(NetError::Timeout {
-                    phase: ashlar_net::Phase::Bulk,
+                    phase: Phase::Bulk,
                     after: patience,
                 })
             })??;
@@ -369,10 +430,20 @@ impl Service {
         let this = Arc::clone(&self);
         blocking(move || {
             // Held as long as the work lasts, also when nobody waits for it any more.
-            let _held = (slot, memory);
-            let checking = Arc::clone(&this);
-            this.threads
-                .install(move || checking.with_bulk(expected, &offered, bytes, seed))
+            let _memory = memory;
+            let metrics = &this.shared.metrics;
+            let started = Instant::now();
+            let batch = this
+                .threads
+                .install(|| expected.check_bulk(this.setup, bytes, seed))?;
+            metrics
+                .validate_seconds
+                .observe(started.elapsed().as_secs_f64());
+            // Outside of the threads that compute: batches that are written at the same time share a sync.
+            let reply = this.commit(&batch, &offered)?;
+            metrics.stored_bytes.inc_by(len);
+            taken.keep();
+            Ok(reply)
         })
         .await
     }
@@ -477,34 +548,20 @@ impl Service {
         Ok(())
     }
 
-    fn with_bulk(
-        &self,
-        expected: ExpectedBatch,
-        offered: &SignedOffer,
-        bulk: bytes::Bytes,
-        seed: [u8; 32],
-    ) -> Result<Reply, ServiceError> {
+    fn commit(&self, batch: &VerifiedBatch, offered: &SignedOffer) -> Result<Reply, ServiceError> {
         let metrics = &self.shared.metrics;
-        let len = bulk.len() as u64;
-        let started = Instant::now();
-        let batch = expected.check_bulk(self.setup, bulk, seed)?;
-        metrics
-            .validate_seconds
-            .observe(started.elapsed().as_secs_f64());
-
         // It may have become full while this batch was under way, or the clock may have been set back.
         self.clock.look();
         self.may_sign()?;
         let started = Instant::now();
         let signature = self
             .signer
-            .store_and_sign(&batch)
+            .store_and_sign(batch)
             .map_err(|error| self.conflict(error, offered))?;
         metrics
             .commit_seconds
             .observe(started.elapsed().as_secs_f64());
         metrics.signed.inc();
-        metrics.stored_bytes.inc_by(len);
         Ok(Response::Stored(Stored { signature }).into())
     }
 
@@ -551,15 +608,14 @@ impl Service {
         Ok(assignment)
     }
 
+    fn count_refused(&self, code: &str) {
+        let code = Code { code: code.into() };
+        self.shared.metrics.refused.get_or_create(&code).inc();
+    }
+
     /// What an error means for the node itself.
     fn note(&self, error: &ServiceError) {
-        self.shared
-            .metrics
-            .refused
-            .get_or_create(&Code {
-                code: error.code().into(),
-            })
-            .inc();
+        self.count_refused(error.code());
         match error {
             ServiceError::Store(StoreError::Corrupt { .. }) => {
                 self.shared
@@ -602,6 +658,43 @@ impl From<&AuthenticBatch> for SignedOffer {
     }
 }
 
+/// Bytes of the day, taken for a batch. They come back if the batch is not stored.
+struct TakenBytes {
+    service: Arc<Service>,
+    taken: Option<Taken>,
+}
+
+impl TakenBytes {
+    fn new(service: &Arc<Service>, disperser: u32, bytes: u64) -> Result<Self, ServiceError> {
+        let now = service.shared.time.monotonic();
+        let taken = service.daily().take(disperser, bytes, now);
+        let taken = taken.map_err(
+            |Exhausted { left, share, after }| ServiceError::DailyBytes {
+                got: bytes,
+                left,
+                share,
+                retry_after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            },
+        )?;
+        Ok(Self {
+            service: Arc::clone(service),
+            taken: Some(taken),
+        })
+    }
+
+    fn keep(mut self) {
+        self.taken = None;
+    }
+}
+
+impl Drop for TakenBytes {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken {
+            self.service.daily().give_back(taken);
+        }
+    }
+}
+
 /// The service as the network sees it.
 pub(crate) struct QuicHandler(pub(crate) Arc<Service>);
 
@@ -630,10 +723,14 @@ impl Handler for QuicHandler {
         .boxed()
     }
 
+    fn refused(&self, error: &ErrorReply) {
+        self.0.count_refused(&error.code);
+    }
+
     fn admission(&self, peer: &NetworkPublicKey) -> Admission {
         let seen = self.0.seen.read().unwrap_or_else(PoisonError::into_inner);
-        if seen.as_ref().is_some_and(|s| s.dispersers.contains(peer)) {
-            Admission::Full
+        if seen.as_ref().is_some_and(|s| s.known.contains(peer)) {
+            Admission::Known
         } else {
             Admission::Stranger
         }

@@ -27,9 +27,10 @@ pub(crate) async fn pause(stop: &CancellationToken, duration: Duration) -> bool 
     }
 }
 
-/// Keeps the time, and drops windows that are over by it.
+/// Keeps the time and the allowance, and drops windows that are over by it.
 pub(crate) async fn expiry(
     shared: Arc<Shared>,
+    service: Arc<Service>,
     store: Arc<dyn Store>,
     clock: Arc<Clock>,
     stop: CancellationToken,
@@ -81,6 +82,11 @@ pub(crate) async fn expiry(
             Ok((_, Ok(_))) | Err(_) => {}
             Ok((_, Err(error))) => failed(error),
         }
+        // Behind it: what has expired is not held any more.
+        let (keeping, service) = (Arc::clone(&store), Arc::clone(&service));
+        if let Err(error) = blocking(move || keeping.keep_allowance(service.allowance())).await {
+            failed(error);
+        }
         if !pause(&stop, interval).await {
             return;
         }
@@ -120,6 +126,9 @@ pub(crate) async fn watch(
 pub(crate) fn look(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
     watch_kernel(shared, ashlar_crypto::kernel_status());
     watch_disk(shared);
+    if let Some(free) = shared.facts.get().disk_free {
+        service.share_disk(free);
+    }
     watch_table(shared, service, stake);
     service.watch_clock();
 }

@@ -377,6 +377,17 @@ impl ExpectedBatch {
         self.fresh.batch.bulk_len
     }
 
+    /// Bytes of slices in it.
+    pub fn slices_len(&self) -> u64 {
+        // The rest are the commitments of all rows.
+        self.bulk_len() - u64::from(self.fresh.batch.header.rows) * POINT_BYTES as u64
+    }
+
+    /// The disperser's number.
+    pub fn disperser_id(&self) -> u32 {
+        self.fresh.batch.header.disperser_id
+    }
+
     /// The digest.
     pub fn digest(&self) -> BatchDigest {
         self.fresh.digest

@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
+use ashlar_net::Subnet;
 use axum::http::HeaderMap;
-
-use crate::claim_limiter::Subnet;
 
 /// Written by proxies: the addresses that a request has passed, the newest last.
 const FORWARDED_FOR: &str = "x-forwarded-for";

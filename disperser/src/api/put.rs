@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ashlar_crypto::field::first_non_canonical;
 use ashlar_crypto::{Blame, Encoding, PayloadError, rows_for, sha256};
+use ashlar_net::Subnet;
 use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE, Problem};
 use ashlar_proto::header::check_quorums;
 use ashlar_proto::wire::PutBlob;
@@ -26,7 +27,6 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiState, Peer, internal_error};
-use crate::claim_limiter::Subnet;
 use crate::compute::blocking;
 use crate::encode_queue::QueuedBlob;
 use crate::engine::Engine;

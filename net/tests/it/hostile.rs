@@ -6,179 +6,18 @@ use std::{
     time::Duration,
 };
 
-use crate::common::*;
-use ashlar_crypto::{Blame, Coded, NetworkKey};
-use ashlar_net::{ALPN, CallOptions, NetError, NetLimits, Peer, Phase, Server, Violation};
+use crate::common::{
+    raw::{self, code_of, message, raw_answer, raw_connect},
+    *,
+};
+use ashlar_crypto::{Blame, Coded};
+use ashlar_net::{ALPN, CallOptions, NetError, NetLimits, Peer, Phase, Violation};
 use ashlar_proto::{
     ChunkRanges,
     wire::{AnswerLimit, Request, Response, Slices, limits},
 };
 use proptest::{prelude::*, test_runner::TestRunner};
-use quinn::{Connection, Endpoint, RecvStream};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-
-/// TLS parts of a peer that is under no control of ours.
-mod raw {
-    use super::*;
-    use rustls::{
-        DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
-        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        server::danger::{ClientCertVerified, ClientCertVerifier},
-        sign::CertifiedKey,
-    };
-
-    #[derive(Debug)]
-    pub(crate) struct Anybody;
-
-    macro_rules! common {
-        () => {
-            fn verify_tls12_signature(
-                &self,
-                _: &[u8],
-                _: &CertificateDer<'_>,
-                _: &DigitallySignedStruct,
-            ) -> Result<HandshakeSignatureValid, Error> {
-                unreachable!()
-            }
-            fn verify_tls13_signature(
-                &self,
-                _: &[u8],
-                _: &CertificateDer<'_>,
-                _: &DigitallySignedStruct,
-            ) -> Result<HandshakeSignatureValid, Error> {
-                Ok(HandshakeSignatureValid::assertion())
-            }
-            fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-                vec![SignatureScheme::ED25519]
-            }
-            fn requires_raw_public_keys(&self) -> bool {
-                true
-            }
-        };
-    }
-
-    impl ServerCertVerifier for Anybody {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-        common!();
-    }
-
-    impl ClientCertVerifier for Anybody {
-        fn root_hint_subjects(&self) -> &[DistinguishedName] {
-            &[]
-        }
-        fn verify_client_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: UnixTime,
-        ) -> Result<ClientCertVerified, Error> {
-            Ok(ClientCertVerified::assertion())
-        }
-        common!();
-    }
-
-    /// A key with the secret half of one identity and the public half of another, if they differ.
-    pub(crate) fn certified(public: &NetworkKey, secret: &NetworkKey) -> Arc<CertifiedKey> {
-        let der = secret.pkcs8_der();
-        let signer =
-            rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(der.as_slice()))
-                .unwrap();
-        Arc::new(CertifiedKey::new(
-            vec![CertificateDer::from(public.public().spki_der().to_vec())],
-            signer,
-        ))
-    }
-
-    fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-        Arc::new(rustls::crypto::ring::default_provider())
-    }
-
-    pub(crate) fn client_config(
-        alpn: &[u8],
-        identity: Option<Arc<CertifiedKey>>,
-    ) -> quinn::ClientConfig {
-        let builder = rustls::ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody));
-        let mut tls = match identity {
-            Some(key) => builder.with_client_cert_resolver(Arc::new(
-                rustls::client::AlwaysResolvesClientRawPublicKeys::new(key),
-            )),
-            None => builder.with_no_client_auth(),
-        };
-        tls.alpn_protocols = vec![alpn.to_vec()];
-        quinn::ClientConfig::new(Arc::new(
-            quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap(),
-        ))
-    }
-
-    pub(crate) fn server(alpn: &[u8], identity: Arc<CertifiedKey>) -> Endpoint {
-        let mut tls = rustls::ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_client_cert_verifier(Arc::new(Anybody))
-            .with_cert_resolver(Arc::new(
-                rustls::server::AlwaysResolvesServerRawPublicKeys::new(identity),
-            ));
-        tls.alpn_protocols = vec![alpn.to_vec()];
-        let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
-        Endpoint::server(
-            quinn::ServerConfig::with_crypto(Arc::new(crypto)),
-            any_port(),
-        )
-        .unwrap()
-    }
-}
-
-async fn raw_connect(server: &Server) -> Connection {
-    let endpoint = Endpoint::client(any_port()).unwrap();
-    let identity = raw::certified(&key(CLIENT), &key(CLIENT));
-    let config = raw::client_config(ALPN, Some(identity));
-    endpoint
-        .connect_with(config, server.local_addr(), "x.invalid")
-        .unwrap()
-        .await
-        .unwrap()
-}
-
-/// Reads an answer by hand.
-async fn raw_answer(recv: &mut RecvStream) -> Response {
-    let bytes = tokio::time::timeout(LONG, recv.read_to_end(1 << 20))
-        .await
-        .unwrap()
-        .unwrap();
-    let len = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
-    Response::decode(bytes[4..4 + len].to_vec()).unwrap()
-}
-
-async fn code_of(connection: &Connection, bytes: &[u8]) -> String {
-    let (mut send, mut recv) = connection.open_bi().await.unwrap();
-    let _ = send.write_all(bytes).await;
-    let _ = send.finish();
-    match raw_answer(&mut recv).await {
-        Response::Error(error) => error.code,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn message(envelope: &[u8], declared: u64, bulk: &[u8]) -> Vec<u8> {
-    let mut out = (envelope.len() as u32).to_be_bytes().to_vec();
-    out.extend(envelope);
-    out.extend(declared.to_be_bytes());
-    out.extend(bulk);
-    out
-}
+use quinn::Endpoint;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_malformed_request_has_its_answer() {

@@ -185,18 +185,27 @@ async fn the_pool_is_bounded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_refuses_connections() {
+    let toy = Arc::new(Toy::default());
     let server = server(
         NetLimits {
-            max_connections: 2,
+            max_known_connections: 2,
             ..NetLimits::default()
         },
-        Arc::default(),
+        Arc::clone(&toy),
     );
     let peer = peer(&server);
     let clients: Vec<_> = (0..3).map(|_| client(NetLimits::default())).collect();
-    for client in &clients[..2] {
-        client.request(&peer, ping(5), vec![], LONG).await.unwrap();
-    }
+    let held: Vec<_> = clients[..2]
+        .iter()
+        .map(|client| {
+            let (client, peer) = (client.clone(), peer.clone());
+            tokio::spawn(async move { client.request(&peer, ping(HOLD), vec![], LONG).await })
+        })
+        .collect();
+    until("both are handled", || {
+        toy.handling.load(Ordering::SeqCst) == 2
+    })
+    .await;
     let error = clients[2]
         .request(&peer, ping(5), vec![], LONG)
         .await
@@ -205,12 +214,18 @@ async fn a_full_server_refuses_connections() {
         matches!(&error, NetError::Unreachable { reason, .. } if reason.contains("no more connections")),
         "{error}"
     );
-    clients[0].close().await;
-    until("there is room", || server.connections() < 2).await;
+    toy.release.notify_waiters();
+    for held in held {
+        held.await.unwrap().unwrap();
+    }
+    until("both are idle", || server.requests() == 0).await;
+    // The idlest makes room.
     clients[2]
         .request(&peer, ping(5), vec![], LONG)
         .await
         .unwrap();
+    assert_eq!(server.connections(), 2);
+    clients[0].close().await;
     let error = clients[0]
         .request(&peer, ping(5), vec![], LONG)
         .await

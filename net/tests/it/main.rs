@@ -7,6 +7,7 @@
 )]
 
 mod common;
+mod crowd;
 mod hostile;
 mod lifecycle;
 mod requests;

@@ -63,7 +63,7 @@ async fn a_caller_without_permission_is_told_so_before_its_bulk_data_is_read() {
     // Less memory than the bulk part: it could not even be read.
     let server = server(
         NetLimits {
-            bulk_memory: 1 << 20,
+            known_memory: 1 << 20,
             ..NetLimits::default()
         },
         Arc::clone(&toy),
@@ -390,7 +390,7 @@ async fn many_at_once_within_the_memory_budget() {
     // Room for two of these requests at a time.
     let server = server(
         NetLimits {
-            bulk_memory: 40 << 20,
+            known_memory: 40 << 20,
             ..NetLimits::default()
         },
         Arc::clone(&toy),
@@ -422,7 +422,7 @@ async fn many_at_once_within_the_memory_budget() {
 async fn more_than_the_memory_there_is() {
     let server = server(
         NetLimits {
-            bulk_memory: 1 << 20,
+            known_memory: 1 << 20,
             ..NetLimits::default()
         },
         Arc::default(),
@@ -563,9 +563,7 @@ async fn strangers_cannot_take_every_place() {
         ..Toy::default()
     });
     let limits = NetLimits {
-        max_connections: 3,
         max_stranger_connections: 1,
-        max_requests: 3,
         max_stranger_requests: 1,
         stranger_memory: 20 << 20,
         ..NetLimits::default()

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ashlar_net::{Reply, Reservation};
+use ashlar_net::{BulkReader, Reply, Reservation};
 use ashlar_proto::wire::{Chunks, GetChunks, GetSlices, Response, Slices};
 use ashlar_proto::{BatchDigest, BlobHeader, ChunkRanges, HeaderError};
 use bytes::Bytes;
 
 use super::{Service, ServiceError};
 use crate::shared::blocking;
-use crate::store::{BlobSlices, StoreError, StoredBatch};
+use crate::store::{BlobSlices, StoreError, StoredBatch, slices_a_value};
 
 /// What will be sent, found out before memory is taken for it.
 struct Plan<T> {
@@ -18,31 +18,33 @@ struct Plan<T> {
     runs: ChunkRanges,
     /// Bytes of the answer.
     answer: u64,
-    /// Bytes read from the store at a time.
+    /// Bytes read beside them at a time.
     scratch: u64,
 }
 
 impl Service {
+    /// Memory for an answer. None takes less than its place.
+    async fn answer_memory<T>(
+        &self,
+        plan: &Plan<T>,
+        bulk: &BulkReader,
+    ) -> Result<Reservation, ServiceError> {
+        let load = &self.shared.config.load;
+        let place = load.read_memory() / u64::from(load.max_reads);
+        bulk.reserve((plan.answer + plan.scratch).max(place), self.patience())
+            .await
+            .map_err(|error| self.overload(error, "reads"))
+    }
+
     pub(super) async fn get_slices(
         self: Arc<Self>,
         wanted: GetSlices,
+        bulk: &BulkReader,
     ) -> Result<Reply, ServiceError> {
-        let slot = self.slot(&self.reads, "reads")?;
         let this = Arc::clone(&self);
         let plan = blocking(move || this.plan_slices(&wanted)).await?;
-        let memory = self
-            .memory(
-                &self.read_memory,
-                plan.answer + plan.scratch,
-                "bytes of answers",
-            )
-            .await?;
-        let this = Arc::clone(&self);
-        blocking(move || {
-            let _held = slot;
-            this.read_slices(&plan, &memory)
-        })
-        .await
+        let memory = self.answer_memory(&plan, bulk).await?;
+        blocking(move || self.read_slices(&plan, &memory)).await
     }
 
     fn plan_slices(&self, wanted: &GetSlices) -> Result<Plan<(BatchDigest, u32)>, ServiceError> {
@@ -56,11 +58,9 @@ impl Service {
         let batch = self.store.batch(&digest)?.ok_or_else(not_found)?;
         let header = batch.blobs.get(index as usize).ok_or_else(not_found)?;
         let runs = held(&batch, &wanted.indices)?;
-        let slice = header.slice_bytes().map_err(header_error)? as u64;
-        let (answer, scratch) = (
-            slice * runs.count() as u64,
-            slice * batch.runs.count() as u64,
-        );
+        let slice = header.slice_bytes().map_err(header_error)?;
+        let answer = (slice * runs.count()) as u64;
+        let scratch = scratch(slice, runs.count());
         Ok(Plan {
             batch,
             what: (digest, index),
@@ -76,7 +76,7 @@ impl Service {
         memory: &Reservation,
     ) -> Result<Reply, ServiceError> {
         let (digest, index) = plan.what;
-        let slices = self.slices(&digest, index)?;
+        let slices = self.slices(&digest, index, &plan.runs)?;
         let chunks = slices
             .header()
             .protocol()
@@ -102,23 +102,12 @@ impl Service {
     pub(super) async fn get_chunks(
         self: Arc<Self>,
         wanted: GetChunks,
+        bulk: &BulkReader,
     ) -> Result<Reply, ServiceError> {
-        let slot = self.slot(&self.reads, "reads")?;
         let this = Arc::clone(&self);
         let plan = blocking(move || this.plan_chunks(&wanted)).await?;
-        let memory = self
-            .memory(
-                &self.read_memory,
-                plan.answer + plan.scratch,
-                "bytes of answers",
-            )
-            .await?;
-        let this = Arc::clone(&self);
-        blocking(move || {
-            let _held = slot;
-            this.read_chunks(&plan, &memory)
-        })
-        .await
+        let memory = self.answer_memory(&plan, bulk).await?;
+        blocking(move || self.read_chunks(&plan, &memory)).await
     }
 
     fn plan_chunks(&self, wanted: &GetChunks) -> Result<Plan<BatchDigest>, ServiceError> {
@@ -136,16 +125,15 @@ impl Service {
             .collect::<Result<_, _>>()
             .map_err(header_error)?;
         let column: u64 = slices.iter().map(|len| *len as u64).sum();
-        let largest = slices.iter().max().map_or(0, |len| *len as u64);
         let commitments = batch.commitments.len() as u64 * 48;
         let answer = commitments + column * runs.count() as u64;
-        let scratch = largest * batch.runs.count() as u64;
+        let scratch = slices.iter().map(|len| scratch(*len, runs.count())).max();
         Ok(Plan {
             batch,
             what: wanted.batch_digest,
             runs,
             answer,
-            scratch,
+            scratch: scratch.unwrap_or(0),
         })
     }
 
@@ -166,7 +154,7 @@ impl Service {
             vec![Vec::with_capacity(plan.batch.blobs.len()); plan.runs.count()];
         let mut slice_proofs = Vec::with_capacity(plan.batch.blobs.len());
         for index in 0..plan.batch.header.blobs {
-            let slices = self.slices(&plan.what, index)?;
+            let slices = self.slices(&plan.what, index, &plan.runs)?;
             slice_proofs.push(
                 slices
                     .proofs_for(&plan.runs, chunks)
@@ -200,10 +188,15 @@ impl Service {
         Ok(Reply::with_bulk(Response::Chunks(response), bulk))
     }
 
-    fn slices(&self, digest: &BatchDigest, index: u32) -> Result<BlobSlices, ServiceError> {
+    fn slices(
+        &self,
+        digest: &BatchDigest,
+        index: u32,
+        wanted: &ChunkRanges,
+    ) -> Result<BlobSlices, ServiceError> {
         // A batch without its slices: expired a moment ago.
         self.store
-            .batch_slices(digest, index)?
+            .read_slices(digest, index, Some(wanted))?
             .ok_or_else(|| ServiceError::NotFound {
                 what: format!("blob {index} of batch {digest}"),
             })
@@ -219,7 +212,16 @@ fn held(batch: &StoredBatch, wanted: &ChunkRanges) -> Result<ChunkRanges, Servic
     ChunkRanges::from_indices(&indices).map_err(|_| ServiceError::NoSuchChunks)
 }
 
-/// Copies of the slices, each holding on to the memory that was reserved.
+/// What is read beside `count` slices of such a length: the values in which several of them lie. A slice that is a value of its
+/// own is not copied.
+fn scratch(slice: usize, count: usize) -> u64 {
+    match slices_a_value(slice) {
+        1 => 0,
+        per => (slice * per * count) as u64,
+    }
+}
+
+/// The slices, each holding on to the memory that was reserved.
 fn pieces(
     slices: &BlobSlices,
     runs: &ChunkRanges,
@@ -228,7 +230,11 @@ fn pieces(
     runs.iter()
         .map(|index| {
             let slice = slices.slice(index)?.ok_or(ServiceError::NoSuchChunks)?;
-            Ok(memory.attach(slice.to_vec()))
+            Ok(match slices_a_value(slice.len()) {
+                1 => memory.attach(slice),
+                // A copy, so that the others in its value can go.
+                _ => memory.attach(slice.to_vec()),
+            })
         })
         .collect()
 }

@@ -2,19 +2,20 @@
 //!
 //! Every value is sealed: `format (1) | body | checksum (8)`, the checksum being the first bytes of
 //! `SHA-256("ashlar/store" | key | format | body)`. The key is in it, so that a value at another's place is corrupt too.
-//! Slice bytes follow behind the sealed head of their value, each with its own hash in the head.
+//! Slice bytes are not sealed: the hash of each is in the sealed head of its blob's slices.
+
+use std::collections::BTreeMap;
 
 use ashlar_crypto::{
     CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, hash::sha256,
     identity::NetworkSignature, kzg::POINT_BYTES,
 };
 use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, Sequence};
-use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, SequenceId, SignedHeader,
-    SignedRecord, StoreError, StoredBatch, WindowId,
+    Allowance, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, SequenceId,
+    SignedHeader, SignedRecord, StoreError, StoredBatch, WindowId,
 };
 
 /// Format of all values below.
@@ -34,6 +35,7 @@ pub(super) const META_SCRUB: &[u8] = b"scrub";
 pub(super) const META_MOVED: &[u8] = b"moved";
 /// There once were signed records that are pruned now.
 pub(super) const META_PRUNED: &[u8] = b"pruned";
+pub(super) const META_ALLOWANCE: &[u8] = b"allowance";
 /// First bytes of the keys of floors; domain and disperser follow.
 pub(super) const META_FLOOR: &[u8] = b"floor/";
 
@@ -47,7 +49,7 @@ pub(super) enum Kind {
     Directory = b'd',
     /// blob key → batch digest and place.
     Index = b'k',
-    /// batch digest, place (u32) → [`BlobSlices`].
+    /// batch digest, place (u32) → the head of [`BlobSlices`]; with a number (u32) behind it → the bytes of some slices.
     Slices = b's',
 }
 
@@ -70,6 +72,11 @@ pub(super) fn slices_key(digest: &BatchDigest, index: u32) -> Vec<u8> {
 /// What the keys of all slices of a batch begin with.
 pub(super) fn slices_prefix(digest: &BatchDigest) -> Vec<u8> {
     key(Kind::Slices, &digest.0, &[])
+}
+
+pub(super) fn slices_value_key(digest: &BatchDigest, index: u32, number: u32) -> Vec<u8> {
+    let rest = [index.to_be_bytes(), number.to_be_bytes()];
+    key(Kind::Slices, &digest.0, rest.as_flattened())
 }
 
 /// Key of a signed record and of an equivocation: domain, disperser, sequence, so that they lie in that order.
@@ -330,40 +337,22 @@ pub(super) fn encode_slices(key: &[u8], runs: &ChunkRanges, blob: &BlobRecord) -
         leaves: blob.leaves.concat(),
         proofs: blob.proofs.iter().map(|p| p.concat()).collect(),
     };
-    let head = seal(key, &head.encode_to_vec());
-    let mut out = Vec::with_capacity(4 + head.len() + blob.data.len());
-    // The head is a few KiB; the cast cannot lose anything, and a reader checks the checksum anyway.
-    out.extend_from_slice(&(head.len() as u32).to_be_bytes());
-    out.extend_from_slice(&head);
-    out.extend_from_slice(&blob.data);
-    out
+    seal(key, &head.encode_to_vec())
 }
 
-pub(super) fn decode_slices(key: &[u8], value: &Bytes) -> Result<BlobSlices, StoreError> {
+/// The head, without the bytes of any slice.
+pub(super) fn decode_slices(key: &[u8], value: &[u8]) -> Result<BlobSlices, StoreError> {
     let read = Reader {
-        what: "a value of slices",
+        what: "the head of slices",
         key,
     };
-    let (len, rest) = value
-        .split_first_chunk::<4>()
-        .ok_or_else(|| read.fail("no length"))?;
-    let (head, data) = rest
-        .split_at_checked(u32::from_be_bytes(*len) as usize)
-        .ok_or_else(|| read.fail("its head is longer than the value"))?;
-    let head = SlicesHead::decode(unseal(read.what, key, head)?).map_err(|e| read.fail(e))?;
+    let head = SlicesHead::decode(unseal(read.what, key, value)?).map_err(|e| read.fail(e))?;
     let header = BlobHeader::abi_decode(&head.header).map_err(|e| read.fail(e))?;
     let runs = read.runs(&head.runs)?;
     let slice_bytes = header.slice_bytes().map_err(|e| read.fail(e))?;
     let leaves = read.arrays::<HASH_LEN>(&head.leaves)?;
     if leaves.len() != runs.count() || head.proofs.len() != runs.as_slice().len() {
         return Err(read.fail("leaves or proofs do not fit its runs"));
-    }
-    if data.len() != runs.count() * slice_bytes {
-        return Err(read.fail(format!(
-            "{} slice bytes, expected {}",
-            data.len(),
-            runs.count() * slice_bytes
-        )));
     }
     let proofs = head
         .proofs
@@ -376,7 +365,7 @@ pub(super) fn decode_slices(key: &[u8], value: &Bytes) -> Result<BlobSlices, Sto
         leaves,
         proofs,
         slice_bytes,
-        data: value.slice_ref(data),
+        values: BTreeMap::new(),
     })
 }
 
@@ -487,6 +476,25 @@ pub(super) fn encode_u64(key: &[u8], number: u64) -> Vec<u8> {
 pub(super) fn decode_u64(what: &'static str, key: &[u8], value: &[u8]) -> Result<u64, StoreError> {
     let body = unseal(what, key, value)?;
     Reader { what, key }.array(body).map(u64::from_be_bytes)
+}
+
+pub(super) fn encode_allowance(key: &[u8], allowance: Allowance) -> Vec<u8> {
+    let (left, held) = (allowance.left.to_be_bytes(), allowance.held.to_be_bytes());
+    seal(key, &[left, held].concat())
+}
+
+pub(super) fn decode_allowance(key: &[u8], value: &[u8]) -> Result<Allowance, StoreError> {
+    let what = "the allowance";
+    let read = Reader { what, key };
+    let body: [u8; 16] = read.array(unseal(what, key, value)?)?;
+    let (numbers, _) = body.as_chunks::<8>();
+    match numbers {
+        [left, held] => Ok(Allowance {
+            left: u64::from_be_bytes(*left),
+            held: u64::from_be_bytes(*held),
+        }),
+        _ => Err(read.fail("wrong length")),
+    }
 }
 
 pub(super) fn decode_database_id(key: &[u8], value: &[u8]) -> Result<DatabaseId, StoreError> {

@@ -31,9 +31,10 @@ pub use backend::{Backend, BackendError, DriveState, DriveStatus, Durability, Pu
 pub use drives::{Drives, DrivesOptions, MAX_DRIVES};
 pub use memory::MemoryBackend;
 pub use promises::MAX_EQUIVOCATIONS;
+pub(crate) use records::slices_a_value;
 pub use records::{
-    BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, Floor, SequenceId,
-    SignedHeader, SignedRecord, StoredBatch, WindowId,
+    Allowance, BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, Floor,
+    SequenceId, SignedHeader, SignedRecord, StoredBatch, WindowId,
 };
 pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
@@ -82,16 +83,30 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// The store cannot be read, or the value is corrupt.
     fn batch(&self, digest: &BatchDigest) -> Result<Option<StoredBatch>, StoreError>;
 
-    /// Slices of blob `index` of a batch.
+    /// Slices of blob `index` of a batch: those of `wanted` that are held, or all if it is `None`. Only values in which one of
+    /// them lies are read.
     ///
     /// # Errors
-    /// The store cannot be read, or the head of the value is corrupt. The slices themselves are checked when taken
+    /// The store cannot be read, or the head of the slices is corrupt. The slices themselves are checked when taken
     /// out ([`BlobSlices::slice`]).
+    fn read_slices(
+        &self,
+        digest: &BatchDigest,
+        index: u32,
+        wanted: Option<&ChunkRanges>,
+    ) -> Result<Option<BlobSlices>, StoreError>;
+
+    /// All slices of blob `index` of a batch. See [`read_slices`](Self::read_slices).
+    ///
+    /// # Errors
+    /// As [`read_slices`](Self::read_slices).
     fn batch_slices(
         &self,
         digest: &BatchDigest,
         index: u32,
-    ) -> Result<Option<BlobSlices>, StoreError>;
+    ) -> Result<Option<BlobSlices>, StoreError> {
+        self.read_slices(digest, index, None)
+    }
 
     /// Which batch holds a blob, and at which place. The youngest, if several do.
     ///
@@ -136,6 +151,18 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Writing failed: the time is not known to be on disk.
     fn keep_time(&self, time_ms: u64) -> Result<(), StoreError>;
+
+    /// The allowance kept last, if there is one.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the value is corrupt.
+    fn kept_allowance(&self) -> Result<Option<Allowance>, StoreError>;
+
+    /// Keeps an allowance, and syncs.
+    ///
+    /// # Errors
+    /// Writing failed: it is not known to be on disk.
+    fn keep_allowance(&self, allowance: Allowance) -> Result<(), StoreError>;
 
     /// What is spent, by domain and disperser in rising order: of each the highest number that was promised or is covered by
     /// a floor. Reads every signed record.

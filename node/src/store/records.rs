@@ -1,5 +1,7 @@
 //! What goes into a store and what comes out.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
 use ashlar_proto::{
@@ -71,6 +73,15 @@ pub struct BlobRecord {
     pub proofs: Vec<Vec<Hash>>,
     /// The slices one after another, ascending by chunk index.
     pub data: Bytes,
+}
+
+impl BlobRecord {
+    /// The slices as values of the store.
+    pub(super) fn values(&self) -> std::slice::Chunks<'_, u8> {
+        let slice_bytes = self.data.len() / self.leaves.len().max(1);
+        let value = slice_bytes * slices_a_value(slice_bytes);
+        self.data.chunks(value.max(1))
+    }
 }
 
 /// A stored batch without its slices.
@@ -156,6 +167,15 @@ pub struct Floor {
     pub sequence: Sequence,
 }
 
+/// How much may be stored, as it is kept across restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Bytes that may still be stored.
+    pub left: u64,
+    /// Slice bytes that were held when this was kept: more of them now have been stored since.
+    pub held: u64,
+}
+
 /// The name of a database, random, made with it. 16 bytes, in text hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DatabaseId(pub [u8; 16]);
@@ -228,7 +248,16 @@ impl SignedRecord {
     }
 }
 
-/// The slices of one blob, as read from the store: checked when taken out.
+/// Bytes of slices that lie in one value: as many as fit, at least one. A value is read as a whole, and each costs a write some
+/// microseconds.
+const VALUE_BYTES: usize = 64 << 10;
+
+/// How many slices of this length lie in one value.
+pub(crate) fn slices_a_value(slice_bytes: usize) -> usize {
+    (VALUE_BYTES / slice_bytes.max(1)).max(1)
+}
+
+/// Slices of one blob, as read from the store: checked when taken out.
 #[derive(Debug, Clone)]
 pub struct BlobSlices {
     pub(super) header: BlobHeader,
@@ -236,7 +265,8 @@ pub struct BlobSlices {
     pub(super) leaves: Vec<Hash>,
     pub(super) proofs: Vec<Vec<Hash>>,
     pub(super) slice_bytes: usize,
-    pub(super) data: Bytes,
+    /// The values that were read, by number.
+    pub(super) values: BTreeMap<u32, Bytes>,
 }
 
 impl BlobSlices {
@@ -255,19 +285,31 @@ impl BlobSlices {
         self.slice_bytes
     }
 
-    /// The slice of a chunk index, or `None` if it is not held.
+    /// The numbers of the values in which the slices of `wanted` lie, as far as they are held; of all if it is `None`.
+    pub(super) fn value_numbers(&self, wanted: Option<&ChunkRanges>) -> BTreeSet<u32> {
+        let per = slices_a_value(self.slice_bytes);
+        let wanted = wanted.unwrap_or(&self.runs).iter();
+        wanted
+            .filter_map(|index| self.runs.position(index))
+            .map(|place| (place / per) as u32)
+            .collect()
+    }
+
+    /// The slice of a chunk index, or `None` if it is not held. It must be one of those that were read.
     ///
     /// # Errors
-    /// Its bytes do not have the hash that was stored with them.
+    /// Its bytes are missing, or do not have the hash that was stored with them.
     pub fn slice(&self, index: ChunkIndex) -> Result<Option<Bytes>, StoreError> {
         let Some(place) = self.runs.position(index) else {
             return Ok(None);
         };
-        let from = place * self.slice_bytes;
-        let slice = self
-            .data
-            .get(from..from + self.slice_bytes)
-            .map(|s| self.data.slice_ref(s));
+        let per = slices_a_value(self.slice_bytes);
+        let value = self.values.get(&((place / per) as u32));
+        let from = (place % per) * self.slice_bytes;
+        let slice = value.and_then(|value| {
+            let slice = value.get(from..from + self.slice_bytes)?;
+            Some(value.slice_ref(slice))
+        });
         match (slice, self.leaves.get(place)) {
             (Some(slice), Some(leaf)) if merkle::leaf_hash(&slice) == *leaf => Ok(Some(slice)),
             _ => Err(StoreError::Corrupt {

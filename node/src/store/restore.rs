@@ -56,12 +56,16 @@ impl<B: Backend> TableStore<B> {
         self.check_record(record)?;
         let space = Space::Window(record.window);
         let index = codec::index_key(&blob.key);
-        let slices = codec::slices_key(&record.digest, place);
-        let puts = vec![
+        let head = codec::slices_key(&record.digest, place);
+        let entries = [
             (codec::encode_index(&index, &record.digest, place), index),
-            (codec::encode_slices(&slices, runs, blob), slices),
+            (codec::encode_slices(&head, runs, blob), head),
         ];
-        let mut puts = puts.into_iter().map(|(value, key)| Put {
+        let values = blob.values().zip(0u32..).map(|(value, number)| {
+            let key = codec::slices_value_key(&record.digest, place, number);
+            (value.to_vec(), key)
+        });
+        let mut puts = entries.into_iter().chain(values).map(|(value, key)| Put {
             space,
             key,
             value: Some(value),

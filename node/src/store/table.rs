@@ -9,15 +9,15 @@ use fail::fail_point;
 
 use super::codec::{self, Kind};
 use super::{
-    Backend, BackendError, BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId,
-    DriveStatus, Durability, Equivocation, Floor, Promise, Put, SequenceId, SignedHeader,
-    SignedRecord, Space, Store, StoreError, StoredBatch, Totals, WindowId,
+    Allowance, Backend, BackendError, BatchRecord, BatchSummary, BlobRecord, BlobSlices,
+    DatabaseId, DriveStatus, Durability, Equivocation, Floor, Promise, Put, SequenceId,
+    SignedHeader, SignedRecord, Space, Store, StoreError, StoredBatch, Totals, WindowId,
 };
 
 /// Number of the layout of keys and spaces, written into every database.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 /// Locks for sequence numbers: two that share one wait for each other, nothing worse.
-const LOCKS: usize = 64;
+const LOCKS: usize = 1024;
 /// Size of a trial write: on a full disk a few bytes still find room in a half-used page.
 const PROBE_BYTES: usize = 64 << 10;
 /// Directory entries read at once when counting.
@@ -155,9 +155,18 @@ impl<B: Backend> TableStore<B> {
         doing: &'static str,
         key: &[u8],
     ) -> Result<Option<bytes::Bytes>, StoreError> {
+        Ok(self.find_in(doing, key)?.map(|(_, value)| value))
+    }
+
+    /// As [`find`](Self::find), with the window in which it is.
+    fn find_in(
+        &self,
+        doing: &'static str,
+        key: &[u8],
+    ) -> Result<Option<(WindowId, bytes::Bytes)>, StoreError> {
         for window in self.backend.windows().into_iter().rev() {
             if let Some(value) = self.get(doing, Space::Window(window), key)? {
-                return Ok(Some(value));
+                return Ok(Some((window, value)));
             }
         }
         Ok(None)
@@ -292,12 +301,18 @@ impl<B: Backend> Store for TableStore<B> {
                 // Lazily, blob by blob: see `Backend::write`.
                 let index_key = codec::index_key(&blob.key);
                 let index_value = codec::encode_index(&index_key, &batch.digest, index);
-                let slices = std::iter::once_with(move || {
+                let head = std::iter::once_with(move || {
                     let key = codec::slices_key(&batch.digest, index);
                     let value = codec::encode_slices(&key, &batch.runs, blob);
                     put(key, value)
                 });
-                std::iter::once(put(index_key, index_value)).chain(slices)
+                let values = blob.values().zip(0u32..).map(move |(value, number)| {
+                    let key = codec::slices_value_key(&batch.digest, index, number);
+                    put(key, value.to_vec())
+                });
+                std::iter::once(put(index_key, index_value))
+                    .chain(head)
+                    .chain(values)
             })
             .chain(std::iter::once_with(|| {
                 let key = codec::batch_key(&batch.digest);
@@ -317,7 +332,7 @@ impl<B: Backend> Store for TableStore<B> {
         let proofs: usize = batch
             .blobs
             .iter()
-            .map(|b| 32 * (b.leaves.len() + 64) + 1024)
+            .map(|b| 32 * (b.leaves.len() + 64) + 64 * b.values().len() + 1024)
             .sum();
         let size = summary.bytes as usize + proofs + 48 * batch.commitments.len() + 4096;
         let windows_before = self.backend.windows().len();
@@ -382,15 +397,30 @@ impl<B: Backend> Store for TableStore<B> {
             .transpose()
     }
 
-    fn batch_slices(
+    fn read_slices(
         &self,
         digest: &BatchDigest,
         index: u32,
+        wanted: Option<&ChunkRanges>,
     ) -> Result<Option<BlobSlices>, StoreError> {
         let key = codec::slices_key(digest, index);
-        self.find("read slices", &key)?
-            .map(|value| codec::decode_slices(&key, &value))
-            .transpose()
+        let Some((window, head)) = self.find_in("read the head of slices", &key)? else {
+            return Ok(None);
+        };
+        let mut slices = codec::decode_slices(&key, &head)?;
+        for number in slices.value_numbers(wanted) {
+            let key = codec::slices_value_key(digest, index, number);
+            match self.get("read slices", Space::Window(window), &key)? {
+                Some(value) => {
+                    slices.values.insert(number, value);
+                }
+                // Expired just now.
+                None if !self.backend.windows().contains(&window) => return Ok(None),
+                // Whoever takes such a slice out learns that it is missing.
+                None => {}
+            }
+        }
+        Ok(Some(slices))
     }
 
     fn find_blob(&self, key: &BlobKey) -> Result<Option<(BatchDigest, u32)>, StoreError> {
@@ -477,6 +507,19 @@ impl<B: Backend> Store for TableStore<B> {
 
     fn keep_time(&self, time_ms: u64) -> Result<(), StoreError> {
         self.write_time(time_ms)
+    }
+
+    fn kept_allowance(&self) -> Result<Option<Allowance>, StoreError> {
+        let key = codec::META_ALLOWANCE;
+        self.get("read the allowance", Space::Meta, key)?
+            .map(|value| codec::decode_allowance(key, &value))
+            .transpose()
+    }
+
+    fn keep_allowance(&self, allowance: Allowance) -> Result<(), StoreError> {
+        let key = codec::META_ALLOWANCE.to_vec();
+        let value = codec::encode_allowance(&key, allowance);
+        self.put("keep the allowance", Space::Meta, vec![(key, value)])
     }
 
     fn spent(&self) -> Result<Vec<Floor>, StoreError> {

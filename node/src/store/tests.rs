@@ -34,6 +34,24 @@ pub(crate) fn sequence(disperser_id: u32, sequence: u64) -> SequenceId {
 
 /// A batch with right Merkle trees and digests; its points and cells are fantasy, which a store does not care about.
 pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u64) -> BatchRecord {
+    sample_of(
+        |salt| 1 + (salt % 2) as u32,
+        disperser_id,
+        sequence,
+        salt,
+        expires_at,
+    )
+}
+
+/// The same, with so many rows a blob.
+fn sample_of(
+    rows: fn(u64) -> u32,
+    disperser_id: u32,
+    sequence: u64,
+    salt: u64,
+    expires_at: u64,
+) -> BatchRecord {
+    let blob = |salt, runs: &ChunkRanges| blob(salt, rows(salt), runs);
     let runs = ChunkRanges::new(vec![(0, 3), (9, 2)]).unwrap();
     let blobs: Vec<(BlobRecord, Vec<CommitmentBytes>)> =
         (0..2).map(|n| blob(salt * 100 + n, &runs)).collect();
@@ -78,8 +96,7 @@ fn promise(batch: &BatchRecord) -> SignedRecord {
     )
 }
 
-fn blob(salt: u64, runs: &ChunkRanges) -> (BlobRecord, Vec<CommitmentBytes>) {
-    let rows = 1 + (salt % 2) as u32;
+fn blob(salt: u64, rows: u32, runs: &ChunkRanges) -> (BlobRecord, Vec<CommitmentBytes>) {
     let slice = |index: ChunkIndex| vec![(salt as u8) ^ (index.0 as u8); rows as usize * 2048];
     let tree = MerkleTree::from_leaves((0..512).map(ChunkIndex).map(slice));
     let commitments: Vec<CommitmentBytes> =

@@ -9,6 +9,7 @@
 mod common;
 mod custody;
 mod durability;
+mod hostile;
 mod node;
 mod promises;
 mod repair;

@@ -469,12 +469,9 @@ async fn too_many_batches_at_once_are_turned_away() {
     disk.hold();
     let (slow, waiting, chunks) = (Arc::clone(&caller), Arc::clone(&first), mine.clone());
     let running = tokio::spawn(async move { slow.store(&waiting, &chunks).await });
-    let in_flight = "ashlar_node_in_flight{request=\"store_batch\"} 1";
+    let checked = "ashlar_node_validate_seconds_count 1";
     until("the first batch", || async {
-        get(node.http_addr(), "/metrics")
-            .await
-            .1
-            .contains(in_flight)
+        get(node.http_addr(), "/metrics").await.1.contains(checked)
     })
     .await;
     let error = caller.store(&second, &mine).await.unwrap_err();

@@ -1,5 +1,7 @@
 //! A handler, keys and messages for the tests with real sockets.
 
+pub mod raw;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -95,11 +97,11 @@ impl Toy {
                     runs: get.indices,
                 };
                 let len = slices.layout().unwrap().len();
-                let memory = match bulk.reserve(len).await {
+                let memory = match bulk.reserve(len, LONG).await {
                     Ok(memory) => memory,
                     Err(error) => return error.into(),
                 };
-                let data = memory.attach((0..len).map(|i| i as u8).collect());
+                let data = memory.attach((0..len).map(|i| i as u8).collect::<Vec<u8>>());
                 Reply::with_bulk(Response::Slices(slices), vec![data])
             }
             Request::GetChunks(_) => ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
@@ -137,7 +139,7 @@ impl Handler for Toy {
         if self.strangers.contains(peer) {
             Admission::Stranger
         } else {
-            Admission::Full
+            Admission::Known
         }
     }
 }

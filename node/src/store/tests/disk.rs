@@ -305,3 +305,55 @@ fn a_real_disk_fills_up() {
         assert!(store.batch_slices(&batch.digest, 0).unwrap().is_some());
     }
 }
+
+/// A batch of so many blobs with so many rows each, of which this operator holds 64 chunks.
+fn wide(blobs: u64, rows: u32, number: u64) -> BatchRecord {
+    let runs = ChunkRanges::new(vec![(0, 64)]).unwrap();
+    let (records, commitments): (Vec<BlobRecord>, Vec<Vec<CommitmentBytes>>) =
+        (0..blobs).map(|salt| blob(salt, rows, &runs)).unzip();
+    let mut batch = sample(1, number, 1, 950);
+    batch.header.blobs = blobs as u32;
+    batch.digest = batch.header.digest();
+    batch.runs = runs;
+    batch.blobs = records;
+    batch.commitments = commitments.concat();
+    batch
+}
+
+/// Prints what it costs to write a batch, and to read one slice of it.
+#[test]
+#[ignore = "minutes; run by `make test-long`"]
+fn what_values_cost() {
+    for (blobs, rows) in [(512, 1), (16, 32), (4, 128)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).unwrap();
+        let mut batch = wide(blobs, rows, 1);
+        let mut commits = Vec::new();
+        for number in 1..=7 {
+            batch.header.sequence = Sequence(number);
+            batch.digest = batch.header.digest();
+            let started = std::time::Instant::now();
+            store.commit(&batch).unwrap();
+            commits.push(started.elapsed());
+        }
+        let mut reads = Vec::new();
+        for n in 0..1000u64 {
+            let one = ChunkRanges::new(vec![((n % 64) as u32, 1)]).unwrap();
+            let started = std::time::Instant::now();
+            let index = (n * 7 % blobs) as u32;
+            let read = store.read_slices(&batch.digest, index, Some(&one));
+            let slices = read.unwrap().unwrap();
+            slices.slice(ChunkIndex((n % 64) as u32)).unwrap().unwrap();
+            reads.push(started.elapsed());
+        }
+        commits.sort_unstable();
+        reads.sort_unstable();
+        println!(
+            "{blobs} blobs of {rows} rows, {} MiB: commit {:.1?}, one slice {:.1?}, p99 {:.1?}",
+            batch.bytes() >> 20,
+            commits[3],
+            reads[500],
+            reads[990]
+        );
+    }
+}

@@ -48,6 +48,10 @@ fn keys() {
         codec::slices_key(&digest, 0x0102_0304),
         with(b's', &[1, 2, 3, 4])
     );
+    assert_eq!(
+        codec::slices_value_key(&digest, 0x0102_0304, 5),
+        with(b's', &[1, 2, 3, 4, 0, 0, 0, 5])
+    );
     let numbers = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2];
     let key = codec::signed_key(&sequence(1, 2));
     assert_eq!(key, [DOMAIN.0.as_slice(), &numbers].concat());
@@ -84,6 +88,8 @@ fn values() {
     record.signature = Some(SignatureBytes([5; 48]));
     all.push(codec::encode_signed(&key, &record));
     all.push(codec::encode_u64(codec::META_TIME, 7));
+    let allowance = Allowance { left: 7, held: 8 };
+    all.push(codec::encode_allowance(codec::META_ALLOWANCE, allowance));
     let hashes: Vec<String> = all
         .iter()
         .map(|value| hex::encode(&sha256(&[value])[..8]))
@@ -92,14 +98,15 @@ fn values() {
 }
 
 /// First bytes of the SHA-256 of each value above. If this changes, so must `FORMAT`.
-const GOLDEN: [&str; 7] = [
-    "cf5e47d1962c2b7a",
-    "27a8cf0b8fd49c25",
-    "fc109c75ef7936fb",
-    "f01ed06b46171b7f",
-    "bddb9eb3727ba6b2",
-    "a52237bf035a20c6",
-    "310fdf19dd4aeb26",
+const GOLDEN: [&str; 8] = [
+    "f3c23ef7125e06fe",
+    "b06732b0ee7ce9cf",
+    "f7bde292c5753aa3",
+    "ad52de1e254763ad",
+    "3af27da885db68d4",
+    "09cac1a10b0e4fb2",
+    "141bb32c2565532d",
+    "7c8bdabf63ad7758",
 ];
 
 #[test]
@@ -146,23 +153,37 @@ fn every_flipped_byte_is_noticed() {
 
 #[test]
 fn every_flipped_byte_of_slices_is_noticed() {
-    let batch = sample(1, 2, 3, 950);
+    let batch = sample_of(|_| 10, 1, 2, 3, 950);
     let key = codec::slices_key(&batch.digest, 0);
-    let value = codec::encode_slices(&key, &batch.runs, &batch.blobs[0]);
-    let whole =
-        |value: Vec<u8>| codec::decode_slices(&key, &Bytes::from(value)).and_then(|s| s.check(512));
-    whole(value.clone()).unwrap();
-    let head = value.len() - batch.blobs[0].data.len();
-    // All of the head, and bytes of every slice.
-    for place in (0..head).chain((head..value.len()).step_by(97)) {
-        let mut bad = value.clone();
+    let head = codec::encode_slices(&key, &batch.runs, &batch.blobs[0]);
+    let values: Vec<Vec<u8>> = batch.blobs[0].values().map(<[u8]>::to_vec).collect();
+    assert_eq!(values.len(), 2);
+    let whole = |head: &[u8], values: &[Vec<u8>]| {
+        let mut slices = codec::decode_slices(&key, head)?;
+        for (value, number) in values.iter().zip(0u32..) {
+            slices.values.insert(number, Bytes::from(value.clone()));
+        }
+        slices.check(512)
+    };
+    whole(&head, &values).unwrap();
+    for place in 0..head.len() {
+        let mut bad = head.clone();
         bad[place] ^= 1;
-        assert!(whole(bad).is_err(), "byte {place}");
+        assert!(whole(&bad, &values).is_err(), "byte {place}");
+        assert!(whole(&head[..place], &values).is_err(), "cut to {place}");
     }
-    for len in (0..value.len()).step_by(13) {
-        assert!(whole(value[..len].to_vec()).is_err(), "cut to {len}");
+    for number in 0..values.len() {
+        // Bytes of every slice.
+        for place in (0..values[number].len()).step_by(97) {
+            let mut bad = values.clone();
+            bad[number][place] ^= 1;
+            assert!(whole(&head, &bad).is_err(), "byte {place} of {number}");
+        }
+        for len in (0..values[number].len()).step_by(1013) {
+            let mut bad = values.clone();
+            bad[number].truncate(len);
+            assert!(whole(&head, &bad).is_err(), "{number} cut to {len}");
+        }
+        assert!(whole(&head, &values[..number]).is_err());
     }
-    let mut long = value.clone();
-    long.push(0);
-    assert!(whole(long).is_err());
 }

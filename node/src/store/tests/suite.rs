@@ -68,6 +68,8 @@ suite![
     a_number_belongs_to_its_domain,
     time_is_kept,
     records_that_are_over_give_way_to_a_floor,
+    an_allowance_is_kept,
+    slices_are_read_by_themselves,
     one_pair_of_evidence_a_number,
     evidence_is_bounded,
     what_was_lost_of_a_promise_is_restored,
@@ -460,6 +462,52 @@ fn time_is_kept(store: Box<dyn Store>) {
         store.keep_time(time).unwrap();
         assert_eq!(store.kept_time().unwrap(), Some(time));
     }
+}
+
+fn an_allowance_is_kept(store: Box<dyn Store>) {
+    assert_eq!(store.kept_allowance().unwrap(), None);
+    for left in [5, u64::MAX, 7] {
+        let allowance = Allowance {
+            left,
+            held: left / 3,
+        };
+        store.keep_allowance(allowance).unwrap();
+        assert_eq!(store.kept_allowance().unwrap(), Some(allowance));
+    }
+}
+
+/// Slices of 80 KiB and of 20 KiB: one a value, three a value.
+fn slices_are_read_by_themselves(store: Box<dyn Store>) {
+    let batch = sample_of(|salt| if salt % 2 == 0 { 40 } else { 10 }, 1, 1, 1, 950);
+    store.commit(&batch).unwrap();
+    // Held are 0, 1, 2, 9 and 10.
+    for (blob, wanted, values) in [
+        (0, vec![(1, 1)], 1),
+        (0, vec![(0, 1), (2, 1), (9, 2)], 4),
+        (1, vec![(1, 1)], 1),
+        (1, vec![(0, 3)], 1),
+        (1, vec![(2, 1), (9, 1)], 2),
+        (1, vec![(2, 1), (30, 1)], 1),
+    ] {
+        let wanted = ChunkRanges::new(wanted).unwrap();
+        let read = store.read_slices(&batch.digest, blob, Some(&wanted));
+        let slices = read.unwrap().unwrap();
+        assert_eq!(slices.values.len(), values, "blob {blob}: {wanted:?}");
+        let record = &batch.blobs[blob as usize];
+        for index in wanted.iter().filter(|index| batch.runs.contains(*index)) {
+            let place = batch.runs.position(index).unwrap() * slices.slice_bytes();
+            let expected = &record.data[place..place + slices.slice_bytes()];
+            assert_eq!(slices.slice(index).unwrap().unwrap(), expected);
+        }
+    }
+    let all = store.batch_slices(&batch.digest, 0).unwrap().unwrap();
+    assert_eq!(all.values.len(), 5);
+    all.check(512).unwrap();
+    // What was not read is not there.
+    let one = ChunkRanges::new(vec![(0, 1)]).unwrap();
+    let one = store.read_slices(&batch.digest, 0, Some(&one)).unwrap();
+    let refused = one.unwrap().slice(ChunkIndex(9));
+    assert!(matches!(refused, Err(StoreError::Corrupt { .. })));
 }
 
 fn equivocation(disperser_id: u32, sequence: u64, salt: u64) -> Equivocation {

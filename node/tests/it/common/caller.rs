@@ -69,7 +69,16 @@ pub struct Caller {
 
 impl Caller {
     pub fn new(key: &NetworkKey, quic: SocketAddr, world: &World) -> Self {
-        let client = Client::new(key, NetLimits::default()).unwrap();
+        Self::of(Client::new(key, NetLimits::default()).unwrap(), quic, world)
+    }
+
+    /// One whose packets come from this address.
+    pub fn at(from: SocketAddr, key: &NetworkKey, quic: SocketAddr, world: &World) -> Self {
+        let client = Client::bind(from, key, NetLimits::default()).unwrap();
+        Self::of(client, quic, world)
+    }
+
+    fn of(client: Client, quic: SocketAddr, world: &World) -> Self {
         Self {
             client,
             to: Peer {

@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod faulty;
 pub mod ledger;
+pub mod link;
 pub mod time;
 
 use std::collections::BTreeMap;
@@ -137,11 +138,26 @@ impl World {
 
     /// From this block on the operators are at these addresses. Gives the root of the block's table.
     pub fn move_operators(&self, block: Block, addresses: &[String]) -> TableRoot {
-        let disperser = self.disperser.public();
+        let disperser = vec![disperser_entry(DISPERSER, self.disperser.public())];
         let table = table_at(block, &self.bls, &self.network, disperser, addresses);
         let root = table.root();
         self.stake.insert(Arc::new(table));
         root
+    }
+
+    /// A block behind the newest with so many dispersers more, and their numbers and keys.
+    pub fn crowd(&mut self, count: u32) -> Vec<Sender> {
+        let senders: Vec<Sender> = (0..count).map(|n| Sender::new(1000 + n)).collect();
+        let entries = senders
+            .iter()
+            .map(|sender| disperser_entry(sender.id, sender.key().public()));
+        let first = disperser_entry(DISPERSER, self.disperser.public());
+        let entries = std::iter::once(first).chain(entries).collect();
+        let addresses = addresses(self.bls.len());
+        let table = table_at(HEAD + 1, &self.bls, &self.network, entries, &addresses);
+        self.table = Arc::new(table);
+        self.stake.insert(Arc::clone(&self.table));
+        senders
     }
 
     pub fn assignment(&self, quorums: &[u8]) -> Assignment {
@@ -155,23 +171,65 @@ impl World {
     }
 }
 
+/// One of a crowd of dispersers.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender {
+    pub id: u32,
+    seed: [u8; 32],
+}
+
+impl Sender {
+    fn new(id: u32) -> Self {
+        let mut seed = [202; 32];
+        seed[..4].copy_from_slice(&id.to_be_bytes());
+        Self { id, seed }
+    }
+
+    pub fn key(&self) -> NetworkKey {
+        NetworkKey::from_seed(self.seed)
+    }
+
+    /// A batch of this disperser.
+    pub fn recipe(&self, world: &World, recipe: Recipe) -> Recipe {
+        Recipe {
+            disperser_id: self.id,
+            signed_by: self.seed,
+            reference_block: world.table.reference_block(),
+            table_root: Some(world.table.root()),
+            ..recipe
+        }
+    }
+}
+
 fn table(
     block: Block,
     bls: &[SecretKey],
     network: &[NetworkKey],
     disperser: NetworkPublicKey,
 ) -> OperatorTable {
-    let addresses: Vec<String> = (0..bls.len())
+    let entries = vec![disperser_entry(DISPERSER, disperser)];
+    table_at(block, bls, network, entries, &addresses(bls.len()))
+}
+
+fn disperser_entry(id: u32, network_key: NetworkPublicKey) -> DisperserEntry {
+    DisperserEntry {
+        id,
+        network_key,
+        account: Account([9; 20]),
+    }
+}
+
+fn addresses(count: usize) -> Vec<String> {
+    (0..count)
         .map(|i| format!("127.0.0.1:{}", 7000 + i))
-        .collect();
-    table_at(block, bls, network, disperser, &addresses)
+        .collect()
 }
 
 fn table_at(
     block: Block,
     bls: &[SecretKey],
     network: &[NetworkKey],
-    disperser: NetworkPublicKey,
+    dispersers: Vec<DisperserEntry>,
     addresses: &[String],
 ) -> OperatorTable {
     let registrations = bls
@@ -187,17 +245,12 @@ fn table_at(
             Registration::new(bls, network.public(), addresses[i].clone(), stakes)
         })
         .collect();
-    let entry = DisperserEntry {
-        id: DISPERSER,
-        network_key: disperser,
-        account: Account([9; 20]),
-    };
     let scope = ashlar_proto::TableScope {
         domain: domain(),
         versions: vec![1],
         ..ashlar_testing::scope(block.0)
     };
-    OperatorTable::register(scope, registrations, vec![entry]).unwrap()
+    OperatorTable::register(scope, registrations, dispersers).unwrap()
 }
 
 /// The network of the world.
