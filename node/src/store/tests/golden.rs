@@ -99,14 +99,14 @@ fn values() {
 
 /// First bytes of the SHA-256 of each value above. If this changes, so must `FORMAT`.
 const GOLDEN: [&str; 8] = [
-    "f3c23ef7125e06fe",
-    "b06732b0ee7ce9cf",
-    "f7bde292c5753aa3",
-    "ad52de1e254763ad",
-    "3af27da885db68d4",
-    "09cac1a10b0e4fb2",
-    "141bb32c2565532d",
-    "7c8bdabf63ad7758",
+    "cf5e47d1962c2b7a",
+    "721cd03c647277c1",
+    "fc109c75ef7936fb",
+    "f01ed06b46171b7f",
+    "6981cd33c13a2649",
+    "158bf6b49b778af9",
+    "310fdf19dd4aeb26",
+    "6dd38a90f464c481",
 ];
 
 #[test]
