@@ -68,9 +68,7 @@ impl Durable {
 
     /// Sleeps. `false` if the disperser stops.
     pub(crate) async fn sleep(&self, duration: Duration) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(duration) => true,
-            () = self.stop.cancelled() => false,
-        }
+        let sleep = tokio::time::sleep(duration);
+        self.stop.run_until_cancelled(sleep).await.is_some()
     }
 }

@@ -10,6 +10,7 @@ use ashlar_crypto::{Coded, KernelStatus, Setup};
 use ashlar_net::Subnet;
 use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobState, StatusError};
+use ashlar_service::metrics::gauge;
 use ashlar_stake::StakeSource;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
@@ -147,7 +148,7 @@ impl Engine {
             let count = tick.ids.len();
             self.encode(tick).await;
             self.queue.finish(count);
-            let used = i64::try_from(self.memory.used()).unwrap_or(i64::MAX);
+            let used = gauge(self.memory.used());
             self.metrics.encoded_memory.set(used);
             self.wake_batcher.notify_one();
         }

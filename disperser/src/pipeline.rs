@@ -133,10 +133,9 @@ impl Engine {
             (table, stake.health())
         };
         let (table, healthy) = blocking(look).await?;
-        match table.as_ref().err().or(healthy.as_ref().err()) {
-            Some(error) => self.health.raise(health::OPERATOR_TABLE, error.to_string()),
-            None => self.health.clear(health::OPERATOR_TABLE),
-        }
+        let error = table.as_ref().err().or(healthy.as_ref().err());
+        let why = error.map(ToString::to_string);
+        self.health.set(health::OPERATOR_TABLE, why);
         let (table, key) = (table.ok()?, self.key.public());
         let Some(id) = table.disperser_by_key(&key).map(|entry| entry.id) else {
             self.health.raise(

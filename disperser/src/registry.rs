@@ -120,7 +120,7 @@ impl Registry {
         self.metrics.open_blobs.set(inner.live.len() as i64);
         self.metrics
             .open_bytes
-            .set(i64::try_from(inner.bytes).unwrap_or(i64::MAX));
+            .set(ashlar_service::metrics::gauge(inner.bytes));
     }
 
     /// Whether a payload of this length could be taken in now: asked before its body is read.

@@ -37,22 +37,16 @@ impl Upkeep {
             Ok(()) => "nothing expires",
         };
         let fault = status.batching.err().or(status.expiry.err());
-        let cause = fault.map(|fault| match fault {
-            ClockFault::Behind { .. } => health::CLOCK_BEHIND,
-            ClockFault::Disagrees { .. } => health::CLOCK_DISAGREES,
-        });
+        let why = |fault| {
+            format!(
+                "{stopped}: {fault}; set the clock, or, if it is right, stop the disperser and run `ashlar disperser clock accept`"
+            )
+        };
+        let behind = fault.filter(|fault| matches!(fault, ClockFault::Behind { .. }));
+        let disagrees = fault.filter(|fault| matches!(fault, ClockFault::Disagrees { .. }));
         let health = &self.durable.health;
-        for other in [health::CLOCK_BEHIND, health::CLOCK_DISAGREES] {
-            if cause.as_ref() != Some(&other) {
-                health.clear(other);
-            }
-        }
-        if let (Some(cause), Some(fault)) = (cause, fault) {
-            health.raise(
-                cause,
-                format!("{stopped}: {fault}; set the clock, or, if it is right, stop the disperser and run `ashlar disperser clock accept`"),
-            );
-        }
+        health.set(health::CLOCK_BEHIND, behind.map(why));
+        health.set(health::CLOCK_DISAGREES, disagrees.map(why));
         Some(status)
     }
 

@@ -15,7 +15,7 @@ use ashlar_crypto::{
 use ashlar_proto::wire::{BulkView, Chunks, GetChunks, Request, Response};
 use ashlar_proto::{
     BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, OperatorEntry,
-    commitments_root,
+    commitments_of, commitments_root,
 };
 use bytes::Bytes;
 
@@ -97,12 +97,8 @@ impl ChunksTask {
         asked: &ChunkRanges,
         seed: [u8; 32],
     ) -> Result<Checked<Bytes>, Fault> {
-        let chunks = match response {
-            Response::Chunks(chunks) => chunks,
-            Response::Error(error) => {
-                return Err(Fault::refused(&error.code, error.blame, &error.message));
-            }
-            _ => return Err(Fault::UnexpectedAnswer { asked: "GetChunks" }),
+        let Response::Chunks(chunks) = response else {
+            return Err(Fault::UnexpectedAnswer { asked: "GetChunks" });
         };
         if chunks.batch_header != self.header {
             return Err(Fault::Other {
@@ -184,13 +180,9 @@ impl ChunksTask {
             .iter()
             .map(|bytes| CommitmentBytes(*bytes))
             .collect();
-        let mut rest = commitments.as_slice();
-        for header in &chunks.blob_headers {
-            let (own, behind) = rest
-                .split_at_checked(header.rows as usize)
-                .unwrap_or((rest, &[]));
-            rest = behind;
-            if commitments_root(own) != header.commitments_root {
+        let headers = &chunks.blob_headers;
+        for (header, own) in headers.iter().zip(commitments_of(headers, &commitments)) {
+            if own.map(commitments_root) != Some(header.commitments_root) {
                 return Err(other);
             }
         }

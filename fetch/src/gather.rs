@@ -80,6 +80,10 @@ pub(crate) async fn ask<T: Send + 'static>(
     };
     arrival.note();
     let bytes = bulk.len() as u64;
+    if let Response::Error(error) = response {
+        let fault = Fault::refused(&error.code, error.blame, &error.message);
+        return Outcome::failed(fault, bytes);
+    }
     let checked = tokio::task::spawn_blocking(move || check(response, bulk, &indices)).await;
     match checked.unwrap_or_else(|error| Err(internal(&error))) {
         Ok((items, bad, fault)) => Outcome {

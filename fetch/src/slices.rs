@@ -58,12 +58,8 @@ impl SlicesTask {
         bulk: Bytes,
         asked: &ChunkRanges,
     ) -> Result<Checked<Bytes>, Fault> {
-        let slices = match response {
-            Response::Slices(slices) => slices,
-            Response::Error(error) => {
-                return Err(Fault::refused(&error.code, error.blame, &error.message));
-            }
-            _ => return Err(Fault::UnexpectedAnswer { asked: "GetSlices" }),
+        let Response::Slices(slices) = response else {
+            return Err(Fault::UnexpectedAnswer { asked: "GetSlices" });
         };
         if slices.blob_header != self.header {
             return Err(Fault::Other {

@@ -106,9 +106,7 @@ impl Clock {
     }
 
     fn report(&self, cause: Cause, fault: Option<ClockFault>, effect: &str) {
-        match fault {
-            Some(fault) => self.health.raise(cause, format!("{fault}; {effect}")),
-            None => self.health.clear(cause),
-        }
+        let why = fault.map(|fault| format!("{fault}; {effect}"));
+        self.health.set(cause, why);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ashlar_service::Backoff;
+use ashlar_service::metrics::gauge;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -184,25 +185,17 @@ impl Repairs {
     pub(crate) fn publish(&self, shared: &Shared) {
         let status = self.status();
         let first = self.state().parts.values().next().map(|e| e.why.clone());
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         shared.metrics.damaged.set(gauge(status.damaged));
-        match first {
-            Some(why) => shared.health.raise(
-                health::CORRUPTION,
-                format!("{} parts are damaged; first: {why}", status.damaged),
-            ),
-            None => shared.health.clear(health::CORRUPTION),
-        }
-        match status.examples.first() {
-            Some(example) => shared.health.raise(
-                health::DAMAGE,
-                format!(
-                    "{} parts are damaged and could not be made anew: nothing is signed until they are; first: {example}",
-                    status.failing
-                ),
-            ),
-            None => shared.health.clear(health::DAMAGE),
-        }
+        let damaged =
+            first.map(|why| format!("{} parts are damaged; first: {why}", status.damaged));
+        shared.health.set(health::CORRUPTION, damaged);
+        let failing = status.examples.first().map(|example| {
+            format!(
+                "{} parts are damaged and could not be made anew: nothing is signed until they are; first: {example}",
+                status.failing
+            )
+        });
+        shared.health.set(health::DAMAGE, failing);
         shared.facts.set(|facts| facts.repair = status);
     }
 }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::Coded;
 use ashlar_proto::OperatorId;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::NodeConfig;
@@ -28,8 +29,8 @@ use crate::store::{
 
 /// Format of the marker.
 const VERSION: u16 = 1;
-/// A marker is far smaller.
-const MARKER_LIMIT: u64 = 4096;
+/// The files that say what belongs together are far smaller.
+const FILE_LIMIT: u64 = 4096;
 
 /// Whether a node starts on the database that is there, or makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,27 +172,38 @@ fn backend(config: &NodeConfig, create: bool) -> Result<Box<dyn Backend>, StoreE
 
 /// The name in a marker, or `None` if there is no marker.
 fn read_marker(path: &Path) -> Result<Option<String>, DatabaseError> {
-    let fail = |detail: String| DatabaseError::Marker {
-        path: path.to_path_buf(),
-        detail,
-    };
+    match read_versioned(path, VERSION, |marker: &Marker| marker.version) {
+        Ok(marker) => Ok(marker.map(|marker| marker.database)),
+        Err(detail) => Err(DatabaseError::Marker {
+            path: path.to_path_buf(),
+            detail,
+        }),
+    }
+}
+
+/// Reads a small JSON file of this version; `None` if there is no such file.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn read_versioned<T: DeserializeOwned>(
+    path: &Path,
+    expected: u16,
+    version_of: impl Fn(&T) -> u16,
+) -> Result<Option<T>, String> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fail(error.to_string())),
+        Err(error) => return Err(error.to_string()),
     };
     let mut text = String::new();
-    file.take(MARKER_LIMIT)
+    file.take(FILE_LIMIT)
         .read_to_string(&mut text)
-        .map_err(|error| fail(error.to_string()))?;
-    let marker: Marker = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
-    if marker.version != VERSION {
-        return Err(fail(format!(
-            "version {}, expected {VERSION}",
-            marker.version
-        )));
+        .map_err(|error| error.to_string())?;
+    let value: T = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    match version_of(&value) {
+        version if version == expected => Ok(Some(value)),
+        version => Err(format!("version {version}, expected {expected}")),
     }
-    Ok(Some(marker.database))
 }
 
 fn write_marker(path: &Path, id: DatabaseId) -> std::io::Result<()> {

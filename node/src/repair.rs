@@ -37,8 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::damage::{Part, Repairs};
 use crate::scrub::{check_slices, is_owed, read_batch};
-use crate::shared::Shared;
-use crate::shared::blocking;
+use crate::shared::{Shared, blocking};
 use crate::store::{BlobRecord, SequenceId, SignedRecord, Store, StoreError, StoredBatch};
 use crate::tasks::pause;
 
@@ -180,20 +179,17 @@ struct Remade {
 impl Healer {
     /// Makes a part anew; gives the bytes that peers sent. What is no damage any more costs nothing.
     async fn heal(&self, part: Part) -> Result<u64, HealError> {
-        match part {
+        let (at, only) = match part {
             // The next scrub finds what the list names.
-            Part::List => self.list().await,
-            Part::Record(_) => Err(HealError::Record),
-            Part::Batch(at) => match self.promise(at).await? {
-                Some((record, Ok(_))) => self.heal_slices(&record, None).await,
-                Some((record, Err(_))) => self.heal_batch(&record).await,
-                None => Ok(0),
-            },
-            Part::Blob(at, place) => match self.promise(at).await? {
-                Some((record, Ok(_))) => self.heal_slices(&record, Some(place)).await,
-                Some((record, Err(_))) => self.heal_batch(&record).await,
-                None => Ok(0),
-            },
+            Part::List => return self.list().await,
+            Part::Record(_) => return Err(HealError::Record),
+            Part::Batch(at) => (at, None),
+            Part::Blob(at, place) => (at, Some(place)),
+        };
+        match self.promise(at).await? {
+            Some((record, Ok(batch))) => self.heal_slices(&record, batch.blobs, only).await,
+            Some((record, Err(_))) => self.heal_batch(&record).await,
+            None => Ok(0),
         }
     }
 
@@ -234,14 +230,13 @@ impl Healer {
     async fn heal_slices(
         &self,
         record: &SignedRecord,
+        blobs: Vec<BlobHeader>,
         only: Option<u32>,
     ) -> Result<u64, HealError> {
         let store = Arc::clone(&self.store);
         let looked = record.clone();
         let damaged = blocking(move || {
             let store = store.as_ref();
-            let batch = read_batch(store, &looked).ok().flatten();
-            let blobs = batch.map(|batch| batch.blobs).unwrap_or_default();
             let places = (0u32..).zip(blobs);
             let places = places.filter(|(place, _)| only.is_none_or(|only| only == *place));
             places
@@ -249,14 +244,18 @@ impl Healer {
                 .collect::<Vec<_>>()
         })
         .await;
+        // All blobs of a batch have the same quorums.
+        let Some((_, first)) = damaged.first() else {
+            return Ok(0);
+        };
+        let holders = self.holders(record, &first.quorums).await?;
         let mut bytes = 0;
         for (place, header) in damaged {
-            let holders = self.holders(record, &header.quorums).await?;
             let (remade, fetched) = self.remake(place, &header, &holders).await?;
             bytes += fetched;
             let (store, record) = (Arc::clone(&self.store), record.clone());
-            blocking(move || store.restore_slices(&record, &holders.own, place, &remade.blob))
-                .await?;
+            let own = holders.own.clone();
+            blocking(move || store.restore_slices(&record, &own, place, &remade.blob)).await?;
         }
         Ok(bytes)
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ashlar_proto::{BlobHeader, commitments_root};
+use ashlar_proto::{BlobHeader, commitments_of, commitments_root};
 use tokio_util::sync::CancellationToken;
 
 use crate::damage::{Damage, Part, Repairs};
@@ -16,6 +16,7 @@ use crate::shared::{Shared, blocking};
 use crate::status::ScrubReport;
 use crate::store::{
     Promise, SequenceId, SignedHeader, SignedRecord, Store, StoreError, StoredBatch, WindowId,
+    retention_end,
 };
 use crate::tasks::pause;
 
@@ -89,8 +90,10 @@ pub(crate) async fn once(
         shared.metrics.scrubbed.inc_by(checked.report.blobs);
         shared.metrics.corrupt.inc_by(checked.damage.len() as u64);
         found.extend(checked.damage.iter().map(|damage| damage.part));
-        repairs.add(checked.damage);
-        repairs.publish(shared);
+        if !checked.damage.is_empty() {
+            repairs.add(checked.damage);
+            repairs.publish(shared);
+        }
         shared
             .facts
             .set(|facts| facts.scrub = Some(pass.report.clone()));
@@ -281,8 +284,7 @@ impl Pass {
             };
             // Under a version that this program does not know it is owed for ever.
             let owed_until = offered.header.protocol().map_or(u64::MAX, |version| {
-                let created = offered.header.created_at_ms.div_ceil(1000);
-                created.saturating_add(version.retention_secs).max(window.0)
+                retention_end(&offered.header, version.retention_secs).max(window.0)
             });
             let record = SignedRecord::new(offered, window, owed_until);
             let restored = match restore {
@@ -387,11 +389,9 @@ pub(crate) fn read_batch(
     }
     let blobs = batch.header.check_blobs(&batch.blobs);
     blobs.map_err(|error| error.to_string())?;
-    let mut commitments = batch.commitments.as_slice();
-    for (blob, place) in batch.blobs.iter().zip(0u32..) {
-        let split = commitments.split_at_checked(blob.rows as usize);
-        let (own, rest) = split.ok_or(format!("commitments of blob {place} are missing"))?;
-        commitments = rest;
+    let owns = commitments_of(&batch.blobs, &batch.commitments);
+    for ((blob, own), place) in batch.blobs.iter().zip(owns).zip(0u32..) {
+        let own = own.ok_or(format!("commitments of blob {place} are missing"))?;
         if commitments_root(own) != blob.commitments_root {
             return Err(format!("the commitments of blob {place} have another root"));
         }

@@ -16,7 +16,7 @@ use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Admission, BulkReader, Handler, NetError, Phase, Reply};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
 use ashlar_proto::{BatchDigest, BatchHeader, Block, TableAccess, TableRoot};
-use ashlar_service::metrics::Code;
+use ashlar_service::metrics::{Code, gauge};
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -220,10 +220,7 @@ impl Service {
     pub(crate) fn watch_clock(&self) {
         let timing = self.clock.look();
         let ahead = self.clock.wall_ms().saturating_sub(timing.accepted_ms) / 1000;
-        self.shared
-            .metrics
-            .clock_ahead_seconds
-            .set(i64::try_from(ahead).unwrap_or(i64::MAX));
+        self.shared.metrics.clock_ahead_seconds.set(gauge(ahead));
     }
 
     fn daily(&self) -> MutexGuard<'_, DailyBytes> {
@@ -388,16 +385,7 @@ impl Service {
             .await?;
         self.clock.look();
         self.may_sign()?;
-        let batch = UnverifiedBatch {
-            peer,
-            header: message.batch_header,
-            disperser_signature: message.disperser_signature,
-            blobs: message.blob_headers,
-            runs: message.runs,
-            chunk_proofs: message.chunk_proofs,
-            slice_proofs: message.slice_proofs,
-            bulk_len: bulk.len(),
-        };
+        let batch = UnverifiedBatch::new(peer, message, bulk.len());
         let this = Arc::clone(&self);
         let (expected, offered) = match blocking(move || this.before_bulk(batch)).await? {
             Checked::Known(stored) => return Ok(*stored),

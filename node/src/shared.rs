@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::OperatorId;
+use ashlar_service::metrics::gauge;
 
 use crate::clock::TimeSource;
 use crate::config::NodeConfig;
@@ -64,7 +65,6 @@ impl Shared {
 
     /// The page of metrics, with the gauges that follow other state brought up to date.
     pub(crate) fn metrics_text(&self) -> String {
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         if let Some(store) = self.store.get() {
             let totals = store.totals();
             self.metrics.batches.set(gauge(totals.batches));

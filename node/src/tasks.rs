@@ -21,10 +21,8 @@ use crate::store::{BackendError, DriveState, DriveStatus, Store, StoreError};
 
 /// Waits, or returns false if the node stops.
 pub(crate) async fn pause(stop: &CancellationToken, duration: Duration) -> bool {
-    tokio::select! {
-        () = stop.cancelled() => false,
-        () = tokio::time::sleep(duration) => true,
-    }
+    let slept = stop.run_until_cancelled(tokio::time::sleep(duration)).await;
+    slept.is_some()
 }
 
 /// Keeps the time and the allowance, and drops windows that are over by it.
@@ -164,15 +162,10 @@ fn watch_disk(shared: &Shared) {
     match least {
         Ok(free) => {
             shared.facts.set(|facts| facts.disk_free = free);
-            match free.filter(|free| *free < min) {
-                Some(free) => {
-                    let message = format!(
-                        "{free} bytes free, store.min_free_bytes is {min}: batches are refused"
-                    );
-                    shared.health.raise(health::DISK_SPACE, message);
-                }
-                None => shared.health.clear(health::DISK_SPACE),
-            }
+            let why = free.filter(|free| *free < min).map(|free| {
+                format!("{free} bytes free, store.min_free_bytes is {min}: batches are refused")
+            });
+            shared.health.set(health::DISK_SPACE, why);
         }
         Err((path, error)) => {
             shared.health.raise(
@@ -193,10 +186,8 @@ pub(crate) fn watch_drives(shared: &Shared, drives: &[DriveStatus]) {
             None => format!("drive {n} ({}) is being rebuilt", drive.folder),
         })
         .collect();
-    match out.first() {
-        Some(_) => shared.health.raise(health::DRIVES, out.join("; ")),
-        None => shared.health.clear(health::DRIVES),
-    }
+    let why = (!out.is_empty()).then(|| out.join("; "));
+    shared.health.set(health::DRIVES, why);
 }
 
 /// Looks after the drives again and again, and rebuilds what was replaced, as fast as configured.
@@ -257,17 +248,16 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
                 .set(|facts| (facts.head, facts.operator_index) = (Some(head), index));
             shared.health.clear(health::OPERATOR_TABLE);
             let id = shared.operator_id;
-            match index {
-                None => shared.health.raise(
-                    health::NOT_REGISTERED,
-                    format!("operator {id} is not in the table of block {head}: it gets no batches"),
-                ),
-                Some(_) if !same_key => shared.health.raise(
-                    health::NOT_REGISTERED,
-                    format!("operator {id} has another network key in the table of block {head}: nobody can connect"),
-                ),
-                Some(_) => shared.health.clear(health::NOT_REGISTERED),
-            }
+            let why = match index {
+                None => Some(format!(
+                    "operator {id} is not in the table of block {head}: it gets no batches"
+                )),
+                Some(_) if !same_key => Some(format!(
+                    "operator {id} has another network key in the table of block {head}: nobody can connect"
+                )),
+                Some(_) => None,
+            };
+            shared.health.set(health::NOT_REGISTERED, why);
         }
         // Not cleared while the node runs: the source says it until a person has looked at the proof.
         Err(error @ StakeError::Contradiction(_)) => {

@@ -26,10 +26,10 @@ use ashlar_crypto::{
     identity::{NetworkPublicKey, NetworkSignature},
     verify_chunks,
 };
-use ashlar_proto::wire::{BulkView, Layout};
+use ashlar_proto::wire::{BulkView, Layout, StoreBatch};
 use ashlar_proto::{
     BatchDigest, BatchHeader, BlobHeader, Block, ChunkIndex, ChunkRanges, Domain, Limits,
-    OperatorId, ProtocolVersion, TableAccess, commitments_root,
+    OperatorId, ProtocolVersion, TableAccess, commitments_of, commitments_root,
 };
 use ashlar_stake::{Assignment, OperatorTable};
 use bytes::Bytes;
@@ -37,7 +37,7 @@ use rayon::prelude::*;
 
 pub use error::ValidateError;
 
-use crate::store::{BatchRecord, BlobRecord};
+use crate::store::{BatchRecord, BlobRecord, retention_end};
 
 /// Bytes of a commitment or proof.
 const POINT_BYTES: usize = 48;
@@ -117,6 +117,20 @@ pub struct ExpectedBatch {
 pub struct VerifiedBatch(BatchRecord);
 
 impl UnverifiedBatch {
+    /// The message of a peer, with a bulk part of this length behind it.
+    pub fn new(peer: NetworkPublicKey, message: StoreBatch, bulk_len: u64) -> Self {
+        Self {
+            peer,
+            header: message.batch_header,
+            disperser_signature: message.disperser_signature,
+            blobs: message.blob_headers,
+            runs: message.runs,
+            chunk_proofs: message.chunk_proofs,
+            slice_proofs: message.slice_proofs,
+            bulk_len,
+        }
+    }
+
     /// Domain, sender, and that the sender has signed the batch. `newest` is the newest operator table.
     ///
     /// # Errors
@@ -211,7 +225,7 @@ impl AuthenticBatch {
         let retention = rules
             .retention
             .map_or(version.retention_secs, |r| r.as_secs());
-        let expires_at = created.div_ceil(1000).saturating_add(retention);
+        let expires_at = retention_end(header, retention);
         Ok(FreshBatch {
             batch,
             version,
@@ -472,8 +486,7 @@ impl ExpectedBatch {
                 data: laid_out(view.blob_bytes(blob)),
             })
             .collect();
-        let created = batch.header.created_at_ms.div_ceil(1000);
-        let owed_until = created.saturating_add(version.retention_secs);
+        let owed_until = retention_end(&batch.header, version.retention_secs);
         Ok(VerifiedBatch(BatchRecord {
             header: batch.header,
             digest,
@@ -499,15 +512,13 @@ fn laid_out<T>(part: Option<T>) -> T {
 /// The commitments of each blob's rows hash to its commitments root.
 fn check_commitments_roots(
     blobs: &[BlobHeader],
-    mut commitments: &[CommitmentBytes],
+    commitments: &[CommitmentBytes],
 ) -> Result<(), ValidateError> {
-    for (number, blob) in blobs.iter().enumerate() {
-        // Panics if there are too few: as many were taken as all blobs have rows, which the header's check has added up.
-        let (own, rest) = commitments.split_at(blob.rows as usize);
-        if commitments_root(own) != blob.commitments_root {
+    let owns = commitments_of(blobs, commitments);
+    for (number, (blob, own)) in blobs.iter().zip(owns).enumerate() {
+        if own.map(commitments_root) != Some(blob.commitments_root) {
             return Err(ValidateError::CommitmentsRoot { blob: number });
         }
-        commitments = rest;
     }
     Ok(())
 }

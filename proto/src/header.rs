@@ -450,6 +450,19 @@ pub fn commitments_root(commitments: &[CommitmentBytes]) -> Hash {
     MerkleTree::from_leaves(commitments.iter().map(|c| c.0)).root()
 }
 
+/// The commitments of a batch, cut into those of each blob; `None` from the first blob on that has too few.
+pub fn commitments_of<'a>(
+    blobs: &'a [BlobHeader],
+    commitments: &'a [CommitmentBytes],
+) -> impl Iterator<Item = Option<&'a [CommitmentBytes]>> {
+    let mut rest = Some(commitments);
+    blobs.iter().map(move |blob| {
+        let split = rest?.split_at_checked(blob.rows as usize);
+        rest = split.map(|(_, behind)| behind);
+        split.map(|(own, _)| own)
+    })
+}
+
 /// The Merkle tree over a batch's blob keys, one 32-byte leaf a blob.
 pub fn batch_tree(keys: &[BlobKey]) -> MerkleTree {
     MerkleTree::from_leaves(keys)

@@ -38,7 +38,9 @@ pub use certificate::{
 pub use chunk_ranges::{ChunkRanges, ChunkRangesError};
 pub use domain::ServiceId;
 pub use head::{Head, HeadError, HeadKeySuccession, SignedHead, VerifiedHead};
-pub use header::{BatchHeader, BlobHeader, HeaderError, Submission, batch_tree, commitments_root};
+pub use header::{
+    BatchHeader, BlobHeader, HeaderError, Submission, batch_tree, commitments_of, commitments_root,
+};
 pub use ids::{
     Account, BatchDigest, BlobId, BlobKey, Domain, IdError, Network, OperatorId, QuorumId, Stake,
     TableRoot,

@@ -172,6 +172,14 @@ impl Health {
         }
     }
 
+    /// Raises a cause for this reason, or clears it if there is none.
+    pub fn set(&self, cause: Cause, why: Option<impl Into<String>>) {
+        match why {
+            Some(why) => self.raise(cause, why),
+            None => self.clear(cause),
+        }
+    }
+
     /// It works again.
     pub fn clear(&self, cause: Cause) {
         if self.state().raised.remove(&cause.code).is_some() {

@@ -31,6 +31,11 @@ pub fn sizes() -> Histogram {
     Histogram::new(exponential_buckets(1.0, 2.0, 12))
 }
 
+/// A number as a gauge takes it, the largest that it takes at most.
+pub fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 /// The page of a metrics text.
 pub fn page(text: String) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

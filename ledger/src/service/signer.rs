@@ -271,7 +271,7 @@ impl Signer {
             let newest = signer.newest.borrow().values().max().copied();
             metrics
                 .signed_block
-                .set(newest.map_or(-1, |block| i64::try_from(block.0).unwrap_or(i64::MAX)));
+                .set(newest.map_or(-1, |block| ashlar_service::metrics::gauge(block.0)));
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = position.changed() => if changed.is_err() {
@@ -335,10 +335,8 @@ fn tell(health: &Health, result: &Result<Option<ClockFault>, SignFault>) {
             return;
         }
     };
-    match clock {
-        Some(fault) => health.raise(health::CLOCK, format!("[{}] {fault}", fault.code())),
-        None => health.clear(health::CLOCK),
-    }
+    let why = clock.map(|fault| format!("[{}] {fault}", fault.code()));
+    health.set(health::CLOCK, why);
 }
 
 /// The wall clock, in milliseconds since 1970.

@@ -11,6 +11,7 @@ use ashlar_proto::api::Problem;
 use ashlar_proto::{Account, Block};
 use ashlar_restaking::log::{Entry, Tip};
 use ashlar_restaking::{Action, Event, Transaction, TransactionError};
+use ashlar_service::metrics::gauge;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -175,9 +176,7 @@ impl Writer {
                 next = self.commands.try_recv().ok();
             }
         }
-        self.metrics
-            .queue
-            .set(i64::try_from(self.commands.len()).unwrap_or(i64::MAX));
+        self.metrics.queue.set(gauge(self.commands.len() as u64));
         if !entries.is_empty() {
             self.metrics.group.observe(entries.len() as f64);
             self.commit(entries, waiting)?;
@@ -456,12 +455,11 @@ impl Writer {
 
     fn publish(&self) {
         let position = self.read(Store::position);
-        let as_i64 = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.metrics.block.set(as_i64(position.block.0));
-        self.metrics.records.set(as_i64(position.records));
+        self.metrics.block.set(gauge(position.block.0));
+        self.metrics.records.set(gauge(position.records));
         self.metrics
             .accounts
-            .set(i64::try_from(self.nonces.accounts()).unwrap_or(i64::MAX));
+            .set(gauge(self.nonces.accounts() as u64));
         self.position.send_replace(position);
     }
 

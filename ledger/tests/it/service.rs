@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::common::proxy::plain_client;
 use crate::common::*;
 use ashlar_crypto::hash::sha256;
 use ashlar_crypto::merkle::{leaf_hash, verify_path};
@@ -480,7 +481,7 @@ async fn bodies_are_bounded_and_strangers_turned_away() {
             .allowed
     );
 
-    let http = reqwest_client();
+    let http = plain_client();
     let url = format!("{}/v1/transactions", running.url());
     let post = async |body: reqwest::Body| {
         let answer = http.post(&url).body(body).send().await.unwrap();
@@ -506,19 +507,6 @@ async fn bodies_are_bounded_and_strangers_turned_away() {
         (400, "request.body".to_owned())
     );
     running.shutdown().await;
-}
-
-fn reqwest_client() -> reqwest::Client {
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .build()
-        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -554,7 +542,7 @@ async fn health_answers_on_its_own_while_idle_sockets_take_all_places() {
     for _ in 0..80 {
         idle.push(tokio::net::TcpStream::connect(running.addr).await.unwrap());
     }
-    let answer = reqwest_client()
+    let answer = plain_client()
         .get(format!("http://{own}/v1/health"))
         .send()
         .await
@@ -578,7 +566,7 @@ async fn the_document_lists_the_routes_that_there_are() {
             "{name}"
         );
     }
-    let http = reqwest_client();
+    let http = plain_client();
     let paths = document["paths"].as_object().unwrap();
     assert!(paths.len() >= 29, "{}", paths.len());
     for (path, methods) in paths {
@@ -704,7 +692,7 @@ async fn a_stop_answers_what_waits_and_ends_waiting() {
         waiting.table_head(SERVICE, wait).await
     });
     // It waits: the gauge says so.
-    let http = reqwest_client();
+    let http = plain_client();
     until("a waiter", async || {
         let text = http
             .get(format!("{url}/metrics"))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ashlar_crypto::Coded as _;
 use ashlar_service::Backoff;
-use ashlar_service::metrics::Code;
+use ashlar_service::metrics::{Code, gauge};
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -170,7 +170,6 @@ impl Agent {
             facts,
             ..
         } = self.shared.as_ref();
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         metrics.challenges_open.set(gauge(self.book.open() as u64));
         let left = self.book.blocks_left().unwrap_or(0);
         metrics.challenge_blocks_left.set(gauge(left));
@@ -181,10 +180,7 @@ impl Agent {
             (health::CHALLENGES_UNFOLLOWED, alarms.unfollowed),
             (health::CHALLENGE_LEDGER, alarms.ledger),
         ] {
-            match why {
-                Some(why) => health.raise(cause, why),
-                None => health.clear(cause),
-            }
+            health.set(cause, why);
         }
         facts.set(|facts| facts.custody = Some(self.book.status()));
     }

@@ -1,12 +1,12 @@
 //! The answer to a challenge, out of the store.
 
 use ashlar_crypto::{Coded, Setup};
-use ashlar_proto::{BlobKey, ChunkIndex};
+use ashlar_proto::{BatchDigest, BlobKey, ChunkIndex, ChunkRanges};
 use ashlar_restaking::evidence::{CustodyAnswer, CustodyError};
 use ashlar_restaking::{MAX_CHALLENGE_ANSWER, OpenChallenge};
 
 use crate::damage::{Damage, Part};
-use crate::store::{BlobSlices, SequenceId, SignedRecord, Store, StoreError};
+use crate::store::{SequenceId, SignedRecord, Store, StoreError};
 
 /// Why the store gives no answer.
 #[derive(Debug, thiserror::Error, Coded)]
@@ -83,7 +83,7 @@ fn of_batch(
     };
     let mut places = batch.blobs.iter().zip(0u32..);
     match places.find(|(header, _)| **header == challenge.blob) {
-        Some((_, place)) => of_slices(store.batch_slices(&digest, place)?, chunk),
+        Some((_, place)) => of_blob(store, &digest, place, chunk),
         None => Ok(None),
     }
 }
@@ -95,16 +95,22 @@ fn of_other_batch(
     chunk: ChunkIndex,
 ) -> Result<Option<CustodyAnswer>, StoreError> {
     match store.find_blob(&challenge.blob_key)? {
-        Some((digest, place)) => of_slices(store.batch_slices(&digest, place)?, chunk),
+        Some((digest, place)) => of_blob(store, &digest, place, chunk),
         None => Ok(None),
     }
 }
 
-fn of_slices(
-    slices: Option<BlobSlices>,
+/// Only the slice that is asked for is read.
+fn of_blob(
+    store: &dyn Store,
+    digest: &BatchDigest,
+    place: u32,
     chunk: ChunkIndex,
 ) -> Result<Option<CustodyAnswer>, StoreError> {
-    let Some(slices) = slices else {
+    let Ok(wanted) = ChunkRanges::from_indices(&[chunk]) else {
+        return Ok(None);
+    };
+    let Some(slices) = store.read_slices(digest, place, Some(&wanted))? else {
         return Ok(None);
     };
     let Some(bytes) = slices.slice(chunk)? else {

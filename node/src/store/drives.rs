@@ -134,6 +134,18 @@ struct Writer {
     broken: Option<BackendError>,
 }
 
+impl Writer {
+    /// The base of every drive's record when nothing is written but that.
+    fn record(&self) -> Record {
+        Record {
+            epoch: self.epoch,
+            number: self.number,
+            since: self.number,
+            ..Record::default()
+        }
+    }
+}
+
 /// A write on its way.
 #[derive(Debug)]
 struct Pending {
@@ -243,6 +255,25 @@ impl<B: Backend> Drives<B> {
         }
     }
 
+    /// What each drive gets, by position, before there is anything.
+    fn no_parts(&self) -> Vec<Vec<Put>> {
+        (0..self.stripes.drives()).map(|_| Vec::new()).collect()
+    }
+
+    /// The shard that a drive gets of a value.
+    fn shard(
+        &self,
+        position: usize,
+        space: Space,
+        key: &[u8],
+        len: usize,
+        shards: &[Vec<u8>],
+    ) -> Vec<u8> {
+        let index = self.stripes.index(key, position);
+        let bytes = shards.get(index).map_or(&[][..], Vec::as_slice);
+        frame::shard(space, key, index, len, bytes)
+    }
+
     /// What a drive gets as the value of a key.
     fn framed(
         &self,
@@ -254,15 +285,13 @@ impl<B: Backend> Drives<B> {
         if !is_striped(space, key) {
             return Ok(frame::whole(space, key, value));
         }
-        let index = self.stripes.index(key, position);
         let shards = self.stripes.split(value)?;
-        let bytes = shards.get(index).map_or(&[][..], Vec::as_slice);
-        Ok(frame::shard(space, key, index, value.len(), bytes))
+        Ok(self.shard(position, space, key, value.len(), &shards))
     }
 
     /// Takes a write apart, value by value.
     fn split(&self, puts: &mut dyn Iterator<Item = Put>) -> Result<Work, BackendError> {
-        let mut parts: Vec<Vec<Put>> = (0..self.stripes.drives()).map(|_| Vec::new()).collect();
+        let mut parts = self.no_parts();
         let mut keys = WriteKeys::default();
         for Put { space, key, value } in puts {
             keys.keys.push(Key::new(space, &key));
@@ -275,15 +304,8 @@ impl<B: Backend> Drives<B> {
                 Some(value) if is_striped(space, &key) => {
                     let shards = self.stripes.split(&value)?;
                     for (position, part) in parts.iter_mut().enumerate() {
-                        let index = self.stripes.index(&key, position);
-                        let bytes = shards.get(index).map_or(&[][..], Vec::as_slice);
-                        part.push(put(Some(frame::shard(
-                            space,
-                            &key,
-                            index,
-                            value.len(),
-                            bytes,
-                        ))));
+                        let shard = self.shard(position, space, &key, value.len(), &shards);
+                        part.push(put(Some(shard)));
                     }
                 }
                 value => {
@@ -314,15 +336,7 @@ impl<B: Backend> Drives<B> {
             State::Rebuilding(_, progress) => Some(progress.clone()),
             _ => None,
         });
-        Put {
-            space: Space::Meta,
-            key: RECORD.to_vec(),
-            value: Some(frame::whole(
-                Space::Meta,
-                RECORD,
-                &prost::Message::encode_to_vec(&record),
-            )),
-        }
+        record.put()
     }
 
     /// Writes to drives at the same time, each with its record, synced. Returns what failed.
@@ -332,7 +346,6 @@ impl<B: Backend> Drives<B> {
         record: &Record,
         handles: &[Handle<B>],
     ) -> Vec<(usize, BackendError)> {
-        parts.resize_with(self.stripes.drives(), Vec::new);
         let mut work: Vec<(&Handle<B>, Vec<Put>)> = Vec::new();
         for handle in handles {
             let mut part = parts
@@ -412,13 +425,7 @@ impl<B: Backend> Drives<B> {
     fn write_members(&self, writer: &mut Writer) -> Vec<(usize, BackendError)> {
         writer.epoch += 1;
         fail_point!("drives.members");
-        let record = Record {
-            epoch: writer.epoch,
-            number: writer.number,
-            since: writer.number,
-            ..Record::default()
-        };
-        self.write_all(Vec::new(), &record, &self.handles())
+        self.write_all(self.no_parts(), &writer.record(), &self.handles())
     }
 
     fn set_state(&self, position: usize, state: State<B>) {
@@ -431,7 +438,7 @@ impl<B: Backend> Drives<B> {
         if let Some(error) = &writer.broken {
             return Err(error.clone());
         }
-        let mut parts: Vec<Vec<Put>> = (0..self.stripes.drives()).map(|_| Vec::new()).collect();
+        let mut parts = self.no_parts();
         let mut writes = Vec::new();
         for work in group {
             for (part, more) in parts.iter_mut().zip(work.parts) {
@@ -440,11 +447,9 @@ impl<B: Backend> Drives<B> {
             writes.push(work.keys);
         }
         let record = Record {
-            epoch: writer.epoch,
             number: writer.number + 1,
-            since: writer.number,
             writes,
-            ..Record::default()
+            ..writer.record()
         };
         let failed = self.write_all(parts, &record, &self.handles());
         fail_point!("drives.written");

@@ -31,11 +31,11 @@ pub use backend::{Backend, BackendError, DriveState, DriveStatus, Durability, Pu
 pub use drives::{Drives, DrivesOptions, MAX_DRIVES};
 pub use memory::MemoryBackend;
 pub use promises::MAX_EQUIVOCATIONS;
-pub(crate) use records::slices_a_value;
 pub use records::{
     Allowance, BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, Floor,
     SequenceId, SignedHeader, SignedRecord, StoredBatch, WindowId,
 };
+pub(crate) use records::{retention_end, slices_a_value};
 pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
 

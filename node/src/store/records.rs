@@ -248,6 +248,12 @@ impl SignedRecord {
     }
 }
 
+/// When nobody can ask for a batch or challenge it any more, by its version, unix seconds.
+pub(crate) fn retention_end(header: &BatchHeader, retention_secs: u64) -> u64 {
+    let created = header.created_at_ms.div_ceil(1000);
+    created.saturating_add(retention_secs)
+}
+
 /// Bytes of slices that lie in one value: as many as fit, at least one. A value is read as a whole, and each costs a write some
 /// microseconds.
 const VALUE_BYTES: usize = 64 << 10;

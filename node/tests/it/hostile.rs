@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::common::caller::{Caller, ME, PATIENCE, get, runs, start, valid};
+use crate::common::caller::{Caller, ME, get, runs, spawn_child, start, valid};
 use crate::common::link::{network, slow_link, stalling_link};
 use crate::common::{Batch, Recipe, Sender, World, config};
 use ashlar_crypto::Blame;
@@ -357,25 +357,8 @@ struct Attacked {
 
 impl Attacked {
     async fn start() -> Self {
-        use tokio::io::AsyncBufReadExt;
         let folder = tempfile::tempdir().unwrap();
-        let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "hostile::attacked_process", "--nocapture"])
-            .env(CHILD, folder.path())
-            .stdout(std::process::Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
-        let find = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                if let Some(address) = line.strip_prefix("quic=") {
-                    return address.parse().unwrap();
-                }
-            }
-            panic!("the child ended");
-        };
-        let quic = tokio::time::timeout(PATIENCE, find).await.unwrap();
+        let (child, quic) = spawn_child("hostile::attacked_process", CHILD, folder.path()).await;
         Self {
             child,
             quic,

@@ -1,12 +1,11 @@
 //! A running node over real QUIC and HTTP.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::caller::{
-    Caller, ME, PATIENCE, get, runs, start, start_at, until, valid, which,
+    Caller, ME, PATIENCE, get, runs, spawn_child, start, start_at, until, valid, which,
 };
 use crate::common::faulty::{Disk, Fault};
 use crate::common::time::TestTime;
@@ -721,28 +720,6 @@ fn child_process() {
     });
 }
 
-async fn spawn_child(folder: &Path) -> (tokio::process::Child, SocketAddr) {
-    use tokio::io::AsyncBufReadExt;
-    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "node::child_process", "--nocapture"])
-        .env(CHILD, folder)
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
-    let find = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some(address) = line.strip_prefix("quic=") {
-                return address.parse().unwrap();
-            }
-        }
-        panic!("the child ended");
-    };
-    let quic = tokio::time::timeout(PATIENCE, find).await.unwrap();
-    (child, quic)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_loses_nothing() {
     let world = World::new();
@@ -752,12 +729,12 @@ async fn sigkill_loses_nothing() {
     let mut signatures = Vec::new();
     for batch in &batches {
         // A kill right behind every signature.
-        let (mut child, quic) = spawn_child(folder.path()).await;
+        let (mut child, quic) = spawn_child("node::child_process", CHILD, folder.path()).await;
         let caller = Caller::new(&world.disperser, quic, &world);
         signatures.push(caller.store(batch, &mine).await.unwrap());
         child.kill().await.unwrap();
     }
-    let (mut child, quic) = spawn_child(folder.path()).await;
+    let (mut child, quic) = spawn_child("node::child_process", CHILD, folder.path()).await;
     let caller = Caller::new(&world.disperser, quic, &world);
     for (batch, signature) in batches.iter().zip(signatures) {
         assert_eq!(

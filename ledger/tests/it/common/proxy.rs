@@ -43,7 +43,7 @@ pub async fn between(
 }
 
 /// The library's own asks for a provider of TLS, also where there is none.
-fn plain_client() -> reqwest::Client {
+pub fn plain_client() -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

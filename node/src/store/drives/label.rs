@@ -5,17 +5,15 @@
 //! /mnt/1/ashlar/db/          the database of this drive
 //! ```
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::SetId;
-use crate::database::write_atomically;
+use crate::database::{read_versioned, write_atomically};
 
 const VERSION: u16 = 1;
 const NAME: &str = "drive.json";
-const LIMIT: u64 = 4096;
 /// What a file system makes by itself.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -45,24 +43,8 @@ impl Label {
     /// Reads the label of a folder; `None` if there is no label.
     pub(super) fn read(folder: &Path) -> Result<Option<Self>, String> {
         let path = folder.join(NAME);
-        let fail = |why: String| format!("{}: {why}", path.display());
-        let file = match std::fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fail(error.to_string())),
-        };
-        let mut text = String::new();
-        file.take(LIMIT)
-            .read_to_string(&mut text)
-            .map_err(|error| fail(error.to_string()))?;
-        let label: Self = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
-        if label.version != VERSION {
-            return Err(fail(format!(
-                "version {}, expected {VERSION}",
-                label.version
-            )));
-        }
-        Ok(Some(label))
+        read_versioned(&path, VERSION, |label: &Self| label.version)
+            .map_err(|why| format!("{}: {why}", path.display()))
     }
 
     /// Writes the label of a folder that has none, and syncs it.

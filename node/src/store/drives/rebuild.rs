@@ -11,7 +11,7 @@ use fail::fail_point;
 
 use super::frame::{self, Frame, is_striped};
 use super::label::{self, Label};
-use super::settle::{Progress, Record};
+use super::settle::Progress;
 use super::{
     Backend, BackendError, Drives, Durability, Found, Put, RECORD, Space, State, WindowId, Writer,
 };
@@ -214,13 +214,7 @@ impl<B: Backend> Drives<B> {
         }
         progress.bytes += bytes as u64;
         self.set_state(position, State::Rebuilding(Arc::clone(&drive), progress));
-        let record = Record {
-            epoch: writer.epoch,
-            number: writer.number,
-            since: writer.number,
-            ..Record::default()
-        };
-        puts.push(self.record(position, &record));
+        puts.push(self.record(position, &writer.record()));
         fail_point!("drives.copy");
         let written = drive.write(&mut puts.into_iter(), bytes, Durability::Buffered);
         if let Err(error) = written {
@@ -294,13 +288,7 @@ impl<B: Backend> Drives<B> {
         position: usize,
         drive: Arc<B>,
     ) -> Result<(), BackendError> {
-        let record = Record {
-            epoch: writer.epoch,
-            number: writer.number,
-            since: writer.number,
-            ..Record::default()
-        };
-        let own = self.record(position, &record);
+        let own = self.record(position, &writer.record());
         if let Err(error) = drive.write(&mut std::iter::once(own), 256, Durability::Synced) {
             return self.judge(writer, vec![(position, error)]);
         }

@@ -52,6 +52,17 @@ pub(super) struct Record {
     pub(super) rebuild: Option<Progress>,
 }
 
+impl Record {
+    /// As its drive keeps it.
+    pub(super) fn put(&self) -> Put {
+        Put {
+            space: Space::Meta,
+            key: RECORD.to_vec(),
+            value: Some(frame::whole(Space::Meta, RECORD, &self.encode_to_vec())),
+        }
+    }
+}
+
 /// Keys that were written together.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WriteKeys {
@@ -281,7 +292,7 @@ impl<B: Backend> Drives<B> {
             .map(|one| one.record.number)
             .min()
             .unwrap_or(newest.number);
-        let mut parts: Vec<Vec<Put>> = (0..self.stripes.drives()).map(|_| Vec::new()).collect();
+        let mut parts = self.no_parts();
         let mut record = Record {
             number: newest.number + 1,
             since: oldest,
@@ -524,13 +535,8 @@ fn make<B: Backend>(
             in_sync: (0..folders.len() as u32).collect(),
             ..Record::default()
         };
-        let put = Put {
-            space: Space::Meta,
-            key: RECORD.to_vec(),
-            value: Some(frame::whole(Space::Meta, RECORD, &record.encode_to_vec())),
-        };
         let drive = opener(&label::database(folder), true)?;
-        drive.write(&mut std::iter::once(put), 256, Durability::Synced)?;
+        drive.write(&mut std::iter::once(record.put()), 256, Durability::Synced)?;
     }
     Ok(set)
 }

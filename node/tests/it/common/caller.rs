@@ -1,6 +1,7 @@
 //! A disperser or a reader that talks to a running node, and its HTTP read by hand.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,4 +192,32 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnM
     tokio::time::timeout(PATIENCE, wait)
         .await
         .unwrap_or_else(|_| panic!("{what} did not come"));
+}
+
+/// Runs one test of this program, which starts a node with this folder in the variable and says `quic=` and its address, in a process
+/// of its own.
+pub async fn spawn_child(
+    test: &str,
+    variable: &str,
+    folder: &Path,
+) -> (tokio::process::Child, SocketAddr) {
+    use tokio::io::AsyncBufReadExt;
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(variable, folder)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    let find = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(address) = line.strip_prefix("quic=") {
+                return address.parse().unwrap();
+            }
+        }
+        panic!("the child ended");
+    };
+    let quic = tokio::time::timeout(PATIENCE, find).await.unwrap();
+    (child, quic)
 }

@@ -466,16 +466,7 @@ impl Batch {
     pub fn unverified(&self, peer: NetworkPublicKey, chunks: &[ChunkIndex]) -> UnverifiedBatch {
         let message = self.message(chunks);
         let bulk_len = message.layout().unwrap().len();
-        UnverifiedBatch {
-            peer,
-            header: message.batch_header,
-            disperser_signature: message.disperser_signature,
-            blobs: message.blob_headers,
-            runs: message.runs,
-            chunk_proofs: message.chunk_proofs,
-            slice_proofs: message.slice_proofs,
-            bulk_len,
-        }
+        UnverifiedBatch::new(peer, message, bulk_len)
     }
 
     pub fn key(&self, blob: usize) -> BlobKey {
