@@ -22,6 +22,7 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::health::ReadyReport;
 use crate::metrics::{self, Code};
 use crate::{ApiError, Health, HealthReport};
 
@@ -37,7 +38,7 @@ pub fn internal(daemon: &str) -> ApiError {
 pub struct Daemon {
     /// Its name in one word, the first part of its codes.
     pub name: &'static str,
-    /// What `/v1/health` says.
+    /// What `/v1/health` and `/v1/ready` say.
     pub health: Arc<Health>,
     /// The text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -48,7 +49,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// The whole API: these routes, and what every daemon answers beside them: health, metrics, and the OpenAPI document of all.
+    /// The whole API: these routes, and what every daemon answers beside them: health, readiness, metrics, and the OpenAPI document
+    /// of all.
     pub fn api<S: Clone + Send + Sync + 'static>(
         &self,
         routes: OpenApiRouter<S>,
@@ -63,11 +65,13 @@ impl Daemon {
         self.finish(routes.with_state(state).merge(common))
     }
 
-    /// Health and metrics alone, for a listener of their own.
+    /// Health, readiness and metrics alone, for a listener of their own.
     pub fn health_router(&self) -> Router {
         let router = Router::new()
             .route("/health", get(health))
             .route("/v1/health", get(health))
+            .route("/ready", get(ready))
+            .route("/v1/ready", get(ready))
             .route("/metrics", get(metrics))
             .with_state(Common {
                 daemon: self.clone(),
@@ -115,6 +119,7 @@ struct Common {
 fn common() -> OpenApiRouter<Common> {
     OpenApiRouter::new()
         .routes(routes!(health))
+        .routes(routes!(ready))
         .routes(routes!(metrics))
         .routes(routes!(openapi))
 }
@@ -131,6 +136,20 @@ fn common() -> OpenApiRouter<Common> {
 )]
 async fn health(State(common): State<Common>) -> Response {
     common.daemon.health.page()
+}
+
+/// Whether the daemon does its job: a node signs, a disperser makes batches, a ledger makes blocks. It may be degraded and do so.
+#[utoipa::path(
+    get,
+    path = "/v1/ready",
+    responses(
+        (status = 200, description = "It does its job", body = ReadyReport),
+        (status = 503, description = "It does not; the reasons are in the body", body = ReadyReport),
+    ),
+    tag = "service"
+)]
+async fn ready(State(common): State<Common>) -> Response {
+    common.daemon.health.ready_page()
 }
 
 /// Metrics in the text format of OpenMetrics.

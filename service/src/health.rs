@@ -34,7 +34,7 @@ impl Cause {
         }
     }
 
-    /// As [`degrades`](Self::degrades), and [`Health::may_work`] refuses.
+    /// As [`degrades`](Self::degrades), and [`Health::may_work`] refuses: the daemon is not [ready](Health::ready).
     pub const fn halts(code: &'static str) -> Self {
         Self {
             code: Cow::Borrowed(code),
@@ -97,6 +97,15 @@ pub struct HealthReport {
     /// What the operator should know, and the daemon cannot be blamed for.
     #[serde(default)]
     pub notices: Vec<Reason>,
+}
+
+/// The answer to `GET /v1/ready`; its status is 200 if the daemon does its job, else 503.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReadyReport {
+    /// Whether it does its job.
+    pub ready: bool,
+    /// What keeps it from that.
+    pub reasons: Vec<Reason>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -204,15 +213,25 @@ impl Health {
     /// # Errors
     /// It is starting or stopping, or the first cause that [halts](Cause::halts) it.
     pub fn may_work(&self) -> Result<(), Reason> {
+        let halting = self.ready().reasons;
+        halting.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Whether the daemon does its job, and everything that keeps it from that.
+    pub fn ready(&self) -> ReadyReport {
         let state = self.state();
+        let mut reasons = state.reasons(|effect| effect == Effect::Halts);
         if state.phase != Phase::Open {
-            return Err(Reason {
+            let not_open = Reason {
                 code: "not_open".into(),
                 message: "the service is starting or stopping".into(),
-            });
+            };
+            reasons.insert(0, not_open);
         }
-        let halting = state.reasons(|effect| effect == Effect::Halts);
-        halting.into_iter().next().map_or(Ok(()), Err)
+        ReadyReport {
+            ready: reasons.is_empty(),
+            reasons,
+        }
     }
 
     /// The whole answer.
@@ -235,12 +254,22 @@ impl Health {
     /// The answer to `GET /v1/health`: 200 if ready, 503 with the reasons if not.
     pub fn page(&self) -> Response {
         let report = self.report();
-        let status = match report.status {
-            Status::Ready => StatusCode::OK,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        (status, Json(report)).into_response()
+        page(report.status == Status::Ready, report)
     }
+
+    /// The answer to `GET /v1/ready`: 200 if the daemon does its job, 503 with the reasons if not.
+    pub fn ready_page(&self) -> Response {
+        let report = self.ready();
+        page(report.ready, report)
+    }
+}
+
+fn page(well: bool, report: impl Serialize) -> Response {
+    let status = match well {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(report)).into_response()
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ async fn health_answers_while_idle_sockets_saturate_the_main_listener() {
     for _ in 0..200 {
         idle.push(TcpStream::connect(main).await.unwrap());
     }
-    for path in ["/health", "/v1/health"] {
+    for path in ["/health", "/v1/health", "/ready", "/v1/ready"] {
         let answer = ask(own, path).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("\"ready\""), "{answer}");

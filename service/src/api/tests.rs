@@ -72,11 +72,15 @@ async fn every_daemon_says_how_it_is_and_what_it_answers() {
     let (status, _, body) = ask("GET", "/v1/health").await;
     let health: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((status, &health["status"]), (503, &json!("opening")));
+    let (status, _, body) = ask("GET", "/v1/ready").await;
+    let ready: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((status, &ready["ready"]), (503, &json!(false)));
     let (status, _, body) = ask("GET", "/v1/openapi.json").await;
     let document: Value = serde_json::from_slice(&body).unwrap();
     let paths: Vec<_> = document["paths"].as_object().unwrap().keys().collect();
     assert_eq!(status, 200);
-    assert_eq!(paths, ["/metrics", "/v1/health", "/v1/openapi.json"]);
+    let common = ["/metrics", "/v1/health", "/v1/openapi.json", "/v1/ready"];
+    assert_eq!(paths, common);
     let (status, allowed, body) = ask("POST", "/metrics").await;
     assert_eq!((status, allowed.as_deref()), (405, Some("GET,HEAD")));
     let problem: Problem = serde_json::from_slice(&body).unwrap();

@@ -40,9 +40,13 @@ fn causes_come_and_go() {
         health.may_work().is_ok(),
         "what only degrades does not stop the work"
     );
+    assert!(health.ready().ready, "nor is it less ready");
     health.raise(STORAGE, "disk full");
     assert_eq!(health.may_work().unwrap_err().code, "storage");
     assert_eq!(health.report().reasons.len(), 2);
+    let ready = health.ready();
+    assert_eq!((ready.ready, ready.reasons.len()), (false, 1));
+    assert_eq!(ready.reasons[0].code, "storage");
     health.clear(STORAGE);
     health.clear(CORRUPTION);
     assert_eq!(health.report().status, Status::Ready);
