@@ -11,7 +11,7 @@ use ashlar_crypto::{BYTES_PER_ROW, Encoding, TABLE_BYTES, rows_for};
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{
     DEFAULT_VERSION, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, ProtocolVersion,
-    header::check_quorums, version,
+    header::check_quorums, times, version,
 };
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_service::listener;
@@ -138,19 +138,19 @@ ashlar_service::config! {
         /// Pause before a blob of a failed batch goes into another one, in milliseconds; doubles.
         pub requeue_delay_ms: u64 = 1000, within 1..;
         /// After a restart, younger batches are continued; older ones are given up, their blobs go into new ones.
-        pub max_resume_age_secs: u64 = 300;
+        pub max_resume_age_secs: u64 = times::RESUME.as_secs();
     }
 
     /// How batches reach the operators.
     pub struct Disperse {
         /// Time in which enough stake has to sign, in seconds; then the blobs go into another batch.
-        pub deadline_secs: u64 = 120, within 1..;
+        pub deadline_secs: u64 = times::SIGNING.as_secs(), within 1..;
         /// Wait for more signatures once there are enough, in milliseconds; then the certificate is issued.
         pub linger_ms: u64 = 500;
         /// Time for requests that are under way when the certificate is issued, in milliseconds.
         pub straggler_grace_ms: u64 = 10_000;
         /// Longest time of one attempt with one operator, in seconds.
-        pub attempt_timeout_secs: u64 = 60, within 1..;
+        pub attempt_timeout_secs: u64 = times::ATTEMPT.as_secs(), within 1..;
         /// Pause after a failed attempt, in milliseconds; doubles with each one, and jitters.
         pub backoff_min_ms: u64 = 100, within 1..;
         /// Longest such pause.
@@ -170,7 +170,7 @@ ashlar_service::config! {
         /// Memory of the database's write buffers.
         pub write_buffer_bytes: u64 = 64 << 20, within 1 << 20..=8 << 30;
         /// Time given to running work when the disperser stops, in seconds.
-        pub shutdown_secs: u64 = 20, within 1..;
+        pub shutdown_secs: u64 = times::SHUTDOWN.as_secs(), within 1..=times::SHUTDOWN.as_secs();
     }
 }
 
@@ -222,7 +222,28 @@ impl DisperserConfig {
             .map(|v| encoded_bytes(v, batch.max_rows, batch.max_rows))
             .max();
         let payload = ("accept.max_payload", accept.max_payload);
+        // The last request with a batch that a restart interrupted.
+        let oldest = batch
+            .max_resume_age_secs
+            .saturating_add(disperse.deadline_secs);
+        let taken = times::BATCH_AGE.as_secs() - times::CLOCKS.as_secs();
+        if oldest > taken {
+            let why = format!(
+                "with disperse.deadline_secs ({}) it may be {taken} at most: nodes refuse older batches",
+                disperse.deadline_secs
+            );
+            let (key, got) = ("batch.max_resume_age_secs", batch.max_resume_age_secs);
+            return Err(ConfigError::invalid(key, got, why));
+        }
         for (key, got, (what, least)) in [
+            (
+                "disperse.deadline_secs",
+                disperse.deadline_secs,
+                (
+                    "disperse.attempt_timeout_secs",
+                    disperse.attempt_timeout_secs,
+                ),
+            ),
             (
                 "batch.max_rows",
                 batch.max_rows.into(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ashlar_proto::times;
 use ashlar_proto::wire::limits;
 
 /// Limits, windows and deadlines of an endpoint.
@@ -158,7 +159,7 @@ impl Default for NetLimits {
             stall_timeout: Duration::from_secs(10),
             min_rate: 16 << 10,
             min_known_rate: 64 << 10,
-            request_timeout: Duration::from_secs(120),
+            request_timeout: times::REQUEST,
             shutdown_grace: Duration::from_secs(10),
         }
     }

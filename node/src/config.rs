@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits};
+use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, times};
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_stake::{MAX_SOURCES, TableLocation, TableSource};
 
@@ -76,12 +76,14 @@ ashlar_service::config! {
         pub max_batch_blobs: u32 = Limits::default().max_batch_blobs, within 1..;
         /// Most payload bytes of a blob.
         pub max_payload: u64 = Limits::default().max_payload, within 1..=HARD_MAX_PAYLOAD;
-        /// Oldest operator table that a batch may refer to, in blocks behind the newest.
-        pub max_reference_age_blocks: u64 = 100;
-        /// Oldest batch that is accepted, in seconds.
-        pub max_age_secs: u64 = 600, within 1..;
+        /// Oldest operator table that a batch may refer to, in blocks behind the newest: at least as many as can be made in
+        /// max_age_secs, one a second.
+        pub max_reference_age_blocks: u64 = times::REFERENCE_AGE;
+        /// Oldest batch that is accepted, in seconds. A disperser sends none that is older than its batch.max_resume_age_secs and
+        /// disperse.deadline_secs together.
+        pub max_age_secs: u64 = times::BATCH_AGE.as_secs(), within 1..;
         /// How far in the future a batch may be dated, in seconds.
-        pub max_clock_skew_secs: u64 = 30;
+        pub max_clock_skew_secs: u64 = times::CLOCKS.as_secs();
     }
 
     /// Concurrency and memory.
@@ -111,7 +113,7 @@ ashlar_service::config! {
         /// What a caller that is turned away is told to wait, in milliseconds.
         pub retry_after_ms: u64 = 500, within 1..;
         /// Most time for the bulk part of a request to arrive, in seconds.
-        pub bulk_timeout_secs: u64 = 120, within 1..;
+        pub bulk_timeout_secs: u64 = times::REQUEST.as_secs(), within 1..;
     }
 
     /// Disk.
@@ -166,8 +168,8 @@ ashlar_service::config! {
         pub probe_min_ms: u64 = 1000, within 1..;
         /// Longest such pause, in milliseconds.
         pub probe_max_ms: u64 = 60_000, within 1..;
-        /// Time given to running requests when the node stops, in seconds.
-        pub shutdown_secs: u64 = 20, within 1..;
+        /// Time given to running requests when the node stops, in seconds, and then to its tasks.
+        pub shutdown_secs: u64 = times::SHUTDOWN.as_secs(), within 1..=times::SHUTDOWN.as_secs();
     }
 }
 
@@ -247,7 +249,33 @@ impl NodeConfig {
             secs => secs,
         };
         let largest = u64::from(accept.max_batch_rows) * ashlar_crypto::BYTES_PER_ROW as u64;
+        // Networks for tests alone have another retention, and times of their own.
+        let (oldest_sent, references) = match self.store.retention_secs {
+            0 => (
+                times::OLDEST_REQUEST.as_secs() + accept.max_clock_skew_secs,
+                times::reference_age(accept.max_age_secs),
+            ),
+            _ => (1, 0),
+        };
         for (key, got, least, what) in [
+            (
+                "accept.max_age_secs",
+                accept.max_age_secs,
+                oldest_sent,
+                "the age of the last request with a batch, and accept.max_clock_skew_secs",
+            ),
+            (
+                "accept.max_reference_age_blocks",
+                accept.max_reference_age_blocks,
+                references,
+                "as many as can be made in accept.max_age_secs",
+            ),
+            (
+                "load.bulk_timeout_secs",
+                load.bulk_timeout_secs,
+                times::ATTEMPT.as_secs(),
+                "as long as a disperser tries",
+            ),
             (
                 "store.retention_secs",
                 retention,

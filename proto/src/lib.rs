@@ -7,7 +7,7 @@
 //! * [`header`]: blob and batch headers, Solidity structs first, and their digests.
 //! * [`table`]: what a certificate needs of the operator table.
 //! * [`certificate`]: both encodings and the check.
-//! * [`time`]: the time that promises end by.
+//! * [`time`]: the time that promises end by; [`times`]: how long a batch may take.
 //! * [`wire`]: envelopes of the QUIC protocol, with every limit on what a peer can declare.
 //! * [`api`]: JSON of the disperser's HTTP interface.
 
@@ -27,6 +27,7 @@ pub mod params;
 pub mod registration;
 pub mod table;
 pub mod time;
+pub mod times;
 pub mod wire;
 
 pub use bitmap::Bitmap;

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// How long a graceful stop may take before the process ends anyway.
-pub const STOP_DEADLINE: Duration = Duration::from_secs(40);
+pub const STOP_DEADLINE: Duration = ashlar_proto::times::STOP;
 
 /// What the process exits with when a stop that its parent caused takes longer than [`STOP_DEADLINE`].
 const LATE: i32 = 5;

@@ -128,6 +128,14 @@ fn every_rule_refuses_and_names_its_key() {
             Box::new(|c| c.disperse.deadline_secs = 0),
         ),
         (
+            "disperse.deadline_secs",
+            Box::new(|c| c.disperse.deadline_secs = 59),
+        ),
+        (
+            "batch.max_resume_age_secs",
+            Box::new(|c| c.batch.max_resume_age_secs = 451),
+        ),
+        (
             "store.write_buffer_bytes",
             Box::new(|c| c.store.write_buffer_bytes = 1),
         ),

@@ -262,7 +262,6 @@ async fn overload_is_answered_at_once_and_passes() {
     settings.accept.max_waiters = 1;
     settings.accept.wait_timeout_secs = 1;
     settings.disperse.attempt_timeout_secs = 1;
-    settings.disperse.deadline_secs = 600;
     let running = world.start(settings).await;
     // The wait has a deadline; the blob goes on.
     let answer = running.post("?wait=certified", vec![1; 10]).await;
@@ -399,6 +398,7 @@ async fn the_document_has_every_route_and_every_route_is_in_it() {
         "GET /v1/blobs/{key}/certificate",
         "GET /v1/operators",
         "GET /v1/health",
+        "GET /v1/ready",
         "GET /metrics",
         "GET /v1/openapi.json",
     ]

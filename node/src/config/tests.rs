@@ -95,6 +95,22 @@ fn every_rule_refuses_and_names_its_key() {
             Box::new(|c| c.accept.max_age_secs = 0),
         ),
         (
+            "accept.max_age_secs",
+            Box::new(|c| c.accept.max_age_secs = 449),
+        ),
+        (
+            "accept.max_reference_age_blocks",
+            Box::new(|c| c.accept.max_reference_age_blocks = 599),
+        ),
+        (
+            "load.bulk_timeout_secs",
+            Box::new(|c| c.load.bulk_timeout_secs = 59),
+        ),
+        (
+            "tasks.shutdown_secs",
+            Box::new(|c| c.tasks.shutdown_secs = 21),
+        ),
+        (
             "store.retention_secs",
             Box::new(|c| c.store.retention_secs = 600),
         ),

@@ -338,6 +338,7 @@ fn attacked_process() {
         let mut config = config(Path::new(&folder));
         // Its batches are made before the first attack.
         config.accept.max_age_secs = 7200;
+        config.accept.max_reference_age_blocks = 7200;
         let node = start(&world, config).await;
         println!("\nquic={}", node.quic_addr());
         // Until it is killed; not for ever if the parent dies first.

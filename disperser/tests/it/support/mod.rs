@@ -428,7 +428,8 @@ pub fn config() -> DisperserConfig {
     config.batch.interval_ms = 100;
     config.batch.requeue_delay_ms = 50;
     // Beyond the patience of every test: nothing may ever wait for the deadline of a dispersal that goes well.
-    config.disperse.deadline_secs = 600;
+    config.disperse.deadline_secs = 500;
+    config.batch.max_resume_age_secs = 70;
     config.disperse.linger_ms = 100;
     config.disperse.straggler_grace_ms = 100;
     config.disperse.backoff_min_ms = 50;
