@@ -76,6 +76,7 @@ fn main() -> io::Result<()> {
     let runs = ChunkRanges::new(vec![(0, 3), (7, 1)]).expect("ascending runs");
     let requests = [
         ("ping", Request::Ping(Ping { nonce: 7 })),
+        ("dial_me", Request::DialMe),
         (
             "get_slices",
             Request::GetSlices(GetSlices {

@@ -479,7 +479,8 @@ async fn read_answer(
         (Request::StoreBatch(_), Response::Stored(_))
         | (Request::GetSlices(_), Response::Slices(_))
         | (Request::GetChunks(_), Response::Chunks(_))
-        | (Request::Ping(_), Response::Pong(_)) => response.bulk_len()?,
+        | (Request::Ping(_), Response::Pong(_))
+        | (Request::DialMe, Response::Dialed(_)) => response.bulk_len()?,
         _ => {
             return Err(Violation::WrongAnswer {
                 got: response.kind(),

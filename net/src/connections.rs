@@ -24,6 +24,17 @@ use crate::{
     shares::User,
 };
 
+/// Connections now, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// Whose handshake is under way.
+    pub half_open: usize,
+    /// Of known callers.
+    pub known: usize,
+    /// Of strangers.
+    pub strangers: usize,
+}
+
 #[derive(Debug)]
 pub(crate) struct Connections {
     limits: NetLimits,
@@ -84,9 +95,15 @@ impl Connections {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> ConnectionCounts {
         let state = self.lock();
-        state.half_open.len() + state.open.len()
+        let known = state.open.values().filter(|open| open.user.is_known());
+        let known = known.count();
+        ConnectionCounts {
+            half_open: state.half_open.len(),
+            known,
+            strangers: state.open.len() - known,
+        }
     }
 
     /// Whether so many are half-open, of this network or in all, that a caller has to show that it owns its address before

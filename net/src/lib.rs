@@ -24,10 +24,11 @@ mod tls;
 
 pub use budget::{Budget, Reservation};
 pub use client::{Answer, CallOptions, Client, Peer};
+pub use connections::ConnectionCounts;
 pub use error::{NetError, Phase, Violation};
 pub use frame::BulkReader;
 pub use limits::NetLimits;
-pub use server::{Admission, Handler, Reply, Server};
+pub use server::{Admission, ConnectionCounter, Handler, Reply, Server};
 pub use subnet::Subnet;
 
 /// The application protocol negotiated by TLS.

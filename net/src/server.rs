@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     BulkReader, NetError, NetLimits, Phase, Reservation, Subnet, Violation,
-    connections::{Connections, Place},
+    connections::{ConnectionCounts, Connections, Place},
     endpoint::{self, close},
     frame::{Account, Reader, SendError, Wait, send_message},
     shares::{Claim, Lease, Shares, User},
@@ -229,7 +229,13 @@ impl Server {
 
     /// Connections now, half-open ones included.
     pub fn connections(&self) -> usize {
-        self.shared.connections.count()
+        let counts = self.shared.connections.count();
+        counts.half_open + counts.known + counts.strangers
+    }
+
+    /// What counts the connections from elsewhere.
+    pub fn counter(&self) -> ConnectionCounter {
+        ConnectionCounter(Arc::clone(&self.shared.connections))
     }
 
     /// Requests being worked on now.
@@ -255,6 +261,17 @@ impl Server {
             .close(close::SHUTDOWN.into(), b"shutting down");
         // Time for the farewells to leave the socket; three probe timeouts are well below that.
         let _ = timeout(self.shared.limits.stall_timeout, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// Counts the connections of a [`Server`].
+#[derive(Debug, Clone)]
+pub struct ConnectionCounter(Arc<Connections>);
+
+impl ConnectionCounter {
+    /// Connections now.
+    pub fn count(&self) -> ConnectionCounts {
+        self.0.count()
     }
 }
 

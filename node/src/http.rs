@@ -11,6 +11,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::reach::Reachability;
+use crate::refusals::RefusalList;
 use crate::shared::{Shared, blocking};
 use crate::status::{EquivocationList, EquivocationPair, MAX_SHOWN, NodeStatus};
 
@@ -30,6 +32,8 @@ fn routed() -> OpenApiRouter<Arc<Shared>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(status))
         .routes(routes!(equivocations))
+        .routes(routes!(refusals))
+        .routes(routes!(reachability))
 }
 
 /// All routes, and those of the listener for health alone.
@@ -66,14 +70,40 @@ async fn status(State(shared): State<Arc<Shared>>) -> Json<NodeStatus> {
 async fn equivocations(
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<EquivocationList>, ApiError> {
-    let store = shared.store.get().cloned().ok_or_else(|| {
-        let detail = "the database is being opened";
-        ApiError::busy("service.opening", detail, RETRY_AFTER_SECS)
-    })?;
+    let store = shared.store.get().cloned().ok_or_else(opening)?;
     let pairs = blocking(move || store.equivocations(None, MAX_SHOWN)).await;
     let pairs = pairs.map_err(|error| ApiError::coded(503, &error))?;
     Ok(Json(EquivocationList {
         held: shared.metrics.equivocations.get(),
         pairs: pairs.iter().map(EquivocationPair::from).collect(),
     }))
+}
+
+/// The last batches that were refused: why this node did not sign.
+#[utoipa::path(
+    get,
+    path = "/v1/refusals",
+    responses((status = 200, description = "Refusals since the start, the newest first", body = RefusalList))
+)]
+async fn refusals(State(shared): State<Arc<Shared>>) -> Json<RefusalList> {
+    Json(shared.refusals.list())
+}
+
+/// Asks some operators whether they reach this node at the address of its table entry. Takes as long as they do.
+#[utoipa::path(
+    get,
+    path = "/v1/reachability",
+    responses((status = 200, description = "What they say", body = Reachability))
+)]
+async fn reachability(State(shared): State<Arc<Shared>>) -> Result<Json<Reachability>, ApiError> {
+    let peers = shared.peers.get().ok_or_else(opening)?;
+    let asked = peers.ask().await;
+    asked
+        .map(Json)
+        .map_err(|error| ApiError::coded(503, &error))
+}
+
+fn opening() -> ApiError {
+    let detail = "the database is being opened";
+    ApiError::busy("service.opening", detail, RETRY_AFTER_SECS)
 }

@@ -7,7 +7,7 @@
 //! * [`clock`]: the time that data expires by.
 //! * [`custody`]: answers the custody challenges against its operator.
 //! * [`scrub`]: reads back what was promised; what is damaged is made anew out of what peers hold.
-//! * [`config`], [`health`], [`metrics`], [`status`]: what the operator sets and sees.
+//! * [`config`], [`health`], [`metrics`], [`status`], [`refusals`], [`reach`]: what the operator sets and sees.
 //! * [`Node`]: starts all of it; [`RunningNode`]: the handle of a node that serves.
 
 pub mod clock;
@@ -18,6 +18,8 @@ pub mod database;
 pub mod health;
 pub mod metrics;
 pub mod protection;
+pub mod reach;
+pub mod refusals;
 pub mod scrub;
 pub mod signer;
 pub mod status;

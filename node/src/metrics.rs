@@ -12,8 +12,22 @@ use prometheus_client::metrics::histogram::Histogram;
 /// Label of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabel {
-    /// `store_batch`, `get_slices`, `get_chunks` or `ping`.
+    /// `store_batch`, `get_slices`, `get_chunks`, `ping` or `dial_me`.
     pub request: &'static str,
+}
+
+/// Label of connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ConnectionLabel {
+    /// `known`, `stranger` or `half_open`.
+    pub kind: &'static str,
+}
+
+/// Label of expiry windows. There are as many as the retention has.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WindowLabel {
+    /// Its end, seconds since 1970.
+    pub window: u64,
 }
 
 ashlar_service::metrics! {
@@ -31,18 +45,34 @@ ashlar_service::metrics! {
         pub stored_bytes: Counter, "stored", Bytes;
         /// Bytes of slices served.
         pub served_bytes: Counter, "served", Bytes;
+        /// Time for the slices of a batch to arrive.
+        pub receive_seconds: Histogram = seconds(), "receive", Seconds;
         /// Time to check a batch.
         pub validate_seconds: Histogram = seconds(), "validate", Seconds;
-        /// Time to write and sync a batch.
+        /// Time to write, sync and sign a batch.
         pub commit_seconds: Histogram = seconds(), "commit", Seconds;
+        /// Time to sign a batch that is synced.
+        pub sign_seconds: Histogram = seconds(), "sign", Seconds;
+        /// Syncs of the database's log; batches that come together share one.
+        pub syncs: Counter, "syncs";
+        /// Time that they took.
+        pub sync_seconds: Counter<f64, AtomicU64>, "sync", Seconds;
         /// Requests being answered.
         pub in_flight: Family<RequestLabel, Gauge>, "in_flight";
+        /// Connections of peers, by kind.
+        pub connections: Family<ConnectionLabel, Gauge>, "connections";
+        /// Newest block with an operator table.
+        pub head: Gauge, "head_block";
         /// Batches held.
         pub batches: Gauge, "batches";
         /// Slices held.
         pub bytes: Gauge, "slices", Bytes;
         /// Expiry windows held.
         pub windows: Gauge, "windows";
+        /// Batches held, by the end of their window.
+        pub window_batches: Family<WindowLabel, Gauge>, "window_batches";
+        /// Slices held, by the end of their window.
+        pub window_bytes: Family<WindowLabel, Gauge>, "window_slices", Bytes;
         /// Free space on the device.
         pub disk_free: Gauge<u64, AtomicU64>, "disk_free", Bytes;
         /// Drives, of several, that hold everything.
@@ -69,8 +99,10 @@ ashlar_service::metrics! {
         pub repair_failed: Family<Code, Counter>, "repair_failed";
         /// Bytes that peers sent for it.
         pub repair_bytes: Counter, "repair", Bytes;
-        /// 1 if the node is ready, 0 if not.
+        /// 1 if the node is well (GET /v1/health), 0 if not.
         pub ready: Gauge, "ready";
+        /// 1 if the node signs what it is sent (GET /v1/ready), 0 if not.
+        pub signing: Gauge, "signing";
         /// Pairs of batches held as evidence against dispersers.
         pub equivocations: Gauge<u64, AtomicU64>, "equivocations";
         /// Wall clock less the time that is accepted.

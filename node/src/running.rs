@@ -20,6 +20,7 @@ use crate::custody::ChallengeSource;
 use crate::damage::Repairs;
 use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
+use crate::reach::Peers;
 use crate::repair::{self, Healer};
 use crate::service::{QuicHandler, Service};
 use crate::shared::{Shared, blocking};
@@ -178,7 +179,8 @@ impl OpeningNode {
                 Arc::clone(&shared.health),
                 kept_ms,
             ));
-            let signer = Arc::new(Signer::new(keys.bls, Arc::clone(&store)));
+            let signer = Signer::new(keys.bls, Arc::clone(&store));
+            let signer = Arc::new(signer.timed(shared.metrics.sign_seconds.clone()));
             let wanted = shared.config.load.threads;
             let threads = rayon::ThreadPoolBuilder::new()
                 .num_threads(wanted)
@@ -188,12 +190,16 @@ impl OpeningNode {
                     wanted,
                     detail: error.to_string(),
                 })?;
+            let client = Client::new(&keys.network, NetLimits::default())?;
+            let peers = Arc::new(Peers::new(client.clone(), Arc::clone(&stake), id));
+            let _ = shared.peers.set(Arc::clone(&peers));
             let service = Arc::new(Service::new(
                 Arc::clone(&shared),
                 Arc::clone(&store),
                 signer,
                 Arc::clone(&stake),
                 Arc::clone(&clock),
+                peers,
                 threads,
             ));
             if let Some((kept_ms, allowance)) = kept {
@@ -212,10 +218,10 @@ impl OpeningNode {
                 net_limits(&shared.config),
                 Arc::new(QuicHandler(Arc::clone(&service))),
             )?;
-            let peers = Client::new(&keys.network, NetLimits::default())?;
-            Ok::<_, StartError>((store, clock, service, server, peers))
+            let _ = shared.callers.set(server.counter());
+            Ok::<_, StartError>((store, clock, service, server, client))
         };
-        let (store, clock, service, server, peers) = match started.await {
+        let (store, clock, service, server, client) = match started.await {
             Ok(parts) => parts,
             Err(error) => {
                 supervisor
@@ -258,7 +264,7 @@ impl OpeningNode {
             shared: Arc::clone(s),
             store: Arc::clone(d),
             stake: Arc::clone(&stake),
-            network: Arc::new(peers),
+            network: Arc::new(client),
             repairs: Arc::clone(&repairs),
         };
         supervisor.spawn("repair", OnEnd::Degrade, repair::run(healer, stop()));

@@ -5,6 +5,7 @@
 //! `node.overloaded` and how long to wait. Hashing and curves run on a pool of their own, the disk on the blocking pool: neither on
 //! the runtime's threads, and no sync on those that compute.
 
+mod dial;
 mod read;
 
 use std::collections::{HashSet, VecDeque};
@@ -25,6 +26,7 @@ use crate::clock::Clock as NodeClock;
 use crate::daily::{DailyBytes, Exhausted, Taken, daily_bytes};
 use crate::health;
 use crate::metrics::RequestLabel;
+use crate::reach::Peers;
 use crate::shared::{SOFTWARE, Shared, blocking};
 use crate::signer::Signer;
 use crate::store::{Allowance, Equivocation, SignedHeader, Store, StoreError};
@@ -54,6 +56,7 @@ pub(crate) struct Service {
     /// When somebody's batch last made the node look for a newer table.
     looked: Mutex<Option<Instant>>,
     clock: Arc<NodeClock>,
+    peers: Arc<Peers>,
 }
 
 impl std::fmt::Debug for Service {
@@ -134,6 +137,19 @@ pub enum ServiceError {
     #[error("none of the chunks asked for is held here")]
     #[coded(blame = Caller)]
     NoSuchChunks,
+    /// Who asks to be dialed has no address.
+    #[error("the caller is no operator of the newest table, so there is no address to dial")]
+    #[coded(blame = Caller)]
+    NotAnOperator,
+    /// Who asked to be dialed is not reached.
+    #[error("{address} is not reached from here: {source}")]
+    #[coded(blame = Caller)]
+    DialFailed {
+        /// As the newest table has it.
+        address: String,
+        /// What happened.
+        source: NetError,
+    },
     /// No randomness.
     #[error("the operating system gave no random bytes: {0}")]
     Random(String),
@@ -182,6 +198,7 @@ impl Service {
         signer: Arc<Signer>,
         stake: Arc<dyn StakeSource>,
         clock: Arc<NodeClock>,
+        peers: Arc<Peers>,
         threads: rayon::ThreadPool,
     ) -> Self {
         Self {
@@ -192,6 +209,7 @@ impl Service {
             seen: RwLock::default(),
             looked: Mutex::default(),
             clock,
+            peers,
             shared,
             store,
             signer,
@@ -361,6 +379,7 @@ impl Service {
             Request::StoreBatch(batch) => self.store_batch(peer, batch, bulk).await,
             Request::GetSlices(wanted) => self.get_slices(wanted, &bulk).await,
             Request::GetChunks(wanted) => self.get_chunks(wanted, &bulk).await,
+            Request::DialMe => self.dial_back(peer).await,
             Request::Ping(ping) => {
                 let mut versions = self.rules.versions.clone();
                 versions.sort_unstable();
@@ -404,6 +423,7 @@ impl Service {
             .await
             .map_err(|error| self.overload(error, "batches"))?;
         let patience = Duration::from_secs(load.bulk_timeout_secs);
+        let started = Instant::now();
         let bytes = tokio::time::timeout(patience, bulk.read_to_end())
             .await
             .map_err(|_| {
@@ -412,6 +432,8 @@ impl Service {
                     after: patience,
                 })
             })??;
+        let received = started.elapsed().as_secs_f64();
+        self.shared.metrics.receive_seconds.observe(received);
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|e| ServiceError::Random(e.to_string()))?;
 
@@ -601,6 +623,14 @@ impl Service {
         self.shared.metrics.refused.get_or_create(&code).inc();
     }
 
+    /// Keeps why a batch was not signed.
+    fn note_batch(&self, peer: &NetworkPublicKey, header: &BatchHeader, error: &ServiceError) {
+        let registered = self.check_sender(peer, header).is_ok();
+        let disperser = registered.then_some(header.disperser_id);
+        let (refusals, now_ms) = (&self.shared.refusals, self.clock.wall_ms());
+        refusals.note(disperser, header.digest(), error, now_ms);
+    }
+
     /// What an error means for the node itself.
     fn note(&self, error: &ServiceError) {
         self.count_refused(error.code());
@@ -700,10 +730,17 @@ impl Handler for QuicHandler {
             };
             service.shared.metrics.requests.get_or_create(&label).inc();
             let _in_flight = InFlight::new(&service, label);
+            let offered = match &request {
+                Request::StoreBatch(batch) => Some(batch.batch_header.clone()),
+                _ => None,
+            };
             match Arc::clone(&service).answer(peer, request, bulk).await {
                 Ok(reply) => reply,
                 Err(error) => {
                     service.note(&error);
+                    if let Some(header) = offered {
+                        service.note_batch(&peer, &header, &error);
+                    }
                     error.reply().into()
                 }
             }

@@ -4,13 +4,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_net::ConnectionCounter;
 use ashlar_proto::OperatorId;
 use ashlar_service::metrics::gauge;
 
 use crate::clock::TimeSource;
 use crate::config::NodeConfig;
 use crate::health::{self, Health, Status};
-use crate::metrics::Metrics;
+use crate::metrics::{ConnectionLabel, Metrics, WindowLabel};
+use crate::reach::Peers;
+use crate::refusals::Refusals;
 use crate::status::{Facts, NodeStatus};
 use crate::store::{DriveState, DriveStatus, Store};
 
@@ -23,7 +26,10 @@ pub(crate) struct Shared {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
     pub(crate) facts: Facts,
+    pub(crate) refusals: Refusals,
     pub(crate) store: OnceLock<Arc<dyn Store>>,
+    pub(crate) peers: OnceLock<Arc<Peers>>,
+    pub(crate) callers: OnceLock<ConnectionCounter>,
     pub(crate) time: Arc<dyn TimeSource>,
     pub(crate) started: Instant,
 }
@@ -57,7 +63,10 @@ impl Shared {
             health: Arc::new(Health::default()),
             metrics: Metrics::default(),
             facts: Facts::default(),
+            refusals: Refusals::default(),
             store: OnceLock::new(),
+            peers: OnceLock::new(),
+            callers: OnceLock::new(),
             time,
             started: Instant::now(),
         }
@@ -65,26 +74,57 @@ impl Shared {
 
     /// The page of metrics, with the gauges that follow other state brought up to date.
     pub(crate) fn metrics_text(&self) -> String {
+        let metrics = &self.metrics;
         if let Some(store) = self.store.get() {
             let totals = store.totals();
-            self.metrics.batches.set(gauge(totals.batches));
-            self.metrics.bytes.set(gauge(totals.bytes));
-            self.metrics.windows.set(gauge(totals.windows));
+            metrics.batches.set(gauge(totals.batches));
+            metrics.bytes.set(gauge(totals.bytes));
+            metrics.windows.set(gauge(totals.windows));
+            metrics.window_batches.clear();
+            metrics.window_bytes.clear();
+            for (window, held) in store.totals_by_window() {
+                let label = WindowLabel { window: window.0 };
+                let batches = metrics.window_batches.get_or_create(&label);
+                batches.set(gauge(held.batches));
+                let bytes = metrics.window_bytes.get_or_create(&label);
+                bytes.set(gauge(held.bytes));
+            }
+            let syncs = store.syncs();
+            let more = syncs.count.saturating_sub(metrics.syncs.get());
+            metrics.syncs.inc_by(more);
+            let seconds = syncs.micros as f64 / 1e6;
+            let more = seconds - metrics.sync_seconds.get();
+            metrics.sync_seconds.inc_by(more.max(0.0));
             let drives = store.drives();
             let count = |state| drives.iter().filter(|drive| drive.state == state).count() as u64;
             let (in_sync, failed) = (count(DriveState::InSync), count(DriveState::Failed));
-            self.metrics.drives_in_sync.set(gauge(in_sync));
-            self.metrics.drives_failed.set(gauge(failed));
+            metrics.drives_in_sync.set(gauge(in_sync));
+            metrics.drives_failed.set(gauge(failed));
             let healed = drives.iter().map(|drive| drive.healed).sum();
-            self.metrics.healed.set(gauge(healed));
+            metrics.healed.set(gauge(healed));
         }
-        if let Some(free) = self.facts.get().disk_free {
-            self.metrics.disk_free.set(free);
+        let facts = self.facts.get();
+        if let Some(head) = facts.head {
+            metrics.head.set(gauge(head.0));
         }
-        self.metrics
-            .ready
-            .set(i64::from(self.health.report().status == Status::Ready));
-        self.metrics.text()
+        if let Some(free) = facts.disk_free {
+            metrics.disk_free.set(free);
+        }
+        if let Some(callers) = self.callers.get() {
+            let counts = callers.count();
+            for (kind, count) in [
+                ("known", counts.known),
+                ("stranger", counts.strangers),
+                ("half_open", counts.half_open),
+            ] {
+                let connections = metrics.connections.get_or_create(&ConnectionLabel { kind });
+                connections.set(gauge(count as u64));
+            }
+        }
+        let ready = self.health.report().status == Status::Ready;
+        metrics.ready.set(ready.into());
+        metrics.signing.set(self.health.ready().ready.into());
+        metrics.text()
     }
 
     /// Tells the operator of the evidence that is held, if any is.
@@ -118,11 +158,13 @@ impl Shared {
             kernel: ashlar_crypto::kernel_status().active,
             uptime_secs: self.started.elapsed().as_secs(),
             head: facts.head,
+            head_time_ms: facts.head_time_ms,
             operator_index: facts.operator_index,
             store: self.store.get().map(|store| store.totals()),
             disk_free_bytes: facts.disk_free,
             drives: self.drives(),
             signed_batches: self.metrics.signed.get(),
+            stored_bytes: self.metrics.stored_bytes.get(),
             equivocations: self.metrics.equivocations.get(),
             scrub: facts.scrub,
             last_scrub: facts.last_scrub,

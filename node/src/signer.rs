@@ -1,9 +1,12 @@
 //! Store, sync, then sign: the one place that makes signatures.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ashlar_crypto::bls::{SecretKey, SignatureBytes};
 use ashlar_proto::{BatchDigest, BatchHeader};
+use ashlar_service::metrics::seconds;
+use prometheus_client::metrics::histogram::Histogram;
 
 use crate::store::{SequenceId, Store, StoreError};
 use crate::validate::VerifiedBatch;
@@ -19,12 +22,24 @@ use crate::validate::VerifiedBatch;
 pub struct Signer {
     key: SecretKey,
     store: Arc<dyn Store>,
+    /// What a signature takes.
+    seconds: Histogram,
 }
 
 impl Signer {
     /// One that stores in `store` and signs with `key`.
     pub fn new(key: SecretKey, store: Arc<dyn Store>) -> Self {
-        Self { key, store }
+        Self {
+            key,
+            store,
+            seconds: seconds(),
+        }
+    }
+
+    /// With a histogram for the time that signatures take.
+    #[must_use]
+    pub fn timed(self, seconds: Histogram) -> Self {
+        Self { seconds, ..self }
     }
 
     /// The signature given for this batch before, if there is one and the batch is still held. `Ok(None)` if nothing was
@@ -69,7 +84,9 @@ impl Signer {
         if let Some(signature) = record.signature {
             return Ok(signature);
         }
+        let started = Instant::now();
         let signature = self.key.sign(&record.digest.0).to_bytes();
+        self.seconds.observe(started.elapsed().as_secs_f64());
         let mut signed = record;
         signed.signature = Some(signature);
         if let Err(error) = self.store.record_signature(&signed) {

@@ -38,6 +38,8 @@ pub struct NodeStatus {
     pub uptime_secs: u64,
     /// Newest block with an operator table, if it is known.
     pub head: Option<Block>,
+    /// When it was made, milliseconds since 1970; none if nobody signs heads.
+    pub head_time_ms: Option<u64>,
     /// Place in the newest table, if any.
     pub operator_index: Option<OperatorIndex>,
     /// What is held, once the database is open.
@@ -48,6 +50,8 @@ pub struct NodeStatus {
     pub drives: Vec<DriveStatus>,
     /// Batches signed since the start.
     pub signed_batches: u64,
+    /// Their bytes.
+    pub stored_bytes: u64,
     /// Pairs of batches kept as evidence against dispersers that signed twice under one number.
     pub equivocations: u64,
     /// The scrub that runs now, so far.
@@ -178,6 +182,7 @@ pub(crate) struct FactsInner {
     pub(crate) quic: Option<SocketAddr>,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) head: Option<Block>,
+    pub(crate) head_time_ms: Option<u64>,
     pub(crate) operator_index: Option<OperatorIndex>,
     pub(crate) disk_free: Option<u64>,
     pub(crate) scrub: Option<ScrubReport>,

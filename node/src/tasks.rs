@@ -243,9 +243,11 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
     };
     match look() {
         Ok((head, index, same_key)) => {
-            shared
-                .facts
-                .set(|facts| (facts.head, facts.operator_index) = (Some(head), index));
+            let head_time_ms = stake.head_time_ms();
+            shared.facts.set(|facts| {
+                (facts.head, facts.head_time_ms) = (Some(head), head_time_ms);
+                facts.operator_index = index;
+            });
             shared.health.clear(health::OPERATOR_TABLE);
             let id = shared.operator_id;
             let why = match index {

@@ -88,6 +88,8 @@ pub enum Request {
     GetChunks(GetChunks),
     /// Say that you live.
     Ping(Ping),
+    /// Try to reach the caller at the address of its table entry.
+    DialMe,
 }
 
 /// An answer, checked for its form; whether it is true is for the asker to find out.
@@ -101,6 +103,8 @@ pub enum Response {
     Chunks(Chunks),
     /// To [`Request::Ping`].
     Pong(Pong),
+    /// To [`Request::DialMe`].
+    Dialed(Dialed),
     /// To any request.
     Error(ErrorReply),
 }
@@ -190,6 +194,13 @@ pub struct Pong {
     pub software: String,
     /// Protocol versions served, strictly ascending.
     pub versions: Vec<u16>,
+}
+
+/// The caller was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dialed {
+    /// At which address; for people.
+    pub address: String,
 }
 
 /// A refusal. Texts come from outside: printable, bounded, and for people only.

@@ -67,6 +67,24 @@ pub enum Durability {
     Synced,
 }
 
+/// Syncs of a log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Syncs {
+    /// How many. Writes at the same time share one.
+    pub count: u64,
+    /// What they took together, microseconds.
+    pub micros: u64,
+}
+
+impl std::iter::Sum for Syncs {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            count: sum.count + one.count,
+            micros: sum.micros + one.micros,
+        })
+    }
+}
+
 /// An ordered key-value store with spaces that come and go. All functions block.
 pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// A value, or `None`; also `None` if the space does not exist.
@@ -123,6 +141,11 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Syncs of the log since the start, and their time.
+    fn syncs(&self) -> Syncs {
+        Syncs::default()
+    }
+
     /// The drives below, in order; empty if there are none to tell apart.
     fn drives(&self) -> Vec<DriveStatus> {
         Vec::new()
@@ -177,6 +200,10 @@ impl Backend for Box<dyn Backend> {
 
     fn mend(&self, space: Space, prefix: &[u8]) -> Result<(), BackendError> {
         (**self).mend(space, prefix)
+    }
+
+    fn syncs(&self) -> Syncs {
+        (**self).syncs()
     }
 
     fn drives(&self) -> Vec<DriveStatus> {

@@ -35,7 +35,9 @@ use bytes::Bytes;
 use fail::fail_point;
 use serde::{Deserialize, Serialize};
 
-use super::{Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, WindowId};
+use super::{
+    Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, Syncs, WindowId,
+};
 use frame::{Frame, Stripes, is_striped};
 use rebuild::Retry;
 use settle::{Key, Progress, Record, WriteKeys};
@@ -764,6 +766,10 @@ impl<B: Backend> Backend for Drives<B> {
 
     fn recover(&self, mark: &Put) -> Result<(), BackendError> {
         self.reopen(mark)
+    }
+
+    fn syncs(&self) -> Syncs {
+        self.in_sync().iter().map(|h| h.drive.syncs()).sum()
     }
 
     fn drives(&self) -> Vec<DriveStatus> {

@@ -27,7 +27,7 @@ mod restore;
 mod rocks;
 mod table;
 
-pub use backend::{Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space};
+pub use backend::{Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, Syncs};
 pub use drives::{Drives, DrivesOptions, MAX_DRIVES};
 pub use memory::MemoryBackend;
 pub use promises::MAX_EQUIVOCATIONS;
@@ -139,6 +139,12 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
 
     /// What the store holds now, kept up to date in memory.
     fn totals(&self) -> Totals;
+
+    /// The same by window, soonest expiry first. Windows without a batch are left out.
+    fn totals_by_window(&self) -> Vec<(WindowId, Totals)>;
+
+    /// Syncs of the log since the start, over all drives.
+    fn syncs(&self) -> Syncs;
 
     /// The last time kept, milliseconds since 1970; `None` if there is none yet.
     ///
@@ -296,6 +302,14 @@ pub struct Totals {
     pub bytes: u64,
     /// Expiry windows.
     pub windows: u64,
+}
+
+impl Totals {
+    fn add(&mut self, batch: BatchSummary) {
+        self.batches += 1;
+        self.blobs += u64::from(batch.blobs);
+        self.bytes += batch.bytes;
+    }
 }
 
 /// What a store can fail with.

@@ -3,7 +3,6 @@
 use ashlar_proto::ChunkRanges;
 
 use super::codec;
-use super::table::lock;
 use super::{
     Backend, BatchSummary, BlobRecord, Durability, Promise, Put, SequenceId, SignedRecord, Space,
     Store, StoreError, StoredBatch, TableStore,
@@ -100,13 +99,9 @@ impl<B: Backend> TableStore<B> {
             (entry.clone(), codec::encode_summary(&entry, summary)),
         ];
         self.put("restore a batch", Space::Window(record.window), puts)?;
-        let mut totals = lock(&self.totals);
         if !held {
-            totals.batches += 1;
-            totals.blobs += u64::from(summary.blobs);
-            totals.bytes += summary.bytes;
+            self.count_in(record.window, summary);
         }
-        totals.windows = self.backend.windows().len() as u64;
         Ok(())
     }
 

@@ -20,9 +20,10 @@ use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRecoveryMode, Direction, ErrorKind, IteratorMode, MergeOperands, Options, ReadOptions,
     WriteBatch, WriteOptions,
+    statistics::{Histogram, StatsLevel},
 };
 
-use super::{Backend, BackendError, Durability, Put, Space, WindowId};
+use super::{Backend, BackendError, Durability, Put, Space, Syncs, WindowId};
 
 /// Values from this size on go to blob files.
 const MIN_BLOB_BYTES: u64 = 4096;
@@ -206,6 +207,8 @@ impl RocksOptions {
 /// RocksDB in a folder.
 pub struct RocksBackend {
     options: RocksOptions,
+    /// Of all databases that are opened here one after another: they count the statistics.
+    db_options: Options,
     cache: Cache,
     /// `None` after a failed attempt to reopen. Taken for writing only by `recover`.
     db: RwLock<Option<DB>>,
@@ -231,8 +234,10 @@ impl RocksBackend {
     /// There is none, it is open elsewhere, corrupt, or cannot be written.
     pub fn open(options: RocksOptions) -> Result<Self, BackendError> {
         let cache = Cache::new_lru_cache(options.cache_bytes);
-        let (db, windows, tally) = open_db(&options, &cache)?;
+        let db_options = database_options(&options)?;
+        let (db, windows, tally) = open_db(&options, &db_options, &cache)?;
         Ok(Self {
+            db_options,
             // Opening again after a failed write makes nothing new.
             options: RocksOptions {
                 create: false,
@@ -320,6 +325,9 @@ fn database_options(options: &RocksOptions) -> Result<Options, BackendError> {
     db.set_max_background_jobs(2);
     db.set_keep_log_file_num(4);
     db.set_max_log_file_size(8 << 20);
+    // How long a sync takes is known to nobody else: several writes share one.
+    db.enable_statistics();
+    db.set_statistics_level(StatsLevel::ExceptDetailedTimers);
     Ok(db)
 }
 
@@ -350,9 +358,9 @@ fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options
 
 fn open_db(
     options: &RocksOptions,
+    db_options: &Options,
     cache: &Cache,
 ) -> Result<(DB, Vec<WindowId>, Tally), BackendError> {
-    let db_options = database_options(options)?;
     if options.create {
         std::fs::create_dir_all(&options.path).map_err(|error| BackendError::Io {
             detail: format!("create the folder {}: {error}", options.path.display()),
@@ -360,7 +368,7 @@ fn open_db(
     }
     // A database has this file from the first moment on; `list_cf` fails without it.
     let names = if options.path.join("CURRENT").exists() {
-        DB::list_cf(&db_options, &options.path).map_err(from_rocks)?
+        DB::list_cf(db_options, &options.path).map_err(from_rocks)?
     } else {
         Vec::new()
     };
@@ -390,7 +398,7 @@ fn open_db(
             DEFAULT_SPACE,
             space_options(Space::Meta, options, cache),
         )]);
-    let db = DB::open_cf_descriptors(&db_options, &options.path, families).map_err(from_rocks)?;
+    let db = DB::open_cf_descriptors(db_options, &options.path, families).map_err(from_rocks)?;
     let tally = Tally::read(&db)?;
     Ok((db, windows, tally))
 }
@@ -517,6 +525,16 @@ impl Backend for RocksBackend {
         Ok(())
     }
 
+    fn syncs(&self) -> Syncs {
+        let syncs = self
+            .db_options
+            .get_histogram_data(Histogram::WalFileSyncMicros);
+        Syncs {
+            count: syncs.count(),
+            micros: syncs.sum(),
+        }
+    }
+
     fn recover(&self, mark: &Put) -> Result<(), BackendError> {
         let _alone = self
             .recovering
@@ -525,7 +543,11 @@ impl Backend for RocksBackend {
         let mut guard = self.db.write().unwrap_or_else(PoisonError::into_inner);
         // The old one has to be closed before its lock file is free.
         drop(guard.take());
-        let (db, windows, tally) = match open_db(&self.options, &self.cache) {
+        // Opening again after a failed write makes nothing new.
+        let mut db_options = self.db_options.clone();
+        db_options.create_if_missing(false);
+        db_options.create_missing_column_families(false);
+        let (db, windows, tally) = match open_db(&self.options, &db_options, &self.cache) {
             Ok(opened) => opened,
             Err(error) => {
                 // Serving must go on even if writing cannot: read-only opening needs no room.
@@ -538,9 +560,8 @@ impl Backend for RocksBackend {
                         space_options(space, &self.options, &self.cache),
                     )
                 });
-                let options = database_options(&self.options)?;
                 *guard = DB::open_cf_descriptors_read_only(
-                    &options,
+                    &db_options,
                     &self.options.path,
                     families,
                     false,

@@ -11,7 +11,7 @@ use super::codec::{self, Kind};
 use super::{
     Allowance, Backend, BackendError, BatchRecord, BatchSummary, BlobRecord, BlobSlices,
     DatabaseId, DriveStatus, Durability, Equivocation, Floor, Promise, Put, SequenceId,
-    SignedHeader, SignedRecord, Space, Store, StoreError, StoredBatch, Totals, WindowId,
+    SignedHeader, SignedRecord, Space, Store, StoreError, StoredBatch, Syncs, Totals, WindowId,
 };
 
 /// Number of the layout of keys and spaces, written into every database.
@@ -30,7 +30,8 @@ pub struct TableStore<B> {
     id: DatabaseId,
     window_secs: u64,
     locks: [Mutex<()>; LOCKS],
-    pub(super) totals: Mutex<Totals>,
+    /// What is held, by window.
+    held: Mutex<BTreeMap<WindowId, Totals>>,
     pub(super) floors: Mutex<BTreeMap<(Domain, u32), Sequence>>,
     pub(super) moved: AtomicBool,
 }
@@ -53,7 +54,7 @@ impl<B: Backend> TableStore<B> {
             id,
             window_secs,
             locks: std::array::from_fn(|_| Mutex::new(())),
-            totals: Mutex::new(Totals::default()),
+            held: Mutex::default(),
             floors: Mutex::default(),
             moved: AtomicBool::new(false),
         };
@@ -111,16 +112,15 @@ impl<B: Backend> TableStore<B> {
     }
 
     fn recount(&self) -> Result<(), StoreError> {
-        let mut totals = Totals::default();
-        for window in self.backend.windows() {
-            let part = self.count(window)?;
-            totals.batches += part.batches;
-            totals.blobs += part.blobs;
-            totals.bytes += part.bytes;
-            totals.windows += 1;
-        }
-        *lock(&self.totals) = totals;
+        let windows = self.backend.windows().into_iter();
+        let counted = windows.map(|window| Ok((window, self.count(window)?)));
+        *lock(&self.held) = counted.collect::<Result<_, StoreError>>()?;
         Ok(())
+    }
+
+    /// A batch more in a window.
+    pub(super) fn count_in(&self, window: WindowId, batch: BatchSummary) {
+        lock(&self.held).entry(window).or_default().add(batch);
     }
 
     fn count(&self, window: WindowId) -> Result<Totals, StoreError> {
@@ -129,9 +129,7 @@ impl<B: Backend> TableStore<B> {
         loop {
             let page = self.batches_in(window, after, PAGE)?;
             for (_, summary) in &page {
-                totals.batches += 1;
-                totals.blobs += u64::from(summary.blobs);
-                totals.bytes += summary.bytes;
+                totals.add(*summary);
             }
             match page.last() {
                 Some((digest, _)) => after = Some(*digest),
@@ -335,22 +333,13 @@ impl<B: Backend> Store for TableStore<B> {
             .map(|b| 32 * (b.leaves.len() + 64) + 64 * b.values().len() + 1024)
             .sum();
         let size = summary.bytes as usize + proofs + 48 * batch.commitments.len() + 4096;
-        let windows_before = self.backend.windows().len();
         fail_point!("store.commit");
         self.write("write a batch", &mut puts, size, Durability::Synced)?;
         fail_point!("store.committed");
 
-        let mut totals = lock(&self.totals);
         if !held {
-            totals.batches += 1;
-            totals.blobs += u64::from(summary.blobs);
-            totals.bytes += summary.bytes;
+            self.count_in(record.window, summary);
         }
-        let windows = self.backend.windows().len();
-        if windows != windows_before {
-            totals.windows = windows as u64;
-        }
-        drop(totals);
         Ok(record)
     }
 
@@ -473,8 +462,6 @@ impl<B: Backend> Store for TableStore<B> {
             .into_iter()
             .filter(|w| w.0 <= now_secs)
         {
-            // A window that cannot be counted has to go as well.
-            let part = self.count(window);
             fail_point!("store.expire");
             self.backend
                 .drop_window(window)
@@ -483,22 +470,33 @@ impl<B: Backend> Store for TableStore<B> {
                     source,
                 })?;
             fail_point!("store.expired");
-            let part = part.unwrap_or_else(|error| {
-                tracing::warn!(%error, ?window, "what expired could not be counted: until the next start the totals count it");
-                Totals::default()
-            });
-            let mut totals = lock(&self.totals);
-            totals.batches = totals.batches.saturating_sub(part.batches);
-            totals.blobs = totals.blobs.saturating_sub(part.blobs);
-            totals.bytes = totals.bytes.saturating_sub(part.bytes);
-            totals.windows = totals.windows.saturating_sub(1);
+            lock(&self.held).remove(&window);
             dropped.push(window);
         }
         Ok(dropped)
     }
 
     fn totals(&self) -> Totals {
-        *lock(&self.totals)
+        let mut totals = Totals {
+            windows: self.backend.windows().len() as u64,
+            ..Totals::default()
+        };
+        for held in lock(&self.held).values() {
+            totals.batches += held.batches;
+            totals.blobs += held.blobs;
+            totals.bytes += held.bytes;
+        }
+        totals
+    }
+
+    fn totals_by_window(&self) -> Vec<(WindowId, Totals)> {
+        let held = lock(&self.held);
+        let some = held.iter().filter(|(_, totals)| totals.batches > 0);
+        some.map(|(window, totals)| (*window, *totals)).collect()
+    }
+
+    fn syncs(&self) -> Syncs {
+        self.backend.syncs()
     }
 
     fn kept_time(&self) -> Result<Option<u64>, StoreError> {

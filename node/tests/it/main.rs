@@ -11,6 +11,7 @@ mod custody;
 mod durability;
 mod hostile;
 mod node;
+mod ops;
 mod promises;
 mod repair;
 mod validation;

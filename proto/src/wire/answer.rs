@@ -29,7 +29,7 @@ pub struct AnswerLimit {
 }
 
 impl AnswerLimit {
-    /// For a pong, a signature or a refusal: 1 KiB, and no bulk part.
+    /// For a signature, a sign of life or a refusal: 1 KiB, and no bulk part.
     pub const SMALL: Self = Self {
         envelope: 1024,
         bulk: 0,
@@ -95,7 +95,7 @@ impl Request {
     /// more: [`GetSlices::answer_limit`], [`GetChunks::answer_limit`].
     pub fn answer_limit(&self) -> AnswerLimit {
         match self {
-            Self::StoreBatch(_) | Self::Ping(_) => AnswerLimit::SMALL,
+            Self::StoreBatch(_) | Self::Ping(_) | Self::DialMe => AnswerLimit::SMALL,
             Self::GetSlices(m) => m.limit(u64::from(HARD_MAX_BATCH_ROWS) * MAX_CELL),
             Self::GetChunks(m) => m.limit(limits::MAX_BLOBS, HARD_MAX_BATCH_ROWS, MAX_CELL),
         }

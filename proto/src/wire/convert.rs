@@ -7,8 +7,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    Chunks, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch,
-    Stored, WireError, error::at_most, limits, pb, scan,
+    Chunks, Dialed, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices,
+    StoreBatch, Stored, WireError, error::at_most, limits, pb, scan,
 };
 use crate::{
     BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, HeaderError, params::version,
@@ -176,6 +176,7 @@ impl Request {
                 runs: runs_to(&m.indices),
             }),
             Self::Ping(m) => pb::request::Kind::Ping(pb::Ping { nonce: m.nonce }),
+            Self::DialMe => pb::request::Kind::DialMe(pb::DialMe {}),
         };
         pb::Request { kind: Some(kind) }.encode_to_vec()
     }
@@ -200,6 +201,7 @@ impl Request {
             Self::GetSlices(_) => "get_slices",
             Self::GetChunks(_) => "get_chunks",
             Self::Ping(_) => "ping",
+            Self::DialMe => "dial_me",
         }
     }
 
@@ -230,6 +232,7 @@ impl TryFrom<pb::Request> for Request {
                 indices: runs_from(m.runs)?,
             }),
             pb::request::Kind::Ping(m) => Self::Ping(Ping { nonce: m.nonce }),
+            pb::request::Kind::DialMe(pb::DialMe {}) => Self::DialMe,
         })
     }
 }
@@ -258,6 +261,9 @@ impl Response {
                 software: cut_text(&m.software, limits::MAX_SHORT_TEXT),
                 versions: m.versions.iter().map(|v| u32::from(*v)).collect(),
             }),
+            Self::Dialed(m) => pb::response::Kind::Dialed(pb::Dialed {
+                address: cut_text(&m.address, limits::MAX_SHORT_TEXT),
+            }),
             Self::Error(m) => pb::response::Kind::Error(m.into()),
         };
         pb::Response { kind: Some(kind) }.encode_to_vec()
@@ -283,6 +289,7 @@ impl Response {
             Self::Slices(_) => "slices",
             Self::Chunks(_) => "chunks",
             Self::Pong(_) => "pong",
+            Self::Dialed(_) => "dialed",
             Self::Error(_) => "error",
         }
     }
@@ -337,6 +344,9 @@ impl TryFrom<pb::Response> for Response {
                 })
             }
             pb::response::Kind::Pong(m) => Self::Pong(m.try_into()?),
+            pb::response::Kind::Dialed(m) => Self::Dialed(Dialed {
+                address: cut_text(&m.address, limits::MAX_SHORT_TEXT),
+            }),
             pb::response::Kind::Error(m) => Self::Error(m.try_into()?),
         })
     }

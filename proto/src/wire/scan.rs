@@ -119,6 +119,7 @@ const REQUEST: &[Field] = &[
         ]),
     ),
     one(4, "ping", Holds::Message(&[one(1, "nonce", Holds::Number)])),
+    one(8, "request to be dialed", Holds::Message(&[])),
 ];
 
 const RESPONSE: &[Field] = &[
@@ -145,6 +146,11 @@ const RESPONSE: &[Field] = &[
             one(2, "software name", Holds::Bytes(limits::MAX_SHORT_TEXT)),
             many(3, "protocol versions", limits::MAX_VERSIONS, Holds::Numbers),
         ]),
+    ),
+    one(
+        8,
+        "dialed",
+        Holds::Message(&[one(1, "address", Holds::Bytes(limits::MAX_SHORT_TEXT))]),
     ),
     one(
         15,

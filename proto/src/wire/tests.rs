@@ -73,6 +73,7 @@ fn requests() -> Vec<Request> {
         }),
         Request::Ping(Ping { nonce: u64::MAX }),
         Request::Ping(Ping { nonce: 0 }),
+        Request::DialMe,
     ]
 }
 
@@ -87,6 +88,9 @@ fn responses() -> Vec<Response> {
             nonce: 5,
             software: "ashlar 0.1.0".into(),
             versions: vec![1, 2],
+        }),
+        Response::Dialed(Dialed {
+            address: "node1.example.com:7400".into(),
         }),
         Response::Error(ErrorReply::new("store.not_a_disperser", Blame::Caller, "no").with(1, 2)),
         Response::Error(ErrorReply::new("store.disk_full", Blame::Us, "full")),

@@ -18,7 +18,9 @@ use ashlar_crypto::{
 use ashlar_net::{Admission, BulkReader, Client, Handler, NetLimits, Peer, Reply, Server};
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, TableRoot, batch_tree,
-    wire::{ErrorReply, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch, Stored},
+    wire::{
+        Dialed, ErrorReply, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch, Stored,
+    },
 };
 use ashlar_proto::{Block, Sequence};
 use bytes::Bytes;
@@ -107,6 +109,10 @@ impl Toy {
             Request::GetChunks(_) => ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
                 .with("x", "y")
                 .into(),
+            Request::DialMe => Response::Dialed(Dialed {
+                address: "where it is".into(),
+            })
+            .into(),
         }
     }
 }
