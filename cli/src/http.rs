@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::error::{CliError, CliResult, Exit};
 
 const DEADLINE: Duration = Duration::from_secs(10);
+/// For answers that take their time: the longest of a daemon's own deadlines.
+pub const PATIENT: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(5);
 /// Status pages are small.
 const LIMIT: usize = 1 << 20;
@@ -22,13 +24,21 @@ pub fn client(https: bool) -> CliResult<reqwest::Client> {
         .map_err(|error| CliError::coded(Exit::Failure, "could not set up HTTP", &error))
 }
 
-/// `GET url`, which answers with JSON.
+/// `GET url`, which answers with JSON, within 10 s.
 ///
 /// # Errors
 /// Nobody answers (4), not in time (5), or with something else (1).
 pub async fn get_json(url: &str, who: &str) -> CliResult<Value> {
+    get_json_within(url, who, DEADLINE).await
+}
+
+/// As [`get_json`], within another time.
+///
+/// # Errors
+/// As [`get_json`].
+pub async fn get_json_within(url: &str, who: &str, deadline: Duration) -> CliResult<Value> {
     let request = client(url.starts_with("https:"))?.get(url);
-    let answer = exchange(request, LIMIT, DEADLINE).await.map_err(|broken| {
+    let answer = exchange(request, LIMIT, deadline).await.map_err(|broken| {
         let (exit, code) = match broken {
             Broken::Timeout(_) => (Exit::Timeout, "http.timeout"),
             Broken::Transport { sent: false, .. } => (Exit::Unavailable, "http.unreachable"),

@@ -1,6 +1,7 @@
 //! `ashlar node`: set up a storage node, run it, ask how it is.
 
 mod challenges;
+mod doctor;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys::{self, KeyInfo};
 use crate::ui::Ui;
+use doctor::DoctorArgs;
 use upkeep::{ClockCommand, ProtectionCommand, VerifyArgs};
 
 /// The configuration's name in a node's folder.
@@ -29,6 +31,7 @@ Examples:
   ashlar node run --config /var/lib/ashlar/node.toml
   ashlar node status --http http://127.0.0.1:7480
   ashlar node status --operator 3                    operator 3 of the devnet in this folder
+  ashlar node doctor --config node1/node.toml        what is wrong, and what to do about it
   ashlar node verify                                 is all that was signed still there? The node has to be stopped
   ashlar node clock accept                           after a long stop: this machine's clock is right
   ashlar node protection export moving.json          end signing here, to go on elsewhere
@@ -55,6 +58,9 @@ pub enum NodeCommand {
     Run(RunArgs),
     /// Show how a running node is
     Status(RunningNodeArgs),
+    /// Look at everything that keeps a node from signing, running or not, and say what to do: clock, disk, ports, table, keys, whether
+    /// peers reach it, and why batches were refused. Writes 12 MiB into its folder and removes them. Exits with 1 if a check fails
+    Doctor(DoctorArgs),
     /// Show the evidence that a running node holds against dispersers that signed two batches under one number
     Equivocations(RunningNodeArgs),
     /// Read back everything that was promised, and check it, while the node is stopped. Nothing is changed: what is damaged,
@@ -144,6 +150,7 @@ pub fn run(ui: Ui, args: NodeArgs) -> CliResult {
     match args.command {
         NodeCommand::Init(args) => init(ui, &args),
         NodeCommand::Run(args) => daemon::block_on(run_node(ui, args)),
+        NodeCommand::Doctor(args) => doctor::run(ui, &args),
         NodeCommand::Status(which) => daemon::block_on(status(ui, &which)),
         NodeCommand::Equivocations(which) => daemon::block_on(upkeep::equivocations(ui, &which)),
         NodeCommand::Verify(args) => upkeep::verify(ui, &args),

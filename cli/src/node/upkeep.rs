@@ -129,7 +129,7 @@ fn failed<E: ashlar_crypto::Coded + std::error::Error>(what: &str, error: &E) ->
     CliError::coded(Exit::Failure, what, error)
 }
 
-fn now_ms() -> CliResult<u64> {
+pub(super) fn now_ms() -> CliResult<u64> {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .ok()

@@ -1,0 +1,51 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+
+#[test]
+fn people_see_what_is_wrong_and_what_to_do() {
+    let mut report = Report::default();
+    report.ok("keys", "there");
+    report.unknown("clock", "nobody says");
+    report.fail("disk space", "full", "make room");
+    let expected = "ok       keys        there\n\
+                    unknown  clock       nobody says\n\
+                    FAIL     disk space  full\n                     make room\n";
+    assert_eq!(report.text(), expected);
+    let failed = end(Ui::default(), &report).unwrap_err();
+    assert_eq!(
+        (failed.exit, failed.code.as_str()),
+        (Exit::Failure, "node.unwell")
+    );
+    report.findings.pop();
+    end(Ui::default(), &report).unwrap();
+}
+
+#[test]
+fn a_full_disk_and_one_that_will_be_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = NodeConfig::default();
+    config.store.min_free_bytes = 0;
+    let grade = |config: &NodeConfig, rate| {
+        let mut report = Report::default();
+        disk::look(&mut report, config, &folder.path().join("not/there"), rate);
+        let space = report.findings.iter().find(|f| f.check == "disk space");
+        assert!(
+            report
+                .findings
+                .iter()
+                .any(|f| f.check == "disk speed" && f.grade != Grade::Unknown)
+        );
+        space.unwrap().grade
+    };
+    assert_eq!(grade(&config, None), Grade::Ok);
+    assert_eq!(grade(&config, Some(1)), Grade::Ok);
+    assert_eq!(grade(&config, Some(u64::MAX / (1 << 20))), Grade::Fail);
+    config.store.min_free_bytes = u64::MAX;
+    assert_eq!(grade(&config, None), Grade::Fail);
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "nothing is left"
+    );
+}
