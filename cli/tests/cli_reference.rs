@@ -1,6 +1,8 @@
 //! `docs/cli.md` is what the commands say about themselves. `make docs-cli` (ASHLAR_BLESS=1) writes it anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod ops;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
