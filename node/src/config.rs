@@ -106,8 +106,9 @@ ashlar_service::config! {
         /// Least bytes a second, measured over ten seconds, at which anybody else has to send, and a reader has to take its
         /// answer.
         pub min_rate: u64 = 16 << 10, within 1..;
-        /// Read requests a second of strangers from one network (an IPv4 /24, an IPv6 /48), and as many at once.
-        pub reads_per_sec: u32 = 500, within 1..;
+        /// Read requests a second of strangers from one network (an IPv4 /24, an IPv6 /48), and as many at once. Every 64 KiB of an
+        /// answer count as one more: with 200, a network reads 13 MB a second. More have to wait.
+        pub reads_per_sec: u32 = 200, within 1..;
         /// What a caller that is turned away is told to wait, in milliseconds.
         pub retry_after_ms: u64 = 500, within 1..;
         /// Most time for the bulk part of a request to arrive, in seconds.
