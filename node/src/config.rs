@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits};
+use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, VERSIONS};
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_stake::{MAX_SOURCES, TableLocation, TableSource};
 
@@ -68,8 +68,8 @@ ashlar_service::config! {
 
     /// Which batches are accepted.
     pub struct Accept {
-        /// Protocol versions served.
-        pub versions: Vec<u16> = vec![1];
+        /// Protocol versions served: by default all that this program knows. The operator table says which of them are used.
+        pub versions: Vec<u16> = VERSIONS.iter().map(|version| version.id).collect();
         /// Most rows of a batch; a row is 128 KiB before coding.
         pub max_batch_rows: u32 = Limits::default().max_batch_rows, within 1..=HARD_MAX_BATCH_ROWS;
         /// Most blobs of a batch.
