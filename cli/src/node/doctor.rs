@@ -318,8 +318,9 @@ fn look_at_entry(report: &mut Report, config: &NodeConfig, own: OperatorId, tabl
             "put that key's keystore in place, or register this one",
         );
     }
-    let version = config.accept.versions.first().copied().unwrap_or_default();
-    let shares = describe(table, version).ok().and_then(|out| {
+    let used = table.header().versions.first();
+    let shares = used.and_then(|version| describe(table, *version).ok());
+    let shares = shares.and_then(|out| {
         let mut operators = out.operators.into_iter();
         operators.find(|operator| operator.operator_id == own)
     });
@@ -366,7 +367,7 @@ fn look_at_versions(report: &mut Report, config: &NodeConfig, table: &OperatorTa
         missing.join(", ")
     );
     let next = match used.iter().all(|id| known(&id)) {
-        true => "add them to accept.versions and restart it",
+        true => "name them in accept.versions and restart it",
         false => "upgrade: this program does not know all of them",
     };
     report.fail(CHECK, says, next);

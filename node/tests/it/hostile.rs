@@ -80,7 +80,7 @@ impl Codes {
 /// Strangers, each in a network of its own, who send a disperser's batch again and again.
 fn flood(world: &Arc<World>, batch: &Arc<Batch>, quic: SocketAddr, codes: &Codes) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for n in 0..20u8 {
+    for n in 1..=20u8 {
         let caller = Caller::at(network(n), &stranger(n), quic, world);
         let (batch, codes) = (Arc::clone(batch), codes.clone());
         let mine = world.chunks(ME, &[0]);
