@@ -123,6 +123,62 @@ fn a_key_has_one_database_and_may_move() {
 }
 
 #[test]
+fn the_doctor_looks_at_a_node_that_runs_and_at_one_that_does_not() {
+    let mut devnet = Devnet::start_with(&["--operators", "2"]);
+    devnet.put("blob", &payload(1, 1000));
+    let dir = devnet.node(0).dir.clone();
+    let of = |findings: &serde_json::Value, check: &str| -> Vec<String> {
+        let findings = findings["findings"].as_array().unwrap().iter();
+        let of_check = findings.filter(|finding| finding["check"] == check);
+        of_check
+            .map(|finding| finding["grade"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let well = node(&devnet, &dir, &["doctor"]).success();
+    for check in [
+        "config",
+        "keys",
+        "sources",
+        "clock",
+        "entry",
+        "versions",
+        "disk space",
+        "node",
+        "ports",
+        "follows",
+        "health",
+        "reachable",
+        "custody",
+        "refusals",
+    ] {
+        assert_eq!(of(&well, check), ["ok"], "{check}: {well}");
+    }
+
+    // What it finds is data, also when that is bad.
+    devnet.kill_node(0);
+    let sick = |devnet: &Devnet| -> serde_json::Value {
+        let outcome = node(devnet, &dir, &["doctor"]);
+        let code = outcome.error()["code"].clone();
+        assert_eq!((outcome.code, code), (1, "node.unwell".into()));
+        serde_json::from_str(&outcome.stdout).unwrap()
+    };
+    let down = sick(&devnet);
+    for (check, grades) in [
+        ("node", &["fail"][..]),
+        ("database", &["ok"]),
+        ("ports", &["ok", "ok"]),
+        ("entry", &["ok"]),
+    ] {
+        assert_eq!(of(&down, check), grades, "{check}: {down}");
+    }
+    // A folder whose volume is not mounted.
+    std::fs::rename(dir.join("data"), dir.join("away")).unwrap();
+    let lost = sick(&devnet);
+    assert_eq!(of(&lost, "database"), ["fail"], "{lost}");
+    assert!(lost.to_string().contains("database.missing"), "{lost}");
+}
+
+#[test]
 fn a_dispersers_clock_is_accepted_by_a_person_while_it_is_stopped() {
     let mut devnet = Devnet::start_with(&["--operators", "1", "--no-ledger"]);
     let dir = devnet.file.disperser.dir.clone();
