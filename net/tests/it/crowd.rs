@@ -372,7 +372,8 @@ async fn strangers_who_go_on_sending_are_shut_out() {
     }
     assert!((5..50).contains(&served), "{served}");
     // Its packets are not looked at.
-    let again = connect_from(network(1), &key(102), address);
+    let again = key(102);
+    let again = connect_from(network(1), &again, address);
     let answered = tokio::time::timeout(Duration::from_secs(2), again).await;
     assert!(!matches!(answered, Ok(Ok(_))));
     // The others of its network can, and so can others.

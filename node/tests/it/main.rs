@@ -14,4 +14,5 @@ mod node;
 mod ops;
 mod promises;
 mod repair;
+mod sizing;
 mod validation;
