@@ -1,6 +1,6 @@
 //! What the parts of a running node share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use ashlar_crypto::identity::NetworkPublicKey;
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) store: OnceLock<Arc<dyn Store>>,
     pub(crate) peers: OnceLock<Arc<Peers>>,
     pub(crate) callers: OnceLock<ConnectionCounter>,
+    /// Held by whoever brings metrics up to date: two would count what is new twice.
+    counting: Mutex<()>,
     pub(crate) time: Arc<dyn TimeSource>,
     pub(crate) started: Instant,
 }
@@ -67,6 +69,7 @@ impl Shared {
             store: OnceLock::new(),
             peers: OnceLock::new(),
             callers: OnceLock::new(),
+            counting: Mutex::default(),
             time,
             started: Instant::now(),
         }
@@ -75,6 +78,7 @@ impl Shared {
     /// The page of metrics, with the gauges that follow other state brought up to date.
     pub(crate) fn metrics_text(&self) -> String {
         let metrics = &self.metrics;
+        let _alone = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = self.store.get() {
             let totals = store.totals();
             metrics.batches.set(gauge(totals.batches));

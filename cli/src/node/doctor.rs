@@ -129,7 +129,7 @@ impl Report {
 /// Runs `ashlar node doctor`.
 ///
 /// # Errors
-/// A check failed (1), or there is neither a configuration nor a node (2).
+/// A check failed (1).
 pub(super) fn run(ui: Ui, args: &DoctorArgs) -> CliResult {
     let mut report = Report::default();
     let (config, own) = match upkeep::local(&args.config) {

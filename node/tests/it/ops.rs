@@ -12,7 +12,7 @@ use ashlar_node::store::Store;
 use ashlar_node::{Node, RunningNode};
 use ashlar_proto::wire::Request;
 
-use crate::common::caller::{Caller, ME, PATIENCE, get, start, until};
+use crate::common::caller::{Caller, ME, PATIENCE, get, runs, start, until};
 use crate::common::faulty::Disk;
 use crate::common::{DISPERSER, HEAD, Recipe, World, config};
 
@@ -165,14 +165,26 @@ async fn a_node_says_why_it_did_not_sign() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_does_not_sign_is_not_ready() {
+async fn a_nearly_full_disk_ends_signing_and_readiness_and_not_serving() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
+    let node = start(&world, config.clone()).await;
+    let (batch, mine) = (Recipe::small(1, 1).build(), world.chunks(ME, &[0]));
+    let disperser = Caller::new(&world.disperser, node.quic_addr(), &world);
+    disperser.store(&batch, &mine).await.unwrap();
+    node.shutdown().await;
+
     config.store.min_free_bytes = u64::MAX;
     let node = start(&world, config).await;
     let (status, body) = get(node.http_addr(), "/v1/ready").await;
     assert_eq!(status, 503, "{body}");
     assert!(body.contains("disk_space"), "{body}");
+    let disperser = Caller::new(&world.disperser, node.quic_addr(), &world);
+    let more = Recipe::small(2, 2).build();
+    let refused = disperser.store(&more, &mine).await.unwrap_err();
+    assert_eq!(refused.code, "node.not_accepting");
+    let served = disperser.slices(&batch, 0, &runs(&mine)).await.unwrap();
+    assert_eq!(served.len(), mine.len());
     node.shutdown().await;
 }
