@@ -354,7 +354,7 @@ fn open_db(
 ) -> Result<(DB, Vec<WindowId>, Tally), BackendError> {
     let db_options = database_options(options)?;
     if options.create {
-        std::fs::create_dir_all(&options.path).map_err(|error| BackendError::Io {
+        ashlar_service::folder::make(&options.path).map_err(|error| BackendError::Io {
             detail: format!("create the folder {}: {error}", options.path.display()),
         })?;
     }
