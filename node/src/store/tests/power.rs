@@ -84,17 +84,17 @@ fn lives(test: &str, seeds: std::ops::Range<u64>, drives: bool) {
         "{test}: {seen:?}, 0 missing, 0 double-signed, {:.1?}",
         started.elapsed()
     );
-    assert!(seen.signatures as u64 > 10 * count, "{seen:?}");
+    assert!(seen.signatures as u64 > count, "{seen:?}");
 }
 
 #[test]
 fn a_store_survives_power_cuts() {
-    lives("a_store_survives_power_cuts", 0..2, false);
+    lives("a_store_survives_power_cuts", 0..6, false);
 }
 
 #[test]
 fn drives_survive_power_cuts_of_all_at_once() {
-    lives("drives_survive_power_cuts_of_all_at_once", 0..1, true);
+    lives("drives_survive_power_cuts_of_all_at_once", 0..3, true);
 }
 
 #[test]
