@@ -13,6 +13,7 @@
 pub mod api;
 pub mod backoff;
 pub mod config;
+pub mod disk;
 pub mod extract;
 pub mod folder;
 pub mod health;
