@@ -17,6 +17,7 @@ use ashlar_crypto::account::AccountSignature;
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::head::{Head, SignedHead};
 use ashlar_proto::{Block, Domain, TableRoot};
+use ashlar_service::folder;
 
 /// Blocks of one file.
 pub(crate) const WINDOW: u64 = 1 << 16;
@@ -51,7 +52,7 @@ impl HeadFiles {
     ///
     /// [`HeadFileError`].
     pub(crate) fn open(folder: &Path, domain: Domain) -> Result<Self, HeadFileError> {
-        make_folder(folder)
+        folder::make(folder)
             .map_err(|error| HeadFileError::new("make the folder of", folder, &error))?;
         Ok(Self::at(folder, domain))
     }
@@ -127,7 +128,7 @@ impl HeadFiles {
                     .create(true)
                     .truncate(false)
                     .open(&path)
-                    .and_then(|file| sync_folder(&self.folder).map(|()| file))
+                    .and_then(|file| folder::sync(&self.folder).map(|()| file))
                     .map_err(|error| HeadFileError::new("open", &path, &error))?;
                 entry.insert(file)
             }
@@ -191,23 +192,6 @@ fn offset(block: Block) -> u64 {
     block.0 % WINDOW * RECORD as u64
 }
 
-/// Makes a folder and those above it, durably.
-pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().unwrap_or(Path::new(""));
-    if !above.as_os_str().is_empty() {
-        make_folder(above)?;
-    }
-    match fs::create_dir(folder) {
-        // Somebody else made it meanwhile.
-        Err(_) if folder.is_dir() => {}
-        other => other?,
-    }
-    sync_folder(above)
-}
-
 /// Writes a file whole: synced under another name, then renamed over the old one.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let part = path.with_extension("part");
@@ -215,17 +199,7 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&part, path)?;
-    sync_folder(path.parent().unwrap_or(Path::new("")))
-}
-
-/// A name in a folder is durable only when the folder is.
-pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    File::open(folder)?.sync_all()
+    folder::sync(path.parent().unwrap_or(Path::new("")))
 }
 
 fn check(domain: &Domain, content: &[u8]) -> [u8; CHECK] {

@@ -15,7 +15,7 @@ use ashlar_restaking::{Event, Genesis, State, Transaction, TransactionError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::heads::{sync_folder, write_synced};
+use crate::heads::write_synced;
 
 const GENESIS: &str = "genesis.json";
 const LOG: &str = "ledger.log";
@@ -203,7 +203,7 @@ impl Store {
             .create(true)
             .open(&path)
             .map_err(io("open", &path))?;
-        sync_folder(directory).map_err(io("sync", directory))?;
+        ashlar_service::folder::sync(directory).map_err(io("sync", directory))?;
         let mut replay = Replay::of(genesis)?;
         let tail = replay.run(&file, &path, read_snapshot(directory)?, u64::MAX)?;
         let torn = match tail.is_empty() {

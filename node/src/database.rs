@@ -219,10 +219,7 @@ fn write_marker(path: &Path, id: DatabaseId) -> std::io::Result<()> {
 /// # Errors
 /// It is there already, or cannot be written.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = path.parent().unwrap_or(Path::new(""));
     let temporary = path.with_extension(format!("{}.part", std::process::id()));
     let written = (|| {
         let mut file = std::fs::OpenOptions::new()
@@ -235,7 +232,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()>
         file.sync_all()?;
         // A link never replaces a file that somebody else made meanwhile; renaming would.
         std::fs::hard_link(&temporary, path)?;
-        std::fs::File::open(folder)?.sync_all()
+        ashlar_service::folder::sync(folder)
     })();
     // Only its own name goes: what was linked stays.
     let _ = std::fs::remove_file(&temporary);

@@ -6,6 +6,7 @@
 //! * [`listener`]: HTTP with its limits; health on a listener of its own.
 //! * [`api`]: what the HTTP interfaces of all daemons do alike. [`extract`]: what handlers take out of a request. [`problem`]: errors as RFC 9457 documents, written and read.
 //! * [`http`]: the HTTP client below the clients of disperser, relay and ledger.
+//! * [`folder`]: folders that outlive a power cut.
 //! * [`metrics`](mod@metrics): metrics that are declared once, and their page.
 //! * [`backoff`]: how long to wait before another attempt. [`signals`]: who asks a process to stop.
 
@@ -14,6 +15,7 @@ pub mod backoff;
 pub mod config;
 pub mod disk;
 pub mod extract;
+pub mod folder;
 pub mod health;
 pub mod http;
 pub mod listener;

@@ -1,6 +1,8 @@
 //! What the tests of several crates share. No crate depends on it but for its tests.
 
 pub mod custody;
+pub mod power;
+pub mod random;
 
 use std::net::Ipv4Addr;
 

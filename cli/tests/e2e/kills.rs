@@ -18,7 +18,9 @@ use crate::support::{Devnet, wait_for};
 /// Posts under way at a time.
 const POSTS: usize = 3;
 
-struct Load {
+/// Payloads that are posted, and the certificates that came.
+#[derive(Default)]
+pub struct Load {
     under_way: Vec<(Child, PathBuf)>,
     posted: u64,
     certificates: Vec<Certificate>,
@@ -27,8 +29,8 @@ struct Load {
 
 impl Load {
     /// Takes in what is done, and posts on.
-    fn keep_up(&mut self, devnet: &Devnet, random: &mut Random) {
-        self.take_in(|child| child.try_wait().unwrap().map(|status| status.success()));
+    pub fn keep_up(&mut self, devnet: &Devnet, random: &mut Random) {
+        self.take_in();
         while self.under_way.len() < POSTS {
             self.posted += 1;
             let bytes = payload(random.next(), 1 + random.below(200_000) as usize);
@@ -41,34 +43,72 @@ impl Load {
         }
     }
 
-    fn take_in(&mut self, mut done: impl FnMut(&mut Child) -> Option<bool>) {
+    /// Posts no more, and waits for what is under way.
+    pub fn end(&mut self) {
+        wait_for("the last posts", || {
+            self.take_in();
+            self.under_way.is_empty()
+        });
+    }
+
+    fn take_in(&mut self) {
         let (certificates, failed) = (&mut self.certificates, &mut self.failed);
         self.under_way
-            .retain_mut(|(child, path)| match done(child) {
+            .retain_mut(|(child, path)| match child.try_wait().unwrap() {
                 None => true,
-                Some(true) => {
+                Some(status) if status.success() => {
                     let bytes = std::fs::read(&*path).unwrap();
                     certificates.push(Certificate::from_bytes(&bytes).unwrap());
                     false
                 }
                 // With the heaviest operators down for too long there is no certificate in time.
-                Some(false) => {
+                Some(_) => {
                     *failed += 1;
                     false
                 }
             });
+    }
+
+    /// Certificates that came.
+    pub fn certificates(&self) -> u64 {
+        self.certificates.len() as u64
+    }
+
+    /// Looks into the stores of all nodes, which are stopped: every signature in a certificate has its data, and nothing else was
+    /// signed under its number. Says in words what there is.
+    pub fn check(&self, devnet: &Devnet) -> String {
+        let stores: Vec<DiskStore> = (0..8).map(|index| open(devnet, index)).collect();
+        let (mut signatures, mut numbers) = (0, 0);
+        for certificate in &self.certificates {
+            let header = &certificate.batch_header;
+            let held = stores.iter().filter(|store| holds(store, header)).count();
+            // Each store has one digest under a number, and it is the certificate's.
+            let (signers, _) = certificate.claimed_signers();
+            assert!(
+                held >= signers as usize,
+                "{signers} signed, {held} hold the batch"
+            );
+            signatures += signers;
+            numbers += 1;
+        }
+        for store in &stores {
+            for window in store.windows().unwrap() {
+                for (digest, _) in store.batches_in(window, None, usize::MAX).unwrap() {
+                    check(store, &store.batch(&digest).unwrap().unwrap());
+                }
+            }
+        }
+        format!(
+            "{numbers} certificates with {signatures} signatures, all with their data, 0 double-signed; {} posts without a certificate",
+            self.failed
+        )
     }
 }
 
 fn kill_at_random(kills: u64, test: &str) {
     let mut random = Random::from_env(test);
     let mut devnet = Devnet::start();
-    let mut load = Load {
-        under_way: Vec::new(),
-        posted: 0,
-        certificates: Vec::new(),
-        failed: 0,
-    };
+    let mut load = Load::default();
     for _ in 0..kills {
         load.keep_up(&devnet, &mut random);
         let index = random.below(8) as usize;
@@ -77,38 +117,14 @@ fn kill_at_random(kills: u64, test: &str) {
         load.keep_up(&devnet, &mut random);
         devnet.restart_node(index);
     }
-    wait_for("the last posts", || {
-        load.take_in(|child| child.try_wait().unwrap().map(|status| status.success()));
-        load.under_way.is_empty()
-    });
+    load.end();
     (0..8).for_each(|index| devnet.kill_node(index));
-
-    let stores: Vec<DiskStore> = (0..8).map(|index| open(&devnet, index)).collect();
-    let (mut signatures, mut numbers) = (0, 0);
-    for certificate in &load.certificates {
-        let header = &certificate.batch_header;
-        let held = stores.iter().filter(|store| holds(store, header)).count();
-        // Each store has one digest under a number, and it is the certificate's.
-        let (signers, _) = certificate.claimed_signers();
-        assert!(
-            held >= signers as usize,
-            "{signers} signed, {held} hold the batch"
-        );
-        signatures += signers;
-        numbers += 1;
-    }
-    for store in &stores {
-        for window in store.windows().unwrap() {
-            for (digest, _) in store.batches_in(window, None, usize::MAX).unwrap() {
-                check(store, &store.batch(&digest).unwrap().unwrap());
-            }
-        }
-    }
-    println!(
-        "{kills} kills: {numbers} certificates with {signatures} signatures, all with their data; {} posts without a certificate",
-        load.failed
+    let found = load.check(&devnet);
+    println!("{kills} kills: {found}");
+    assert!(
+        load.certificates() * 4 >= kills,
+        "hardly anything was certified"
     );
-    assert!(numbers * 4 >= kills, "hardly anything was certified");
 }
 
 fn open(devnet: &Devnet, index: usize) -> DiskStore {

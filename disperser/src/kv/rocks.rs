@@ -43,7 +43,7 @@ impl RocksKv {
             path: path.display().to_string(),
             detail,
         };
-        std::fs::create_dir_all(path).map_err(|e| fail(e.to_string()))?;
+        ashlar_service::folder::make(path).map_err(|e| fail(e.to_string()))?;
         let mut db = Options::default();
         db.create_if_missing(true);
         db.create_missing_column_families(true);

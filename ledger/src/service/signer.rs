@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::health::{self, Health};
 use super::signing_floor::{SigningFloor, SigningFloorError};
 use super::{LedgerConfig, Metrics};
-use crate::heads::{HeadFileError, HeadFiles, StoredHead, make_folder, write_synced};
+use crate::heads::{HeadFileError, HeadFiles, StoredHead, write_synced};
 
 /// The folder of signed heads in a ledger's.
 const HEADS: &str = "heads";
@@ -315,7 +315,7 @@ fn accepted_clock(heads: &Path) -> Result<Option<u64>, HeadFileError> {
 pub fn accept_clock(data: &Path, wall_ms: u64) -> Result<(), HeadFileError> {
     let heads = data.join(HEADS);
     let path = accepted_path(&heads);
-    make_folder(&heads)
+    ashlar_service::folder::make(&heads)
         .and_then(|()| write_synced(&path, format!("{wall_ms}\n").as_bytes()))
         .map_err(|error| HeadFileError::new("write the accepted time of", &path, &error))
 }

@@ -13,8 +13,6 @@ use ashlar_crypto::Coded;
 use ashlar_crypto::hash::sha256;
 use ashlar_proto::Block;
 
-use crate::heads::sync_folder;
-
 const TAG: &[u8] = b"ashlar/ledger-signed/1";
 /// Where the two places begin.
 const PLACES: [u64; 2] = [0, 4096];
@@ -57,7 +55,7 @@ impl SigningFloor {
         for _ in PLACES {
             made.write(next)?;
         }
-        sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+        ashlar_service::folder::sync(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
         Ok(made)
     }
 

@@ -16,7 +16,7 @@ use ashlar_restaking::ServiceId;
 use ashlar_stake::StakeError;
 use serde::{Deserialize, Serialize};
 
-use crate::heads::{HeadFileError, HeadFiles, StoredHead, WINDOW, make_folder, write_synced};
+use crate::heads::{HeadFileError, HeadFiles, StoredHead, WINDOW, write_synced};
 
 const KNOWN: &str = "known.json";
 const CONTRADICTION: &str = "contradiction.json";
@@ -127,7 +127,8 @@ impl HeadStore {
         let Some(folder) = folder else {
             return Ok(memory);
         };
-        make_folder(folder).map_err(|error| unusable(folder, "heads.io", error))?;
+        ashlar_service::folder::make(folder)
+            .map_err(|error| unusable(folder, "heads.io", error))?;
         if let Some(known) = read::<Known>(&folder.join(KNOWN))? {
             if (known.network, known.service) != (network, service) {
                 let why = format!(

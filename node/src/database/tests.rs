@@ -169,3 +169,52 @@ fn a_broken_marker_is_refused() {
         }
     }
 }
+
+/// The power is cut while a database is made: there is one with its marker, or none and another attempt makes it. Once it is
+/// made, it is there.
+#[test]
+fn a_power_cut_leaves_a_database_or_none() {
+    use ashlar_testing::power::{Mounted, unavailable};
+    if unavailable("a_power_cut_leaves_a_database_or_none").is_some() {
+        return;
+    }
+    let (mut made, mut lost) = (0, 0);
+    for seed in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        if seed % 4 == 0 {
+            let drive = |n: u32| folder.path().join(format!("drives/{n}"));
+            config.store.drives = (0..3).map(drive).collect();
+            config.store.parity = 1;
+        }
+        let mut mounted = Mounted::over(folder.path()).unwrap();
+        mounted.cut_after(seed * 3, seed);
+        let batch = sample(1, 1, 1, 950);
+        let signed = match open(&config, ME, Database::New) {
+            Ok(store) => {
+                made += 1;
+                store.commit(&batch).is_ok()
+            }
+            Err(error) => {
+                assert!(mounted.is_off(), "seed {seed}: {error}");
+                lost += 1;
+                false
+            }
+        };
+        mounted.cut(seed);
+        mounted.power_on().unwrap();
+        let store = match open(&config, ME, Database::Existing) {
+            Err(DatabaseError::NoMarker { .. }) if !signed => {
+                // A person empties drives of which some have a label already.
+                let _ = std::fs::remove_dir_all(folder.path().join("drives"));
+                open(&config, ME, Database::New)
+            }
+            opened => opened,
+        };
+        let store = store.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        if signed {
+            assert!(store.batch(&batch.digest).unwrap().is_some(), "seed {seed}");
+        }
+    }
+    assert!(made > 5 && lost > 5, "{made} made, {lost} lost");
+}

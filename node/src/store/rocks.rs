@@ -362,7 +362,7 @@ fn open_db(
     cache: &Cache,
 ) -> Result<(DB, Vec<WindowId>, Tally), BackendError> {
     if options.create {
-        std::fs::create_dir_all(&options.path).map_err(|error| BackendError::Io {
+        ashlar_service::folder::make(&options.path).map_err(|error| BackendError::Io {
             detail: format!("create the folder {}: {error}", options.path.display()),
         })?;
     }

@@ -7,6 +7,7 @@ mod disk;
 mod golden;
 mod measure;
 mod model;
+mod power;
 mod suite;
 mod torn;
 

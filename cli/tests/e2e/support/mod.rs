@@ -17,7 +17,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 pub mod evil;
-pub mod random;
+
+pub use ashlar_testing::random;
 
 /// No single step of a test may take longer, on a busy machine with two cores.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -278,7 +279,7 @@ impl Devnet {
         self.file.ledger.as_mut().unwrap().pid = pid;
     }
 
-    /// Starts a process with the files in a folder; returns when it is ready.
+    /// Starts a process with the files in a folder, its log beside that; returns when it is ready.
     pub fn restart(
         &mut self,
         command: &[&str],
@@ -290,7 +291,7 @@ impl Devnet {
         let log = std::fs::File::options()
             .append(true)
             .create(true)
-            .open(dir.join("log"))
+            .open(dir.with_extension("log"))
             .unwrap();
         let password = [
             OsStr::new("--password-file").to_owned(),
@@ -351,7 +352,10 @@ impl Devnet {
         ];
         logs.extend(self.file.ledger.iter().map(|ledger| ledger.dir.join("log")));
         logs.extend(self.file.nodes.iter().map(|node| node.dir.join("log")));
-        for log in logs {
+        // Of processes that were started again, it is beside their folder.
+        let again = logs.iter().filter_map(|log| log.parent());
+        let again: Vec<PathBuf> = again.map(|dir| dir.with_extension("log")).collect();
+        for log in logs.into_iter().chain(again) {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
             if lines.is_empty() {

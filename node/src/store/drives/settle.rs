@@ -507,7 +507,7 @@ fn make<B: Backend>(
 ) -> Result<SetId, BackendError> {
     let io = |detail: String| BackendError::Io { detail };
     for folder in folders {
-        std::fs::create_dir_all(folder)
+        ashlar_service::folder::make(folder)
             .map_err(|error| io(format!("create the folder {}: {error}", folder.display())))?;
         if !label::is_empty(folder).map_err(io)? {
             return Err(refused(format!("{} is not empty", folder.display())));

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ashlar_crypto::bls::SignatureBytes;
+use ashlar_testing::random::Random;
 
 use super::model::{Disk, Machine};
-use super::torn::Random;
 use super::*;
 
 /// Every place where the process may end; those of `drives` only with several of them.
@@ -46,8 +46,7 @@ fn offered(disperser: u32, number: u64, salt: u64) -> BatchRecord {
     sample(disperser, number, 1000 * number + salt, 1000 + 20 * number)
 }
 
-/// Works until it is done or the failpoint ends it. Says on standard error what it promised, each line after the fact; what it is
-/// about to let expire, before.
+/// Works until it is done or the failpoint ends it, and says on standard error what it promised.
 #[test]
 #[ignore = "the child of another test"]
 fn child() {
@@ -67,19 +66,31 @@ fn child() {
         }
     })
     .unwrap();
-    let store = Disk::open(Path::new(folder), *drives == "drives");
-    let random = &mut Random(round);
+    let store = Disk::open(Path::new(folder), *drives == "drives").unwrap();
+    work(&store, round, &mut |line| eprintln!("{line}")).unwrap();
+}
+
+/// What a node does with its store, at random. Says what it promised, each line after the fact; what it is about to let expire,
+/// before.
+pub(super) fn work(
+    store: &dyn Store,
+    round: u64,
+    say: &mut dyn FnMut(&str),
+) -> Result<(), StoreError> {
+    let random = &mut Random::new(round);
     for step in 0..24 {
         let disperser = 1 + random.below(2) as u32;
         match random.below(12) {
             0..8 => {
                 let (number, salt) = (round * 4 + random.below(NUMBERS), random.below(3));
-                let Ok(mut record) = store.commit(&offered(disperser, number, salt)) else {
-                    continue;
+                let mut record = match store.commit(&offered(disperser, number, salt)) {
+                    Ok(record) => record,
+                    Err(StoreError::Conflict { .. } | StoreError::BelowFloor { .. }) => continue,
+                    Err(error) => return Err(error),
                 };
+                say(&format!("signed {disperser} {number} {salt}"));
                 record.signature = Some(SignatureBytes([salt as u8; 48]));
-                store.record_signature(&record).unwrap();
-                eprintln!("signed {disperser} {number} {salt}");
+                store.record_signature(&record)?;
             }
             8 => {
                 let floor = Floor {
@@ -87,37 +98,38 @@ fn child() {
                     disperser_id: 9,
                     sequence: Sequence(round),
                 };
-                store.raise_floors(&[floor]).unwrap();
-                eprintln!("floor {round} 0 0");
+                store.raise_floors(&[floor])?;
+                say(&format!("floor {round} 0 0"));
             }
             9 => {
                 let time = 100 * round + step;
-                store.keep_time(time).unwrap();
-                eprintln!("time {time} 0 0");
+                store.keep_time(time)?;
+                say(&format!("time {time} 0 0"));
             }
             10 => {
                 let now = 1000 + 20 * (round * 4).saturating_sub(random.below(20));
-                eprintln!("expire {now} 0 0");
-                store.expire(now).unwrap();
-                store.prune(now).unwrap();
+                say(&format!("expire {now} 0 0"));
+                store.expire(now)?;
+                store.prune(now)?;
             }
-            _ => while store.tend_drives().unwrap().is_some() {},
+            _ => while store.tend_drives()?.is_some() {},
         }
     }
+    Ok(())
 }
 
-/// What children said.
+/// What was said by children, or before a power cut.
 #[derive(Default)]
-struct Said {
+pub(super) struct Said {
     /// Salt of the batch that was signed, by disperser and number.
-    signed: BTreeMap<(u32, u64), u64>,
+    pub(super) signed: BTreeMap<(u32, u64), u64>,
     floor: u64,
     time: u64,
     expired: u64,
 }
 
 impl Said {
-    fn hear(&mut self, text: &str) {
+    pub(super) fn hear(&mut self, text: &str) {
         for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let [what, a, b, c] = words.as_slice() else {
@@ -143,7 +155,7 @@ impl Said {
         }
     }
 
-    fn check(&self, store: &dyn Store) {
+    pub(super) fn check(&self, store: &dyn Store) {
         for (&(disperser, number), &salt) in &self.signed {
             let batch = offered(disperser, number, salt);
             let held = store.batch(&batch.digest).unwrap().is_some();

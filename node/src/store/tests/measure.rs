@@ -23,7 +23,7 @@ fn folder() -> tempfile::TempDir {
 
 /// Batches whose slices are random bytes; their hashes are fantasy.
 fn batch(number: u64) -> BatchRecord {
-    let mut random = super::torn::Random(number);
+    let mut random = ashlar_testing::random::Random::new(number);
     let mut batch = sample(1, number, number % 100, 950);
     let one = batch.blobs.swap_remove(0);
     batch.blobs = (0..BLOBS)

@@ -231,7 +231,7 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn create(folder: &std::path::Path, drives: bool) -> Self {
-        let backend = Self::backend(folder, drives, true);
+        let backend = Self::backend(folder, drives, true).unwrap();
         drop(TableStore::create(backend, ME, ID, WINDOW).unwrap());
         Self::at(folder, drives)
     }
@@ -240,16 +240,25 @@ impl Disk {
         Self {
             folder: folder.to_path_buf(),
             drives,
-            store: Some(Self::open(folder, drives)),
+            store: Some(Self::open(folder, drives).unwrap()),
             cuts: 0,
         }
     }
 
-    pub(super) fn open(folder: &std::path::Path, drives: bool) -> DiskStore {
-        TableStore::open(Self::backend(folder, drives, false), ME, WINDOW).unwrap()
+    pub(super) fn open(folder: &std::path::Path, drives: bool) -> Result<DiskStore, StoreError> {
+        let backend = Self::backend(folder, drives, false);
+        let backend = backend.map_err(|source| StoreError::Backend {
+            doing: "open",
+            source,
+        })?;
+        TableStore::open(backend, ME, WINDOW)
     }
 
-    fn backend(folder: &std::path::Path, drives: bool, create: bool) -> Box<dyn Backend> {
+    fn backend(
+        folder: &std::path::Path,
+        drives: bool,
+        create: bool,
+    ) -> Result<Box<dyn Backend>, BackendError> {
         let open = |folder: &std::path::Path, create: bool| {
             RocksBackend::open(RocksOptions {
                 create,
@@ -258,14 +267,14 @@ impl Disk {
             })
         };
         if !drives {
-            return Box::new(open(folder, create).unwrap());
+            return Ok(Box::new(open(folder, create)?));
         }
         let options = DrivesOptions {
             folders: (0..DRIVES).map(|n| folder.join(n.to_string())).collect(),
             parity: 1,
             create,
         };
-        Box::new(Drives::open(options, open).unwrap())
+        Ok(Box::new(Drives::open(options, open)?))
     }
 }
 
@@ -276,7 +285,7 @@ impl Machine for Disk {
 
     fn reopen(&mut self) {
         self.store = None;
-        self.store = Some(Self::open(&self.folder, self.drives));
+        self.store = Some(Self::open(&self.folder, self.drives).unwrap());
     }
 
     /// A file system is not cut off here; of several drives one is emptied.

@@ -4,22 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use ashlar_crypto::bls::SignatureBytes;
+use ashlar_testing::random::Random;
 
 use super::disk::open;
 use super::*;
-
-/// Numbers that look random, the same for the same seed (SplitMix64).
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end.max(1)
-    }
-}
 
 /// The log that is written to.
 fn log(folder: &Path) -> PathBuf {
@@ -88,7 +76,7 @@ fn note(store: &dyn Store, record: SignedRecord) {
 #[test]
 fn whatever_a_power_cut_leaves_of_the_last_record_it_opens() {
     for seed in 0..60 {
-        let random = &mut Random(seed);
+        let random = &mut Random::new(seed);
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).unwrap();
         let synced = 1 + random.below(4);
@@ -149,7 +137,7 @@ fn whatever_a_power_cut_leaves_of_the_last_record_it_opens() {
 fn damage_before_the_last_record_forgets_nothing() {
     let mut refused = 0;
     for seed in 0..60 {
-        let random = &mut Random(1000 + seed);
+        let random = &mut Random::new(1000 + seed);
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).unwrap();
         let batches: Vec<BatchRecord> = (1..=4)
@@ -194,7 +182,7 @@ fn damage_before_the_last_record_forgets_nothing() {
 #[test]
 fn a_torn_end_of_many_writers_opens() {
     for seed in 0..8 {
-        let random = &mut Random(2000 + seed);
+        let random = &mut Random::new(2000 + seed);
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path()).unwrap();
         std::thread::scope(|scope| {

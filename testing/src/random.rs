@@ -3,30 +3,34 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// SplitMix64.
+#[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
+    /// The same seed gives the same numbers.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
     /// A seed from `ASHLAR_SEED`, or from the clock; printed, so that a failure can be repeated.
+    ///
+    /// # Panics
+    /// If `ASHLAR_SEED` is no number.
+    #[expect(clippy::expect_used, reason = "a test that is told nonsense ends")]
     pub fn from_env(test: &str) -> Random {
         let seed = match std::env::var("ASHLAR_SEED") {
             Ok(text) => text.parse().expect("ASHLAR_SEED is a number"),
-            Err(_) => u64::try_from(
-                std::time::SystemTime::now()
-                    .duration_since(std::time::UNIX_EPOCH)
-                    .unwrap()
-                    .as_nanos()
-                    % (1 << 60),
-            )
-            .unwrap(),
+            Err(_) => std::time::UNIX_EPOCH
+                .elapsed()
+                .expect("a clock after 1970")
+                .as_micros() as u64,
         };
         println!("{test}: ASHLAR_SEED={seed}");
         Random(seed)
     }
 
+    /// Any number.
+    #[expect(clippy::should_implement_trait, reason = "it never ends")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -35,10 +39,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// Less than `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.next() % bound.max(1)
     }
 
+    /// Whether a coin shows heads.
+    pub fn coin(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+
+    /// So many bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(len + 8);
         while bytes.len() < len {

@@ -1,0 +1,39 @@
+//! Folders that outlive a power cut: a name in a folder is durable only when the folder is.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+/// Makes a folder, and those above it that are missing, each synced in the one above it. One that is there is left alone: what
+/// is above it may be closed to this process.
+///
+/// # Errors
+/// It cannot be made, or there is a file of that name.
+pub fn make(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new(""));
+    if !above.as_os_str().is_empty() {
+        make(above)?;
+    }
+    match fs::create_dir(folder) {
+        // Somebody else made it meanwhile.
+        Err(_) if folder.is_dir() => {}
+        other => other?,
+    }
+    sync(above)
+}
+
+/// Makes the names in a folder durable; the empty path is the current folder.
+///
+/// # Errors
+/// It cannot be opened or synced.
+pub fn sync(folder: &Path) -> io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    File::open(folder)?.sync_all()
+}
