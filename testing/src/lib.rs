@@ -1,6 +1,10 @@
 //! What the tests of several crates share. No crate depends on it but for its tests.
 
 pub mod custody;
+pub mod hosts;
+pub mod link;
+pub mod random;
+pub mod switch;
 
 use std::net::Ipv4Addr;
 

@@ -13,7 +13,9 @@ use ashlar_cli::devnet::layout::{DevnetFile, NodeEntry};
 use serde_json::Value;
 
 pub mod evil;
-pub mod random;
+pub mod world;
+
+pub use ashlar_testing::random;
 
 /// No single step of a test may take longer, on a busy machine with two cores.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -318,16 +320,21 @@ impl Devnet {
         logs.extend(self.file.ledger.iter().map(|ledger| ledger.dir.join("log")));
         logs.extend(self.file.nodes.iter().map(|node| node.dir.join("log")));
         for log in logs {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().collect();
-            if lines.is_empty() {
-                continue;
-            }
-            eprintln!("---- {} (last lines)", log.display());
-            for line in lines.iter().skip(lines.len().saturating_sub(15)) {
-                eprintln!("{line}");
-            }
+            print_log(&log);
         }
+    }
+}
+
+/// The end of a process's log, for whoever looks why a test failed.
+fn print_log(log: &Path) {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.is_empty() {
+        return;
+    }
+    eprintln!("---- {} (last lines)", log.display());
+    for line in lines.iter().skip(lines.len().saturating_sub(15)) {
+        eprintln!("{line}");
     }
 }
 
