@@ -98,6 +98,9 @@ pub struct Count {
     pub cut: u64,
 }
 
+/// When a packet arrives, its place in the order of sending, where, and the packet.
+type UnderWay = (Duration, u64, Ipv4Addr, Vec<u8>);
+
 /// See the module's documentation. All times count from any moment, the same for all calls.
 #[derive(Debug)]
 pub struct Switch {
@@ -107,8 +110,7 @@ pub struct Switch {
     of_pairs: BTreeMap<(Ipv4Addr, Ipv4Addr), Link>,
     lines: BTreeMap<(Ipv4Addr, Ipv4Addr), Line>,
     sides: BTreeMap<Ipv4Addr, usize>,
-    /// By arrival, then by the order of sending.
-    under_way: BinaryHeap<Reverse<(Duration, u64, Ipv4Addr, Vec<u8>)>>,
+    under_way: BinaryHeap<Reverse<UnderWay>>,
     count: Count,
 }
 

@@ -112,12 +112,12 @@ impl World {
     }
 
     /// The sum of a metric of the disperser over all labels of which this is one.
-    pub fn count(&self, metric: &str, label: &str) -> f64 {
+    pub fn count(&self, metric: &str, label: &str) -> u64 {
         sum(&self.metrics(&self.file.disperser_url), metric, label)
     }
 
     /// How many batches an operator has signed since it was started.
-    pub fn signed_batches(&self, index: usize) -> f64 {
+    pub fn signed_batches(&self, index: usize) -> u64 {
         let page = self.metrics(&self.file.nodes[index].http);
         sum(&page, "ashlar_node_signed_batches_total", "")
     }
@@ -266,11 +266,11 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn sum(page: &str, metric: &str, label: &str) -> f64 {
+fn sum(page: &str, metric: &str, label: &str) -> u64 {
     let lines = page
         .lines()
         .filter(|line| line.starts_with(metric) && line.contains(label));
     lines
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
         .sum()
 }
