@@ -5,7 +5,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ASHLAR := $(TARGET)/release/ashlar
 
-.PHONY: help deps deps-lint build demo test test-long lint fmt docs-cli fuzz-kernels fuzz-mutants
+.PHONY: help deps deps-lint build demo test test-long test-net lint fmt docs-cli fuzz-kernels fuzz-mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ test: deps-lint ## everything that CI runs
 
 test-long: deps-lint ## the same, and the long tests (200 payloads, …)
 	@scripts/test.sh long
+
+test-net: deps ## 8 operators on hosts of their own, over links that delay and lose packets; as root
+	@scripts/test.sh net
 
 lint: deps-lint ## formatting, clippy, documentation, licences
 	@scripts/test.sh lint

@@ -3,6 +3,7 @@
 #   scripts/test.sh          what CI runs
 #   scripts/test.sh lint     formatting, clippy, documentation, licences; runs no test
 #   scripts/test.sh long     also the long tests
+#   scripts/test.sh net      only the tests on hosts of their own: network namespaces, links that lose packets, partitions
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 mode=${1:-all}
@@ -26,6 +27,12 @@ licences() {
   fi
   "$tools/bin/cargo-deny" --log-level error check bans licenses sources
 }
+
+if [ "$mode" = net ]; then
+  # One after another: each has ten processes, and times are measured.
+  stage network "${cargo[@]}" test "${common[@]}" --test e2e -- hosts:: --include-ignored --nocapture --test-threads 1
+  exit 0
+fi
 
 stage format "${cargo[@]}" fmt --all --check
 stage clippy "${cargo[@]}" clippy "${common[@]}" --all-targets --quiet -- -D warnings

@@ -1,5 +1,7 @@
 //! Reproducible random bytes: a seed printed by the test gives the same bytes again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// SplitMix64.
@@ -47,6 +49,11 @@ impl Random {
     /// Whether a coin shows heads.
     pub fn coin(&mut self) -> bool {
         self.next() & 1 == 1
+    }
+
+    /// A number from 0 to 1, without 1.
+    pub fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// So many bytes.

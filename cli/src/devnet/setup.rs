@@ -40,13 +40,55 @@ const LEDGER: &str = "ledger";
 /// The number of the devnet's only disperser: the first that a ledger gives.
 const DISPERSER_ID: u32 = 0;
 
-/// Makes everything in an empty folder. The ports stay held until the returned guards are dropped.
+/// What of a devnet listens at an address of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// The disperser's HTTP.
+    Disperser,
+    /// The ledger's HTTP, if there is a ledger.
+    Ledger,
+    /// An operator's QUIC.
+    NodeQuic(usize),
+    /// An operator's HTTP.
+    NodeHttp(usize),
+}
+
+/// Makes everything in an empty folder, for processes on this machine. The ports stay held until the returned guards are dropped.
+///
+/// # Errors
+/// As [`create_at`], or there are no free ports.
+pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, Vec<Held>)> {
+    let held = ports::hold(2 * plan.operators() + 2)?;
+    let address = |listener| {
+        let place = match listener {
+            Listener::Disperser => 0,
+            Listener::Ledger => 1,
+            Listener::NodeQuic(operator) => 2 * operator + 2,
+            Listener::NodeHttp(operator) => 2 * operator + 3,
+        };
+        #[expect(
+            clippy::expect_used,
+            reason = "two ports are held for each operator, and two more"
+        )]
+        let held = held.get(place).expect("a held port");
+        format!("127.0.0.1:{}", held.port)
+    };
+    let file = create_at(dir, plan, ledger, address)?;
+    Ok((file, held))
+}
+
+/// Makes everything in an empty folder, for processes that listen at these addresses, `IP:port`.
 ///
 /// The description is written last: a folder without it is a half-made devnet, and is never taken for a whole one.
 ///
 /// # Errors
-/// The folder holds the rest of an earlier attempt, or cannot be written, or there are no free ports.
-pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, Vec<Held>)> {
+/// The folder holds the rest of an earlier attempt, or cannot be written.
+pub fn create_at(
+    dir: &Path,
+    plan: &Plan,
+    ledger: bool,
+    address: impl Fn(Listener) -> String,
+) -> CliResult<DevnetFile> {
     let count = plan.operators();
     if ["node-0", "disperser", LEDGER]
         .iter()
@@ -67,19 +109,13 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
     if ledger {
         check_for_ledger(plan)?;
     }
-    // Of each operator: one port for QUIC, one for HTTP. One for the disperser's HTTP, one for the ledger's.
-    let held = ports::hold(2 * count + 1 + usize::from(ledger))?;
-    let mut numbers = held.iter().map(|held| held.port);
-    #[expect(
-        clippy::expect_used,
-        reason = "as many ports are held as addresses are taken: two an operator, one for the disperser, one for the ledger"
-    )]
-    let mut next = || format!("127.0.0.1:{}", numbers.next().expect("a held port"));
-
     let disperser_dir = dir.join("disperser");
-    let disperser_http = next();
+    let disperser_http = address(Listener::Disperser);
     let founder = match ledger {
-        true => Some(LedgerFounder::new(dir.join(LEDGER), next())?),
+        true => Some(LedgerFounder::new(
+            dir.join(LEDGER),
+            address(Listener::Ledger),
+        )?),
         false => None,
     };
     let tables = match &founder {
@@ -91,7 +127,8 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
     let mut nodes = Vec::with_capacity(count);
     for (index, operator) in (0u32..).zip(0..count) {
         let node_dir = dir.join(format!("node-{index}"));
-        let (quic, http) = (next(), next());
+        let quic = address(Listener::NodeQuic(operator));
+        let http = address(Listener::NodeHttp(operator));
         let stakes = plan.of_operator(operator);
         let (made, bls) = make_node(&node_dir, &quic, &http, &tables, &stakes)?;
         let record = OperatorRecord::from(&made);
@@ -157,7 +194,7 @@ pub fn create(dir: &Path, plan: &Plan, ledger: bool) -> CliResult<(DevnetFile, V
         ledger,
     };
     file.write(dir)?;
-    Ok((file, held))
+    Ok(file)
 }
 
 /// Refuses to go on with a devnet that is not what was asked for.

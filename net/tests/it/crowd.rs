@@ -16,13 +16,8 @@ use crate::common::raw::{certified, client_config, code_of, connect_from, messag
 use crate::common::*;
 use ashlar_net::{ALPN, Client, NetLimits, Peer};
 use ashlar_proto::wire::{Request, Response};
+use ashlar_testing::link::{network, stalling_link};
 use quinn::Endpoint;
-use tokio::net::UdpSocket;
-
-/// A free port in network `n`.
-fn network(n: u8) -> SocketAddr {
-    SocketAddr::from(([127, 0, n, 1], 0))
-}
 
 /// All keys from 100 on are strangers'.
 fn toy() -> Arc<Toy> {
@@ -37,52 +32,14 @@ async fn is_served(client: &Client, to: &Peer) {
     assert_eq!(answer.unwrap().response, pong(5));
 }
 
-/// Kinds of packets with a long header (RFC 9000, section 17.2).
-const INITIAL: u8 = 0;
-const RETRY: u8 = 3;
-
-fn long_packet(datagram: &[u8]) -> Option<u8> {
-    let first = *datagram.first()?;
-    (first & 0x80 != 0).then_some(first >> 4 & 3)
-}
-
-/// Begins a handshake and never ends it, though it proves its address where it is asked to: passes only the client's first
-/// packets on, and a Retry back.
+/// Begins a handshake and never ends it, though it proves its address where it is asked to.
 async fn stall(from: SocketAddr, to: SocketAddr, seed: u8, retries: Arc<AtomicUsize>) {
-    let front = UdpSocket::bind(any_port()).await.unwrap();
-    let back = UdpSocket::bind(from).await.unwrap();
+    let link = stalling_link(from, to, retries).await;
     let endpoint = Endpoint::client(any_port()).unwrap();
     let own = certified(&key(seed), &key(seed));
-    let connecting = endpoint
-        .connect_with(
-            client_config(ALPN, Some(own)),
-            front.local_addr().unwrap(),
-            "x.invalid",
-        )
-        .unwrap();
-    let (mut caller, mut there, mut here) = (None, [0; 2048], [0; 2048]);
-    let relay = async {
-        loop {
-            tokio::select! {
-                Ok((len, from)) = front.recv_from(&mut there) => {
-                    caller = Some(from);
-                    if long_packet(&there[..len]) == Some(INITIAL) {
-                        let _ = back.send_to(&there[..len], to).await;
-                    }
-                }
-                Ok((len, _)) = back.recv_from(&mut here) => {
-                    if long_packet(&here[..len]) == Some(RETRY) {
-                        retries.fetch_add(1, Ordering::SeqCst);
-                        let _ = front.send_to(&here[..len], caller.unwrap()).await;
-                    }
-                }
-            }
-        }
-    };
-    tokio::select! {
-        _ = connecting => {}
-        () = relay => {}
-    }
+    let config = client_config(ALPN, Some(own));
+    let connecting = endpoint.connect_with(config, link, "x.invalid").unwrap();
+    let _ = connecting.await;
 }
 
 /// A hundred of them a second, from ten networks, one of them the honest client's.

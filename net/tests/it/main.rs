@@ -10,4 +10,5 @@ mod common;
 mod crowd;
 mod hostile;
 mod lifecycle;
+mod lossy;
 mod requests;

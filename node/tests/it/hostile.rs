@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::caller::{Caller, ME, get, peak_mib, runs, spawn_child, start, valid};
-use crate::common::link::{network, slow_link, stalling_link};
 use crate::common::{Batch, Recipe, Sender, World, config};
 use ashlar_crypto::Blame;
 use ashlar_crypto::identity::NetworkKey;
@@ -18,6 +17,7 @@ use ashlar_net::NetError;
 use ashlar_node::NodeConfig;
 use ashlar_proto::ChunkIndex;
 use ashlar_proto::wire::{GetSlices, Ping, Request};
+use ashlar_testing::link::{network, slow_link, stalling_link};
 use tokio::task::JoinSet;
 
 fn stranger(n: u8) -> NetworkKey {
@@ -104,7 +104,7 @@ async fn slow_streams(
     quic: SocketAddr,
     codes: &Codes,
 ) -> JoinSet<()> {
-    let link = slow_link(network(1), quic, 20e3, 1e6).await;
+    let link = slow_link(network(1), quic, 20_000, 1_000_000).await;
     let caller = Arc::new(Caller::new(&sender.key(), link, world));
     let mut tasks = JoinSet::new();
     for n in 0..16usize {
@@ -131,7 +131,7 @@ fn stalled_handshakes(world: &Arc<World>, quic: SocketAddr) -> JoinSet<()> {
     tasks.spawn(async move {
         let mut stalled = JoinSet::new();
         for n in (0..20u8).cycle() {
-            let link = stalling_link(network(n), quic).await;
+            let link = stalling_link(network(n), quic, Arc::default()).await;
             let caller = Caller::new(&stranger(n), link, &world);
             stalled.spawn(async move {
                 let _ = caller.ask(Request::Ping(Ping { nonce: 1 }), vec![]).await;
@@ -147,7 +147,7 @@ fn stalled_handshakes(world: &Arc<World>, quic: SocketAddr) -> JoinSet<()> {
 async fn slow_readers(world: &Arc<World>, batch: &Arc<Batch>, quic: SocketAddr) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for n in 0..32u8 {
-        let link = slow_link(network(n / 4), quic, 1e6, 20e3).await;
+        let link = slow_link(network(n / 4), quic, 1_000_000, 20_000).await;
         let caller = Caller::new(&stranger(n), link, world);
         let request = Request::GetSlices(GetSlices {
             blob_key: batch.key(0),

@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 pub mod evil;
+pub mod world;
 
 pub use ashlar_testing::random;
 
@@ -356,16 +357,21 @@ impl Devnet {
         let again = logs.iter().filter_map(|log| log.parent());
         let again: Vec<PathBuf> = again.map(|dir| dir.with_extension("log")).collect();
         for log in logs.into_iter().chain(again) {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().collect();
-            if lines.is_empty() {
-                continue;
-            }
-            eprintln!("---- {} (last lines)", log.display());
-            for line in lines.iter().skip(lines.len().saturating_sub(15)) {
-                eprintln!("{line}");
-            }
+            print_log(&log);
         }
+    }
+}
+
+/// The end of a process's log, for whoever looks why a test failed.
+fn print_log(log: &Path) {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    if lines.is_empty() {
+        return;
+    }
+    eprintln!("---- {} (last lines)", log.display());
+    for line in lines.iter().skip(lines.len().saturating_sub(15)) {
+        eprintln!("{line}");
     }
 }
 

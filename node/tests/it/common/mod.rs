@@ -4,7 +4,6 @@
 pub mod caller;
 pub mod faulty;
 pub mod ledger;
-pub mod link;
 pub mod time;
 
 use std::collections::BTreeMap;

@@ -1,14 +1,19 @@
-//! Links between a caller and a node: slow ones, and ones on which no handshake ends.
+//! Links of UDP between a caller and a server, without any privilege: slow ones, and ones on which no handshake ends.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
-/// Longest time that a packet waits for its turn on a slow link; after that packets are lost.
-const QUEUE: Duration = Duration::from_millis(300);
+use crate::switch::{Line, Link};
+
+/// Longest time that a packet waits for its turn on a slow link, in milliseconds; after that packets are lost.
+const QUEUE_MS: u64 = 300;
 
 /// An address in network `n` of this machine, with a free port.
 pub fn network(n: u8) -> SocketAddr {
@@ -18,29 +23,32 @@ pub fn network(n: u8) -> SocketAddr {
 /// One direction of a slow link.
 struct Pipe {
     socket: Arc<UdpSocket>,
-    /// Bytes a second.
-    rate: f64,
-    free: Instant,
+    link: Link,
+    line: Line,
+    began: Instant,
 }
 
 impl Pipe {
-    fn new(socket: &Arc<UdpSocket>, rate: f64) -> Self {
+    fn new(socket: &Arc<UdpSocket>, rate: u64) -> Self {
         Self {
             socket: Arc::clone(socket),
-            rate,
-            free: Instant::now(),
+            link: Link {
+                rate: Some(rate),
+                queue: rate * QUEUE_MS / 1000,
+                ..Link::PERFECT
+            },
+            line: Line::new(0),
+            began: Instant::now(),
         }
     }
 
     /// Sends the packet when its turn comes, or loses it.
     fn send(&mut self, packet: &[u8], to: SocketAddr) {
-        let now = Instant::now();
-        self.free = self.free.max(now);
-        if self.free > now + QUEUE {
+        let now = self.began.elapsed();
+        let Some(due) = self.line.arrival(&self.link, now, packet.len()) else {
             return;
-        }
-        self.free += Duration::from_secs_f64(packet.len() as f64 / self.rate);
-        let (socket, packet, due) = (Arc::clone(&self.socket), packet.to_vec(), self.free);
+        };
+        let (socket, packet, due) = (Arc::clone(&self.socket), packet.to_vec(), self.began + due);
         tokio::spawn(async move {
             tokio::time::sleep_until(due).await;
             let _ = socket.send_to(&packet, to).await;
@@ -50,7 +58,7 @@ impl Pipe {
 
 /// An address that leads to `to`, and looks like `from` there. What a caller sends moves at `up` bytes a second, what it gets at
 /// `down`.
-pub async fn slow_link(from: SocketAddr, to: SocketAddr, up: f64, down: f64) -> SocketAddr {
+pub async fn slow_link(from: SocketAddr, to: SocketAddr, up: u64, down: u64) -> SocketAddr {
     let (front, back) = sockets(from).await;
     let (front, back) = (Arc::new(front), Arc::new(back));
     let address = front.local_addr().unwrap();
@@ -79,8 +87,13 @@ async fn sockets(from: SocketAddr) -> (UdpSocket, UdpSocket) {
     (front, UdpSocket::bind(from).await.unwrap())
 }
 
-/// An address that leads to `to`, but on which no handshake ends: a caller's first packets pass, and a Retry comes back.
-pub async fn stalling_link(from: SocketAddr, to: SocketAddr) -> SocketAddr {
+/// An address that leads to `to`, but on which no handshake ends: a caller's first packets pass, and a Retry comes back, which is counted.
+/// It ends when nothing moves for ten seconds.
+pub async fn stalling_link(
+    from: SocketAddr,
+    to: SocketAddr,
+    retries: Arc<AtomicUsize>,
+) -> SocketAddr {
     let (front, back) = sockets(from).await;
     let address = front.local_addr().unwrap();
     tokio::spawn(async move {
@@ -97,6 +110,7 @@ pub async fn stalling_link(from: SocketAddr, to: SocketAddr) -> SocketAddr {
                     if long_packet(&here[..len]) == Some(RETRY)
                         && let Some(caller) = caller
                     {
+                        retries.fetch_add(1, Ordering::SeqCst);
                         let _ = front.send_to(&here[..len], caller).await;
                     }
                 }
