@@ -6,6 +6,7 @@ use std::time::Instant;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::OperatorId;
 use ashlar_service::metrics::gauge;
+use tokio::sync::Notify;
 
 use crate::clock::TimeSource;
 use crate::config::NodeConfig;
@@ -19,11 +20,14 @@ use crate::store::{DriveState, DriveStatus, Store};
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
     pub(crate) operator_id: OperatorId,
-    pub(crate) network_key: NetworkPublicKey,
+    /// At least one: see [`NodeKeys`](crate::NodeKeys).
+    pub(crate) network_keys: Vec<NetworkPublicKey>,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
     pub(crate) facts: Facts,
     pub(crate) store: OnceLock<Arc<dyn Store>>,
+    /// A signature was not to be had.
+    pub(crate) signer_failed: Notify,
     pub(crate) time: Arc<dyn TimeSource>,
     pub(crate) started: Instant,
 }
@@ -47,17 +51,18 @@ impl Shared {
     pub(crate) fn new(
         config: NodeConfig,
         operator_id: OperatorId,
-        network_key: NetworkPublicKey,
+        network_keys: Vec<NetworkPublicKey>,
         time: Arc<dyn TimeSource>,
     ) -> Self {
         Self {
             config,
             operator_id,
-            network_key,
+            network_keys,
             health: Arc::new(Health::default()),
             metrics: Metrics::default(),
             facts: Facts::default(),
             store: OnceLock::new(),
+            signer_failed: Notify::new(),
             time,
             started: Instant::now(),
         }
@@ -111,7 +116,7 @@ impl Shared {
         NodeStatus {
             software: SOFTWARE.into(),
             operator_id: self.operator_id,
-            network_key: self.network_key.to_string(),
+            network_keys: self.network_keys.clone(),
             quic: facts.quic,
             http: facts.http,
             versions: self.config.accept.versions.clone(),

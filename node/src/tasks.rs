@@ -228,21 +228,19 @@ pub(crate) async fn drives(shared: Arc<Shared>, store: Arc<dyn Store>, stop: Can
 }
 
 fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
-    let look = || -> Result<(Block, Option<OperatorIndex>, bool), StakeError> {
+    let look = || -> Result<(Block, Option<OperatorIndex>, Option<usize>), StakeError> {
         let head = stake.head()?;
         let table = stake.table_at(head)?;
         service.learn(Arc::clone(&table));
         stake.health()?;
         let index = table.find(&shared.operator_id);
         let entry = index.and_then(|i| table.operator(i));
-        Ok((
-            head,
-            index,
-            entry.is_some_and(|e| e.network_key == shared.network_key),
-        ))
+        let keys = &shared.network_keys;
+        let key = entry.and_then(|e| keys.iter().position(|key| *key == e.network_key));
+        Ok((head, index, key))
     };
     match look() {
-        Ok((head, index, same_key)) => {
+        Ok((head, index, key)) => {
             shared
                 .facts
                 .set(|facts| (facts.head, facts.operator_index) = (Some(head), index));
@@ -252,12 +250,16 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
                 None => Some(format!(
                     "operator {id} is not in the table of block {head}: it gets no batches"
                 )),
-                Some(_) if !same_key => Some(format!(
+                Some(_) if key.is_none() => Some(format!(
                     "operator {id} has another network key in the table of block {head}: nobody can connect"
                 )),
                 Some(_) => None,
             };
             shared.health.set(health::NOT_REGISTERED, why);
+            let next = key.filter(|key| *key > 0).map(|_| {
+                "the operator table names the key of paths.next_network_key: put it in the place of paths.network_key when what was signed before the change has expired, not earlier; until then readers with older certificates expect the old key"
+            });
+            shared.health.set(health::NEXT_NETWORK_KEY, next);
         }
         // Not cleared while the node runs: the source says it until a person has looked at the proof.
         Err(error @ StakeError::Contradiction(_)) => {

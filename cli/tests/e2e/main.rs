@@ -16,6 +16,7 @@ mod demo;
 mod devnet;
 mod evil_disperser;
 mod faults;
+mod keys;
 mod kills;
 mod liars;
 mod many_payloads;

@@ -12,5 +12,7 @@ mod durability;
 mod hostile;
 mod node;
 mod promises;
+mod remote;
 mod repair;
+mod rotation;
 mod validation;

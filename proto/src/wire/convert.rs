@@ -7,8 +7,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    Chunks, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices, StoreBatch,
-    Stored, WireError, error::at_most, limits, pb, scan,
+    Chunks, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, SignBatch, Slices,
+    StoreBatch, Stored, WireError, error::at_most, limits, pb, scan,
 };
 use crate::{
     BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, HeaderError, params::version,
@@ -176,6 +176,10 @@ impl Request {
                 runs: runs_to(&m.indices),
             }),
             Self::Ping(m) => pb::request::Kind::Ping(pb::Ping { nonce: m.nonce }),
+            Self::SignBatch(m) => pb::request::Kind::SignBatch(pb::SignBatch {
+                batch_header: m.batch_header.abi_encode().into(),
+                disperser_signature: m.disperser_signature.0.to_vec().into(),
+            }),
         };
         pb::Request { kind: Some(kind) }.encode_to_vec()
     }
@@ -200,6 +204,7 @@ impl Request {
             Self::GetSlices(_) => "get_slices",
             Self::GetChunks(_) => "get_chunks",
             Self::Ping(_) => "ping",
+            Self::SignBatch(_) => "sign_batch",
         }
     }
 
@@ -230,6 +235,13 @@ impl TryFrom<pb::Request> for Request {
                 indices: runs_from(m.runs)?,
             }),
             pb::request::Kind::Ping(m) => Self::Ping(Ping { nonce: m.nonce }),
+            pb::request::Kind::SignBatch(m) => Self::SignBatch(SignBatch {
+                batch_header: BatchHeader::abi_decode(&m.batch_header)?,
+                disperser_signature: NetworkSignature(array(
+                    "disperser signature",
+                    &m.disperser_signature,
+                )?),
+            }),
         })
     }
 }

@@ -104,9 +104,11 @@ impl Toy {
                 let data = memory.attach((0..len).map(|i| i as u8).collect::<Vec<u8>>());
                 Reply::with_bulk(Response::Slices(slices), vec![data])
             }
-            Request::GetChunks(_) => ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
-                .with("x", "y")
-                .into(),
+            Request::GetChunks(_) | Request::SignBatch(_) => {
+                ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
+                    .with("x", "y")
+                    .into()
+            }
         }
     }
 }
@@ -235,7 +237,7 @@ pub fn any_port() -> SocketAddr {
 }
 
 pub fn server(limits: NetLimits, handler: Arc<Toy>) -> Server {
-    Server::bind(any_port(), &key(SERVER), limits, handler).unwrap()
+    Server::bind(any_port(), &[key(SERVER)], limits, handler).unwrap()
 }
 
 pub fn peer(server: &Server) -> Peer {
