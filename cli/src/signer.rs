@@ -187,8 +187,8 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     ui.note("for the configuration of the node:");
     ui.data(&out, || {
         format!(
-            "[signer]\naddress = \"{}\"\nnetwork_key = \"{}\"\nbls_public_key = \"{}\"\n",
-            out.address, out.network_key, out.bls_public_key
+            "# operator {}, proof of possession {}\n[signer]\naddress = \"{}\"\nnetwork_key = \"{}\"\nbls_public_key = \"{}\"\n",
+            out.operator_id, out.proof_of_possession, out.address, out.network_key, out.bls_public_key
         )
     })
 }

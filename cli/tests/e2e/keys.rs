@@ -259,3 +259,97 @@ fn a_network_key_changes_while_its_node_runs() {
         assert!(!refused, "{report}");
     }
 }
+
+#[test]
+fn a_head_key_is_succeeded_while_everything_runs() {
+    let mut devnet = Devnet::start_with(&["--stakes", "40,30"]);
+    let (http, node) = (devnet.node(0).http.clone(), devnet.node(0).dir.clone());
+    let ledger = devnet.file.ledger.clone().unwrap().dir;
+    let (config, next) = (ledger.join("ledger.toml"), ledger.join("next.json"));
+    let new = ["keys", "new", "account", "--light", "--out", text(&next)];
+    let password = ledger.join("password");
+    devnet
+        .run(
+            new.iter()
+                .copied()
+                .chain(["--password-file", text(&password)]),
+        )
+        .success();
+    let configure = |change: &dyn Fn(&mut toml::Table)| {
+        let mut all: toml::Table = std::fs::read_to_string(&config).unwrap().parse().unwrap();
+        change(all["paths"].as_table_mut().unwrap());
+        std::fs::write(&config, all.to_string()).unwrap();
+    };
+    // The ledger has to be started with both; nobody else notices.
+    devnet.kill_ledger();
+    configure(&|paths| {
+        paths.insert("next_head_key".into(), "next.json".into());
+    });
+    devnet.restart_ledger();
+    let pids = [
+        devnet.node(0).pid,
+        devnet.node(1).pid,
+        devnet.file.disperser.pid,
+    ];
+
+    let head = || status(&http)["head"].as_u64().unwrap();
+    let from = (head() + 20).to_string();
+    let succeed = [
+        "stake",
+        "heads",
+        "succeed",
+        "--config",
+        text(&config),
+        "--from",
+        &from,
+    ];
+    let said = devnet
+        .run(succeed.iter().copied().chain(["--key", text(&next)]))
+        .success();
+    let field = |name: &str| said[name].as_str().unwrap().to_owned();
+    tx(
+        &devnet,
+        &node,
+        &[
+            "rotate-head-key",
+            "--successor",
+            &field("successor"),
+            "--from-block",
+            &from,
+            "--head-signature",
+            &field("signature"),
+        ],
+    );
+    let from: u64 = from.parse().unwrap();
+    let mut round = 0;
+    wait_for("heads of the new key", || {
+        round += 1;
+        devnet.put(&format!("during-{round}"), &payload(round, 2000));
+        head() > from
+    });
+    // From here on the ledger has the new key alone.
+    devnet.kill_ledger();
+    configure(&|paths| {
+        paths.insert("head_key".into(), "next.json".into());
+        paths.insert("next_head_key".into(), "".into());
+    });
+    devnet.restart_ledger();
+    let before = head();
+    wait_for("more heads", || head() > before);
+    let bytes = payload(99, 40_000);
+    let certificate = devnet.put("after", &bytes);
+    devnet.get_expecting(&certificate, "operators", &bytes);
+    for http in [&http, &devnet.node(1).http] {
+        assert!(
+            health(http).contains(r#""status":"ready""#),
+            "{}",
+            health(http)
+        );
+    }
+    let now = [
+        devnet.node(0).pid,
+        devnet.node(1).pid,
+        devnet.file.disperser.pid,
+    ];
+    assert_eq!(now, pids, "nobody was started again");
+}

@@ -13,6 +13,7 @@ mod config;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ashlar_crypto::Coded;
@@ -79,6 +80,7 @@ impl RunningSigner {
             rules: Rules::new(&config),
             key: keys.bls,
             store,
+            failed: AtomicBool::new(false),
         });
         let limits = NetLimits {
             max_envelope: MAX_ENVELOPE,
@@ -221,11 +223,22 @@ struct Desk {
     rules: Rules,
     key: SecretKey,
     store: DiskStore,
+    /// A write failed: nothing can be written until the store was put right.
+    failed: AtomicBool,
 }
 
 impl Desk {
-    /// Records, syncs, signs. Blocks.
+    /// [`Self::promise_and_sign`], and remembers whether the disk fails.
     fn sign(&self, request: SignBatch, now_ms: u64) -> Result<SignatureBytes, Refusal> {
+        let signed = self.promise_and_sign(request, now_ms);
+        if let Err(Refusal::Store(StoreError::Backend { .. })) = &signed {
+            self.failed.store(true, Ordering::SeqCst);
+        }
+        signed
+    }
+
+    /// Records, syncs, signs. Blocks.
+    fn promise_and_sign(&self, request: SignBatch, now_ms: u64) -> Result<SignatureBytes, Refusal> {
         let header = &request.batch_header;
         if !self.rules.domains.contains(&header.domain) {
             return Err(Refusal::OtherDomain { got: header.domain });
@@ -255,9 +268,14 @@ impl Desk {
         Ok(signature)
     }
 
+    /// Whether it would sign. A disk that failed is tried again. Blocks.
     fn is_ready(&self) -> Result<(), StoreError> {
         if self.store.has_moved() {
             return Err(StoreError::Moved);
+        }
+        if self.failed.load(Ordering::SeqCst) {
+            self.store.probe()?;
+            self.failed.store(false, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -278,7 +296,7 @@ impl Clerk {
                 Ok(Response::Stored(Stored { signature }))
             }
             Request::Ping(ping) => {
-                desk.is_ready()?;
+                blocking(move || desk.is_ready()).await?;
                 Ok(Response::Pong(Pong {
                     nonce: ping.nonce,
                     software: SOFTWARE.into(),

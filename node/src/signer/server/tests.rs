@@ -29,6 +29,7 @@ fn desk(disk: &MemoryBackend) -> Desk {
         },
         key: key(),
         store: DiskStore::create(backend, owner, DatabaseId([4; 16]), 3600).unwrap(),
+        failed: AtomicBool::new(false),
     }
 }
 
