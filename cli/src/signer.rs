@@ -29,7 +29,7 @@ Examples:
   ashlar signer protection import moving.json --new-database    for a key that a node signed with until now
 
 The signer keeps what it signed in a database of its own, and refuses a second batch under one number whatever its node says.
-The node's network key is in the output of ashlar node init, the domain in that of ashlar operators.";
+The node's network key is in the output of ashlar node init, the domain in that of ashlar operators show.";
 
 /// Options of `ashlar signer`.
 #[derive(Debug, Args)]

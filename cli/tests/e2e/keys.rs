@@ -73,7 +73,7 @@ fn move_key_to_signer(devnet: &Devnet, index: usize) -> PathBuf {
 
     let shown = devnet.run(["keys", "show", text(&node.join("network.json"))]);
     let network_key = shown.success()["public_key"].as_str().unwrap().to_owned();
-    let domain = devnet.run(["operators"]).success()["domain"]
+    let domain = devnet.run(["operators", "show"]).success()["domain"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -352,4 +352,76 @@ fn a_head_key_is_succeeded_while_everything_runs() {
         devnet.file.disperser.pid,
     ];
     assert_eq!(now, pids, "nobody was started again");
+}
+
+/// `ashlar --json keys …` in a folder, with this environment.
+fn keys(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
+    Outcome::of(
+        std::process::Command::new(crate::support::binary())
+            .args(["--json", "keys"])
+            .args(arguments)
+            .current_dir(folder)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null()),
+    )
+}
+
+#[test]
+fn keys_go_in_and_out() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("one"), "correct horse\n").unwrap();
+    std::fs::write(at.join("two"), "battery staple\n").unwrap();
+    let run = |line: &str| keys(at, &line.split(' ').collect::<Vec<_>>(), &[]);
+    let made = run("new bls --out bls.json --password-file one --light").success();
+
+    // Under another password, as hexadecimal, and back in: the same key.
+    let copied =
+        run("export bls.json --out copy.json --light --password-file one --new-password-file two");
+    assert_eq!(copied.success()["public_key"], made["public_key"]);
+    run("export bls.json --out secret.hex --unencrypted --password-file one").success();
+    let mode = std::fs::metadata(at.join("secret.hex"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    for line in [
+        "import bls --from copy.json --from-password-file two --out a.json --password-file one --light",
+        "import bls --from secret.hex --out b.json --password-file one --light",
+    ] {
+        let imported = run(line).success();
+        assert_eq!(imported["operator_id"], made["operator_id"], "{line}");
+    }
+
+    // Passwords of the environment, of which there is one.
+    let show = ["show", "copy.json", "--possession"];
+    for environment in [
+        ("ASHLAR_PASSWORD", "battery staple"),
+        ("ASHLAR_PASSWORD_FILE", "two"),
+    ] {
+        let shown = keys(at, &show, &[environment]).success();
+        assert_eq!(shown["proof_of_possession"], made["proof_of_possession"]);
+    }
+    let both = [("ASHLAR_PASSWORD", "x"), ("ASHLAR_PASSWORD_FILE", "two")];
+    keys(at, &show, &both).failure(2, "usage");
+    keys(at, &show, &[("ASHLAR_PASSWORD", "wrong")]).failure(2, "keystore.wrong_password");
+    keys(at, &show, &[]).failure(2, "keys.password_missing");
+
+    // Nothing is overwritten, and nothing is taken for what it is not.
+    run("import bls --from secret.hex --out bls.json --password-file one").failure(2, "io.exists");
+    run("export bls.json --out copy.json --password-file one --new-password-file two")
+        .failure(2, "io.exists");
+    run("export bls.json --out x.json --password-file two --new-password-file two")
+        .failure(2, "keystore.wrong_password");
+    run(
+        "import network --from copy.json --from-password-file two --out x.json --password-file one",
+    )
+    .failure(2, "keys.kind");
+    run("import bls --from one --out x.json --password-file one").failure(2, "hex.digit");
+    std::fs::write(at.join("zero"), "00".repeat(32)).unwrap();
+    let zero = run("import bls --from zero --out x.json --password-file one --light");
+    assert_eq!(zero.code, 2, "{}", zero.stderr);
+    assert!(!at.join("x.json").exists());
 }
