@@ -20,6 +20,8 @@ pub const CONTRADICTION: Cause = Cause::halts("head.contradiction");
 pub const NOT_REGISTERED: Cause = Cause::degrades("not_registered");
 /// The operator table names the network key that was to take the place of the configured one.
 pub const NEXT_NETWORK_KEY: Cause = Cause::notice("network_key.next");
+/// The service uses a protocol version that this node does not serve: it signs the batches of the others.
+pub const VERSION: Cause = Cause::degrades("version");
 /// The wall clock is behind a time that was reached before.
 pub const CLOCK_BEHIND: Cause = Cause::halts("clock.behind");
 /// Wall clock and what vouches for it disagree: nothing expires.

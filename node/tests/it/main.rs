@@ -15,4 +15,5 @@ mod promises;
 mod remote;
 mod repair;
 mod rotation;
+mod sizing;
 mod validation;
