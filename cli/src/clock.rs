@@ -30,7 +30,7 @@ pub fn confirm(ui: Ui, kept_ms: Option<u64>, clock_ms: u64, ending: &str, yes: b
         "this machine's clock says {}\n{kept}\n{ending}",
         ui::utc(clock_ms)
     ));
-    if yes || agreed()? {
+    if yes || agreed("is that the right time?")? {
         return Ok(());
     }
     Err(CliError::new(
@@ -42,12 +42,15 @@ pub fn confirm(ui: Ui, kept_ms: Option<u64>, clock_ms: u64, ending: &str, yes: b
 }
 
 /// Asks at a terminal. Nobody there is no yes.
-fn agreed() -> CliResult<bool> {
+///
+/// # Errors
+/// The answer cannot be read.
+pub fn agreed(question: &str) -> CliResult<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Ok(false);
     }
-    eprint!("is that the right time? [yes/no] ");
+    eprint!("{question} [yes/no] ");
     let mut line = String::new();
     stdin
         .lock()

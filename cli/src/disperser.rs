@@ -229,14 +229,10 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     let mut stop = Stop::listen(args.exit_with_parent)?;
     let config = load(&args.config)?;
-    let password_file = args.password_file.clone().or_else(|| {
-        let configured = config.paths.password_file.clone();
-        configured.exists().then_some(configured)
-    });
-    let password = files::password(
-        password_file.as_deref(),
+    let password = files::password_or_configured(
+        args.password_file.as_deref(),
+        &config.paths.password_file,
         "Password of the disperser's key",
-        false,
     )?;
     let key = keys::open_network(&config.paths.network_key, &password)?;
     drop(password);

@@ -153,26 +153,88 @@ pub fn read_text(path: &Path, limit: u64) -> CliResult<String> {
     })
 }
 
-/// A password from a file (its first line) or, at a terminal, from a prompt. Never from an argument: other users of the
-/// machine can read those.
+/// The environment's password, and the file that it names one in.
+const PASSWORD: &str = "ASHLAR_PASSWORD";
+const PASSWORD_FILE: &str = "ASHLAR_PASSWORD_FILE";
+
+/// A password: the first line of a file that is named; else of the environment; else, at a terminal, from a prompt. Never from an
+/// argument: other users of the machine can read those.
 ///
 /// # Errors
 /// No file is given and nobody sits at a terminal; the file is missing or empty; a new password was typed differently
 /// the second time.
 pub fn password(file: Option<&Path>, prompt: &str, new: bool) -> CliResult<Zeroizing<String>> {
-    if let Some(path) = file {
-        let text = Zeroizing::new(read_text(path, 4096)?);
-        let line = text.lines().next().unwrap_or("");
-        if line.is_empty() {
-            return Err(CliError::new(
-                Exit::Usage,
-                "keys.password_empty",
-                format!("{} is empty", path.display()),
-            )
-            .next("write the password into its first line"));
-        }
-        return Ok(Zeroizing::new(line.to_owned()));
+    match file {
+        Some(path) => password_in(path),
+        None => match password_of_environment()? {
+            Some(password) => Ok(password),
+            None => ask_password(prompt, new),
+        },
     }
+}
+
+/// A second password beside [`password`]: not the environment's.
+///
+/// # Errors
+/// As [`password`].
+pub fn other_password(
+    file: Option<&Path>,
+    prompt: &str,
+    new: bool,
+) -> CliResult<Zeroizing<String>> {
+    match file {
+        Some(path) => password_in(path),
+        None => ask_password(prompt, new),
+    }
+}
+
+/// As [`password`]; before anybody is asked, a file that a configuration names is looked for.
+///
+/// # Errors
+/// As [`password`].
+pub fn password_or_configured(
+    file: Option<&Path>,
+    configured: &Path,
+    prompt: &str,
+) -> CliResult<Zeroizing<String>> {
+    match file {
+        Some(path) => password_in(path),
+        None => match password_of_environment()? {
+            Some(password) => Ok(password),
+            None if configured.exists() => password_in(configured),
+            None => ask_password(prompt, false),
+        },
+    }
+}
+
+fn password_in(path: &Path) -> CliResult<Zeroizing<String>> {
+    let text = Zeroizing::new(read_text(path, 4096)?);
+    let line = text.lines().next().unwrap_or("");
+    if line.is_empty() {
+        return Err(CliError::new(
+            Exit::Usage,
+            "keys.password_empty",
+            format!("{} is empty", path.display()),
+        )
+        .next("write the password into its first line"));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+fn password_of_environment() -> CliResult<Option<Zeroizing<String>>> {
+    let value = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (value(PASSWORD), value(PASSWORD_FILE)) {
+        (Some(password), None) => Ok(Some(Zeroizing::new(password))),
+        (None, Some(path)) => password_in(Path::new(&path)).map(Some),
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(CliError::usage(format!(
+            "both {PASSWORD} and {PASSWORD_FILE} are set"
+        ))
+        .next("unset one of them")),
+    }
+}
+
+fn ask_password(prompt: &str, new: bool) -> CliResult<Zeroizing<String>> {
     let ask = |prompt: &str| {
         rpassword::prompt_password(prompt)
             .map(Zeroizing::new)
@@ -183,7 +245,9 @@ pub fn password(file: Option<&Path>, prompt: &str, new: bool) -> CliResult<Zeroi
                     "no password was given",
                 )
                 .because(error.to_string())
-                .next("run it in a terminal, or name a file with --password-file")
+                .next(format!(
+                    "run it in a terminal, name a file with --password-file or in {PASSWORD_FILE}, or set {PASSWORD}"
+                ))
             })
     };
     let first = ask(&format!("{prompt}: "))?;

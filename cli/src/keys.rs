@@ -1,4 +1,6 @@
-//! `ashlar keys`: make keystores and look at them.
+//! `ashlar keys`: make keystores, take keys in and out, look at them.
+
+mod transfer;
 
 use std::path::{Path, PathBuf};
 
@@ -23,11 +25,13 @@ Examples:
   ashlar keys new bls --out bls.json                 asks twice for a new password
   ashlar keys new network --out network.json --password-file password
   ashlar keys new account --out account.json
+  ashlar keys import account --from secret.hex --out account.json
+  ashlar keys export bls.json --out copy.json        the same key under another password
   ashlar keys show bls.json                          public key and operator id; needs no password
   ashlar keys show bls.json --possession             also the proof that a registration needs; asks for the password
 
-A keystore is an EIP-2335 file, readable by its owner only. Passwords come from a prompt or a file, never from an
-argument: other users of the machine can read those.";
+A keystore is an EIP-2335 file, readable by its owner only. Passwords come from a file, from the environment (ASHLAR_PASSWORD, or
+ASHLAR_PASSWORD_FILE with the name of a file) or from a prompt, never from an argument: other users of the machine can read those.";
 
 /// Options of `ashlar keys`.
 #[derive(Debug, Args)]
@@ -43,6 +47,10 @@ pub struct KeysArgs {
 pub enum KeysCommand {
     /// Make a key and write its keystore
     New(NewArgs),
+    /// Write the keystore of a key that another program made
+    Import(transfer::ImportArgs),
+    /// Write a key under another password, or without one
+    Export(transfer::ExportArgs),
     /// Show what a keystore holds, without its secret
     Show(ShowArgs),
 }
@@ -56,6 +64,16 @@ pub enum Kind {
     Network,
     /// Signs transactions and submissions: the secp256k1 key of an account, an Ethereum address
     Account,
+}
+
+impl From<Kind> for KeyKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Bls => Self::Bls,
+            Kind::Network => Self::Network,
+            Kind::Account => Self::Account,
+        }
+    }
 }
 
 /// Options of `ashlar keys new`.
@@ -132,6 +150,8 @@ impl KeyInfo {
 pub fn run(ui: Ui, args: KeysArgs) -> CliResult {
     match args.command {
         KeysCommand::New(args) => new(ui, &args),
+        KeysCommand::Import(args) => transfer::import(ui, &args),
+        KeysCommand::Export(args) => transfer::export(ui, &args),
         KeysCommand::Show(args) => show(ui, &args),
     }
 }
@@ -199,14 +219,18 @@ pub fn possession(key: &SecretKey) -> String {
 /// No randomness, or the file cannot be written.
 pub fn new_bls(path: &Path, password: &str, cost: Cost) -> CliResult<(SecretKey, KeyInfo)> {
     let key = SecretKey::from_ikm(&Zeroizing::new(files::random::<32>()?));
+    let info = write_bls(path, &key, password, cost)?;
+    Ok((key, info))
+}
+
+fn write_bls(path: &Path, key: &SecretKey, password: &str, cost: Cost) -> CliResult<KeyInfo> {
     let public = key.public_key().to_bytes();
     let kind = KeyKind::Bls;
-    let info = KeyInfo {
+    Ok(KeyInfo {
         operator_id: Some(operator_id(&public)),
-        proof_of_possession: Some(possession(&key)),
+        proof_of_possession: Some(possession(key)),
         ..write_keystore(path, kind, &key.to_bytes(), &public.0, password, cost)?
-    };
-    Ok((key, info))
+    })
 }
 
 /// Makes a network key and writes its keystore.
@@ -215,9 +239,13 @@ pub fn new_bls(path: &Path, password: &str, cost: Cost) -> CliResult<(SecretKey,
 /// No randomness, or the file cannot be written.
 pub fn new_network(path: &Path, password: &str, cost: Cost) -> CliResult<(NetworkKey, KeyInfo)> {
     let key = NetworkKey::from_seed(*Zeroizing::new(files::random::<32>()?));
-    let (kind, public) = (KeyKind::Network, key.public());
-    let info = write_keystore(path, kind, key.seed(), &public.0, password, cost)?;
+    let info = write_network(path, &key, password, cost)?;
     Ok((key, info))
+}
+
+fn write_network(path: &Path, key: &NetworkKey, password: &str, cost: Cost) -> CliResult<KeyInfo> {
+    let (kind, public) = (KeyKind::Network, key.public());
+    write_keystore(path, kind, key.seed(), &public.0, password, cost)
 }
 
 /// Makes an account's key and writes its keystore.
@@ -229,9 +257,13 @@ pub fn new_account(path: &Path, password: &str, cost: Cost) -> CliResult<(Accoun
     let key = AccountKey::from_bytes(&secret).map_err(|error| {
         CliError::coded(Exit::Failure, "could not make a key: try again", &error)
     })?;
-    let (kind, public) = (KeyKind::Account, key.address());
-    let info = write_keystore(path, kind, key.secret(), &public, password, cost)?;
+    let info = write_account(path, &key, password, cost)?;
     Ok((key, info))
+}
+
+fn write_account(path: &Path, key: &AccountKey, password: &str, cost: Cost) -> CliResult<KeyInfo> {
+    let (kind, public) = (KeyKind::Account, key.address());
+    write_keystore(path, kind, key.secret(), &public, password, cost)
 }
 
 fn write_keystore(
@@ -263,9 +295,23 @@ fn write_keystore(
 }
 
 /// Opens a keystore of the kind that is expected here.
-fn open(path: &Path, password: &str, expected: KeyKind) -> CliResult<Zeroizing<[u8; 32]>> {
-    let text = files::read_text(path, KEYSTORE_LIMIT)?;
-    let (kind, secret) = keystore::decrypt(&text, password).map_err(|error| {
+fn open_file(path: &Path, password: &str, expected: KeyKind) -> CliResult<Zeroizing<[u8; 32]>> {
+    open(
+        path,
+        &files::read_text(path, KEYSTORE_LIMIT)?,
+        password,
+        expected,
+    )
+}
+
+/// The same with the text of the file.
+fn open(
+    path: &Path,
+    text: &str,
+    password: &str,
+    expected: KeyKind,
+) -> CliResult<Zeroizing<[u8; 32]>> {
+    let (kind, secret) = keystore::decrypt(text, password).map_err(|error| {
         CliError::coded(
             Exit::Usage,
             format!("could not open the keystore {}", path.display()),
@@ -293,7 +339,7 @@ fn wrong_kind(path: &Path, kind: KeyKind, expected: KeyKind) -> CliError {
 /// # Errors
 /// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
 pub fn open_bls(path: &Path, password: &str) -> CliResult<SecretKey> {
-    let secret = open(path, password, KeyKind::Bls)?;
+    let secret = open_file(path, password, KeyKind::Bls)?;
     SecretKey::from_bytes(&secret).map_err(|error| {
         CliError::coded(
             Exit::Usage,
@@ -308,7 +354,7 @@ pub fn open_bls(path: &Path, password: &str) -> CliResult<SecretKey> {
 /// # Errors
 /// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
 pub fn open_network(path: &Path, password: &str) -> CliResult<NetworkKey> {
-    Ok(NetworkKey::from_seed(*open(
+    Ok(NetworkKey::from_seed(*open_file(
         path,
         password,
         KeyKind::Network,
@@ -320,7 +366,7 @@ pub fn open_network(path: &Path, password: &str) -> CliResult<NetworkKey> {
 /// # Errors
 /// The file is missing or no keystore, the password is wrong, or it is a key of another kind.
 pub fn open_account(path: &Path, password: &str) -> CliResult<AccountKey> {
-    let secret = open(path, password, KeyKind::Account)?;
+    let secret = open_file(path, password, KeyKind::Account)?;
     AccountKey::from_bytes(&secret).map_err(|error| {
         CliError::coded(
             Exit::Usage,
@@ -389,6 +435,17 @@ pub fn network_public(path: &Path) -> CliResult<NetworkPublicKey> {
     match public(path)? {
         Public::Network(key) => Ok(key),
         other => Err(wrong_kind(path, other.kind(), KeyKind::Network)),
+    }
+}
+
+/// The public part of a BLS key, as [`public`] gives it.
+///
+/// # Errors
+/// As [`public`], or it is a key of another kind.
+pub fn bls_public(path: &Path) -> CliResult<PublicKeyBytes> {
+    match public(path)? {
+        Public::Bls(key) => Ok(key),
+        other => Err(wrong_kind(path, other.kind(), KeyKind::Bls)),
     }
 }
 

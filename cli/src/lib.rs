@@ -1,4 +1,4 @@
-//! The `ashlar` command: devnet, put, get, cert, node, disperser, keys, operators, stake, bench, demo.
+//! The `ashlar` command: devnet, put, get, cert, node, signer, disperser, keys, operators, stake, bench, demo.
 //!
 //! One file for each command group holds its options and what it does. Data goes to standard output, everything else
 //! to standard error; `--json` makes both machine-readable. Exit codes are those of [`error::Exit`].
@@ -22,6 +22,7 @@ pub mod put;
 pub mod reader;
 pub mod reference;
 pub mod requirements;
+pub mod signer;
 pub mod stake;
 pub mod ui;
 
@@ -93,6 +94,8 @@ pub enum Command {
     Cert(cert::CertArgs),
     /// Set up and run a storage node
     Node(node::NodeArgs),
+    /// Set up and run a remote signer, which holds a storage node's BLS key
+    Signer(signer::SignerArgs),
     /// Set up and run a disperser
     Disperser(disperser::DisperserArgs),
     /// Make keys and look at them
@@ -112,6 +115,7 @@ impl Command {
     pub fn is_daemon(&self) -> bool {
         match self {
             Self::Node(args) => matches!(args.command, node::NodeCommand::Run(_)),
+            Self::Signer(args) => matches!(args.command, signer::SignerCommand::Run(_)),
             Self::Disperser(args) => matches!(args.command, disperser::DisperserCommand::Run(_)),
             Self::Stake(args) => matches!(args.command, stake::StakeCommand::Serve(_)),
             _ => false,
@@ -188,6 +192,7 @@ fn run(cli: Cli, ui: Ui) -> CliResult {
         Command::Get(args) => daemon::block_on(get::run(ui, args)),
         Command::Cert(args) => cert::run(ui, args),
         Command::Node(args) => node::run(ui, args),
+        Command::Signer(args) => signer::run(ui, args),
         Command::Disperser(args) => disperser::run(ui, args),
         Command::Keys(args) => keys::run(ui, args),
         Command::Operators(args) => operators::run(ui, args),

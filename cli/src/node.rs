@@ -2,11 +2,14 @@
 
 mod challenges;
 mod doctor;
-mod upkeep;
+pub(crate) mod upkeep;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ashlar_crypto::keystore::Cost;
+use ashlar_node::signer::BatchSigner;
+use ashlar_node::signer::remote::RemoteSigner;
 use ashlar_node::{Database, Node, NodeConfig, NodeKeys};
 use ashlar_stake::{TableOrigin, TableSource};
 use clap::{Args, Subcommand};
@@ -20,7 +23,7 @@ use crate::files::{self, Access};
 use crate::keys::{self, KeyInfo};
 use crate::ui::Ui;
 use doctor::DoctorArgs;
-use upkeep::{ClockCommand, ProtectionCommand, VerifyArgs};
+use upkeep::{ClockCommand, ProtectionCommand, RetireArgs, VerifyArgs};
 
 /// The configuration's name in a node's folder.
 const CONFIG: &str = "node.toml";
@@ -34,6 +37,7 @@ Examples:
   ashlar node doctor --config node1/node.toml        what is wrong, and what to do about it
   ashlar node verify                                 is all that was signed still there? The node has to be stopped
   ashlar node clock accept                           after a long stop: this machine's clock is right
+  ashlar node retire                                 another key has taken this one's place: sign no more, serve to the end
   ashlar node protection export moving.json          end signing here, to go on elsewhere
   ashlar node protection import moving.json --new-database
 
@@ -72,6 +76,9 @@ pub enum NodeCommand {
         #[command(subcommand)]
         command: ClockCommand,
     },
+    /// End signing for ever, once another key has taken the place of this node's. The node has to be stopped; started again, it
+    /// serves what it holds and answers for it until that has expired
+    Retire(RetireArgs),
     /// What a key may not sign any more, to take along when a node moves
     Protection {
         /// What to do.
@@ -155,7 +162,10 @@ pub fn run(ui: Ui, args: NodeArgs) -> CliResult {
         NodeCommand::Equivocations(which) => daemon::block_on(upkeep::equivocations(ui, &which)),
         NodeCommand::Verify(args) => upkeep::verify(ui, &args),
         NodeCommand::Clock { command } => upkeep::clock(ui, &command),
-        NodeCommand::Protection { command } => upkeep::protection(ui, &command),
+        NodeCommand::Retire(args) => upkeep::retire(ui, &args),
+        NodeCommand::Protection { command } => {
+            upkeep::protection(ui, &command, Path::new(CONFIG), upkeep::local)
+        }
     }
 }
 
@@ -173,7 +183,7 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
     config.store.min_free_bytes = 256 << 20;
     config.tasks.shutdown_secs = 5;
     write(&dir.join(CONFIG), &config)?;
-    upkeep::new_database(&dir.join(CONFIG))
+    upkeep::new_database(&upkeep::local(&dir.join(CONFIG))?)
 }
 
 fn write(path: &Path, config: &NodeConfig) -> CliResult {
@@ -251,7 +261,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
             .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))?;
     }
     write(&config_path, &config)?;
-    upkeep::new_database(&config_path)?;
+    upkeep::new_database(&upkeep::local(&config_path)?)?;
 
     let out = InitOut {
         config: config_path,
@@ -295,20 +305,7 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     } else {
         Database::Existing
     };
-    let password_file = args.password_file.clone().or_else(|| {
-        let configured = config.paths.password_file.clone();
-        configured.exists().then_some(configured)
-    });
-    let password = files::password(
-        password_file.as_deref(),
-        "Password of the node's keys",
-        false,
-    )?;
-    let keys = NodeKeys {
-        bls: keys::open_bls(&config.paths.bls_key, &password)?,
-        network: keys::open_network(&config.paths.network_key, &password)?,
-    };
-    drop(password);
+    let keys = open_keys(&config, args.password_file.as_deref())?;
     let stake = follow_table(&config.operators, &config.paths.heads)?;
     let challenges = challenges::sources(&config)?;
     let node = Node::start(config, keys, stake, challenges, which)
@@ -322,6 +319,33 @@ async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     let broken = daemon::asked_or_broken(&mut stop, node.failed()).await;
     daemon::stop_within_deadline("node", node.shutdown()).await?;
     daemon::ended_well("node", broken)
+}
+
+/// Opens the node's keystores; the BLS key may be a remote signer's. Needs a tokio runtime around it.
+fn open_keys(config: &NodeConfig, password_file: Option<&Path>) -> CliResult<NodeKeys> {
+    let (paths, prompt) = (&config.paths, "Password of the node's keys");
+    let password = files::password_or_configured(password_file, &paths.password_file, prompt)?;
+    let network = keys::open_network(&paths.network_key, &password)?;
+    let next = Some(&paths.next_network_key).filter(|path| path.exists());
+    let next_network = next
+        .map(|path| keys::open_network(path, &password))
+        .transpose()?;
+    let could_not = "could not prepare to talk to the remote signer";
+    let remote = config
+        .remote_signer()
+        .map_err(|error| CliError::coded(Exit::Usage, could_not, &error))?;
+    let bls: Arc<dyn BatchSigner> = match remote {
+        Some(at) => {
+            let signer = RemoteSigner::new(&at, &network);
+            Arc::new(signer.map_err(|error| CliError::coded(Exit::Failure, could_not, &error))?)
+        }
+        None => Arc::new(keys::open_bls(&paths.bls_key, &password)?),
+    };
+    Ok(NodeKeys {
+        bls,
+        network,
+        next_network,
+    })
 }
 
 impl RunningNodeArgs {

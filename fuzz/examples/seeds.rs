@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::{fs, io};
 
-use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::identity::{NetworkKey, NetworkSignature};
 use ashlar_crypto::keystore::{Cost, KeyKind, encrypt};
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::TableAccess;
-use ashlar_proto::wire::{ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, Stored};
+use ashlar_proto::wire::{
+    ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, SignBatch, Stored,
+};
 use ashlar_proto::{Account, Block, ChunkRanges};
 use ashlar_restaking::log::{Entry, Tip};
 use ashlar_restaking::{Action, StrategyKind, Transaction};
@@ -77,6 +79,13 @@ fn main() -> io::Result<()> {
     let requests = [
         ("ping", Request::Ping(Ping { nonce: 7 })),
         ("dial_me", Request::DialMe),
+        (
+            "sign_batch",
+            Request::SignBatch(SignBatch {
+                batch_header: batch,
+                disperser_signature: NetworkSignature([6; 64]),
+            }),
+        ),
         (
             "get_slices",
             Request::GetSlices(GetSlices {

@@ -59,7 +59,7 @@ pub struct Client {
 
 struct Inner {
     endpoint: quinn::Endpoint,
-    key: NetworkKey,
+    key: Mutex<NetworkKey>,
     limits: NetLimits,
     memory: AnswerMemory,
     pool: Mutex<HashMap<Peer, Arc<Slot>>>,
@@ -110,7 +110,7 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client")
-            .field("key", &self.inner.key.public())
+            .field("key", &self.public_key())
             .finish_non_exhaustive()
     }
 }
@@ -154,7 +154,7 @@ impl Client {
         let endpoint = endpoint::client(address, &limits)?;
         let inner = Arc::new(Inner {
             endpoint,
-            key: key.clone(),
+            key: Mutex::new(key.clone()),
             memory: AnswerMemory {
                 envelopes: Budget::new(limits.envelope_memory),
                 bulk: Budget::new(limits.answer_memory),
@@ -168,7 +168,13 @@ impl Client {
 
     /// The key that peers see.
     pub fn public_key(&self) -> NetworkPublicKey {
-        self.inner.key.public()
+        guard(&self.inner.key).public()
+    }
+
+    /// From now on peers see this key. What is under way ends under the one before.
+    pub fn set_key(&self, key: &NetworkKey) {
+        *guard(&self.inner.key) = key.clone();
+        guard(&self.inner.pool).clear();
     }
 
     /// The endpoint's limits.
@@ -354,14 +360,12 @@ impl Inner {
             address: "any".into(),
             reason,
         };
+        let key = guard(&self.key).clone();
         let (tls, seen) =
-            tls::client_config(&self.key, peer.network_key).map_err(|e| setup(e.to_string()))?;
+            tls::client_config(&key, peer.network_key).map_err(|e| setup(e.to_string()))?;
         let config = endpoint::client_config(tls, &self.limits)?;
-        // The name is not sent; a syntactically valid one is required.
-        let connecting = match self
-            .endpoint
-            .connect_with(config, address, "ashlar.invalid")
-        {
+        let name = tls::server_name(&peer.network_key);
+        let connecting = match self.endpoint.connect_with(config, address, &name) {
             Ok(connecting) => connecting,
             Err(quinn::ConnectError::EndpointStopping) => return Err(NetError::Closed),
             Err(error) => {
@@ -476,7 +480,7 @@ async fn read_answer(
     let response = Response::decode(held.attach(envelope))?;
     let expected = match (request, &response) {
         (_, Response::Error(error)) => return Err(NetError::Remote(error.clone())),
-        (Request::StoreBatch(_), Response::Stored(_))
+        (Request::StoreBatch(_) | Request::SignBatch(_), Response::Stored(_))
         | (Request::GetSlices(_), Response::Slices(_))
         | (Request::GetChunks(_), Response::Chunks(_))
         | (Request::Ping(_), Response::Pong(_))

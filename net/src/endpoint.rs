@@ -137,10 +137,13 @@ fn sized(mut config: EndpointConfig, limits: &NetLimits) -> Result<EndpointConfi
 /// A server endpoint. Callers begin with a stranger's windows; the server widens them for those it knows.
 pub(crate) fn server(
     address: SocketAddr,
-    key: &NetworkKey,
+    keys: &[NetworkKey],
     limits: &NetLimits,
 ) -> Result<quinn::Endpoint, NetError> {
-    let tls = tls::server_config(key).map_err(|e| bind_error(address, e))?;
+    let first = keys
+        .first()
+        .ok_or_else(|| bind_error(address, "there is no key"))?;
+    let tls = tls::server_config(keys).map_err(|e| bind_error(address, e))?;
     let crypto = QuicServerConfig::try_from(tls).map_err(|e| bind_error(address, e))?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
     config
@@ -155,7 +158,7 @@ pub(crate) fn server(
         .incoming_buffer_size(64 << 10)
         .incoming_buffer_size_total(8 << 20);
     quinn::Endpoint::new(
-        sized(server_endpoint_config(key), limits)?,
+        sized(server_endpoint_config(first), limits)?,
         Some(config),
         socket(address, limits)?,
         Arc::new(TokioRuntime),

@@ -223,13 +223,14 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Opens the socket and begins to answer. Port 0 takes a free one. Needs a tokio runtime around it.
+    /// Opens the socket and begins to answer. Port 0 takes a free one. Of several keys each caller is proven the one that it
+    /// expects. Needs a tokio runtime around it.
     ///
     /// # Errors
-    /// [`NetError::Bind`] if the address cannot be had.
+    /// [`NetError::Bind`] if the address cannot be had, or there is no key.
     pub fn bind(
         address: SocketAddr,
-        key: &NetworkKey,
+        keys: &[NetworkKey],
         limits: NetLimits,
         handler: Arc<dyn Handler>,
     ) -> Result<Self, NetError> {
@@ -238,7 +239,7 @@ impl Server {
             reason,
         };
         tokio::runtime::Handle::try_current().map_err(|e| bind(e.to_string()))?;
-        let endpoint = endpoint::server(address, key, &limits)?;
+        let endpoint = endpoint::server(address, keys, &limits)?;
         let local = endpoint.local_addr().map_err(|e| bind(e.to_string()))?;
         let stranger_envelopes =
             limits.max_stranger_requests as u64 * limits.max_stranger_envelope as u64;

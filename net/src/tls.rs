@@ -1,7 +1,10 @@
 //! TLS 1.3 with raw public keys (RFC 7250), ed25519 only.
 //!
-//! No certificate, no authority, no name, no expiry: the key is the identity. Sessions are not resumed and no data is
+//! No certificate, no authority, no expiry: the key is the identity. Sessions are not resumed and no data is
 //! sent before the handshake is done, so that each connection proves the key anew and nothing can be replayed.
+//!
+//! A caller names the key that it expects, as [`server_name`]. A server that holds several keys, because one is about to take the
+//! place of another, proves the one that is asked for: callers with an older operator table and with a newer one both get theirs.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +20,7 @@ use rustls::{
         CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
     },
     server::{
-        AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage,
+        ClientHello, NoServerSessionStorage, ResolvesServerCert,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
     sign::CertifiedKey,
@@ -73,13 +76,39 @@ pub(crate) fn peer_key(connection: &quinn::Connection) -> Option<NetworkPublicKe
     NetworkPublicKey::from_spki_der(keys.first()?.as_ref()).ok()
 }
 
-pub(crate) fn server_config(key: &NetworkKey) -> Result<rustls::ServerConfig, Error> {
+/// The name by which a caller asks for a key: the first half of it, as a name that no host has.
+pub(crate) fn server_name(key: &NetworkPublicKey) -> String {
+    let half: String = key.to_string().chars().skip(2).take(32).collect();
+    format!("{half}.ashlar.invalid")
+}
+
+/// The keys of a server, by their names.
+#[derive(Debug)]
+struct Identities(Vec<(String, Arc<CertifiedKey>)>);
+
+impl ResolvesServerCert for Identities {
+    /// The key that is asked for; the first one if that is not here, so that the caller learns who answers in its place.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let asked = hello.server_name();
+        let named = |(name, _): &&(String, _)| asked == Some(name.as_str());
+        let found = self.0.iter().find(named).or(self.0.first());
+        found.map(|(_, key)| Arc::clone(key))
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+pub(crate) fn server_config(keys: &[NetworkKey]) -> Result<rustls::ServerConfig, Error> {
+    let identities = keys
+        .iter()
+        .map(|key| Ok((server_name(&key.public()), certified(key)?)))
+        .collect::<Result<_, Error>>()?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(AnyClient))
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified(
-            key,
-        )?)));
+        .with_cert_resolver(Arc::new(Identities(identities)));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -107,7 +136,6 @@ pub(crate) fn client_config(
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
-    config.enable_sni = false;
     Ok((config, seen))
 }
 

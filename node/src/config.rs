@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ashlar_crypto::bls::{PublicKey, PublicKeyBytes};
+use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, VERSIONS, times};
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_stake::{MAX_SOURCES, TableLocation, TableSource};
@@ -26,6 +28,8 @@ ashlar_service::config! {
         pub paths: Paths,
         /// Operator tables, and who vouches for them.
         pub operators: TableSource,
+        /// Where batches are signed, if not here.
+        pub signer: RemoteSignerConfig,
         /// Addresses to listen on.
         pub listen: Listen,
         /// Which batches are accepted.
@@ -50,10 +54,26 @@ ashlar_service::config! {
         pub bls_key: PathBuf = "bls.json".into();
         /// Keystore of the ed25519 key that is the node's TLS identity.
         pub network_key: PathBuf = "network.json".into();
-        /// File whose first line is the password of both keystores.
+        /// Keystore of the key that takes its place, if the file is there: the node proves to each caller the key that the
+        /// caller's operator table names. Both stay until what was signed before the change has expired.
+        pub next_network_key: PathBuf = "network.next.json".into();
+        /// File whose first line is the password of the keystores.
         pub password_file: PathBuf = "password".into();
         #[doc = ashlar_service::shared_key!(paths.heads)]
         pub heads: PathBuf = "heads".into();
+    }
+
+    /// Another process that holds the BLS key and signs batches: ashlar signer.
+    pub struct RemoteSignerConfig {
+        /// Its address, host:port. paths.bls_key names no file then, only the place of bls.database.json. Empty: the key is in
+        /// paths.bls_key.
+        pub address: String = String::new();
+        /// Its network key, 0x and 64 digits.
+        pub network_key: String = String::new();
+        /// The BLS public key that it signs with, 0x and 192 digits.
+        pub bls_public_key: String = String::new();
+        /// Most time for a signature, in milliseconds.
+        pub deadline_ms: u64 = 2000, within 10..=60_000;
     }
 
     /// Addresses.
@@ -174,6 +194,19 @@ ashlar_service::config! {
     }
 }
 
+/// Where a remote signer is.
+#[derive(Debug, Clone)]
+pub struct RemoteSignerAt {
+    /// host:port.
+    pub address: String,
+    /// Its network key.
+    pub network_key: NetworkPublicKey,
+    /// What it signs with.
+    pub bls_public_key: PublicKey,
+    /// Most time for a signature.
+    pub deadline: Duration,
+}
+
 impl Load {
     /// Memory for batches that are being received, checked and written.
     pub fn store_memory(&self) -> u64 {
@@ -207,6 +240,7 @@ impl NodeConfig {
                 &mut paths.heads,
                 &mut paths.bls_key,
                 &mut paths.network_key,
+                &mut paths.next_network_key,
                 &mut paths.password_file,
             ],
         );
@@ -298,6 +332,7 @@ impl NodeConfig {
         ] {
             at_least(key, got, least, what)?;
         }
+        self.remote_signer()?;
         self.check_challenge_ledgers()
     }
 
@@ -355,6 +390,47 @@ impl NodeConfig {
         named
             .iter()
             .filter(|location| matches!(location, TableLocation::Ledger { .. }))
+    }
+
+    /// The remote signer, if there is one.
+    ///
+    /// # Errors
+    /// A key of `[signer]` is none, or there are keys without an address.
+    pub fn remote_signer(&self) -> Result<Option<RemoteSignerAt>, ConfigError> {
+        let RemoteSignerConfig {
+            address,
+            network_key,
+            bls_public_key,
+            deadline_ms,
+        } = &self.signer;
+        if address.is_empty() {
+            let keys = [
+                ("signer.network_key", network_key),
+                ("signer.bls_public_key", bls_public_key),
+            ];
+            return match keys.into_iter().find(|(_, key)| !key.is_empty()) {
+                None => Ok(None),
+                Some((name, key)) => {
+                    let why = "signer.address says no remote signer: give both or none";
+                    Err(ConfigError::invalid(name, key, why))
+                }
+            };
+        }
+        let key = |name, got: &str, error: &dyn Display| {
+            ConfigError::invalid(name, format!("{got:?}"), error.to_string())
+        };
+        let bls = bls_public_key
+            .parse::<PublicKeyBytes>()
+            .map_err(|error| key("signer.bls_public_key", bls_public_key, &error))?;
+        Ok(Some(RemoteSignerAt {
+            address: address.clone(),
+            network_key: network_key
+                .parse()
+                .map_err(|error| key("signer.network_key", network_key, &error))?,
+            bls_public_key: PublicKey::from_bytes(&bls)
+                .map_err(|error| key("signer.bls_public_key", bls_public_key, &error))?,
+            deadline: Duration::from_millis(*deadline_ms),
+        }))
     }
 
     /// The rules for batches.

@@ -78,6 +78,9 @@ pub fn open(
         });
     }
     let store = DiskStore::open(backend(config, false)?, owner, config.store.window_secs)?;
+    if !config.signer.address.is_empty() {
+        store.rely_on_remote_signer();
+    }
     let found = store.id();
     if found.to_string() != named {
         return Err(DatabaseError::Other {

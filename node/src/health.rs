@@ -18,6 +18,8 @@ pub const OPERATOR_TABLE: Cause = Cause::degrades("operator_table");
 pub const CONTRADICTION: Cause = Cause::halts("head.contradiction");
 /// This operator is not in the newest operator table, or with another network key.
 pub const NOT_REGISTERED: Cause = Cause::degrades("not_registered");
+/// The operator table names the network key that was to take the place of the configured one.
+pub const NEXT_NETWORK_KEY: Cause = Cause::notice("network_key.next");
 /// The service uses a protocol version that this node does not serve: it signs the batches of the others.
 pub const VERSION: Cause = Cause::degrades("version");
 /// The wall clock is behind a time that was reached before.
@@ -26,6 +28,8 @@ pub const CLOCK_BEHIND: Cause = Cause::halts("clock.behind");
 pub const CLOCK_DISAGREES: Cause = Cause::degrades("clock.disagrees");
 /// The protection file was exported for moving: another database signs now.
 pub const MOVED: Cause = Cause::halts("database.moved");
+/// The remote signer gives no signatures: it does not answer, or signs with another key.
+pub const SIGNER: Cause = Cause::halts("signer");
 /// The fast kernel of this CPU computes something else than the portable one, which serves in its place.
 pub const KERNEL: Cause = Cause::degrades("kernel.disagrees");
 /// A disperser signed two batches under one number. Not this node's fault: a notice, the node is as well as before.

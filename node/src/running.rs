@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_crypto::Coded;
-use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_net::{Client, NetError, NetLimits, Server};
 use ashlar_proto::wire::limits;
@@ -22,20 +21,29 @@ use crate::database::{self, Database, DatabaseError};
 use crate::health::{self, HealthReport};
 use crate::reach::Peers;
 use crate::repair::{self, Healer};
-use crate::service::{QuicHandler, Service};
+use crate::service::{Identities, QuicHandler, Service};
 use crate::shared::{Shared, blocking};
-use crate::signer::Signer;
+use crate::signer::{BatchSigner, Signer, remote};
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
 use crate::{custody, http, scrub, tasks};
 
-/// An operator's secret keys.
+/// An operator's keys.
 #[derive(Debug)]
 pub struct NodeKeys {
-    /// Signs batches; its public key is the operator's id.
-    pub bls: SecretKey,
+    /// Signs batches; the hash of its public key is the operator's id.
+    pub bls: Arc<dyn BatchSigner>,
     /// The TLS identity.
     pub network: NetworkKey,
+    /// The one that is to take its place, if there is one: both are proven to whoever expects them.
+    pub next_network: Option<NetworkKey>,
+}
+
+impl NodeKeys {
+    fn network_keys(&self) -> Vec<NetworkKey> {
+        let first = std::iter::once(&self.network);
+        first.chain(&self.next_network).cloned().collect()
+    }
 }
 
 /// Starts nodes.
@@ -100,10 +108,11 @@ impl Node {
         time: Arc<dyn TimeSource>,
     ) -> Result<OpeningNode, StartError> {
         config.validate()?;
-        let id = operator_id(&keys.bls.public_key().to_bytes());
+        let id = operator_id(&keys.bls.public_key());
         let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
         let http = listeners.http_addr();
-        let shared = Arc::new(Shared::new(config, id, keys.network.public(), time));
+        let network_keys = keys.network_keys().iter().map(NetworkKey::public).collect();
+        let shared = Arc::new(Shared::new(config, id, network_keys, time));
         shared.facts.set(|facts| facts.http = Some(http));
         let supervisor = Supervisor::new(Arc::clone(&shared.health));
         let (app, health) = http::routers(Arc::clone(&shared));
@@ -179,7 +188,7 @@ impl OpeningNode {
                 Arc::clone(&shared.health),
                 kept_ms,
             ));
-            let signer = Signer::new(keys.bls, Arc::clone(&store));
+            let signer = Signer::new(Arc::clone(&keys.bls), Arc::clone(&store));
             let signer = Arc::new(signer.timed(shared.metrics.sign_seconds.clone()));
             let wanted = shared.config.load.threads;
             let threads = rayon::ThreadPoolBuilder::new()
@@ -190,6 +199,7 @@ impl OpeningNode {
                     wanted,
                     detail: error.to_string(),
                 })?;
+            let network_keys = keys.network_keys();
             let client = Client::new(&keys.network, NetLimits::default())?;
             let peers = Arc::new(Peers::new(client.clone(), Arc::clone(&stake), id));
             let _ = shared.peers.set(Arc::clone(&peers));
@@ -201,6 +211,10 @@ impl OpeningNode {
                 Arc::clone(&clock),
                 peers,
                 threads,
+                Identities {
+                    keys: network_keys.clone(),
+                    client: client.clone(),
+                },
             ));
             if let Some((kept_ms, allowance)) = kept {
                 service.restore_allowance(allowance, kept_ms);
@@ -214,14 +228,14 @@ impl OpeningNode {
             blocking(move || tasks::look(&looking, &learning, source.as_ref())).await;
             let server = Server::bind(
                 shared.config.listen.quic,
-                &keys.network,
+                &network_keys,
                 net_limits(&shared.config),
                 Arc::new(QuicHandler(Arc::clone(&service))),
             )?;
             let _ = shared.callers.set(server.counter());
-            Ok::<_, StartError>((store, clock, service, server, client))
+            Ok::<_, StartError>((store, clock, service, server, client, keys.bls))
         };
-        let (store, clock, service, server, client) = match started.await {
+        let (store, clock, service, server, client, bls) = match started.await {
             Ok(parts) => parts,
             Err(error) => {
                 supervisor
@@ -272,6 +286,11 @@ impl OpeningNode {
             "watch",
             OnEnd::Stop,
             tasks::watch(Arc::clone(s), Arc::clone(&service), stake, stop()),
+        );
+        supervisor.spawn(
+            "signer",
+            OnEnd::Stop,
+            remote::watch(Arc::clone(s), bls, stop()),
         );
         supervisor.spawn(
             "probe",

@@ -12,9 +12,9 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Blame, Coded, Setup};
-use ashlar_net::{Admission, BulkReader, Handler, NetError, Phase, Reply};
+use ashlar_net::{Admission, BulkReader, Client, Handler, NetError, Phase, Reply};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
 use ashlar_proto::{BatchDigest, BatchHeader, Block, TableAccess, TableRoot};
 use ashlar_service::metrics::{Code, gauge};
@@ -28,7 +28,7 @@ use crate::health;
 use crate::metrics::RequestLabel;
 use crate::reach::Peers;
 use crate::shared::{SOFTWARE, Shared, blocking};
-use crate::signer::Signer;
+use crate::signer::{SignError, Signer, SignerError};
 use crate::store::{Allowance, Equivocation, SignedHeader, Store, StoreError};
 use crate::validate::{
     AuthenticBatch, Clock, ExpectedBatch, Rules, UnverifiedBatch, ValidateError, VerifiedBatch,
@@ -57,6 +57,28 @@ pub(crate) struct Service {
     looked: Mutex<Option<Instant>>,
     clock: Arc<NodeClock>,
     peers: Arc<Peers>,
+    identities: Identities,
+}
+
+/// Who the node is to its peers.
+pub(crate) struct Identities {
+    /// The keys that it holds.
+    pub(crate) keys: Vec<NetworkKey>,
+    /// What it asks its peers with.
+    pub(crate) client: Client,
+}
+
+impl Identities {
+    /// Asks with the key that the table names, if it is one of ours: under another one we would be a stranger.
+    fn follow(&self, named: &NetworkPublicKey) {
+        if self.client.public_key() == *named {
+            return;
+        }
+        if let Some(key) = self.keys.iter().find(|key| key.public() == *named) {
+            tracing::info!(key = %named, "the operator table names another network key of this node");
+            self.client.set_key(key);
+        }
+    }
 }
 
 impl std::fmt::Debug for Service {
@@ -119,6 +141,9 @@ pub enum ServiceError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The batch is stored, and the key gives no signature.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// The operator table cannot be had.
     #[error("the operator table: {0}")]
     #[coded(transparent, blame = Us)]
@@ -150,6 +175,10 @@ pub enum ServiceError {
         /// What happened.
         source: NetError,
     },
+    /// A request that is for a remote signer.
+    #[error("this is a storage node: it signs what it stores, and nothing else")]
+    #[coded(blame = Caller)]
+    NotASigner,
     /// No randomness.
     #[error("the operating system gave no random bytes: {0}")]
     Random(String),
@@ -200,6 +229,7 @@ impl Service {
         clock: Arc<NodeClock>,
         peers: Arc<Peers>,
         threads: rayon::ThreadPool,
+        identities: Identities,
     ) -> Self {
         Self {
             rules: shared.config.rules(),
@@ -215,6 +245,7 @@ impl Service {
             signer,
             stake,
             threads,
+            identities,
         }
     }
 
@@ -224,6 +255,10 @@ impl Service {
         let bonds = dispersers.iter().map(|d| (d.id, 1));
         self.daily()
             .set_dispersers(bonds, self.shared.time.monotonic());
+        let own = table.find(&self.shared.operator_id);
+        if let Some(own) = own.and_then(|index| table.operator(index)) {
+            self.identities.follow(&own.network_key);
+        }
         let keys = dispersers.iter().map(|d| d.network_key);
         let seen = NewestTable {
             known: keys
@@ -380,6 +415,7 @@ impl Service {
             Request::GetSlices(wanted) => self.get_slices(wanted, &bulk).await,
             Request::GetChunks(wanted) => self.get_chunks(wanted, &bulk).await,
             Request::DialMe => self.dial_back(peer).await,
+            Request::SignBatch(_) => Err(ServiceError::NotASigner),
             Request::Ping(ping) => {
                 let mut versions = self.rules.versions.clone();
                 versions.sort_unstable();
@@ -567,7 +603,10 @@ impl Service {
         let signature = self
             .signer
             .store_and_sign(batch)
-            .map_err(|error| self.conflict(error, offered))?;
+            .map_err(|error| match error {
+                SignError::Store(error) => ServiceError::Store(self.conflict(error, offered)),
+                SignError::Signer(error) => ServiceError::Signer(error),
+            })?;
         metrics
             .commit_seconds
             .observe(started.elapsed().as_secs_f64());
@@ -643,6 +682,13 @@ impl Service {
             // Also a failed read: the same disk, and the probe finds out.
             ServiceError::Store(StoreError::Backend { .. }) => {
                 self.shared.health.raise(health::STORAGE, error.to_string());
+            }
+            // What it refuses because of its records is that batch's fault; all else is this operator's.
+            ServiceError::Signer(SignerError::Refused(reply))
+                if reply.code.starts_with("store.") => {}
+            ServiceError::Signer(_) => {
+                self.shared.health.raise(health::SIGNER, error.to_string());
+                self.shared.signer_failed.notify_one();
             }
             _ => {}
         }

@@ -7,6 +7,7 @@ use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_net::ConnectionCounter;
 use ashlar_proto::OperatorId;
 use ashlar_service::metrics::gauge;
+use tokio::sync::Notify;
 
 use crate::clock::TimeSource;
 use crate::config::NodeConfig;
@@ -22,7 +23,8 @@ use crate::store::{DriveState, DriveStatus, Store};
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
     pub(crate) operator_id: OperatorId,
-    pub(crate) network_key: NetworkPublicKey,
+    /// At least one: see [`NodeKeys`](crate::NodeKeys).
+    pub(crate) network_keys: Vec<NetworkPublicKey>,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
     pub(crate) facts: Facts,
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) callers: OnceLock<ConnectionCounter>,
     /// Held by whoever brings metrics up to date: two would count what is new twice.
     counting: Mutex<()>,
+    /// A signature was not to be had.
+    pub(crate) signer_failed: Notify,
     pub(crate) time: Arc<dyn TimeSource>,
     pub(crate) started: Instant,
 }
@@ -55,13 +59,13 @@ impl Shared {
     pub(crate) fn new(
         config: NodeConfig,
         operator_id: OperatorId,
-        network_key: NetworkPublicKey,
+        network_keys: Vec<NetworkPublicKey>,
         time: Arc<dyn TimeSource>,
     ) -> Self {
         Self {
             config,
             operator_id,
-            network_key,
+            network_keys,
             health: Arc::new(Health::default()),
             metrics: Metrics::default(),
             facts: Facts::default(),
@@ -70,6 +74,7 @@ impl Shared {
             peers: OnceLock::new(),
             callers: OnceLock::new(),
             counting: Mutex::default(),
+            signer_failed: Notify::new(),
             time,
             started: Instant::now(),
         }
@@ -155,7 +160,7 @@ impl Shared {
         NodeStatus {
             software: SOFTWARE.into(),
             operator_id: self.operator_id,
-            network_key: self.network_key.to_string(),
+            network_keys: self.network_keys.clone(),
             quic: facts.quic,
             http: facts.http,
             versions: self.config.accept.versions.clone(),

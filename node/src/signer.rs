@@ -1,17 +1,92 @@
-//! Store, sync, then sign: the one place that makes signatures.
+//! Store, sync, then sign: the one place that asks for signatures.
+//!
+//! The key is a [`BatchSigner`]: a keystore's secret in this process, or a [`remote`] signer, which is another process with
+//! [floors of its own](server).
+
+pub mod remote;
+pub mod server;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use ashlar_crypto::bls::{SecretKey, SignatureBytes};
+use ashlar_crypto::Coded;
+use ashlar_crypto::bls::{PublicKeyBytes, SecretKey, SignatureBytes};
+use ashlar_net::NetError;
+use ashlar_proto::wire::ErrorReply;
 use ashlar_proto::{BatchDigest, BatchHeader};
 use ashlar_service::metrics::seconds;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::store::{SequenceId, Store, StoreError};
+use crate::store::{SequenceId, SignedHeader, Store, StoreError};
 use crate::validate::VerifiedBatch;
 
-/// Holds the BLS key. A signature leaves it only for a batch that the store has acknowledged as synced.
+/// An operator's BLS key, wherever it is. All functions block.
+pub trait BatchSigner: std::fmt::Debug + Send + Sync + 'static {
+    /// The public key: the operator's id is its hash.
+    fn public_key(&self) -> PublicKeyBytes;
+
+    /// Signs the digest of a batch that is on disk. The same batch gets the same signature.
+    ///
+    /// # Errors
+    /// There is no signature: it may be asked for again.
+    fn sign(&self, batch: &SignedHeader) -> Result<SignatureBytes, SignerError>;
+
+    /// Whether signatures are to be had. `None` if that cannot change: then nobody needs to ask.
+    fn is_ready(&self) -> Option<Result<(), SignerError>>;
+}
+
+/// A key in this process. The node's own store is what keeps it from signing twice.
+impl BatchSigner for SecretKey {
+    fn public_key(&self) -> PublicKeyBytes {
+        Self::public_key(self).to_bytes()
+    }
+
+    fn sign(&self, batch: &SignedHeader) -> Result<SignatureBytes, SignerError> {
+        Ok(Self::sign(self, &batch.header.digest().0).to_bytes())
+    }
+
+    fn is_ready(&self) -> Option<Result<(), SignerError>> {
+        None
+    }
+}
+
+/// Why there is no signature. The batch is stored, and may be offered again.
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "signer", blame = Us)]
+pub enum SignerError {
+    /// It does not answer in time, or it cannot sign anything now.
+    #[error("the remote signer at {address} gives no signatures now: {source}")]
+    Unavailable {
+        /// Its address.
+        address: String,
+        /// What happened.
+        #[source]
+        source: NetError,
+    },
+    /// It will not sign this batch.
+    #[error("the remote signer refuses the batch: {0}")]
+    Refused(ErrorReply),
+    /// It signs with another key than the configured one.
+    #[error("the remote signer's signature is not one of the BLS key {expected}")]
+    OtherKey {
+        /// The configured key.
+        expected: PublicKeyBytes,
+    },
+}
+
+/// Why a batch is not signed.
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "sign")]
+pub enum SignError {
+    /// It is not known to be on disk, or its number is taken.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is on disk, and the key gives no signature.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+}
+
+/// Asks for signatures: only for a batch that the store has acknowledged as synced.
 ///
 /// ```text
 /// VerifiedBatch ──▶ Store::commit: batch + signed record, one atomic write, synced ──▶ sign ──▶ note the signature ──▶ answer
@@ -20,7 +95,7 @@ use crate::validate::VerifiedBatch;
 /// ```
 #[derive(Debug)]
 pub struct Signer {
-    key: SecretKey,
+    key: Arc<dyn BatchSigner>,
     store: Arc<dyn Store>,
     /// What a signature takes.
     seconds: Histogram,
@@ -28,7 +103,7 @@ pub struct Signer {
 
 impl Signer {
     /// One that stores in `store` and signs with `key`.
-    pub fn new(key: SecretKey, store: Arc<dyn Store>) -> Self {
+    pub fn new(key: Arc<dyn BatchSigner>, store: Arc<dyn Store>) -> Self {
         Self {
             key,
             store,
@@ -77,15 +152,15 @@ impl Signer {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if another batch has its number, [`StoreError::BelowFloor`] if that is spent,
-    /// [`StoreError::Moved`] if another database signs now; any other error means that the batch is not known to be on disk. No
-    /// signature exists then.
-    pub fn store_and_sign(&self, batch: &VerifiedBatch) -> Result<SignatureBytes, StoreError> {
+    /// [`StoreError::Moved`] if another database signs now; any other [`StoreError`] means that the batch is not known to be on
+    /// disk. With a [`SignerError`] it is, and there is no signature.
+    pub fn store_and_sign(&self, batch: &VerifiedBatch) -> Result<SignatureBytes, SignError> {
         let record = self.store.commit(batch.record())?;
         if let Some(signature) = record.signature {
             return Ok(signature);
         }
         let started = Instant::now();
-        let signature = self.key.sign(&record.digest.0).to_bytes();
+        let signature = self.key.sign(&record.offered)?;
         self.seconds.observe(started.elapsed().as_secs_f64());
         let mut signed = record;
         signed.signature = Some(signature);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
+use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::{BatchDigest, Block, Domain, OperatorId, OperatorIndex, Sequence};
 use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
@@ -22,8 +23,9 @@ pub struct NodeStatus {
     pub software: String,
     /// Who this is.
     pub operator_id: OperatorId,
-    /// Network key, hex.
-    pub network_key: String,
+    /// Network keys, hex: the one of the configuration, and the one that is to take its place.
+    #[schema(value_type = Vec<String>)]
+    pub network_keys: Vec<NetworkPublicKey>,
     /// QUIC address, once it is bound.
     #[schema(value_type = Option<String>)]
     pub quic: Option<SocketAddr>,

@@ -235,12 +235,23 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
                 None => Some(format!(
                     "operator {id} is not in the table of block {head}: it gets no batches"
                 )),
-                Some(entry) if entry.network_key != shared.network_key => Some(format!(
+                Some(entry) if !shared.network_keys.contains(&entry.network_key) => Some(format!(
                     "operator {id} has another network key in the table of block {head}: nobody can connect"
                 )),
                 Some(_) => None,
             };
             shared.health.set(health::NOT_REGISTERED, why);
+            let entry = index.and_then(|i| table.operator(i));
+            let named = entry.map(|entry| entry.network_key);
+            let is_next = shared
+                .network_keys
+                .iter()
+                .skip(1)
+                .any(|key| Some(*key) == named);
+            let next = is_next.then_some(
+                "the operator table names the key of paths.next_network_key: put it in the place of paths.network_key when what was signed before the change has expired, not earlier; until then readers with older certificates expect the old key",
+            );
+            shared.health.set(health::NEXT_NETWORK_KEY, next);
             watch_versions(shared, table.versions(), head);
         }
         // Not cleared while the node runs: the source says it until a person has looked at the proof.

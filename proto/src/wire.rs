@@ -75,10 +75,6 @@ pub mod limits {
 
 /// A request, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "few live at once, and a box would be one more step to each field"
-)]
 pub enum Request {
     /// Store chunks of a batch and sign it.
     StoreBatch(StoreBatch),
@@ -90,12 +86,14 @@ pub enum Request {
     Ping(Ping),
     /// Try to reach the caller at the address of its table entry.
     DialMe,
+    /// Sign a batch that is stored: to a remote signer.
+    SignBatch(SignBatch),
 }
 
 /// An answer, checked for its form; whether it is true is for the asker to find out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Response {
-    /// To [`Request::StoreBatch`].
+    /// To [`Request::StoreBatch`] and [`Request::SignBatch`].
     Stored(Stored),
     /// To [`Request::GetSlices`].
     Slices(Slices),
@@ -124,6 +122,15 @@ pub struct StoreBatch {
     pub chunk_proofs: Vec<ProofBytes>,
     /// For each blob, for each run, the Merkle range proof of its slices against the blob's chunk root.
     pub slice_proofs: Vec<Vec<Vec<Hash>>>,
+}
+
+/// A node to its remote signer: the batch is on disk. Nobody else may ask for a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignBatch {
+    /// The batch. The signer takes the digest of it, so that it knows what it signs.
+    pub batch_header: BatchHeader,
+    /// The disperser's signature of its digest, unchecked: the signer keeps it with the header, as the node does.
+    pub disperser_signature: NetworkSignature,
 }
 
 /// The answer to a batch: the operator's signature over its digest.

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ashlar_crypto::bls::PublicKeyBytes;
-use ashlar_crypto::keystore::{self, KeyKind};
 use ashlar_node::protection::{self, MAX_FILE_BYTES, ProtectionFile};
 use ashlar_node::store::{DiskStore, Store};
 use ashlar_node::{Database, NodeConfig, database, scrub};
@@ -39,9 +38,9 @@ pub struct AcceptArgs {
 /// The commands of `ashlar node protection`.
 #[derive(Debug, Subcommand)]
 pub enum ProtectionCommand {
-    /// End signing with this database for ever, and write what another one needs to know. The node has to be stopped
+    /// End signing with this database for ever, and write what another one needs to know. It has to be stopped
     Export(ExportArgs),
-    /// Refuse from now on everything that the file says may have been signed. The node has to be stopped
+    /// Refuse from now on everything that the file says may have been signed. It has to be stopped
     Import(ImportArgs),
 }
 
@@ -51,9 +50,9 @@ pub struct ExportArgs {
     /// Where to write the file; an existing one is never overwritten
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The node's configuration
-    #[arg(long, value_name = "FILE", default_value = CONFIG)]
-    pub config: PathBuf,
+    /// The configuration, of a node or of a remote signer [default: node.toml, or signer.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Do not end signing: a file to look at, that nobody may import
     #[arg(long)]
     pub snapshot: bool,
@@ -65,12 +64,23 @@ pub struct ImportArgs {
     /// The file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The node's configuration
-    #[arg(long, value_name = "FILE", default_value = CONFIG)]
-    pub config: PathBuf,
+    /// The configuration, of a node or of a remote signer [default: node.toml, or signer.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Make the database first: for a key that was moved to this machine and has none here
     #[arg(long)]
     pub new_database: bool,
+}
+
+/// Options of `ashlar node retire`.
+#[derive(Debug, Args)]
+pub struct RetireArgs {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
+    pub config: PathBuf,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Options of `ashlar node verify`.
@@ -81,35 +91,28 @@ pub struct VerifyArgs {
     pub config: PathBuf,
 }
 
-/// A node's configuration and the public key in its keystore, which needs no password.
-pub(super) fn local(config: &Path) -> CliResult<(NodeConfig, PublicKeyBytes)> {
+/// What a node's or a remote signer's database is opened with.
+pub(crate) type Local = (NodeConfig, PublicKeyBytes);
+
+/// A node's configuration and its BLS public key, which needs no password.
+pub(crate) fn local(config: &Path) -> CliResult<Local> {
     let config = super::load(config)?;
-    let path = &config.paths.bls_key;
-    let text = files::read_text(path, keys::KEYSTORE_LIMIT)?;
-    let summary = keystore::inspect(&text).map_err(|error| {
-        CliError::coded(
-            Exit::Usage,
-            format!("{} is no keystore of ours", path.display()),
-            &error,
-        )
-    })?;
-    match <[u8; 96]>::try_from(summary.public.as_slice()) {
-        Ok(bytes) if summary.kind == KeyKind::Bls => Ok((config, PublicKeyBytes(bytes))),
-        _ => Err(CliError::new(
-            Exit::Usage,
-            "keys.kind",
-            format!("{} holds no BLS key", path.display()),
-        )),
-    }
+    let remote = config
+        .remote_signer()
+        .map_err(|error| CliError::coded(Exit::Usage, "could not use the configuration", &error))?;
+    let key = match remote {
+        Some(signer) => signer.bls_public_key.to_bytes(),
+        None => keys::bls_public(&config.paths.bls_key)?,
+    };
+    Ok((config, key))
 }
 
 /// Makes the database of a new key, and its marker.
 ///
 /// # Errors
 /// The key has a database already, or it cannot be made.
-pub(super) fn new_database(config: &Path) -> CliResult {
-    let (config, key) = local(config)?;
-    open(&config, &key, Database::New).map(drop)
+pub(crate) fn new_database((config, key): &Local) -> CliResult {
+    open(config, key, Database::New).map(drop)
 }
 
 fn open(config: &NodeConfig, key: &PublicKeyBytes, which: Database) -> CliResult<DiskStore> {
@@ -220,27 +223,84 @@ pub(super) fn verify(ui: Ui, args: &VerifyArgs) -> CliResult {
 }
 
 #[derive(Debug, Serialize)]
+struct RetireOut {
+    operator_id: String,
+    batches: u64,
+    /// When the last of them expires, seconds since 1970; none if nothing is held.
+    held_until: Option<u64>,
+}
+
+/// Runs `ashlar node retire`.
+///
+/// # Errors
+/// The node runs, its database is not the key's, or the person does not agree.
+pub(super) fn retire(ui: Ui, args: &RetireArgs) -> CliResult {
+    let (config, key) = local(&args.config)?;
+    if !config.signer.address.is_empty() {
+        return Err(CliError::usage("the key is in a remote signer")
+            .next("end signing there: ashlar signer protection export FILE"));
+    }
+    let store = open(&config, &key, Database::Existing)?;
+    let windows = store.windows();
+    let windows = windows.map_err(|error| failed("could not read the database", &error))?;
+    let out = RetireOut {
+        operator_id: ashlar_proto::operator_id(&key).to_string(),
+        batches: store.totals().batches,
+        held_until: windows.last().map(|window| window.0),
+    };
+    ui.note(format!(
+        "operator {} will sign nothing any more, for ever",
+        out.operator_id
+    ));
+    if !(args.yes || crate::clock::agreed("has another key taken its place?")?) {
+        let what = "nothing has changed";
+        return Err(CliError::new(Exit::Usage, "node.not_retired", what)
+            .next("answer with yes, or give --yes"));
+    }
+    store
+        .end_signing()
+        .map_err(|error| failed("could not end signing", &error))?;
+    ui.data(&out, || match out.held_until {
+        None => "retired; nothing is held: the node can be switched off".to_owned(),
+        Some(end) => format!(
+            "retired; keep the node running until {}, when the last of {} batches has expired: until then it serves them, and answers challenges",
+            ui::utc(end.saturating_mul(1000)),
+            out.batches
+        ),
+    })
+}
+
+#[derive(Debug, Serialize)]
 struct ExportOut {
     file: PathBuf,
     snapshot: bool,
     floors: usize,
 }
 
-/// Runs `ashlar node protection`.
+/// Runs `ashlar node protection` and `ashlar signer protection`: `config` is the configuration's name if none is given.
 ///
 /// # Errors
 /// See the commands.
-pub(super) fn protection(ui: Ui, command: &ProtectionCommand) -> CliResult {
+pub(crate) fn protection(
+    ui: Ui,
+    command: &ProtectionCommand,
+    config: &Path,
+    load: fn(&Path) -> CliResult<Local>,
+) -> CliResult {
     match command {
-        ProtectionCommand::Export(args) => export(ui, args),
-        ProtectionCommand::Import(args) => import(ui, args),
+        ProtectionCommand::Export(args) => {
+            export(ui, args, || load(args.config.as_deref().unwrap_or(config)))
+        }
+        ProtectionCommand::Import(args) => {
+            import(ui, args, || load(args.config.as_deref().unwrap_or(config)))
+        }
     }
 }
 
-fn export(ui: Ui, args: &ExportArgs) -> CliResult {
+fn export(ui: Ui, args: &ExportArgs, local: impl FnOnce() -> CliResult<Local>) -> CliResult {
     // Before signing ends: a file that cannot be written should cost nothing.
     files::refuse_existing(&args.file)?;
-    let (config, key) = local(&args.config)?;
+    let (config, key) = local()?;
     let store = open(&config, &key, Database::Existing)?;
     let made = if args.snapshot {
         protection::snapshot(&store, &key, now_ms()?)
@@ -271,11 +331,11 @@ fn export(ui: Ui, args: &ExportArgs) -> CliResult {
     })
 }
 
-fn import(ui: Ui, args: &ImportArgs) -> CliResult {
+fn import(ui: Ui, args: &ImportArgs, local: impl FnOnce() -> CliResult<Local>) -> CliResult {
     let what = format!("could not import {}", args.file.display());
     let file = ProtectionFile::parse(&files::read_text(&args.file, MAX_FILE_BYTES)?)
         .map_err(|error| CliError::coded(Exit::Usage, what.clone(), &error))?;
-    let (config, key) = local(&args.config)?;
+    let (config, key) = local()?;
     let done = if args.new_database {
         let owner = ashlar_proto::operator_id(&key);
         database::create(&config, owner, |store| file.import(store, &key)).map(|(_, done)| done)

@@ -87,8 +87,8 @@ pub(super) fn password(
     named: Option<&Path>,
     config: &LedgerConfig,
 ) -> CliResult<Zeroizing<String>> {
-    let configured = Some(config.paths.password_file.as_path()).filter(|path| path.exists());
-    files::password(named.or(configured), "Password of the head key", false)
+    let configured = &config.paths.password_file;
+    files::password_or_configured(named, configured, "Password of the head key")
 }
 
 /// Opens the keys that sign heads.

@@ -144,7 +144,7 @@ impl Stage {
         wait_for("the address of a killed operator", || {
             server = Server::bind(
                 entry.address.parse().unwrap(),
-                &key,
+                std::slice::from_ref(&key),
                 NetLimits::default(),
                 liar.clone(),
             )

@@ -17,6 +17,7 @@ mod devnet;
 mod evil_disperser;
 mod faults;
 mod hosts;
+mod keys;
 mod kills;
 mod liars;
 mod many_payloads;

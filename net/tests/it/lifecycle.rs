@@ -238,7 +238,7 @@ async fn a_port_that_is_taken() {
     let server = server(NetLimits::default(), Arc::default());
     let error = Server::bind(
         server.local_addr(),
-        &key(SERVER),
+        &[key(SERVER)],
         NetLimits::default(),
         Arc::<Toy>::default(),
     )
@@ -248,4 +248,37 @@ async fn a_port_that_is_taken() {
         error.to_string().contains(&server.local_addr().to_string()),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_two_keys_proves_to_each_caller_the_one_it_expects() {
+    let keys = [key(SERVER), key(SERVER + 10)];
+    let limits = NetLimits::default();
+    let server = Server::bind(any_port(), &keys, limits.clone(), Arc::<Toy>::default()).unwrap();
+    let to = |key: ashlar_crypto::NetworkPublicKey| Peer {
+        address: server.local_addr().to_string(),
+        network_key: key,
+    };
+    let caller = client(limits);
+    for key in &keys {
+        let answer = caller
+            .request(&to(key.public()), ping(1), vec![], LONG)
+            .await;
+        assert_eq!(answer.unwrap().response, pong(1));
+    }
+    // Whoever expects a third one learns who is there in its place.
+    let third = key(SERVER + 11).public();
+    let error = caller.request(&to(third), ping(1), vec![], LONG).await;
+    match error.unwrap_err() {
+        NetError::WrongIdentity { got, expected, .. } => {
+            assert_eq!((got, expected), (keys[0].public(), third));
+        }
+        other => panic!("{other:?}"),
+    }
+    // A caller can change its own while it is at work.
+    caller.set_key(&key(CLIENT + 1));
+    assert_eq!(caller.public_key(), key(CLIENT + 1).public());
+    let second = to(keys[1].public());
+    let answer = caller.request(&second, ping(2), vec![], LONG).await;
+    assert_eq!(answer.unwrap().response, pong(2));
 }

@@ -13,6 +13,7 @@ fn clocks_and_moves_stop_signing_and_notices_stop_nothing() {
         (CORRUPTION, "corruption", false),
         (DAMAGE, "corruption.unrepaired", true),
         (OPERATOR_TABLE, "operator_table", false),
+        (SIGNER, "signer", true),
         (KERNEL, "kernel.disagrees", false),
     ] {
         let health = Health::default();

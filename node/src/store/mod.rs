@@ -364,7 +364,7 @@ pub enum StoreError {
     },
     /// The database was exported for moving: another one signs now.
     #[error(
-        "the database was moved: its protection file was exported, and another one may sign now"
+        "signing has ended with this database: its protection file was exported, or its key was retired; another one may sign now"
     )]
     Moved,
     /// A database that no node has made its own.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use ashlar_proto::{Domain, Sequence};
+use ashlar_proto::{BatchDigest, Domain, Sequence};
 use fail::fail_point;
 
 use super::codec;
 use super::table::{PAGE, lock};
 use super::{
-    Backend, Durability, Equivocation, Floor, Put, SequenceId, Space, StoreError, TableStore,
+    Backend, Durability, Equivocation, Floor, Put, SequenceId, SignedRecord, Space, Store,
+    StoreError, TableStore,
 };
 
 /// Most pairs of batches kept as evidence against one disperser of a service: one is enough to take its bond.
@@ -95,6 +96,54 @@ impl<B: Backend> TableStore<B> {
             Some(&floor) if at.sequence <= floor => Err(StoreError::BelowFloor { at: *at, floor }),
             _ => Ok(()),
         }
+    }
+
+    /// The record of a batch under its number, which has to be free or this batch's. Its lock has to be held.
+    pub(super) fn record_of(
+        &self,
+        at: &SequenceId,
+        digest: &BatchDigest,
+    ) -> Result<Option<SignedRecord>, StoreError> {
+        let known = match self.signed(at)? {
+            Some(existing) if existing.digest != *digest => {
+                return Err(StoreError::Conflict {
+                    at: *at,
+                    existing: existing.digest,
+                    offered: *digest,
+                });
+            }
+            known => known,
+        };
+        // What was signed before may be promised again; a new promise needs a number that is free.
+        if self.is_moved() || known.as_ref().is_none_or(|r| r.signature.is_none()) {
+            self.check_promise(at)?;
+        }
+        Ok(known)
+    }
+
+    /// Writes a promise whose data somebody else keeps, and syncs: a remote signer's. Gives the record that counts, with its
+    /// signature if there is one.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn promise(&self, record: SignedRecord) -> Result<SignedRecord, StoreError> {
+        let at = record.at;
+        let _one_at_a_time = self.lock_sequence(&at);
+        match self.record_of(&at, &record.digest)? {
+            // A signature says that an earlier write was synced; without one it may have failed halfway.
+            Some(known) if known.signature.is_some() => return Ok(known),
+            _ => {}
+        }
+        let key = codec::signed_key(&at);
+        let value = codec::encode_signed(&key, &record);
+        self.put("write a promise", Space::Signed, vec![(key, value)])?;
+        Ok(record)
+    }
+
+    /// From now on a remote signer answers for what the key signs, with floors of its own: that signing with this database has
+    /// ended does not count any more, as long as it is open.
+    pub fn rely_on_remote_signer(&self) {
+        self.moved.store(false, Ordering::SeqCst);
     }
 
     pub(super) fn read_time(&self) -> Result<Option<u64>, StoreError> {

@@ -246,20 +246,7 @@ impl<B: Backend> Store for TableStore<B> {
     fn commit(&self, batch: &BatchRecord) -> Result<SignedRecord, StoreError> {
         let at = SequenceId::of(&batch.header);
         let _one_at_a_time = self.lock_sequence(&at);
-        let known = match self.signed(&at)? {
-            Some(existing) if existing.digest != batch.digest => {
-                return Err(StoreError::Conflict {
-                    at,
-                    existing: existing.digest,
-                    offered: batch.digest,
-                });
-            }
-            known => known,
-        };
-        // What was signed before may be stored again; a new promise needs a number that is free.
-        if self.is_moved() || known.as_ref().is_none_or(|r| r.signature.is_none()) {
-            self.may_promise(&at)?;
-        }
+        let known = self.record_of(&at, &batch.digest)?;
         let held = known.is_some()
             && self
                 .find("look for the batch", &codec::directory_key(&batch.digest))?

@@ -13,7 +13,7 @@ fn a_kernel_that_disagrees_is_reported() {
     let shared = Shared::new(
         NodeConfig::default(),
         OperatorId([1; 32]),
-        NetworkKey::from_seed([1; 32]).public(),
+        vec![NetworkKey::from_seed([1; 32]).public()],
         Arc::new(SystemTimeSource::default()),
     );
     let mut status = KernelStatus {

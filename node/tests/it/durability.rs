@@ -8,7 +8,7 @@ use crate::common::{Batch, Recipe, World, rules};
 use ashlar_crypto::bls::{Signature, SignatureBytes};
 use ashlar_crypto::{Coded, Setup};
 use ashlar_node::protection::{self, ProtectionError};
-use ashlar_node::signer::Signer;
+use ashlar_node::signer::{SignError, Signer};
 use ashlar_node::store::{SequenceId, Store, StoreError};
 use ashlar_node::validate::VerifiedBatch;
 
@@ -51,7 +51,7 @@ fn rivals() -> &'static [VerifiedBatch; 2] {
 fn signer(disk: &Arc<Disk>) -> (Signer, Arc<dyn Store>) {
     let store: Arc<dyn Store> = Arc::new(disk.store(world().operator_id(ME)));
     (
-        Signer::new(world().bls[ME].clone(), Arc::clone(&store)),
+        Signer::new(Arc::new(world().bls[ME].clone()), Arc::clone(&store)),
         store,
     )
 }
@@ -126,7 +126,7 @@ fn no_signature_without_durable_data() {
         disk.set(fault);
         let error = signer_before.store_and_sign(batch).unwrap_err();
         assert!(
-            matches!(error, StoreError::Backend { .. }),
+            matches!(error, SignError::Store(StoreError::Backend { .. })),
             "{fault:?}: {error}"
         );
         // Not even when asked again while the half-written state is visible.
@@ -245,7 +245,7 @@ fn no_protection_file_before_signing_has_ended() {
         let error = signer_before.store_and_sign(rival).unwrap_err();
         assert!(matches!(
             error,
-            StoreError::Moved | StoreError::Conflict { .. }
+            SignError::Store(StoreError::Moved | StoreError::Conflict { .. })
         ));
         disk.memory.cut_power();
         let (_, store) = signer(&disk);

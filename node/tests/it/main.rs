@@ -13,6 +13,8 @@ mod hostile;
 mod node;
 mod ops;
 mod promises;
+mod remote;
 mod repair;
+mod rotation;
 mod sizing;
 mod validation;

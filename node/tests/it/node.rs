@@ -499,7 +499,7 @@ async fn a_node_that_is_not_registered_says_so() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let mut keys = world.keys(ME);
-    keys.bls = ashlar_crypto::bls::SecretKey::from_ikm(&[99; 32]);
+    keys.bls = Arc::new(ashlar_crypto::bls::SecretKey::from_ikm(&[99; 32]));
     let stake = Arc::clone(&world.stake) as _;
     let node = Node::start(
         config(folder.path()),

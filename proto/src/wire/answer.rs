@@ -95,7 +95,9 @@ impl Request {
     /// more: [`GetSlices::answer_limit`], [`GetChunks::answer_limit`].
     pub fn answer_limit(&self) -> AnswerLimit {
         match self {
-            Self::StoreBatch(_) | Self::Ping(_) | Self::DialMe => AnswerLimit::SMALL,
+            Self::StoreBatch(_) | Self::SignBatch(_) | Self::Ping(_) | Self::DialMe => {
+                AnswerLimit::SMALL
+            }
             Self::GetSlices(m) => m.limit(u64::from(HARD_MAX_BATCH_ROWS) * MAX_CELL),
             Self::GetChunks(m) => m.limit(limits::MAX_BLOBS, HARD_MAX_BATCH_ROWS, MAX_CELL),
         }

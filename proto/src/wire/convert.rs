@@ -7,7 +7,8 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    Chunks, Dialed, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, Slices,
+    Chunks, Dialed, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, SignBatch,
+    Slices,
     StoreBatch, Stored, WireError, error::at_most, limits, pb, scan,
 };
 use crate::{
@@ -176,6 +177,10 @@ impl Request {
                 runs: runs_to(&m.indices),
             }),
             Self::Ping(m) => pb::request::Kind::Ping(pb::Ping { nonce: m.nonce }),
+            Self::SignBatch(m) => pb::request::Kind::SignBatch(pb::SignBatch {
+                batch_header: m.batch_header.abi_encode().into(),
+                disperser_signature: m.disperser_signature.0.to_vec().into(),
+            }),
             Self::DialMe => pb::request::Kind::DialMe(pb::DialMe {}),
         };
         pb::Request { kind: Some(kind) }.encode_to_vec()
@@ -201,6 +206,7 @@ impl Request {
             Self::GetSlices(_) => "get_slices",
             Self::GetChunks(_) => "get_chunks",
             Self::Ping(_) => "ping",
+            Self::SignBatch(_) => "sign_batch",
             Self::DialMe => "dial_me",
         }
     }
@@ -232,6 +238,13 @@ impl TryFrom<pb::Request> for Request {
                 indices: runs_from(m.runs)?,
             }),
             pb::request::Kind::Ping(m) => Self::Ping(Ping { nonce: m.nonce }),
+            pb::request::Kind::SignBatch(m) => Self::SignBatch(SignBatch {
+                batch_header: BatchHeader::abi_decode(&m.batch_header)?,
+                disperser_signature: NetworkSignature(array(
+                    "disperser signature",
+                    &m.disperser_signature,
+                )?),
+            }),
             pb::request::Kind::DialMe(pb::DialMe {}) => Self::DialMe,
         })
     }

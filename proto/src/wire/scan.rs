@@ -119,6 +119,14 @@ const REQUEST: &[Field] = &[
         ]),
     ),
     one(4, "ping", Holds::Message(&[one(1, "nonce", Holds::Number)])),
+    one(
+        5,
+        "batch to sign",
+        Holds::Message(&[
+            BATCH_HEADER,
+            one(2, "disperser signature", Holds::Bytes(64)),
+        ]),
+    ),
     one(8, "request to be dialed", Holds::Message(&[])),
 ];
 

@@ -74,6 +74,10 @@ fn requests() -> Vec<Request> {
         Request::Ping(Ping { nonce: u64::MAX }),
         Request::Ping(Ping { nonce: 0 }),
         Request::DialMe,
+        Request::SignBatch(SignBatch {
+            batch_header: store_batch().batch_header,
+            disperser_signature: NetworkSignature([6; 64]),
+        }),
     ]
 }
 

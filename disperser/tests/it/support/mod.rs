@@ -312,7 +312,7 @@ impl World {
                 let door = Arc::new(Door(Arc::clone(&operator)));
                 let address = "127.0.0.1:0".parse().unwrap();
                 let server =
-                    Server::bind(address, &network(n), NetLimits::default(), door).unwrap();
+                    Server::bind(address, &[network(n)], NetLimits::default(), door).unwrap();
                 let address = server.local_addr();
                 world.servers.push(server);
                 address

@@ -106,9 +106,11 @@ impl Toy {
                 let data = memory.attach((0..len).map(|i| i as u8).collect::<Vec<u8>>());
                 Reply::with_bulk(Response::Slices(slices), vec![data])
             }
-            Request::GetChunks(_) => ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
-                .with("x", "y")
-                .into(),
+            Request::GetChunks(_) | Request::SignBatch(_) => {
+                ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
+                    .with("x", "y")
+                    .into()
+            }
             Request::DialMe => Response::Dialed(Dialed {
                 address: "where it is".into(),
             })
@@ -241,7 +243,7 @@ pub fn any_port() -> SocketAddr {
 }
 
 pub fn server(limits: NetLimits, handler: Arc<Toy>) -> Server {
-    Server::bind(any_port(), &key(SERVER), limits, handler).unwrap()
+    Server::bind(any_port(), &[key(SERVER)], limits, handler).unwrap()
 }
 
 pub fn peer(server: &Server) -> Peer {

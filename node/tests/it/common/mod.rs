@@ -124,8 +124,9 @@ impl World {
 
     pub fn keys(&self, operator: usize) -> NodeKeys {
         NodeKeys {
-            bls: self.bls[operator].clone(),
+            bls: Arc::new(self.bls[operator].clone()),
             network: self.network[operator].clone(),
+            next_network: None,
         }
     }
 
@@ -133,6 +134,45 @@ impl World {
     pub fn register_disperser(&self, block: Block, key: &NetworkKey) {
         let table = table(block, &self.bls, &self.network, key.public());
         self.stake.insert(Arc::new(table));
+    }
+
+    /// The world from this block on, in which an operator has another network key, and another BLS key if one is given: then it is
+    /// another operator in the old one's place.
+    pub fn with_keys(
+        &self,
+        block: Block,
+        operator: usize,
+        bls: Option<SecretKey>,
+        network: &NetworkKey,
+    ) -> World {
+        let (mut all_bls, mut all_network) = (self.bls.clone(), self.network.clone());
+        all_network[operator] = network.clone();
+        if let Some(bls) = bls {
+            all_bls[operator] = bls;
+        }
+        let table = Arc::new(table(
+            block,
+            &all_bls,
+            &all_network,
+            self.disperser.public(),
+        ));
+        self.stake.insert(Arc::clone(&table));
+        World {
+            bls: all_bls,
+            network: all_network,
+            disperser: self.disperser.clone(),
+            table,
+            stake: Arc::clone(&self.stake),
+        }
+    }
+
+    /// A batch by this world's table.
+    pub fn recipe(&self, recipe: Recipe) -> Recipe {
+        Recipe {
+            reference_block: self.table.reference_block(),
+            table_root: Some(self.table.root()),
+            ..recipe
+        }
     }
 
     /// From this block on the operators are at these addresses. Gives the root of the block's table.

@@ -250,7 +250,7 @@ impl World {
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             let server = Server::bind(
                 any,
-                key,
+                std::slice::from_ref(key),
                 NetLimits::default(),
                 operator.clone() as Arc<dyn Handler>,
             )

@@ -1,0 +1,359 @@
+//! A remote signer: a process that holds an operator's BLS key and signs what its nodes have stored.
+//!
+//! It believes its nodes nothing that could cost the operator's stake. It takes the digest of the header itself, signs for its
+//! own services only, and keeps, durably and before it signs, which digest belongs to which number of a disperser; another one is
+//! refused, however often the node's disk was restored from a backup. What it cannot know is whether a node really holds the data.
+//!
+//! The records are the node's own kind ([`SignedRecord`]) in a database of the signer's own, which a marker beside the keystore
+//! names. Batches of a disperser come in any order, several at a time, so that a floor alone would refuse honest ones. So each
+//! record stays for twice as long as its batch could still be offered; then a [floor](crate::store::Floor) takes its place, and
+//! everything at or below it is refused. A batch that is younger than that has, from an honest disperser, a number above the floor.
+
+mod config;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ashlar_crypto::Coded;
+use ashlar_crypto::bls::{SecretKey, SignatureBytes};
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
+use ashlar_net::{Admission, BulkReader, Handler, NetError, NetLimits, Reply, Server};
+use ashlar_proto::wire::{Pong, Request, Response, SignBatch, Stored};
+use ashlar_proto::{Domain, operator_id};
+use ashlar_service::{Health, OnEnd, Supervisor};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+pub use config::SignerConfig;
+
+use crate::config::ConfigError;
+use crate::database::{self, Database, DatabaseError};
+use crate::shared::blocking;
+use crate::store::{
+    DiskStore, SequenceId, SignedHeader, SignedRecord, Store, StoreError, WindowId, retention_end,
+};
+use crate::tasks::pause;
+
+/// Name and version of this program, for people.
+const SOFTWARE: &str = concat!("ashlar-signer/", env!("CARGO_PKG_VERSION"));
+/// Between two looks for records whose time is over.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+/// Time given to running requests when it stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// An envelope is below 1 KiB.
+const MAX_ENVELOPE: usize = 4 << 10;
+
+/// A remote signer's secret keys.
+#[derive(Debug)]
+pub struct SignerKeys {
+    /// Signs batches.
+    pub bls: SecretKey,
+    /// The TLS identity, which its nodes pin.
+    pub network: NetworkKey,
+}
+
+/// A remote signer that serves.
+#[derive(Debug)]
+pub struct RunningSigner {
+    server: Server,
+    supervisor: Supervisor,
+}
+
+impl RunningSigner {
+    /// Opens the database and answers.
+    ///
+    /// # Errors
+    /// The configuration is not valid, the address is taken, or the database is not the key's or cannot be opened.
+    pub async fn start(
+        config: SignerConfig,
+        keys: SignerKeys,
+        which: Database,
+    ) -> Result<Self, SignerStartError> {
+        config.validate()?;
+        let owner = operator_id(&keys.bls.public_key().to_bytes());
+        let at = config.database();
+        let store = blocking(move || database::open(&at, owner, which)).await?;
+        let desk = Arc::new(Desk {
+            rules: Rules::new(&config),
+            key: keys.bls,
+            store,
+            failed: AtomicBool::new(false),
+        });
+        let limits = NetLimits {
+            max_envelope: MAX_ENVELOPE,
+            max_stranger_envelope: MAX_ENVELOPE,
+            max_bulk: 0,
+            shutdown_grace: GRACE,
+            ..NetLimits::default()
+        };
+        let handler = Arc::new(Clerk(Arc::clone(&desk)));
+        let server = Server::bind(config.listen.quic, &[keys.network], limits, handler)?;
+        let supervisor = Supervisor::new(Arc::new(Health::default()));
+        let stop = supervisor.stop_token();
+        supervisor.spawn("prune", OnEnd::Stop, prune(desk, stop));
+        tracing::info!(operator = %owner, quic = %server.local_addr(), "the signer answers");
+        Ok(Self { server, supervisor })
+    }
+
+    /// Where it answers.
+    pub fn quic_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Waits until it cannot go on, and says why.
+    pub async fn failed(&self) -> String {
+        self.supervisor.failed().await
+    }
+
+    /// Lets requests under way end, and closes the database.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+        self.supervisor.shutdown(GRACE).await;
+    }
+}
+
+/// Why a signer does not start.
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "signer", blame = Us)]
+pub enum SignerStartError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be had.
+    #[error("QUIC: {0}")]
+    #[coded(transparent, blame = Us)]
+    Net(#[from] NetError),
+    /// The database is not this key's, or cannot be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// Why a signer does not sign.
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "signer", blame = Caller)]
+pub enum Refusal {
+    /// Not one of its nodes.
+    #[error("{key} is none of this signer's nodes; see accept.nodes")]
+    Stranger {
+        /// Who asks.
+        key: NetworkPublicKey,
+    },
+    /// A request that is for a node.
+    #[error("this is a signer: it signs batches, and answers no {got}")]
+    OtherRequest {
+        /// Kind of the request.
+        got: &'static str,
+    },
+    /// A batch of a service that is not the operator's.
+    #[error(
+        "the batch is of the domain {got}, this signer signs for others only; see accept.domains"
+    )]
+    OtherDomain {
+        /// Domain of the batch.
+        got: Domain,
+    },
+    /// A batch that is too old, or too far in the future, by the signer's own clock.
+    #[error(
+        "the batch was made at {created_at_ms} ms, it is {now_ms} here: at most {max_age_ms} ms old and {max_skew_ms} ms in the future are signed"
+    )]
+    Time {
+        /// When it was made, by its header.
+        created_at_ms: u64,
+        /// The signer's clock.
+        now_ms: u64,
+        /// Oldest age.
+        max_age_ms: u64,
+        /// Furthest future.
+        max_skew_ms: u64,
+    },
+    /// Its number is taken, or the database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is signed.
+#[derive(Debug)]
+struct Rules {
+    nodes: Vec<NetworkPublicKey>,
+    domains: Vec<Domain>,
+    max_age_ms: u64,
+    max_skew_ms: u64,
+}
+
+impl Rules {
+    fn new(config: &SignerConfig) -> Self {
+        let accept = &config.accept;
+        Self {
+            nodes: accept.nodes.clone(),
+            domains: accept.domains.clone(),
+            max_age_ms: accept.max_age_secs.saturating_mul(1000),
+            max_skew_ms: accept.max_clock_skew_secs.saturating_mul(1000),
+        }
+    }
+
+    fn check_time(&self, created_at_ms: u64, now_ms: u64) -> Result<(), Refusal> {
+        let oldest = now_ms.saturating_sub(self.max_age_ms);
+        let newest = now_ms.saturating_add(self.max_skew_ms);
+        if (oldest..=newest).contains(&created_at_ms) {
+            return Ok(());
+        }
+        Err(Refusal::Time {
+            created_at_ms,
+            now_ms,
+            max_age_ms: self.max_age_ms,
+            max_skew_ms: self.max_skew_ms,
+        })
+    }
+
+    /// The record of a batch, which stays for twice as long as the batch can be offered.
+    fn record(&self, batch: SignedHeader) -> SignedRecord {
+        let kept_ms = self.max_age_ms.saturating_add(self.max_skew_ms);
+        let until = retention_end(&batch.header, kept_ms.saturating_mul(2).div_ceil(1000));
+        // No data lies in any window here.
+        SignedRecord::new(batch, WindowId(until), until)
+    }
+}
+
+/// Where batches are signed.
+#[derive(Debug)]
+struct Desk {
+    rules: Rules,
+    key: SecretKey,
+    store: DiskStore,
+    /// A write failed: nothing can be written until the store was put right.
+    failed: AtomicBool,
+}
+
+impl Desk {
+    /// [`Self::promise_and_sign`], and remembers whether the disk fails.
+    fn sign(&self, request: SignBatch, now_ms: u64) -> Result<SignatureBytes, Refusal> {
+        let signed = self.promise_and_sign(request, now_ms);
+        if let Err(Refusal::Store(StoreError::Backend { .. })) = &signed {
+            self.failed.store(true, Ordering::SeqCst);
+        }
+        signed
+    }
+
+    /// Records, syncs, signs. Blocks.
+    fn promise_and_sign(&self, request: SignBatch, now_ms: u64) -> Result<SignatureBytes, Refusal> {
+        let header = &request.batch_header;
+        if !self.rules.domains.contains(&header.domain) {
+            return Err(Refusal::OtherDomain { got: header.domain });
+        }
+        // What was signed once is given again at any time.
+        let known = self.store.signed(&SequenceId::of(header))?;
+        if known.is_none() {
+            self.rules.check_time(header.created_at_ms, now_ms)?;
+        }
+        let record = self.rules.record(SignedHeader {
+            header: request.batch_header,
+            signature: request.disperser_signature,
+        });
+        let record = self.store.promise(record)?;
+        if let Some(signature) = record.signature {
+            return Ok(signature);
+        }
+        let signature = self.key.sign(&record.digest.0).to_bytes();
+        let signed = SignedRecord {
+            signature: Some(signature),
+            ..record
+        };
+        if let Err(error) = self.store.record_signature(&signed) {
+            // The promise is on disk; the signature can be made again.
+            tracing::warn!(%error, digest = %signed.digest, "could not note a signature");
+        }
+        Ok(signature)
+    }
+
+    /// Whether it would sign. A disk that failed is tried again. Blocks.
+    fn is_ready(&self) -> Result<(), StoreError> {
+        if self.store.has_moved() {
+            return Err(StoreError::Moved);
+        }
+        if self.failed.load(Ordering::SeqCst) {
+            self.store.probe()?;
+            self.failed.store(false, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+/// The desk as the network sees it.
+struct Clerk(Arc<Desk>);
+
+impl Clerk {
+    async fn answer(&self, peer: NetworkPublicKey, request: Request) -> Result<Response, Refusal> {
+        if !self.0.rules.nodes.contains(&peer) {
+            return Err(Refusal::Stranger { key: peer });
+        }
+        let desk = Arc::clone(&self.0);
+        match request {
+            Request::SignBatch(batch) => {
+                let signature = blocking(move || desk.sign(batch, now_ms())).await?;
+                Ok(Response::Stored(Stored { signature }))
+            }
+            Request::Ping(ping) => {
+                blocking(move || desk.is_ready()).await?;
+                Ok(Response::Pong(Pong {
+                    nonce: ping.nonce,
+                    software: SOFTWARE.into(),
+                    versions: Vec::new(),
+                }))
+            }
+            other => Err(Refusal::OtherRequest { got: other.kind() }),
+        }
+    }
+}
+
+impl Handler for Clerk {
+    fn handle(
+        &self,
+        peer: NetworkPublicKey,
+        request: Request,
+        _bulk: BulkReader,
+    ) -> BoxFuture<'_, Reply> {
+        async move {
+            match self.answer(peer, request).await {
+                Ok(response) => response.into(),
+                Err(error) => {
+                    tracing::warn!(code = error.code(), %peer, "refused: {error}");
+                    Reply::refuse(&error)
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn admission(&self, peer: &NetworkPublicKey) -> Admission {
+        if self.0.rules.nodes.contains(peer) {
+            Admission::Known
+        } else {
+            Admission::Stranger
+        }
+    }
+}
+
+/// This machine's clock. Before 1970 nothing is young enough to be signed.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+/// Puts floors in the place of records whose time is over.
+async fn prune(desk: Arc<Desk>, stop: CancellationToken) {
+    while pause(&stop, PRUNE_INTERVAL).await {
+        let desk = Arc::clone(&desk);
+        let now_secs = now_ms() / 1000;
+        if let Err(error) = blocking(move || desk.store.prune(now_secs)).await {
+            tracing::warn!(%error, "records could not be pruned");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
