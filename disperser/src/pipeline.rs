@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
 use crate::compute::blocking;
 use crate::dispersal::FailReason;
-use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch};
+use crate::distribute::{AbortOnDrop, DispersalOutcome, DispersalRun, SignedBatch, spread};
 use crate::durable::{Durable, RETRY_MIN};
 use crate::encode_queue::QueuedBlob;
 use crate::encoder::ClaimCheck;
@@ -270,7 +270,14 @@ impl Engine {
         } = batch;
         let certified = self.certify(&mut record, &matrix).await;
         match certified {
-            Ok(Some((certificates, mut distribution))) => {
+            Ok(Some((certificates, first, mut distribution))) => {
+                let spreading = tokio::spawn(spread(
+                    Arc::clone(&self.operators_client),
+                    Arc::clone(matrix.table()),
+                    record.signers.clone(),
+                    first,
+                ));
+                let _until_the_end = AbortOnDrop(spreading.abort_handle());
                 let published = self.publish_certificates(record, certificates, began);
                 if published.await.is_none() {
                     return;
@@ -281,7 +288,11 @@ impl Engine {
                     _ = distribution.next() => {}
                     () = self.stop.cancelled() => {}
                 }
-                drop(held);
+                drop((held, distribution));
+                tokio::select! {
+                    _ = spreading => {}
+                    () = self.stop.cancelled() => {}
+                }
             }
             Ok(None) => {}
             Err((code, message)) => {
@@ -297,7 +308,7 @@ impl Engine {
         &self,
         record: &mut BatchRecord,
         matrix: &Arc<Matrix>,
-    ) -> Result<Option<(Vec<Vec<u8>>, DispersalRun)>, (&'static str, String)> {
+    ) -> Result<Option<(Vec<Vec<u8>>, Certificate, DispersalRun)>, (&'static str, String)> {
         let proofs = self.prove(matrix).await;
         let proofs =
             proofs.ok_or_else(|| ("batch.proofs", "the proofs could not be made".to_owned()))?;
@@ -332,7 +343,9 @@ impl Engine {
                 record.signers = signers;
                 record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
                 let bytes = certificates.iter().map(Certificate::to_bytes).collect();
-                Ok(Some((bytes, distribution)))
+                let first = certificates.into_iter().next();
+                let first = first.ok_or_else(|| ("batch.empty", MatrixError::Empty.to_string()))?;
+                Ok(Some((bytes, first, distribution)))
             }
             DispersalOutcome::Failed { reason, quorums } => {
                 let (code, message) = explain(reason, &quorums, &record.failures, matrix);

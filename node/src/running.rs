@@ -26,7 +26,7 @@ use crate::shared::{Shared, blocking};
 use crate::signer::Signer;
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
-use crate::{custody, http, scrub, tasks};
+use crate::{custody, http, index, scrub, tasks};
 
 /// An operator's secret keys.
 #[derive(Debug)]
@@ -156,11 +156,13 @@ impl OpeningNode {
         } = self;
         let id = shared.operator_id;
         let started = async {
+            let health = Arc::clone(&shared.health);
             let (store, kept_ms, kept, equivocations) = blocking(move || {
                 let store = open(id)?;
                 let kept_ms = store.kept_time()?;
                 let kept = kept_ms.zip(store.kept_allowance()?);
                 let equivocations = count_equivocations(store.as_ref())?;
+                index::begin(&health, store.as_ref())?;
                 Ok::<_, DatabaseError>((store, kept_ms, kept, equivocations))
             })
             .await?;
@@ -254,13 +256,18 @@ impl OpeningNode {
                 tasks::drives(Arc::clone(s), Arc::clone(d), stop()),
             );
         }
-        let healer = Healer {
+        let healer = Arc::new(Healer {
             shared: Arc::clone(s),
             store: Arc::clone(d),
             stake: Arc::clone(&stake),
             network: Arc::new(peers),
             repairs: Arc::clone(&repairs),
-        };
+        });
+        supervisor.spawn(
+            "index",
+            OnEnd::Normal,
+            index::run(Arc::clone(&healer), stop()),
+        );
         supervisor.spawn("repair", OnEnd::Degrade, repair::run(healer, stop()));
         supervisor.spawn(
             "watch",

@@ -20,6 +20,7 @@ mod kills;
 mod liars;
 mod many_payloads;
 mod node_upkeep;
+mod rebuild;
 mod round_trip;
 mod stake;
 mod support;

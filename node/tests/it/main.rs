@@ -12,5 +12,6 @@ mod durability;
 mod hostile;
 mod node;
 mod promises;
+mod rebuild;
 mod repair;
 mod validation;

@@ -41,13 +41,13 @@ pub(super) fn packed<const N: usize>(
     Ok(entries.to_vec())
 }
 
-fn runs_from(list: Vec<pb::Run>) -> Result<ChunkRanges, WireError> {
+pub(super) fn runs_from(list: Vec<pb::Run>) -> Result<ChunkRanges, WireError> {
     Ok(ChunkRanges::new(
         list.into_iter().map(|r| (r.start, r.len)).collect(),
     )?)
 }
 
-fn runs_to(runs: &ChunkRanges) -> Vec<pb::Run> {
+pub(super) fn runs_to(runs: &ChunkRanges) -> Vec<pb::Run> {
     runs.as_slice()
         .iter()
         .map(|&(start, len)| pb::Run { start, len })
@@ -99,7 +99,7 @@ fn check_batch(
     check_indices(header.version, runs)
 }
 
-fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
+pub(super) fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
     let chunks = version(version_id)
         .map_err(HeaderError::from)?
         .code
@@ -113,7 +113,10 @@ fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
     Ok(())
 }
 
-fn chunk_proofs_from(bytes: &[u8], runs: &ChunkRanges) -> Result<Vec<ProofBytes>, WireError> {
+pub(super) fn chunk_proofs_from(
+    bytes: &[u8],
+    runs: &ChunkRanges,
+) -> Result<Vec<ProofBytes>, WireError> {
     let proofs: Vec<[u8; 48]> = packed("chunk proofs", bytes)?;
     if proofs.len() != runs.count() {
         return Err(WireError::Count {
@@ -125,7 +128,7 @@ fn chunk_proofs_from(bytes: &[u8], runs: &ChunkRanges) -> Result<Vec<ProofBytes>
     Ok(proofs.into_iter().map(ProofBytes).collect())
 }
 
-fn chunk_proofs_to(proofs: &[ProofBytes]) -> Bytes {
+pub(super) fn chunk_proofs_to(proofs: &[ProofBytes]) -> Bytes {
     proofs.iter().flat_map(|p| p.0).collect::<Vec<u8>>().into()
 }
 
@@ -176,6 +179,9 @@ impl Request {
                 runs: runs_to(&m.indices),
             }),
             Self::Ping(m) => pb::request::Kind::Ping(pb::Ping { nonce: m.nonce }),
+            Self::KeepCertificate(m) => pb::request::Kind::KeepCertificate(m.into()),
+            Self::ListBatches(m) => pb::request::Kind::ListBatches(m.into()),
+            Self::GetCombined(m) => pb::request::Kind::GetCombined(m.into()),
         };
         pb::Request { kind: Some(kind) }.encode_to_vec()
     }
@@ -200,6 +206,9 @@ impl Request {
             Self::GetSlices(_) => "get_slices",
             Self::GetChunks(_) => "get_chunks",
             Self::Ping(_) => "ping",
+            Self::KeepCertificate(_) => "keep_certificate",
+            Self::ListBatches(_) => "list_batches",
+            Self::GetCombined(_) => "get_combined",
         }
     }
 
@@ -230,6 +239,9 @@ impl TryFrom<pb::Request> for Request {
                 indices: runs_from(m.runs)?,
             }),
             pb::request::Kind::Ping(m) => Self::Ping(Ping { nonce: m.nonce }),
+            pb::request::Kind::KeepCertificate(m) => Self::KeepCertificate(m.try_into()?),
+            pb::request::Kind::ListBatches(m) => Self::ListBatches(m.try_into()?),
+            pb::request::Kind::GetCombined(m) => Self::GetCombined(m.try_into()?),
         })
     }
 }
@@ -258,6 +270,9 @@ impl Response {
                 software: cut_text(&m.software, limits::MAX_SHORT_TEXT),
                 versions: m.versions.iter().map(|v| u32::from(*v)).collect(),
             }),
+            Self::Kept => pb::response::Kind::Kept(pb::Kept {}),
+            Self::BatchList(m) => pb::response::Kind::BatchList(m.into()),
+            Self::Combined(m) => pb::response::Kind::Combined(m.into()),
             Self::Error(m) => pb::response::Kind::Error(m.into()),
         };
         pb::Response { kind: Some(kind) }.encode_to_vec()
@@ -283,6 +298,9 @@ impl Response {
             Self::Slices(_) => "slices",
             Self::Chunks(_) => "chunks",
             Self::Pong(_) => "pong",
+            Self::Kept => "kept",
+            Self::BatchList(_) => "batch_list",
+            Self::Combined(_) => "combined",
             Self::Error(_) => "error",
         }
     }
@@ -295,6 +313,7 @@ impl Response {
         match self {
             Self::Slices(m) => Ok(m.layout()?.len()),
             Self::Chunks(m) => Ok(m.layout()?.len()),
+            Self::Combined(m) => m.bulk_len(),
             _ => Ok(0),
         }
     }
@@ -337,6 +356,9 @@ impl TryFrom<pb::Response> for Response {
                 })
             }
             pb::response::Kind::Pong(m) => Self::Pong(m.try_into()?),
+            pb::response::Kind::Kept(_) => Self::Kept,
+            pb::response::Kind::BatchList(m) => Self::BatchList(m.try_into()?),
+            pb::response::Kind::Combined(m) => Self::Combined(m.try_into()?),
             pb::response::Kind::Error(m) => Self::Error(m.try_into()?),
         })
     }

@@ -107,6 +107,7 @@ impl Toy {
             Request::GetChunks(_) => ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
                 .with("x", "y")
                 .into(),
+            _ => ErrorReply::new("toy.unknown", Blame::Caller, "not a toy's").into(),
         }
     }
 }
