@@ -21,7 +21,8 @@ use ashlar_crypto::Coded;
 use ashlar_fetch::Fault;
 use ashlar_proto::wire::{BatchPlace, CertifiedBatch, ListBatches, Request, Response};
 use ashlar_proto::{
-    Block, Certificate, CertificateError, Domain, OperatorEntry, OperatorId, Sequence, VERSIONS,
+    Block, Certificate, CertificateError, Domain, OperatorEntry, OperatorId, Sequence, Stake,
+    VERSIONS, needed_stake,
 };
 use ashlar_service::Backoff;
 use ashlar_service::metrics::Code;
@@ -148,6 +149,8 @@ struct State {
     status: IndexStatus,
     problems: BTreeMap<OperatorId, String>,
     liars: BTreeSet<OperatorId>,
+    /// Whether what an earlier run had left was looked for.
+    resumed: bool,
     offered: BTreeMap<SequenceId, Offered>,
 }
 
@@ -156,8 +159,18 @@ struct Lister {
     state: Mutex<State>,
 }
 
-/// Takes the index, if this database has to; ends when it is over.
+/// Takes the index, if this database has to, and again when a signed record is lost.
 pub(crate) async fn run(healer: Arc<Healer>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        once(Arc::clone(&healer), &stop).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = healer.reindex.notified() => {}
+        }
+    }
+}
+
+async fn once(healer: Arc<Healer>, stop: &CancellationToken) {
     let lister = Lister {
         healer,
         state: Mutex::default(),
@@ -174,7 +187,7 @@ pub(crate) async fn run(healer: Arc<Healer>, stop: CancellationToken) {
             Err(error) => tracing::warn!(%error, "the index of batches is not taken yet"),
         }
         failures += 1;
-        if !pause(&stop, BACKOFF.jittered(failures)).await {
+        if !pause(stop, BACKOFF.jittered(failures)).await {
             return;
         }
     }
@@ -200,7 +213,10 @@ impl Lister {
         self.state().progress = progress;
         self.publish();
         // Of a run before this one: their data is not there yet.
-        self.find_missing().await?;
+        if !self.state().resumed {
+            self.find_missing().await?;
+            self.state().resumed = true;
+        }
         let me = self.healer.shared.operator_id;
         let peers: Vec<OperatorEntry> = {
             let state = self.state();
@@ -244,14 +260,14 @@ impl Lister {
             .filter(|peer| peer.operator_id != me);
         let all = others.all(|peer| done(&peer.operator_id));
         let least = VERSIONS.iter().map(|version| version.confirmation_percent);
-        let rest = 100 - least.min().unwrap_or(0);
-        let mut quorums = table.quorums();
-        let enough = quorums.all(|quorum| {
+        let least = least.min().unwrap_or(0);
+        let enough = table.quorums().all(|quorum| {
             let heard = table.operators().iter();
             let heard = heard.filter(|peer| done(&peer.operator_id));
-            let heard: ashlar_proto::Stake = heard.map(|peer| peer.stake(quorum)).sum();
+            let heard: Stake = heard.map(|peer| peer.stake(quorum)).sum();
             let total = table.total(quorum).unwrap_or_default();
-            heard >= ashlar_proto::needed_stake(total, rest) && !heard.is_zero()
+            // More than those can have who did not sign.
+            total.is_zero() || heard > total.saturating_sub(needed_stake(total, least))
         });
         (enough || all, all)
     }
@@ -398,6 +414,16 @@ impl Lister {
         let offered = std::mem::take(&mut self.state().offered);
         for (record, certificate) in offered.into_values() {
             let digest = record.digest;
+            // The room that is left is for what is signed.
+            if self
+                .healer
+                .shared
+                .health
+                .raised(health::DISK_SPACE)
+                .is_some()
+            {
+                return;
+            }
             match self.healer.take(&record, &certificate).await {
                 Ok(bytes) => {
                     self.state().status.taken += 1;
@@ -479,7 +505,8 @@ fn check(
     } = batch;
     let (store, header) = (healer.store.as_ref(), &certificate.batch_header);
     let (at, digest) = (SequenceId::of(header), header.digest());
-    if matches!(store.signed(&at)?, Some(known) if known.digest == digest) {
+    // One that is damaged is written anew.
+    if matches!(store.signed(&at), Ok(Some(known)) if known.digest == digest) {
         return Ok(());
     }
     let block = header.reference_block;

@@ -35,13 +35,16 @@ use ashlar_proto::{
 use ashlar_service::metrics::Code as CodeLabel;
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use bytes::Bytes;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::damage::{Part, Repairs};
 use crate::scrub::{check_slices, is_owed, read_batch};
 use crate::shared::{Shared, blocking};
-use crate::store::{BlobRecord, SequenceId, SignedRecord, Store, StoreError, StoredBatch};
+use crate::store::{
+    BlobRecord, IndexProgress, SequenceId, SignedRecord, Store, StoreError, StoredBatch,
+};
 use crate::tasks::pause;
 
 /// Promises listed at a time.
@@ -51,8 +54,8 @@ const PAGE: usize = 1024;
 #[derive(Debug, thiserror::Error, Coded)]
 #[coded(prefix = "repair", blame = Us)]
 pub(crate) enum HealError {
-    /// No batch tells it, and no peer has it.
-    #[error("nothing tells what was signed; only another record of it could")]
+    /// No batch tells it, and no peer has told it so far.
+    #[error("nothing here tells what was signed; peers are asked")]
     Record,
     /// The store fails.
     #[error(transparent)]
@@ -110,6 +113,8 @@ pub(crate) struct Healer {
     pub(crate) stake: Arc<dyn StakeSource>,
     pub(crate) network: Arc<dyn Network>,
     pub(crate) repairs: Arc<Repairs>,
+    /// Peers are to be asked once more what was promised.
+    pub(crate) reindex: Notify,
 }
 
 /// Makes one part after the other anew until the node stops.
@@ -190,7 +195,7 @@ impl Healer {
         let (at, only) = match part {
             // The next scrub finds what the list names.
             Part::List => return self.list().await,
-            Part::Record(_) => return Err(HealError::Record),
+            Part::Record(at) => return self.record(at).await,
             Part::Batch(at) => (at, None),
             Part::Blob(at, place) => (at, Some(place)),
         };
@@ -199,6 +204,29 @@ impl Healer {
             Some((record, Err(_))) => self.heal_batch(&record, None).await,
             None => Ok(0),
         }
+    }
+
+    /// Whether a record that was lost is there again. If not, peers are asked what was promised.
+    async fn record(&self, at: SequenceId) -> Result<u64, HealError> {
+        let store = Arc::clone(&self.store);
+        let asked = blocking(move || {
+            if matches!(store.signed(&at), Ok(Some(_))) {
+                return Ok(false);
+            }
+            if store.index_progress()?.is_none_or(|progress| progress.done) {
+                store.keep_index_progress(&IndexProgress {
+                    // This damage stops signing by itself.
+                    may_sign: true,
+                    ..IndexProgress::default()
+                })?;
+            }
+            Ok::<_, HealError>(true)
+        });
+        if asked.await? {
+            self.reindex.notify_one();
+            return Err(HealError::Record);
+        }
+        Ok(0)
     }
 
     /// Whether all promises can be listed again.
@@ -275,6 +303,18 @@ impl Healer {
         certificate: &Certificate,
     ) -> Result<u64, HealError> {
         self.heal_batch(record, Some(certificate.clone())).await
+    }
+
+    /// The rows of a blob of a promised batch, out of the slices of peers.
+    pub(crate) async fn rows(
+        &self,
+        record: &SignedRecord,
+        blob: &BlobHeader,
+    ) -> Result<Rows, HealError> {
+        let holders = self.holders(record, &blob.quorums).await?;
+        let (rows, bytes) = self.fetch(blob, &holders).await?;
+        self.shared.metrics.repair_bytes.inc_by(bytes);
+        Ok(rows)
     }
 
     /// Makes a whole batch anew, but for slices that are still there. Without a promise it needs the certificate.
@@ -502,13 +542,32 @@ impl Healer {
         holders: &Holders,
     ) -> Result<(Remade, u64), HealError> {
         let code = header.protocol()?.code;
+        let (rows, bytes) = self.fetch(header, holders).await?;
+        let (header, own) = (header.clone(), holders.own.clone());
+        let remade = blocking(move || {
+            let blob = cut(header, &Slices::extend(code, &rows), &own)
+                .ok_or(HealError::EncodedWrongly { place })?;
+            Ok::<_, HealError>(Remade { rows, blob })
+        })
+        .await?;
+        Ok((remade, bytes))
+    }
+
+    /// The rows of a blob, decoded from the slices of peers; with the bytes that it took. That they are those committed to is for the
+    /// caller to find out.
+    async fn fetch(
+        &self,
+        header: &BlobHeader,
+        holders: &Holders,
+    ) -> Result<(Rows, u64), HealError> {
+        let code = header.protocol()?.code;
         let task = Arc::new(SlicesTask {
             network: Arc::clone(&self.network),
             key: header.blob_key(),
             header: header.clone(),
             code,
         });
-        let needed = code.needed();
+        let (needed, rows) = (code.needed(), header.rows as usize);
         let unit = task.slice_bytes();
         let gathered = self
             .gather(needed, unit, holders, |entry, ask, arrival| {
@@ -517,15 +576,10 @@ impl Healer {
             .await?;
         let bytes = gathered.bytes;
         let slices = enough(needed, gathered)?;
-        let (header, own) = (header.clone(), holders.own.clone());
-        let remade = blocking(move || {
-            let rows = decode_rows(code, header.rows as usize, &slices)?;
-            let blob = cut(header, &Slices::extend(code, &rows), &own)
-                .ok_or(HealError::EncodedWrongly { place })?;
-            Ok::<_, HealError>(Remade { rows, blob })
-        })
-        .await?;
-        Ok((remade, bytes))
+        Ok((
+            blocking(move || decode_rows(code, rows, &slices)).await?,
+            bytes,
+        ))
     }
 
     async fn table(&self, block: Block) -> Result<Arc<OperatorTable>, HealError> {

@@ -13,6 +13,7 @@ use ashlar_proto::{OperatorId, operator_id};
 use ashlar_service::listener::{BindError, Limits, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
 use ashlar_stake::StakeSource;
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
@@ -262,13 +263,18 @@ impl OpeningNode {
             stake: Arc::clone(&stake),
             network: Arc::new(peers),
             repairs: Arc::clone(&repairs),
+            reindex: Notify::new(),
         });
         supervisor.spawn(
             "index",
-            OnEnd::Normal,
+            OnEnd::Degrade,
             index::run(Arc::clone(&healer), stop()),
         );
-        supervisor.spawn("repair", OnEnd::Degrade, repair::run(healer, stop()));
+        supervisor.spawn(
+            "repair",
+            OnEnd::Degrade,
+            repair::run(Arc::clone(&healer), stop()),
+        );
         supervisor.spawn(
             "watch",
             OnEnd::Stop,
@@ -283,13 +289,7 @@ impl OpeningNode {
             supervisor.spawn(
                 "custody",
                 OnEnd::Degrade,
-                custody::follow(
-                    Arc::clone(s),
-                    Arc::clone(d),
-                    challenges,
-                    Arc::clone(&repairs),
-                    stop(),
-                ),
+                custody::follow(Arc::clone(s), Arc::clone(d), challenges, healer, stop()),
             );
         }
         shared.health.opened();

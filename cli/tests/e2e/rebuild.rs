@@ -1,5 +1,7 @@
 //! A node's disk is replaced by an empty one while blobs are posted: what it had promised comes back from its peers.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::support::random::payload;
@@ -56,18 +58,21 @@ fn an_empty_disk_is_filled_under_load_and_through_a_kill() {
     let run = ["node", "run", "--config", config.to_str().unwrap()];
     devnet.run(run).failure(1, "database.missing");
     set_rate(&devnet, 400_000);
-    let http = devnet.node(0).http.clone();
-    let command = ["node", "run", "--lost-database"];
-    let pid = devnet.restart(&command, &dir, "node.toml", true, &http);
-    devnet.file.nodes[0].pid = pid;
-    // Ready: peers have spoken, and it signs again. The data is still on its way.
-    let index = status(&devnet)["index"].clone();
-    assert_eq!(index["may_sign"], true, "{index}");
+    let mut child = devnet
+        .command([&run[..], &["--lost-database", "--exit-with-parent"]].concat())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Peers have spoken, and it signs again. The data is still on its way.
+    wait_for("the index", || status(&devnet)["index"]["may_sign"] == true);
     let bytes = payload(990, 150_000);
     let certificate = devnet.put("meanwhile", &bytes);
     certificates.push((certificate, bytes));
     let found = status(&devnet)["repair"].clone();
-    devnet.kill_node(0);
+    child.kill().unwrap();
+    child.wait().unwrap();
 
     // Killed in the middle, it goes on; the flag is refused from now on.
     devnet

@@ -75,16 +75,18 @@ impl<B: Backend> TableStore<B> {
     ) -> Result<bool, StoreError> {
         let at = record.at;
         let _one_at_a_time = self.lock_sequence(&at);
-        match self.signed(&at)? {
-            Some(known) if known.digest == record.digest => return Ok(false),
-            Some(known) => {
+        match self.signed(&at) {
+            Ok(Some(known)) if known.digest == record.digest => return Ok(false),
+            Ok(Some(known)) => {
                 return Err(StoreError::Conflict {
                     at,
                     existing: known.digest,
                     offered: record.digest,
                 });
             }
-            None => {}
+            // One that is damaged is what the certificate says.
+            Ok(None) | Err(StoreError::Corrupt { .. }) => {}
+            Err(error) => return Err(error),
         }
         let key = codec::signed_key(&at);
         let signed = Put {

@@ -276,7 +276,8 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(BatchDigest, Option<CertifiedBatch>)>, StoreError>;
 
-    /// Writes down a promise that this database does not know, with its certificate. One that it knows stays as it is. Synced by the
+    /// Writes down a promise that this database does not know, with its certificate. One that it knows stays as it is; one
+    /// that is damaged is written anew. Synced by the
     /// next [`keep_index_progress`](Self::keep_index_progress). Returns whether it is new.
     ///
     /// # Errors

@@ -341,3 +341,57 @@ async fn liars_are_named_and_what_is_not_certified_fills_no_disk() {
     server.shutdown().await;
     operators.stop().await;
 }
+
+/// Figures for docs/performance.md. `cargo test --release --workspace --test it -- --ignored --nocapture how_fast`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures; takes a minute"]
+async fn how_fast_a_disk_is_filled() {
+    const BATCHES: u64 = 16;
+    let folder = tempfile::tempdir().unwrap();
+    let mut operators = start(folder.path(), None).await;
+    let mut rows = 0;
+    for n in 1..=BATCHES {
+        let batch = Recipe {
+            payloads: vec![vec![n as u8; 900_000]; 2],
+            reference_block: HEAD + 1,
+            table_root: Some(operators.root),
+            ..Recipe::new(n)
+        }
+        .build();
+        rows += u64::from(batch.header.rows);
+        certify(&operators, &batch, &[0, 1, 2, 3]).await;
+    }
+    let request = Request::ListBatches(ashlar_proto::wire::ListBatches { after: None });
+    let page = operators.ask(0, request, vec![]).await.encode().len() as u64;
+    let begun = std::time::Instant::now();
+    restart(&mut operators, folder.path(), None, 1 << 40, None).await;
+    until("all promises", || async {
+        index(operators.me()).promises == BATCHES
+    })
+    .await;
+    let listed = begun.elapsed();
+    until("the repair", || async {
+        operators.me().status().repair.repaired == BATCHES
+    })
+    .await;
+    let took = begun.elapsed().as_secs_f64();
+    let (_, metrics) = crate::common::caller::get(operators.me().http_addr(), "/metrics").await;
+    let line = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let bytes = line("ashlar_node_repair_bytes_total");
+    let data = rows * 131_072;
+    println!(
+        "{BATCHES} batches of {} rows: listed in {:.2} s, {} bytes of the index a batch and peer; whole in {took:.2} s: {:.1} batches/s, \
+         {:.1} MB/s of rows; {} bytes of slices a batch, {:.2} times its rows",
+        rows / BATCHES,
+        listed.as_secs_f64(),
+        page / BATCHES,
+        BATCHES as f64 / took,
+        data as f64 / took / 1e6,
+        bytes / BATCHES,
+        bytes as f64 / data as f64
+    );
+    operators.stop().await;
+}

@@ -24,7 +24,7 @@ pub struct Operators {
     pub world: World,
     pub nodes: Vec<RunningNode>,
     pub disks: Vec<Arc<Disk>>,
-    root: TableRoot,
+    pub root: TableRoot,
 }
 
 pub async fn start(folder: &Path, ledger: Option<&Arc<Ledger>>) -> Operators {
