@@ -10,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -87,6 +88,13 @@ impl Connections {
     pub(crate) fn count(&self) -> usize {
         let state = self.lock();
         state.half_open.len() + state.open.len()
+    }
+
+    /// Whether somebody known is connected from this address.
+    pub(crate) fn is_known_from(&self, address: IpAddr) -> bool {
+        let state = self.lock();
+        let mut known = state.open.values().filter(|open| open.user.is_known());
+        known.any(|open| open.connection.remote_address().ip() == address)
     }
 
     /// Whether so many are half-open, of this network or in all, that a caller has to show that it owns its address before

@@ -19,6 +19,7 @@ mod frame;
 mod limits;
 mod server;
 mod shares;
+mod shut_out;
 mod subnet;
 mod tls;
 

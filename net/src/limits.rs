@@ -26,7 +26,7 @@ use ashlar_proto::wire::limits;
 /// * the answers that a handler does not reserve for: at most `max_requests + max_stranger_requests` of them
 ///
 /// Data on its way out is not copied: QUIC holds the answer's own bytes until they are acknowledged. With the
-/// defaults: 512 + 224 + 32 + 3 * (64 + 12) + 512 + 256 MiB, about 1.7 GiB.
+/// defaults: 512 + 28 + 32 + 3 * (64 + 12) + 512 + 256 MiB, about 1.5 GiB.
 ///
 /// A client holds `connection_window` of unread data for each connected peer, `envelope_memory` and about twice as much
 /// again while answers are decoded, and `answer_memory`.
@@ -72,8 +72,12 @@ pub struct NetLimits {
     pub max_requests: usize,
     /// Server: the same of strangers. Default 192.
     pub max_stranger_requests: usize,
-    /// Server: requests a second of strangers from one network, with as many at once; more are answered `net.busy`. Default 500, at least 1.
+    /// Server: requests a second of strangers from one network, with as many at once. Every 64 KiB of an answer count as one more, a
+    /// request with a bulk part as a tenth of all. More have to wait, and are answered `net.busy` after a second. Default 200, at
+    /// least 1.
     pub stranger_request_rate: u32,
+    /// Server: how long an address cannot connect from which strangers went on with bulk parts beyond that rate. Default 5 s.
+    pub shut_out: Duration,
     /// Streams, and with them requests, at once on a connection; more wait at the caller. Default 64.
     pub max_streams: u32,
     /// The same for a stranger. Default 16.
@@ -82,7 +86,7 @@ pub struct NetLimits {
     pub stream_window: u32,
     /// Bytes that may be under way to us on a connection. Default 32 MiB.
     pub connection_window: u32,
-    /// Server: the same for a stranger, and the least for anybody. Default 512 KiB.
+    /// Server: the same for a stranger, and the least for anybody. Default 64 KiB.
     pub stranger_window: u32,
     /// Server: bytes that may be under way to us on all connections of known callers. They share it, each as a window of at most
     /// `connection_window`. Default 512 MiB.
@@ -139,12 +143,13 @@ impl Default for NetLimits {
             max_connections_key: 8,
             max_requests: 256,
             max_stranger_requests: 192,
-            stranger_request_rate: 500,
+            stranger_request_rate: 200,
+            shut_out: Duration::from_secs(5),
             max_streams: 64,
             max_stranger_streams: 16,
             stream_window: 16 << 20,
             connection_window: 32 << 20,
-            stranger_window: 512 << 10,
+            stranger_window: 64 << 10,
             known_window_memory: 512 << 20,
             send_window: 32 << 20,
             stranger_send_window: 1 << 20,

@@ -6,11 +6,11 @@ use ashlar_crypto::{Blame, Coded, NetworkKey, NetworkPublicKey};
 use ashlar_proto::wire::{ErrorReply, Request, Response};
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use governor::{DefaultKeyedRateLimiter, Quota};
+use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock};
 use quinn::{Incoming, RecvStream, SendStream};
 use tokio::{
     task::JoinSet,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -20,6 +20,7 @@ use crate::{
     endpoint::{self, close},
     frame::{Account, Reader, SendError, Wait, send_message},
     shares::{Claim, Lease, Shares, User},
+    shut_out::ShutOut,
     tls,
 };
 
@@ -79,6 +80,10 @@ impl Reply {
         Self { response, bulk }
     }
 
+    fn bulk_len(&self) -> u64 {
+        self.bulk.iter().map(|part| part.len() as u64).sum()
+    }
+
     /// A refusal.
     pub fn refuse(error: &(impl Coded + std::fmt::Display)) -> Self {
         ErrorReply::from_coded(error).into()
@@ -111,6 +116,7 @@ struct Shared {
     connections: Arc<Connections>,
     handshake_rate: RateBySubnet,
     request_rate: RateBySubnet,
+    shut_out: ShutOut,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -147,6 +153,50 @@ impl Shared {
             Admission::Known => User::Known(peer),
             Admission::Stranger => User::Strangers(subnet),
         }
+    }
+
+    /// Waits until so many more requests keep strangers of one network within their rate. Who asks for too much waits for it
+    /// rather than to be refused at once, so that it does not come back at once.
+    async fn pace(&self, user: User, requests: u64) -> Result<(), ErrorReply> {
+        let User::Strangers(subnet) = user else {
+            return Ok(());
+        };
+        let most = self.limits.stranger_request_rate.max(1);
+        let requests = u32::try_from(requests).unwrap_or(most).min(most);
+        let Some(requests) = NonZeroU32::new(requests) else {
+            return Ok(());
+        };
+        let until = Instant::now() + PATIENCE;
+        while let Ok(Err(wait)) = self.request_rate.check_key_n(&subnet, requests) {
+            let wait = wait.wait_time_from(self.request_rate.clock().now());
+            let next = Instant::now() + wait.max(PACE);
+            if next > until {
+                return Err(busy("too many requests a second from your network"));
+            }
+            sleep_until(next).await;
+        }
+        Ok(())
+    }
+
+    /// Strangers have nothing to send but what may come from somebody whom the newest table does not show yet. Whoever goes on
+    /// with it is shut out.
+    fn take_bulk(&self, caller: &Caller) -> Result<(), NetError> {
+        let User::Strangers(subnet) = caller.user else {
+            return Ok(());
+        };
+        let cost = NonZeroU32::new(self.limits.stranger_request_rate / STRANGE_BULKS);
+        let cost = cost.unwrap_or(NonZeroU32::MIN);
+        if matches!(self.request_rate.check_key_n(&subnet, cost), Ok(Ok(()))) {
+            return Ok(());
+        }
+        let address = caller.connection.remote_address().ip();
+        if !self.connections.is_known_from(address) {
+            tracing::debug!(%address, peer = %caller.peer, "shut out: a stranger sends and sends");
+            self.shut_out.add(address);
+        }
+        let why = b"strangers cannot send so much";
+        caller.connection.close(close::BUSY.into(), why);
+        Err(NetError::Closed)
     }
 
     fn pool(&self, user: User) -> &Pool {
@@ -207,6 +257,7 @@ impl Server {
             connections: Connections::new(limits.clone()),
             handshake_rate: rate(limits.handshake_rate),
             request_rate: rate(limits.stranger_request_rate),
+            shut_out: ShutOut::new(limits.shut_out),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits,
@@ -296,8 +347,13 @@ async fn accept(endpoint: quinn::Endpoint, shared: Arc<Shared>) {
             let _ = incoming.retry();
             continue;
         }
+        let address = incoming.remote_address();
+        if shared.shut_out.contains(address.ip()) {
+            incoming.ignore(); // a refusal would be work
+            continue;
+        }
         if shared.handshake_rate.check_key(&subnet).is_err() {
-            tracing::debug!(peer = %incoming.remote_address(), "connection refused: too many a second");
+            tracing::debug!(peer = %address, "connection refused: too many a second");
             incoming.refuse();
             continue;
         }
@@ -381,6 +437,7 @@ async fn connection(shared: Arc<Shared>, arriving: Arriving) {
                         peer,
                         user,
                         address: Arc::clone(&address),
+                        connection: connection.clone(),
                     };
                     let shared = Arc::clone(&shared);
                     streams.spawn(async move {
@@ -411,10 +468,17 @@ struct Caller {
     peer: NetworkPublicKey,
     user: User,
     address: Arc<str>,
+    connection: quinn::Connection,
 }
 
 /// How long a request within its caller's share waits for a place that is being taken back.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The least that a request waits if its network asks too much.
+const PACE: Duration = Duration::from_millis(100);
+/// So many bytes of an answer count as another request of a stranger.
+const PACED_BYTES: u64 = 64 << 10;
+/// A stranger's request with a bulk part counts as one such part of what its network may ask in a second.
+const STRANGE_BULKS: u32 = 10;
 
 /// One request, from its first byte until the peer has the answer. Gives its place back.
 async fn stream_task(
@@ -430,7 +494,7 @@ async fn stream_task(
         min_rate: limits.min_rate,
     };
     let claim = Claim::new(caller.user);
-    // Quick, and before anything is read: whoever is refused can go elsewhere.
+    // Before anything is read: whoever is refused can go elsewhere.
     let refuse = |error: ErrorReply| {
         tracing::debug!(peer = %caller.peer, address = %caller.address, %error, "request refused");
         shared.handler.refused(&error);
@@ -453,8 +517,12 @@ async fn stream_task(
             (reply, Some(place))
         }
     };
-    let reply = check_reply(reply, limits);
-    let bulk_len: u64 = reply.bulk.iter().map(|part| part.len() as u64).sum();
+    let mut reply = check_reply(reply, limits);
+    let paced = shared.pace(caller.user, reply.bulk_len() / PACED_BYTES);
+    if let Err(error) = paced.await {
+        reply = refuse(error).into();
+    }
+    let bulk_len = reply.bulk_len();
     // After a deadline there is still time to say so.
     let total = wait.total.max(Instant::now() + limits.stall_timeout);
     let wait = Wait { total, ..wait };
@@ -490,20 +558,18 @@ async fn stream_task(
 
 /// A place for a request, before anything of it is read.
 async fn admit(shared: &Shared, claim: &Arc<Claim>) -> Result<Lease, ErrorReply> {
-    let busy = |what| ErrorReply::new("net.busy", Blame::Us, what);
-    if let User::Strangers(subnet) = claim.user()
-        && shared.request_rate.check_key(&subnet).is_err()
-    {
-        return Err(busy("too many requests a second from your network"));
-    }
+    shared.pace(claim.user(), 1).await?;
     let requests = &shared.pool(claim.user()).requests;
     let place = requests.take(claim, 1, false, Instant::now() + PATIENCE);
     place.await.map_err(|_| busy("too many requests at once"))
 }
 
+fn busy(what: &str) -> ErrorReply {
+    ErrorReply::new("net.busy", Blame::Us, what)
+}
+
 fn taken_back() -> ErrorReply {
-    let why = "others wait for what this request held beyond its caller's share";
-    ErrorReply::new("net.busy", Blame::Us, why)
+    busy("others wait for what this request held beyond its caller's share")
 }
 
 async fn answer(
@@ -532,6 +598,9 @@ async fn answer(
     if caller.user.is_known() {
         reader.min_rate(limits.min_known_rate);
     }
+    if got > 0 {
+        shared.take_bulk(caller)?;
+    }
     let account = Account {
         claim: Arc::clone(claim),
         memory: pool.memory.clone(),
@@ -558,7 +627,7 @@ async fn answer(
 
 /// What a handler must not do: answer with other bytes than its envelope implies, or with more than fits.
 fn check_reply(reply: Reply, limits: &NetLimits) -> Reply {
-    let got: u64 = reply.bulk.iter().map(|part| part.len() as u64).sum();
+    let got = reply.bulk_len();
     let expected = reply.response.bulk_len().unwrap_or(0);
     if got == expected && got <= limits.max_bulk {
         return reply;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits};
+use ashlar_proto::{HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, VERSIONS};
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_stake::{MAX_SOURCES, TableLocation, TableSource};
 
@@ -68,8 +68,8 @@ ashlar_service::config! {
 
     /// Which batches are accepted.
     pub struct Accept {
-        /// Protocol versions served.
-        pub versions: Vec<u16> = vec![1];
+        /// Protocol versions served: by default all that this program knows. The operator table says which of them are used.
+        pub versions: Vec<u16> = VERSIONS.iter().map(|version| version.id).collect();
         /// Most rows of a batch; a row is 128 KiB before coding.
         pub max_batch_rows: u32 = Limits::default().max_batch_rows, within 1..=HARD_MAX_BATCH_ROWS;
         /// Most blobs of a batch.
@@ -106,8 +106,9 @@ ashlar_service::config! {
         /// Least bytes a second, measured over ten seconds, at which anybody else has to send, and a reader has to take its
         /// answer.
         pub min_rate: u64 = 16 << 10, within 1..;
-        /// Read requests a second of strangers from one network (an IPv4 /24, an IPv6 /48), and as many at once.
-        pub reads_per_sec: u32 = 500, within 1..;
+        /// Read requests a second of strangers from one network (an IPv4 /24, an IPv6 /48), and as many at once. Every 64 KiB of an
+        /// answer count as one more: with 200, a network reads 13 MB a second. More have to wait.
+        pub reads_per_sec: u32 = 200, within 1..;
         /// What a caller that is turned away is told to wait, in milliseconds.
         pub retry_after_ms: u64 = 500, within 1..;
         /// Most time for the bulk part of a request to arrive, in seconds.

@@ -20,6 +20,8 @@ pub const OPERATOR_TABLE: Cause = Cause::degrades("operator_table");
 pub const CONTRADICTION: Cause = Cause::halts("head.contradiction");
 /// This operator is not in the newest operator table, or with another network key.
 pub const NOT_REGISTERED: Cause = Cause::degrades("not_registered");
+/// The service uses a protocol version that this node does not serve: it signs the batches of the others.
+pub const VERSION: Cause = Cause::degrades("version");
 /// The wall clock is behind a time that was reached before.
 pub const CLOCK_BEHIND: Cause = Cause::halts("clock.behind");
 /// Wall clock and what vouches for it disagree: nothing expires.

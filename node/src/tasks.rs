@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::KernelStatus;
-use ashlar_proto::{Block, OperatorIndex, TableAccess};
+use ashlar_proto::{Block, TableAccess};
 use ashlar_service::Backoff;
-use ashlar_stake::{StakeError, StakeSource};
+use ashlar_stake::{OperatorTable, StakeError, StakeSource};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -228,36 +228,31 @@ pub(crate) async fn drives(shared: Arc<Shared>, store: Arc<dyn Store>, stop: Can
 }
 
 fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
-    let look = || -> Result<(Block, Option<OperatorIndex>, bool), StakeError> {
-        let head = stake.head()?;
-        let table = stake.table_at(head)?;
+    let look = || -> Result<Arc<OperatorTable>, StakeError> {
+        let table = stake.table_at(stake.head()?)?;
         service.learn(Arc::clone(&table));
         stake.health()?;
-        let index = table.find(&shared.operator_id);
-        let entry = index.and_then(|i| table.operator(i));
-        Ok((
-            head,
-            index,
-            entry.is_some_and(|e| e.network_key == shared.network_key),
-        ))
+        Ok(table)
     };
     match look() {
-        Ok((head, index, same_key)) => {
+        Ok(table) => {
+            let (id, head) = (shared.operator_id, table.reference_block());
+            let index = table.find(&id);
             shared
                 .facts
                 .set(|facts| (facts.head, facts.operator_index) = (Some(head), index));
             shared.health.clear(health::OPERATOR_TABLE);
-            let id = shared.operator_id;
-            let why = match index {
+            let why = match index.and_then(|i| table.operator(i)) {
                 None => Some(format!(
                     "operator {id} is not in the table of block {head}: it gets no batches"
                 )),
-                Some(_) if !same_key => Some(format!(
+                Some(entry) if entry.network_key != shared.network_key => Some(format!(
                     "operator {id} has another network key in the table of block {head}: nobody can connect"
                 )),
                 Some(_) => None,
             };
             shared.health.set(health::NOT_REGISTERED, why);
+            watch_versions(shared, table.versions(), head);
         }
         // Not cleared while the node runs: the source says it until a person has looked at the proof.
         Err(error @ StakeError::Contradiction(_)) => {
@@ -269,6 +264,21 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
             .health
             .raise(health::OPERATOR_TABLE, error.to_string()),
     }
+}
+
+/// Says which protocol versions the service uses and this node refuses.
+fn watch_versions(shared: &Shared, used: &[u16], head: Block) {
+    let served = &shared.config.accept.versions;
+    let why = used.iter().find(|id| !served.contains(id)).map(|id| {
+        let next = match ashlar_proto::version(*id) {
+            Ok(_) => "accept.versions leaves it out",
+            Err(_) => "this program is too old for it: upgrade the node",
+        };
+        format!(
+            "at block {head} the service uses protocol version {id}, whose batches this node refuses: {next}"
+        )
+    });
+    shared.health.set(health::VERSION, why);
 }
 
 /// After a failed write: tries with growing pauses until writing works again.

@@ -25,3 +25,4 @@ mod round_trip;
 mod stake;
 mod support;
 mod two_services;
+mod upgrades;

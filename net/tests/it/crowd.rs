@@ -15,7 +15,7 @@ use std::{
 use crate::common::raw::{certified, client_config, code_of, connect_from, message, raw_answer};
 use crate::common::*;
 use ashlar_net::{ALPN, Client, NetLimits, Peer};
-use ashlar_proto::wire::Response;
+use ashlar_proto::wire::{Request, Response};
 use quinn::Endpoint;
 use tokio::net::UdpSocket;
 
@@ -311,7 +311,7 @@ async fn readers_that_trickle_keep_nobody_from_reading() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_of_one_network_have_a_rate() {
     let limits = NetLimits {
-        stranger_request_rate: 20,
+        stranger_request_rate: 2,
         ..NetLimits::default()
     };
     let server = server(limits, toy());
@@ -319,18 +319,17 @@ async fn requests_of_one_network_have_a_rate() {
         .await
         .unwrap();
     let request = message(&[0xff; 20], 0, b"");
-    let mut codes = Vec::new();
-    for _ in 0..40 {
-        codes.push(code_of(&many, &request).await);
+    // Two at once. One or two more in the second that the others wait.
+    let at_once = (0..10).map(|_| code_of(&many, &request));
+    let codes = futures::future::join_all(at_once).await;
+    let passed = codes.iter().filter(|code| *code == "wire.malformed");
+    assert!((2..=5).contains(&passed.count()), "{codes:?}");
+    let busy = codes.iter().filter(|code| *code == "net.busy");
+    assert!(busy.count() >= 5, "{codes:?}");
+    // Who asks one after the other is slowed down, not refused.
+    for _ in 0..4 {
+        assert_eq!(code_of(&many, &request).await, "wire.malformed");
     }
-    assert!(
-        codes[..20].iter().all(|code| code == "wire.malformed"),
-        "{codes:?}"
-    );
-    assert!(
-        codes[20..].iter().any(|code| code == "net.busy"),
-        "{codes:?}"
-    );
     let other = connect_from(network(2), &key(101), server.local_addr())
         .await
         .unwrap();
@@ -341,6 +340,54 @@ async fn requests_of_one_network_have_a_rate() {
         .unwrap();
     for _ in 0..40 {
         assert_eq!(code_of(&known, &request).await, "wire.malformed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_go_on_sending_are_shut_out() {
+    let limits = NetLimits {
+        shut_out: Duration::from_secs(3600),
+        ..NetLimits::default()
+    };
+    let server = server(limits, toy());
+    let address = server.local_addr();
+    let stranger = connect_from(network(1), &key(101), address).await.unwrap();
+    // The bulk part that it announces never comes.
+    let batch = Request::StoreBatch(store_batch(1));
+    let request = message(&batch.encode(), batch.bulk_len().unwrap(), b"");
+    let mut served = 0;
+    loop {
+        let Ok((mut send, mut recv)) = stranger.open_bi().await else {
+            break;
+        };
+        let _ = send.write_all(&request).await;
+        let _ = send.finish();
+        let Ok(_) = tokio::time::timeout(LONG, recv.read_to_end(1 << 20))
+            .await
+            .unwrap()
+        else {
+            break;
+        };
+        served += 1;
+    }
+    assert!((5..50).contains(&served), "{served}");
+    // Its packets are not looked at.
+    let again = key(102);
+    let again = connect_from(network(1), &again, address);
+    let answered = tokio::time::timeout(Duration::from_secs(2), again).await;
+    assert!(!matches!(answered, Ok(Ok(_))));
+    // The others of its network can, and so can others.
+    let SocketAddr::V4(neighbour) = network(1) else {
+        panic!("{}", network(1));
+    };
+    let [a, b, c, d] = neighbour.ip().octets();
+    let neighbour = SocketAddr::from(([a, b, c, d ^ 1], 0));
+    for from in [neighbour, network(2)] {
+        let other = connect_from(from, &key(103), address).await.unwrap();
+        assert_eq!(
+            code_of(&other, &message(&[0xff; 20], 0, b"")).await,
+            "wire.malformed"
+        );
     }
 }
 

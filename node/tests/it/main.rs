@@ -14,4 +14,5 @@ mod node;
 mod promises;
 mod rebuild;
 mod repair;
+mod sizing;
 mod validation;

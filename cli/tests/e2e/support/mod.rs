@@ -10,6 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use ashlar_cli::devnet::layout::{DevnetFile, NodeEntry};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 pub mod evil;
@@ -194,11 +196,17 @@ impl Devnet {
         self.kill(self.file.ledger.as_ref().unwrap().pid);
     }
 
+    /// SIGTERM to an operator, and its end.
+    pub fn stop_node(&mut self, index: usize) {
+        self.end(self.file.nodes[index].pid, Signal::SIGTERM);
+    }
+
     fn kill(&mut self, pid: u32) {
-        use nix::sys::signal::{Signal, kill};
-        use nix::unistd::Pid;
-        let id = Pid::from_raw(i32::try_from(pid).unwrap());
-        kill(id, Signal::SIGKILL).unwrap();
+        self.end(pid, Signal::SIGKILL);
+    }
+
+    fn end(&mut self, pid: u32, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
         if let Some(at) = self.restarted.iter().position(|child| child.id() == pid) {
             self.restarted.remove(at).wait().unwrap();
         }
@@ -295,8 +303,6 @@ impl Devnet {
 
     /// SIGTERM to the watcher, and its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
-        use nix::sys::signal::{Signal, kill};
-        use nix::unistd::Pid;
         kill(
             Pid::from_raw(i32::try_from(self.watcher.id()).unwrap()),
             Signal::SIGTERM,
@@ -439,8 +445,6 @@ impl From<Output> for Outcome {
 }
 
 fn wait_output(child: Child) -> Output {
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     let (done, finished) = std::sync::mpsc::channel::<()>();
     let guard = std::thread::spawn(move || {
