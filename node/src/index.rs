@@ -201,15 +201,12 @@ impl Lister {
     /// Asks everybody who has not given the whole index yet. Says whether it is over.
     async fn round(&self) -> Result<bool, ListError> {
         let store = Arc::clone(&self.healer.store);
-        let stake = Arc::clone(&self.healer.stake);
-        let (progress, table) = blocking(move || {
-            let table = stake.table_at(stake.head()?)?;
-            Ok::<_, ListError>((store.index_progress()?, table))
-        })
-        .await?;
+        let progress = blocking(move || store.index_progress()).await?;
         let Some(progress) = progress.filter(|progress| !progress.done) else {
             return Ok(true);
         };
+        let stake = Arc::clone(&self.healer.stake);
+        let table = blocking(move || stake.table_at(stake.head()?)).await?;
         self.state().progress = progress;
         self.publish();
         // Of a run before this one: their data is not there yet.
@@ -238,13 +235,14 @@ impl Lister {
         let first = !self.state().progress.may_sign;
         self.state().progress.may_sign = true;
         self.keep().await?;
-        self.healer.shared.health.clear(health::REBUILDING);
+        self.publish();
         if first && !all {
             return Ok(false);
         }
         self.take_offered().await;
         self.state().progress.done = true;
         self.keep().await?;
+        self.publish();
         tracing::info!(status = ?self.state().status, "the index of batches is taken");
         Ok(true)
     }
