@@ -138,13 +138,13 @@ impl Engine {
     pub(crate) async fn run_encoder(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
             let tick = self.next_tick().await;
-            if tick.ids.is_empty() {
+            let Some(tick) = tick.filter(|tick| !tick.ids.is_empty()) else {
                 tokio::select! {
                     () = self.queue.pushed() => {}
                     () = self.stop.cancelled() => {}
                 }
                 continue;
-            }
+            };
             let count = tick.ids.len();
             self.encode(tick).await;
             self.queue.finish(count);
@@ -154,13 +154,16 @@ impl Engine {
         }
     }
 
-    /// The next blobs to encode together, with their memory. Waits for memory for the first one only.
-    async fn next_tick(&self) -> Tick {
+    /// The next blobs to encode together, with their memory. Waits for memory for the first one only. `None` if nobody waits who may
+    /// go on.
+    async fn next_tick(&self) -> Option<Tick> {
         let (encode, registry) = (&self.config.encode, &self.durable.registry);
         let has_claims = |id: &BlobId| registry.live(id).is_some_and(|record| record.claimed);
         let now = std::time::Instant::now();
-        let check = self.queue.turn(encode.tick_blobs, has_claims, now);
+        let turn = self.queue.turn(encode.tick_blobs, has_claims, now)?;
+        let check = turn.check;
         let (max_blobs, max_rows) = match check {
+            _ if turn.probe => (1, u32::MAX),
             ClaimCheck::Together => (encode.tick_blobs, encode.tick_rows),
             ClaimCheck::Apart => (
                 encode.tick_blobs.div_ceil(SUSPECT_SHARE),
@@ -170,7 +173,7 @@ impl Engine {
         let (mut ids, mut held) = (Vec::new(), HashMap::new());
         let mut rows = 0u32;
         while ids.len() < max_blobs {
-            let Some(waiting) = self.queue.take(check) else {
+            let Some(waiting) = self.queue.take(&turn) else {
                 break;
             };
             let Some(record) = registry.live(&waiting.id) else {
@@ -185,14 +188,14 @@ impl Engine {
                 false => self.memory.try_take(units),
             };
             let Some(memory) = memory else {
-                self.queue.put_back(waiting, check);
+                self.queue.put_back(waiting, &turn);
                 break;
             };
             rows = rows.saturating_add(record.rows);
             ids.push(record.id);
             held.insert(record.id, (waiting.sender, memory));
         }
-        Tick { check, ids, held }
+        Some(Tick { check, ids, held })
     }
 
     async fn encode(&self, tick: Tick) {

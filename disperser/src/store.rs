@@ -313,8 +313,8 @@ impl Store {
         ];
         for record in blobs {
             match record.state {
-                BlobState::Failed => ops.extend(fail_ops(record)?),
-                BlobState::Certified => {
+                // Its batches found too few signatures, which is not its fault: the payload stays.
+                BlobState::Failed | BlobState::Certified => {
                     ops.push(put_blob(record)?);
                     ops.push(Op::Delete(Table::Open, record.order.to_be_bytes().to_vec()));
                 }
@@ -325,6 +325,35 @@ impl Store {
             ops.push(Op::Put(Table::Certificates, id.0.to_vec(), certificate));
         }
         Ok(self.kv.write(ops, true)?)
+    }
+
+    /// Writes better certificates of a batch that is certified, beside the issued ones. Not synced: those are there.
+    ///
+    /// # Errors
+    /// The database fails, or a record cannot be read.
+    pub fn improve(
+        &self,
+        batch: &BatchRecord,
+        certificates: Vec<(BlobId, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let mut ops = vec![put_batch(batch)?];
+        for (id, certificate) in certificates {
+            // Its time may be over meanwhile.
+            let Some(mut record) = self.blob(&id)? else {
+                continue;
+            };
+            if let Some(status) = &mut record.batch {
+                status.signers = u32::try_from(batch.signers.len()).unwrap_or(u32::MAX);
+                status.signed.clone_from(&batch.signed);
+            }
+            ops.push(put_blob(&record)?);
+            ops.push(Op::Put(
+                Table::BetterCertificates,
+                id.0.to_vec(),
+                certificate,
+            ));
+        }
+        Ok(self.kv.write(ops, false)?)
     }
 
     /// A blob's record.
@@ -376,12 +405,23 @@ impl Store {
         ))
     }
 
-    /// A blob's compact certificate.
+    /// A blob's compact certificate, as it was issued.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn issued_certificate(&self, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kv.get(Table::Certificates, &id.0)?)
+    }
+
+    /// A blob's compact certificate with the most signers.
     ///
     /// # Errors
     /// The database fails.
     pub fn certificate(&self, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.kv.get(Table::Certificates, &id.0)?)
+        match self.kv.get(Table::BetterCertificates, &id.0)? {
+            None => self.issued_certificate(id),
+            better => Ok(better),
+        }
     }
 
     /// A batch's record.
@@ -490,6 +530,7 @@ impl Store {
             Table::Payloads,
             Table::Commitments,
             Table::Certificates,
+            Table::BetterCertificates,
         ] {
             ops.push(Op::Delete(table, id.0.to_vec()));
         }

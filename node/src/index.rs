@@ -422,6 +422,11 @@ impl Lister {
             {
                 return;
             }
+            let (store, at) = (Arc::clone(&self.healer.store), record.at);
+            // Another certificate may have said that it was signed.
+            if blocking(move || !matches!(store.signed(&at), Ok(None))).await {
+                continue;
+            }
             match self.healer.take(&record, &certificate).await {
                 Ok(bytes) => {
                     self.state().status.taken += 1;

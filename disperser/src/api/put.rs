@@ -289,8 +289,8 @@ fn accept(
     if new {
         tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
         engine.queue.push([QueuedBlob {
-            id: record.id,
             sender: Some(sender),
+            ..QueuedBlob::from(&record)
         }]);
     }
     Ok((record, new))

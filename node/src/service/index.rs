@@ -48,8 +48,10 @@ impl Service {
             let record = record.ok_or_else(|| ServiceError::NotFound {
                 what: format!("batch {digest}"),
             })?;
-            // One for each batch, so that repeating costs its sender more than this node.
-            if self.store.certificate(&digest)?.is_none() {
+            // Only a better one is looked at: repeating costs its sender more than this node.
+            let held = self.store.certificate(&digest)?;
+            let held = held.map_or(0, |held| held.certificate.claimed_signers().0);
+            if message.certificate.claimed_signers().0 > held {
                 let block = record.offered.header.reference_block;
                 let table = self.stake.table_at(block)?;
                 check_certified(&message.certificate, &table)?;
