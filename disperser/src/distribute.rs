@@ -75,9 +75,27 @@ const SPREAD_BACKOFF: Backoff = Backoff {
     max: Duration::from_secs(5),
 };
 
-/// Hands the certificate of a batch to those who signed it. They keep it for peers that lose their disk; it is enough that some of
-/// them have it, so that nothing waits for this.
-pub(crate) async fn spread(
+/// Hands the certificate of a batch to some who signed it, from now on; ends when that is over, and when it is dropped. They keep it
+/// for peers that lose their disk; it is enough that some of them have it, so that no certificate waits for this.
+pub(crate) fn spread(
+    operators: &Arc<OperatorClient>,
+    table: &Arc<OperatorTable>,
+    signers: Vec<OperatorIndex>,
+    certificate: Option<Certificate>,
+) -> impl Future<Output = ()> + use<> {
+    let task = certificate.map(|certificate| {
+        let (operators, table) = (Arc::clone(operators), Arc::clone(table));
+        let task = tokio::spawn(hand_over(operators, table, signers, certificate));
+        (AbortOnDrop(task.abort_handle()), task)
+    });
+    async move {
+        if let Some((_until_the_end, task)) = task {
+            let _ = task.await; // a panic is in the log; the others have it
+        }
+    }
+}
+
+async fn hand_over(
     operators: Arc<OperatorClient>,
     table: Arc<OperatorTable>,
     signers: Vec<OperatorIndex>,
@@ -425,7 +443,7 @@ impl Drop for DispersalRun {
     }
 }
 
-pub(crate) struct AbortOnDrop(pub(crate) tokio::task::AbortHandle);
+struct AbortOnDrop(tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

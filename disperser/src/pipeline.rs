@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
 use crate::compute::blocking;
 use crate::dispersal::FailReason;
-use crate::distribute::{AbortOnDrop, DispersalOutcome, DispersalRun, SignedBatch, spread};
+use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, spread};
 use crate::durable::{Durable, RETRY_MIN};
 use crate::encode_queue::QueuedBlob;
 use crate::encoder::ClaimCheck;
@@ -274,9 +274,10 @@ impl Engine {
         let certified = self.certify(&mut record, &matrix, &mut place).await;
         match certified {
             Ok(Some((certificates, distribution))) => {
-                let first = certificates.first().cloned();
-                let spreading = self.spread(&matrix, record.signers.clone(), first);
+                let (operators, table) = (&self.operators_client, matrix.table());
                 let signed_first = record.signers.clone();
+                let first = certificates.first().cloned();
+                let spreading = spread(operators, table, signed_first.clone(), first);
                 let bytes = certificates.iter().map(Certificate::to_bytes).collect();
                 let published = self.publish_certificates(record, bytes, began);
                 let Some(record) = published.await else {
@@ -292,7 +293,7 @@ impl Engine {
                 // Those who signed later are in the last certificate.
                 let later = improved.map(|(mut signers, certificate)| {
                     signers.retain(|signer| !signed_first.contains(signer));
-                    self.spread(&matrix, signers, Some(certificate))
+                    spread(operators, table, signers, Some(certificate))
                 });
                 for spreading in std::iter::once(spreading).chain(later) {
                     tokio::select! {
@@ -385,26 +386,6 @@ impl Engine {
             best = first.map(|first| (record.signers.clone(), first));
             let (sequence, signers) = (record.header.sequence.0, record.signers.len());
             tracing::debug!(sequence, signers, "batch certified better");
-        }
-    }
-
-    /// Hands a certificate to some of its signers, from now on; ends when that is over, and when it is dropped.
-    fn spread(
-        &self,
-        matrix: &Matrix,
-        signers: Vec<OperatorIndex>,
-        certificate: Option<Certificate>,
-    ) -> impl Future<Output = ()> + use<> {
-        let spreading = certificate.map(|certificate| {
-            let operators = Arc::clone(&self.operators_client);
-            let work = spread(operators, Arc::clone(matrix.table()), signers, certificate);
-            let task = tokio::spawn(work);
-            (AbortOnDrop(task.abort_handle()), task)
-        });
-        async move {
-            if let Some((_until_the_end, task)) = spreading {
-                let _ = task.await; // a panic is in the log; the others have it
-            }
         }
     }
 
