@@ -125,6 +125,10 @@ pub struct RunArgs {
     /// Make a new database: once, for a key that has never signed anything. Refused as soon as the key has one
     #[arg(long)]
     pub new_database: bool,
+    /// Make a new database in place of the one that this key had and that is lost: once, on an empty disk. Nothing is signed until
+    /// peers have said what was promised with it, and all of that is fetched from them
+    #[arg(long, conflicts_with = "new_database")]
+    pub lost_database: bool,
 }
 
 /// Which running node.
@@ -300,10 +304,10 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
     let mut stop = Stop::listen(args.exit_with_parent)?;
     let config = load(&args.config)?;
-    let which = if args.new_database {
-        Database::New
-    } else {
-        Database::Existing
+    let which = match (args.new_database, args.lost_database) {
+        (true, _) => Database::New,
+        (_, true) => Database::Lost,
+        _ => Database::Existing,
     };
     let keys = open_keys(&config, args.password_file.as_deref())?;
     let stake = follow_table(&config.operators, &config.paths.heads)?;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::bisection::Bisection;
 use crate::curve::G1Affine;
-use crate::field::{Scalar, first_non_canonical, from_raw, integer};
+use crate::field::{Scalar, first_non_canonical, from_raw, integer, raw_to_be};
 use crate::hash::{Hash, hash_to_scalar, random_weights};
 use crate::multiproof::{self, WeightedProof, WeightedValues};
 use crate::rows::add_weighted_rows;
@@ -138,6 +138,51 @@ struct Combined<'a> {
     /// Σ γ^i v_i, in raw form.
     values: Vec<Scalar>,
     proof: &'a Proof,
+}
+
+/// The cell of f_γ in one column: Σ γ^i v_i over its cells v_i, of all rows of the batch, in their order. It is what
+/// [`prove_chunks`] proves, and as many of them as the rows need cells make f_γ itself: [`recover`](crate::recover), as one row.
+///
+/// # Errors
+/// A piece is no whole number of cells, or an element is not canonical.
+pub fn combine_cells(
+    code: Code,
+    challenge: RowChallenge,
+    index: u32,
+    pieces: &[&[u8]],
+) -> Result<Vec<u8>, ChunkError> {
+    let cell = code.cell_bytes();
+    if let Some((piece, bytes)) =
+        (pieces.iter().enumerate()).find(|(_, p)| !p.len().is_multiple_of(cell))
+    {
+        return Err(ChunkError::PieceLength {
+            index,
+            piece,
+            got: bytes.len(),
+        });
+    }
+    let rows = pieces.iter().map(|piece| piece.len() / cell).sum();
+    let values = combine_values(code, &powers(challenge.0, rows), index, pieces)?;
+    Ok(values.iter().flat_map(raw_to_be).collect())
+}
+
+/// What f_γ is committed to with: Σ γ^i C_i over the commitments of all rows. Together with combined cells it makes a batch of one
+/// row, which [`verify_chunks`] and [`prove_chunks`] take like any other. `None` if there are no rows.
+pub fn combine_commitments(
+    challenge: RowChallenge,
+    commitments: &[Commitment],
+) -> Option<Commitment> {
+    if commitments.is_empty() {
+        return None;
+    }
+    let weights: Vec<_> = powers(challenge.0, commitments.len())
+        .iter()
+        .map(integer)
+        .collect();
+    Some(Commitment::from_point(kernel::msm(
+        &points(commitments),
+        &weights,
+    )))
 }
 
 /// Proves all chunks of a batch: proof j belongs to chunk j. FK20, on all threads of the current rayon pool; the time
@@ -285,10 +330,22 @@ fn combine<'a>(
     powers: &[Scalar],
     column: &'a ChunkColumn<'_>,
 ) -> Result<Combined<'a>, ChunkError> {
-    let index = column.index;
+    Ok(Combined {
+        index: column.index,
+        values: combine_values(code, powers, column.index, &column.pieces)?,
+        proof: &column.proof,
+    })
+}
+
+fn combine_values(
+    code: Code,
+    powers: &[Scalar],
+    index: u32,
+    pieces: &[&[u8]],
+) -> Result<Vec<Scalar>, ChunkError> {
     let mut values = vec![Scalar::zero(); code.cell_len()];
     let mut powers = powers.iter();
-    for (piece, bytes) in column.pieces.iter().enumerate() {
+    for (piece, bytes) in pieces.iter().enumerate() {
         if let Some(element) = first_non_canonical(bytes) {
             return Err(ChunkError::NonCanonical {
                 index,
@@ -300,11 +357,7 @@ fn combine<'a>(
             kernel::active().add_scaled(&mut values, power, cell);
         }
     }
-    Ok(Combined {
-        index,
-        values,
-        proof: &column.proof,
-    })
+    Ok(values)
 }
 
 /// 1, γ, γ², …

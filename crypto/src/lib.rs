@@ -54,8 +54,8 @@ pub mod setup;
 pub use account::{AccountError, AccountKey, AccountSignature};
 pub use ashlar_derive::Coded;
 pub use batch::{
-    AggregatedRow, ChunkColumn, ChunkError, RowChallenge, find_bad_chunks, prove_chunks,
-    verify_chunks,
+    AggregatedRow, ChunkColumn, ChunkError, RowChallenge, combine_cells, combine_commitments,
+    find_bad_chunks, prove_chunks, verify_chunks,
 };
 pub use blame::{Blame, Coded};
 pub use code::{Code, CodeError, RecoverError, Slices, recover, recover_slices};

@@ -10,10 +10,13 @@ use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Blame, Coded, ProofBytes};
 use ashlar_net::{Client, NetError, Peer};
 use ashlar_proto::{
-    OperatorEntry, OperatorId, OperatorIndex, QuorumId, QuorumSigned, TableAccess, wire,
+    Certificate, OperatorEntry, OperatorId, OperatorIndex, QuorumId, QuorumSigned, TableAccess,
+    wire,
 };
 use ashlar_service::Backoff;
+use ashlar_stake::OperatorTable;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -61,6 +64,72 @@ impl OperatorClient {
                 .or_insert_with(|| Arc::new(Semaphore::new(self.per_operator))),
         )
     }
+}
+
+/// Operators that get a certificate at a time, how often each is tried, and how long.
+const SPREAD_AT_A_TIME: usize = 32;
+const SPREAD_ATTEMPTS: u32 = 3;
+const SPREAD_TIMEOUT: Duration = Duration::from_secs(5);
+const SPREAD_BACKOFF: Backoff = Backoff {
+    base: Duration::from_secs(1),
+    max: Duration::from_secs(5),
+};
+
+/// Hands the certificate of a batch to some who signed it, from now on; ends when that is over, and when it is dropped. They keep it
+/// for peers that lose their disk; it is enough that some of them have it, so that no certificate waits for this.
+pub(crate) fn spread(
+    operators: &Arc<OperatorClient>,
+    table: &Arc<OperatorTable>,
+    signers: Vec<OperatorIndex>,
+    certificate: Option<Certificate>,
+) -> impl Future<Output = ()> + use<> {
+    let task = certificate.map(|certificate| {
+        let (operators, table) = (Arc::clone(operators), Arc::clone(table));
+        let task = tokio::spawn(hand_over(operators, table, signers, certificate));
+        (AbortOnDrop(task.abort_handle()), task)
+    });
+    async move {
+        if let Some((_until_the_end, task)) = task {
+            let _ = task.await; // a panic is in the log; the others have it
+        }
+    }
+}
+
+async fn hand_over(
+    operators: Arc<OperatorClient>,
+    table: Arc<OperatorTable>,
+    signers: Vec<OperatorIndex>,
+    certificate: Certificate,
+) {
+    let request = &wire::Request::KeepCertificate(wire::KeepCertificate { certificate });
+    let (operators, table) = (&operators, &table);
+    futures::stream::iter(signers)
+        .for_each_concurrent(SPREAD_AT_A_TIME, |operator| async move {
+            let Some(entry) = table.operator(operator) else {
+                return;
+            };
+            let peer = Peer {
+                address: entry.address.clone(),
+                network_key: entry.network_key,
+            };
+            for attempt in 0..SPREAD_ATTEMPTS {
+                let asked =
+                    operators
+                        .client
+                        .request(&peer, request.clone(), Vec::new(), SPREAD_TIMEOUT);
+                let Err(error) = asked.await else { return };
+                tracing::debug!(
+                    operator = operator.0,
+                    code = error.code(),
+                    "a certificate was not handed over: {error}"
+                );
+                if !error.is_transient() {
+                    return;
+                }
+                tokio::time::sleep(SPREAD_BACKOFF.jittered(attempt)).await;
+            }
+        })
+        .await;
 }
 
 /// An operator that failed, and has not signed since.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
 use crate::compute::blocking;
 use crate::dispersal::FailReason;
-use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch};
+use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, spread};
 use crate::durable::{Durable, RETRY_MIN};
 use crate::encode_queue::QueuedBlob;
 use crate::encoder::ClaimCheck;
@@ -294,17 +294,33 @@ impl Engine {
         let certified = self.certify(&mut record, &matrix, &mut place).await;
         match certified {
             Ok(Some((certificates, distribution))) => {
-                let published = self.publish_certificates(record, certificates, began);
+                let (operators, table) = (&self.operators_client, matrix.table());
+                let signed_first = record.signers.clone();
+                let first = certificates.first().cloned();
+                let spreading = spread(operators, table, signed_first.clone(), first);
+                let bytes = certificates.iter().map(Certificate::to_bytes).collect();
+                let published = self.publish_certificates(record, bytes, began);
                 let Some(record) = published.await else {
                     return;
                 };
                 self.queue.breaker.works(matrix.quorums());
                 drop(place);
-                tokio::select! {
-                    () = self.improve(record, &matrix, distribution) => {}
-                    () = self.stop.cancelled() => {}
-                }
+                let improved = tokio::select! {
+                    improved = self.improve(record, &matrix, distribution) => improved,
+                    () = self.stop.cancelled() => return,
+                };
                 drop(held);
+                // Those who signed later are in the last certificate.
+                let later = improved.map(|(mut signers, certificate)| {
+                    signers.retain(|signer| !signed_first.contains(signer));
+                    spread(operators, table, signers, Some(certificate))
+                });
+                for spreading in std::iter::once(spreading).chain(later) {
+                    tokio::select! {
+                        () = spreading => {}
+                        () = self.stop.cancelled() => return,
+                    }
+                }
             }
             Ok(None) => {}
             Err((code, message)) => {
@@ -350,7 +366,8 @@ impl Engine {
         mut record: BatchRecord,
         matrix: &Arc<Matrix>,
         mut distribution: DispersalRun,
-    ) {
+    ) -> Option<(Vec<OperatorIndex>, Certificate)> {
+        let mut best = None;
         let linger = Duration::from_millis(self.config.disperse.linger_ms);
         let wanted = async {
             tokio::time::sleep(linger * 2).await;
@@ -360,19 +377,21 @@ impl Engine {
         loop {
             let outcome = tokio::select! {
                 outcome = distribution.next() => outcome,
-                () = &mut wanted => return,
+                () = &mut wanted => return best,
             };
             let DispersalOutcome::Improved { signed, quorums } = outcome else {
-                return;
+                return best;
             };
             record.failures = distribution.failures();
             let Ok(certificates) = self
                 .make_certificates(&mut record, matrix, signed, quorums)
                 .await
             else {
-                return; // said in the log; the issued ones hold
+                return best; // said in the log; the issued ones hold
             };
             let better = record.clone();
+            let first = certificates.first().cloned();
+            let certificates: Vec<_> = certificates.iter().map(Certificate::to_bytes).collect();
             let written = self.durably("writing better certificates", move |registry, _| {
                 let certificates = better
                     .blobs
@@ -382,21 +401,22 @@ impl Engine {
                 registry.store().improve(&better, certificates.collect())
             });
             if written.await.is_none() {
-                return;
+                return best;
             }
+            best = first.map(|first| (record.signers.clone(), first));
             let (sequence, signers) = (record.header.sequence.0, record.signers.len());
             tracing::debug!(sequence, signers, "batch certified better");
         }
     }
 
-    /// The certificates' bytes, in batch order; the record says who signed.
+    /// The certificates, in batch order; the record says who signed.
     async fn make_certificates(
         &self,
         record: &mut BatchRecord,
         matrix: &Arc<Matrix>,
         signed: Vec<(OperatorIndex, Signature)>,
         quorums: Vec<QuorumSigned>,
-    ) -> Result<Vec<Vec<u8>>, (&'static str, String)> {
+    ) -> Result<Vec<Certificate>, (&'static str, String)> {
         let signers = signed.iter().map(|(operator, _)| *operator).collect();
         let work = Arc::clone(matrix);
         let certified = self.pool.run(move || work.certify(&signed)).await;
@@ -409,7 +429,7 @@ impl Engine {
             })?;
         record.signers = signers;
         record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
-        Ok(certificates.iter().map(Certificate::to_bytes).collect())
+        Ok(certificates)
     }
 
     /// Proofs, dispersal, certificates; the record says what came of it. `Ok(None)` if the disperser stops, code and reason if
@@ -419,7 +439,7 @@ impl Engine {
         record: &mut BatchRecord,
         matrix: &Arc<Matrix>,
         place: &mut BatchPlace,
-    ) -> Result<Option<(Vec<Vec<u8>>, DispersalRun)>, (&'static str, String)> {
+    ) -> Result<Option<(Vec<Certificate>, DispersalRun)>, (&'static str, String)> {
         let proofs = self.prove(matrix).await;
         let proofs =
             proofs.ok_or_else(|| ("batch.proofs", "the proofs could not be made".to_owned()))?;
@@ -445,10 +465,10 @@ impl Engine {
         record.failures = distribution.failures();
         match outcome {
             DispersalOutcome::Certified { signed, quorums } => {
-                let bytes = self
+                let certificates = self
                     .make_certificates(record, matrix, signed, quorums)
                     .await?;
-                Ok(Some((bytes, distribution)))
+                Ok(Some((certificates, distribution)))
             }
             DispersalOutcome::Failed { reason, quorums } => {
                 let (code, message) = explain(reason, &quorums, &record.failures, matrix);

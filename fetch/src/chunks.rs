@@ -303,7 +303,7 @@ fn malformed(error: &(impl ashlar_crypto::Coded + std::fmt::Display)) -> Fault {
 }
 
 /// The weights of the batched check have to be unpredictable to whoever made the columns.
-fn seed() -> Result<[u8; 32], Fault> {
+pub(crate) fn seed() -> Result<[u8; 32], Fault> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| internal(&error))?;
     Ok(seed)

@@ -6,12 +6,14 @@
 //! * [`gather`](mod@gather): the shell around it, which sends, waits, and keeps the books ([`report`]).
 //! * [`slices`]: requests for slices of one blob, checked against its chunk root.
 //! * [`chunks`]: requests for whole chunk columns of a batch, checked against its digest, the chunk roots and their KZG proofs.
+//! * [`combined`]: requests for combined columns of a batch, checked against their KZG proofs.
 //! * [`network`]: how an operator is asked.
 //!
 //! Every byte from the network is untrusted. What leaves here as good was checked; who sent anything else is a [`Fault`], and is
 //! not asked again.
 
 pub mod chunks;
+pub mod combined;
 mod fault;
 pub mod gather;
 pub mod network;

@@ -8,9 +8,10 @@ use ashlar_crypto::keystore::{Cost, KeyKind, encrypt};
 use ashlar_crypto::payload::Encoding;
 use ashlar_proto::TableAccess;
 use ashlar_proto::wire::{
-    ErrorReply, GetSlices, Ping, Pong, PutBlob, Request, Response, SignBatch, Stored,
+    BatchList, BatchPlace, CertifiedBatch, ErrorReply, GetSlices, KeepCertificate, ListBatches, Ping,
+    Pong, PutBlob, Request, Response, SignBatch, Stored,
 };
-use ashlar_proto::{Account, Block, ChunkRanges};
+use ashlar_proto::{Account, BatchDigest, Block, ChunkRanges};
 use ashlar_restaking::log::{Entry, Tip};
 use ashlar_restaking::{Action, StrategyKind, Transaction};
 use ashlar_stake::{FileFormat, TableFile, TableRecord};
@@ -93,6 +94,21 @@ fn main() -> io::Result<()> {
                 indices: runs,
             }),
         ),
+        (
+            "keep_certificate",
+            Request::KeepCertificate(KeepCertificate {
+                certificate: compact.clone(),
+            }),
+        ),
+        (
+            "list_batches",
+            Request::ListBatches(ListBatches {
+                after: Some(BatchPlace {
+                    window: 7,
+                    digest: BatchDigest([8; 32]),
+                }),
+            }),
+        ),
     ];
     for (name, request) in requests {
         seed("wire_request", name, request.encode())?;
@@ -111,6 +127,16 @@ fn main() -> io::Result<()> {
             "stored",
             Response::Stored(Stored {
                 signature: compact.signature,
+            }),
+        ),
+        (
+            "batch_list",
+            Response::BatchList(BatchList {
+                batches: vec![CertifiedBatch {
+                    certificate: compact.clone(),
+                    disperser_signature: NetworkSignature([9; 64]),
+                }],
+                next: None,
             }),
         ),
         (

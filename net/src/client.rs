@@ -484,7 +484,10 @@ async fn read_answer(
         | (Request::GetSlices(_), Response::Slices(_))
         | (Request::GetChunks(_), Response::Chunks(_))
         | (Request::Ping(_), Response::Pong(_))
-        | (Request::DialMe, Response::Dialed(_)) => response.bulk_len()?,
+        | (Request::DialMe, Response::Dialed(_))
+        | (Request::KeepCertificate(_), Response::Kept)
+        | (Request::ListBatches(_), Response::BatchList(_))
+        | (Request::GetCombined(_), Response::Combined(_)) => response.bulk_len()?,
         _ => {
             return Err(Violation::WrongAnswer {
                 got: response.kind(),

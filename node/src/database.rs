@@ -24,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::NodeConfig;
 use crate::store::{
-    Backend, DatabaseId, DiskStore, Drives, DrivesOptions, RocksBackend, RocksOptions, StoreError,
+    Backend, DatabaseId, DiskStore, Drives, DrivesOptions, IndexProgress, RocksBackend,
+    RocksOptions, Store as _, StoreError,
 };
 
 /// Format of the marker.
@@ -39,6 +40,9 @@ pub enum Database {
     Existing,
     /// A new one, and its marker. Refused if there is a marker, or a database in which anything was signed.
     New,
+    /// A new one in place of the one that the marker names and that is lost: what was promised with that one is taken from peers,
+    /// and nothing is signed before. Refused without a marker, and for a database in which anything was signed.
+    Lost,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,6 +73,9 @@ pub fn open(
     let Some(named) = read_marker(&marker)? else {
         return Err(DatabaseError::NoMarker { marker });
     };
+    if which == Database::Lost {
+        return replace(config, owner, &marker, &named);
+    }
     let data = &config.paths.data;
     // A database has this file from the first moment on. Of several drives some may be gone.
     if config.store.drives.is_empty() && !data.join("CURRENT").exists() {
@@ -112,6 +119,37 @@ pub fn create<T, E: From<DatabaseError>>(
     Ok((store, prepared))
 }
 
+/// Makes a database in place of the one that the marker names.
+fn replace(
+    config: &NodeConfig,
+    owner: OperatorId,
+    marker: &Path,
+    named: &str,
+) -> Result<DiskStore, DatabaseError> {
+    let store = create_empty(config, owner)?;
+    if store.id().to_string() == named || store.has_promised()? {
+        return Err(DatabaseError::InUse {
+            data: config.paths.data.clone(),
+        });
+    }
+    // First: a node that starts on it must not sign before it knows what was signed.
+    store.keep_index_progress(&IndexProgress::default())?;
+    // Beside the old one, then over it: there is always one of the two.
+    let fresh = marker.with_extension("json.new");
+    let written = match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => write_marker(&fresh, store.id()).and_then(|()| {
+            std::fs::rename(&fresh, marker)?;
+            std::fs::File::open(folder_of(marker))?.sync_all()
+        }),
+    };
+    written.map_err(|error| DatabaseError::Marker {
+        path: marker.to_path_buf(),
+        detail: error.to_string(),
+    })?;
+    Ok(store)
+}
+
 fn create_unmarked(
     config: &NodeConfig,
     owner: OperatorId,
@@ -122,6 +160,10 @@ fn create_unmarked(
             marker: marker.to_path_buf(),
         });
     }
+    create_empty(config, owner)
+}
+
+fn create_empty(config: &NodeConfig, owner: OperatorId) -> Result<DiskStore, DatabaseError> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| DatabaseError::Random(error.to_string()))?;
     let store = DiskStore::create(
@@ -217,12 +259,19 @@ fn write_marker(path: &Path, id: DatabaseId) -> std::io::Result<()> {
     write_atomically(path, &serde_json::to_vec(&marker)?)
 }
 
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes a file that was not there, 0600, whole or not at all, and syncs it with its folder.
 ///
 /// # Errors
 /// It is there already, or cannot be written.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = folder_of(path);
     let temporary = path.with_extension(format!("{}.part", std::process::id()));
     let written = (|| {
         let mut file = std::fs::OpenOptions::new()

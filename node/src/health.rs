@@ -12,6 +12,8 @@ pub const DRIVES: Cause = Cause::degrades("drives");
 pub const CORRUPTION: Cause = Cause::degrades("corruption");
 /// Damaged data that could not be made anew out of what peers hold.
 pub const DAMAGE: Cause = Cause::halts("corruption.unrepaired");
+/// The database was made anew, and peers have not said yet what was promised with the one that was lost.
+pub const REBUILDING: Cause = Cause::halts("database.rebuilding");
 /// The operator table cannot be read.
 pub const OPERATOR_TABLE: Cause = Cause::degrades("operator_table");
 /// Somebody vouched for two operator tables of one block: none is believed any more.

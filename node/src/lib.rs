@@ -28,6 +28,7 @@ pub mod validate;
 
 mod damage;
 mod http;
+mod index;
 mod repair;
 mod running;
 mod service;

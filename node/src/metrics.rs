@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 /// Label of requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabel {
-    /// `store_batch`, `get_slices`, `get_chunks`, `ping` or `dial_me`.
+    /// As [`Request::kind`](ashlar_proto::wire::Request::kind) says.
     pub request: &'static str,
 }
 
@@ -99,6 +99,14 @@ ashlar_service::metrics! {
         pub repair_failed: Family<Code, Counter>, "repair_failed";
         /// Bytes that peers sent for it.
         pub repair_bytes: Counter, "repair", Bytes;
+        /// Answers of peers that did not help with a repair, by code.
+        pub repair_skipped: Family<Code, Counter>, "repair_skipped";
+        /// Batches that peers listed for a database that was made anew, each as often as it was listed.
+        pub index_listed: Counter, "index_listed";
+        /// Promises found among them.
+        pub index_promises: Counter, "index_promises";
+        /// Times that a peer's index was not to be had or was false, by code.
+        pub index_failed: Family<Code, Counter>, "index_failed";
         /// 1 if the node is well (GET /v1/health), 0 if not.
         pub ready: Gauge, "ready";
         /// 1 if the node signs what it is sent (GET /v1/ready), 0 if not.

@@ -12,6 +12,7 @@ use ashlar_proto::{OperatorId, operator_id};
 use ashlar_service::listener::{BindError, Limits, Listeners};
 use ashlar_service::{OnEnd, Supervisor};
 use ashlar_stake::StakeSource;
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, SystemTimeSource, TimeSource};
 use crate::config::{ConfigError, NodeConfig};
@@ -26,7 +27,7 @@ use crate::shared::{Shared, blocking};
 use crate::signer::{BatchSigner, Signer, remote};
 use crate::status::{MAX_SHOWN, NodeStatus, ScrubReport};
 use crate::store::{Store, StoreError};
-use crate::{custody, http, scrub, tasks};
+use crate::{custody, http, index, scrub, tasks};
 
 /// An operator's keys.
 #[derive(Debug)]
@@ -166,11 +167,13 @@ impl OpeningNode {
         } = self;
         let id = shared.operator_id;
         let started = async {
+            let health = Arc::clone(&shared.health);
             let (store, kept_ms, kept, equivocations) = blocking(move || {
                 let store = open(id)?;
                 let kept_ms = store.kept_time()?;
                 let kept = kept_ms.zip(store.kept_allowance()?);
                 let equivocations = count_equivocations(store.as_ref())?;
+                index::begin(&health, store.as_ref())?;
                 Ok::<_, DatabaseError>((store, kept_ms, kept, equivocations))
             })
             .await?;
@@ -274,14 +277,24 @@ impl OpeningNode {
                 tasks::drives(Arc::clone(s), Arc::clone(d), stop()),
             );
         }
-        let healer = Healer {
+        let healer = Arc::new(Healer {
             shared: Arc::clone(s),
             store: Arc::clone(d),
             stake: Arc::clone(&stake),
             network: Arc::new(client),
             repairs: Arc::clone(&repairs),
-        };
-        supervisor.spawn("repair", OnEnd::Degrade, repair::run(healer, stop()));
+            reindex: Notify::new(),
+        });
+        supervisor.spawn(
+            "index",
+            OnEnd::Degrade,
+            index::run(Arc::clone(&healer), stop()),
+        );
+        supervisor.spawn(
+            "repair",
+            OnEnd::Degrade,
+            repair::run(Arc::clone(&healer), stop()),
+        );
         supervisor.spawn(
             "watch",
             OnEnd::Stop,
@@ -301,13 +314,7 @@ impl OpeningNode {
             supervisor.spawn(
                 "custody",
                 OnEnd::Degrade,
-                custody::follow(
-                    Arc::clone(s),
-                    Arc::clone(d),
-                    challenges,
-                    Arc::clone(&repairs),
-                    stop(),
-                ),
+                custody::follow(Arc::clone(s), Arc::clone(d), challenges, healer, stop()),
             );
         }
         shared.health.opened();

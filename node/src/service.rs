@@ -6,6 +6,7 @@
 //! the runtime's threads, and no sync on those that compute.
 
 mod dial;
+mod index;
 mod read;
 
 use std::collections::{HashSet, VecDeque};
@@ -16,12 +17,13 @@ use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Admission, BulkReader, Client, Handler, NetError, Phase, Reply};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{BatchDigest, BatchHeader, Block, TableAccess, TableRoot};
+use ashlar_proto::{BatchDigest, BatchHeader, Block, CertificateError, TableAccess, TableRoot};
 use ashlar_service::metrics::{Code, gauge};
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+pub(crate) use self::index::check_certified;
 use crate::clock::Clock as NodeClock;
 use crate::daily::{DailyBytes, Exhausted, Taken, daily_bytes};
 use crate::health;
@@ -138,6 +140,9 @@ pub enum ServiceError {
     /// The batch is not acceptable.
     #[error(transparent)]
     Validate(#[from] ValidateError),
+    /// The certificate is none.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -416,6 +421,9 @@ impl Service {
             Request::GetChunks(wanted) => self.get_chunks(wanted, &bulk).await,
             Request::DialMe => self.dial_back(peer).await,
             Request::SignBatch(_) => Err(ServiceError::NotASigner),
+            Request::GetCombined(wanted) => self.get_combined(wanted, &bulk).await,
+            Request::KeepCertificate(message) => self.keep_certificate(peer, message).await,
+            Request::ListBatches(wanted) => self.list_batches(wanted, &bulk).await,
             Request::Ping(ping) => {
                 let mut versions = self.rules.versions.clone();
                 versions.sort_unstable();

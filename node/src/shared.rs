@@ -178,6 +178,7 @@ impl Shared {
             scrub: facts.scrub,
             last_scrub: facts.last_scrub,
             repair: facts.repair,
+            index: facts.index,
             last_expiry: facts.last_expiry,
             time_kept_ms: facts.time_kept_ms,
             custody: facts.custody,

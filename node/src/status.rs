@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::custody::CustodyStatus;
 pub use crate::damage::RepairStatus;
+pub use crate::index::IndexStatus;
 use crate::store::{DriveStatus, Equivocation, SignedHeader, Totals};
 
 /// Most pairs of batches that `GET /v1/equivocations` shows.
@@ -62,6 +63,8 @@ pub struct NodeStatus {
     pub last_scrub: Option<ScrubReport>,
     /// What is damaged, and what was made anew.
     pub repair: RepairStatus,
+    /// What peers have said that was promised, if the database was made anew.
+    pub index: Option<IndexStatus>,
     /// The last time that windows were dropped.
     pub last_expiry: Option<ExpiryReport>,
     /// The time that was kept last, milliseconds since 1970: what a stop is counted from.
@@ -190,6 +193,7 @@ pub(crate) struct FactsInner {
     pub(crate) scrub: Option<ScrubReport>,
     pub(crate) last_scrub: Option<ScrubReport>,
     pub(crate) repair: RepairStatus,
+    pub(crate) index: Option<IndexStatus>,
     pub(crate) last_expiry: Option<ExpiryReport>,
     pub(crate) time_kept_ms: Option<u64>,
     pub(crate) custody: Option<CustodyStatus>,

@@ -14,10 +14,12 @@
 //! | [`StoreBatch`] | commitments of all rows (48 each), then blob by blob, index by index, the slice |
 //! | [`Slices`] | index by index, the slice |
 //! | [`Chunks`] | commitments of all rows (48 each), then index by index, blob by blob, the slice |
+//! | [`Combined`] | index by index, one cell |
 
 mod answer;
 mod convert;
 mod error;
+mod index;
 mod layout;
 mod put;
 mod scan;
@@ -29,6 +31,9 @@ use ashlar_crypto::{
 pub use answer::AnswerLimit;
 pub use convert::cut_text;
 pub use error::WireError;
+pub use index::{
+    BatchList, BatchPlace, CertifiedBatch, Combined, GetCombined, KeepCertificate, ListBatches,
+};
 pub use layout::{BulkView, Layout};
 pub use put::PutBlob;
 
@@ -63,6 +68,10 @@ pub mod limits {
     pub const MAX_MESSAGE: usize = 512;
     /// Longest `got`, `expected` and software name in bytes.
     pub const MAX_SHORT_TEXT: usize = 128;
+    /// Most batches in a page of an index.
+    pub const MAX_LISTED: usize = 128;
+    /// Longest compact certificate: a table and quorums as large as they can be, and a path of 32 hashes.
+    pub const MAX_COMPACT: usize = 4096;
     /// Most protocol versions in a pong.
     pub const MAX_VERSIONS: usize = 64;
 
@@ -88,6 +97,12 @@ pub enum Request {
     DialMe,
     /// Sign a batch that is stored: to a remote signer.
     SignBatch(SignBatch),
+    /// Keep the certificate of a batch.
+    KeepCertificate(KeepCertificate),
+    /// List the certified batches that you hold.
+    ListBatches(ListBatches),
+    /// Send combined columns of a batch.
+    GetCombined(GetCombined),
 }
 
 /// An answer, checked for its form; whether it is true is for the asker to find out.
@@ -103,6 +118,12 @@ pub enum Response {
     Pong(Pong),
     /// To [`Request::DialMe`].
     Dialed(Dialed),
+    /// To [`Request::KeepCertificate`].
+    Kept,
+    /// To [`Request::ListBatches`].
+    BatchList(BatchList),
+    /// To [`Request::GetCombined`].
+    Combined(Combined),
     /// To any request.
     Error(ErrorReply),
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ashlar_crypto::bls::PublicKeyBytes;
 use ashlar_node::protection::{self, MAX_FILE_BYTES, ProtectionFile};
-use ashlar_node::store::{DiskStore, Store};
+use ashlar_node::store::{DiskStore, IndexProgress, Store};
 use ashlar_node::{Database, NodeConfig, database, scrub};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -338,7 +338,16 @@ fn import(ui: Ui, args: &ImportArgs, local: impl FnOnce() -> CliResult<Local>) -
     let (config, key) = local()?;
     let done = if args.new_database {
         let owner = ashlar_proto::operator_id(&key);
-        database::create(&config, owner, |store| file.import(store, &key)).map(|(_, done)| done)
+        database::create(&config, owner, |store| {
+            let done = file.import(store, &key)?;
+            // What was promised elsewhere is fetched from peers; floors cover it, so that signing need not wait for them.
+            store.keep_index_progress(&IndexProgress {
+                may_sign: true,
+                ..IndexProgress::default()
+            })?;
+            Ok(done)
+        })
+        .map(|(_, done)| done)
     } else {
         file.import(&open(&config, &key, Database::Existing)?, &key)
     };

@@ -18,7 +18,7 @@ fn ledger(devnet: &Devnet, path: &str) -> Value {
 }
 
 /// Asks operator 0 for an element of the blob of a certificate. Gives the challenge as the ledger lists it.
-fn challenge(devnet: &Devnet, certificate: &std::path::Path) -> Value {
+pub fn challenge(devnet: &Devnet, certificate: &std::path::Path) -> Value {
     let node = devnet.node(0);
     let (key, password) = (node.dir.join("staker.json"), node.dir.join("password"));
     let tx = ["stake", "tx", "open-challenge", "--service", "1"];
@@ -44,7 +44,7 @@ fn wait_for_block(devnet: &Devnet, block: u64) {
     });
 }
 
-fn wait_for_answer(devnet: &Devnet) {
+pub fn wait_for_answer(devnet: &Devnet) {
     wait_for("the challenge to be closed", || {
         ledger(devnet, "state/challenges")["items"]
             .as_array()
@@ -58,7 +58,7 @@ fn stakes(devnet: &Devnet) -> Value {
 }
 
 /// That the ledger's events have an answer, and nothing was taken from anybody.
-fn check_events(devnet: &Devnet) {
+pub fn check_events(devnet: &Devnet) {
     let events = ledger(devnet, "events?since=0").to_string();
     assert!(events.contains("challenge_answered"), "{events}");
     for bad in ["challenge_unanswered", "slash"] {

@@ -288,3 +288,55 @@ fn many_bad_columns_are_all_found() {
     let bad: Vec<_> = (0..64).filter(|index| index % 3 == 1).collect();
     assert_eq!(batch.find_bad(&columns), bad);
 }
+
+#[test]
+fn combined_columns_make_every_proof_anew() {
+    for code in codes() {
+        let batch = Batch::new(code, &[random_rows("one", 2), random_rows("two", 1)]);
+        let combined = |index: u32| {
+            let pieces = batch.column(index).pieces;
+            combine_cells(code, batch.challenge, index, &pieces).unwrap()
+        };
+        // Parity ones, so that the code is at work.
+        let indices: Vec<u32> = (code.chunks() - code.needed()..code.chunks()).collect();
+        let mut cells: Vec<Vec<u8>> = indices.iter().map(|index| combined(*index)).collect();
+        let commitment = [combine_commitments(batch.challenge, &batch.commitments).unwrap()];
+        let verify = |cells: &[Vec<u8>]| {
+            let columns: Vec<ChunkColumn<'_>> = indices
+                .iter()
+                .zip(cells)
+                .map(|(index, cell)| ChunkColumn {
+                    pieces: vec![cell],
+                    ..batch.column(*index)
+                })
+                .collect();
+            let setup = Setup::ethereum();
+            let bad = find_bad_chunks(setup, code, batch.challenge, &commitment, &columns, SEED);
+            verify_chunks(setup, code, batch.challenge, &commitment, &columns, SEED)
+                .map_err(|_| bad)
+        };
+        verify(&cells).unwrap();
+        let pieces: Vec<(u32, &[u8])> = indices
+            .iter()
+            .zip(&cells)
+            .map(|(index, cell)| (*index, cell.as_slice()))
+            .collect();
+        let mut sum = AggregatedRow::new(batch.challenge);
+        sum.absorb(&crate::recover(code, 1, &pieces).unwrap());
+        assert_eq!(prove_chunks(Setup::ethereum(), code, &sum), batch.proofs);
+
+        *cells[1].last_mut().unwrap() ^= 1;
+        assert_eq!(verify(&cells), Err(vec![indices[1]]));
+    }
+    let code = Code::new(8, 512).unwrap();
+    let challenge = RowChallenge::new(&[3; 32]);
+    assert!(combine_commitments(challenge, &[]).is_none());
+    assert!(matches!(
+        combine_cells(code, challenge, 3, &[&[0; 100]]),
+        Err(ChunkError::PieceLength { index: 3, .. })
+    ));
+    assert!(matches!(
+        combine_cells(code, challenge, 3, &[&[0xff; 2048]]),
+        Err(ChunkError::NonCanonical { index: 3, .. })
+    ));
+}

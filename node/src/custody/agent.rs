@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_crypto::Coded as _;
+use ashlar_restaking::OpenChallenge;
+use ashlar_restaking::evidence::CustodyAnswer;
 use ashlar_service::Backoff;
 use ashlar_service::metrics::{Code, gauge};
 use futures::StreamExt as _;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::answer;
+use super::answer::{self, AnswerError};
 use super::book::{Attempt, Book, Due};
 use super::{ChallengeSource, ChallengeSourceError};
-use crate::damage::Repairs;
 use crate::health;
+use crate::repair::{HealError, Healer};
 use crate::shared::{Shared, blocking};
 use crate::store::Store;
 use crate::tasks::pause;
@@ -35,7 +37,7 @@ pub(crate) async fn follow(
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     sources: Vec<Arc<dyn ChallengeSource>>,
-    repairs: Arc<Repairs>,
+    healer: Arc<Healer>,
     stop: CancellationToken,
 ) {
     let config = &shared.config.custody;
@@ -52,7 +54,7 @@ pub(crate) async fn follow(
         shared: Arc::clone(&shared),
         store,
         sources,
-        repairs,
+        healer,
         book,
         start,
     };
@@ -86,7 +88,7 @@ struct Agent {
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     sources: Vec<Arc<dyn ChallengeSource>>,
-    repairs: Arc<Repairs>,
+    healer: Arc<Healer>,
     book: Book,
     start: Instant,
 }
@@ -124,8 +126,8 @@ impl Agent {
         let due = self.book.due(self.start.elapsed(), A_ROUND);
         let attempts = due.into_iter().map(|due| {
             let (store, sources) = (Arc::clone(&self.store), self.sources.clone());
-            let repairs = Arc::clone(&self.repairs);
-            async move { (due.name, attempt(store, &sources, &repairs, due).await) }
+            let healer = Arc::clone(&self.healer);
+            async move { (due.name, attempt(store, &sources, &healer, due).await) }
         });
         let mut attempts = futures::stream::iter(attempts).buffer_unordered(AT_A_TIME);
         let mut taken = false;
@@ -190,7 +192,7 @@ impl Agent {
 async fn attempt(
     store: Arc<dyn Store>,
     sources: &[Arc<dyn ChallengeSource>],
-    repairs: &Repairs,
+    healer: &Healer,
     due: Due,
 ) -> (Attempt, Option<String>) {
     let Due {
@@ -198,20 +200,24 @@ async fn attempt(
         challenge,
         ledgers,
     } = due;
-    let made = blocking(move || {
-        let made = answer::make(store.as_ref(), &challenge);
-        // Made anew before everything else; the next attempt finds it.
-        let damage = match &made {
-            Err(error) => answer::damage(store.as_ref(), &challenge, error),
-            Ok(_) => None,
-        };
-        (made, damage)
-    });
-    let answer = match made.await {
-        (Ok(answer), _) => answer,
-        (Err(error), damage) => {
+    let challenge = Arc::new(challenge);
+    let (held, asked) = (Arc::clone(&store), Arc::clone(&challenge));
+    let mut made = blocking(move || answer::make(held.as_ref(), &asked)).await;
+    // An opening is short, and needs the whole row.
+    if let Err(AnswerError::TooLong { .. }) = made {
+        made = open(&store, healer, &challenge).await;
+    }
+    let answer = match made {
+        Ok(answer) => answer,
+        Err(error) => {
+            // Made anew before everything else; the next attempt finds it.
+            let (error, damage) = blocking(move || {
+                let damage = answer::damage(store.as_ref(), &challenge, &error);
+                (error, damage)
+            })
+            .await;
             if let Some(damage) = damage {
-                repairs.add_urgent(damage);
+                healer.repairs.add_urgent(damage);
             }
             let code = error.code().to_owned();
             return (Attempt::NoAnswer(error.to_string()), Some(code));
@@ -231,6 +237,20 @@ async fn attempt(
         // One that no ledger lists is not in the book.
         None => (Attempt::Closed, None),
     }
+}
+
+/// The answer with an opening, out of the rows that peers give.
+async fn open(
+    store: &Arc<dyn Store>,
+    healer: &Healer,
+    challenge: &Arc<OpenChallenge>,
+) -> Result<CustodyAnswer, AnswerError> {
+    let (held, asked) = (Arc::clone(store), Arc::clone(challenge));
+    let promise = blocking(move || answer::promise_of(held.as_ref(), &asked)).await;
+    let promise = promise.ok_or(AnswerError::Rows(HealError::Record))?;
+    let rows = healer.rows(&promise, &challenge.blob).await?;
+    let asked = Arc::clone(challenge);
+    blocking(move || answer::open(&asked, &rows)).await
 }
 
 fn no_answer_in_time() -> ChallengeSourceError {

@@ -1,11 +1,12 @@
 //! The answer to a challenge, out of the store.
 
-use ashlar_crypto::{Coded, Setup};
+use ashlar_crypto::{Coded, Rows, Setup};
 use ashlar_proto::{BatchDigest, BlobKey, ChunkIndex, ChunkRanges};
 use ashlar_restaking::evidence::{CustodyAnswer, CustodyError};
 use ashlar_restaking::{MAX_CHALLENGE_ANSWER, OpenChallenge};
 
 use crate::damage::{Damage, Part};
+use crate::repair::HealError;
 use crate::store::{SequenceId, SignedRecord, Store, StoreError};
 
 /// Why the store gives no answer.
@@ -26,10 +27,12 @@ pub(crate) enum AnswerError {
     /// It is there and does not answer the challenge.
     #[error("what is held does not answer the challenge: {0}")]
     Wrong(CustodyError),
+    /// Peers do not give the rows.
+    #[error("the rows for an opening, since the slice is too long: {0}")]
+    #[coded(transparent, blame = Us)]
+    Rows(#[from] HealError),
     /// A ledger has no room for it.
-    #[error(
-        "the slice makes an answer of {got} bytes, a ledger takes at most {max}: send an opening, with ashlar stake evidence answer"
-    )]
+    #[error("the slice makes an answer of {got} bytes, a ledger takes at most {max}")]
     TooLong {
         /// Bytes of the answer.
         got: usize,
@@ -124,13 +127,22 @@ fn of_blob(
 /// Promises looked through at a time.
 const PAGE: usize = 1024;
 
+/// The answer with an opening, out of the rows of the blob. Blocks, some ten milliseconds a row.
+///
+/// # Errors
+/// The rows are not those of the blob.
+pub(crate) fn open(challenge: &OpenChallenge, rows: &Rows) -> Result<CustodyAnswer, AnswerError> {
+    let (blob, position) = (&challenge.blob, challenge.position());
+    CustodyAnswer::from_rows(Setup::ethereum(), blob, rows, position).map_err(AnswerError::Wrong)
+}
+
 /// What has to be made anew so that there is an answer; `None` if this operator never promised it, or nothing is damaged. Blocks.
 pub(crate) fn damage(
     store: &dyn Store,
     challenge: &OpenChallenge,
     error: &AnswerError,
 ) -> Option<Damage> {
-    if matches!(error, AnswerError::TooLong { .. }) {
+    if matches!(error, AnswerError::TooLong { .. } | AnswerError::Rows(_)) {
         return None;
     }
     let why = error.to_string();
@@ -146,7 +158,7 @@ pub(crate) fn damage(
 }
 
 /// The promise of the challenged batch. Looks through all of them: only its digest is known.
-fn promise_of(store: &dyn Store, challenge: &OpenChallenge) -> Option<SignedRecord> {
+pub(crate) fn promise_of(store: &dyn Store, challenge: &OpenChallenge) -> Option<SignedRecord> {
     let mut after = None;
     loop {
         let page = store.promises(after.as_ref(), PAGE).ok()?;

@@ -218,3 +218,49 @@ fn a_power_cut_leaves_a_database_or_none() {
     }
     assert!(made > 5 && lost > 5, "{made} made, {lost} lost");
 }
+
+#[test]
+fn a_lost_database_is_replaced_once_and_signs_nothing_at_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    assert_eq!(
+        code(open(&config, ME, Database::Lost)),
+        "database.no_marker"
+    );
+    let made = open(&config, ME, Database::New).unwrap();
+    let lost = made.id();
+    made.commit(&sample(1, 1, 1, 900)).unwrap();
+    drop(made);
+    // It is there: not lost.
+    assert_eq!(code(open(&config, ME, Database::Lost)), "database.in_use");
+
+    let away = folder.path().join("away");
+    std::fs::rename(&config.paths.data, &away).unwrap();
+    let replaced = open(&config, ME, Database::Lost).unwrap();
+    let id = replaced.id();
+    assert_ne!(id, lost);
+    let progress = replaced.index_progress().unwrap().unwrap();
+    assert!(!progress.may_sign && !progress.done);
+    drop(replaced);
+    assert_eq!(code(open(&config, ME, Database::Lost)), "database.in_use");
+    assert_eq!(open(&config, ME, Database::Existing).unwrap().id(), id);
+    let names: Vec<_> = std::fs::read_dir(folder.path().join("keys"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["bls.database.json"], "nothing else is left");
+
+    // The lost one comes back: the marker does not name it any more.
+    std::fs::remove_dir_all(&config.paths.data).unwrap();
+    std::fs::rename(&away, &config.paths.data).unwrap();
+    assert_eq!(
+        code(open(&config, ME, Database::Existing)),
+        "database.other"
+    );
+    assert_eq!(code(open(&config, ME, Database::Lost)), "database.in_use");
+
+    // Interrupted before the marker was written: it is done again.
+    std::fs::remove_dir_all(&config.paths.data).unwrap();
+    drop(create_empty(&config, ME).unwrap());
+    open(&config, ME, Database::Lost).unwrap();
+}

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use ashlar_crypto::{ChunkError, ProofBytes, RowChallenge, combine_cells};
 use ashlar_net::{BulkReader, Reply, Reservation};
-use ashlar_proto::wire::{Chunks, GetChunks, GetSlices, Response, Slices};
+use ashlar_proto::wire::{Chunks, Combined, GetChunks, GetCombined, GetSlices, Response, Slices};
 use ashlar_proto::{BatchDigest, BlobHeader, ChunkRanges, HeaderError};
 use bytes::Bytes;
 
@@ -20,6 +21,18 @@ struct Plan<T> {
     answer: u64,
     /// Bytes read beside them at a time.
     scratch: u64,
+}
+
+impl<T> Plan<T> {
+    /// The proofs of the chunks that will be sent.
+    fn chunk_proofs(&self) -> Vec<ProofBytes> {
+        let StoredBatch {
+            runs, chunk_proofs, ..
+        } = &self.batch;
+        let sent = self.runs.iter().filter_map(|index| runs.position(index));
+        sent.filter_map(|place| chunk_proofs.get(place).copied())
+            .collect()
+    }
 }
 
 impl Service {
@@ -142,50 +155,85 @@ impl Service {
         plan: &Plan<BatchDigest>,
         memory: &Reservation,
     ) -> Result<Reply, ServiceError> {
-        let chunks = plan
-            .batch
-            .header
-            .protocol()
-            .map_err(header_error)?
-            .code
-            .chunks();
-        // By index, then by blob; the store gives them by blob.
-        let mut columns: Vec<Vec<Bytes>> =
-            vec![Vec::with_capacity(plan.batch.blobs.len()); plan.runs.count()];
+        let version = plan.batch.header.protocol().map_err(header_error)?;
+        let chunks = version.code.chunks();
         let mut slice_proofs = Vec::with_capacity(plan.batch.blobs.len());
-        for index in 0..plan.batch.header.blobs {
-            let slices = self.slices(&plan.what, index, &plan.runs)?;
-            slice_proofs.push(
-                slices
-                    .proofs_for(&plan.runs, chunks)
-                    .ok_or(ServiceError::NoSuchChunks)?,
-            );
-            for (column, piece) in columns.iter_mut().zip(pieces(&slices, &plan.runs, memory)?) {
-                column.push(piece);
-            }
-        }
+        let columns = self.columns(plan, memory, |slices| {
+            let proofs = slices.proofs_for(&plan.runs, chunks);
+            slice_proofs.push(proofs.ok_or(ServiceError::NoSuchChunks)?);
+            Ok(())
+        })?;
         let commitments: Vec<u8> = plan.batch.commitments.iter().flat_map(|c| c.0).collect();
         let mut bulk = vec![memory.attach(commitments)];
         bulk.extend(columns.into_iter().flatten());
-        let chunk_proofs = plan
-            .runs
-            .iter()
-            .filter_map(|i| {
-                plan.batch
-                    .chunk_proofs
-                    .get(plan.batch.runs.position(i)?)
-                    .copied()
-            })
-            .collect();
         self.shared.metrics.served_bytes.inc_by(plan.answer);
         let response = Chunks {
             batch_header: plan.batch.header.clone(),
             blob_headers: plan.batch.blobs.clone(),
             runs: plan.runs.clone(),
-            chunk_proofs,
+            chunk_proofs: plan.chunk_proofs(),
             slice_proofs,
         };
         Ok(Reply::with_bulk(Response::Chunks(response), bulk))
+    }
+
+    /// By index, then by blob; the store gives them by blob. `each` sees the slices of every blob.
+    fn columns(
+        &self,
+        plan: &Plan<BatchDigest>,
+        memory: &Reservation,
+        mut each: impl FnMut(&BlobSlices) -> Result<(), ServiceError>,
+    ) -> Result<Vec<Vec<Bytes>>, ServiceError> {
+        let mut columns = vec![Vec::with_capacity(plan.batch.blobs.len()); plan.runs.count()];
+        for index in 0..plan.batch.header.blobs {
+            let slices = self.slices(&plan.what, index, &plan.runs)?;
+            each(&slices)?;
+            for (column, piece) in columns.iter_mut().zip(pieces(&slices, &plan.runs, memory)?) {
+                column.push(piece);
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Costs what the columns themselves would: they are read, and added up on the threads that check batches.
+    pub(super) async fn get_combined(
+        self: Arc<Self>,
+        wanted: GetCombined,
+        bulk: &BulkReader,
+    ) -> Result<Reply, ServiceError> {
+        let wanted = GetChunks {
+            batch_digest: wanted.batch_digest,
+            indices: wanted.indices,
+        };
+        let this = Arc::clone(&self);
+        let plan = blocking(move || this.plan_chunks(&wanted)).await?;
+        let memory = self.answer_memory(&plan, bulk).await?;
+        blocking(move || {
+            let code = plan.batch.header.protocol().map_err(header_error)?.code;
+            let columns = self.columns(&plan, &memory, |_| Ok(()))?;
+            let challenge = RowChallenge::new(&plan.what.0);
+            let combine = |(index, column): (ashlar_proto::ChunkIndex, Vec<Bytes>)| {
+                let pieces: Vec<&[u8]> = column.iter().map(AsRef::as_ref).collect();
+                combine_cells(code, challenge, index.0, &pieces)
+            };
+            let cells = self.threads.install(|| {
+                let columns = plan.runs.iter().zip(columns);
+                columns.map(combine).collect::<Result<Vec<_>, _>>()
+            });
+            // What was signed had canonical elements.
+            let cells = cells.map_err(|error: ChunkError| StoreError::Corrupt {
+                what: "a slice",
+                detail: error.to_string(),
+            })?;
+            let response = Combined {
+                batch_header: plan.batch.header.clone(),
+                runs: plan.runs.clone(),
+                chunk_proofs: plan.chunk_proofs(),
+            };
+            let bulk = vec![memory.attach(cells.concat())];
+            Ok(Reply::with_bulk(Response::Combined(response), bulk))
+        })
+        .await
     }
 
     fn slices(

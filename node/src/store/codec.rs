@@ -10,12 +10,16 @@ use ashlar_crypto::{
     CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, hash::sha256,
     identity::NetworkSignature, kzg::POINT_BYTES,
 };
-use ashlar_proto::{BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, Sequence};
+use ashlar_proto::wire::{BatchPlace, CertifiedBatch};
+use ashlar_proto::{
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, Certificate, ChunkRanges, Domain, OperatorId,
+    Sequence,
+};
 use prost::Message;
 
 use super::{
-    Allowance, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, SequenceId,
-    SignedHeader, SignedRecord, StoreError, StoredBatch, WindowId,
+    Allowance, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, IndexProgress,
+    ListedPeer, SequenceId, SignedHeader, SignedRecord, StoreError, StoredBatch, WindowId,
 };
 
 /// Format of all values below.
@@ -33,6 +37,8 @@ pub(super) const META_DATABASE: &[u8] = b"database";
 pub(super) const META_TIME: &[u8] = b"time";
 pub(super) const META_SCRUB: &[u8] = b"scrub";
 pub(super) const META_MOVED: &[u8] = b"moved";
+/// How far the index of batches has been taken from peers; missing where none has to be.
+pub(super) const META_INDEX: &[u8] = b"index";
 /// There once were signed records that are pruned now.
 pub(super) const META_PRUNED: &[u8] = b"pruned";
 pub(super) const META_ALLOWANCE: &[u8] = b"allowance";
@@ -45,6 +51,8 @@ pub(super) const META_FLOOR: &[u8] = b"floor/";
 pub(super) enum Kind {
     /// batch digest → [`StoredBatch`].
     Batch = b'b',
+    /// batch digest → [`CertifiedBatch`].
+    Certificate = b'c',
     /// batch digest → [`BatchSummary`].
     Directory = b'd',
     /// blob key → batch digest and place.
@@ -59,6 +67,10 @@ pub(super) fn batch_key(digest: &BatchDigest) -> Vec<u8> {
 
 pub(super) fn directory_key(digest: &BatchDigest) -> Vec<u8> {
     key(Kind::Directory, &digest.0, &[])
+}
+
+pub(super) fn certificate_key(digest: &BatchDigest) -> Vec<u8> {
+    key(Kind::Certificate, &digest.0, &[])
 }
 
 pub(super) fn index_key(blob: &BlobKey) -> Vec<u8> {
@@ -138,10 +150,10 @@ fn key(kind: Kind, id: &Hash, rest: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The digest in a key of the directory.
-pub(super) fn digest_of_directory_key(key: &[u8]) -> Option<BatchDigest> {
+/// The digest in a key of the directory, or of a certificate.
+pub(super) fn digest_of_key(of: Kind, key: &[u8]) -> Option<BatchDigest> {
     match key.split_first() {
-        Some((&kind, digest)) if kind == Kind::Directory as u8 => BatchDigest::from_slice(digest),
+        Some((&kind, digest)) if kind == of as u8 => BatchDigest::from_slice(digest),
         _ => None,
     }
 }
@@ -201,6 +213,37 @@ struct BatchValue {
     chunk_proofs: Vec<u8>,
     #[prost(bytes = "vec", tag = "6")]
     disperser_signature: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CertifiedValue {
+    #[prost(bytes = "vec", tag = "1")]
+    certificate: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    disperser_signature: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct IndexValue {
+    #[prost(bool, tag = "1")]
+    may_sign: bool,
+    #[prost(bool, tag = "2")]
+    done: bool,
+    #[prost(message, repeated, tag = "3")]
+    peers: Vec<ListedPeerValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ListedPeerValue {
+    #[prost(bytes = "vec", tag = "1")]
+    operator: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    window: u64,
+    /// Empty: the place is the beginning.
+    #[prost(bytes = "vec", tag = "3")]
+    digest: Vec<u8>,
+    #[prost(bool, tag = "4")]
+    done: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -327,6 +370,75 @@ pub(super) fn decode_batch(key: &[u8], value: &[u8]) -> Result<StoredBatch, Stor
             .collect::<Result<_, _>>()?,
         commitments: commitments.into_iter().map(CommitmentBytes).collect(),
         chunk_proofs: proofs.into_iter().map(ProofBytes).collect(),
+    })
+}
+
+pub(super) fn encode_certified(
+    key: &[u8],
+    certificate: &Certificate,
+    disperser_signature: &NetworkSignature,
+) -> Vec<u8> {
+    let value = CertifiedValue {
+        certificate: certificate.to_bytes(),
+        disperser_signature: disperser_signature.0.to_vec(),
+    };
+    seal(key, &value.encode_to_vec())
+}
+
+pub(super) fn decode_certified(key: &[u8], value: &[u8]) -> Result<CertifiedBatch, StoreError> {
+    let read = Reader {
+        what: "a certificate",
+        key,
+    };
+    let value = CertifiedValue::decode(unseal(read.what, key, value)?).map_err(|e| read.fail(e))?;
+    Ok(CertifiedBatch {
+        certificate: Certificate::from_bytes(&value.certificate).map_err(|e| read.fail(e))?,
+        disperser_signature: NetworkSignature(read.array(&value.disperser_signature)?),
+    })
+}
+
+pub(super) fn encode_index_progress(key: &[u8], progress: &IndexProgress) -> Vec<u8> {
+    let peers = progress
+        .peers
+        .iter()
+        .map(|(operator, peer)| ListedPeerValue {
+            operator: operator.0.to_vec(),
+            window: peer.after.map_or(0, |place| place.window),
+            digest: peer
+                .after
+                .map_or(Vec::new(), |place| place.digest.0.to_vec()),
+            done: peer.done,
+        });
+    let value = IndexValue {
+        may_sign: progress.may_sign,
+        done: progress.done,
+        peers: peers.collect(),
+    };
+    seal(key, &value.encode_to_vec())
+}
+
+pub(super) fn decode_index_progress(key: &[u8], value: &[u8]) -> Result<IndexProgress, StoreError> {
+    let read = Reader {
+        what: "the progress of the index",
+        key,
+    };
+    let value = IndexValue::decode(unseal(read.what, key, value)?).map_err(|e| read.fail(e))?;
+    let peers = value.peers.iter().map(|peer| {
+        let after = match peer.digest.as_slice() {
+            [] => None,
+            digest => Some(BatchPlace {
+                window: peer.window,
+                digest: BatchDigest(read.array(digest)?),
+            }),
+        };
+        let operator = OperatorId(read.array(&peer.operator)?);
+        let done = peer.done;
+        Ok((operator, ListedPeer { after, done }))
+    });
+    Ok(IndexProgress {
+        may_sign: value.may_sign,
+        done: value.done,
+        peers: peers.collect::<Result<_, StoreError>>()?,
     })
 }
 

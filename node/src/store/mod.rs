@@ -20,6 +20,7 @@
 mod backend;
 mod codec;
 mod drives;
+mod index;
 mod memory;
 mod promises;
 mod records;
@@ -33,14 +34,15 @@ pub use memory::MemoryBackend;
 pub use promises::MAX_EQUIVOCATIONS;
 pub use records::{
     Allowance, BatchRecord, BatchSummary, BlobRecord, BlobSlices, DatabaseId, Equivocation, Floor,
-    SequenceId, SignedHeader, SignedRecord, StoredBatch, WindowId,
+    IndexProgress, ListedPeer, SequenceId, SignedHeader, SignedRecord, StoredBatch, WindowId,
 };
 pub(crate) use records::{retention_end, slices_a_value};
 pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
 
 use ashlar_crypto::Coded;
-use ashlar_proto::{BatchDigest, BlobKey, ChunkRanges, OperatorId, Sequence};
+use ashlar_proto::wire::CertifiedBatch;
+use ashlar_proto::{BatchDigest, BlobKey, Certificate, ChunkRanges, OperatorId, Sequence};
 
 /// A store on disk: in one folder, or over several drives.
 pub type DiskStore = TableStore<Box<dyn Backend>>;
@@ -251,6 +253,58 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// There is no such promise, or writing failed.
     fn restore_batch(&self, record: &SignedRecord, batch: &StoredBatch) -> Result<(), StoreError>;
+
+    /// Keeps the certificate of a promised batch. Not synced: any other signer has it too.
+    ///
+    /// # Errors
+    /// There is no such promise, or writing failed.
+    fn keep_certificate(
+        &self,
+        record: &SignedRecord,
+        certificate: &Certificate,
+    ) -> Result<(), StoreError>;
+
+    /// The certificate of a batch, if one is kept.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the value is corrupt.
+    fn certificate(&self, digest: &BatchDigest) -> Result<Option<CertifiedBatch>, StoreError>;
+
+    /// Batches of one window that have a certificate, behind `after`, in the order of their digests, at most `limit`. `None` in place
+    /// of one that is corrupt.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn certified_in(
+        &self,
+        window: WindowId,
+        after: Option<BatchDigest>,
+        limit: usize,
+    ) -> Result<Vec<(BatchDigest, Option<CertifiedBatch>)>, StoreError>;
+
+    /// Writes down a promise that this database does not know, with its certificate. One that it knows stays as it is; one
+    /// that is damaged is written anew. Synced by the
+    /// next [`keep_index_progress`](Self::keep_index_progress). Returns whether it is new.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the number belongs to another digest; or reading or writing failed.
+    fn note_promise(
+        &self,
+        record: &SignedRecord,
+        certificate: &Certificate,
+    ) -> Result<bool, StoreError>;
+
+    /// How far the index has been taken from peers; `None` if this database takes none.
+    ///
+    /// # Errors
+    /// The store cannot be read, or the value is corrupt.
+    fn index_progress(&self) -> Result<Option<IndexProgress>, StoreError>;
+
+    /// Keeps how far the index has been taken, and syncs: with it all promises noted before.
+    ///
+    /// # Errors
+    /// Writing failed.
+    fn keep_index_progress(&self, progress: &IndexProgress) -> Result<(), StoreError>;
 
     /// Where a scrub that was interrupted had got to.
     ///

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, Hash, ProofBytes, bls::SignatureBytes, merkle};
+use ashlar_proto::wire::BatchPlace;
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, Sequence,
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, Domain, OperatorId,
+    Sequence,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -246,6 +248,26 @@ impl SignedRecord {
             signature: None,
         }
     }
+}
+
+/// How far a database that was made anew has taken the index of batches from peers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IndexProgress {
+    /// Whether batches may be signed meanwhile: enough peers were asked, or floors cover what was signed before.
+    pub may_sign: bool,
+    /// Whether all of it is over.
+    pub done: bool,
+    /// The peers that were asked so far.
+    pub peers: BTreeMap<OperatorId, ListedPeer>,
+}
+
+/// How far one peer has been asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListedPeer {
+    /// Where its last page ended.
+    pub after: Option<BatchPlace>,
+    /// Whether that was the last one.
+    pub done: bool,
 }
 
 /// When nobody can ask for a batch or challenge it any more, by its version, unix seconds.

@@ -35,7 +35,7 @@ impl<B: Backend> TableStore<B> {
     }
 
     /// Only what was promised is restored.
-    fn check_record(&self, record: &SignedRecord) -> Result<(), StoreError> {
+    pub(super) fn check_record(&self, record: &SignedRecord) -> Result<(), StoreError> {
         match self.signed(&record.at)? {
             Some(known) if known.digest == record.digest => Ok(()),
             _ => Err(StoreError::NoRecord {

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ashlar_proto::{BatchDigest, BlobHeader, BlobKey, ChunkRanges, Domain, OperatorId, Sequence};
+use ashlar_proto::wire::CertifiedBatch;
+use ashlar_proto::{
+    BatchDigest, BlobHeader, BlobKey, Certificate, ChunkRanges, Domain, OperatorId, Sequence,
+};
 use fail::fail_point;
 
 use super::codec::{self, Kind};
 use super::{
     Allowance, Backend, BackendError, BatchRecord, BatchSummary, BlobRecord, BlobSlices,
-    DatabaseId, DriveStatus, Durability, Equivocation, Floor, Promise, Put, SequenceId,
-    SignedHeader, SignedRecord, Space, Store, StoreError, StoredBatch, Syncs, Totals, WindowId,
+    DatabaseId, DriveStatus, Durability, Equivocation, Floor, IndexProgress, Promise, Put,
+    SequenceId, SignedHeader, SignedRecord, Space, Store, StoreError, StoredBatch, Syncs, Totals,
+    WindowId,
 };
 
 /// Number of the layout of keys and spaces, written into every database.
@@ -427,11 +431,12 @@ impl<B: Backend> Store for TableStore<B> {
             .into_iter()
             .map(|(key, value)| {
                 let summary = codec::decode_summary(&key, &value)?;
-                let digest =
-                    codec::digest_of_directory_key(&key).ok_or_else(|| StoreError::Corrupt {
+                let digest = codec::digest_of_key(Kind::Directory, &key).ok_or_else(|| {
+                    StoreError::Corrupt {
                         what: "a batch's summary",
                         detail: format!("key {}: no digest", hex::encode(&key)),
-                    })?;
+                    }
+                })?;
                 Ok((digest, summary))
             })
             .collect()
@@ -565,6 +570,43 @@ impl<B: Backend> Store for TableStore<B> {
         self.write_batch(record, batch)
     }
 
+    fn keep_certificate(
+        &self,
+        record: &SignedRecord,
+        certificate: &Certificate,
+    ) -> Result<(), StoreError> {
+        self.write_certificate(record, certificate)
+    }
+
+    fn certificate(&self, digest: &BatchDigest) -> Result<Option<CertifiedBatch>, StoreError> {
+        self.read_certificate(digest)
+    }
+
+    fn certified_in(
+        &self,
+        window: WindowId,
+        after: Option<BatchDigest>,
+        limit: usize,
+    ) -> Result<Vec<(BatchDigest, Option<CertifiedBatch>)>, StoreError> {
+        self.list_certified(window, after, limit)
+    }
+
+    fn note_promise(
+        &self,
+        record: &SignedRecord,
+        certificate: &Certificate,
+    ) -> Result<bool, StoreError> {
+        self.write_promise(record, certificate)
+    }
+
+    fn index_progress(&self) -> Result<Option<IndexProgress>, StoreError> {
+        self.read_index_progress()
+    }
+
+    fn keep_index_progress(&self, progress: &IndexProgress) -> Result<(), StoreError> {
+        self.write_index_progress(progress)
+    }
+
     fn scrub_position(&self) -> Result<Option<SequenceId>, StoreError> {
         self.read_scrub_position()
     }
@@ -613,6 +655,7 @@ impl<B: Backend> Store for TableStore<B> {
         };
         let mut prefixes = vec![
             codec::batch_key(digest),
+            codec::certificate_key(digest),
             codec::directory_key(digest),
             codec::slices_prefix(digest),
         ];

@@ -97,6 +97,22 @@ fn promise(batch: &BatchRecord) -> SignedRecord {
     )
 }
 
+/// A certificate whose signers and signature are fantasy.
+fn certificate(batch: &BatchRecord) -> Certificate {
+    let keys: Vec<BlobKey> = batch.blobs.iter().map(|b| b.key).collect();
+    let signers = [0, 2].map(ashlar_proto::OperatorIndex);
+    Certificate {
+        blob_header: batch.blobs[0].header.clone(),
+        blob_index: 0,
+        blob_path: batch_tree(&keys).path(0).unwrap(),
+        batch_header: batch.header.clone(),
+        attestation: ashlar_proto::Attestation::Compact {
+            signers: ashlar_proto::Bitmap::from_indices(9, signers).unwrap(),
+        },
+        signature: ashlar_crypto::bls::SignatureBytes([6; 48]),
+    }
+}
+
 fn blob(salt: u64, rows: u32, runs: &ChunkRanges) -> (BlobRecord, Vec<CommitmentBytes>) {
     let slice = |index: ChunkIndex| vec![(salt as u8) ^ (index.0 as u8); rows as usize * 2048];
     let tree = MerkleTree::from_leaves((0..512).map(ChunkIndex).map(slice));

@@ -13,6 +13,7 @@ mod hostile;
 mod node;
 mod ops;
 mod promises;
+mod rebuild;
 mod remote;
 mod repair;
 mod rotation;

@@ -7,6 +7,7 @@ use crate::common::caller::{Caller, ME, PATIENCE, runs, until};
 use crate::common::faulty::Disk;
 use crate::common::ledger::Ledger;
 use crate::common::{Batch, HEAD, Recipe, World, config};
+use ashlar_crypto::bls::Signature;
 use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
 use ashlar_crypto::{ChunkColumn, CommitmentBytes, RowChallenge, Setup, verify_chunks};
 use ashlar_net::{Client, NetError, NetLimits, Peer};
@@ -16,16 +17,17 @@ use ashlar_node::store::{Backend, Durability, Put, Space, Store};
 use ashlar_node::{Node, RunningNode};
 use ashlar_proto::TableRoot;
 use ashlar_proto::wire::{GetChunks, Request, Response};
+use bytes::Bytes;
 
 /// All operators as nodes.
-struct Operators {
-    world: World,
-    nodes: Vec<RunningNode>,
-    disks: Vec<Arc<Disk>>,
-    root: TableRoot,
+pub struct Operators {
+    pub world: World,
+    pub nodes: Vec<RunningNode>,
+    pub disks: Vec<Arc<Disk>>,
+    pub root: TableRoot,
 }
 
-async fn start(folder: &Path, ledger: Option<&Arc<Ledger>>) -> Operators {
+pub async fn start(folder: &Path, ledger: Option<&Arc<Ledger>>) -> Operators {
     let world = World::new();
     let (mut nodes, mut disks) = (Vec::new(), Vec::new());
     for operator in 0..world.bls.len() {
@@ -60,7 +62,7 @@ async fn start(folder: &Path, ledger: Option<&Arc<Ledger>>) -> Operators {
 }
 
 impl Operators {
-    fn batch(&self, sequence: u64) -> Batch {
+    pub fn batch(&self, sequence: u64) -> Batch {
         let recipe = Recipe {
             reference_block: HEAD + 1,
             table_root: Some(self.root),
@@ -71,22 +73,38 @@ impl Operators {
 
     /// Stored by all of them.
     async fn store(&self, batch: &Batch) {
-        let client = Client::new(&self.world.disperser, NetLimits::default()).unwrap();
-        for (operator, node) in self.nodes.iter().enumerate() {
-            let to = Peer {
-                address: node.quic_addr().to_string(),
-                network_key: self.world.network[operator].public(),
-            };
-            let (request, bulk) = batch.request(&self.world.chunks(operator, &[0]));
-            client.request(&to, request, bulk, PATIENCE).await.unwrap();
-        }
+        self.store_by(batch, &[0, 1, 2, 3]).await;
     }
 
-    fn me(&self) -> &RunningNode {
+    /// Asks some of them, as the disperser.
+    pub async fn ask(&self, operator: usize, request: Request, bulk: Vec<Bytes>) -> Response {
+        let client = Client::new(&self.world.disperser, NetLimits::default()).unwrap();
+        let to = Peer {
+            address: self.nodes[operator].quic_addr().to_string(),
+            network_key: self.world.network[operator].public(),
+        };
+        let answer = client.request(&to, request, bulk, PATIENCE).await;
+        answer.unwrap().response
+    }
+
+    /// Stored by some of them. Gives their signatures.
+    pub async fn store_by(&self, batch: &Batch, by: &[usize]) -> Vec<Signature> {
+        let mut signatures = Vec::new();
+        for &operator in by {
+            let (request, bulk) = batch.request(&self.world.chunks(operator, &[0]));
+            let Response::Stored(stored) = self.ask(operator, request, bulk).await else {
+                panic!("no signature")
+            };
+            signatures.push(Signature::from_bytes(&stored.signature).unwrap());
+        }
+        signatures
+    }
+
+    pub fn me(&self) -> &RunningNode {
         &self.nodes[ME]
     }
 
-    fn caller(&self) -> Caller {
+    pub fn caller(&self) -> Caller {
         Caller::new(&self.world.disperser, self.me().quic_addr(), &self.world)
     }
 
@@ -109,8 +127,26 @@ impl Operators {
         memory.write(&mut puts, 0, Durability::Synced).unwrap();
     }
 
+    /// Loses the headers, commitments and proofs of a batch. Gives how many values that were.
+    pub fn lose_batch(&self, digest: ashlar_proto::BatchDigest) -> usize {
+        let key = [b"b".as_slice(), &digest.0].concat();
+        let memory = &self.disks[ME].memory;
+        let windows = memory.windows().into_iter().map(Space::Window);
+        let held = windows.filter(|space| memory.get(*space, &key).unwrap().is_some());
+        let gone = |space| {
+            let put = Put {
+                space,
+                key: key.clone(),
+                value: None,
+            };
+            let mut puts = std::iter::once(put);
+            memory.write(&mut puts, 0, Durability::Synced).unwrap();
+        };
+        held.map(gone).count()
+    }
+
     /// Waits until nothing is damaged any more, and gives how much was made anew.
-    async fn repaired(&self) -> u64 {
+    pub async fn repaired(&self) -> u64 {
         until("the repair", || async {
             self.me().status().repair.damaged == 0
         })
@@ -122,7 +158,7 @@ impl Operators {
     }
 
     /// Everything of a batch is served, and holds: slices to readers, columns to auditors.
-    async fn serves(&self, batch: &Batch) {
+    pub async fn serves(&self, batch: &Batch) {
         let (caller, mine) = (self.caller(), self.world.chunks(ME, &[0]));
         for blob in 0..batch.blobs.len() {
             let got = caller.slices(batch, blob, &runs(&mine)).await.unwrap();
@@ -166,7 +202,7 @@ impl Operators {
         .unwrap();
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         for node in self.nodes {
             node.shutdown().await;
         }

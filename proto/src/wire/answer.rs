@@ -1,6 +1,6 @@
 //! How long an answer can be: what follows from the request.
 
-use super::{GetChunks, GetSlices, Request, WireError, limits};
+use super::{GetChunks, GetCombined, GetSlices, Request, WireError, limits};
 use crate::{
     BatchHeader, BlobHeader, ChunkRanges, HARD_MAX_BATCH_ROWS, HeaderError,
     chunk_ranges::MAX_RUNS,
@@ -90,14 +90,30 @@ impl GetChunks {
     }
 }
 
+impl GetCombined {
+    /// Most bytes of an answer.
+    pub fn answer_limit(&self) -> AnswerLimit {
+        let (indices, runs) = (self.indices.count(), runs(&self.indices));
+        let envelope = 3 * FIELD + BATCH_HEADER_BYTES + runs * RUN + indices * POINT;
+        AnswerLimit::new(envelope, indices as u64 * MAX_CELL)
+    }
+}
+
+/// A page of an index: each batch with its certificate and a signature, and a place.
+const PAGE: usize = 128 + limits::MAX_LISTED * (4 * FIELD + limits::MAX_COMPACT + 64);
+
 impl Request {
     /// Most bytes of an answer, as far as the request alone says it. Who holds the header of what is asked for knows
     /// more: [`GetSlices::answer_limit`], [`GetChunks::answer_limit`].
     pub fn answer_limit(&self) -> AnswerLimit {
         match self {
-            Self::StoreBatch(_) | Self::SignBatch(_) | Self::Ping(_) | Self::DialMe => {
-                AnswerLimit::SMALL
-            }
+            Self::StoreBatch(_)
+            | Self::SignBatch(_)
+            | Self::Ping(_)
+            | Self::KeepCertificate(_)
+            | Self::DialMe => AnswerLimit::SMALL,
+            Self::ListBatches(_) => AnswerLimit::new(PAGE, 0),
+            Self::GetCombined(m) => m.answer_limit(),
             Self::GetSlices(m) => m.limit(u64::from(HARD_MAX_BATCH_ROWS) * MAX_CELL),
             Self::GetChunks(m) => m.limit(limits::MAX_BLOBS, HARD_MAX_BATCH_ROWS, MAX_CELL),
         }

@@ -42,13 +42,13 @@ pub(super) fn packed<const N: usize>(
     Ok(entries.to_vec())
 }
 
-fn runs_from(list: Vec<pb::Run>) -> Result<ChunkRanges, WireError> {
+pub(super) fn runs_from(list: Vec<pb::Run>) -> Result<ChunkRanges, WireError> {
     Ok(ChunkRanges::new(
         list.into_iter().map(|r| (r.start, r.len)).collect(),
     )?)
 }
 
-fn runs_to(runs: &ChunkRanges) -> Vec<pb::Run> {
+pub(super) fn runs_to(runs: &ChunkRanges) -> Vec<pb::Run> {
     runs.as_slice()
         .iter()
         .map(|&(start, len)| pb::Run { start, len })
@@ -100,7 +100,7 @@ fn check_batch(
     check_indices(header.version, runs)
 }
 
-fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
+pub(super) fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
     let chunks = version(version_id)
         .map_err(HeaderError::from)?
         .code
@@ -114,7 +114,10 @@ fn check_indices(version_id: u16, runs: &ChunkRanges) -> Result<(), WireError> {
     Ok(())
 }
 
-fn chunk_proofs_from(bytes: &[u8], runs: &ChunkRanges) -> Result<Vec<ProofBytes>, WireError> {
+pub(super) fn chunk_proofs_from(
+    bytes: &[u8],
+    runs: &ChunkRanges,
+) -> Result<Vec<ProofBytes>, WireError> {
     let proofs: Vec<[u8; 48]> = packed("chunk proofs", bytes)?;
     if proofs.len() != runs.count() {
         return Err(WireError::Count {
@@ -126,7 +129,7 @@ fn chunk_proofs_from(bytes: &[u8], runs: &ChunkRanges) -> Result<Vec<ProofBytes>
     Ok(proofs.into_iter().map(ProofBytes).collect())
 }
 
-fn chunk_proofs_to(proofs: &[ProofBytes]) -> Bytes {
+pub(super) fn chunk_proofs_to(proofs: &[ProofBytes]) -> Bytes {
     proofs.iter().flat_map(|p| p.0).collect::<Vec<u8>>().into()
 }
 
@@ -182,6 +185,9 @@ impl Request {
                 disperser_signature: m.disperser_signature.0.to_vec().into(),
             }),
             Self::DialMe => pb::request::Kind::DialMe(pb::DialMe {}),
+            Self::KeepCertificate(m) => pb::request::Kind::KeepCertificate(m.into()),
+            Self::ListBatches(m) => pb::request::Kind::ListBatches(m.into()),
+            Self::GetCombined(m) => pb::request::Kind::GetCombined(m.into()),
         };
         pb::Request { kind: Some(kind) }.encode_to_vec()
     }
@@ -208,6 +214,9 @@ impl Request {
             Self::Ping(_) => "ping",
             Self::SignBatch(_) => "sign_batch",
             Self::DialMe => "dial_me",
+            Self::KeepCertificate(_) => "keep_certificate",
+            Self::ListBatches(_) => "list_batches",
+            Self::GetCombined(_) => "get_combined",
         }
     }
 
@@ -246,6 +255,9 @@ impl TryFrom<pb::Request> for Request {
                 )?),
             }),
             pb::request::Kind::DialMe(pb::DialMe {}) => Self::DialMe,
+            pb::request::Kind::KeepCertificate(m) => Self::KeepCertificate(m.try_into()?),
+            pb::request::Kind::ListBatches(m) => Self::ListBatches(m.try_into()?),
+            pb::request::Kind::GetCombined(m) => Self::GetCombined(m.try_into()?),
         })
     }
 }
@@ -277,6 +289,9 @@ impl Response {
             Self::Dialed(m) => pb::response::Kind::Dialed(pb::Dialed {
                 address: cut_text(&m.address, limits::MAX_SHORT_TEXT),
             }),
+            Self::Kept => pb::response::Kind::Kept(pb::Kept {}),
+            Self::BatchList(m) => pb::response::Kind::BatchList(m.into()),
+            Self::Combined(m) => pb::response::Kind::Combined(m.into()),
             Self::Error(m) => pb::response::Kind::Error(m.into()),
         };
         pb::Response { kind: Some(kind) }.encode_to_vec()
@@ -303,6 +318,9 @@ impl Response {
             Self::Chunks(_) => "chunks",
             Self::Pong(_) => "pong",
             Self::Dialed(_) => "dialed",
+            Self::Kept => "kept",
+            Self::BatchList(_) => "batch_list",
+            Self::Combined(_) => "combined",
             Self::Error(_) => "error",
         }
     }
@@ -315,6 +333,7 @@ impl Response {
         match self {
             Self::Slices(m) => Ok(m.layout()?.len()),
             Self::Chunks(m) => Ok(m.layout()?.len()),
+            Self::Combined(m) => m.bulk_len(),
             _ => Ok(0),
         }
     }
@@ -360,6 +379,9 @@ impl TryFrom<pb::Response> for Response {
             pb::response::Kind::Dialed(m) => Self::Dialed(Dialed {
                 address: cut_text(&m.address, limits::MAX_SHORT_TEXT),
             }),
+            pb::response::Kind::Kept(_) => Self::Kept,
+            pb::response::Kind::BatchList(m) => Self::BatchList(m.try_into()?),
+            pb::response::Kind::Combined(m) => Self::Combined(m.try_into()?),
             pb::response::Kind::Error(m) => Self::Error(m.try_into()?),
         })
     }

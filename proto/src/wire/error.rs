@@ -2,6 +2,7 @@
 
 use ashlar_crypto::Coded;
 
+use crate::certificate::CertificateDecodeError;
 use crate::{ChunkIndex, ChunkRangesError, HeaderError};
 
 /// A message that is refused.
@@ -75,6 +76,10 @@ pub enum WireError {
     /// A header that breaks a rule.
     #[error(transparent)]
     Header(#[from] HeaderError),
+    /// A certificate that is none.
+    #[error(transparent)]
+    #[coded(transparent, blame = Caller)]
+    Certificate(#[from] CertificateDecodeError),
     /// The bulk part does not have the length that the message implies.
     #[error("bulk part of {got} bytes, the message implies {expected}")]
     BulkLength {

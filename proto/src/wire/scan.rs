@@ -100,6 +100,21 @@ const CHUNKS: &[Field] = &[
     ALL_SLICE_PROOFS,
 ];
 
+const BATCH_PLACE: &[Field] = &[
+    one(1, "window", Holds::Number),
+    one(2, "batch digest", Holds::Bytes(32)),
+];
+
+const CERTIFIED_BATCH: &[Field] = &[
+    one(1, "certificate", Holds::Bytes(limits::MAX_COMPACT)),
+    one(2, "disperser signature", Holds::Bytes(64)),
+];
+
+const INDICES_OF_BATCH: &[Field] = &[
+    one(1, "batch digest", Holds::Bytes(32)),
+    many(2, "runs", MAX_RUNS, Holds::Message(RUN)),
+];
+
 const REQUEST: &[Field] = &[
     one(1, "batch", Holds::Batch(STORE_BATCH)),
     one(
@@ -110,24 +125,32 @@ const REQUEST: &[Field] = &[
             many(2, "runs", MAX_RUNS, Holds::Message(RUN)),
         ]),
     ),
-    one(
-        3,
-        "request for chunks",
-        Holds::Message(&[
-            one(1, "batch digest", Holds::Bytes(32)),
-            many(2, "runs", MAX_RUNS, Holds::Message(RUN)),
-        ]),
-    ),
+    one(3, "request for chunks", Holds::Message(INDICES_OF_BATCH)),
     one(4, "ping", Holds::Message(&[one(1, "nonce", Holds::Number)])),
     one(
         5,
+        "certificate",
+        Holds::Message(&[one(1, "certificate", Holds::Bytes(limits::MAX_COMPACT))]),
+    ),
+    one(
+        6,
+        "request for the index",
+        Holds::Message(&[one(1, "place", Holds::Message(BATCH_PLACE))]),
+    ),
+    one(
+        7,
+        "request for combined chunks",
+        Holds::Message(INDICES_OF_BATCH),
+    ),
+    one(8, "request to be dialed", Holds::Message(&[])),
+    one(
+        9,
         "batch to sign",
         Holds::Message(&[
             BATCH_HEADER,
             one(2, "disperser signature", Holds::Bytes(64)),
         ]),
     ),
-    one(8, "request to be dialed", Holds::Message(&[])),
 ];
 
 const RESPONSE: &[Field] = &[
@@ -153,6 +176,29 @@ const RESPONSE: &[Field] = &[
             one(1, "nonce", Holds::Number),
             one(2, "software name", Holds::Bytes(limits::MAX_SHORT_TEXT)),
             many(3, "protocol versions", limits::MAX_VERSIONS, Holds::Numbers),
+        ]),
+    ),
+    one(5, "kept", Holds::Message(&[])),
+    one(
+        6,
+        "index of batches",
+        Holds::Message(&[
+            many(
+                1,
+                "batches",
+                limits::MAX_LISTED,
+                Holds::Message(CERTIFIED_BATCH),
+            ),
+            one(2, "place", Holds::Message(BATCH_PLACE)),
+        ]),
+    ),
+    one(
+        7,
+        "combined chunks",
+        Holds::Message(&[
+            BATCH_HEADER,
+            many(2, "runs", MAX_RUNS, Holds::Message(RUN)),
+            one(3, "chunk proofs", Holds::Bytes(MAX_CHUNKS as usize * 48)),
         ]),
     ),
     one(

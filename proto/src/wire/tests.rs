@@ -8,7 +8,7 @@ use prost::Message;
 use super::*;
 use crate::{
     Account,
-    testing::{batch_header, blob_header},
+    testing::{Table, batch_header, blob_header},
 };
 
 fn runs() -> ChunkRanges {
@@ -60,6 +60,29 @@ fn chunks() -> Chunks {
     }
 }
 
+fn certified() -> CertifiedBatch {
+    CertifiedBatch {
+        certificate: Table::usual().certify(&[0, 1, 2, 3].map(crate::OperatorIndex), &[0]),
+        disperser_signature: NetworkSignature([0x45; 64]),
+    }
+}
+
+fn place() -> BatchPlace {
+    BatchPlace {
+        window: 1_700_000_000,
+        digest: BatchDigest([6; 32]),
+    }
+}
+
+fn combined() -> Combined {
+    let chunks = chunks();
+    Combined {
+        batch_header: chunks.batch_header,
+        runs: chunks.runs,
+        chunk_proofs: chunks.chunk_proofs,
+    }
+}
+
 fn requests() -> Vec<Request> {
     vec![
         Request::StoreBatch(store_batch()),
@@ -77,6 +100,17 @@ fn requests() -> Vec<Request> {
         Request::SignBatch(SignBatch {
             batch_header: store_batch().batch_header,
             disperser_signature: NetworkSignature([6; 64]),
+        }),
+        Request::KeepCertificate(KeepCertificate {
+            certificate: certified().certificate,
+        }),
+        Request::ListBatches(ListBatches { after: None }),
+        Request::ListBatches(ListBatches {
+            after: Some(place()),
+        }),
+        Request::GetCombined(GetCombined {
+            batch_digest: BatchDigest([8; 32]),
+            indices: runs(),
         }),
     ]
 }
@@ -96,6 +130,16 @@ fn responses() -> Vec<Response> {
         Response::Dialed(Dialed {
             address: "node1.example.com:7400".into(),
         }),
+        Response::Kept,
+        Response::BatchList(BatchList {
+            batches: vec![certified(); limits::MAX_LISTED],
+            next: Some(place()),
+        }),
+        Response::BatchList(BatchList {
+            batches: Vec::new(),
+            next: None,
+        }),
+        Response::Combined(combined()),
         Response::Error(ErrorReply::new("store.not_a_disperser", Blame::Caller, "no").with(1, 2)),
         Response::Error(ErrorReply::new("store.disk_full", Blame::Us, "full")),
         Response::Error(ErrorReply::new("x.y", Blame::Peer, "")),
@@ -120,6 +164,37 @@ fn messages_round_trip() {
             response.kind()
         );
     }
+}
+
+#[test]
+fn a_page_fits_its_limit_and_goes_on_behind_the_last() {
+    let full = BatchList {
+        batches: vec![certified(); limits::MAX_LISTED],
+        next: Some(place()),
+    };
+    let limit = Request::ListBatches(ListBatches { after: None }).answer_limit();
+    assert!(Response::BatchList(full.clone()).encode().len() <= limit.envelope);
+    let more = BatchList {
+        batches: vec![certified(); limits::MAX_LISTED + 1],
+        ..full.clone()
+    };
+    let refused = Response::decode(Response::BatchList(more).encode());
+    assert_eq!(refused.unwrap_err().code(), "wire.limit");
+    // Only compact ones are kept and listed.
+    let mut portable = full;
+    portable.batches.truncate(1);
+    let table = Table::usual();
+    portable.batches[0].certificate = portable.batches[0].certificate.to_portable(&table).unwrap();
+    let refused = Response::decode(Response::BatchList(portable).encode());
+    assert!(refused.is_err());
+
+    // Youngest window first, in a window by digest.
+    let at = |window, byte| BatchPlace {
+        window,
+        digest: BatchDigest([byte; 32]),
+    };
+    assert!(at(5, 2).is_behind(&at(5, 1)) && at(4, 0).is_behind(&at(5, 9)));
+    assert!(!at(5, 1).is_behind(&at(5, 1)) && !at(6, 9).is_behind(&at(5, 0)));
 }
 
 /// The error's code for a changed StoreBatch.

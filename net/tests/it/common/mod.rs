@@ -106,15 +106,14 @@ impl Toy {
                 let data = memory.attach((0..len).map(|i| i as u8).collect::<Vec<u8>>());
                 Reply::with_bulk(Response::Slices(slices), vec![data])
             }
-            Request::GetChunks(_) | Request::SignBatch(_) => {
-                ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
-                    .with("x", "y")
-                    .into()
-            }
+            Request::GetChunks(_) => ErrorReply::new("batch.unknown", Blame::Caller, "never seen")
+                .with("x", "y")
+                .into(),
             Request::DialMe => Response::Dialed(Dialed {
                 address: "where it is".into(),
             })
             .into(),
+            _ => ErrorReply::new("toy.unknown", Blame::Caller, "not a toy's").into(),
         }
     }
 }

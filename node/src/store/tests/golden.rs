@@ -43,6 +43,7 @@ fn keys() {
     let with = |first: u8, rest: &[u8]| [&[first], [0xaa; 32].as_slice(), rest].concat();
     assert_eq!(codec::batch_key(&digest), with(b'b', &[]));
     assert_eq!(codec::directory_key(&digest), with(b'd', &[]));
+    assert_eq!(codec::certificate_key(&digest), with(b'c', &[]));
     assert_eq!(codec::index_key(&BlobKey([0xaa; 32])), with(b'k', &[]));
     assert_eq!(
         codec::slices_key(&digest, 0x0102_0304),
@@ -90,6 +91,23 @@ fn values() {
     all.push(codec::encode_u64(codec::META_TIME, 7));
     let allowance = Allowance { left: 7, held: 8 };
     all.push(codec::encode_allowance(codec::META_ALLOWANCE, allowance));
+    let key = codec::certificate_key(&batch.digest);
+    let signature = &batch.disperser_signature;
+    all.push(codec::encode_certified(
+        &key,
+        &certificate(&batch),
+        signature,
+    ));
+    let peer = ListedPeer {
+        after: None,
+        done: true,
+    };
+    let progress = IndexProgress {
+        may_sign: true,
+        done: false,
+        peers: [(ME, peer)].into(),
+    };
+    all.push(codec::encode_index_progress(codec::META_INDEX, &progress));
     let hashes: Vec<String> = all
         .iter()
         .map(|value| hex::encode(&sha256(&[value])[..8]))
@@ -98,7 +116,7 @@ fn values() {
 }
 
 /// First bytes of the SHA-256 of each value above. If this changes, so must `FORMAT`.
-const GOLDEN: [&str; 8] = [
+const GOLDEN: [&str; 10] = [
     "cf5e47d1962c2b7a",
     "721cd03c647277c1",
     "fc109c75ef7936fb",
@@ -107,6 +125,8 @@ const GOLDEN: [&str; 8] = [
     "158bf6b49b778af9",
     "310fdf19dd4aeb26",
     "6dd38a90f464c481",
+    "a75cdbd5e437f159",
+    "bd260fca399b62ca",
 ];
 
 #[test]

@@ -58,6 +58,9 @@ suite![
     one_digest_a_sequence,
     repeats_are_idempotent,
     signature_is_kept,
+    certificates_make_an_index,
+    a_promise_is_noted_once,
+    the_progress_of_the_index_is_kept,
     signature_needs_its_record,
     windows_expire_whole_and_records_stay,
     expired_data_can_be_stored_again,
@@ -618,4 +621,86 @@ fn the_place_of_the_scrub_is_kept(store: Box<dyn Store>) {
     assert_eq!(store.scrub_position().unwrap(), Some(sequence(3, 4)));
     store.keep_scrub_position(None).unwrap();
     assert_eq!(store.scrub_position().unwrap(), None);
+}
+
+fn certificates_make_an_index(store: Box<dyn Store>) {
+    let batches = [
+        sample(1, 1, 1, 950),
+        sample(1, 2, 2, 960),
+        sample(1, 3, 3, 1050),
+    ];
+    for batch in &batches {
+        let record = promise(batch);
+        let certificate = certificate(batch);
+        // Only of what was promised.
+        let refused = store.keep_certificate(&record, &certificate);
+        assert!(matches!(refused, Err(StoreError::NoRecord { .. })));
+        assert_eq!(store.certificate(&batch.digest).unwrap(), None);
+        store.commit(batch).unwrap();
+        store.keep_certificate(&record, &certificate).unwrap();
+        let kept = store.certificate(&batch.digest).unwrap().unwrap();
+        assert_eq!(kept.certificate, certificate);
+        assert_eq!(kept.disperser_signature, batch.disperser_signature);
+    }
+    let digests = |window, after, limit| {
+        let page = store.certified_in(WindowId(window), after, limit).unwrap();
+        assert!(page.iter().all(|(_, certified)| certified.is_some()));
+        page.into_iter()
+            .map(|(digest, _)| digest)
+            .collect::<Vec<_>>()
+    };
+    let mut first = [batches[0].digest, batches[1].digest];
+    first.sort_by_key(|digest| digest.0);
+    assert_eq!(digests(1000, None, 9), first);
+    assert_eq!(digests(1000, None, 1), first[..1]);
+    assert_eq!(digests(1000, Some(first[0]), 9), first[1..]);
+    assert_eq!(digests(1100, None, 9), [batches[2].digest]);
+    store.expire(1000).unwrap();
+    assert_eq!(store.certificate(&batches[0].digest).unwrap(), None);
+    assert!(store.certificate(&batches[2].digest).unwrap().is_some());
+}
+
+fn a_promise_is_noted_once(store: Box<dyn Store>) {
+    let batch = sample(1, 1, 1, 950);
+    let record = promise(&batch);
+    // Below a floor, too: it was promised before.
+    let floor = Floor {
+        domain: DOMAIN,
+        disperser_id: 1,
+        sequence: Sequence(5),
+    };
+    store.raise_floors(&[floor]).unwrap();
+    assert!(store.note_promise(&record, &certificate(&batch)).unwrap());
+    assert!(!store.note_promise(&record, &certificate(&batch)).unwrap());
+    assert_eq!(store.signed(&record.at).unwrap(), Some(record));
+    assert!(store.certificate(&batch.digest).unwrap().is_some());
+    let rival = sample(1, 1, 2, 950);
+    let refused = store.note_promise(&promise(&rival), &certificate(&rival));
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })));
+    let refused = store.commit(&rival);
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })));
+}
+
+fn the_progress_of_the_index_is_kept(store: Box<dyn Store>) {
+    assert_eq!(store.index_progress().unwrap(), None);
+    let mut progress = IndexProgress::default();
+    store.keep_index_progress(&progress).unwrap();
+    assert_eq!(store.index_progress().unwrap(), Some(progress.clone()));
+    progress.may_sign = true;
+    for (n, after) in [
+        (1, None),
+        (
+            2,
+            Some(ashlar_proto::wire::BatchPlace {
+                window: 7,
+                digest: BatchDigest([9; 32]),
+            }),
+        ),
+    ] {
+        let done = n == 1;
+        let peer = ListedPeer { after, done };
+        progress.peers.insert(OperatorId([n; 32]), peer);
+    }
+    store.keep_index_progress(&progress).unwrap();
+    assert_eq!(store.index_progress().unwrap(), Some(progress));
 }
