@@ -169,6 +169,8 @@ ashlar_service::config! {
 
     /// Disk.
     pub struct StoreConfig {
+        /// With less free space than this no blob is taken in; those that were are finished.
+        pub min_free_bytes: u64 = 1 << 30;
         /// How long payloads, records and certificates are kept, in seconds; 0 is the protocol version's retention.
         pub retention_secs: u64 = 0;
         /// Milliseconds between two looks for what has expired.

@@ -191,10 +191,9 @@ impl Engine {
         );
         if let Err(error) = trial {
             tracing::warn!(code = error.code(), quorums = ?lane.quorums, "no batch can be made: {error}");
-            for held in held {
-                self.fail(held.blob.id, error.code(), error.to_string())
-                    .await;
-            }
+            let ids: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
+            drop((held, place));
+            self.put_off(ids, &lane, &error).await;
             return;
         }
         let composed = self.durably("composing a batch", move |registry, created_at_ms| {
@@ -260,6 +259,27 @@ impl Engine {
             began,
         })
         .await;
+    }
+
+    /// No batch can be made of these blobs. If the table has no such quorums any more, they wait for one that has; else they fail.
+    async fn put_off(&self, ids: Vec<BlobId>, lane: &Lane, error: &MatrixError) {
+        let give_up = Duration::from_secs(self.config.batch.give_up_secs);
+        let (registry, now_ms) = (&self.durable.registry, self.durable.clock.wall_ms());
+        let mut again = Vec::new();
+        for blob in ids.iter().filter_map(|id| registry.live(id)) {
+            let age = Duration::from_millis(now_ms.saturating_sub(blob.submitted_at_ms));
+            if matches!(error, MatrixError::Assignment(_)) && age < give_up {
+                again.push(QueuedBlob::from(&blob));
+            } else {
+                self.fail(blob.id, error.code(), error.to_string(), false)
+                    .await;
+            }
+        }
+        if !again.is_empty() {
+            let now = std::time::Instant::now();
+            self.queue.breaker.broke(lane.quorums.iter().copied(), now);
+        }
+        self.queue.push(again);
     }
 
     /// Brings a batch to its end.

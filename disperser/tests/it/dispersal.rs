@@ -11,7 +11,7 @@ use crate::support::{
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Encoding, Rows, Setup, commit_rows};
 use ashlar_disperser::Disperser;
-use ashlar_disperser::kv::MemoryKv;
+use ashlar_disperser::kv::{MemoryKv, Table};
 use ashlar_proto::api::BlobState;
 use ashlar_proto::{
     Certificate, CertificateError, CertificatePolicy, MaxAge, QuorumId, RequiredQuorums, Sequence,
@@ -241,6 +241,54 @@ async fn quorums_that_do_not_sign_hold_up_nobody_and_lose_nothing() {
     for blob in waiting.iter().filter(|blob| blob.quorums == [3]) {
         running.certified(&blob.id).await;
     }
+    running.disperser.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_cannot_be_read_fails_alone() {
+    let world = World::new(&[(Temper::Hangs, 1), (Temper::Hangs, 1)]);
+    let running = world.start(config()).await;
+    let [good, bad] = [1u8, 2].map(|n| vec![n; 1000]);
+    let (good, bad) = (
+        running.accepted("", &good).await.id,
+        running.accepted("", &bad).await.id,
+    );
+    drop(running);
+    // The next life encodes both of them again.
+    world.kv.damage(Table::Payloads, &bad.0);
+    world
+        .operators
+        .iter()
+        .for_each(|operator| operator.set(Temper::Honest));
+    let running = world.start(config()).await;
+    running.certified(&good).await;
+    let status = running.until(&bad, |status| status.state.is_final()).await;
+    assert_eq!(status.error.unwrap().code, "encode.payload_unreadable");
+    running.accepted("", b"another").await;
+    assert_eq!(running.get("/v1/health").await.status(), 200);
+    running.disperser.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_nearly_full_takes_nothing_in_and_finishes_what_it_has() {
+    let world = World::new(&[(Temper::Hangs, 1), (Temper::Hangs, 1)]);
+    let running = world.start(config()).await;
+    let id = running.accepted("", b"before").await.id;
+    drop(running);
+    let mut settings = config();
+    settings.store.min_free_bytes = u64::MAX;
+    world
+        .operators
+        .iter()
+        .for_each(|operator| operator.set(Temper::Honest));
+    let running = world.start(settings).await;
+    until("the disk is looked at", async || {
+        running.complaints().contains(&"disk_space".to_owned())
+    })
+    .await;
+    let told = problem(running.post("", b"after".to_vec()).await).await;
+    assert_eq!((told.status, told.code.as_str()), (503, "intake.disk"));
+    running.certified(&id).await;
     running.disperser.shutdown().await;
 }
 

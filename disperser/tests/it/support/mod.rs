@@ -434,6 +434,9 @@ fn registration(n: u8, address: &str, stake: u64) -> Registration {
 pub fn config() -> DisperserConfig {
     let mut config = DisperserConfig::default();
     config.listen.http = "127.0.0.1:0".parse().unwrap();
+    // The database is in memory; free space is looked at here.
+    config.paths.data = std::env::temp_dir();
+    config.store.min_free_bytes = 0;
     config.batch.interval_ms = 100;
     config.batch.requeue_delay_ms = 50;
     // Beyond the patience of every test: nothing may ever wait for the deadline of a dispersal that goes well.
