@@ -101,7 +101,7 @@ async fn hand_over(
     signers: Vec<OperatorIndex>,
     certificate: Certificate,
 ) {
-    let request = &wire::Request::KeepCertificate(wire::KeepCertificate { certificate });
+    let request = &wire::Request::KeepCertificate(Box::new(wire::KeepCertificate { certificate }));
     let (operators, table) = (&operators, &table);
     futures::stream::iter(signers)
         .for_each_concurrent(SPREAD_AT_A_TIME, |operator| async move {

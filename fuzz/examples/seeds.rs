@@ -96,9 +96,9 @@ fn main() -> io::Result<()> {
         ),
         (
             "keep_certificate",
-            Request::KeepCertificate(KeepCertificate {
+            Request::KeepCertificate(Box::new(KeepCertificate {
                 certificate: compact.clone(),
-            }),
+            })),
         ),
         (
             "list_batches",

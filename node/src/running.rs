@@ -212,11 +212,11 @@ impl OpeningNode {
                 signer,
                 Arc::clone(&stake),
                 Arc::clone(&clock),
-                peers,
                 threads,
                 Identities {
                     keys: network_keys.clone(),
                     client: client.clone(),
+                    peers,
                 },
             ));
             if let Some((kept_ms, allowance)) = kept {

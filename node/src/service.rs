@@ -58,7 +58,6 @@ pub(crate) struct Service {
     /// When somebody's batch last made the node look for a newer table.
     looked: Mutex<Option<Instant>>,
     clock: Arc<NodeClock>,
-    peers: Arc<Peers>,
     identities: Identities,
 }
 
@@ -68,6 +67,8 @@ pub(crate) struct Identities {
     pub(crate) keys: Vec<NetworkKey>,
     /// What it asks its peers with.
     pub(crate) client: Client,
+    /// Whom it dials back.
+    pub(crate) peers: Arc<Peers>,
 }
 
 impl Identities {
@@ -232,7 +233,6 @@ impl Service {
         signer: Arc<Signer>,
         stake: Arc<dyn StakeSource>,
         clock: Arc<NodeClock>,
-        peers: Arc<Peers>,
         threads: rayon::ThreadPool,
         identities: Identities,
     ) -> Self {
@@ -244,7 +244,6 @@ impl Service {
             seen: RwLock::default(),
             looked: Mutex::default(),
             clock,
-            peers,
             shared,
             store,
             signer,
@@ -422,7 +421,7 @@ impl Service {
             Request::DialMe => self.dial_back(peer).await,
             Request::SignBatch(_) => Err(ServiceError::NotASigner),
             Request::GetCombined(wanted) => self.get_combined(wanted, &bulk).await,
-            Request::KeepCertificate(message) => self.keep_certificate(peer, message).await,
+            Request::KeepCertificate(message) => self.keep_certificate(peer, *message).await,
             Request::ListBatches(wanted) => self.list_batches(wanted, &bulk).await,
             Request::Ping(ping) => {
                 let mut versions = self.rules.versions.clone();

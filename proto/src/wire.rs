@@ -98,7 +98,7 @@ pub enum Request {
     /// Sign a batch that is stored: to a remote signer.
     SignBatch(SignBatch),
     /// Keep the certificate of a batch.
-    KeepCertificate(KeepCertificate),
+    KeepCertificate(Box<KeepCertificate>),
     /// List the certified batches that you hold.
     ListBatches(ListBatches),
     /// Send combined columns of a batch.

@@ -31,7 +31,7 @@ async fn a_batch_crosses_a_link_that_loses_faster_than_the_least_rate() {
         let limits = NetLimits::default();
         Server::bind(
             (THERE, 7400).into(),
-            &key(SERVER),
+            &[key(SERVER)],
             limits,
             Arc::<Toy>::default(),
         )

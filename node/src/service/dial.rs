@@ -22,7 +22,7 @@ impl Service {
             address: address.ok_or(ServiceError::NotAnOperator)?,
             network_key: caller,
         };
-        match self.peers.dial(&peer).await {
+        match self.identities.peers.dial(&peer).await {
             Some(Ok(())) => Ok(Response::Dialed(Dialed {
                 address: peer.address,
             })

@@ -55,7 +55,7 @@ async fn certify(operators: &Operators, batch: &Batch, by: &[usize]) {
     let certificate = certificate(operators, batch, by, &signatures);
     for &operator in by {
         let certificate = certificate.clone();
-        let request = Request::KeepCertificate(KeepCertificate { certificate });
+        let request = Request::KeepCertificate(Box::new(KeepCertificate { certificate }));
         let answer = operators.ask(operator, request, vec![]).await;
         assert_eq!(answer, Response::Kept);
     }
@@ -286,7 +286,7 @@ async fn with_liar(folder: &std::path::Path) -> (Operators, Vec<Batch>, Server) 
     assert_eq!(liar.batch.header, batches[0].header);
     let server = Server::bind(
         "127.0.0.1:0".parse().unwrap(),
-        &operators.world.network[3],
+        std::slice::from_ref(&operators.world.network[3]),
         NetLimits::default(),
         Arc::new(liar),
     )

@@ -8,8 +8,7 @@ use prost::Message;
 
 use super::{
     Chunks, Dialed, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, SignBatch,
-    Slices,
-    StoreBatch, Stored, WireError, error::at_most, limits, pb, scan,
+    Slices, StoreBatch, Stored, WireError, error::at_most, limits, pb, scan,
 };
 use crate::{
     BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, HeaderError, params::version,
@@ -185,7 +184,7 @@ impl Request {
                 disperser_signature: m.disperser_signature.0.to_vec().into(),
             }),
             Self::DialMe => pb::request::Kind::DialMe(pb::DialMe {}),
-            Self::KeepCertificate(m) => pb::request::Kind::KeepCertificate(m.into()),
+            Self::KeepCertificate(m) => pb::request::Kind::KeepCertificate((&**m).into()),
             Self::ListBatches(m) => pb::request::Kind::ListBatches(m.into()),
             Self::GetCombined(m) => pb::request::Kind::GetCombined(m.into()),
         };
@@ -255,7 +254,7 @@ impl TryFrom<pb::Request> for Request {
                 )?),
             }),
             pb::request::Kind::DialMe(pb::DialMe {}) => Self::DialMe,
-            pb::request::Kind::KeepCertificate(m) => Self::KeepCertificate(m.try_into()?),
+            pb::request::Kind::KeepCertificate(m) => Self::KeepCertificate(Box::new(m.try_into()?)),
             pb::request::Kind::ListBatches(m) => Self::ListBatches(m.try_into()?),
             pb::request::Kind::GetCombined(m) => Self::GetCombined(m.try_into()?),
         })

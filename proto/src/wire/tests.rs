@@ -101,9 +101,9 @@ fn requests() -> Vec<Request> {
             batch_header: store_batch().batch_header,
             disperser_signature: NetworkSignature([6; 64]),
         }),
-        Request::KeepCertificate(KeepCertificate {
+        Request::KeepCertificate(Box::new(KeepCertificate {
             certificate: certified().certificate,
-        }),
+        })),
         Request::ListBatches(ListBatches { after: None }),
         Request::ListBatches(ListBatches {
             after: Some(place()),
