@@ -85,12 +85,18 @@ impl<T> Batcher<T> {
         self.lanes.is_empty()
     }
 
-    /// The next batch, if one is due; of several that are, the one whose first blob waits longest. Call it only while there is a
-    /// free slot for the batch, until it gives nothing.
-    pub fn poll(&mut self, now: Duration, pressure: Pressure) -> Option<(Lane, Vec<T>)> {
+    /// The next batch, if one is due of a lane that has a free place; of several that are, the one whose first blob waits longest.
+    /// Call it until it gives nothing.
+    pub fn poll(
+        &mut self,
+        now: Duration,
+        pressure: Pressure,
+        is_free: impl Fn(&Lane) -> bool,
+    ) -> Option<(Lane, Vec<T>)> {
         let lane = self
             .lanes
             .iter()
+            .filter(|(lane, _)| is_free(lane))
             .filter(|(_, line)| pressure != Pressure::None || self.due(now, line))
             .min_by_key(|(_, line)| line.front().map(|first| first.since))
             .map(|(lane, _)| lane.clone())?;
@@ -113,11 +119,12 @@ impl<T> Batcher<T> {
         Some((lane, batch))
     }
 
-    /// When the interval of the blob that waits longest is over. `None` if nobody waits.
-    pub fn next_wake(&self) -> Option<Duration> {
+    /// When the interval of the blob is over that waits longest for a lane with a free place. `None` if nobody waits.
+    pub fn next_wake(&self, is_free: impl Fn(&Lane) -> bool) -> Option<Duration> {
         self.lanes
-            .values()
-            .filter_map(VecDeque::front)
+            .iter()
+            .filter(|(lane, _)| is_free(lane))
+            .filter_map(|(_, line)| line.front())
             .map(|first| first.since + self.limits.interval)
             .min()
     }

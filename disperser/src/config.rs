@@ -131,10 +131,14 @@ ashlar_service::config! {
         pub max_rows: u32 = Limits::default().max_batch_rows, within 1..=HARD_MAX_BATCH_ROWS;
         /// Most blobs of a batch.
         pub max_blobs: u32 = Limits::default().max_batch_blobs, within 1..;
-        /// Batches on their way to operators at the same time.
+        /// Batches of the same quorums on their way to operators at the same time; of all quorums twice as many.
         pub max_in_flight: usize = 4, within 1..;
-        /// Batches that a blob is put into, one after another, before it fails.
-        pub max_attempts: u32 = 4, within 1..=16;
+        /// A batch that has waited so long for signatures, in milliseconds, leaves its place to others. The quorums of which too little
+        /// has signed get nothing more but a blob from time to time, until one of their batches is certified.
+        pub stall_ms: u64 = 3000, within 1..;
+        /// How long a blob is put into one batch after another, in seconds, if too little stake signs them. Then it fails; its payload
+        /// is kept.
+        pub give_up_secs: u64 = 24 * 3600;
         /// Pause before a blob of a failed batch goes into another one, in milliseconds; doubles.
         pub requeue_delay_ms: u64 = 1000, within 1..;
         /// After a restart, younger batches are continued; older ones are given up, their blobs go into new ones.
@@ -145,9 +149,11 @@ ashlar_service::config! {
     pub struct Disperse {
         /// Time in which enough stake has to sign, in seconds; then the blobs go into another batch.
         pub deadline_secs: u64 = 120, within 1..;
-        /// Wait for more signatures once there are enough, in milliseconds; then the certificate is issued.
+        /// The certificate is issued the moment enough stake has signed. So long after it, in milliseconds, a better one is made of
+        /// the signatures that came since.
         pub linger_ms: u64 = 500;
-        /// Time for requests that are under way when the certificate is issued, in milliseconds.
+        /// How long after the certificate operators may still take their part and sign, in milliseconds. Less if others wait for
+        /// the batch's memory. At the end another better certificate is made.
         pub straggler_grace_ms: u64 = 10_000;
         /// Longest time of one attempt with one operator, in seconds.
         pub attempt_timeout_secs: u64 = 60, within 1..;
@@ -163,6 +169,8 @@ ashlar_service::config! {
 
     /// Disk.
     pub struct StoreConfig {
+        /// With less free space than this no blob is taken in; those that were are finished.
+        pub min_free_bytes: u64 = 1 << 30;
         /// How long payloads, records and certificates are kept, in seconds; 0 is the protocol version's retention.
         pub retention_secs: u64 = 0;
         /// Milliseconds between two looks for what has expired.
@@ -295,6 +303,7 @@ impl DisperserConfig {
         let disperse = &self.disperse;
         DispersalParams {
             deadline: Duration::from_secs(disperse.deadline_secs),
+            stall: Duration::from_millis(self.batch.stall_ms),
             linger: Duration::from_millis(disperse.linger_ms),
             straggler_grace: Duration::from_millis(disperse.straggler_grace_ms),
             attempt_timeout: Duration::from_secs(disperse.attempt_timeout_secs),

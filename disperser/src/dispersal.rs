@@ -4,19 +4,22 @@
 //! out as [`Action`]s; the shell around it (`distribute`) only carries them out. A test drives it second by second.
 //!
 //! ```text
-//!   collecting ──► lingering ──► draining ──► done
-//!       │   every quorum    until everybody     operators that are still busy may finish,
-//!       │   has enough      answered, or the    for a short time and without retries
-//!       ▼                   linger is over:
-//!     failed                the certificate
+//!   collecting ──► improving ──► done
+//!       │   every quorum    the others may still sign:
+//!       │   has enough:     a better certificate
+//!       │   the certificate
+//!       ▼
+//!     failed
 //! ```
 //!
 //! * Each operator has its own clock: a slow or dead one delays nobody. A failed attempt is repeated after a back-off that doubles
 //!   and jitters. An answer that says "your request is wrong" is repeated a few times only (the operator may not have
 //!   read the newest table yet); a signature that does not verify is final.
-//! * Signatures are verified in bulk, lazily: when those at hand could be enough, and again when the linger ends.
-//! * The certificate is issued once, after the linger, and never changes. The linger buys certificates with more
-//!   signers, and so a better chance to read the blob, for a fraction of a second.
+//! * The certificate is issued the moment enough stake has signed. Signatures are verified in bulk, lazily: when those at hand could
+//!   be enough. Whoever failed a short while ago is asked later and looked at apart: a dead operator costs no work before the
+//!   certificate, and a liar does not spoil the sum of the others.
+//! * Then the others have a while. What they sign makes better certificates, which have more signers and so a better chance that
+//!   the blob can be read: one after the linger, one at the end.
 //! * If so many operators are out that a quorum cannot be reached any more, the dispersal fails at once.
 
 use std::collections::BTreeMap;
@@ -33,9 +36,11 @@ use serde::{Deserialize, Serialize};
 pub struct DispersalParams {
     /// From the first byte on: when this is over, enough stake has signed or the batch is abandoned.
     pub deadline: Duration,
-    /// How long to wait for more signatures once there are enough.
+    /// Without enough signatures after this time, [`Action::Stalled`] says so.
+    pub stall: Duration,
+    /// How long after the certificate a better one is made of what came since.
     pub linger: Duration,
-    /// How long requests that are under way may still take when the certificate is out.
+    /// How long after the certificate the others may still sign.
     pub straggler_grace: Duration,
     /// Longest time of one attempt with one operator.
     pub attempt_timeout: Duration,
@@ -67,6 +72,8 @@ pub struct Member {
     pub operator: OperatorIndex,
     /// Its stake in each quorum of the batch where it has some.
     pub stakes: Vec<(QuorumId, Stake)>,
+    /// It failed a short while ago: asked after a back-off, or when the certificate is out, whichever comes first.
+    pub suspect: bool,
 }
 
 /// What became of an attempt that brought no signature.
@@ -111,8 +118,15 @@ pub enum Action {
         /// Operator and its signature, by rising operator.
         signatures: Vec<(OperatorIndex, SignatureBytes)>,
     },
+    /// Enough signatures are a long time coming: others go first. Comes at most once.
+    Stalled,
     /// Enough stake signed: issue the certificates, with these signers. Comes at most once.
     Certify {
+        /// Indices in the table, rising.
+        signers: Vec<OperatorIndex>,
+    },
+    /// More have signed since: make better certificates, with these signers.
+    Improve {
         /// Indices in the table, rising.
         signers: Vec<OperatorIndex>,
     },
@@ -161,8 +175,13 @@ struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Collecting,
-    Lingering { until: Duration },
-    Draining { until: Duration },
+    Improving {
+        /// When to make a better certificate.
+        next: Duration,
+        until: Duration,
+        /// Signers of the last certificate.
+        signers: usize,
+    },
     Over,
 }
 
@@ -173,6 +192,7 @@ pub struct Dispersal {
     needs: Vec<QuorumNeed>,
     peers: BTreeMap<OperatorIndex, Peer>,
     phase: Phase,
+    stalled: bool,
 }
 
 impl Dispersal {
@@ -181,10 +201,12 @@ impl Dispersal {
         let peers = members
             .into_iter()
             .map(|member| {
+                let from = match member.suspect {
+                    true => params.backoff_min,
+                    false => Duration::ZERO,
+                };
                 let peer = Peer {
-                    slot: Slot::Waiting {
-                        from: Duration::ZERO,
-                    },
+                    slot: Slot::Waiting { from },
                     attempts: 0,
                     refusals: 0,
                     last_failure: None,
@@ -198,44 +220,55 @@ impl Dispersal {
             needs,
             peers,
             phase: Phase::Collecting,
+            stalled: false,
         }
     }
 
     /// What has to happen now. Call it after every input and at [`next_wake`](Self::next_wake).
     pub fn poll(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
-        if matches!(self.phase, Phase::Collecting | Phase::Lingering { .. }) {
+        if self.phase != Phase::Over {
             self.start_attempts(now, &mut actions);
-            self.judge(now, &mut actions);
         }
-        if let Phase::Draining { until } = self.phase
-            && (now >= until || !self.any(|slot| matches!(slot, Slot::InFlight)))
+        // One at a time; its result calls again.
+        if self.any(|slot| matches!(slot, Slot::Verifying)) {
+            return actions;
+        }
+        if self.phase == Phase::Collecting {
+            self.collect(now, &mut actions);
+        }
+        if self.phase == Phase::Collecting && now >= self.params.stall && !self.stalled {
+            self.stalled = true;
+            actions.push(Action::Stalled);
+        }
+        if let Phase::Improving {
+            next,
+            until,
+            signers,
+        } = self.phase
         {
-            self.phase = Phase::Over;
-            actions.push(Action::Done);
+            self.improve(now, next, until, signers, &mut actions);
         }
         actions
     }
 
     /// When [`poll`](Self::poll) has something to do even if no input comes. `None` when it is over.
     pub fn next_wake(&self) -> Option<Duration> {
-        let phase = match self.phase {
-            // While signatures are being verified the deadline has nothing to add: the result decides.
-            Phase::Collecting if self.any(|slot| matches!(slot, Slot::Verifying)) => None,
-            Phase::Collecting => Some(self.params.deadline),
-            Phase::Lingering { .. } if self.any(|slot| matches!(slot, Slot::Verifying)) => None,
-            Phase::Lingering { until } | Phase::Draining { until } => Some(until),
+        let deadline = self.params.deadline;
+        // While signatures are being verified the phase's end has nothing to add: the result decides.
+        let verifying = self.any(|slot| matches!(slot, Slot::Verifying));
+        let (until, next) = match self.phase {
+            Phase::Collecting if self.stalled => (deadline, deadline),
+            Phase::Collecting => (deadline, deadline.min(self.params.stall)),
+            Phase::Improving { next, until, .. } => (until, next),
             Phase::Over => return None,
         };
         let attempts = self.peers.values().filter_map(|peer| match peer.slot {
-            Slot::Waiting { from }
-                if !matches!(self.phase, Phase::Draining { .. }) && from < self.params.deadline =>
-            {
-                Some(from)
-            }
+            Slot::Waiting { from } if from < until => Some(from),
             _ => None,
         });
-        attempts.chain(phase).min().or(Some(self.params.deadline))
+        let phase = (!verifying).then_some(next);
+        attempts.chain(phase).min().or(Some(deadline))
     }
 
     /// An attempt ended. Answers that nobody waits for are ignored.
@@ -301,10 +334,25 @@ impl Dispersal {
             .iter()
             .map(|need| QuorumSigned {
                 quorum: need.quorum,
-                signed: self.stake(need.quorum, |slot| *slot == Slot::Signed),
+                signed: self.stake(need.quorum, |peer| peer.slot == Slot::Signed),
                 total: need.total,
             })
             .collect()
+    }
+
+    /// The quorums of which too little has answered so far.
+    pub fn lacking(&self) -> Vec<QuorumId> {
+        let answered = |peer: &Peer| {
+            matches!(
+                peer.slot,
+                Slot::Signed | Slot::Answered(_) | Slot::Verifying
+            )
+        };
+        let lacks = |need: &&QuorumNeed| {
+            self.stake(need.quorum, answered) < needed_stake(need.total, need.percent)
+        };
+        let lacking = self.needs.iter().filter(lacks);
+        lacking.map(|need| need.quorum).collect()
     }
 
     /// The operators that did not sign, how often they were tried, and what the last attempt said.
@@ -321,9 +369,22 @@ impl Dispersal {
             })
     }
 
+    /// The operators whose answer is waited for.
+    pub fn under_way(&self) -> impl Iterator<Item = OperatorIndex> + '_ {
+        let waiting = |peer: &&Peer| peer.slot == Slot::InFlight;
+        self.peers
+            .values()
+            .filter(waiting)
+            .map(|peer| peer.member.operator)
+    }
+
     fn start_attempts(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let end = match self.phase {
+            Phase::Improving { until, .. } => until,
+            _ => self.params.deadline,
+        };
         let left = self.params.deadline.saturating_sub(now);
-        if left.is_zero() {
+        if now >= end || left.is_zero() {
             return;
         }
         for peer in self.peers.values_mut() {
@@ -339,42 +400,45 @@ impl Dispersal {
         }
     }
 
-    /// Verify, linger, certify or fail, whatever the slots call for.
-    fn judge(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        if self.any(|slot| matches!(slot, Slot::Verifying)) {
-            return; // one at a time; its result calls again
-        }
-        let enough = self.reached(|slot| *slot == Slot::Signed);
-        if enough && self.phase == Phase::Collecting {
-            let until = (now + self.params.linger).min(self.params.deadline.max(now));
-            self.phase = Phase::Lingering { until };
-        }
-        // Nobody is under way or will be: waiting longer brings nothing.
-        let settled = !self.any(|slot| matches!(slot, Slot::Waiting { .. } | Slot::InFlight))
-            || now >= self.params.deadline;
-        let decide = match self.phase {
-            Phase::Lingering { until } => settled || now >= until,
-            _ => settled || self.reached(|slot| matches!(slot, Slot::Signed | Slot::Answered(_))),
-        };
-        if decide && let Some(signatures) = self.take_answered() {
-            actions.push(Action::Verify { signatures });
+    /// Nobody is under way or will be: waiting longer brings nothing.
+    fn is_settled(&self) -> bool {
+        !self.any(|slot| matches!(slot, Slot::Waiting { .. } | Slot::InFlight))
+    }
+
+    /// Verify, certify or fail, whatever the slots call for.
+    fn collect(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let DispersalParams {
+            deadline,
+            linger,
+            straggler_grace,
+            ..
+        } = self.params;
+        if self.reached(|peer| peer.slot == Slot::Signed) {
+            let signers = self.signers();
+            self.phase = Phase::Improving {
+                next: now + linger.min(straggler_grace),
+                until: now + straggler_grace,
+                signers: signers.len(),
+            };
+            actions.push(Action::Certify { signers });
+            // Those who failed of late are asked now: it costs nobody any time.
+            for peer in self.peers.values_mut() {
+                if peer.attempts == 0 {
+                    peer.slot = Slot::Waiting { from: now };
+                }
+            }
+            self.start_attempts(now, actions);
             return;
         }
-        if enough {
-            if decide {
-                let signers = self
-                    .peers
-                    .values()
-                    .filter(|peer| peer.slot == Slot::Signed)
-                    .map(|peer| peer.member.operator)
-                    .collect();
-                self.phase = Phase::Draining {
-                    until: now + self.params.straggler_grace,
-                };
-                actions.push(Action::Certify { signers });
-            }
-        } else if settled || !self.reached(|slot| *slot != Slot::GaveUp) {
-            let reason = if now >= self.params.deadline {
+        let settled = self.is_settled() || now >= deadline;
+        let could_be = |peer: &Peer| matches!(peer.slot, Slot::Signed | Slot::Answered(_));
+        let without_suspects = self.reached(|peer| could_be(peer) && !peer.member.suspect);
+        if (without_suspects || settled || self.reached(could_be))
+            && let Some(signatures) = self.take_answered(!without_suspects)
+        {
+            actions.push(Action::Verify { signatures });
+        } else if settled || !self.reached(|peer| peer.slot != Slot::GaveUp) {
+            let reason = if now >= deadline {
                 FailReason::Deadline
             } else {
                 FailReason::OutOfReach
@@ -384,10 +448,54 @@ impl Dispersal {
         }
     }
 
-    fn take_answered(&mut self) -> Option<Vec<(OperatorIndex, SignatureBytes)>> {
+    /// What came since the last certificate makes a better one: after the linger, and at the end.
+    fn improve(
+        &mut self,
+        now: Duration,
+        next: Duration,
+        until: Duration,
+        certified: usize,
+        actions: &mut Vec<Action>,
+    ) {
+        let over = self.is_settled() || now >= until;
+        if now < next && !over {
+            return;
+        }
+        if let Some(signatures) = self.take_answered(true) {
+            actions.push(Action::Verify { signatures });
+            return;
+        }
+        let signers = self.signers();
+        self.phase = match over {
+            true => Phase::Over,
+            false => Phase::Improving {
+                next: until,
+                until,
+                signers: signers.len(),
+            },
+        };
+        if signers.len() > certified {
+            actions.push(Action::Improve { signers });
+        }
+        if over {
+            actions.push(Action::Done);
+        }
+    }
+
+    fn signers(&self) -> Vec<OperatorIndex> {
+        let signed = self.peers.values().filter(|peer| peer.slot == Slot::Signed);
+        signed.map(|peer| peer.member.operator).collect()
+    }
+
+    fn take_answered(
+        &mut self,
+        with_suspects: bool,
+    ) -> Option<Vec<(OperatorIndex, SignatureBytes)>> {
         let mut taken = Vec::new();
         for peer in self.peers.values_mut() {
-            if let Slot::Answered(signature) = peer.slot {
+            if let Slot::Answered(signature) = peer.slot
+                && (with_suspects || !peer.member.suspect)
+            {
                 peer.slot = Slot::Verifying;
                 taken.push((peer.member.operator, signature));
             }
@@ -399,10 +507,10 @@ impl Dispersal {
         self.peers.values().any(|peer| test(&peer.slot))
     }
 
-    fn stake(&self, quorum: QuorumId, test: impl Fn(&Slot) -> bool) -> Stake {
+    fn stake(&self, quorum: QuorumId, test: impl Fn(&Peer) -> bool) -> Stake {
         self.peers
             .values()
-            .filter(|peer| test(&peer.slot))
+            .filter(|peer| test(peer))
             .flat_map(|peer| &peer.member.stakes)
             .filter(|(id, _)| *id == quorum)
             // Part of a total that fits, so it cannot overflow.
@@ -410,7 +518,7 @@ impl Dispersal {
     }
 
     /// Whether the stake of these operators is enough in every quorum.
-    fn reached(&self, test: impl Fn(&Slot) -> bool) -> bool {
+    fn reached(&self, test: impl Fn(&Peer) -> bool) -> bool {
         !self.needs.is_empty()
             && self.needs.iter().all(|need| {
                 self.stake(need.quorum, &test) >= needed_stake(need.total, need.percent)

@@ -2,14 +2,17 @@
 //! time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::bls::{Signature, SignatureBytes};
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Blame, Coded, ProofBytes};
 use ashlar_net::{Client, NetError, Peer};
-use ashlar_proto::{OperatorId, OperatorIndex, QuorumSigned, TableAccess, wire};
+use ashlar_proto::{
+    OperatorEntry, OperatorId, OperatorIndex, QuorumId, QuorumSigned, TableAccess, wire,
+};
+use ashlar_service::Backoff;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -27,6 +30,7 @@ pub(crate) struct OperatorClient {
     client: Client,
     per_operator: usize,
     slots: Mutex<HashMap<OperatorId, Arc<Semaphore>>>,
+    suspects: Mutex<HashMap<OperatorId, Suspicion>>,
     metrics: Arc<Metrics>,
     pool: ComputePool,
 }
@@ -42,6 +46,7 @@ impl OperatorClient {
             client,
             per_operator,
             slots: Mutex::default(),
+            suspects: Mutex::default(),
             metrics,
             pool,
         }
@@ -58,6 +63,49 @@ impl OperatorClient {
     }
 }
 
+/// An operator that failed, and has not signed since.
+#[derive(Clone, Copy)]
+struct Suspicion {
+    failures: u32,
+    until: Instant,
+}
+
+/// How long a failed operator is asked later than the others; doubles with each further failure.
+const SUSPECTED: Backoff = Backoff {
+    base: Duration::from_secs(2),
+    max: Duration::from_secs(60),
+};
+
+impl OperatorClient {
+    fn suspects(&self) -> MutexGuard<'_, HashMap<OperatorId, Suspicion>> {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_suspect(&self, operator: &OperatorId) -> bool {
+        let suspects = self.suspects();
+        let suspicion = suspects.get(operator);
+        suspicion.is_some_and(|suspicion| Instant::now() < suspicion.until)
+    }
+
+    fn suspect(&self, operator: &OperatorId) {
+        let now = Instant::now();
+        let mut suspects = self.suspects();
+        let suspicion = suspects.entry(*operator).or_insert(Suspicion {
+            failures: 0,
+            until: now,
+        });
+        // The batches that were under way when it failed count once.
+        if suspicion.until <= now {
+            suspicion.until = now + SUSPECTED.jittered(suspicion.failures);
+            suspicion.failures = suspicion.failures.saturating_add(1);
+        }
+    }
+
+    fn acquit(&self, operator: &OperatorId) {
+        self.suspects().remove(operator);
+    }
+}
+
 /// How far a dispersal has come.
 pub(crate) enum DispersalOutcome {
     /// Enough stake signed: these operators, with their verified signatures.
@@ -65,6 +113,13 @@ pub(crate) enum DispersalOutcome {
         signed: Vec<(OperatorIndex, Signature)>,
         quorums: Vec<QuorumSigned>,
     },
+    /// Certified before, and more have signed since: all of them.
+    Improved {
+        signed: Vec<(OperatorIndex, Signature)>,
+        quorums: Vec<QuorumSigned>,
+    },
+    /// Enough signatures are a long time coming. Comes at most once.
+    Stalled,
     /// It failed.
     Failed {
         reason: FailReason,
@@ -113,7 +168,13 @@ impl DispersalRun {
         batch: SignedBatch,
         params: DispersalParams,
     ) -> Result<Self, MatrixError> {
-        let machine = Dispersal::new(params, batch.matrix.needs()?, batch.matrix.members());
+        let mut members = batch.matrix.members();
+        for member in &mut members {
+            let entry = batch.matrix.table().operator(member.operator);
+            member.suspect =
+                entry.is_some_and(|entry| operators_client.is_suspect(&entry.operator_id));
+        }
+        let machine = Dispersal::new(params, batch.matrix.needs()?, members);
         Ok(Self {
             operators_client,
             batch: Arc::new(batch),
@@ -124,7 +185,7 @@ impl DispersalRun {
         })
     }
 
-    /// Goes on until something has been decided.
+    /// Goes on until there is something to say. A call that is dropped may have lost signatures: then drop this, too.
     pub(crate) async fn next(&mut self) -> DispersalOutcome {
         loop {
             let now = self.started.elapsed();
@@ -141,13 +202,16 @@ impl DispersalRun {
                         self.verify(signatures).await;
                         again = true;
                     }
+                    Action::Stalled => return DispersalOutcome::Stalled,
                     Action::Certify { signers } => {
-                        let signed = signers
-                            .into_iter()
-                            .filter_map(|operator| Some((operator, *self.verified.get(&operator)?)))
-                            .collect();
                         return DispersalOutcome::Certified {
-                            signed,
+                            signed: self.signatures(&signers),
+                            quorums: self.machine.signed(),
+                        };
+                    }
+                    Action::Improve { signers } => {
+                        return DispersalOutcome::Improved {
+                            signed: self.signatures(&signers),
                             quorums: self.machine.signed(),
                         };
                     }
@@ -185,6 +249,20 @@ impl DispersalRun {
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
+    }
+
+    fn signatures(&self, signers: &[OperatorIndex]) -> Vec<(OperatorIndex, Signature)> {
+        let signature = |operator| Some((operator, *self.verified.get(&operator)?));
+        signers.iter().copied().filter_map(signature).collect()
+    }
+
+    fn entry(&self, operator: OperatorIndex) -> Option<&OperatorEntry> {
+        self.batch.matrix.table().operator(operator)
+    }
+
+    /// The quorums of which too little has answered so far.
+    pub(crate) fn lacking(&self) -> Vec<QuorumId> {
+        self.machine.lacking()
     }
 
     /// Who has not signed, and why, as far as known.
@@ -240,9 +318,15 @@ impl DispersalRun {
                 match result {
                     Ok(signature) => {
                         self.verified.insert(operator, signature);
+                        if let Some(entry) = self.entry(operator) {
+                            self.operators_client.acquit(&entry.operator_id);
+                        }
                         Ok(())
                     }
                     Err(error) => {
+                        if let Some(entry) = self.entry(operator) {
+                            self.operators_client.suspect(&entry.operator_id);
+                        }
                         tracing::warn!(
                             operator = operator.0,
                             code = error.code(),
@@ -276,6 +360,17 @@ impl DispersalRun {
                 };
                 (operator, verdicts.remove(&operator).unwrap_or_else(lost))
             }));
+    }
+}
+
+impl Drop for DispersalRun {
+    /// Whoever has not answered when nobody waits any more hangs.
+    fn drop(&mut self) {
+        for operator in self.machine.under_way() {
+            if let Some(entry) = self.entry(operator) {
+                self.operators_client.suspect(&entry.operator_id);
+            }
+        }
     }
 }
 
@@ -351,6 +446,14 @@ async fn attempt_once(
                 FailureKind::Invalid => "invalid",
             };
             count(operators_client, &batch.matrix, operator, kind);
+            // One that has too much to do is not to blame, and one that refuses answers at once.
+            let broken = failure.kind == FailureKind::Invalid || failure.code.starts_with("net.");
+            if broken
+                && failure.code != "net.busy"
+                && let Some(entry) = batch.matrix.table().operator(operator)
+            {
+                operators_client.suspect(&entry.operator_id);
+            }
             tracing::debug!(
                 operator = operator.0,
                 attempt,

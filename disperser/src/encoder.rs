@@ -73,6 +73,13 @@ impl EncodedBlob {
     }
 }
 
+impl EncodeError {
+    /// Whether it is what was posted that is wrong.
+    pub fn is_the_clients(&self) -> bool {
+        matches!(self, Self::Payload(_) | Self::Claim(_) | Self::Header(_))
+    }
+}
+
 /// Encodes the blobs of one tick: one result each, in order. Their claims are checked with the random `seed`, which must be
 /// fresh; a false one fails its blob alone. Runs on the current rayon pool.
 pub fn encode_tick(
@@ -216,6 +223,13 @@ pub enum EncodeError {
     /// The payload or the record is not there.
     #[error("the stored payload is missing")]
     PayloadMissing,
+    /// The payload or the record cannot be read, while others can.
+    #[error("the stored payload cannot be read: {detail}")]
+    #[coded("payload_unreadable")]
+    PayloadUnreadable {
+        /// As the database says.
+        detail: String,
+    },
     /// The encoder panicked.
     #[error("the encoder failed")]
     Panicked,

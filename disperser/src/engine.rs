@@ -10,6 +10,7 @@ use ashlar_crypto::{Coded, KernelStatus, Setup};
 use ashlar_net::Subnet;
 use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobState, StatusError};
+use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
 use ashlar_stake::StakeSource;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
@@ -30,6 +31,10 @@ use crate::record::BlobRecord;
 use crate::registry::Registry;
 use crate::store::{Store, StoreError};
 use crate::upkeep::Upkeep;
+
+/// How long the database may fail before the process ends, and how often that is looked at.
+const STORAGE_PATIENCE: Duration = Duration::from_secs(60);
+const STORAGE_LOOK: Duration = Duration::from_secs(1);
 
 /// Suspects get ticks of this part of the usual size.
 const SUSPECT_SHARE: usize = 8;
@@ -138,13 +143,13 @@ impl Engine {
     pub(crate) async fn run_encoder(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
             let tick = self.next_tick().await;
-            if tick.ids.is_empty() {
+            let Some(tick) = tick.filter(|tick| !tick.ids.is_empty()) else {
                 tokio::select! {
                     () = self.queue.pushed() => {}
                     () = self.stop.cancelled() => {}
                 }
                 continue;
-            }
+            };
             let count = tick.ids.len();
             self.encode(tick).await;
             self.queue.finish(count);
@@ -154,13 +159,16 @@ impl Engine {
         }
     }
 
-    /// The next blobs to encode together, with their memory. Waits for memory for the first one only.
-    async fn next_tick(&self) -> Tick {
+    /// The next blobs to encode together, with their memory. Waits for memory for the first one only. `None` if nobody waits who may
+    /// go on.
+    async fn next_tick(&self) -> Option<Tick> {
         let (encode, registry) = (&self.config.encode, &self.durable.registry);
         let has_claims = |id: &BlobId| registry.live(id).is_some_and(|record| record.claimed);
         let now = std::time::Instant::now();
-        let check = self.queue.turn(encode.tick_blobs, has_claims, now);
+        let turn = self.queue.turn(encode.tick_blobs, has_claims, now)?;
+        let check = turn.check;
         let (max_blobs, max_rows) = match check {
+            _ if turn.probe => (1, u32::MAX),
             ClaimCheck::Together => (encode.tick_blobs, encode.tick_rows),
             ClaimCheck::Apart => (
                 encode.tick_blobs.div_ceil(SUSPECT_SHARE),
@@ -170,7 +178,7 @@ impl Engine {
         let (mut ids, mut held) = (Vec::new(), HashMap::new());
         let mut rows = 0u32;
         while ids.len() < max_blobs {
-            let Some(waiting) = self.queue.take(check) else {
+            let Some(waiting) = self.queue.take(&turn) else {
                 break;
             };
             let Some(record) = registry.live(&waiting.id) else {
@@ -185,14 +193,14 @@ impl Engine {
                 false => self.memory.try_take(units),
             };
             let Some(memory) = memory else {
-                self.queue.put_back(waiting, check);
+                self.queue.put_back(waiting, &turn);
                 break;
             };
             rows = rows.saturating_add(record.rows);
             ids.push(record.id);
             held.insert(record.id, (waiting.sender, memory));
         }
-        Tick { check, ids, held }
+        Some(Tick { check, ids, held })
     }
 
     async fn encode(&self, tick: Tick) {
@@ -232,7 +240,9 @@ impl Engine {
                                 .record_false_claim(sender, std::time::Instant::now());
                         }
                     }
-                    self.fail(id, error.code(), error.to_string()).await;
+                    let own_fault = error.is_the_clients();
+                    self.fail(id, error.code(), error.to_string(), own_fault)
+                        .await;
                 }
             }
         }
@@ -300,15 +310,24 @@ impl Engine {
     ) -> Option<Vec<(BlobId, Result<EncodedBlob, EncodeError>)>> {
         let loaded = self
             .durably("reading blobs to encode", move |registry, _| {
-                let store = registry.store();
                 let load = |id: &BlobId| -> Result<_, StoreError> {
-                    let (payload, commitments) = (store.payload(id)?, store.commitments(id)?);
-                    let found = registry.live(id).zip(payload);
-                    let input = found.map(|(record, payload)| EncodeInput {
-                        record,
-                        payload,
-                        commitments,
-                    });
+                    let read = registry
+                        .store()
+                        .read_one(|store| Ok((store.payload(id)?, store.commitments(id)?)))?;
+                    let input = match read {
+                        Err(error) => Err(EncodeError::PayloadUnreadable {
+                            detail: error.to_string(),
+                        }),
+                        Ok((payload, commitments)) => {
+                            let found = registry.live(id).zip(payload);
+                            let found = found.map(|(record, payload)| EncodeInput {
+                                record,
+                                payload,
+                                commitments,
+                            });
+                            found.ok_or(EncodeError::PayloadMissing)
+                        }
+                    };
                     Ok((*id, input))
                 };
                 ids.iter().map(load).collect::<Result<Vec<_>, _>>()
@@ -317,8 +336,8 @@ impl Engine {
         let (mut inputs, mut results) = (Vec::new(), Vec::new());
         for (id, input) in loaded {
             match input {
-                Some(input) => inputs.push(input),
-                None => results.push((id, Err(EncodeError::PayloadMissing))),
+                Ok(input) => inputs.push(input),
+                Err(error) => results.push((id, Err(error))),
             }
         }
         let mut seed = [0; 32];
@@ -337,8 +356,14 @@ impl Engine {
         Some(results)
     }
 
-    /// A blob fails alone, outside any batch.
-    pub(crate) async fn fail(&self, id: BlobId, code: &'static str, message: String) {
+    /// A blob fails alone, outside any batch; if that is its own fault its payload goes.
+    pub(crate) async fn fail(
+        &self,
+        id: BlobId,
+        code: &'static str,
+        message: String,
+        own_fault: bool,
+    ) {
         tracing::warn!(%id, code, "blob failed: {message}");
         let failed = self.durably("writing a failed blob", move |registry, now| {
             let change = |_, record: &mut BlobRecord| {
@@ -348,20 +373,62 @@ impl Engine {
                 });
                 record.go(BlobState::Failed, now)
             };
-            registry.transition(&[id], change, Store::failed)
+            registry.transition(&[id], change, |store, records| {
+                store.failed(records, own_fault)
+            })
         });
         if failed.await.is_some() {
             self.metrics.failed_blobs.get_or_create(&code.into()).inc();
         }
     }
 
-    /// Watches the operator table, so that trouble shows before a batch meets it, and the kernel.
+    /// Watches the disk, the operator table, so that trouble shows before a batch meets it, and the kernel.
     pub(crate) async fn run_watch(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
+            self.watch_disk();
             let _ = self.newest_table().await;
             report_kernel(&self.health, &self.metrics, ashlar_crypto::kernel_status());
             self.durable.sleep(Duration::from_secs(5)).await;
         }
+    }
+}
+
+impl Engine {
+    /// Nothing is taken in on a disk that is nearly full: what is left is for finishing what was.
+    fn watch_disk(&self) {
+        let store = &self.config.store;
+        let path = &self.config.paths.data;
+        let why = match free_bytes(path) {
+            Ok(free) if free >= store.min_free_bytes => None,
+            Ok(free) => Some(format!(
+                "{free} bytes free, store.min_free_bytes is {}: no blobs are taken in",
+                store.min_free_bytes
+            )),
+            Err(error) => Some(format!(
+                "free space of {} is unknown: {error}",
+                path.display()
+            )),
+        };
+        self.health.set(health::DISK_SPACE, why);
+    }
+
+    /// Ends when the database has not worked for so long that only a new start can help: RocksDB refuses writes after some errors
+    /// until it is opened again. On a full disk that would not help.
+    pub(crate) async fn run_storage_watch(self: Arc<Self>) {
+        let mut failing = Duration::ZERO;
+        while failing < STORAGE_PATIENCE {
+            if !self.durable.sleep(STORAGE_LOOK).await {
+                return;
+            }
+            let full = self.health.raised(health::DISK_SPACE).is_some();
+            failing = match self.health.raised(health::STORAGE) {
+                Some(_) if !full => failing + STORAGE_LOOK,
+                _ => Duration::ZERO,
+            };
+        }
+        tracing::error!(
+            "the database has failed for {STORAGE_PATIENCE:?}: it has to be opened again"
+        );
     }
 }
 

@@ -4,6 +4,8 @@ pub use ashlar_service::health::{Cause, Health, HealthReport};
 
 /// The database fails.
 pub const STORAGE: Cause = Cause::degrades("storage");
+/// Less free disk space than configured: no blobs are taken in.
+pub const DISK_SPACE: Cause = Cause::degrades("disk_space");
 /// The operator table cannot be read, or not the newest one.
 pub const OPERATOR_TABLE: Cause = Cause::degrades("operator_table");
 /// This disperser is not in the newest operator table.

@@ -27,15 +27,17 @@ pub enum Table {
     Batches,
     /// Sequence number → digest of a batch that is neither certified nor abandoned.
     OpenBatches,
-    /// Blob id → certificate (compact).
+    /// Blob id → the certificate that was issued (compact).
     Certificates,
+    /// Blob id → a later certificate with more signers, if there is one (compact).
+    BetterCertificates,
     /// Time of expiry | kind | id → nothing.
     Expiry,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Blobs,
         Self::Payloads,
@@ -45,6 +47,7 @@ impl Table {
         Self::Batches,
         Self::OpenBatches,
         Self::Certificates,
+        Self::BetterCertificates,
         Self::Expiry,
     ];
 
@@ -60,6 +63,7 @@ impl Table {
             Self::Batches => "batches",
             Self::OpenBatches => "open_batches",
             Self::Certificates => "certificates",
+            Self::BetterCertificates => "better_certificates",
             Self::Expiry => "expiry",
         }
     }

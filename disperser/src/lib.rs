@@ -23,6 +23,7 @@
 pub mod aggregate;
 mod api;
 pub mod batcher;
+mod breaker;
 pub mod claim_limiter;
 pub mod clock;
 mod compute;
@@ -42,6 +43,7 @@ mod pipeline;
 pub mod record;
 pub mod registry;
 mod server;
+mod slots;
 pub mod state;
 pub mod store;
 #[cfg(test)]

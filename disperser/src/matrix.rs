@@ -172,7 +172,11 @@ impl Matrix {
                     .filter(|(quorum, _)| quorums.contains(quorum))
                     .copied()
                     .collect();
-                Some(Member { operator, stakes })
+                Some(Member {
+                    operator,
+                    stakes,
+                    suspect: false,
+                })
             })
             .collect()
     }

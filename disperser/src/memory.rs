@@ -17,6 +17,7 @@ pub(crate) struct MemoryBudget {
     bytes: u64,
     units: Arc<Semaphore>,
     waited_for: AtomicBool,
+    wanted: Notify,
 }
 
 impl MemoryBudget {
@@ -26,6 +27,7 @@ impl MemoryBudget {
             bytes,
             units: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
             waited_for: AtomicBool::new(false),
+            wanted: Notify::new(),
         }
     }
 
@@ -60,6 +62,7 @@ impl MemoryBudget {
             return Some(memory);
         }
         self.waited_for.store(true, Ordering::SeqCst);
+        self.wanted.notify_waiters();
         wake.notify_one();
         let memory = tokio::select! {
             memory = Arc::clone(&self.units).acquire_many_owned(units) => memory.ok(),
@@ -72,6 +75,17 @@ impl MemoryBudget {
     /// Somebody waits for memory.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.waited_for.load(Ordering::SeqCst)
+    }
+
+    /// Waits until somebody waits for memory.
+    pub(crate) async fn wanted(&self) {
+        loop {
+            let wanted = self.wanted.notified();
+            if self.is_waited_for() {
+                return;
+            }
+            wanted.await;
+        }
     }
 
     /// Bytes that are taken.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ashlar_crypto::bls::Signature;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes, Setup};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
-use ashlar_proto::{BlobId, Certificate, QuorumSigned, Sequence, TableAccess};
+use ashlar_proto::{BlobId, Certificate, OperatorIndex, QuorumSigned, Sequence, TableAccess};
 use ashlar_stake::OperatorTable;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ use crate::health::{self, Cause};
 use crate::matrix::{BatchPosition, Matrix, MatrixError};
 use crate::memory::MemoryBudget;
 use crate::record::{BatchRecord, BlobRecord, OperatorFailure};
+use crate::slots::{Slot, Slots};
 use crate::state::BatchState;
 use crate::store::StoreError;
 
@@ -36,9 +38,21 @@ struct InFlightBatch {
     record: BatchRecord,
     matrix: Arc<Matrix>,
     held: Vec<BufferedBlob>,
-    slot: OwnedSemaphorePermit,
-    undecided: InFlightGuard,
+    place: BatchPlace,
     began: Instant,
+}
+
+/// What a batch holds that others wait for, until it is decided or waits for signatures too long.
+struct BatchPlace(Option<(Slot, InFlightGuard)>);
+
+impl BatchPlace {
+    fn new(engine: &Arc<Engine>, slot: Slot) -> Self {
+        Self(Some((slot, InFlightGuard::new(engine))))
+    }
+
+    fn leave(&mut self) {
+        self.0 = None;
+    }
 }
 
 /// Counts the batches that are not decided yet.
@@ -68,25 +82,23 @@ impl Engine {
             max_rows: self.config.batch.max_rows,
             max_blobs: self.config.batch.max_blobs as usize,
         };
-        let slots = Arc::new(Semaphore::new(self.config.batch.max_in_flight));
+        let slots = Arc::new(Slots::new(self.config.batch.max_in_flight));
         let mut batches = JoinSet::new();
         let mut batcher: Batcher<BufferedBlob> = Batcher::new(limits);
         let epoch = Instant::now();
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
-            while !batcher.is_empty() {
-                let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                    break;
-                };
-                let Some((lane, held)) = batcher.poll(epoch.elapsed(), self.pressure(&encoded))
-                else {
-                    break;
-                };
-                batches.spawn(Arc::clone(&self).run_new(lane, held, slot));
+            let is_free = |lane: &Lane| slots.is_free(lane);
+            while let Some((lane, held)) =
+                batcher.poll(epoch.elapsed(), self.pressure(&encoded), is_free)
+            {
+                let slot = slots.take(&lane).await;
+                let place = BatchPlace::new(&self, slot);
+                batches.spawn(Arc::clone(&self).run_new(lane, held, place));
             }
             self.metrics.batch_queue.set(batcher.len() as i64);
-            let wake = batcher.next_wake().map(|at| epoch + at);
-            let full = slots.available_permits() == 0;
+            // With all places taken the interval does not matter: the end of a batch wakes the batcher.
+            let wake = batcher.next_wake(is_free).map(|at| epoch + at);
             tokio::select! {
                 Some(held) = encoded.recv() => {
                     let header = &held.blob.header;
@@ -95,8 +107,7 @@ impl Engine {
                     batcher.push(epoch.elapsed(), lane, rows, held);
                 }
                 () = self.wake_batcher.notified() => {}
-                // With all slots taken the interval does not matter: the end of a batch wakes the batcher.
-                () = sleep_until(wake), if wake.is_some() && !full => {}
+                () = sleep_until(wake), if wake.is_some() => {}
                 Some(ended) = batches.join_next(), if !batches.is_empty() => self.note_panic(ended),
                 () = self.stop.cancelled() => {}
             }
@@ -152,13 +163,7 @@ impl Engine {
     }
 
     /// Makes a batch of new blobs and brings it to its end.
-    async fn run_new(
-        self: Arc<Self>,
-        lane: Lane,
-        held: Vec<BufferedBlob>,
-        slot: OwnedSemaphorePermit,
-    ) {
-        let undecided = InFlightGuard::new(&self);
+    async fn run_new(self: Arc<Self>, lane: Lane, held: Vec<BufferedBlob>, place: BatchPlace) {
         let mut pause = RETRY_MIN;
         let (table, disperser_id) = loop {
             // Operators refuse a batch with a wrong date, and each refusal costs the blobs one of their attempts.
@@ -186,10 +191,9 @@ impl Engine {
         );
         if let Err(error) = trial {
             tracing::warn!(code = error.code(), quorums = ?lane.quorums, "no batch can be made: {error}");
-            for held in held {
-                self.fail(held.blob.id, error.code(), error.to_string())
-                    .await;
-            }
+            let ids: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
+            drop((held, place));
+            self.put_off(ids, &lane, &error).await;
             return;
         }
         let composed = self.durably("composing a batch", move |registry, created_at_ms| {
@@ -251,11 +255,31 @@ impl Engine {
             record,
             matrix: Arc::new(matrix),
             held,
-            slot,
-            undecided,
+            place,
             began,
         })
         .await;
+    }
+
+    /// No batch can be made of these blobs. If the table has no such quorums any more, they wait for one that has; else they fail.
+    async fn put_off(&self, ids: Vec<BlobId>, lane: &Lane, error: &MatrixError) {
+        let give_up = Duration::from_secs(self.config.batch.give_up_secs);
+        let (registry, now_ms) = (&self.durable.registry, self.durable.clock.wall_ms());
+        let mut again = Vec::new();
+        for blob in ids.iter().filter_map(|id| registry.live(id)) {
+            let age = Duration::from_millis(now_ms.saturating_sub(blob.submitted_at_ms));
+            if matches!(error, MatrixError::Assignment(_)) && age < give_up {
+                again.push(QueuedBlob::from(&blob));
+            } else {
+                self.fail(blob.id, error.code(), error.to_string(), false)
+                    .await;
+            }
+        }
+        if !again.is_empty() {
+            let now = std::time::Instant::now();
+            self.queue.breaker.broke(lane.quorums.iter().copied(), now);
+        }
+        self.queue.push(again);
     }
 
     /// Brings a batch to its end.
@@ -264,31 +288,128 @@ impl Engine {
             mut record,
             matrix,
             held,
-            slot,
-            undecided,
+            mut place,
             began,
         } = batch;
-        let certified = self.certify(&mut record, &matrix).await;
+        let certified = self.certify(&mut record, &matrix, &mut place).await;
         match certified {
-            Ok(Some((certificates, mut distribution))) => {
+            Ok(Some((certificates, distribution))) => {
                 let published = self.publish_certificates(record, certificates, began);
-                if published.await.is_none() {
+                let Some(record) = published.await else {
                     return;
-                }
-                drop((undecided, slot));
-                // Operators that are still busy may finish: the more hold their chunks, the better.
+                };
+                self.queue.breaker.works(matrix.quorums());
+                drop(place);
                 tokio::select! {
-                    _ = distribution.next() => {}
+                    () = self.improve(record, &matrix, distribution) => {}
                     () = self.stop.cancelled() => {}
                 }
                 drop(held);
             }
             Ok(None) => {}
             Err((code, message)) => {
-                drop(slot);
-                self.abandon(record, held, code, message, undecided).await;
+                drop(held);
+                self.abandon(record, code, message, place).await;
             }
         }
+    }
+
+    /// Waits for the decision. A batch that waits too long itself leaves its place to others, and breaks the quorums of which too
+    /// little has answered. `None` if others want its memory then.
+    async fn decide(
+        &self,
+        distribution: &mut DispersalRun,
+        place: &mut BatchPlace,
+    ) -> Option<DispersalOutcome> {
+        let mut outcome = distribution.next().await;
+        if let DispersalOutcome::Stalled = outcome {
+            self.break_quorums(distribution);
+            place.leave();
+            outcome = tokio::select! {
+                outcome = distribution.next() => outcome,
+                () = self.memory.wanted() => return None,
+            };
+        }
+        if let DispersalOutcome::Failed { .. } = outcome {
+            self.break_quorums(distribution);
+        }
+        Some(outcome)
+    }
+
+    fn break_quorums(&self, distribution: &DispersalRun) {
+        let lacking = distribution.lacking();
+        tracing::warn!(quorums = ?lacking, "too little stake answers");
+        let now = std::time::Instant::now();
+        self.queue.breaker.broke(lacking, now);
+    }
+
+    /// Operators that are still busy may finish: the more hold their chunks, the better. But not for long if others wait for the
+    /// batch's memory.
+    async fn improve(
+        &self,
+        mut record: BatchRecord,
+        matrix: &Arc<Matrix>,
+        mut distribution: DispersalRun,
+    ) {
+        let linger = Duration::from_millis(self.config.disperse.linger_ms);
+        let wanted = async {
+            tokio::time::sleep(linger * 2).await;
+            self.memory.wanted().await;
+        };
+        tokio::pin!(wanted);
+        loop {
+            let outcome = tokio::select! {
+                outcome = distribution.next() => outcome,
+                () = &mut wanted => return,
+            };
+            let DispersalOutcome::Improved { signed, quorums } = outcome else {
+                return;
+            };
+            record.failures = distribution.failures();
+            let Ok(certificates) = self
+                .make_certificates(&mut record, matrix, signed, quorums)
+                .await
+            else {
+                return; // said in the log; the issued ones hold
+            };
+            let better = record.clone();
+            let written = self.durably("writing better certificates", move |registry, _| {
+                let certificates = better
+                    .blobs
+                    .iter()
+                    .copied()
+                    .zip(certificates.iter().cloned());
+                registry.store().improve(&better, certificates.collect())
+            });
+            if written.await.is_none() {
+                return;
+            }
+            let (sequence, signers) = (record.header.sequence.0, record.signers.len());
+            tracing::debug!(sequence, signers, "batch certified better");
+        }
+    }
+
+    /// The certificates' bytes, in batch order; the record says who signed.
+    async fn make_certificates(
+        &self,
+        record: &mut BatchRecord,
+        matrix: &Arc<Matrix>,
+        signed: Vec<(OperatorIndex, Signature)>,
+        quorums: Vec<QuorumSigned>,
+    ) -> Result<Vec<Vec<u8>>, (&'static str, String)> {
+        let signers = signed.iter().map(|(operator, _)| *operator).collect();
+        let work = Arc::clone(matrix);
+        let certified = self.pool.run(move || work.certify(&signed)).await;
+        let certificates = certified
+            .map_err(|_| ("batch.certify", "making the certificates failed".to_owned()))?
+            .map_err(|error| {
+                let (code, sequence) = (error.code(), record.header.sequence.0);
+                tracing::error!(code, sequence, "{error}");
+                (code, error.to_string())
+            })?;
+        record.signers = signers;
+        record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
+        Ok(certificates.iter().map(Certificate::to_bytes).collect())
     }
 
     /// Proofs, dispersal, certificates; the record says what came of it. `Ok(None)` if the disperser stops, code and reason if
@@ -297,6 +418,7 @@ impl Engine {
         &self,
         record: &mut BatchRecord,
         matrix: &Arc<Matrix>,
+        place: &mut BatchPlace,
     ) -> Result<Option<(Vec<Vec<u8>>, DispersalRun)>, (&'static str, String)> {
         let proofs = self.prove(matrix).await;
         let proofs =
@@ -313,25 +435,19 @@ impl Engine {
         )
         .map_err(|error| (error.code(), error.to_string()))?;
         let outcome = tokio::select! {
-            outcome = distribution.next() => outcome,
+            outcome = self.decide(&mut distribution, place) => outcome,
             () = self.stop.cancelled() => return Ok(None),
+        };
+        let Some(outcome) = outcome else {
+            let why = "others wait for the memory of a batch that too little stake has signed";
+            return Err(("dispersal.memory", why.to_owned()));
         };
         record.failures = distribution.failures();
         match outcome {
             DispersalOutcome::Certified { signed, quorums } => {
-                let signers = signed.iter().map(|(operator, _)| *operator).collect();
-                let work = Arc::clone(matrix);
-                let certified = self.pool.run(move || work.certify(&signed)).await;
-                let certificates = certified
-                    .map_err(|_| ("batch.certify", "making the certificates failed".to_owned()))?
-                    .map_err(|error| {
-                        let (code, sequence) = (error.code(), record.header.sequence.0);
-                        tracing::error!(code, sequence, "{error}");
-                        (code, error.to_string())
-                    })?;
-                record.signers = signers;
-                record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
-                let bytes = certificates.iter().map(Certificate::to_bytes).collect();
+                let bytes = self
+                    .make_certificates(record, matrix, signed, quorums)
+                    .await?;
                 Ok(Some((bytes, distribution)))
             }
             DispersalOutcome::Failed { reason, quorums } => {
@@ -344,7 +460,9 @@ impl Engine {
                 record.signed = quorums.into_iter().map(SignedQuorum::from).collect();
                 Err((code, message))
             }
-            DispersalOutcome::Done => {
+            DispersalOutcome::Stalled
+            | DispersalOutcome::Improved { .. }
+            | DispersalOutcome::Done => {
                 tracing::error!("a dispersal was done before it was decided");
                 Ok(None)
             }
@@ -384,16 +502,17 @@ impl Engine {
         .await
     }
 
-    /// Publishes certificates.
+    /// Publishes certificates, and gives the record back.
     async fn publish_certificates(
         &self,
         mut record: BatchRecord,
         certificates: Vec<Vec<u8>>,
         began: Instant,
-    ) -> Option<()> {
+    ) -> Option<BatchRecord> {
         record.go(BatchState::Certified).ok()?;
         let sequence = record.header.sequence.0;
         let signers = u32::try_from(record.signers.len()).unwrap_or(u32::MAX);
+        let certified = record.clone();
         let done = self
             .durably("writing certificates", move |registry, now| {
                 let change = |_, blob: &mut BlobRecord| {
@@ -424,17 +543,16 @@ impl Engine {
                 .observe(Duration::from_millis(waited).as_secs_f64());
         }
         tracing::info!(sequence, signers, blobs = done.len(), "batch certified");
-        Some(())
+        Some(certified)
     }
 
-    /// Gives a batch up: its blobs go into another one, or fail if they have been in too many.
+    /// Gives a batch up: its blobs go back into the queue, until they are too old. They wait on disk, not in memory.
     async fn abandon(
         self: Arc<Self>,
         mut record: BatchRecord,
-        held: Vec<BufferedBlob>,
         code: &'static str,
         message: String,
-        undecided: InFlightGuard,
+        place: BatchPlace,
     ) {
         tracing::warn!(
             sequence = record.header.sequence.0,
@@ -444,13 +562,14 @@ impl Engine {
         if record.go(BatchState::Abandoned).is_err() {
             return;
         }
-        let max_attempts = self.config.batch.max_attempts;
+        let give_up = Duration::from_secs(self.config.batch.give_up_secs);
         let written = self.durably("writing an abandoned batch", move |registry, now| {
             let change = |_, blob: &mut BlobRecord| {
                 if let Some(batch) = &mut blob.batch {
                     batch.signed = record.signed.clone();
                 }
-                if blob.attempts < max_attempts {
+                let age = Duration::from_millis(now.saturating_sub(blob.submitted_at_ms));
+                if age < give_up {
                     blob.go(BlobState::Encoded, now)
                 } else {
                     blob.error = Some(StatusError {
@@ -466,39 +585,27 @@ impl Engine {
         });
         let Some(records) = written.await else { return };
         self.metrics.abandoned_batches.inc();
-        drop(undecided);
-        let mut again = Vec::new();
-        let mut attempts = 1;
-        for blob in &records {
-            if blob.state == BlobState::Failed {
-                self.metrics.failed_blobs.get_or_create(&code.into()).inc();
-            } else {
-                attempts = attempts.max(blob.attempts);
-                again.push(blob.id);
-            }
+        drop(place);
+        let (failed, again): (Vec<_>, Vec<_>) = records
+            .iter()
+            .partition(|blob| blob.state == BlobState::Failed);
+        if !failed.is_empty() {
+            let of_code = self.metrics.failed_blobs.get_or_create_owned(&code.into());
+            of_code.inc_by(failed.len() as u64);
         }
         self.metrics.requeued_blobs.inc_by(again.len() as u64);
-        if again.is_empty() {
+        let Some(attempts) = again.iter().map(|blob| blob.attempts).max() else {
             return;
-        }
+        };
         let delay = Duration::from_millis(self.config.batch.requeue_delay_ms);
         let delay = delay.saturating_mul(1 << attempts.saturating_sub(1).min(6));
-        if !self.durable.sleep(delay).await {
-            return;
-        }
-        // A batch given up before it was encoded again, after a restart, holds nothing: its blobs go to the encoder.
-        let in_memory: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
-        let out = again.iter().copied().filter(|id| !in_memory.contains(id));
-        self.queue.push(out.map(QueuedBlob::from));
-        for held in held {
-            if again.contains(&held.blob.id) {
-                let _ = self.encoded.send(held).await;
-            }
+        if self.durable.sleep(delay).await {
+            self.queue.push(again.into_iter().map(QueuedBlob::from));
         }
     }
 
     /// Continues what the last run left: batches under their own digests, then all other open blobs from the encoder on.
-    async fn resume(self: Arc<Self>, slots: Arc<Semaphore>) {
+    async fn resume(self: Arc<Self>, slots: Arc<Slots>) {
         let reading = self.durably("reading open batches", |registry, _| {
             registry.store().open_batches()
         });
@@ -509,12 +616,13 @@ impl Engine {
             .iter()
             .flat_map(|batch| batch.blobs.iter().copied())
             .collect();
-        let loose: Vec<BlobId> = self
-            .durable
-            .registry
+        let registry = &self.durable.registry;
+        let loose: Vec<QueuedBlob> = registry
             .open_ids()
             .into_iter()
             .filter(|id| !in_batches.contains(id))
+            .filter_map(|id| registry.live(&id))
+            .map(|blob| QueuedBlob::from(&blob))
             .collect();
         if !in_batches.is_empty() || !loose.is_empty() {
             tracing::info!(
@@ -523,39 +631,39 @@ impl Engine {
                 "continuing after a restart"
             );
         }
-        self.queue.push(loose.into_iter().map(QueuedBlob::from));
+        self.queue.push(loose);
         // By a wrong clock they would all seem too old.
         if !self.upkeep.clock_is_believed().await {
             return;
         }
         let mut running = JoinSet::new();
         for record in batches {
-            let slot = tokio::select! {
-                slot = Arc::clone(&slots).acquire_owned() => slot,
-                () = self.stop.cancelled() => return,
-            };
-            let Ok(slot) = slot else { return };
-            let undecided = InFlightGuard::new(&self);
             let began = Instant::now();
+            // Its memory first: what waits for a place holds memory, so the other way round each could wait for the other.
             match self.rebuild(&record).await {
                 Ok((matrix, held)) => {
+                    let lane = Lane {
+                        version: record.header.version,
+                        quorums: matrix.quorums().to_vec(),
+                    };
+                    let slot = tokio::select! {
+                        slot = slots.take(&lane) => slot,
+                        () = self.stop.cancelled() => return,
+                    };
                     tracing::info!(sequence = record.header.sequence.0, digest = %record.digest(), "batch continued");
                     let batch = InFlightBatch {
                         record,
                         matrix: Arc::new(matrix),
                         held,
-                        slot,
-                        undecided,
+                        place: BatchPlace::new(&self, slot),
                         began,
                     };
                     running.spawn(Arc::clone(&self).disperse_batch(batch));
                 }
                 Err(Some(why)) => {
-                    drop(slot);
                     let code = "batch.not_resumed";
-                    let given_up =
-                        Arc::clone(&self).abandon(record, Vec::new(), code, why, undecided);
-                    running.spawn(given_up);
+                    let place = BatchPlace(None);
+                    running.spawn(Arc::clone(&self).abandon(record, code, why, place));
                 }
                 Err(None) => return,
             }

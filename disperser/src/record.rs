@@ -22,6 +22,9 @@ pub struct Event {
     pub at_ms: u64,
 }
 
+/// No more states of one blob are kept than these and the final one.
+const MOST_EVENTS: usize = 64;
+
 /// Everything about a blob but its payload, commitments and certificate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BlobRecord {
@@ -51,7 +54,7 @@ pub struct BlobRecord {
     pub expires_at_ms: u64,
     /// When states were reached first.
     pub stages: StageTimes,
-    /// Every state, in order. At most four for each attempt and two more, and attempts are bounded.
+    /// Its states, in order: the first ones, and the last if it is final.
     pub events: Vec<Event>,
     /// The client's commitments are stored and nobody has checked them.
     pub claimed: bool,
@@ -119,10 +122,12 @@ impl BlobRecord {
         }
         self.state = to;
         self.stages.reached(to, now_ms);
-        self.events.push(Event {
-            state: to,
-            at_ms: now_ms,
-        });
+        if self.events.len() < MOST_EVENTS || to.is_final() {
+            self.events.push(Event {
+                state: to,
+                at_ms: now_ms,
+            });
+        }
         Ok(())
     }
 

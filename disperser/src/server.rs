@@ -181,6 +181,11 @@ impl Disperser {
         supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
         supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
         supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());
+        supervisor.spawn(
+            "database",
+            OnEnd::Stop,
+            Arc::clone(&engine).run_storage_watch(),
+        );
         let patience = Duration::from_secs(engine.config.store.shutdown_secs);
         state.open(engine);
         health.opened();

@@ -222,14 +222,19 @@ impl Store {
         Ok(self.kv.write(ops, false)?)
     }
 
-    /// Writes blobs that failed: their payloads and commitments go, their records stay. Synced.
+    /// Writes blobs that failed. If that is their own fault their payloads and commitments go; the records stay. Synced.
     ///
     /// # Errors
     /// The database fails.
-    pub fn failed(&self, records: &[BlobRecord]) -> Result<(), StoreError> {
+    pub fn failed(&self, records: &[BlobRecord], own_fault: bool) -> Result<(), StoreError> {
         let mut ops = Vec::new();
         for record in records {
-            ops.extend(fail_ops(record)?);
+            ops.extend(close_ops(record)?);
+            if own_fault {
+                let id = record.id.0.to_vec();
+                ops.push(Op::Delete(Table::Payloads, id.clone()));
+                ops.push(Op::Delete(Table::Commitments, id));
+            }
         }
         Ok(self.kv.write(ops, true)?)
     }
@@ -313,11 +318,8 @@ impl Store {
         ];
         for record in blobs {
             match record.state {
-                BlobState::Failed => ops.extend(fail_ops(record)?),
-                BlobState::Certified => {
-                    ops.push(put_blob(record)?);
-                    ops.push(Op::Delete(Table::Open, record.order.to_be_bytes().to_vec()));
-                }
+                // A failed one found too few signatures, which is not its fault: the payload stays.
+                BlobState::Failed | BlobState::Certified => ops.extend(close_ops(record)?),
                 _ => ops.push(put_blob(record)?),
             }
         }
@@ -325,6 +327,35 @@ impl Store {
             ops.push(Op::Put(Table::Certificates, id.0.to_vec(), certificate));
         }
         Ok(self.kv.write(ops, true)?)
+    }
+
+    /// Writes better certificates of a batch that is certified, beside the issued ones. Not synced: those are there.
+    ///
+    /// # Errors
+    /// The database fails, or a record cannot be read.
+    pub fn improve(
+        &self,
+        batch: &BatchRecord,
+        certificates: Vec<(BlobId, Vec<u8>)>,
+    ) -> Result<(), StoreError> {
+        let mut ops = vec![put_batch(batch)?];
+        for (id, certificate) in certificates {
+            // Its time may be over meanwhile.
+            let Some(mut record) = self.blob(&id)? else {
+                continue;
+            };
+            if let Some(status) = &mut record.batch {
+                status.signers = u32::try_from(batch.signers.len()).unwrap_or(u32::MAX);
+                status.signed.clone_from(&batch.signed);
+            }
+            ops.push(put_blob(&record)?);
+            ops.push(Op::Put(
+                Table::BetterCertificates,
+                id.0.to_vec(),
+                certificate,
+            ));
+        }
+        Ok(self.kv.write(ops, false)?)
     }
 
     /// A blob's record.
@@ -347,6 +378,26 @@ impl Store {
         bytes
             .map(|b| BlobId::from_slice(&b).ok_or(StoreError::Corrupt { what: "a blob id" }))
             .transpose()
+    }
+
+    /// What `read` gives. Its failure is within the result if the rest of the database can be read: then trying again for long
+    /// mends nothing.
+    ///
+    /// # Errors
+    /// The database fails as a whole.
+    pub fn read_one<T>(
+        &self,
+        read: impl Fn(&Self) -> Result<T, StoreError>,
+    ) -> Result<Result<T, StoreError>, StoreError> {
+        let mut result = read(self);
+        for _ in 0..2 {
+            if result.is_ok() {
+                break;
+            }
+            self.least_sequence()?;
+            result = read(self);
+        }
+        Ok(result)
     }
 
     /// A blob's payload.
@@ -376,12 +427,23 @@ impl Store {
         ))
     }
 
-    /// A blob's compact certificate.
+    /// A blob's compact certificate, as it was issued.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn issued_certificate(&self, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kv.get(Table::Certificates, &id.0)?)
+    }
+
+    /// A blob's compact certificate with the most signers.
     ///
     /// # Errors
     /// The database fails.
     pub fn certificate(&self, id: &BlobId) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.kv.get(Table::Certificates, &id.0)?)
+        match self.kv.get(Table::BetterCertificates, &id.0)? {
+            None => self.issued_certificate(id),
+            better => Ok(better),
+        }
     }
 
     /// A batch's record.
@@ -490,6 +552,7 @@ impl Store {
             Table::Payloads,
             Table::Commitments,
             Table::Certificates,
+            Table::BetterCertificates,
         ] {
             ops.push(Op::Delete(table, id.0.to_vec()));
         }
@@ -544,13 +607,11 @@ fn put_batch(record: &BatchRecord) -> Result<Op, StoreError> {
     ))
 }
 
-fn fail_ops(record: &BlobRecord) -> Result<[Op; 4], StoreError> {
-    let id = record.id.0.to_vec();
+/// The blob is not open any more.
+fn close_ops(record: &BlobRecord) -> Result<[Op; 2], StoreError> {
     Ok([
         put_blob(record)?,
         Op::Delete(Table::Open, record.order.to_be_bytes().to_vec()),
-        Op::Delete(Table::Payloads, id.clone()),
-        Op::Delete(Table::Commitments, id),
     ])
 }
 

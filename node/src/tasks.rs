@@ -2,13 +2,12 @@
 //!
 //! Blocking parts run on the blocking pool, in pieces that end soon, so that stopping the node does not wait for them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::KernelStatus;
 use ashlar_proto::{Block, TableAccess};
-use ashlar_service::Backoff;
+use ashlar_service::{Backoff, disk::free_bytes};
 use ashlar_stake::{OperatorTable, StakeError, StakeSource};
 use tokio_util::sync::CancellationToken;
 
@@ -89,17 +88,6 @@ pub(crate) async fn expiry(
             return;
         }
     }
-}
-
-/// Free bytes on the device of a path.
-///
-/// # Errors
-/// As the operating system says.
-pub(crate) fn free_bytes(path: &Path) -> std::io::Result<u64> {
-    let stat = nix::sys::statvfs::statvfs(path).map_err(std::io::Error::from)?;
-    // The types differ between platforms.
-    #[allow(clippy::unnecessary_cast)]
-    Ok((stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
 }
 
 /// Looks at the disk, at the operator table and at the clocks again and again.

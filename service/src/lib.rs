@@ -12,6 +12,7 @@
 pub mod api;
 pub mod backoff;
 pub mod config;
+pub mod disk;
 pub mod extract;
 pub mod health;
 pub mod http;

@@ -228,7 +228,7 @@ fn headers_that_do_not_fit_the_network_are_refused() {
         "validate.too_old",
     );
     let other = Batch::of_version(2, &stage.table, &data, 4).seal();
-    stage.all_refuse(&other, "validate.version_not_served");
+    stage.all_refuse(&other, "assignment.version_not_recorded");
 
     // Somebody else's chunks, and too few of one's own.
     let batch = spoiled(5, &|_| {});

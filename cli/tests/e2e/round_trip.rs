@@ -152,8 +152,12 @@ fn put_without_waiting_answers_at_once_and_status_events_and_certificate_follow(
     // Both names of the blob lead to the same certificate.
     let key = value["key"].as_str().unwrap();
     let by_id =
-        crate::support::http_request("GET", &format!("{base}/certificate"), &[], b"").unwrap();
-    let by_key = format!("{}/v1/blobs/{key}/certificate", devnet.file.disperser_url);
+        crate::support::http_request("GET", &format!("{base}/certificate?issued=first"), &[], b"")
+            .unwrap();
+    let by_key = format!(
+        "{}/v1/blobs/{key}/certificate?issued=first",
+        devnet.file.disperser_url
+    );
     let by_key = crate::support::http_request("GET", &by_key, &[], b"").unwrap();
     assert_eq!((by_id.0, by_key.0), (200, 200));
     assert_eq!(by_id.2, by_key.2);

@@ -52,7 +52,7 @@ pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Api
     params(("key" = inline(BlobId), Path, description = "Blob id (of the 202) or blob key")),
     responses(
         (status = 200, description = "The payload", body = Binary, content_type = "application/octet-stream"),
-        (status = 410, description = "The blob failed; its payload is gone"),
+        (status = 410, description = "The blob failed for what was posted; its payload is not kept"),
     ),
     tag = "blobs"
 )]
@@ -73,7 +73,7 @@ pub(crate) async fn payload(
             return Err(ApiError::new(
                 410,
                 "blob.gone",
-                "the blob failed or its time is over; its payload is not kept",
+                "the blob failed for what was posted, or its time is over; its payload is not kept",
             ));
         }
         Some(Err(error)) => return Err(ApiError::ours(&error)),
@@ -144,6 +144,21 @@ pub(crate) struct CertificateQuery {
     #[serde(default)]
     #[param(inline)]
     form: Form,
+    /// `best` (default, with the most signers so far) or `first` (as it was issued: it never changes).
+    #[serde(default)]
+    #[param(inline)]
+    issued: Issued,
+}
+
+/// Which of a blob's certificates. All of them stay valid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Issued {
+    /// With the most signers so far.
+    #[default]
+    Best,
+    /// As it was issued.
+    First,
 }
 
 /// The certificate's bytes.
@@ -187,12 +202,12 @@ pub(crate) async fn certificate(
     let engine = Arc::clone(state.engine()?);
     let work = Arc::clone(&engine);
     let bytes = blocking(move || -> Result<Vec<u8>, ApiError> {
-        let stored = work
-            .durable
-            .registry
-            .store()
-            .certificate(&record.id)
-            .map_err(|error| ApiError::ours(&error))?;
+        let store = work.durable.registry.store();
+        let stored = match query.issued {
+            Issued::Best => store.certificate(&record.id),
+            Issued::First => store.issued_certificate(&record.id),
+        }
+        .map_err(|error| ApiError::ours(&error))?;
         let bytes = stored
             .ok_or_else(|| ApiError::new(410, "blob.gone", "the certificate's time is over"))?;
         match query.form {

@@ -30,6 +30,7 @@ use super::{ApiState, Peer, internal_error};
 use crate::compute::blocking;
 use crate::encode_queue::QueuedBlob;
 use crate::engine::Engine;
+use crate::health;
 use crate::record::BlobRecord;
 use crate::registry::{AcceptError, Posted};
 
@@ -136,6 +137,9 @@ pub(crate) async fn post_blob(
     // Refused early, before a byte of the body is read.
     let expected = declared.unwrap_or(max);
     let full = |what: &str| state.busy("intake.full", what);
+    if engine.health.raised(health::DISK_SPACE).is_some() {
+        return Err(state.busy("intake.disk", "the disk is nearly full; try again later"));
+    }
     if !engine
         .durable
         .registry
@@ -289,8 +293,8 @@ fn accept(
     if new {
         tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
         engine.queue.push([QueuedBlob {
-            id: record.id,
             sender: Some(sender),
+            ..QueuedBlob::from(&record)
         }]);
     }
     Ok((record, new))

@@ -25,14 +25,14 @@ fn the_interval_closes_a_batch() {
     let mut batcher = Batcher::new(limits());
     batcher.push(5 * MS, lane(&[0]), 1, 'a');
     batcher.push(500 * MS, lane(&[0]), 1, 'b');
-    assert_eq!(batcher.next_wake(), Some(1005 * MS));
-    assert_eq!(batcher.poll(1004 * MS, Pressure::None), None);
+    assert_eq!(batcher.next_wake(|_| true), Some(1005 * MS));
+    assert_eq!(batcher.poll(1004 * MS, Pressure::None, |_| true), None);
     assert_eq!(
-        batcher.poll(1005 * MS, Pressure::None),
+        batcher.poll(1005 * MS, Pressure::None, |_| true),
         Some((lane(&[0]), vec!['a', 'b']))
     );
     assert!(batcher.is_empty());
-    assert_eq!(batcher.next_wake(), None);
+    assert_eq!(batcher.next_wake(|_| true), None);
 }
 
 #[test]
@@ -42,16 +42,16 @@ fn rows_or_blobs_fill_a_batch_and_the_rest_waits_on() {
         batcher.push(Duration::ZERO, lane(&[0]), rows, item);
     }
     assert_eq!(
-        batcher.poll(Duration::ZERO, Pressure::None),
+        batcher.poll(Duration::ZERO, Pressure::None, |_| true),
         Some((lane(&[0]), vec!['a', 'b']))
     );
-    assert_eq!(batcher.poll(Duration::ZERO, Pressure::None), None);
+    assert_eq!(batcher.poll(Duration::ZERO, Pressure::None, |_| true), None);
     assert_eq!(batcher.len(), 1);
     for item in ['d', 'e', 'f', 'g'] {
         batcher.push(MS, lane(&[0]), 1, item);
     }
     assert_eq!(
-        batcher.poll(MS, Pressure::None),
+        batcher.poll(MS, Pressure::None, |_| true),
         Some((lane(&[0]), vec!['c', 'd', 'e', 'f']))
     );
 }
@@ -60,11 +60,11 @@ fn rows_or_blobs_fill_a_batch_and_the_rest_waits_on() {
 fn idleness_and_lack_of_memory_close_at_once() {
     for pressure in [Pressure::Idle, Pressure::Memory] {
         let mut batcher = Batcher::new(limits());
-        assert_eq!(batcher.poll(Duration::ZERO, pressure), None);
+        assert_eq!(batcher.poll(Duration::ZERO, pressure, |_| true), None);
         batcher.push(Duration::ZERO, lane(&[0]), 1, 'a');
-        assert_eq!(batcher.poll(Duration::ZERO, Pressure::None), None);
+        assert_eq!(batcher.poll(Duration::ZERO, Pressure::None, |_| true), None);
         assert_eq!(
-            batcher.poll(Duration::ZERO, pressure),
+            batcher.poll(Duration::ZERO, pressure, |_| true),
             Some((lane(&[0]), vec!['a']))
         );
     }
@@ -86,7 +86,7 @@ fn versions_and_quorums_do_not_mix_and_the_longest_wait_goes_first() {
     );
     batcher.push(4 * MS, lane(&[0]), 1, 'd');
     let mut order = Vec::new();
-    while let Some((_, batch)) = batcher.poll(5000 * MS, Pressure::None) {
+    while let Some((_, batch)) = batcher.poll(5000 * MS, Pressure::None, |_| true) {
         order.push(batch);
     }
     assert_eq!(order, [vec!['a'], vec!['b', 'd'], vec!['c']]);
@@ -98,7 +98,7 @@ fn a_blob_larger_than_a_batch_goes_alone_and_does_not_block() {
     batcher.push(Duration::ZERO, lane(&[0]), 1000, 'a');
     batcher.push(Duration::ZERO, lane(&[0]), 1, 'b');
     assert_eq!(
-        batcher.poll(Duration::ZERO, Pressure::None),
+        batcher.poll(Duration::ZERO, Pressure::None, |_| true),
         Some((lane(&[0]), vec!['a']))
     );
 }
@@ -113,7 +113,7 @@ proptest! {
         let mut now = Duration::ZERO;
         let mut rows_of = Vec::new();
         let take = |batcher: &mut Batcher<usize>, left: &mut Vec<(Lane, usize, Duration)>, rows_of: &[u32], now| {
-            while let Some((lane, batch)) = batcher.poll(now, Pressure::None) {
+            while let Some((lane, batch)) = batcher.poll(now, Pressure::None, |_| true) {
                 assert!(batch.len() <= limits.max_blobs);
                 assert!(batch.iter().map(|b| rows_of[*b]).sum::<u32>() <= limits.max_rows);
                 left.extend(batch.into_iter().map(|b| (lane.clone(), b, now)));
@@ -122,7 +122,7 @@ proptest! {
         let mut pushed = Vec::new();
         for (number, (pause, quorum, rows)) in blobs.into_iter().enumerate() {
             let next = now + Duration::from_millis(pause);
-            while let Some(wake) = batcher.next_wake().filter(|wake| *wake <= next) {
+            while let Some(wake) = batcher.next_wake(|_| true).filter(|wake| *wake <= next) {
                 take(&mut batcher, &mut left, &rows_of, wake);
             }
             now = next;
@@ -131,7 +131,7 @@ proptest! {
             batcher.push(now, lane(&[quorum]), rows, number);
             take(&mut batcher, &mut left, &rows_of, now);
         }
-        while let Some(wake) = batcher.next_wake() {
+        while let Some(wake) = batcher.next_wake(|_| true) {
             take(&mut batcher, &mut left, &rows_of, wake);
         }
         prop_assert!(batcher.is_empty());
@@ -146,4 +146,17 @@ proptest! {
         seen.sort_unstable();
         prop_assert_eq!(seen, (0..pushed.len()).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_lane_without_a_place_waits_and_the_others_go() {
+    let mut batcher = Batcher::new(limits());
+    batcher.push(Duration::ZERO, lane(&[0]), 1, "full");
+    batcher.push(MS, lane(&[1]), 1, "free");
+    let is_free = |lane: &Lane| lane.quorums != [0];
+    let (_, batch) = batcher.poll(2 * MS, Pressure::Idle, is_free).unwrap();
+    assert_eq!(batch, ["free"]);
+    assert_eq!(batcher.poll(5000 * MS, Pressure::Memory, is_free), None);
+    assert_eq!(batcher.next_wake(is_free), None);
+    assert!(batcher.next_wake(|_| true).is_some());
 }

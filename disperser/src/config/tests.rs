@@ -114,10 +114,7 @@ fn every_rule_refuses_and_names_its_key() {
             "batch.max_rows",
             Box::new(|c| c.batch.max_rows = HARD_MAX_BATCH_ROWS + 1),
         ),
-        (
-            "batch.max_attempts",
-            Box::new(|c| c.batch.max_attempts = 17),
-        ),
+        ("batch.stall_ms", Box::new(|c| c.batch.stall_ms = 0)),
         ("batch.interval_ms", Box::new(|c| c.batch.interval_ms = 0)),
         (
             "disperse.backoff_max_ms",

@@ -14,6 +14,7 @@ const D: OperatorIndex = OperatorIndex(3);
 fn params() -> DispersalParams {
     DispersalParams {
         deadline: 60 * S,
+        stall: 600 * S,
         linger: 2 * S,
         straggler_grace: 5 * S,
         attempt_timeout: 10 * S,
@@ -39,6 +40,10 @@ fn fail(kind: FailureKind) -> Result<SignatureBytes, Failure> {
 
 /// Operators 0.. with these stakes in quorum 0, which needs 55 %.
 fn one_quorum(params: DispersalParams, stakes: &[u64]) -> Dispersal {
+    with_suspects(params, stakes, &[])
+}
+
+fn with_suspects(params: DispersalParams, stakes: &[u64], suspects: &[OperatorIndex]) -> Dispersal {
     let total = stakes.iter().sum::<u64>();
     let members = stakes
         .iter()
@@ -46,6 +51,7 @@ fn one_quorum(params: DispersalParams, stakes: &[u64]) -> Dispersal {
         .map(|(stake, operator)| Member {
             operator: OperatorIndex(operator),
             stakes: vec![(0, Stake::from(*stake))],
+            suspect: suspects.contains(&OperatorIndex(operator)),
         })
         .collect();
     Dispersal::new(
@@ -94,22 +100,32 @@ fn settle(machine: &mut Dispersal, now: Duration, bad: &[OperatorIndex]) -> Vec<
     }
 }
 
+fn certify(signers: &[OperatorIndex]) -> Action {
+    Action::Certify {
+        signers: signers.to_vec(),
+    }
+}
+
+fn improve(signers: &[OperatorIndex]) -> Action {
+    Action::Improve {
+        signers: signers.to_vec(),
+    }
+}
+
 #[test]
-fn everybody_signs_and_nobody_lingers() {
+fn the_certificate_is_issued_at_the_threshold_and_again_when_all_have_signed() {
     let mut machine = one_quorum(params(), &[1, 1, 1, 1]);
     assert_eq!(sent(&machine.poll(Duration::ZERO)), [A, B, C, D]);
-    for operator in [A, B, C, D] {
-        assert_eq!(sent(&settle(&mut machine, S, &[])), []);
+    for operator in [A, B] {
         machine.answered(S, operator, Ok(sig(operator)));
+        assert_eq!(settle(&mut machine, S, &[]), []);
     }
+    machine.answered(S, C, Ok(sig(C)));
     let actions = settle(&mut machine, S, &[]);
-    assert!(
-        actions.contains(&Action::Certify {
-            signers: vec![A, B, C, D]
-        }),
-        "{actions:?}"
-    );
-    assert_eq!(actions.last(), Some(&Action::Done));
+    assert_eq!(actions.last(), Some(&certify(&[A, B, C])));
+    machine.answered(S, D, Ok(sig(D)));
+    let actions = settle(&mut machine, S, &[]);
+    assert_eq!(actions[1..], [improve(&[A, B, C, D]), Action::Done]);
     assert_eq!(machine.next_wake(), None);
     assert!(machine.poll(100 * S).is_empty());
 }
@@ -131,43 +147,111 @@ fn signatures_are_verified_in_bulk_and_only_when_they_could_be_enough() {
 }
 
 #[test]
-fn the_linger_takes_in_who_comes_in_time_and_not_later() {
-    let mut machine = one_quorum(params(), &[30, 30, 20, 20]);
+fn better_certificates_come_after_the_linger_and_at_the_end() {
+    let mut machine = one_quorum(params(), &[30, 30, 20, 10, 10]);
     machine.poll(Duration::ZERO);
     machine.answered(S, A, Ok(sig(A)));
     machine.answered(S, B, Ok(sig(B)));
     let actions = settle(&mut machine, S, &[]);
-    assert!(
-        !actions.iter().any(|a| matches!(a, Action::Certify { .. })),
-        "it lingers: {actions:?}"
-    );
+    assert_eq!(actions.last(), Some(&certify(&[A, B])));
     assert_eq!(machine.next_wake(), Some(3 * S));
     machine.answered(2 * S, C, Ok(sig(C)));
     assert!(settle(&mut machine, 2 * S, &[]).is_empty());
     let actions = settle(&mut machine, 3 * S, &[]);
-    assert!(
-        actions.contains(&Action::Certify {
-            signers: vec![A, B, C]
-        }),
-        "{actions:?}"
-    );
-    // The last one is still busy: it may finish, for the grace, and its signature changes nothing any more.
-    assert_eq!(machine.next_wake(), Some(8 * S));
-    assert!(machine.poll(7 * S).is_empty());
-    machine.answered(7 * S, D, Ok(sig(D)));
-    assert_eq!(machine.poll(7 * S), [Action::Done]);
+    assert_eq!(actions.last(), Some(&improve(&[A, B, C])));
+    // The last one hangs: the one before may still sign, until the grace is over.
+    assert_eq!(machine.next_wake(), Some(6 * S));
+    machine.answered(5 * S, D, Ok(sig(D)));
+    assert!(settle(&mut machine, 5 * S, &[]).is_empty());
+    let hangs: Vec<_> = machine.under_way().collect();
+    assert_eq!(hangs, [OperatorIndex(4)]);
+    let actions = settle(&mut machine, 6 * S, &[]);
+    assert_eq!(actions[1..], [improve(&[A, B, C, D]), Action::Done]);
 }
 
 #[test]
-fn the_grace_ends() {
+fn without_further_signatures_nothing_better_is_made() {
     let mut machine = one_quorum(params(), &[60, 40]);
     machine.poll(Duration::ZERO);
     machine.answered(S, A, Ok(sig(A)));
-    settle(&mut machine, S, &[]);
-    let actions = settle(&mut machine, 3 * S, &[]);
-    assert!(actions.contains(&Action::Certify { signers: vec![A] }));
-    assert!(!actions.contains(&Action::Done));
-    assert_eq!(machine.poll(8 * S), [Action::Done]);
+    let actions = settle(&mut machine, S, &[]);
+    assert_eq!(actions.last(), Some(&certify(&[A])));
+    // Its attempts go on meanwhile.
+    machine.answered(S, B, fail(FailureKind::Transient));
+    assert!(machine.poll(S).is_empty());
+    let wake = machine.next_wake().unwrap();
+    assert_eq!(sent(&settle(&mut machine, wake, &[])), [B]);
+    assert!(settle(&mut machine, 3 * S, &[]).is_empty());
+    assert_eq!(machine.poll(6 * S), [Action::Done]);
+}
+
+#[test]
+fn who_failed_of_late_is_asked_when_the_certificate_is_out() {
+    let mut machine = with_suspects(params(), &[30, 30, 40], &[C]);
+    assert_eq!(sent(&machine.poll(Duration::ZERO)), [A, B]);
+    assert_eq!(machine.next_wake(), Some(S));
+    machine.answered(100 * MS, A, Ok(sig(A)));
+    machine.answered(100 * MS, B, Ok(sig(B)));
+    let actions = settle(&mut machine, 100 * MS, &[]);
+    assert!(actions.contains(&certify(&[A, B])), "{actions:?}");
+    assert_eq!(sent(&actions), [C]);
+    machine.answered(200 * MS, C, Ok(sig(C)));
+    let actions = settle(&mut machine, 200 * MS, &[]);
+    assert_eq!(actions[1..], [improve(&[A, B, C]), Action::Done]);
+
+    // If it is needed, it is asked after a back-off.
+    let mut machine = with_suspects(params(), &[30, 70], &[B]);
+    assert_eq!(sent(&machine.poll(Duration::ZERO)), [A]);
+    assert_eq!(sent(&machine.poll(S)), [B]);
+}
+
+#[test]
+fn a_suspects_signature_is_looked_at_apart() {
+    let mut machine = with_suspects(params(), &[30, 30, 40], &[A]);
+    machine.poll(Duration::ZERO);
+    machine.poll(S);
+    machine.answered(S, A, Ok(sig(A)));
+    machine.answered(S, B, Ok(sig(B)));
+    machine.answered(S, C, Ok(sig(C)));
+    let without = Action::Verify {
+        signatures: vec![(B, sig(B)), (C, sig(C))],
+    };
+    let with = Action::Verify {
+        signatures: vec![(A, sig(A))],
+    };
+    let actions = settle(&mut machine, S, &[A]);
+    assert_eq!(actions, [without, certify(&[B, C]), with, Action::Done]);
+
+    // Where the others are not enough, all of them are looked at.
+    let mut machine = with_suspects(params(), &[30, 30, 40], &[A]);
+    machine.poll(S);
+    machine.answered(S, A, Ok(sig(A)));
+    machine.answered(S, B, Ok(sig(B)));
+    let both = Action::Verify {
+        signatures: vec![(A, sig(A)), (B, sig(B))],
+    };
+    assert_eq!(machine.poll(S), [both]);
+}
+
+#[test]
+fn a_dispersal_says_once_that_it_waits_long() {
+    let params = DispersalParams {
+        stall: 3 * S,
+        ..params()
+    };
+    let mut machine = one_quorum(params, &[50, 50]);
+    machine.poll(Duration::ZERO);
+    machine.answered(S, A, Ok(sig(A)));
+    assert!(machine.poll(S).is_empty());
+    assert_eq!(machine.next_wake(), Some(3 * S));
+    assert_eq!(machine.poll(3 * S), [Action::Stalled]);
+    assert_eq!(machine.lacking(), [0]);
+    assert_eq!(machine.next_wake(), Some(60 * S));
+    assert!(machine.poll(4 * S).is_empty());
+    machine.answered(5 * S, B, Ok(sig(B)));
+    assert_eq!(machine.lacking(), [0u8; 0]);
+    let actions = settle(&mut machine, 5 * S, &[]);
+    assert_eq!(actions[1..], [certify(&[A, B]), Action::Done]);
 }
 
 #[test]
@@ -176,14 +260,8 @@ fn a_slow_operator_delays_nobody() {
     machine.poll(Duration::ZERO);
     machine.answered(S, A, Ok(sig(A)));
     machine.answered(S, B, Ok(sig(B)));
-    settle(&mut machine, S, &[]);
-    let actions = settle(&mut machine, 3 * S, &[]);
-    assert!(
-        actions.contains(&Action::Certify {
-            signers: vec![A, B]
-        }),
-        "{actions:?}"
-    );
+    let actions = settle(&mut machine, S, &[]);
+    assert_eq!(actions.last(), Some(&certify(&[A, B])));
 }
 
 #[test]
@@ -322,10 +400,12 @@ fn every_quorum_has_to_be_reached() {
         Member {
             operator: A,
             stakes: vec![(0, Stake::from(90)), (1, Stake::from(10))],
+            suspect: false,
         },
         Member {
             operator: B,
             stakes: vec![(0, Stake::from(10)), (1, Stake::from(90))],
+            suspect: false,
         },
     ];
     let need = |quorum| QuorumNeed {
@@ -363,6 +443,7 @@ fn a_dispersal_without_members_or_needs_fails_and_does_not_certify() {
     let member = Member {
         operator: A,
         stakes: Vec::new(),
+        suspect: false,
     };
     let mut machine = Dispersal::new(params(), Vec::new(), vec![member]);
     let actions = machine.poll(Duration::ZERO);
@@ -393,6 +474,7 @@ struct Temper {
     /// Attempts that fail first; `None` for one that never signs.
     failures: Option<u32>,
     bad_signature: bool,
+    suspect: bool,
 }
 
 fn tempers() -> impl Strategy<Value = Vec<Temper>> {
@@ -401,13 +483,17 @@ fn tempers() -> impl Strategy<Value = Vec<Temper>> {
         0u64..20_000,
         proptest::option::weighted(0.8, 0u32..4),
         proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.2),
     );
-    let one = one.prop_map(|(stake, delay_ms, failures, bad_signature)| Temper {
-        stake,
-        delay_ms,
-        failures,
-        bad_signature,
-    });
+    let one = one.prop_map(
+        |(stake, delay_ms, failures, bad_signature, suspect)| Temper {
+            stake,
+            delay_ms,
+            failures,
+            bad_signature,
+            suspect,
+        },
+    );
     proptest::collection::vec(one, 1..12)
 }
 
@@ -419,17 +505,23 @@ proptest! {
         let params = params();
         let stakes: Vec<u64> = tempers.iter().map(|t| t.stake).collect();
         let total: u64 = stakes.iter().sum();
-        let mut machine = one_quorum(params, &stakes);
+        let suspects: Vec<OperatorIndex> = (0..)
+            .map(OperatorIndex)
+            .zip(&tempers)
+            .filter_map(|(operator, temper)| temper.suspect.then_some(operator))
+            .collect();
+        let mut machine = with_suspects(params, &stakes, &suspects);
         // Time of the answer, operator, attempt.
         let mut pending: Vec<(Duration, OperatorIndex, u32, Duration)> = Vec::new();
         let mut now = Duration::ZERO;
         let mut decided = None;
+        let mut certified = 0;
         for _ in 0..10_000 {
             let mut over = false;
             for action in machine.poll(now) {
                 match action {
                     Action::Send { operator, attempt, timeout } => {
-                        prop_assert!(decided.is_none());
+                        prop_assert!(decided != Some(false));
                         prop_assert!(pending.iter().all(|p| p.1 != operator), "asked twice at once");
                         let delay = Duration::from_millis(tempers[operator.0 as usize].delay_ms);
                         pending.push((now + delay.min(timeout), operator, attempt, timeout));
@@ -444,17 +536,19 @@ proptest! {
                             .collect();
                         machine.verified(results);
                     }
-                    Action::Certify { signers } => {
-                        prop_assert!(decided.is_none());
+                    Action::Certify { signers } | Action::Improve { signers } => {
+                        prop_assert!(signers.len() > certified && (certified == 0) == decided.is_none());
+                        certified = signers.len();
                         let signed: u64 = signers.iter().map(|o| stakes[o.0 as usize]).sum();
                         prop_assert!(signed * 100 >= total * 55);
                         for operator in &signers {
                             let temper = &tempers[operator.0 as usize];
                             prop_assert!(!temper.bad_signature && temper.failures.is_some());
                         }
-                        prop_assert!(now <= params.deadline);
+                        prop_assert!(now <= params.deadline + params.straggler_grace);
                         decided = Some(true);
                     }
+                    Action::Stalled => prop_assert!(decided.is_none()),
                     Action::Fail { .. } => {
                         prop_assert!(decided.is_none());
                         prop_assert!(now <= params.deadline);

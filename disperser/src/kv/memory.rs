@@ -1,6 +1,6 @@
 //! The twin in memory, which can lose what was not synced.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Entry, Kv, KvError, Op, Table};
@@ -17,6 +17,8 @@ struct State {
     failures: usize,
     /// So many more writes succeed, and then none.
     left: Option<usize>,
+    /// Reads of these fail.
+    unreadable: HashSet<(Table, Vec<u8>)>,
     /// Counts the processes that the data has outlived.
     life: u64,
 }
@@ -71,6 +73,11 @@ impl MemoryKv {
         self.lock().failures = count;
     }
 
+    /// No value of this key can be read any more.
+    pub fn damage(&self, table: Table, key: &[u8]) {
+        self.lock().unreadable.insert((table, key.to_vec()));
+    }
+
     /// Lets `count` more writes succeed and none after them; `None` for no such limit.
     pub fn fail_after(&self, count: Option<usize>) {
         self.lock().left = count;
@@ -99,12 +106,14 @@ fn apply(tables: &mut Tables, op: Op) {
 
 impl Kv for MemoryKv {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
-        Ok(self
-            .lock()
-            .now
-            .get(&table)
-            .and_then(|entries| entries.get(key))
-            .cloned())
+        let state = self.lock();
+        if state.unreadable.contains(&(table, key.to_vec())) {
+            return Err(KvError::Read {
+                detail: "told to fail".into(),
+            });
+        }
+        let entries = state.now.get(&table);
+        Ok(entries.and_then(|entries| entries.get(key)).cloned())
     }
 
     fn scan(&self, table: Table, from: &[u8], limit: usize) -> Result<Vec<Entry>, KvError> {

@@ -18,6 +18,7 @@ fn column_family_names_are_pinned() {
             "batches",
             "open_batches",
             "certificates",
+            "better_certificates",
             "expiry"
         ],
         "these names are on people's disks"

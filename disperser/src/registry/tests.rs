@@ -20,7 +20,7 @@ fn fail(registry: &Registry, id: BlobId) {
     let records = registry
         .draft(&[id], |_, record| record.go(BlobState::Failed, 2))
         .unwrap();
-    registry.store().failed(&records).unwrap();
+    registry.store().failed(&records, true).unwrap();
     registry.publish(&records);
 }
 

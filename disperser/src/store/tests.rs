@@ -262,7 +262,7 @@ fn a_failed_blob_leaves_its_record_only() {
         )
         .unwrap();
     blob.go(BlobState::Failed, 2000).unwrap();
-    store.failed(std::slice::from_ref(&blob)).unwrap();
+    store.failed(std::slice::from_ref(&blob), true).unwrap();
     assert_eq!(store.payload(&blob.id).unwrap(), None);
     assert_eq!(store.commitments(&blob.id).unwrap(), None);
     assert!(store.open_blobs().unwrap().is_empty());
@@ -315,7 +315,7 @@ fn a_blob_posted_again_lives_until_its_new_time() {
     let mut blob = record(b"payload", 1);
     store.accept(&blob, b"payload".to_vec(), None).unwrap();
     blob.go(BlobState::Failed, 2000).unwrap();
-    store.failed(std::slice::from_ref(&blob)).unwrap();
+    store.failed(std::slice::from_ref(&blob), true).unwrap();
     let mut again = record(b"payload", 1);
     again.expires_at_ms = 50_000;
     store.accept(&again, b"payload".to_vec(), None).unwrap();

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::common::caller::{Caller, ME, get, runs, spawn_child, start, valid};
+use crate::common::caller::{Caller, ME, get, peak_mib, runs, spawn_child, start, valid};
 use crate::common::link::{network, slow_link, stalling_link};
 use crate::common::{Batch, Recipe, Sender, World, config};
 use ashlar_crypto::Blame;
@@ -368,15 +368,11 @@ impl Attacked {
 
     /// The most memory that it ever had, in MiB.
     fn peak(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id().unwrap());
-        let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.unwrap().trim().trim_end_matches(" kB");
-        kib.parse::<u64>().unwrap() / 1024
+        peak_mib(self.child.id().unwrap())
     }
 }
 
-fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.sort_unstable();
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }

@@ -13,4 +13,5 @@ mod hostile;
 mod node;
 mod promises;
 mod repair;
+mod sizing;
 mod validation;

@@ -3,6 +3,7 @@
 //! It runs the `ashlar` binary just as a person would. Whatever happens to the test, nothing outlives it: the devnet
 //! watches its standard input, and its children watch theirs.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use ashlar_cli::devnet::layout::{DevnetFile, NodeEntry};
+use ashlar_proto::Certificate;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -31,6 +33,8 @@ pub struct Devnet {
     pub file: DevnetFile,
     /// Processes that a test restarted by itself.
     restarted: Vec<Child>,
+    /// Operators that a test ended.
+    down: BTreeSet<usize>,
 }
 
 impl Devnet {
@@ -77,6 +81,7 @@ impl Devnet {
             watcher,
             file,
             restarted: Vec::new(),
+            down: BTreeSet::new(),
         }
     }
 
@@ -125,11 +130,31 @@ impl Devnet {
         Outcome::of(self.command(arguments).arg("--json"))
     }
 
-    /// `ashlar put`, which must work; the certificate's path.
+    /// `ashlar put`, which must work; the path of the certificate that all operators who are up have signed.
     pub fn put(&self, name: &str, payload: &[u8]) -> PathBuf {
-        self.put_with(name, payload, &[])
+        let certificate = self.put_with(name, payload, &[]);
+        let up = self.file.nodes.len() - self.down.len();
+        self.wait_for_signers(&certificate, u32::try_from(up).unwrap());
+        certificate
     }
 
+    /// Waits until so many operators have signed; the file gets the certificate that says so.
+    pub fn wait_for_signers(&self, certificate: &Path, signers: u32) {
+        let first = Certificate::from_bytes(&std::fs::read(certificate).unwrap()).unwrap();
+        let key = first.blob_header.blob_key();
+        let url = format!("{}/v1/blobs/{key}/certificate", self.file.disperser_url);
+        wait_for("all operators to sign", || {
+            let (_, _, bytes) = http_request("GET", &url, &[], b"").unwrap_or_default();
+            let better = Certificate::from_bytes(&bytes).ok();
+            let enough = better.is_some_and(|better| better.claimed_signers().0 >= signers);
+            if enough {
+                std::fs::write(certificate, bytes).unwrap();
+            }
+            enough
+        });
+    }
+
+    /// The same without a wait for more signatures than a certificate needs.
     pub fn put_with(&self, name: &str, payload: &[u8], more: &[&str]) -> PathBuf {
         let file = self.write(name, payload);
         let certificate = self.folder().join(format!("{name}.cert"));
@@ -183,6 +208,7 @@ impl Devnet {
     /// SIGKILL to an operator, and its end.
     pub fn kill_node(&mut self, index: usize) {
         let pid = self.file.nodes[index].pid;
+        self.down.insert(index);
         self.kill(pid);
     }
 
@@ -198,6 +224,7 @@ impl Devnet {
 
     /// SIGTERM to an operator, and its end.
     pub fn stop_node(&mut self, index: usize) {
+        self.down.insert(index);
         self.end(self.file.nodes[index].pid, Signal::SIGTERM);
     }
 
@@ -232,6 +259,7 @@ impl Devnet {
         let http = self.file.nodes[index].http.clone();
         let pid = self.restart(&["node", "run"], &dir, "node.toml", true, &http);
         self.file.nodes[index].pid = pid;
+        self.down.remove(&index);
     }
 
     /// Starts a killed disperser again with its own files; returns when it is ready.

@@ -258,7 +258,8 @@ pub struct World {
 }
 
 impl World {
-    /// Operators with these tempers and stakes (the same in quorums 0 and 1).
+    /// Operators with these tempers and stakes (the same in quorums 0 and 1). Those that are dead make up quorum 2, those that refuse
+    /// quorum 3.
     pub fn new(tempers: &[(Temper, u64)]) -> Self {
         // RUST_LOG=ashlar_disperser=debug shows what a failing test did.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
@@ -316,7 +317,15 @@ impl World {
                 world.servers.push(server);
                 address
             };
-            registrations.push(registration(n, &address.to_string(), *stake));
+            let mut registered = registration(n, &address.to_string(), *stake);
+            let apart = match temper {
+                Temper::Dead => Some(2),
+                Temper::Refuses => Some(3),
+                _ => None,
+            };
+            let stakes = &mut registered.entry.stakes;
+            stakes.extend(apart.map(|quorum| (quorum, Stake::from(*stake))));
+            registrations.push(registered);
             world.operators.push(operator);
         }
         let disperser = DisperserEntry {
@@ -425,6 +434,9 @@ fn registration(n: u8, address: &str, stake: u64) -> Registration {
 pub fn config() -> DisperserConfig {
     let mut config = DisperserConfig::default();
     config.listen.http = "127.0.0.1:0".parse().unwrap();
+    // The database is in memory; free space is looked at here.
+    config.paths.data = std::env::temp_dir();
+    config.store.min_free_bytes = 0;
     config.batch.interval_ms = 100;
     config.batch.requeue_delay_ms = 50;
     // Beyond the patience of every test: nothing may ever wait for the deadline of a dispersal that goes well.
@@ -530,6 +542,16 @@ impl Running {
         let status = self.until(id, |status| status.state.is_final()).await;
         assert_eq!(status.state, BlobState::Certified, "{:?}", status.error);
         status
+    }
+
+    /// Certified, and by so many operators.
+    pub async fn signed_by(&self, id: &BlobId, signers: u32) -> BlobStatus {
+        self.certified(id).await;
+        let enough = |status: &BlobStatus| {
+            let batch = status.batch.as_ref();
+            batch.is_some_and(|batch| batch.signers == signers)
+        };
+        self.until(id, enough).await
     }
 }
 

@@ -221,3 +221,11 @@ pub async fn spawn_child(
     let quic = tokio::time::timeout(PATIENCE, find).await.unwrap();
     (child, quic)
 }
+
+/// The most memory that a process ever had, in MiB.
+pub fn peak_mib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<u64>().unwrap() / 1024
+}

@@ -139,7 +139,14 @@ impl World {
     /// From this block on the operators are at these addresses. Gives the root of the block's table.
     pub fn move_operators(&self, block: Block, addresses: &[String]) -> TableRoot {
         let disperser = vec![disperser_entry(DISPERSER, self.disperser.public())];
-        let table = table_at(block, &self.bls, &self.network, disperser, addresses);
+        let table = table_at(
+            block,
+            &self.bls,
+            &self.network,
+            disperser,
+            addresses,
+            STAKES,
+        );
         let root = table.root();
         self.stake.insert(Arc::new(table));
         root
@@ -152,12 +159,28 @@ impl World {
             .iter()
             .map(|sender| disperser_entry(sender.id, sender.key().public()));
         let first = disperser_entry(DISPERSER, self.disperser.public());
-        let entries = std::iter::once(first).chain(entries).collect();
-        let addresses = addresses(self.bls.len());
-        let table = table_at(HEAD + 1, &self.bls, &self.network, entries, &addresses);
+        self.add_block(std::iter::once(first).chain(entries).collect(), STAKES);
+        senders
+    }
+
+    /// A block behind the newest with other stakes.
+    pub fn restake(&mut self, stakes: [u64; 4]) {
+        let disperser = disperser_entry(DISPERSER, self.disperser.public());
+        self.add_block(vec![disperser], stakes);
+    }
+
+    fn add_block(&mut self, dispersers: Vec<DisperserEntry>, stakes: [u64; 4]) {
+        let (block, addresses) = (HEAD + 1, addresses(self.bls.len()));
+        let table = table_at(
+            block,
+            &self.bls,
+            &self.network,
+            dispersers,
+            &addresses,
+            stakes,
+        );
         self.table = Arc::new(table);
         self.stake.insert(Arc::clone(&self.table));
-        senders
     }
 
     pub fn assignment(&self, quorums: &[u8]) -> Assignment {
@@ -208,7 +231,7 @@ fn table(
     disperser: NetworkPublicKey,
 ) -> OperatorTable {
     let entries = vec![disperser_entry(DISPERSER, disperser)];
-    table_at(block, bls, network, entries, &addresses(bls.len()))
+    table_at(block, bls, network, entries, &addresses(bls.len()), STAKES)
 }
 
 fn disperser_entry(id: u32, network_key: NetworkPublicKey) -> DisperserEntry {
@@ -231,11 +254,12 @@ fn table_at(
     network: &[NetworkKey],
     dispersers: Vec<DisperserEntry>,
     addresses: &[String],
+    stakes: [u64; 4],
 ) -> OperatorTable {
     let registrations = bls
         .iter()
         .zip(network)
-        .zip(STAKES)
+        .zip(stakes)
         .enumerate()
         .map(|(i, ((bls, network), stake))| {
             let mut stakes = vec![(0, Stake::from(stake))];
@@ -408,21 +432,35 @@ impl Batch {
             trees.push(tree);
         }
         let header = batch_header(&recipe, &blobs);
-        let mut sum = AggregatedRow::new(RowChallenge::new(&header.digest().0));
-        rows.iter().for_each(|rows| sum.absorb(rows));
-        let proofs = prove_chunks(setup, version.code, &sum);
-        let disperser_signature =
-            header.sign_as_disperser(&NetworkKey::from_seed(recipe.signed_by));
-        Self {
+        let mut batch = Self {
+            disperser_signature: NetworkSignature([0; 64]),
             header,
-            disperser_signature,
             blobs,
             commitments,
-            proofs,
+            proofs: vec![],
             slices: all_slices,
             trees,
             version,
-        }
+        };
+        batch.seal(&rows, recipe.signed_by);
+        batch
+    }
+
+    /// The proofs of the header as it is, and its signature.
+    fn seal(&mut self, rows: &[Rows], signed_by: [u8; 32]) {
+        let mut sum = AggregatedRow::new(RowChallenge::new(&self.header.digest().0));
+        rows.iter().for_each(|rows| sum.absorb(rows));
+        self.proofs = prove_chunks(Setup::ethereum(), self.version.code, &sum);
+        self.disperser_signature = self
+            .header
+            .sign_as_disperser(&NetworkKey::from_seed(signed_by));
+    }
+
+    /// Becomes the disperser's batch of this number with the same blobs, made now.
+    pub fn renumber(&mut self, rows: &[Rows], sequence: u64) {
+        self.header.sequence = Sequence(sequence);
+        self.header.created_at_ms = now_ms();
+        self.seal(rows, DISPERSER_SEED);
     }
 
     /// The message to the holder of these chunks.
