@@ -26,7 +26,8 @@ rocksdb=$(find "$built"/release/build -path '*/librocksdb-sys-*/out/librocksdb.a
 if [ -n "$rocksdb" ]; then
   export ROCKSDB_LIB_DIR=${rocksdb%/*} ROCKSDB_STATIC=1
 fi
-RUSTFLAGS="${flags[*]}" cargo +nightly build --quiet --release --locked --target "$host" \
+# Not --locked: when a crate of the workspace gets another dependency, the lock file of the fuzzer follows.
+RUSTFLAGS="${flags[*]}" cargo +nightly build --quiet --release --target "$host" \
   --manifest-path fuzz/libfuzzer/Cargo.toml --target-dir "$built/fuzz"
 
 # fuzzer TARGET ARGUMENTS...
