@@ -5,7 +5,7 @@ SHELL := /bin/bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 ASHLAR := $(TARGET)/release/ashlar
 
-.PHONY: help deps deps-lint build demo test test-long test-net lint fmt docs-cli fuzz-kernels fuzz-mutants
+.PHONY: help deps deps-lint build demo test test-long test-net lint fmt docs-cli fuzz fuzz-kernels fuzz-mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -39,6 +39,9 @@ fmt: ## format all sources
 
 docs-cli: deps ## write docs/cli.md from the commands' own help
 	ASHLAR_BLESS=1 cargo test --release --locked --workspace --test cli_reference
+
+fuzz: deps ## all fuzz targets for 30 seconds each; FOR=60 for so many, TARGETS="a b" for these; needs nightly
+	@FOR=$(FOR) scripts/fuzz.sh $(TARGETS)
 
 fuzz-kernels: ## all kernels against each other, with counts; FOR=60 for so many seconds
 	cargo run --release --locked -p ashlar-crypto --features differential --example fuzz_kernels -- $(if $(FOR),--seconds $(FOR))

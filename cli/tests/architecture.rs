@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 16] = [
+const CRATES: [&str; 17] = [
     "crypto",
     "crypto/derive",
     "proto",
@@ -24,6 +24,7 @@ const CRATES: [&str; 16] = [
     "cli",
     "bench",
     "testing",
+    "fuzz",
 ];
 
 /// What each crate may import of the others: only what lies below it.
@@ -74,6 +75,17 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "testing",
         ],
         "bench" => &["crypto", "proto"],
+        // Targets for what all of them read.
+        "fuzz" => &[
+            "crypto",
+            "proto",
+            "stake",
+            "restaking",
+            "net",
+            "node",
+            "disperser",
+            "ledger",
+        ],
         "cli" => &[
             "crypto",
             "proto",

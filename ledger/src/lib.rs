@@ -13,6 +13,8 @@ mod api;
 pub mod auth;
 pub mod client;
 pub mod devnet;
+#[doc(hidden)]
+pub mod fuzzing;
 mod heads;
 pub mod service;
 pub mod source;

@@ -1,7 +1,7 @@
 //! A stake source that follows a service on one ledger or several, over HTTP.
 
 mod follow;
-mod memory;
+pub(crate) mod memory;
 mod tables;
 
 use std::collections::{BTreeMap, VecDeque};

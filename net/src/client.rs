@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     Budget, NetError, NetLimits, Phase, Violation,
     endpoint::{self, close},
-    frame::{Reader, SendError, Wait, lost, send_message},
+    frame::{Reader, Recv, SendError, Wait, lost, send_message},
     tls,
 };
 
@@ -67,9 +67,9 @@ struct Inner {
 
 /// Memory for answers, taken before they are read. There are two budgets, because a caller that holds an envelope's
 /// memory waits for its bulk part's: with one budget, callers could wait for each other.
-struct AnswerMemory {
-    envelopes: Budget,
-    bulk: Budget,
+pub(crate) struct AnswerMemory {
+    pub(crate) envelopes: Budget,
+    pub(crate) bulk: Budget,
 }
 
 /// A peer's place in the pool. Its lock is held while a connection is being made, so that a peer gets one.
@@ -434,7 +434,7 @@ async fn exchange(
 ) -> Result<Answer, NetError> {
     let opened = wait.step(Phase::OpenStream, connection.open_bi()).await?;
     let (mut send, recv) = opened.map_err(|e| lost(&e, &to.address))?;
-    let reader = Reader::new(recv, wait, to.address.as_str().into());
+    let reader = Reader::new(Recv::Stream(recv), wait, to.address.as_str().into());
     let limit = AnswerLimit {
         envelope: options.answer.envelope.min(inner.limits.max_envelope),
         bulk: options.answer.bulk.min(inner.limits.max_bulk),
@@ -463,7 +463,7 @@ async fn exchange(
     }
 }
 
-async fn read_answer(
+pub(crate) async fn read_answer(
     mut reader: Reader,
     request: &Request,
     limit: AnswerLimit,

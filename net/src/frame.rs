@@ -134,16 +134,39 @@ fn printable(text: &str) -> String {
     ashlar_proto::wire::cut_text(text, 200)
 }
 
+/// Where the bytes of a message come from.
+#[derive(Debug)]
+pub(crate) enum Recv {
+    Stream(RecvStream),
+    /// Tests and fuzz targets open no socket.
+    Memory(Bytes),
+}
+
+impl Recv {
+    /// As [`RecvStream::read`].
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, ReadError> {
+        let bytes = match self {
+            Self::Stream(recv) => return recv.read(buffer).await,
+            Self::Memory(bytes) if bytes.is_empty() => return Ok(None),
+            Self::Memory(bytes) => bytes,
+        };
+        let len = buffer.len().min(bytes.len());
+        let (to, _) = buffer.split_at_mut(len);
+        to.copy_from_slice(&bytes.split_to(len));
+        Ok(Some(len))
+    }
+}
+
 /// The receiving half of a stream.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    recv: RecvStream,
+    recv: Recv,
     wait: Wait,
     address: Arc<str>,
 }
 
 impl Reader {
-    pub(crate) fn new(recv: RecvStream, wait: Wait, address: Arc<str>) -> Self {
+    pub(crate) fn new(recv: Recv, wait: Wait, address: Arc<str>) -> Self {
         Self {
             recv,
             wait,
@@ -307,17 +330,11 @@ fn send_error(error: WriteError, address: &str) -> SendError {
     }
 }
 
-#[derive(Debug)]
-enum Source {
-    Stream(Reader),
-    Memory(Bytes),
-}
-
 /// The bulk part of a request, not yet read: a handler first decides whether it wants it. Dropped unread, the peer is
 /// told to stop sending.
 #[derive(Debug)]
 pub struct BulkReader {
-    source: Source,
+    reader: Reader,
     len: u64,
     left: u64,
     ended: bool,
@@ -335,15 +352,14 @@ pub(crate) struct Account {
 
 impl BulkReader {
     pub(crate) fn new(reader: Reader, len: u64, account: Account) -> Self {
-        let wait = reader.wait;
         Self {
-            source: Source::Stream(reader),
+            wait: reader.wait,
+            reader,
             len,
             left: len,
             ended: false,
             account,
             reservation: None,
-            wait,
         }
     }
 
@@ -352,22 +368,20 @@ impl BulkReader {
         let len = bytes.len() as u64;
         // Far enough for any test; adding more could overflow the clock of some systems.
         let day = Duration::from_secs(24 * 60 * 60);
-        Self {
-            source: Source::Memory(bytes),
+        let wait = Wait {
+            total: Instant::now() + day,
+            stall: day,
+            min_rate: 0,
+        };
+        let account = Account {
+            claim: Claim::new(User::Known(NetworkPublicKey([0; 32]))),
+            memory: Shares::new(u64::MAX),
+        };
+        Self::new(
+            Reader::new(Recv::Memory(bytes), wait, "memory".into()),
             len,
-            left: len,
-            ended: false,
-            account: Account {
-                claim: Claim::new(User::Known(NetworkPublicKey([0; 32]))),
-                memory: Shares::new(u64::MAX),
-            },
-            reservation: None,
-            wait: Wait {
-                total: Instant::now() + day,
-                stall: day,
-                min_rate: 0,
-            },
-        }
+            account,
+        )
     }
 
     /// Length that the peer declared, in bytes. It has been compared with what the envelope implies.
@@ -430,15 +444,9 @@ impl BulkReader {
                 .insert(self.reserve(self.len, self.wait.stall).await?)
                 .clone(),
         };
-        let bytes = match &mut self.source {
-            Source::Stream(reader) => {
-                reservation.attach(reader.exact(len, "bulk part", Phase::Bulk).await?)
-            }
-            Source::Memory(bytes) if len <= bytes.len() => bytes.split_to(len),
-            Source::Memory(_) => return Err(Violation::Truncated("bulk part").into()),
-        };
+        let bytes = self.reader.exact(len, "bulk part", Phase::Bulk).await?;
         self.left -= len as u64;
-        Ok(bytes)
+        Ok(reservation.attach(bytes))
     }
 
     /// All bytes that are left, and the end of the stream.
@@ -466,8 +474,8 @@ impl BulkReader {
         if self.left > 0 {
             return Err(Violation::Trailing.into());
         }
-        if let (Source::Stream(reader), false) = (&mut self.source, self.ended) {
-            reader.end().await?;
+        if !self.ended {
+            self.reader.end().await?;
         }
         if self.len > 0 {
             self.account.claim.settle();

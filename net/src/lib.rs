@@ -16,6 +16,8 @@ mod connections;
 mod endpoint;
 mod error;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 mod server;
 mod shares;

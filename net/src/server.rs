@@ -18,7 +18,7 @@ use crate::{
     BulkReader, NetError, NetLimits, Phase, Reservation, Subnet, Violation,
     connections::{ConnectionCounts, Connections, Place},
     endpoint::{self, close},
-    frame::{Account, Reader, SendError, Wait, send_message},
+    frame::{Account, Reader, Recv, SendError, Wait, send_message},
     shares::{Claim, Lease, Shares, User},
     shut_out::ShutOut,
     tls,
@@ -521,7 +521,7 @@ async fn stream_task(
     let (reply, place) = match admit(shared, &claim).await {
         Err(error) => (refuse(error).into(), None),
         Ok(place) => {
-            let reader = Reader::new(recv, wait, Arc::clone(&caller.address));
+            let reader = Reader::new(Recv::Stream(recv), wait, Arc::clone(&caller.address));
             let work = answer(shared, caller, &claim, reader);
             let reply = tokio::select! {
                 biased;
@@ -590,6 +590,29 @@ fn taken_back() -> ErrorReply {
     busy("others wait for what this request held beyond its caller's share")
 }
 
+/// A request, with an envelope of at most `max` bytes, and the length of its bulk part, which comes next.
+pub(crate) async fn read_request(
+    reader: &mut Reader,
+    max: usize,
+    limits: &NetLimits,
+    envelopes: &Shares,
+    claim: &Arc<Claim>,
+) -> Result<(Request, u64), NetError> {
+    let len = reader.envelope_len(max, false).await?;
+    let memory_by = Instant::now() + limits.stall_timeout;
+    let memory = envelopes.take(claim, len as u64, true, memory_by);
+    let memory = Reservation::new(memory.await?);
+    let envelope = memory.attach(reader.exact(len, "envelope", Phase::Envelope).await?);
+    drop(memory);
+    let request = Request::decode(envelope)?;
+    let expected = request.bulk_len()?;
+    let got = reader.bulk_len(limits.max_bulk).await?;
+    if got != expected {
+        return Err(ashlar_proto::wire::WireError::BulkLength { got, expected }.into());
+    }
+    Ok((request, got))
+}
+
 async fn answer(
     shared: &Shared,
     caller: &Caller,
@@ -601,18 +624,7 @@ async fn answer(
         User::Known(_) => limits.max_envelope,
         User::Strangers(_) => limits.max_envelope.min(limits.max_stranger_envelope),
     };
-    let len = reader.envelope_len(max, false).await?;
-    let memory_by = Instant::now() + limits.stall_timeout;
-    let memory = pool.envelopes.take(claim, len as u64, true, memory_by);
-    let memory = Reservation::new(memory.await?);
-    let envelope = memory.attach(reader.exact(len, "envelope", Phase::Envelope).await?);
-    drop(memory);
-    let request = Request::decode(envelope)?;
-    let expected = request.bulk_len()?;
-    let got = reader.bulk_len(limits.max_bulk).await?;
-    if got != expected {
-        return Err(ashlar_proto::wire::WireError::BulkLength { got, expected }.into());
-    }
+    let (request, got) = read_request(&mut reader, max, limits, &pool.envelopes, claim).await?;
     if caller.user.is_known() {
         reader.min_rate(limits.min_known_rate);
     }

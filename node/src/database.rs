@@ -45,7 +45,7 @@ pub enum Database {
     Lost,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Marker {
     version: u16,
@@ -217,7 +217,8 @@ fn backend(config: &NodeConfig, create: bool) -> Result<Box<dyn Backend>, StoreE
 
 /// The name in a marker, or `None` if there is no marker.
 fn read_marker(path: &Path) -> Result<Option<String>, DatabaseError> {
-    match read_versioned(path, VERSION, |marker: &Marker| marker.version) {
+    let text = read_small(path);
+    match text.and_then(|text| text.as_deref().map(Marker::parse).transpose()) {
         Ok(marker) => Ok(marker.map(|marker| marker.database)),
         Err(detail) => Err(DatabaseError::Marker {
             path: path.to_path_buf(),
@@ -226,15 +227,17 @@ fn read_marker(path: &Path) -> Result<Option<String>, DatabaseError> {
     }
 }
 
-/// Reads a small JSON file of this version; `None` if there is no such file.
+impl Marker {
+    fn parse(text: &str) -> Result<Self, String> {
+        parse_versioned(text, VERSION, |marker: &Self| marker.version)
+    }
+}
+
+/// Reads a small file; `None` if there is no such file.
 ///
 /// # Errors
 /// Why it cannot be read.
-pub(crate) fn read_versioned<T: DeserializeOwned>(
-    path: &Path,
-    expected: u16,
-    version_of: impl Fn(&T) -> u16,
-) -> Result<Option<T>, String> {
+pub(crate) fn read_small(path: &Path) -> Result<Option<String>, String> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -244,9 +247,21 @@ pub(crate) fn read_versioned<T: DeserializeOwned>(
     file.take(FILE_LIMIT)
         .read_to_string(&mut text)
         .map_err(|error| error.to_string())?;
-    let value: T = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    Ok(Some(text))
+}
+
+/// From JSON of this version.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_versioned<T: DeserializeOwned>(
+    text: &str,
+    expected: u16,
+    version_of: impl Fn(&T) -> u16,
+) -> Result<T, String> {
+    let value: T = serde_json::from_str(text).map_err(|error| error.to_string())?;
     match version_of(&value) {
-        version if version == expected => Ok(Some(value)),
+        version if version == expected => Ok(value),
         version => Err(format!("version {version}, expected {expected}")),
     }
 }
@@ -359,6 +374,20 @@ pub enum DatabaseError {
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// See [`crate::fuzzing`].
+pub(crate) mod fuzzing {
+    use super::Marker;
+
+    /// The text of a marker.
+    #[expect(clippy::expect_used, reason = "a fuzz target fails by a panic")]
+    pub fn marker(text: &str) {
+        if let Ok(marker) = Marker::parse(text) {
+            let written = serde_json::to_string(&marker).expect("it has a JSON form");
+            assert_eq!(Marker::parse(&written), Ok(marker));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub mod config;
 pub mod custody;
 mod daily;
 pub mod database;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod health;
 pub mod metrics;
 pub mod protection;

@@ -214,5 +214,23 @@ impl SigningFloorError {
     }
 }
 
+/// See [`crate::fuzzing`].
+pub(crate) mod fuzzing {
+    use super::{CONTENT, PLACE, check, decode, encode};
+
+    /// A place of the file without its checksum, which is made here. Shorter ones end with zeros.
+    pub fn signing_floor(bytes: &[u8]) {
+        let mut place = [0; PLACE];
+        let (content, end) = place.split_at_mut(CONTENT);
+        for (to, from) in content.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        end.copy_from_slice(&check(content));
+        if let Some((genesis, next)) = decode(&place) {
+            assert_eq!(encode(&genesis, next), place);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

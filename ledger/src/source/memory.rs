@@ -512,5 +512,23 @@ fn save(path: &Path, value: &impl Serialize) -> Result<(), StakeError> {
     write_synced(path, &bytes).map_err(|error| unusable(path, "heads.io", error))
 }
 
+/// See [`crate::fuzzing`].
+pub(crate) mod fuzzing {
+    use super::{Contradiction, Known};
+
+    /// What a follower writes down beside the heads: sources, successions, contradictions.
+    #[expect(clippy::expect_used, reason = "a fuzz target fails by a panic")]
+    pub fn follower_files(json: &[u8]) {
+        if let Ok(known) = serde_json::from_slice::<Known>(json) {
+            let written = serde_json::to_vec_pretty(&known).expect("it has a JSON form");
+            assert_eq!(serde_json::from_slice(&written).ok(), Some(known));
+        }
+        if let Ok(heads) = serde_json::from_slice::<Contradiction>(json) {
+            let written = serde_json::to_vec_pretty(&heads).expect("it has a JSON form");
+            assert_eq!(serde_json::from_slice(&written).ok(), Some(heads));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

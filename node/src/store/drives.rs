@@ -21,6 +21,7 @@
 //! Writers that come together share one write, as in RocksDB itself.
 
 mod frame;
+pub(super) mod fuzzing;
 mod label;
 mod rebuild;
 mod settle;

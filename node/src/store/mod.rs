@@ -20,6 +20,7 @@
 mod backend;
 mod codec;
 mod drives;
+pub(crate) mod fuzzing;
 mod index;
 mod memory;
 mod promises;

@@ -584,3 +584,15 @@ impl Backend for RocksBackend {
         Ok(())
     }
 }
+
+/// See [`crate::fuzzing`].
+pub(super) mod fuzzing {
+    use super::Tally;
+
+    /// The tally of synced writes.
+    pub fn tally(bytes: &[u8]) {
+        if let Some(tally) = Tally::decode(bytes) {
+            assert_eq!(tally.encode(), bytes);
+        }
+    }
+}

@@ -44,7 +44,7 @@ fn checksum(space: Space, key: &[u8], frame: &[u8]) -> [u8; CHECKSUM_LEN] {
     out
 }
 
-fn sealed(space: Space, key: &[u8], head: &[u8], bytes: &[u8]) -> Vec<u8> {
+pub(super) fn sealed(space: Space, key: &[u8], head: &[u8], bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len() + bytes.len() + CHECKSUM_LEN);
     out.extend_from_slice(head);
     out.extend_from_slice(bytes);

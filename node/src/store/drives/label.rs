@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::SetId;
-use crate::database::{read_versioned, write_atomically};
+use crate::database::{parse_versioned, read_small, write_atomically};
 
 const VERSION: u16 = 1;
 const NAME: &str = "drive.json";
@@ -43,8 +43,14 @@ impl Label {
     /// Reads the label of a folder; `None` if there is no label.
     pub(super) fn read(folder: &Path) -> Result<Option<Self>, String> {
         let path = folder.join(NAME);
-        read_versioned(&path, VERSION, |label: &Self| label.version)
+        let text = read_small(&path);
+        text.and_then(|text| text.as_deref().map(Self::parse).transpose())
             .map_err(|why| format!("{}: {why}", path.display()))
+    }
+
+    /// From the text of the file.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        parse_versioned(text, VERSION, |label: &Self| label.version)
     }
 
     /// Writes the label of a folder that has none, and syncs it.

@@ -53,6 +53,16 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// From what its drive keeps.
+    pub(super) fn read(bytes: &bytes::Bytes) -> Result<Self, BackendError> {
+        match frame::parse(Space::Meta, RECORD, bytes) {
+            Some(Frame::Whole(value)) => {
+                Self::decode(value).map_err(|error| corrupt(&error.to_string()))
+            }
+            _ => Err(corrupt("its bytes have another checksum")),
+        }
+    }
+
     /// As its drive keeps it.
     pub(super) fn put(&self) -> Put {
         Put {
@@ -86,7 +96,7 @@ impl Key {
         }
     }
 
-    fn space(&self) -> Result<Space, BackendError> {
+    pub(super) fn space(&self) -> Result<Space, BackendError> {
         Space::from_name(&self.space).ok_or_else(|| BackendError::Corrupt {
             detail: format!("the record of a drive names a space {:?}", self.space),
         })
@@ -417,17 +427,13 @@ fn whole_of<B: Backend>(
 }
 
 fn read_record<B: Backend>(drive: &B) -> Result<Record, BackendError> {
-    let corrupt = |detail: &str| BackendError::Corrupt {
+    let bytes = drive.get(Space::Meta, RECORD)?;
+    Record::read(&bytes.ok_or_else(|| corrupt("it has none"))?)
+}
+
+fn corrupt(detail: &str) -> BackendError {
+    BackendError::Corrupt {
         detail: format!("the record of the drive: {detail}"),
-    };
-    let bytes = drive
-        .get(Space::Meta, RECORD)?
-        .ok_or_else(|| corrupt("it has none"))?;
-    match frame::parse(Space::Meta, RECORD, &bytes) {
-        Some(Frame::Whole(value)) => {
-            Record::decode(value).map_err(|error| corrupt(&error.to_string()))
-        }
-        _ => Err(corrupt("its bytes have another checksum")),
     }
 }
 
