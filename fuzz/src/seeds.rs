@@ -138,7 +138,7 @@ fn messages(seeds: &mut Seeds) {
             next: Some(samples::batch_place()),
         }),
         Response::Combined(Combined {
-            batch_header,
+            batch_header: batch_header.clone(),
             runs: samples::runs(),
             chunk_proofs: samples::chunk_proofs(),
         }),
@@ -435,8 +435,9 @@ fn files(seeds: &mut Seeds) {
 }
 
 fn node(seeds: &mut Seeds) {
-    let (header, blobs) = samples::batch();
-    for (name, input) in ashlar_node::fuzzing::values(&header, &blobs) {
+    let (_, blobs) = samples::batch();
+    let [certificate, _] = samples::certificates();
+    for (name, input) in ashlar_node::fuzzing::values(&certificate, &blobs) {
         seeds.add("node_store", name, input);
     }
     seeds.add("drives", "whole", *b"\0\0value");

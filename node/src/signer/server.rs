@@ -76,7 +76,7 @@ impl RunningSigner {
         let owner = operator_id(&keys.bls.public_key().to_bytes());
         let at = config.database();
         let store = blocking(move || database::open(&at, owner, which)).await?;
-        let desk = Arc::new(Desk {
+        let service = Arc::new(SigningService {
             rules: Rules::new(&config),
             key: keys.bls,
             store,
@@ -89,11 +89,11 @@ impl RunningSigner {
             shutdown_grace: GRACE,
             ..NetLimits::default()
         };
-        let handler = Arc::new(Clerk(Arc::clone(&desk)));
+        let handler = Arc::new(SignerHandler(Arc::clone(&service)));
         let server = Server::bind(config.listen.quic, &[keys.network], limits, handler)?;
         let supervisor = Supervisor::new(Arc::new(Health::default()));
         let stop = supervisor.stop_token();
-        supervisor.spawn("prune", OnEnd::Stop, prune(desk, stop));
+        supervisor.spawn("prune", OnEnd::Stop, prune(service, stop));
         tracing::info!(operator = %owner, quic = %server.local_addr(), "the signer answers");
         Ok(Self { server, supervisor })
     }
@@ -219,7 +219,7 @@ impl Rules {
 
 /// Where batches are signed.
 #[derive(Debug)]
-struct Desk {
+struct SigningService {
     rules: Rules,
     key: SecretKey,
     store: DiskStore,
@@ -227,7 +227,7 @@ struct Desk {
     failed: AtomicBool,
 }
 
-impl Desk {
+impl SigningService {
     /// [`Self::promise_and_sign`], and remembers whether the disk fails.
     fn sign(&self, request: SignBatch, now_ms: u64) -> Result<SignatureBytes, Refusal> {
         let signed = self.promise_and_sign(request, now_ms);
@@ -281,22 +281,22 @@ impl Desk {
     }
 }
 
-/// The desk as the network sees it.
-struct Clerk(Arc<Desk>);
+/// The service as the network sees it.
+struct SignerHandler(Arc<SigningService>);
 
-impl Clerk {
+impl SignerHandler {
     async fn answer(&self, peer: NetworkPublicKey, request: Request) -> Result<Response, Refusal> {
         if !self.0.rules.nodes.contains(&peer) {
             return Err(Refusal::Stranger { key: peer });
         }
-        let desk = Arc::clone(&self.0);
+        let service = Arc::clone(&self.0);
         match request {
             Request::SignBatch(batch) => {
-                let signature = blocking(move || desk.sign(batch, now_ms())).await?;
+                let signature = blocking(move || service.sign(batch, now_ms())).await?;
                 Ok(Response::Stored(Stored { signature }))
             }
             Request::Ping(ping) => {
-                blocking(move || desk.is_ready()).await?;
+                blocking(move || service.is_ready()).await?;
                 Ok(Response::Pong(Pong {
                     nonce: ping.nonce,
                     software: SOFTWARE.into(),
@@ -308,7 +308,7 @@ impl Clerk {
     }
 }
 
-impl Handler for Clerk {
+impl Handler for SignerHandler {
     fn handle(
         &self,
         peer: NetworkPublicKey,
@@ -345,11 +345,11 @@ fn now_ms() -> u64 {
 }
 
 /// Puts floors in the place of records whose time is over.
-async fn prune(desk: Arc<Desk>, stop: CancellationToken) {
+async fn prune(service: Arc<SigningService>, stop: CancellationToken) {
     while pause(&stop, PRUNE_INTERVAL).await {
-        let desk = Arc::clone(&desk);
+        let service = Arc::clone(&service);
         let now_secs = now_ms() / 1000;
-        if let Err(error) = blocking(move || desk.store.prune(now_secs)).await {
+        if let Err(error) = blocking(move || service.store.prune(now_secs)).await {
             tracing::warn!(%error, "records could not be pruned");
         }
     }

@@ -10,20 +10,21 @@ use std::fmt::Debug;
 use ashlar_crypto::bls::SignatureBytes;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{CommitmentBytes, ProofBytes};
-use ashlar_proto::{BatchHeader, BlobHeader, ChunkRanges};
+use ashlar_proto::wire::BatchPlace;
+use ashlar_proto::{BatchHeader, BlobHeader, Certificate, ChunkRanges, OperatorId};
 use bytes::Bytes;
 
-use super::codec;
+use super::codec::{self, Kind};
 use super::{
-    BatchSummary, BlobRecord, Equivocation, SequenceId, SignedHeader, SignedRecord, Space,
-    StoreError, StoredBatch, WindowId,
+    BatchSummary, BlobRecord, Equivocation, IndexProgress, ListedPeer, SequenceId, SignedHeader,
+    SignedRecord, Space, StoreError, StoredBatch, WindowId,
 };
 
 pub use super::drives::fuzzing::{drive_frame, drive_label, drive_record, stripes};
 pub use super::rocks::fuzzing::tally;
 
 /// Kinds of values that [`value`] reads.
-const KINDS: u8 = 12;
+const KINDS: u8 = 14;
 
 fn same<T: PartialEq + Debug>(
     value: &[u8],
@@ -89,6 +90,16 @@ pub fn value(of: &BatchHeader, data: &[u8]) {
             }
         }
         10 => keys(body),
+        11 => same(
+            &sealed,
+            |value| codec::decode_certified(&key, value),
+            |batch| codec::encode_certified(&key, &batch.certificate, &batch.disperser_signature),
+        ),
+        12 => same(
+            &sealed,
+            |value| codec::decode_index_progress(&key, value),
+            |progress| codec::encode_index_progress(&key, progress),
+        ),
         _ => {
             let name = String::from_utf8_lossy(body);
             if let Some(space) = Space::from_name(&name) {
@@ -105,8 +116,11 @@ fn keys(key: &[u8]) {
     if let Ok((domain, disperser)) = codec::disperser_of_floor_key(key) {
         assert_eq!(codec::floor_key(&domain, disperser), key);
     }
-    if let Some(digest) = codec::digest_of_directory_key(key) {
+    if let Some(digest) = codec::digest_of_key(Kind::Directory, key) {
         assert_eq!(codec::directory_key(&digest), key);
+    }
+    if let Some(digest) = codec::digest_of_key(Kind::Certificate, key) {
+        assert_eq!(codec::certificate_key(&digest), key);
     }
 }
 
@@ -136,8 +150,9 @@ fn slices(key: &[u8], sealed: &[u8]) {
     let _ = read.check(512);
 }
 
-/// Values of the batch `of` to start from, for [`value`].
-pub fn values(of: &BatchHeader, blobs: &[BlobHeader]) -> Vec<(&'static str, Vec<u8>)> {
+/// Values of the batch of a certificate to start from, for [`value`].
+pub fn values(certificate: &Certificate, blobs: &[BlobHeader]) -> Vec<(&'static str, Vec<u8>)> {
+    let of = &certificate.batch_header;
     let at = SequenceId::of(of);
     let key = codec::signed_key(&at);
     let runs = ChunkRanges::new(vec![(0, 2), (5, 1)]).expect("rising runs");
@@ -170,6 +185,18 @@ pub fn values(of: &BatchHeader, blobs: &[BlobHeader]) -> Vec<(&'static str, Vec<
         second: offered,
     };
     let summary = BatchSummary { blobs: 3, bytes: 4 };
+    let listed = ListedPeer {
+        after: Some(BatchPlace {
+            window: 9,
+            digest: of.digest(),
+        }),
+        done: false,
+    };
+    let progress = IndexProgress {
+        may_sign: true,
+        done: false,
+        peers: [(OperatorId([9; 32]), listed)].into(),
+    };
     let body = |kind: u8, sealed: Vec<u8>| {
         let body = codec::unseal("a value", &key, &sealed).expect("it was just sealed");
         [&[kind], body].concat()
@@ -197,6 +224,17 @@ pub fn values(of: &BatchHeader, blobs: &[BlobHeader]) -> Vec<(&'static str, Vec<
             "directory",
             [vec![10], codec::directory_key(&of.digest())].concat(),
         ),
-        ("space", b"\x0bwindow-000000000009".to_vec()),
+        (
+            "certificate",
+            body(
+                11,
+                codec::encode_certified(&key, certificate, &batch.disperser_signature),
+            ),
+        ),
+        (
+            "index_progress",
+            body(12, codec::encode_index_progress(&key, &progress)),
+        ),
+        ("space", b"\x0dwindow-000000000009".to_vec()),
     ]
 }

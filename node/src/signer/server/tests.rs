@@ -17,10 +17,10 @@ fn key() -> SecretKey {
 }
 
 /// A signer on this disk, as after a start.
-fn desk(disk: &MemoryBackend) -> Desk {
+fn service(disk: &MemoryBackend) -> SigningService {
     let backend: Box<dyn Backend> = Box::new(disk.clone());
     let owner = OperatorId([3; 32]);
-    Desk {
+    SigningService {
         rules: Rules {
             nodes: Vec::new(),
             domains: vec![DOMAIN],
@@ -74,7 +74,7 @@ fn published_example_is_generated() {
 #[test]
 fn one_number_one_digest_over_restarts() {
     let disk = MemoryBackend::default();
-    let signer = desk(&disk);
+    let signer = service(&disk);
     let first = signer.sign(batch(7, 1), NOW_MS).unwrap();
     Signature::from_bytes(&first)
         .and_then(|signature| {
@@ -91,7 +91,7 @@ fn one_number_one_digest_over_restarts() {
     // The note of the signature is lost with the power, the record is not.
     drop(signer);
     disk.cut_power();
-    let signer = desk(&disk);
+    let signer = service(&disk);
     assert_eq!(
         code(signer.sign(batch(7, 2), NOW_MS)),
         "store.sequence_conflict"
@@ -103,7 +103,7 @@ fn one_number_one_digest_over_restarts() {
 
 #[test]
 fn batches_come_in_any_order_above_the_floor() {
-    let signer = desk(&MemoryBackend::default());
+    let signer = service(&MemoryBackend::default());
     for sequence in [10, 8, 12, 9, 11] {
         signer.sign(batch(sequence, 1), NOW_MS).unwrap();
     }
@@ -131,7 +131,7 @@ fn batches_come_in_any_order_above_the_floor() {
 
 #[test]
 fn what_the_node_says_is_not_believed() {
-    let signer = desk(&MemoryBackend::default());
+    let signer = service(&MemoryBackend::default());
     let mut other = batch(1, 1);
     other.batch_header.domain = Domain([8; 32]);
     assert_eq!(code(signer.sign(other, NOW_MS)), "signer.other_domain");
@@ -149,7 +149,7 @@ fn what_the_node_says_is_not_believed() {
 
 #[test]
 fn floors_that_were_imported_and_the_end_of_signing_hold() {
-    let signer = desk(&MemoryBackend::default());
+    let signer = service(&MemoryBackend::default());
     let floor = Floor {
         domain: DOMAIN,
         disperser_id: 5,
