@@ -616,3 +616,58 @@ fn refusal(reply: wire::ErrorReply) -> Failure {
         blame,
     }
 }
+
+/// Most operators that are named in the reason of a failed blob.
+const NAMED_FAILURES: usize = 16;
+
+/// Code and reason of a failed dispersal: what signed in each quorum, and who did not and why.
+pub(crate) fn explain(
+    reason: FailReason,
+    quorums: &[QuorumSigned],
+    failures: &[OperatorFailure],
+    matrix: &Matrix,
+) -> (&'static str, String) {
+    let needed = matrix.version().confirmation_percent;
+    let shares: Vec<String> = quorums
+        .iter()
+        .map(|q| {
+            format!(
+                "quorum {}: {:.2} % of stake signed, {needed} % needed",
+                q.quorum,
+                q.percent()
+            )
+        })
+        .collect();
+    let mut names: Vec<String> = failures
+        .iter()
+        .take(NAMED_FAILURES)
+        .map(|failed| {
+            let name = matrix.table().operator(failed.operator).map_or_else(
+                || failed.operator.to_string(),
+                |entry| format!("{} ({})", entry.operator_id, entry.address),
+            );
+            match &failed.failure {
+                Some(failure) => format!(
+                    "{name} after {} attempts: {} [{}]",
+                    failed.attempts, failure.message, failure.code
+                ),
+                None => format!("{name}: no answer yet"),
+            }
+        })
+        .collect();
+    if failures.len() > NAMED_FAILURES {
+        names.push(format!("and {} more", failures.len() - NAMED_FAILURES));
+    }
+    let (code, what) = match reason {
+        FailReason::Deadline => ("dispersal.deadline", "not enough stake signed in time"),
+        FailReason::OutOfReach => ("dispersal.out_of_reach", "too many operators failed"),
+    };
+    (
+        code,
+        format!(
+            "{what}: {}; not signed by {}",
+            shares.join(", "),
+            names.join("; ")
+        ),
+    )
+}

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
 use crate::compute::blocking;
 use crate::dispersal::FailReason;
-use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, spread};
+use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, explain, spread};
 use crate::durable::{Durable, RETRY_MIN};
 use crate::encode_queue::QueuedBlob;
 use crate::encoder::ClaimCheck;
@@ -29,9 +29,6 @@ use crate::record::{BatchRecord, BlobRecord, OperatorFailure};
 use crate::slots::{Slot, Slots};
 use crate::state::BatchState;
 use crate::store::StoreError;
-
-/// Most operators that are named in the reason of a failed blob.
-const NAMED_FAILURES: usize = 16;
 
 /// A batch in its slot, with its blobs' memory.
 struct InFlightBatch {
@@ -295,9 +292,8 @@ impl Engine {
         match certified {
             Ok(Some((certificates, distribution))) => {
                 let (operators, table) = (&self.operators_client, matrix.table());
-                let signed_first = record.signers.clone();
                 let first = certificates.first().cloned();
-                let spreading = spread(operators, table, signed_first.clone(), first);
+                let spreading = spread(operators, table, record.signers.clone(), first);
                 let bytes = certificates.iter().map(Certificate::to_bytes).collect();
                 let published = self.publish_certificates(record, bytes, began);
                 let Some(record) = published.await else {
@@ -310,9 +306,8 @@ impl Engine {
                     () = self.stop.cancelled() => return,
                 };
                 drop(held);
-                // Those who signed later are in the last certificate.
-                let later = improved.map(|(mut signers, certificate)| {
-                    signers.retain(|signer| !signed_first.contains(signer));
+                // To all of them: whoever signed later is named in the last certificate alone, and must learn it from the others.
+                let later = improved.map(|(signers, certificate)| {
                     spread(operators, table, signers, Some(certificate))
                 });
                 for spreading in std::iter::once(spreading).chain(later) {
@@ -754,56 +749,4 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
-}
-
-/// Code and reason of a failed dispersal: what signed in each quorum, and who did not and why.
-fn explain(
-    reason: FailReason,
-    quorums: &[QuorumSigned],
-    failures: &[OperatorFailure],
-    matrix: &Matrix,
-) -> (&'static str, String) {
-    let needed = matrix.version().confirmation_percent;
-    let shares: Vec<String> = quorums
-        .iter()
-        .map(|q| {
-            format!(
-                "quorum {}: {:.2} % of stake signed, {needed} % needed",
-                q.quorum,
-                q.percent()
-            )
-        })
-        .collect();
-    let mut names: Vec<String> = failures
-        .iter()
-        .take(NAMED_FAILURES)
-        .map(|failed| {
-            let name = matrix.table().operator(failed.operator).map_or_else(
-                || failed.operator.to_string(),
-                |entry| format!("{} ({})", entry.operator_id, entry.address),
-            );
-            match &failed.failure {
-                Some(failure) => format!(
-                    "{name} after {} attempts: {} [{}]",
-                    failed.attempts, failure.message, failure.code
-                ),
-                None => format!("{name}: no answer yet"),
-            }
-        })
-        .collect();
-    if failures.len() > NAMED_FAILURES {
-        names.push(format!("and {} more", failures.len() - NAMED_FAILURES));
-    }
-    let (code, what) = match reason {
-        FailReason::Deadline => ("dispersal.deadline", "not enough stake signed in time"),
-        FailReason::OutOfReach => ("dispersal.out_of_reach", "too many operators failed"),
-    };
-    (
-        code,
-        format!(
-            "{what}: {}; not signed by {}",
-            shares.join(", "),
-            names.join("; ")
-        ),
-    )
 }

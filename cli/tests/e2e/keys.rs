@@ -139,12 +139,12 @@ fn a_remote_signer_is_killed_under_load() {
     for round in 0..3 {
         let before = signed(&http);
         wait_for("signatures", || {
-            devnet.put(&format!("before-{round}"), &payload(10 + round, 2000));
+            devnet.put_with(&format!("before-{round}"), &payload(10 + round, 2000), &[]);
             signed(&http) > before
         });
         signer.kill();
         // The others carry on.
-        devnet.put(&format!("without-{round}"), &payload(20 + round, 2000));
+        devnet.put_with(&format!("without-{round}"), &payload(20 + round, 2000), &[]);
         wait_for("the cause", || health(&http).contains(r#""code":"signer""#));
         signer = SignerProcess::start(&devnet, &dir);
         wait_for("the node's health", || {
@@ -153,7 +153,7 @@ fn a_remote_signer_is_killed_under_load() {
     }
     let before = signed(&http);
     wait_for("signatures at the end", || {
-        devnet.put("last", &payload(30, 2000));
+        devnet.put_with("last", &payload(30, 2000), &[]);
         signed(&http) > before
     });
     let (_, metrics) = http_get(&format!("{http}/metrics")).unwrap();

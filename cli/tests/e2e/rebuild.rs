@@ -2,10 +2,11 @@
 
 use std::process::Stdio;
 
+use ashlar_proto::Certificate;
 use serde_json::Value;
 
 use crate::support::random::payload;
-use crate::support::{Devnet, http_get, wait_for};
+use crate::support::{Devnet, http_get, http_request, wait_for};
 
 fn status(devnet: &Devnet) -> Value {
     let url = format!("{}/v1/status", devnet.node(0).http);
@@ -17,6 +18,27 @@ fn verify(devnet: &Devnet) -> Value {
     let config = devnet.node(0).dir.join("node.toml");
     let config = config.to_str().unwrap();
     devnet.run(["node", "verify", "--config", config]).success()
+}
+
+/// How often the certificate of a blob is handed to an operator: as it was issued to those who are in it, and to all when more have
+/// signed.
+fn handed_over(devnet: &Devnet, certificate: &std::path::Path) -> u64 {
+    let best = Certificate::from_bytes(&std::fs::read(certificate).unwrap()).unwrap();
+    let key = best.blob_header.blob_key();
+    let base = &devnet.file.disperser_url;
+    let url = format!("{base}/v1/blobs/{key}/certificate?issued=first");
+    let (_, _, first) = http_request("GET", &url, &[], b"").unwrap();
+    let first = Certificate::from_bytes(&first).unwrap();
+    let [first, best] = [first, best].map(|certificate| u64::from(certificate.claimed_signers().0));
+    first + if best > first { best } else { 0 }
+}
+
+fn kept_certificates(devnet: &Devnet, index: usize) -> u64 {
+    let (_, metrics) = http_get(&format!("{}/metrics", devnet.node(index).http)).unwrap();
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with(r#"ashlar_node_requests_total{request="keep_certificate"}"#));
+    line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
 /// Changes a key of the node's section `[tasks]`.
@@ -43,8 +65,14 @@ fn an_empty_disk_is_filled_under_load_and_through_a_kill() {
         let certificate = devnet.put(&format!("before-{n}"), &bytes);
         certificates.push((certificate, bytes));
     }
-    // The last certificate may still be on its way to those who signed.
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    let expected: u64 = certificates
+        .iter()
+        .map(|(certificate, _)| handed_over(&devnet, certificate))
+        .sum();
+    wait_for("certificates at all who signed", || {
+        let asked = (0..5).map(|index| kept_certificates(&devnet, index));
+        asked.sum::<u64>() >= expected
+    });
     devnet.kill_node(0);
     let before = verify(&devnet);
     assert_eq!(before["corrupt"], 0);

@@ -262,13 +262,13 @@ async fn a_server_with_two_keys_proves_to_each_caller_the_one_it_expects() {
     let caller = client(limits);
     for key in &keys {
         let answer = caller
-            .request(&to(key.public()), ping(1), vec![], LONG)
+            .request(&to(key.public()), ping(5), vec![], LONG)
             .await;
-        assert_eq!(answer.unwrap().response, pong(1));
+        assert_eq!(answer.unwrap().response, pong(5));
     }
     // Whoever expects a third one learns who is there in its place.
     let third = key(SERVER + 11).public();
-    let error = caller.request(&to(third), ping(1), vec![], LONG).await;
+    let error = caller.request(&to(third), ping(5), vec![], LONG).await;
     match error.unwrap_err() {
         NetError::WrongIdentity { got, expected, .. } => {
             assert_eq!((got, expected), (keys[0].public(), third));

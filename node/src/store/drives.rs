@@ -34,12 +34,12 @@ use std::sync::{
 
 use bytes::Bytes;
 use fail::fail_point;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, Syncs, WindowId,
 };
 use frame::{Frame, Stripes, is_striped};
+use label::SetId;
 use rebuild::Retry;
 use settle::{Key, Progress, Record, WriteKeys};
 
@@ -50,33 +50,6 @@ pub const MAX_DRIVES: usize = 64;
 const MEND_AT_ONCE: usize = 16;
 /// Key of a drive's own [`Record`], in [`Space::Meta`]; it is no value of the set.
 const RECORD: &[u8] = b"drive/record";
-
-/// The name of a set of drives, random, made with it.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-struct SetId([u8; 16]);
-
-impl From<SetId> for String {
-    fn from(id: SetId) -> Self {
-        hex::encode(id.0)
-    }
-}
-
-impl TryFrom<String> for SetId {
-    type Error = hex::FromHexError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let mut id = [0; 16];
-        hex::decode_to_slice(text, &mut id)?;
-        Ok(Self(id))
-    }
-}
-
-impl std::fmt::Debug for SetId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&String::from(*self))
-    }
-}
 
 /// Which drives, and how many of them may be gone.
 #[derive(Debug, Clone)]

@@ -296,7 +296,7 @@ async fn says_hello() {
     let Response::Pong(pong) = answer.response else {
         panic!("{:?}", answer.response)
     };
-    assert_eq!((pong.nonce, pong.versions), (7, vec![1]));
+    assert_eq!((pong.nonce, pong.versions), (7, vec![1, 2, 3]));
     assert!(pong.software.starts_with("ashlar-node/"));
     node.shutdown().await;
 }

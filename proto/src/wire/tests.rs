@@ -537,9 +537,10 @@ fn layouts_tile_the_bulk_part() {
 #[test]
 fn only_messages_with_data_imply_a_bulk_part() {
     let lens: Vec<u64> = requests().iter().map(|r| r.bulk_len().unwrap()).collect();
-    assert_eq!(lens, [144 + 9 * 2048, 0, 0, 0, 0]);
+    assert_eq!(lens, [144 + 9 * 2048, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     let lens: Vec<u64> = responses().iter().map(|r| r.bulk_len().unwrap()).collect();
-    assert_eq!(lens, [0, 3 * 4096, 144 + 9 * 2048, 0, 0, 0, 0]);
+    let (slices, chunks, combined) = (3 * 4096, 144 + 9 * 2048, 3 * 2048);
+    assert_eq!(lens, [0, slices, chunks, 0, 0, 0, 0, 0, combined, 0, 0, 0]);
 }
 
 #[test]

@@ -9,13 +9,39 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::SetId;
 use crate::database::{parse_versioned, read_small, write_atomically};
 
 const VERSION: u16 = 1;
 const NAME: &str = "drive.json";
 /// What a file system makes by itself.
 const LOST_AND_FOUND: &str = "lost+found";
+
+/// The name of a set of drives, random, made with it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(super) struct SetId(pub(super) [u8; 16]);
+
+impl From<SetId> for String {
+    fn from(id: SetId) -> Self {
+        hex::encode(id.0)
+    }
+}
+
+impl TryFrom<String> for SetId {
+    type Error = hex::FromHexError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut id = [0; 16];
+        hex::decode_to_slice(text, &mut id)?;
+        Ok(Self(id))
+    }
+}
+
+impl std::fmt::Debug for SetId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from(*self))
+    }
+}
 
 /// Which drive of which set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
