@@ -18,7 +18,7 @@ use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Blame, Coded, Setup};
 use ashlar_net::{Admission, BulkReader, Client, Handler, NetError, Phase, Reply};
 use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, StoreBatch, Stored};
-use ashlar_proto::{BatchDigest, BatchHeader, Block, CertificateError, TableAccess, TableRoot};
+use ashlar_proto::{BatchDigest, BatchHeader, Block, TableAccess, TableRoot};
 use ashlar_service::metrics::{Code, gauge};
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable, StakeError, StakeSource};
 use futures::FutureExt;

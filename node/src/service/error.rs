@@ -1,12 +1,12 @@
 //! Why a request was not served.
 
-use ashlar_crypto::{Blame, Coded};
+use ashlar_crypto::Coded;
 use ashlar_net::NetError;
 use ashlar_proto::CertificateError;
 use ashlar_proto::wire::ErrorReply;
 use ashlar_stake::StakeError;
 
-use crate::signer::{SignError, SignerError};
+use crate::signer::SignerError;
 use crate::store::StoreError;
 use crate::validate::ValidateError;
 
