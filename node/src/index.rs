@@ -34,11 +34,11 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::damage::{Damage, Part};
-use crate::health::{self, Health};
+use crate::health;
 use crate::repair::Healer;
 use crate::scrub::is_owed;
 use crate::service::check_certified;
-use crate::shared::blocking;
+use crate::shared::{Shared, blocking};
 use crate::store::{
     Floor, IndexProgress, ListedPeer, SequenceId, SignedHeader, SignedRecord, Store, StoreError,
     WindowId, retention_end,
@@ -202,11 +202,10 @@ impl Lister {
     async fn round(&self) -> Result<bool, ListError> {
         let store = Arc::clone(&self.healer.store);
         let progress = blocking(move || store.index_progress()).await?;
-        let Some(progress) = progress.filter(|progress| !progress.done) else {
+        let Some(progress) = progress else {
             return Ok(true);
         };
-        let stake = Arc::clone(&self.healer.stake);
-        let table = blocking(move || stake.table_at(stake.head()?)).await?;
+        let done = progress.done;
         self.state().progress = progress;
         self.publish();
         // Of a run before this one: their data is not there yet.
@@ -214,6 +213,11 @@ impl Lister {
             self.find_missing().await?;
             self.state().resumed = true;
         }
+        if done {
+            return Ok(true);
+        }
+        let stake = Arc::clone(&self.healer.stake);
+        let table = blocking(move || stake.table_at(stake.head()?)).await?;
         let me = self.healer.shared.operator_id;
         let peers: Vec<OperatorEntry> = {
             let state = self.state();
@@ -481,16 +485,19 @@ fn waiting(status: &IndexStatus) -> Option<String> {
     ))
 }
 
-/// Raises the cause before anything can be signed.
+/// Says how far it is before anything can be signed.
 ///
 /// # Errors
 /// The store cannot be read.
-pub(crate) fn begin(health: &Health, store: &dyn Store) -> Result<(), StoreError> {
-    if store
-        .index_progress()?
-        .is_some_and(|progress| !progress.may_sign)
-    {
-        health.set(health::REBUILDING, waiting(&IndexStatus::default()));
+pub(crate) fn begin(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
+    if let Some(progress) = store.index_progress()? {
+        let status = IndexStatus {
+            done: progress.done,
+            may_sign: progress.may_sign,
+            ..IndexStatus::default()
+        };
+        shared.health.set(health::REBUILDING, waiting(&status));
+        shared.facts.set(|facts| facts.index = Some(status));
     }
     Ok(())
 }

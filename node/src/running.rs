@@ -167,13 +167,13 @@ impl OpeningNode {
         } = self;
         let id = shared.operator_id;
         let started = async {
-            let health = Arc::clone(&shared.health);
+            let opening = Arc::clone(&shared);
             let (store, kept_ms, kept, equivocations) = blocking(move || {
                 let store = open(id)?;
                 let kept_ms = store.kept_time()?;
                 let kept = kept_ms.zip(store.kept_allowance()?);
                 let equivocations = count_equivocations(store.as_ref())?;
-                index::begin(&health, store.as_ref())?;
+                index::begin(&opening, store.as_ref())?;
                 Ok::<_, DatabaseError>((store, kept_ms, kept, equivocations))
             })
             .await?;
