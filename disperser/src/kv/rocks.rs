@@ -44,6 +44,7 @@ impl RocksKv {
             detail,
         };
         ashlar_service::folder::make(path).map_err(|e| fail(e.to_string()))?;
+        ashlar_service::manifest::mend(path).map_err(|e| fail(e.to_string()))?;
         let mut db = Options::default();
         db.create_if_missing(true);
         db.create_missing_column_families(true);

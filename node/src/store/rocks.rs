@@ -4,7 +4,7 @@
 //!   moves keys only. Nothing is compressed: erasure-coded field elements do not shrink.
 //! * A synced write returns when the write-ahead log is on disk. What a crash leaves at the end of the log was never
 //!   acknowledged, and is given up, whatever it looks like: cut off, zeros, a hole. Damage anywhere else refuses to open, because
-//!   a signed record would be forgotten. See [`RECOVERY`].
+//!   a signed record would be forgotten. See [`RECOVERY`]. The same goes for the list of files, see [`manifest::mend`].
 //! * RocksDB stops writing after a failed sync and stays so. [`Backend::recover`] closes and opens it again.
 //!
 //! Memory: write buffers and block cache, see [`RocksOptions`], plus, while a batch is written, two copies of it (write batch and
@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use ashlar_service::manifest::{self, ManifestError};
 use bytes::Bytes;
 use fail::fail_point;
 use rocksdb::{
@@ -366,6 +367,13 @@ fn open_db(
             detail: format!("create the folder {}: {error}", options.path.display()),
         })?;
     }
+    manifest::mend(&options.path).map_err(|error| {
+        let detail = error.to_string();
+        match error {
+            ManifestError::Damaged { .. } => BackendError::Corrupt { detail },
+            ManifestError::Io { .. } => BackendError::Io { detail },
+        }
+    })?;
     // A database has this file from the first moment on; `list_cf` fails without it.
     let names = if options.path.join("CURRENT").exists() {
         DB::list_cf(db_options, &options.path).map_err(from_rocks)?

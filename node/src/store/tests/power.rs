@@ -20,9 +20,16 @@ struct Seen {
     opening: u64,
     /// Cuts with a name that was not synced.
     names: u64,
-    /// Lives that ended because RocksDB refuses its list of files, whose end was not synced and is torn: nothing is lost, and nothing
-    /// signed, but the store, or the drive, does not open. To be mended; seeds 1050 and, with drives, 2004 show it.
-    refused: u64,
+    /// Lives that ended because RocksDB's `CURRENT` came to the disk and the name of the new list of files in it did not: see
+    /// [`is_nameless`].
+    nameless: u64,
+}
+
+/// RocksDB syncs a new list of files, but not its name, before it renames `CURRENT` over the old one; both names are synced
+/// afterwards, at once. Where syncing a file makes its name durable, as ext4 and XFS do, the list is there. POSIX does not promise
+/// that. Nothing is lost, but the store, or the drive, does not open. Still to be mended; with drives, seed 2004 shows it at times.
+fn is_nameless(cause: &str) -> bool {
+    cause.contains("/MANIFEST-") && cause.ends_with("No such file or directory")
 }
 
 fn live(seed: u64, drives: bool, seen: &mut Seen) {
@@ -60,11 +67,10 @@ fn live(seed: u64, drives: bool, seen: &mut Seen) {
         let unsynced = mounted.power_on().unwrap();
         seen.names += u64::from(unsynced.entries > 0);
         seen.cuts += 1;
-        let store = Disk::open(folder.path(), drives);
-        let store = match store {
-            Err(error) if error.to_string().contains("MANIFEST") => {
+        let store = match Disk::open(folder.path(), drives) {
+            Err(error) if is_nameless(&error.to_string()) => {
                 println!("{what}: {error}");
-                seen.refused += 1;
+                seen.nameless += 1;
                 break;
             }
             opened => opened.unwrap_or_else(|error| panic!("{what}: {error}")),
@@ -73,12 +79,12 @@ fn live(seed: u64, drives: bool, seen: &mut Seen) {
         let mut failed = store.drives();
         failed.retain(|drive| drive.state != DriveState::InSync);
         for drive in &failed {
-            let cause = drive.cause.as_deref().unwrap_or_default();
             println!("{what}: {drive:?}");
-            assert!(cause.contains("MANIFEST"), "{what}: {drive:?}");
+            let cause = drive.cause.as_deref().unwrap_or_default();
+            assert!(is_nameless(cause), "{what}: {drive:?}");
         }
         if !failed.is_empty() {
-            seen.refused += 1;
+            seen.nameless += 1;
             break;
         }
     }
@@ -113,6 +119,12 @@ fn a_store_survives_power_cuts() {
 #[test]
 fn drives_survive_power_cuts_of_all_at_once() {
     lives("drives_survive_power_cuts_of_all_at_once", 0..3, true);
+}
+
+/// The cut tears the last record of the list of files, which is as long as it should be and ends in zeros.
+#[test]
+fn a_store_survives_a_torn_list_of_files() {
+    lives("a_store_survives_a_torn_list_of_files", 1050..1051, false);
 }
 
 #[test]
