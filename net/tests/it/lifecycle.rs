@@ -279,6 +279,6 @@ async fn a_server_with_two_keys_proves_to_each_caller_the_one_it_expects() {
     caller.set_key(&key(CLIENT + 1));
     assert_eq!(caller.public_key(), key(CLIENT + 1).public());
     let second = to(keys[1].public());
-    let answer = caller.request(&second, ping(2), vec![], LONG).await;
-    assert_eq!(answer.unwrap().response, pong(2));
+    let answer = caller.request(&second, ping(6), vec![], LONG).await;
+    assert_eq!(answer.unwrap().response, pong(6));
 }
