@@ -1,7 +1,7 @@
 //! A small network in one process: operators with real keys behind real QUIC servers, a disperser's encoder that can be
 //! told to encode wrongly, and certificates that are really signed.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -214,7 +214,8 @@ pub(crate) struct World {
     /// In the order of the table.
     pub(crate) bls: Vec<SecretKey>,
     operators: Vec<Arc<Operator>>,
-    _servers: Vec<Option<Server>>,
+    _servers: Vec<Server>,
+    _silent: Vec<UdpSocket>,
     pub(crate) assignment: Assignment,
 }
 
@@ -238,7 +239,7 @@ impl World {
         made.sort_by_key(|(bls, _, _)| ashlar_proto::operator_id(&bls.public_key().to_bytes()));
 
         let mut operators = Vec::new();
-        let mut servers = Vec::new();
+        let (mut servers, mut silent) = (Vec::new(), Vec::new());
         let mut registrations = Vec::new();
         for (index, (bls, key, stake)) in made.iter().enumerate() {
             let operator = Arc::new(Operator {
@@ -248,22 +249,27 @@ impl World {
                 asked: Mutex::default(),
             });
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
-            let server = Server::bind(
-                any,
-                std::slice::from_ref(key),
-                NetLimits::default(),
-                operator.clone() as Arc<dyn Handler>,
-            )
-            .unwrap();
-            let address = server.local_addr().to_string();
+            // A dead one has an address that stays its own, so that no other server comes to be there, and says nothing.
+            let address = if operator.behaviour == Behaviour::Dead {
+                let socket = UdpSocket::bind(any).unwrap();
+                let address = socket.local_addr().unwrap();
+                silent.push(socket);
+                address
+            } else {
+                let handler = operator.clone() as Arc<dyn Handler>;
+                let keys = std::slice::from_ref(key);
+                let server = Server::bind(any, keys, NetLimits::default(), handler).unwrap();
+                let address = server.local_addr();
+                servers.push(server);
+                address
+            };
+            let address = address.to_string();
             registrations.push(Registration::new(
                 bls,
                 key.public(),
                 address,
                 vec![(0, Stake::from(*stake))],
             ));
-            // A dead one has an address at which nobody listens any more.
-            servers.push((operator.behaviour != Behaviour::Dead).then_some(server));
             operators.push(operator);
         }
         let table =
@@ -279,6 +285,7 @@ impl World {
             bls: made.into_iter().map(|(bls, _, _)| bls).collect(),
             operators,
             _servers: servers,
+            _silent: silent,
             assignment,
         }
     }
