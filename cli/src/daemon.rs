@@ -2,8 +2,10 @@
 
 use std::future::Future;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Duration;
 
+use ashlar_service::ConfigError;
 use ashlar_service::signals::ListenError;
 use tracing_subscriber::EnvFilter;
 
@@ -53,6 +55,18 @@ impl From<ListenError> for CliError {
     fn from(ListenError(error): ListenError) -> Self {
         CliError::io("could not listen for signals", &error)
     }
+}
+
+/// A daemon's configuration. `init` is the command that writes one.
+pub(crate) fn config<T>(
+    path: &Path,
+    load: impl FnOnce(&Path) -> Result<T, ConfigError>,
+    init: &str,
+) -> CliResult<T> {
+    load(path).map_err(|error| {
+        let what = format!("could not use the configuration {}", path.display());
+        CliError::coded(Exit::Usage, what, &error).next(format!("{init} writes one that works"))
+    })
 }
 
 /// Waits until somebody asks to stop, or until the daemon loses a part that it cannot live without; then the reason.

@@ -165,11 +165,7 @@ fn text_of(config: &DisperserConfig) -> CliResult<String> {
 }
 
 fn load(path: &Path) -> CliResult<DisperserConfig> {
-    DisperserConfig::load(path).map_err(|error| {
-        let what = format!("could not use the configuration {}", path.display());
-        CliError::coded(Exit::Usage, what, &error)
-            .next("ashlar disperser init writes one that works")
-    })
+    daemon::config(path, DisperserConfig::load, "ashlar disperser init")
 }
 
 /// What a disperser hands in to be put on the table.

@@ -57,7 +57,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8], access: Access) -> CliResult 
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
         // The rename itself must survive a power cut as well.
-        File::open(&folder)?.sync_all()
+        ashlar_service::folder::sync(&folder)
     })();
     if let Err(error) = result {
         let _ = std::fs::remove_file(&temporary);
@@ -164,12 +164,17 @@ const PASSWORD_FILE: &str = "ASHLAR_PASSWORD_FILE";
 /// No file is given and nobody sits at a terminal; the file is missing or empty; a new password was typed differently
 /// the second time.
 pub fn password(file: Option<&Path>, prompt: &str, new: bool) -> CliResult<Zeroizing<String>> {
+    match given_password(file)? {
+        Some(password) => Ok(password),
+        None => ask_password(prompt, new),
+    }
+}
+
+/// The password of a file that is named, else of the environment.
+fn given_password(file: Option<&Path>) -> CliResult<Option<Zeroizing<String>>> {
     match file {
-        Some(path) => password_in(path),
-        None => match password_of_environment()? {
-            Some(password) => Ok(password),
-            None => ask_password(prompt, new),
-        },
+        Some(path) => password_in(path).map(Some),
+        None => password_of_environment(),
     }
 }
 
@@ -197,13 +202,10 @@ pub fn password_or_configured(
     configured: &Path,
     prompt: &str,
 ) -> CliResult<Zeroizing<String>> {
-    match file {
-        Some(path) => password_in(path),
-        None => match password_of_environment()? {
-            Some(password) => Ok(password),
-            None if configured.exists() => password_in(configured),
-            None => ask_password(prompt, false),
-        },
+    match given_password(file)? {
+        Some(password) => Ok(password),
+        None if configured.exists() => password_in(configured),
+        None => ask_password(prompt, false),
     }
 }
 

@@ -202,14 +202,7 @@ fn write(path: &Path, config: &NodeConfig) -> CliResult {
 }
 
 fn load(path: &Path) -> CliResult<NodeConfig> {
-    NodeConfig::load(path).map_err(|error| {
-        CliError::coded(
-            Exit::Usage,
-            format!("could not use the configuration {}", path.display()),
-            &error,
-        )
-        .next("ashlar node init writes one that works")
-    })
+    daemon::config(path, NodeConfig::load, "ashlar node init")
 }
 
 fn address(text: &str) -> CliResult<std::net::SocketAddr> {

@@ -105,14 +105,7 @@ pub fn run(ui: Ui, args: SignerArgs) -> CliResult {
 }
 
 fn load(path: &Path) -> CliResult<SignerConfig> {
-    SignerConfig::load(path).map_err(|error| {
-        CliError::coded(
-            Exit::Usage,
-            format!("could not use the configuration {}", path.display()),
-            &error,
-        )
-        .next("ashlar signer init writes one that works")
-    })
+    daemon::config(path, SignerConfig::load, "ashlar signer init")
 }
 
 /// What the signer's database is opened with.

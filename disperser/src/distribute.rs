@@ -2,7 +2,7 @@
 //! time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::bls::{Signature, SignatureBytes};
@@ -27,13 +27,15 @@ use crate::dispersal::{Action, Dispersal, DispersalParams, FailReason, Failure, 
 use crate::matrix::{Matrix, MatrixError};
 use crate::metrics::{Attempt, Metrics};
 use crate::record::OperatorFailure;
+use crate::troubled::Troubled;
 
 /// What all dispersals share: the network, and how much of it one operator gets.
 pub(crate) struct OperatorClient {
     client: Client,
     per_operator: usize,
     slots: Mutex<HashMap<OperatorId, Arc<Semaphore>>>,
-    suspects: Mutex<HashMap<OperatorId, Suspicion>>,
+    /// Those that failed, and have not signed since.
+    suspects: Troubled<OperatorId>,
     metrics: Arc<Metrics>,
     pool: ComputePool,
 }
@@ -49,7 +51,7 @@ impl OperatorClient {
             client,
             per_operator,
             slots: Mutex::default(),
-            suspects: Mutex::default(),
+            suspects: Troubled::new(SUSPECTED),
             metrics,
             pool,
         }
@@ -132,13 +134,6 @@ async fn hand_over(
         .await;
 }
 
-/// An operator that failed, and has not signed since.
-#[derive(Clone, Copy)]
-struct Suspicion {
-    failures: u32,
-    until: Instant,
-}
-
 /// How long a failed operator is asked later than the others; doubles with each further failure.
 const SUSPECTED: Backoff = Backoff {
     base: Duration::from_secs(2),
@@ -146,32 +141,14 @@ const SUSPECTED: Backoff = Backoff {
 };
 
 impl OperatorClient {
-    fn suspects(&self) -> MutexGuard<'_, HashMap<OperatorId, Suspicion>> {
-        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_suspect(&self, operator: &OperatorId) -> bool {
-        let suspects = self.suspects();
-        let suspicion = suspects.get(operator);
-        suspicion.is_some_and(|suspicion| Instant::now() < suspicion.until)
+        let until = self.suspects.until(operator);
+        until.is_some_and(|until| Instant::now().into_std() < until)
     }
 
     fn suspect(&self, operator: &OperatorId) {
-        let now = Instant::now();
-        let mut suspects = self.suspects();
-        let suspicion = suspects.entry(*operator).or_insert(Suspicion {
-            failures: 0,
-            until: now,
-        });
-        // The batches that were under way when it failed count once.
-        if suspicion.until <= now {
-            suspicion.until = now + SUSPECTED.jittered(suspicion.failures);
-            suspicion.failures = suspicion.failures.saturating_add(1);
-        }
-    }
-
-    fn acquit(&self, operator: &OperatorId) {
-        self.suspects().remove(operator);
+        let now = Instant::now().into_std();
+        self.suspects.failed(*operator, now);
     }
 }
 
@@ -388,7 +365,7 @@ impl DispersalRun {
                     Ok(signature) => {
                         self.verified.insert(operator, signature);
                         if let Some(entry) = self.entry(operator) {
-                            self.operators_client.acquit(&entry.operator_id);
+                            self.operators_client.suspects.works(&entry.operator_id);
                         }
                         Ok(())
                     }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::claim_limiter::ClaimLimiter;
-use crate::compute::ComputePool;
+use crate::compute::{ComputePool, blocking};
 use crate::config::DisperserConfig;
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
@@ -385,20 +385,22 @@ impl Engine {
     /// Watches the disk, the operator table, so that trouble shows before a batch meets it, and the kernel.
     pub(crate) async fn run_watch(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
-            self.watch_disk();
+            self.watch_disk().await;
             let _ = self.newest_table().await;
             report_kernel(&self.health, &self.metrics, ashlar_crypto::kernel_status());
             self.durable.sleep(Duration::from_secs(5)).await;
         }
     }
-}
 
-impl Engine {
     /// Nothing is taken in on a disk that is nearly full: what is left is for finishing what was.
-    fn watch_disk(&self) {
+    async fn watch_disk(&self) {
         let store = &self.config.store;
         let path = &self.config.paths.data;
-        let why = match free_bytes(path) {
+        let looking = path.clone();
+        let Some(free) = blocking(move || free_bytes(&looking)).await else {
+            return;
+        };
+        let why = match free {
             Ok(free) if free >= store.min_free_bytes => None,
             Ok(free) => Some(format!(
                 "{free} bytes free, store.min_free_bytes is {}: no blobs are taken in",

@@ -49,6 +49,7 @@ pub mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
+mod troubled;
 mod upkeep;
 
 pub use config::{ConfigError, DisperserConfig};

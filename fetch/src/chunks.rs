@@ -7,18 +7,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
-use ashlar_crypto::{
-    ChunkColumn, Code, Commitment, CommitmentBytes, Proof, RowChallenge, Setup, find_bad_chunks,
-    leaf_hashes, verify_chunks,
-};
+use ashlar_crypto::kzg::decode_commitments;
+use ashlar_crypto::{Code, Commitment, CommitmentBytes, leaf_hashes};
 use ashlar_proto::wire::{BulkView, Chunks, GetChunks, Request, Response};
 use ashlar_proto::{
-    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkIndex, ChunkRanges, OperatorEntry,
-    commitments_of, commitments_root,
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, OperatorEntry, commitments_of,
+    commitments_root,
 };
 use bytes::Bytes;
 
+use crate::columns::{Columns, seed};
 use crate::fault::Fault;
 use crate::gather::{self, Arrival, Checked, Outcome, internal};
 use crate::network::Network;
@@ -238,35 +236,18 @@ impl ChunksTask {
         seed: [u8; 32],
     ) -> Result<Checked<Bytes>, Fault> {
         let indices: Vec<_> = chunks.runs.iter().collect();
-        let proofs: Vec<Proof> =
-            decode_proofs(&chunks.chunk_proofs).map_err(|(place, _)| Fault::ProofPoint {
-                index: indices.get(place).copied().unwrap_or(ChunkIndex(u32::MAX)),
-            })?;
-        let columns: Vec<ChunkColumn<'_>> = indices
-            .iter()
-            .zip(proofs)
-            .enumerate()
-            .map(|(place, (&index, proof))| {
-                let pieces = view
-                    .column(place)
-                    .ok_or_else(|| internal(&"a layout without one of its columns"))?;
-                Ok(ChunkColumn {
-                    index: index.0,
-                    pieces,
-                    proof,
-                })
-            })
-            .collect::<Result<_, Fault>>()?;
-        let setup = Setup::ethereum();
-        let challenge = RowChallenge::new(self.digest.as_bytes());
-        let commitments = &frame.commitments;
-        let bad = match verify_chunks(setup, self.code, challenge, commitments, &columns, seed) {
-            Ok(()) => Vec::new(),
-            Err(_) => find_bad_chunks(setup, self.code, challenge, commitments, &columns, seed)
-                .into_iter()
-                .map(ChunkIndex)
-                .collect(),
+        let columns = Columns {
+            code: self.code,
+            digest: &self.digest,
+            commitments: &frame.commitments,
+            indices: &indices,
+            proofs: &chunks.chunk_proofs,
         };
+        let pieces = |place| {
+            let column = view.column(place);
+            column.ok_or_else(|| internal(&"a layout without one of its columns"))
+        };
+        let (bad, fault) = columns.check(pieces, asked, seed)?;
         let items = indices
             .iter()
             .enumerate()
@@ -280,17 +261,6 @@ impl ChunksTask {
                 Some((index, Bytes::copy_from_slice(slice)))
             })
             .collect();
-        let missing = asked.count() - indices.len();
-        let fault = match bad.first() {
-            Some(&first) => Some(Fault::ChunkProof {
-                first,
-                count: bad.len(),
-            }),
-            None => (missing > 0).then_some(Fault::NotHeld {
-                missing,
-                asked: asked.count(),
-            }),
-        };
         Ok((items, bad, fault))
     }
 }
@@ -300,11 +270,4 @@ fn malformed(error: &(impl ashlar_crypto::Coded + std::fmt::Display)) -> Fault {
         code: error.code(),
         reason: error.to_string(),
     }
-}
-
-/// The weights of the batched check have to be unpredictable to whoever made the columns.
-pub(crate) fn seed() -> Result<[u8; 32], Fault> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| internal(&error))?;
-    Ok(seed)
 }

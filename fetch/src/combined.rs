@@ -3,17 +3,14 @@
 
 use std::sync::Arc;
 
-use ashlar_crypto::kzg::decode_proofs;
-use ashlar_crypto::{
-    ChunkColumn, Code, Commitment, RowChallenge, Setup, find_bad_chunks, verify_chunks,
-};
+use ashlar_crypto::{Code, Commitment};
 use ashlar_proto::wire::{GetCombined, Request, Response};
 use ashlar_proto::{BatchDigest, BatchHeader, ChunkIndex, ChunkRanges, OperatorEntry};
 use bytes::Bytes;
 
-use crate::chunks::seed;
+use crate::columns::{Columns, seed};
 use crate::fault::Fault;
-use crate::gather::{self, Arrival, Checked, Outcome};
+use crate::gather::{self, Arrival, Checked, Outcome, internal};
 use crate::network::Network;
 use crate::plan::Ask;
 
@@ -96,45 +93,24 @@ impl CombinedTask {
         if got != expected {
             return Err(Fault::Length { got, expected });
         }
-        let proofs =
-            decode_proofs(&combined.chunk_proofs).map_err(|(place, _)| Fault::ProofPoint {
-                index: indices.get(place).copied().unwrap_or(ChunkIndex(u32::MAX)),
-            })?;
-        let cells = bulk.chunks_exact(cell);
-        let columns: Vec<ChunkColumn<'_>> = (indices.iter().zip(cells).zip(proofs))
-            .map(|((index, cell), proof)| ChunkColumn {
-                index: index.0,
-                pieces: vec![cell],
-                proof,
-            })
-            .collect();
-        // A batch of one row, whose weight is 1.
-        let (setup, challenge) = (Setup::ethereum(), RowChallenge::new(self.digest.as_bytes()));
-        let row = std::slice::from_ref(&self.commitment);
-        let bad: Vec<ChunkIndex> =
-            match verify_chunks(setup, self.code, challenge, row, &columns, seed) {
-                Ok(()) => Vec::new(),
-                Err(_) => find_bad_chunks(setup, self.code, challenge, row, &columns, seed)
-                    .into_iter()
-                    .map(ChunkIndex)
-                    .collect(),
-            };
-        let good = (indices.iter().zip(&columns)).filter(|(index, _)| !bad.contains(index));
-        let items = good.filter_map(|(index, column)| {
-            let cell = column.pieces.first()?;
-            Some((*index, Bytes::copy_from_slice(cell)))
-        });
-        let missing = asked.count() - indices.len();
-        let fault = match bad.first() {
-            Some(&first) => Some(Fault::ChunkProof {
-                first,
-                count: bad.len(),
-            }),
-            None => (missing > 0).then_some(Fault::NotHeld {
-                missing,
-                asked: asked.count(),
-            }),
+        let cells: Vec<&[u8]> = bulk.chunks_exact(cell).collect();
+        let columns = Columns {
+            code: self.code,
+            digest: &self.digest,
+            // A batch of one row, whose weight is 1.
+            commitments: std::slice::from_ref(&self.commitment),
+            indices: &indices,
+            proofs: &combined.chunk_proofs,
         };
+        let pieces = |place| {
+            let cell: Option<&&[u8]> = cells.get(place);
+            Ok(vec![
+                *cell.ok_or_else(|| internal(&"fewer cells than indices"))?,
+            ])
+        };
+        let (bad, fault) = columns.check(pieces, asked, seed)?;
+        let good = (indices.iter().zip(&cells)).filter(|(index, _)| !bad.contains(index));
+        let items = good.map(|(index, cell)| (*index, Bytes::copy_from_slice(cell)));
         Ok((items.collect(), bad, fault))
     }
 }

@@ -13,6 +13,7 @@
 //! not asked again.
 
 pub mod chunks;
+mod columns;
 pub mod combined;
 mod fault;
 pub mod gather;

@@ -199,7 +199,7 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&part, path)?;
-    folder::sync(path.parent().unwrap_or(Path::new("")))
+    folder::sync_above(path)
 }
 
 fn check(domain: &Domain, content: &[u8]) -> [u8; CHECK] {

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::Coded;
 use ashlar_proto::OperatorId;
+use ashlar_service::folder;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +141,7 @@ fn replace(
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => write_marker(&fresh, store.id()).and_then(|()| {
             std::fs::rename(&fresh, marker)?;
-            std::fs::File::open(folder_of(marker))?.sync_all()
+            folder::sync_above(marker)
         }),
     };
     written.map_err(|error| DatabaseError::Marker {
@@ -274,19 +275,11 @@ fn write_marker(path: &Path, id: DatabaseId) -> std::io::Result<()> {
     write_atomically(path, &serde_json::to_vec(&marker)?)
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 /// Writes a file that was not there, 0600, whole or not at all, and syncs it with its folder.
 ///
 /// # Errors
 /// It is there already, or cannot be written.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = folder_of(path);
     let temporary = path.with_extension(format!("{}.part", std::process::id()));
     let written = (|| {
         let mut file = std::fs::OpenOptions::new()
@@ -299,7 +292,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()>
         file.sync_all()?;
         // A link never replaces a file that somebody else made meanwhile; renaming would.
         std::fs::hard_link(&temporary, path)?;
-        ashlar_service::folder::sync(folder)
+        folder::sync_above(path)
     })();
     // Only its own name goes: what was linked stays.
     let _ = std::fs::remove_file(&temporary);

@@ -37,3 +37,11 @@ pub fn sync(folder: &Path) -> io::Result<()> {
     };
     File::open(folder)?.sync_all()
 }
+
+/// Makes the name of a file durable.
+///
+/// # Errors
+/// As [`sync`].
+pub fn sync_above(path: &Path) -> io::Result<()> {
+    sync(path.parent().unwrap_or(Path::new("")))
+}

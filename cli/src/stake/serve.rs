@@ -69,14 +69,7 @@ pub async fn run(ui: Ui, args: &ServeArgs) -> CliResult {
 /// # Errors
 /// It is not there, or cannot be used.
 pub(super) fn load(path: &Path) -> CliResult<LedgerConfig> {
-    LedgerConfig::load(path).map_err(|error| {
-        CliError::coded(
-            Exit::Usage,
-            format!("could not use the configuration {}", path.display()),
-            &error,
-        )
-        .next("ashlar stake init DIR writes one that works")
-    })
+    daemon::config(path, LedgerConfig::load, "ashlar stake init DIR")
 }
 
 /// The password of the head key: from a file that is named, else the configuration's, else it is asked for.

@@ -5,16 +5,11 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::support::random::payload;
-use crate::support::{Devnet, http_get, wait_for};
+use crate::support::{Devnet, get_json, wait_for};
 
-fn json(url: &str) -> Value {
-    let (_, text) = http_get(url).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
-}
-
-fn ledger(devnet: &Devnet, path: &str) -> Value {
+pub fn ledger(devnet: &Devnet, path: &str) -> Value {
     let url = &devnet.file.ledger.as_ref().unwrap().url;
-    json(&format!("{url}/v1/{path}"))
+    get_json(&format!("{url}/v1/{path}"))
 }
 
 /// Asks operator 0 for an element of the blob of a certificate. Gives the challenge as the ledger lists it.
@@ -83,7 +78,7 @@ fn a_node_that_was_down_past_half_of_the_time_answers_and_is_not_slashed() {
     wait_for_answer(&devnet);
     let status = format!("{}/v1/status", devnet.node(0).http);
     wait_for("the node's status", || {
-        let custody = json(&status)["custody"].clone();
+        let custody = get_json(&status)["custody"].clone();
         (custody["answered"].as_u64(), custody["open_count"].as_u64()) == (Some(1), Some(0))
     });
     wait_for_block(&devnet, deadline + 2);
@@ -120,7 +115,7 @@ fn one_of_two_ledgers_is_dead_the_disk_is_full_and_the_challenge_is_answered() {
     check_events(&devnet);
     let health = format!("{}/v1/health", devnet.node(0).http);
     wait_for("health", || {
-        let report = json(&health);
+        let report = get_json(&health);
         let said = report.to_string();
         said.contains("disk_space")
             && report["notices"].to_string().contains("custody.ledger")

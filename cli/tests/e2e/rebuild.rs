@@ -6,12 +6,10 @@ use ashlar_proto::Certificate;
 use serde_json::Value;
 
 use crate::support::random::payload;
-use crate::support::{Devnet, http_get, http_request, wait_for};
+use crate::support::{Devnet, get_json, http_get, http_request, wait_for};
 
 fn status(devnet: &Devnet) -> Value {
-    let url = format!("{}/v1/status", devnet.node(0).http);
-    let (_, text) = http_get(&url).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    get_json(&format!("{}/v1/status", devnet.node(0).http))
 }
 
 fn verify(devnet: &Devnet) -> Value {

@@ -9,7 +9,7 @@ use ashlar_proto::Certificate;
 use serde_json::Value;
 
 use crate::support::random::payload;
-use crate::support::{Devnet, Outcome, http_get, wait_for};
+use crate::support::{Devnet, Outcome, get_json, http_get, wait_for};
 
 fn edit(config: PathBuf, change: impl FnOnce(&mut toml::Table)) {
     let text = std::fs::read_to_string(&config).unwrap();
@@ -52,16 +52,7 @@ fn new(accept: &mut toml::Table) {
 }
 
 fn health(devnet: &Devnet, index: usize) -> Value {
-    let url = format!("{}/v1/health", devnet.node(index).http);
-    let (_, text) = http_get(&url).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
-}
-
-fn head(devnet: &Devnet) -> u64 {
-    let url = format!("{}/v1/head", devnet.file.ledger.as_ref().unwrap().url);
-    let (_, text) = http_get(&url).unwrap();
-    let head: Value = serde_json::from_str(&text).unwrap();
-    head["block"].as_u64().unwrap()
+    get_json(&format!("{}/v1/health", devnet.node(index).http))
 }
 
 /// From the block `from` on.
@@ -97,7 +88,8 @@ fn eight_nodes_go_over_to_version_2_one_by_one() {
     let file = devnet.write("early", &bytes);
     let early = ["put", file.to_str().unwrap(), "--protocol", "2"];
     devnet.run(early).failure(1, "version.not_recorded");
-    let from = head(&devnet) + 5;
+    let head = crate::custody::ledger(&devnet, "head");
+    let from = head["block"].as_u64().unwrap() + 5;
     activate_version_2(&devnet, from);
     // All of them say so, and sign what they know.
     for index in 0..8 {

@@ -56,8 +56,7 @@ impl Nonces {
             .open(&path)
             .map_err(|error| failed("open", &error))?;
         // The name itself is durable only when the directory is.
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
+        ashlar_service::folder::sync(directory)
             .map_err(|error| failed("sync the folder of", &error))?;
         let length = file
             .metadata()

@@ -55,7 +55,7 @@ impl SigningFloor {
         for _ in PLACES {
             made.write(next)?;
         }
-        ashlar_service::folder::sync(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+        ashlar_service::folder::sync_above(path).map_err(failed)?;
         Ok(made)
     }
 

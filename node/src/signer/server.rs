@@ -14,7 +14,7 @@ mod config;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::{SecretKey, SignatureBytes};
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::SignerConfig;
 
+use crate::clock::{SystemTimeSource, TimeSource};
 use crate::config::ConfigError;
 use crate::database::{self, Database, DatabaseError};
 use crate::shared::blocking;
@@ -338,10 +339,7 @@ impl Handler for SignerHandler {
 
 /// This machine's clock. Before 1970 nothing is young enough to be signed.
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
+    SystemTimeSource::default().wall_ms()
 }
 
 /// Puts floors in the place of records whose time is over.

@@ -10,7 +10,7 @@ use ashlar_node::{Node, NodeConfig, RunningNode};
 use ashlar_proto::ChunkIndex;
 
 async fn start_with(world: &World, config: NodeConfig, ledgers: &[&Arc<Ledger>]) -> RunningNode {
-    let which = which(&config);
+    let which = which(&config.paths.bls_key);
     let stake = Arc::clone(&world.stake) as _;
     let ledgers = ledgers.iter().map(|&ledger| Arc::clone(ledger) as _);
     Node::start(config, world.keys(ME), stake, ledgers.collect(), which)

@@ -672,7 +672,7 @@ async fn start_fails_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let node = start(&world, config(folder.path())).await;
     let start = |config: NodeConfig| {
-        let which = which(&config);
+        let which = which(&config.paths.bls_key);
         Node::start(
             config,
             world.keys(ME),

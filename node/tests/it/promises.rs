@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::caller::{Caller, ME, get, runs, start, start_at, until, valid};
+use crate::common::caller::{
+    Caller, ME, get, runs, start, start_at, until, until_cause, until_ready, valid,
+};
 use crate::common::faulty::Disk;
 use crate::common::time::{DAY, TestTime};
 use crate::common::{Batch, HEAD, Recipe, World, config, now_ms};
@@ -35,17 +37,6 @@ async fn two_rounds(node: &RunningNode) {
         })
         .await;
     }
-}
-
-async fn until_cause(node: &RunningNode, code: &str) {
-    until(code, || async {
-        node.health().reasons.iter().any(|r| r.code == code)
-    })
-    .await;
-}
-
-async fn until_ready(node: &RunningNode) {
-    until("health", || async { node.health().status == Status::Ready }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

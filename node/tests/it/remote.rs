@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::common::caller::{Caller, ME, PATIENCE, get, until, valid};
+use crate::common::caller::{
+    Caller, ME, PATIENCE, get, start_with, until_cause, until_ready, valid, which,
+};
 use crate::common::{Recipe, World, config, domain};
 use ashlar_crypto::Coded;
 use ashlar_crypto::identity::NetworkKey;
@@ -13,7 +15,7 @@ use ashlar_net::{Client, NetError, NetLimits, Peer};
 use ashlar_node::health::Status;
 use ashlar_node::signer::remote::RemoteSigner;
 use ashlar_node::signer::server::{RunningSigner, SignerConfig, SignerKeys};
-use ashlar_node::{Database, Node, NodeConfig, NodeKeys, RunningNode, database};
+use ashlar_node::{NodeConfig, NodeKeys, RunningNode};
 use ashlar_proto::Domain;
 use ashlar_proto::wire::{Ping, Request, SignBatch};
 
@@ -36,12 +38,7 @@ async fn start_signer(world: &World, config: SignerConfig) -> RunningSigner {
         bls: world.bls[ME].clone(),
         network: signer_identity(),
     };
-    let exists = database::marker_path(&config.paths.bls_key).exists();
-    let which = if exists {
-        Database::Existing
-    } else {
-        Database::New
-    };
+    let which = which(&config.paths.bls_key);
     RunningSigner::start(config, keys, which).await.unwrap()
 }
 
@@ -67,27 +64,7 @@ async fn start_node(world: &World, config: NodeConfig) -> RunningNode {
         network,
         next_network: None,
     };
-    let exists = database::marker_path(&config.paths.bls_key).exists();
-    let which = if exists {
-        Database::Existing
-    } else {
-        Database::New
-    };
-    let stake = Arc::clone(&world.stake) as _;
-    Node::start(config, keys, stake, Vec::new(), which)
-        .await
-        .unwrap()
-}
-
-async fn until_cause(node: &RunningNode, code: &str) {
-    until(code, || async {
-        node.health().reasons.iter().any(|r| r.code == code)
-    })
-    .await;
-}
-
-async fn until_ready(node: &RunningNode) {
-    until("health", || async { node.health().status == Status::Ready }).await;
+    start_with(world, config, keys).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

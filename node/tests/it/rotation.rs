@@ -73,7 +73,7 @@ async fn the_old_bls_key_keeps_its_duties_to_the_end_and_signs_no_more() {
     let new = {
         let config = config(new_folder.path());
         let stake = Arc::clone(&after.stake) as _;
-        let which = which(&config);
+        let which = which(&config.paths.bls_key);
         Node::start(config, after.keys(ME), stake, Vec::new(), which)
             .await
             .unwrap()

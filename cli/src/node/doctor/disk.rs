@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ashlar_node::NodeConfig;
+use ashlar_service::disk::free_bytes;
 
 use super::{Report, existing};
 use crate::ui;
@@ -58,7 +59,7 @@ pub(super) fn look(report: &mut Report, config: &NodeConfig, folder: &Path, rate
 fn space(report: &mut Report, config: &NodeConfig, folder: &Path, rate: Option<u64>) {
     const CHECK: &str = "disk space";
     let place = folder.display();
-    let free = match free(folder) {
+    let free = match free_bytes(folder) {
         Ok(free) => free,
         Err(error) => return report.warn(CHECK, format!("{place}: {error}"), "look at the disk"),
     };
@@ -99,13 +100,6 @@ fn space(report: &mut Report, config: &NodeConfig, folder: &Path, rate: Option<u
         0..2 => report.fail(CHECK, says, "enlarge the disk, or lower store.daily_bytes"),
         _ => report.warn(CHECK, says, "enlarge the disk, or lower store.daily_bytes"),
     }
-}
-
-fn free(folder: &Path) -> io::Result<u64> {
-    let stat = nix::sys::statvfs::statvfs(folder)?;
-    // The types differ between platforms.
-    #[allow(clippy::unnecessary_cast)]
-    Ok((stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
 }
 
 /// A file that goes when it is dropped.

@@ -527,6 +527,12 @@ pub fn http_get(url: &str) -> Option<(u16, String)> {
     Some((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
+/// The same of JSON; `null` when nobody answers with any.
+pub fn get_json(url: &str) -> Value {
+    let (_, text) = http_get(url).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
 /// One plain HTTP/1.1 request: status, head, body. Written by hand so that a test can send what a client library would not.
 pub fn http_request(
     method: &str,

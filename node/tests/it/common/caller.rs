@@ -10,8 +10,9 @@ use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::merkle::{leaf_hash, verify_range};
 use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
 use ashlar_node::database::marker_path;
+use ashlar_node::health::Status;
 use ashlar_node::store::Store;
-use ashlar_node::{Database, Node, NodeConfig, RunningNode, database};
+use ashlar_node::{Database, Node, NodeConfig, NodeKeys, RunningNode, database};
 use ashlar_proto::wire::{ErrorReply, GetSlices, Request, Response};
 use ashlar_proto::{ChunkIndex, ChunkRanges};
 use bytes::Bytes;
@@ -26,16 +27,14 @@ pub const ME: usize = 2;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub async fn start(world: &World, config: NodeConfig) -> RunningNode {
-    let which = which(&config);
-    Node::start(
-        config,
-        world.keys(ME),
-        Arc::clone(&world.stake) as _,
-        Vec::new(),
-        which,
-    )
-    .await
-    .unwrap()
+    start_with(world, config, world.keys(ME)).await
+}
+
+pub async fn start_with(world: &World, config: NodeConfig, keys: NodeKeys) -> RunningNode {
+    let (stake, which) = (Arc::clone(&world.stake) as _, which(&config.paths.bls_key));
+    Node::start(config, keys, stake, Vec::new(), which)
+        .await
+        .unwrap()
 }
 
 /// A node with clocks that the test sets.
@@ -47,7 +46,7 @@ pub async fn start_at(world: &World, config: NodeConfig, time: &Arc<TestTime>) -
         .unwrap();
     opening
         .open(move |owner| {
-            let which = which(&config);
+            let which = which(&config.paths.bls_key);
             Ok(Arc::new(database::open(&config, owner, which)?) as Arc<dyn Store>)
         })
         .await
@@ -55,8 +54,8 @@ pub async fn start_at(world: &World, config: NodeConfig, time: &Arc<TestTime>) -
 }
 
 /// A new database if there is none.
-pub fn which(config: &NodeConfig) -> Database {
-    if marker_path(&config.paths.bls_key).exists() {
+pub fn which(bls_key: &Path) -> Database {
+    if marker_path(bls_key).exists() {
         Database::Existing
     } else {
         Database::New
@@ -228,4 +227,15 @@ pub fn peak_mib(pid: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.unwrap().trim().trim_end_matches(" kB");
     kib.parse::<u64>().unwrap() / 1024
+}
+
+pub async fn until_cause(node: &RunningNode, code: &str) {
+    until(code, || async {
+        node.health().reasons.iter().any(|r| r.code == code)
+    })
+    .await;
+}
+
+pub async fn until_ready(node: &RunningNode) {
+    until("health", || async { node.health().status == Status::Ready }).await;
 }
