@@ -2,8 +2,8 @@
 
 mod blobs;
 mod events;
-mod peer;
 mod put;
+mod relay;
 mod service;
 
 use std::fmt::Display;
@@ -24,7 +24,7 @@ use crate::config::DisperserConfig;
 use crate::engine::Engine;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use peer::Peer;
+use crate::relay::SliceRelay;
 
 /// What a request may take beside its body and its wait: looking things up, and the disk.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -38,6 +38,7 @@ pub(crate) struct ApiState {
     engine: OnceLock<Arc<Engine>>,
     bodies: Budget,
     serving: Budget,
+    slices: SliceRelay,
     waiters: Arc<Semaphore>,
 }
 
@@ -47,11 +48,13 @@ impl ApiState {
         health: Arc<Health>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
+        slices: SliceRelay,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine: OnceLock::new(),
             bodies: Budget::new(config.accept.body_memory_bytes),
-            serving: Budget::new(config.accept.serve_memory_bytes),
+            serving: Budget::new(config.relay.memory_bytes),
+            slices,
             waiters: Arc::new(Semaphore::new(config.accept.max_waiters)),
             config,
             health,
@@ -93,7 +96,8 @@ struct Document;
 fn routed() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(put::post_blob))
-        .routes(routes!(blobs::payload))
+        .routes(routes!(relay::payload))
+        .routes(routes!(relay::slices))
         .routes(routes!(blobs::status))
         .routes(routes!(events::events))
         .routes(routes!(blobs::certificate))

@@ -40,6 +40,8 @@ ashlar_service::config! {
         pub batch: Batch,
         /// How batches reach the operators.
         pub disperse: Disperse,
+        /// Payloads and slices for readers.
+        pub relay: Relay,
         /// Disk.
         pub store: StoreConfig,
     }
@@ -80,8 +82,6 @@ ashlar_service::config! {
         pub max_open_bytes: u64 = 4 << 30;
         /// Memory for request bodies. A body takes its declared length from it. Above: 503.
         pub body_memory_bytes: u64 = 256 << 20;
-        /// Memory for payloads that are being served. Above: 503.
-        pub serve_memory_bytes: u64 = 256 << 20;
         /// Most time for a body to arrive, in seconds. Above: 408.
         pub body_timeout_secs: u64 = 60, within 1..;
         /// Least bytes a second of a body, on average, after its first five seconds. Below: 408.
@@ -167,6 +167,17 @@ ashlar_service::config! {
         pub max_requests_per_operator: usize = 4, within 1..;
     }
 
+    /// Payloads and slices for readers, for as long as store.retention_secs says.
+    pub struct Relay {
+        /// Memory for payloads that are being served. Above: 503.
+        pub memory_bytes: u64 = 256 << 20;
+        /// Least bytes a second that a reader takes, on average, after its first five seconds. Below, it is cut off.
+        pub min_rate: u64 = 32 << 10, within 1..;
+        /// Memory for slices. They are computed again from the payload, one blob at a time on a thread of their own, and those of
+        /// the last blobs are kept. A row takes 128 KiB times (blowup + 1).
+        pub slice_memory_bytes: u64 = 256 << 20;
+    }
+
     /// Disk.
     pub struct StoreConfig {
         /// With less free space than this no blob is taken in; those that were are finished.
@@ -229,6 +240,10 @@ impl DisperserConfig {
             .protocol_versions()
             .map(|v| encoded_bytes(v, batch.max_rows, batch.max_rows))
             .max();
+        let blob_memory = self
+            .protocol_versions()
+            .map(|v| encoded_bytes(v, rows, 1))
+            .max();
         let payload = ("accept.max_payload", accept.max_payload);
         // The last request with a batch that a restart interrupted.
         let oldest = batch
@@ -271,10 +286,14 @@ impl DisperserConfig {
                 accept.body_memory_bytes,
                 ("the largest body", self.max_body()),
             ),
+            ("relay.memory_bytes", self.relay.memory_bytes, payload),
             (
-                "accept.serve_memory_bytes",
-                accept.serve_memory_bytes,
-                payload,
+                "relay.slice_memory_bytes",
+                self.relay.slice_memory_bytes,
+                (
+                    "the slices of accept.max_payload",
+                    blob_memory.unwrap_or(u64::MAX),
+                ),
             ),
             (
                 "encode.memory_bytes",

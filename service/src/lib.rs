@@ -6,6 +6,7 @@
 //! * [`listener`]: HTTP with its limits; health on a listener of its own.
 //! * [`api`]: what the HTTP interfaces of all daemons do alike. [`extract`]: what handlers take out of a request. [`problem`]: errors as RFC 9457 documents, written and read.
 //! * [`http`]: the HTTP client below the clients of disperser, relay and ledger.
+//! * [`content`]: bytes that never change, with ranges, tags and caching. [`sender`](mod@sender): who sent a request.
 //! * [`folder`]: folders that outlive a power cut.
 //! * [`manifest`]: mends the list of files of a RocksDB database after a power cut.
 //! * [`metrics`](mod@metrics): metrics that are declared once, and their page.
@@ -14,6 +15,7 @@
 pub mod api;
 pub mod backoff;
 pub mod config;
+pub mod content;
 pub mod disk;
 pub mod extract;
 pub mod folder;
@@ -23,6 +25,7 @@ pub mod listener;
 pub mod manifest;
 pub mod metrics;
 pub mod problem;
+pub mod sender;
 pub mod signals;
 pub mod supervise;
 

@@ -16,6 +16,7 @@ use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
 use ashlar_service::extract::InQuery;
 use ashlar_service::listener::{BodyLimits, declared_length, read_body};
+use ashlar_service::sender::sender;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
@@ -26,7 +27,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ApiState, Peer, internal_error};
+use super::{ApiState, internal_error};
 use crate::compute::blocking;
 use crate::encode_queue::QueuedBlob;
 use crate::engine::Engine;
@@ -101,7 +102,8 @@ pub(crate) async fn post_blob(
             "a protobuf body names version, encoding, quorums, account and salt itself",
         ));
     }
-    let sender = Peer(peer.ip()).sender(&headers, &state.config.accept.trusted_proxies);
+    let proxies = &state.config.accept.trusted_proxies;
+    let sender = Subnet::of(sender(peer.ip(), &headers, proxies));
     if kind == BodyKind::PutBlob
         && let Some(left) = engine
             .queue
