@@ -180,11 +180,18 @@ fn retriever(fetch: &Fetch) -> CliResult<Retriever> {
     let Some(stake) = &fetch.stake else {
         return Retriever::relay_only(config).map_err(|error| failed(&error));
     };
-    // Readers are nobody in particular: a fresh key for each run.
+    Retriever::new(config, stake.clone(), network()?).map_err(|error| failed(&error))
+}
+
+/// How operators are asked by readers, who are nobody in particular: with a fresh key for each run.
+///
+/// # Errors
+/// There is no randomness, or no QUIC.
+pub fn network() -> CliResult<Arc<ashlar_net::Client>> {
     let key = NetworkKey::from_seed(files::random()?);
-    let network = ashlar_net::Client::new(&key, NetLimits::default())
-        .map_err(|error| CliError::coded(Exit::Failure, "could not set up QUIC", &error))?;
-    Retriever::new(config, stake.clone(), Arc::new(network)).map_err(|error| failed(&error))
+    let network = ashlar_net::Client::new(&key, NetLimits::default());
+    let failed = |error| CliError::coded(Exit::Failure, "could not set up QUIC", &error);
+    Ok(Arc::new(network.map_err(failed)?))
 }
 
 fn who(skipped: &ashlar_retriever::Skipped) -> String {

@@ -53,9 +53,10 @@ fn declared(source: &str) -> (String, BTreeMap<String, bool>) {
     (prefix, metrics)
 }
 
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     "node/src/metrics.rs",
     "disperser/src/metrics.rs",
+    "retriever/src/gateway/metrics.rs",
     "ledger/src/service/metrics.rs",
 ];
 
@@ -101,8 +102,14 @@ fn check_expression(expression: &str, series: &BTreeSet<String>, guide: &str) {
 
 /// Keys of a configuration that a text names exist.
 fn check_keys(text: &str) {
-    let examples = ["node", "disperser", "ledger"].map(|name| {
-        let example = read(&format!("{name}/{name}.example.toml"));
+    let examples = [
+        "node/node",
+        "disperser/disperser",
+        "retriever/gateway",
+        "ledger/ledger",
+    ];
+    let examples = examples.map(|name| {
+        let example = read(&format!("{name}.example.toml"));
         example.parse::<toml::Table>().unwrap()
     });
     let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '_' && c != '.');
@@ -121,6 +128,7 @@ fn causes() -> BTreeSet<String> {
     let sources = [
         "node/src/health.rs",
         "disperser/src/health.rs",
+        "retriever/src/gateway/health.rs",
         "ledger/src/service/health.rs",
     ];
     let mut causes = BTreeSet::new();
@@ -179,7 +187,7 @@ fn alerts_name_metrics_codes_and_causes_that_exist() {
 #[test]
 fn dashboards_show_metrics_that_exist() {
     let (series, guide) = (series(), read("docs/operator-guide.md"));
-    for name in ["node", "disperser", "ledger"] {
+    for name in ["node", "disperser", "gateway", "ledger"] {
         let dashboard: Value =
             serde_json::from_str(&read(&format!("ops/grafana/{name}.json"))).unwrap();
         let panels = dashboard["panels"].as_array().unwrap();
@@ -199,7 +207,7 @@ fn units_and_image_run_commands_that_exist() {
     let parses = |words: Vec<&str>| {
         ashlar_cli::Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     };
-    for name in ["node", "disperser", "ledger"] {
+    for name in ["node", "disperser", "gateway", "ledger"] {
         let file = format!("ops/systemd/ashlar-{name}.service");
         let unit = read(&file);
         let value = |key: &str| {
@@ -220,8 +228,8 @@ fn units_and_image_run_commands_that_exist() {
         assert_eq!(value("RestartPreventExitStatus"), wrong.to_string());
         assert!(read("ops/systemd/ashlar.sysusers").contains(&format!("u {} ", value("User"))));
     }
-    let units =
-        ["node", "disperser", "ledger"].map(|name| format!("ops/systemd/ashlar-{name}.service"));
+    let units = ["node", "disperser", "gateway", "ledger"]
+        .map(|name| format!("ops/systemd/ashlar-{name}.service"));
     for unit in &units {
         run_if_there("systemd-analyze", &["verify", unit]);
     }
