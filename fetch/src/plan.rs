@@ -12,10 +12,10 @@
 //!   hold back is small enough to be asked for elsewhere at once.
 //! * An operator that has been quiet for `hedge_after` is *stalled*: what it owes is asked for elsewhere (a hedge).
 //! * **Budget**: indices requested, less those whose request has failed, never exceed `needed` plus `overhead_percent`
-//!   of it. Only a failure makes room for more. Everything requested counts, whether or not it arrived. Wrong bytes that
-//!   arrived are counted against what hedging may cost.
-//! * A plan that [knows](Plan::with_known) its operators spreads: any index is as good as a systematic one, fast operators
-//!   are asked more often, those to be avoided last, and those that have not proven themselves for little at first.
+//!   of it. Only a failure makes room for more. Everything requested counts, whether or not it arrived.
+//! * A plan that [knows](Plan::with_known) its operators takes wrong bytes that arrived off what hedging may cost. It spreads:
+//!   any index is as good as a systematic one, fast operators are asked more often, those to be avoided last, and those that
+//!   have not proven themselves for little at first.
 //! * The time that our own check of an answer takes ([`Plan::received`]) counts against no operator.
 //! * A request past its deadline has failed. An operator that failed to answer rests (twice as long each time) and is
 //!   tried again `attempts` times in all; one that sent wrong data is never asked again.
@@ -353,8 +353,12 @@ impl Plan {
         self.spoilt += units.saturating_sub(good as u64);
     }
 
-    /// What hedging may still cost, after what wrong bytes have cost.
+    /// What hedging may still cost. In a plan that is careful, wrong bytes are taken off it: they stay few. In one that is not they
+    /// would use it up, and a silent operator be waited for.
     fn spare(&self) -> u32 {
+        if !self.spreads {
+            return self.config.spare();
+        }
         let spoilt = u32::try_from(self.spoilt).unwrap_or(u32::MAX);
         self.config.spare().saturating_sub(spoilt)
     }
