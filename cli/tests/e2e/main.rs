@@ -25,6 +25,7 @@ mod node_upkeep;
 mod power;
 mod rebuild;
 mod round_trip;
+mod soak;
 mod stake;
 mod support;
 mod two_services;
