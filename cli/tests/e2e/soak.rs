@@ -145,7 +145,7 @@ impl Soak {
             println!("too short to look at what expires");
             return;
         }
-        let url = format!("{}/v1/blobs/{first_key}", devnet.file.disperser_url);
+        let url = format!("{}/v1/blobs/{first_key}/status", devnet.file.disperser_url);
         wait_for("the first blob to be forgotten", || {
             http_get(&url).is_some_and(|(status, _)| status == 404)
         });
@@ -243,7 +243,7 @@ fn put_and_get(devnet: &Devnet, bodies: &[PutBlob], number: u64, counts: &Counts
     let mut status = status.unwrap();
     wait_for("a blob to be certified", || {
         if status.state != BlobState::Certified {
-            let now = get_json(&format!("{base}/v1/blobs/{}", status.id));
+            let now = get_json(&format!("{base}/v1/blobs/{}/status", status.id));
             status = serde_json::from_value(now).unwrap();
         }
         assert_ne!(status.state, BlobState::Failed, "{:?}", status.error);
@@ -258,7 +258,7 @@ fn put_and_get(devnet: &Devnet, bodies: &[PutBlob], number: u64, counts: &Counts
         std::fs::remove_file(file).unwrap();
         counts.from_operators.fetch_add(1, Ordering::Relaxed);
     } else {
-        let url = format!("{base}/v1/blobs/{key}/data");
+        let url = format!("{base}/v1/blobs/{key}");
         let (code, _, read) = http_request("GET", &url, &[], b"").unwrap();
         assert_eq!(code, 200, "{}", String::from_utf8_lossy(&read));
         assert!(
