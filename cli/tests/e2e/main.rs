@@ -22,6 +22,7 @@ mod kills;
 mod liars;
 mod many_payloads;
 mod node_upkeep;
+mod pace;
 mod power;
 mod rebuild;
 mod round_trip;

@@ -8,13 +8,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ashlar_crypto::{Encoding, Rows, Setup, commit_rows};
-use ashlar_proto::Account;
-use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE};
 use ashlar_proto::wire::PutBlob;
 
-use crate::support::random::{Random, payload};
-use crate::support::{Devnet, get_json, http_get, http_request, wait_for};
+use crate::support::random::Random;
+use crate::support::{Devnet, http_get, http_request, load, wait_for};
 
 /// Bytes of a payload: one row less than a little.
 const PAYLOAD: usize = 120_000;
@@ -86,7 +83,9 @@ impl Soak {
         }
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let devnet = Devnet::start_with(&options);
-        let bodies: Vec<PutBlob> = (0..PAYLOADS).map(|at| body(seed ^ at)).collect();
+        let bodies: Vec<PutBlob> = (0..PAYLOADS)
+            .map(|at| load::blob(seed ^ at, PAYLOAD))
+            .collect();
         let (counts, looks) = (Counts::default(), Mutex::new(Vec::new()));
         let first_key = Mutex::new(None);
         let (start, next) = (Instant::now(), AtomicU64::new(0));
@@ -201,54 +200,14 @@ fn names(devnet: &Devnet) -> Vec<String> {
     names
 }
 
-fn body(seed: u64) -> PutBlob {
-    let payload = payload(seed, PAYLOAD);
-    let rows = Rows::from_payload(&payload, Encoding::Packed31).unwrap();
-    let commitments = commit_rows(Setup::ethereum(), &rows);
-    PutBlob {
-        version: ashlar_proto::DEFAULT_VERSION,
-        encoding: Encoding::Packed31,
-        quorums: vec![0],
-        account: Account::default(),
-        salt: 0,
-        commitments: commitments.iter().map(|each| each.to_bytes()).collect(),
-        payload: payload.into(),
-    }
-}
-
-/// Posts a blob until it is taken, waits for its certificate, and reads it back; its key.
+/// Posts a blob, waits for its certificate, and reads it back; its key.
 fn put_and_get(devnet: &Devnet, bodies: &[PutBlob], number: u64, counts: &Counts) -> String {
     let base = &devnet.file.disperser_url;
-    let blob = &bodies[(number % bodies.len() as u64) as usize];
-    let posted = PutBlob {
+    let blob = PutBlob {
         salt: number,
-        ..blob.clone()
+        ..bodies[(number % bodies.len() as u64) as usize].clone()
     };
-    let body = posted.encode();
-    let mut status = None;
-    wait_for("a blob to be accepted", || {
-        let url = format!("{base}/v1/blobs?wait=certified");
-        let answer = http_request("POST", &url, &[("content-type", PUT_BLOB_TYPE)], &body);
-        let (code, _, body) = answer.expect("the disperser answers");
-        let taken = code == 200 || code == 202;
-        let told_to_wait = code == 429 || code == 503;
-        assert!(
-            taken || told_to_wait,
-            "{code}: {}",
-            String::from_utf8_lossy(&body)
-        );
-        status = taken.then(|| serde_json::from_slice::<BlobStatus>(&body).unwrap());
-        taken
-    });
-    let mut status = status.unwrap();
-    wait_for("a blob to be certified", || {
-        if status.state != BlobState::Certified {
-            let now = get_json(&format!("{base}/v1/blobs/{}/status", status.id));
-            status = serde_json::from_value(now).unwrap();
-        }
-        assert_ne!(status.state, BlobState::Failed, "{:?}", status.error);
-        status.state == BlobState::Certified
-    });
+    let status = load::put(devnet, &blob);
     let key = status.key.unwrap().to_string();
     if number.is_multiple_of(FROM_OPERATORS) {
         let url = format!("{base}/v1/blobs/{key}/certificate");
