@@ -81,7 +81,7 @@ pub(crate) async fn expiry(
         }
         // Behind it: what has expired is not held any more.
         let (keeping, service) = (Arc::clone(&store), Arc::clone(&service));
-        if let Err(error) = blocking(move || keeping.keep_allowance(service.allowance())).await {
+        if let Err(error) = blocking(move || keeping.keep_allowance(&service.allowance())).await {
             failed(error);
         }
         if !pause(&stop, interval).await {
