@@ -23,6 +23,7 @@ mod liars;
 mod many_payloads;
 mod node_upkeep;
 mod power;
+mod promises;
 mod rebuild;
 mod round_trip;
 mod stake;

@@ -272,6 +272,22 @@ impl Devnet {
         self.file.disperser.pid = self.restart(&command, &dir, "disperser.toml", true, &url);
     }
 
+    /// Waits until the disperser is ready, and starts it as an init system does whenever it has ended.
+    pub fn revive_disperser(&mut self) {
+        let health = format!("{}/v1/health", self.file.disperser_url);
+        loop {
+            if http_get(&health).is_some_and(|(status, _)| status == 200) {
+                return;
+            }
+            let pid = self.file.disperser.pid;
+            let mut running = self.restarted.iter_mut().filter(|child| child.id() == pid);
+            match running.next().map(|child| child.try_wait().unwrap()) {
+                Some(None) => std::thread::sleep(Duration::from_millis(20)),
+                _ => self.restart_disperser(),
+            }
+        }
+    }
+
     /// Starts a killed ledger again with its own files; returns when it is ready.
     pub fn restart_ledger(&mut self) {
         let ledger = self.file.ledger.clone().unwrap();
