@@ -18,11 +18,15 @@ use serde_json::Value;
 use crate::clock::{Started, WallClock};
 use crate::kills::open;
 use crate::support::random::{Random, payload};
-use crate::support::{Devnet, get_json, http_get, http_request, wait_for};
+use crate::support::{Devnet, PATIENCE, get_json, http_get, http_request, wait_for};
 
 /// Posts under way at a time, and what each waits before the next one.
 const POSTERS: u64 = 3;
 const PAUSE_MS: u64 = 150;
+/// Longest time between two harms: batches are to be met at every stage, certified ones too.
+const BETWEEN_MS: u64 = 4000;
+/// A disperser whose disk works again is given so long by somebody in a hurry.
+const IMPATIENCE: Duration = Duration::from_secs(3);
 /// Accepted blobs that are read from operators, too, at the end.
 const FROM_OPERATORS: usize = 20;
 /// How far off the clock is put: not believed, behind all that was, further than nodes take, and hardly.
@@ -208,7 +212,7 @@ fn keeps_its_promises(
         // A poster that never ends would hide why.
         let ended = OnDrop(|| load.ended.store(true, Ordering::SeqCst));
         for _ in 0..times {
-            std::thread::sleep(Duration::from_millis(random.below(900)));
+            std::thread::sleep(Duration::from_millis(random.below(BETWEEN_MS)));
             harm(&mut devnet, &mut random);
         }
         drop(ended);
@@ -280,6 +284,7 @@ fn disks(test: &str, times: u64, failure: Failure) {
     devnet.kill_disperser();
     let disk = Mounted::over(&devnet.file.disperser.dir).unwrap();
     devnet.restart_disperser();
+    let mut done = 0;
     let fail = |devnet: &mut Devnet, random: &mut Random| {
         disk.fail(Some(failure));
         std::thread::sleep(Duration::from_millis(random.below(1500)));
@@ -288,7 +293,10 @@ fn disks(test: &str, times: u64, failure: Failure) {
             devnet.kill_disperser();
         }
         disk.fail(None);
-        devnet.revive_disperser();
+        // It gets well, or ends by itself when it cannot, after a minute; for most of the times that would be a long wait.
+        done += 1;
+        let patience = if done % 5 == 1 { PATIENCE } else { IMPATIENCE };
+        devnet.revive_disperser(patience);
     };
     keeps_its_promises(test, times, fail, devnet);
 }
