@@ -83,6 +83,7 @@ pub(crate) fn table(stakes: &[u64]) -> Arc<OperatorTable> {
         id: 5,
         network_key: owner().public(),
         account: Account([1; 20]),
+        bond: Stake::from(1),
     };
     let scope = ashlar_proto::TableScope {
         domain: domain(),

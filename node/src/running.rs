@@ -220,7 +220,7 @@ impl OpeningNode {
                 },
             ));
             if let Some((kept_ms, allowance)) = kept {
-                service.restore_allowance(allowance, kept_ms);
+                service.restore_allowance(&allowance, kept_ms);
             }
             // Once before the first request: who is a disperser, how much room there is.
             let (looking, learning, source) = (
@@ -418,7 +418,7 @@ impl RunningNode {
         blocking(move || {
             // The stop that begins now is counted from here.
             let kept = store.keep_time(clock.look().accepted_ms);
-            if let Err(error) = kept.and_then(|()| store.keep_allowance(service.allowance())) {
+            if let Err(error) = kept.and_then(|()| store.keep_allowance(&service.allowance())) {
                 tracing::warn!(%error, "the time could not be kept");
             }
             drop((service, store));

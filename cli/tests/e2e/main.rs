@@ -24,6 +24,7 @@ mod many_payloads;
 mod node_upkeep;
 mod pace;
 mod power;
+mod promises;
 mod rebuild;
 mod round_trip;
 mod soak;
