@@ -456,6 +456,10 @@ fn node(seeds: &mut Seeds) {
     );
     let tally = [9u64, 1, 9, 11, 12].map(u64::to_be_bytes).concat();
     seeds.add("drives", "tally", [vec![3], tally].concat());
+    // Group, file, place and length of a value, then its checksum.
+    let place = [9u64, 1, 2, 3].map(u64::to_be_bytes).concat();
+    let pointer = [vec![3, 1], place, vec![0, 0, 0, 4]].concat();
+    seeds.add("drives", "pointer", pointer);
 }
 
 fn blob_record() -> (BatchRecord, BlobRecord) {

@@ -7,7 +7,7 @@
 //! * [`api`]: what the HTTP interfaces of all daemons do alike. [`extract`]: what handlers take out of a request. [`problem`]: errors as RFC 9457 documents, written and read.
 //! * [`http`]: the HTTP client below the clients of disperser, relay and ledger.
 //! * [`folder`]: folders that outlive a power cut.
-//! * [`manifest`]: mends the list of files of a RocksDB database after a power cut.
+//! * [`manifest`]: mends the list of files of a RocksDB database after a power cut. [`value_log`]: large values beside a database, written once.
 //! * [`metrics`](mod@metrics): metrics that are declared once, and their page.
 //! * [`backoff`]: how long to wait before another attempt. [`signals`]: who asks a process to stop.
 
@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod problem;
 pub mod signals;
 pub mod supervise;
+pub mod value_log;
 
 pub use backoff::Backoff;
 pub use config::ConfigError;
