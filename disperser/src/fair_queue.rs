@@ -97,6 +97,8 @@ impl<T> FairQueue<T> {
 trait Queue: Default {
     type Item;
 
+    /// Nobody waits.
+    fn has_none(&self) -> bool;
     /// The rows of the next one.
     fn next_rows(&mut self) -> Option<u64>;
     /// The next one, and its rows.
@@ -105,6 +107,10 @@ trait Queue: Default {
 
 impl<T> Queue for VecDeque<(u64, T)> {
     type Item = T;
+
+    fn has_none(&self) -> bool {
+        self.is_empty()
+    }
 
     fn next_rows(&mut self) -> Option<u64> {
         self.front().map(|(rows, _)| *rows)
@@ -163,14 +169,17 @@ impl<K: Copy + Eq + Hash, Q: Queue> Turns<K, Q> {
     }
 
     fn forget_empty(&mut self) {
-        self.turns
-            .retain(|_, turn| turn.queue.next_rows().is_some());
+        self.turns.retain(|_, turn| !turn.queue.has_none());
         self.order.retain(|key| self.turns.contains_key(key));
     }
 }
 
 impl<K: Copy + Eq + Hash, Q: Queue> Queue for Turns<K, Q> {
     type Item = Q::Item;
+
+    fn has_none(&self) -> bool {
+        self.turns.is_empty()
+    }
 
     fn next_rows(&mut self) -> Option<u64> {
         loop {
@@ -191,7 +200,8 @@ impl<K: Copy + Eq + Hash, Q: Queue> Queue for Turns<K, Q> {
         let turn = self.turns.get_mut(&key)?;
         let (rows, item) = turn.queue.pop()?;
         turn.left = turn.left.saturating_sub(rows);
-        if turn.queue.next_rows().is_none() {
+        // Whoever's turn it is has the front until the next one is asked for: what is put back finds its place there.
+        if turn.queue.has_none() {
             self.turns.remove(&key);
             self.order.pop_front();
         }
