@@ -24,6 +24,7 @@ mod many_payloads;
 mod node_upkeep;
 mod power;
 mod rebuild;
+mod rollup;
 mod round_trip;
 mod stake;
 mod support;
