@@ -252,13 +252,20 @@ impl ClientError {
     /// Whether the disperser answered with what is not the blob's: not one in trouble, but one that lies or that knows
     /// another network.
     pub(crate) fn is_lie(&self) -> bool {
-        matches!(
-            self,
-            Self::WrongId { .. }
-                | Self::OtherBlob { .. }
-                | Self::Certificate(_)
-                | Self::CertificateMalformed(_)
-        )
+        match self {
+            Self::WrongId { .. } | Self::OtherBlob { .. } | Self::CertificateMalformed(_) => true,
+            Self::Certificate(_) => !self.is_ours(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is this process's own fault, such as a policy that cannot hold: no disperser can help.
+    pub(crate) fn is_ours(&self) -> bool {
+        match self {
+            Self::Internal(_) => true,
+            Self::Certificate(error) => error.blame() == Blame::Us,
+            _ => false,
+        }
     }
 }
 

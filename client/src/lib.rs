@@ -78,7 +78,7 @@ mod watch;
 
 pub use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 pub use ashlar_proto::{RequiredQuorums, TrustedRoot, TrustedTable, VerifiedCertificate};
-pub use ashlar_retriever::{Retrieved, Retriever, RetrieverConfig, Source};
+pub use ashlar_retriever::{Network, Retrieved, Retriever, RetrieverConfig, Source};
 pub use ashlar_service::http::RetryPolicy;
 pub use client::{Client, ClientBuilder};
 pub use config::{BeforeFailover, DispersersConfig, Failover, Held, PutOptions};

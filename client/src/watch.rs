@@ -205,7 +205,7 @@ impl Inner {
                 ended = first_of(&mut watched), if !watched.is_empty() => Some(ended),
                 () = sleep_until(quiet), if next.is_some() => None,
             };
-            let (from, held) = match ended {
+            let from = match ended {
                 Some((index, Ok((status, certificate)))) => {
                     self.works(index);
                     return Ok(Certified {
@@ -215,14 +215,15 @@ impl Inner {
                         passed_over: self.passed_over(&errors),
                     });
                 }
-                Some((_, Err(error @ ClientError::Internal(_)))) => return Err(error),
+                Some((_, Err(error))) if error.is_ours() => return Err(error),
                 Some((index, Err(error))) => {
                     tracing::debug!(disperser = self.url(index), %error, "watched in vain");
-                    if !matches!(error, ClientError::Deadline { .. }) {
+                    // Our patience and our tables are not its fault.
+                    if !matches!(error, ClientError::Deadline { .. } | ClientError::Table(_)) {
                         self.failed(index, &error);
                     }
                     errors.push((index, error));
-                    (index, Held::Yes)
+                    index
                 }
                 None => {
                     let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,14 +235,15 @@ impl Inner {
                     // The first of those that are still watched; none is left out of the book for being slow twice.
                     let slow = watched.first().map_or(first, |(index, _)| *index);
                     self.note(slow, Fault::Trouble, "client.silent");
-                    (slow, Held::Yes)
+                    slow
                 }
             };
             // A failure looks for the next one itself: the one found above may just have become worse.
             let next = self.best_but(|index| asked.contains(&index));
             if let Some(to) = next.filter(|_| allowed && Instant::now() < until) {
                 let why = errors.iter().find(|(index, _)| *index == from);
-                allowed = self.may_go_on(submitted.id, from, to, held, why.map(|(_, why)| why));
+                let why = why.map(|(_, why)| why);
+                allowed = self.may_go_on(submitted.id, from, to, Held::Yes, why);
                 if allowed {
                     asked.insert(to);
                     watched.push((to, follow(to)));

@@ -78,7 +78,7 @@ async fn false_certificates_are_refused() {
     for (kind, code) in [
         (Certificates::Expired, "certificate.expired"),
         (Certificates::TooFewSigners, "certificate.threshold"),
-        (Certificates::Forged, "certificate.signature"),
+        (Certificates::Forged, "certificate.signature_invalid"),
         (Certificates::OtherBlob, "client.other_blob"),
     ] {
         let (network, client) = network();
