@@ -97,7 +97,7 @@ pub struct Setup {
     g2: Vec<G2Affine>,
     /// Multiples of `lagrange`.
     table: PerKernel<Box<dyn FixedBases>>,
-    /// Rows committed to without the table, as long as that pays.
+    /// Rows committed to so far.
     rows: AtomicUsize,
     fk20: Fk20Tables,
     verifier_key: OnceLock<VerifierKey<Bls12_381>>,
@@ -147,8 +147,8 @@ impl Setup {
         self.fk20.get(kernel, code.cell_len(), &self.monomial);
     }
 
-    /// Checks that all points are in their subgroups and the parts belong together. The weights are a hash of the whole file, which whoever made the file
-    /// cannot choose.
+    /// Checks that all points are in their subgroups, and that the parts belong together. The weights are a hash of the whole
+    /// file, which whoever made the file cannot choose.
     fn check(&self, digest: &[u8; 32], lagrange_in_order: &[G1Affine]) -> Result<(), SetupError> {
         all_in_subgroup("lagrange", lagrange_in_order, curve::g1_in_subgroup)?;
         all_in_subgroup("monomial", &self.monomial, curve::g1_in_subgroup)?;
