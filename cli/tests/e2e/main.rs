@@ -27,6 +27,7 @@ mod pace;
 mod power;
 mod promises;
 mod rebuild;
+mod rollup;
 mod round_trip;
 mod soak;
 mod stake;
