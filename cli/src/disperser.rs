@@ -106,12 +106,9 @@ pub struct RunArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
-    /// A file whose first line is the password [default: that of the configuration, else ask]
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-    /// Stop when standard input closes: for programs that start a disperser
-    #[arg(long)]
-    pub exit_with_parent: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: daemon::ProcessArgs,
 }
 
 /// What a devnet sets; everything else keeps its default.
@@ -121,6 +118,8 @@ pub struct Settings {
     pub http: String,
     /// The operator tables.
     pub tables: TableSource,
+    /// How long data is kept, in seconds; 0 is the protocol's own time.
+    pub retention_secs: u64,
 }
 
 /// Runs `ashlar disperser`.
@@ -150,6 +149,7 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
         .map_err(|_| CliError::usage(format!("{} is not an address", settings.http)))?;
     config.operators.clone_from(&settings.tables);
     config.store.shutdown_secs = 5;
+    config.store.retention_secs = settings.retention_secs;
     files::write_atomically(
         &dir.join(CONFIG),
         text_of(&config)?.as_bytes(),
@@ -214,7 +214,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     ui.note("hand this in for the operator table, with the account of your bond:");
     ui.data(&out, || {
         format!(
-            "[[tables.dispersers]]\nid = {}\nnetwork_key = \"{}\"\naccount = \"0x{}\"\n",
+            "[[tables.dispersers]]\nid = {}\nnetwork_key = \"{}\"\naccount = \"0x{}\"\nbond = \"1\"\n",
             out.id,
             out.network_key,
             "00".repeat(20)
@@ -223,10 +223,10 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 }
 
 async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
-    let mut stop = Stop::listen(args.exit_with_parent)?;
+    let mut stop = Stop::listen(args.process.exit_with_parent)?;
     let config = load(&args.config)?;
     let password = files::password_or_configured(
-        args.password_file.as_deref(),
+        args.process.password_file.as_deref(),
         &config.paths.password_file,
         "Password of the disperser's key",
     )?;

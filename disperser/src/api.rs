@@ -10,11 +10,10 @@ use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ashlar_net::Budget;
 use ashlar_service::ApiError;
 use ashlar_service::api::{Daemon, internal};
-use axum::Router;
-use tokio::sync::Semaphore;
+use ashlar_service::capacity::Capacity;
+use ashlar_service::listener::Apps;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -36,10 +35,10 @@ pub(crate) struct ApiState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     engine: OnceLock<Arc<Engine>>,
-    bodies: Budget,
-    serving: Budget,
+    bodies: Capacity,
+    serving: Capacity,
     slices: SliceRelay,
-    waiters: Arc<Semaphore>,
+    waiters: Capacity,
 }
 
 impl ApiState {
@@ -50,12 +49,14 @@ impl ApiState {
         stop: CancellationToken,
         slices: SliceRelay,
     ) -> Arc<Self> {
+        let retry_after_secs = config.accept.retry_after_secs;
+        let capacity = |name, total| Capacity::new(name, total, retry_after_secs);
         Arc::new(Self {
             engine: OnceLock::new(),
-            bodies: Budget::new(config.accept.body_memory_bytes),
-            serving: Budget::new(config.relay.memory_bytes),
+            bodies: capacity("uploads", config.accept.body_memory_bytes),
+            serving: capacity("serving", config.relay.memory_bytes),
             slices,
-            waiters: Arc::new(Semaphore::new(config.accept.max_waiters)),
+            waiters: capacity("waiters", config.accept.max_waiters as u64),
             config,
             health,
             metrics,
@@ -104,8 +105,8 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(service::operators))
 }
 
-/// All routes, and those of the listener for health alone.
-pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
+/// All that is served over HTTP.
+pub(crate) fn apps(state: Arc<ApiState>) -> Apps {
     let accept = &state.config.accept;
     let daemon = Daemon {
         name: "disperser",
@@ -120,5 +121,5 @@ pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
             .saturating_add(Duration::from_secs(accept.wait_timeout_secs))
             .saturating_add(MARGIN),
     };
-    (daemon.api(routed(), state), daemon.health_router())
+    daemon.apps(routed(), state)
 }

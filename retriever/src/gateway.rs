@@ -22,7 +22,6 @@ mod cache;
 mod config;
 mod health;
 mod metrics;
-mod readers;
 mod server;
 mod store;
 

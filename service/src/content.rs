@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::ApiError;
+use crate::capacity::Held;
 
 /// Bytes handed to a connection at a time. They are copied, so that a connection holds no more of what is served than it has in
 /// its own buffers.
@@ -187,14 +188,20 @@ impl Part {
         self.range.clone()
     }
 
-    /// The answer. `content` is all of the content, in order, in pieces of any length. Who takes it more slowly than `pace` says
-    /// loses it: the pieces are dropped then, and the connection ends.
-    pub fn send(self, content: impl IntoIterator<Item = Bytes>, pace: Pace) -> Response {
+    /// The answer. `content` is all of the content, in order, in pieces of any length. Who takes it more slowly than `pace` says, or
+    /// has to give `memory` back to others, loses it: the pieces are dropped then, and the connection ends.
+    pub fn send(
+        self,
+        content: impl IntoIterator<Item = Bytes>,
+        pace: Pace,
+        memory: Held,
+    ) -> Response {
         let taken = Arc::new(Mutex::new(Taken {
             left: Some(cut(content, self.range)),
             bytes: 0,
         }));
-        let watch = AbortOnDropHandle::new(tokio::spawn(watch(Arc::downgrade(&taken), pace)));
+        let watch =
+            AbortOnDropHandle::new(tokio::spawn(watch(Arc::downgrade(&taken), pace, memory)));
         let pieces = stream::unfold((taken, watch), |(taken, watch)| async {
             let piece = lock(&taken).next().transpose()?;
             Some((piece, (taken, watch)))
@@ -247,18 +254,22 @@ fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
 
 /// Takes the pieces away from a reader that is too slow. A connection that is blocked asks for nothing, so somebody else has to
 /// look at the clock.
-async fn watch(taken: Weak<Mutex<Taken>>, pace: Pace) {
+async fn watch(taken: Weak<Mutex<Taken>>, pace: Pace, memory: Held) {
     let begin = Instant::now();
+    let mut wanted = false;
     while let Some(taken) = taken.upgrade() {
         let bytes = lock(&taken).bytes;
         let due = begin + pace.grace + Duration::from_millis(bytes * 1000 / pace.min_rate.max(1));
-        if due <= Instant::now() {
-            tracing::debug!(bytes, "a reader is too slow");
+        if wanted || due <= Instant::now() {
+            tracing::debug!(bytes, wanted, "a reader is cut off");
             lock(&taken).left = None;
             return;
         }
         drop(taken);
-        sleep_until(due).await;
+        tokio::select! {
+            () = sleep_until(due) => {}
+            _ = memory.wanted() => wanted = true,
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
 use ashlar_service::content::{Content, Pace, Wanted};
 use ashlar_service::extract::InQuery;
-use ashlar_service::listener::BodyLimits;
+use ashlar_service::listener::{BodyLimits, Sender};
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
@@ -34,11 +35,13 @@ use crate::relay::RelayError;
         (status = 410, description = "The blob failed for what was posted; its payload is not kept"),
         (status = 412, description = "If-Match names another content"),
         (status = 416, description = "The range begins behind the end"),
+        (status = 429, description = "This network has its share of what is being served; see Retry-After"),
     ),
     tag = "blobs"
 )]
 pub(crate) async fn payload(
     State(state): State<Arc<ApiState>>,
+    Extension(sender): Extension<Sender>,
     Path(key): Path<String>,
     method: Method,
     headers: HeaderMap,
@@ -50,9 +53,8 @@ pub(crate) async fn payload(
         Wanted::Nothing(response) => return Ok(response),
         Wanted::Bytes(part) => part,
     };
-    let full = "too many payloads are being served; try again later";
-    let memory = state.serving.try_reserve(record.payload_len);
-    let memory = memory.ok_or_else(|| state.busy("serving.full", full))?;
+    let memory = state.serving.take(sender.network(), record.payload_len);
+    let memory = memory.await?;
     let registry = Arc::clone(&state.engine()?.durable.registry);
     let read = blocking(move || registry.store().payload(&record.id)).await;
     let read = read.ok_or_else(internal_error)?;
@@ -64,7 +66,7 @@ pub(crate) async fn payload(
     })?;
     let range = part.range();
     state.metrics.relayed_bytes.inc_by(range.end - range.start);
-    Ok(part.send([memory.attach(payload)], state.pace()))
+    Ok(part.send([payload.into()], state.pace(), memory))
 }
 
 /// Which slices.
@@ -92,11 +94,13 @@ pub(crate) struct SlicesQuery {
         (status = 410, description = "The blob failed for what was posted; its payload is not kept"),
         (status = 412, description = "If-Match names another content"),
         (status = 416, description = "The range begins behind the end"),
+        (status = 429, description = "This network has its share of what is being served; see Retry-After"),
     ),
     tag = "blobs"
 )]
 pub(crate) async fn slices(
     State(state): State<Arc<ApiState>>,
+    Extension(sender): Extension<Sender>,
     Path(key): Path<String>,
     InQuery(query): InQuery<SlicesQuery>,
     method: Method,
@@ -136,8 +140,9 @@ pub(crate) async fn slices(
         Wanted::Nothing(response) => Ok(response),
         Wanted::Bytes(part) => {
             let range = part.range();
+            let memory = state.serving.take(sender.network(), len).await?;
             state.metrics.relayed_bytes.inc_by(range.end - range.start);
-            Ok(part.send(pieces, state.pace()))
+            Ok(part.send(pieces, state.pace(), memory))
         }
     }
 }

@@ -9,6 +9,7 @@
 mod claims;
 mod clock;
 mod dispersal;
+mod door;
 mod http;
 mod relay;
 mod support;

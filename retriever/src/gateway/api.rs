@@ -1,22 +1,20 @@
 //! The gateway's HTTP interface.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ashlar_net::Subnet;
 use ashlar_proto::BlobId;
 use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
 use ashlar_service::api::{Binary, Daemon};
+use ashlar_service::capacity::Capacity;
 use ashlar_service::content::{Content, Wanted};
-use ashlar_service::listener::{BodyLimits, declared_length, read_body};
-use ashlar_service::sender::sender;
+use ashlar_service::listener::{Apps, BodyLimits, Sender, declared_length, read_body};
 use ashlar_service::{ApiError, Health};
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::response::Response;
-use axum::{Json, Router};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -24,12 +22,13 @@ use utoipa_axum::routes;
 
 use super::config::GatewayConfig;
 use super::metrics::Metrics;
-use super::readers::{Counted, Readers};
 use super::store::{Blob, Payloads, now_ms};
 use crate::scores::OperatorScore;
 
 /// What a request may take beside a fetch and a wait for a place, which take as long at most.
 const MARGIN: Duration = Duration::from_secs(30);
+/// Memory for certificates that arrive.
+const UPLOADS: u64 = 64 << 20;
 /// A certificate has so long to arrive.
 const CERTIFICATE: BodyLimits = BodyLimits {
     max: MAX_CERTIFICATE_BYTES as u64,
@@ -42,15 +41,19 @@ const CERTIFICATE: BodyLimits = BodyLimits {
 pub(super) struct ApiState {
     config: GatewayConfig,
     payloads: OnceLock<Arc<Payloads>>,
-    readers: Arc<Readers>,
+    serving: Capacity,
+    uploads: Capacity,
 }
 
 impl ApiState {
     pub(super) fn new(config: GatewayConfig) -> Arc<Self> {
+        let serve = &config.serve;
+        let capacity = |name, total| Capacity::new(name, total, serve.retry_after_secs);
         Arc::new(Self {
-            config,
+            serving: capacity("serving", serve.memory_bytes),
+            uploads: capacity("uploads", UPLOADS),
             payloads: OnceLock::new(),
-            readers: Arc::default(),
+            config,
         })
     }
 
@@ -65,23 +68,10 @@ impl ApiState {
         self.payloads.get().ok_or_else(opening)
     }
 
-    fn too_much(&self, what: &str) -> ApiError {
-        let detail = format!("your network has too many {what} under way here");
-        ApiError::new(429, "reader.full", detail).retry_after(self.config.serve.retry_after_secs)
-    }
-
-    /// Counts a request to its reader's network.
-    fn enter(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<Counted, ApiError> {
-        let serve = &self.config.serve;
-        let network = Subnet::of(sender(peer.ip(), headers, &serve.trusted_proxies));
-        let entered = self.readers.enter(network, serve.reader_requests);
-        entered.ok_or_else(|| self.too_much("requests"))
-    }
-
-    /// What a request for a payload gets, of which `bytes` are at hand or not yet needed.
-    fn answer(
+    /// What a request for a payload gets.
+    async fn answer(
         &self,
-        mut counted: Counted,
+        sender: Sender,
         blob: &Blob,
         method: &Method,
         headers: &HeaderMap,
@@ -91,14 +81,11 @@ impl ApiState {
         match content(&tag, len, blob.held_until_ms).wanted(method, headers)? {
             Wanted::Nothing(response) => Ok(response),
             Wanted::Bytes(part) => {
-                if !counted.take(len, self.config.serve.reader_bytes) {
-                    return Err(self.too_much("bytes"));
-                }
+                let memory = self.serving.take(sender.network(), len).await?;
                 let range = part.range();
                 let served = &self.payloads()?.metrics.served_bytes;
                 served.inc_by(range.end - range.start);
-                let payload = counted.attach(blob.payload.clone());
-                Ok(part.send([payload], self.config.pace()))
+                Ok(part.send([blob.payload.clone()], self.config.pace(), memory))
             }
         }
     }
@@ -123,14 +110,14 @@ fn content(tag: &str, len: u64, held_until_ms: u64) -> Content<'_> {
         (status = 413, description = "It is larger than fetch.max_payload"),
         (status = 416, description = "The range begins behind the end"),
         (status = 422, description = "The certificates that dispersers have are not good under this gateway's policy"),
-        (status = 429, description = "This network has too much under way; see Retry-After"),
+        (status = 429, description = "This network has its share of what is being served; see Retry-After"),
         (status = 502, description = "Dispersers do not answer, or operators that hold too little"),
     ),
     tag = "blobs"
 )]
 pub(super) async fn payload(
     State(state): State<Arc<ApiState>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(sender): Extension<Sender>,
     Path(key): Path<String>,
     method: Method,
     headers: HeaderMap,
@@ -138,7 +125,6 @@ pub(super) async fn payload(
     let name = key.parse::<BlobId>();
     let name = name.map_err(|error| ApiError::coded(400, &error))?;
     let payloads = state.payloads()?;
-    let counted = state.enter(peer, &headers)?;
     if let Some(known) = payloads.known(&name.0) {
         let tag = known.key.to_string();
         let content = content(&tag, known.payload_len, known.held_until_ms);
@@ -147,7 +133,7 @@ pub(super) async fn payload(
         }
     }
     let blob = payloads.by_name(name.0).await?;
-    state.answer(counted, &blob, &method, &headers)
+    state.answer(sender, &blob, &method, &headers).await
 }
 
 /// The payload of a certificate, which is the body. The certificate is checked under the gateway's policy.
@@ -159,29 +145,30 @@ pub(super) async fn payload(
         (status = 200, description = "The payload. Content-Location is where to ask for it, or for a range, the next time", body = Binary, content_type = "application/octet-stream"),
         (status = 413, description = "The certificate is too large, or the payload larger than fetch.max_payload"),
         (status = 422, description = "The certificate is not good under this gateway's policy"),
-        (status = 429, description = "This network has too much under way; see Retry-After"),
+        (status = 429, description = "This network has its share of what is being served; see Retry-After"),
         (status = 502, description = "Operators that hold too little answer"),
     ),
     tag = "blobs"
 )]
 pub(super) async fn by_certificate(
     State(state): State<Arc<ApiState>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(sender): Extension<Sender>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let payloads = state.payloads()?;
-    let counted = state.enter(peer, &headers)?;
     let too_large = |got: u64| {
         let detail = "no certificate is so large";
         ApiError::new(413, "certificate.too_long", detail).with(got, CERTIFICATE.max)
     };
     let declared = declared_length(&headers)?;
-    let bytes = read_body(body, declared, CERTIFICATE, too_large).await?;
+    let mut memory = state.uploads.open(sender.network());
+    let bytes = read_body(body, declared, CERTIFICATE, &mut memory, too_large).await?;
     let blob = payloads.by_certificate(bytes).await?;
     // Conditions and ranges are those of a GET.
     let none = HeaderMap::new();
-    let mut response = state.answer(counted, &blob, &Method::POST, &none)?;
+    let answer = state.answer(sender, &blob, &Method::POST, &none);
+    let mut response = answer.await?;
     if let Ok(location) = HeaderValue::from_str(&format!("/v1/blobs/{}", blob.key)) {
         response
             .headers_mut()
@@ -224,12 +211,8 @@ pub(super) async fn operators(
 ))]
 struct Document;
 
-/// All routes, and those of the listener for health alone.
-pub(super) fn routers(
-    state: Arc<ApiState>,
-    health: Arc<Health>,
-    metrics: Arc<Metrics>,
-) -> (Router, Router) {
+/// All that is served over HTTP.
+pub(super) fn apps(state: Arc<ApiState>, health: Arc<Health>, metrics: Arc<Metrics>) -> Apps {
     let refused = metrics.refused.clone();
     let page = Arc::clone(&state);
     let daemon = Daemon {
@@ -250,5 +233,5 @@ pub(super) fn routers(
         .routes(routes!(payload))
         .routes(routes!(by_certificate))
         .routes(routes!(operators));
-    (daemon.api(routes, state), daemon.health_router())
+    daemon.apps(routes, state)
 }

@@ -82,12 +82,9 @@ ashlar_service::config! {
 
     /// What readers get.
     pub struct Serve {
-        /// Memory for payloads that are being served. Above: 503.
+        /// Memory for payloads that are being served, shared among the networks (/24 or /48) that want it: 429 for one that has its share,
+        /// 503 if all is taken.
         pub memory_bytes: u64 = 256 << 20;
-        /// Of these, bytes of one reader's network (/24 or /48) at a time. Above: 429.
-        pub reader_bytes: u64 = 64 << 20;
-        /// Requests of one reader's network at a time. Above: 429.
-        pub reader_requests: usize = 64, within 1..;
         /// Least bytes a second that a reader takes, on average, after its first five seconds. Below, it is cut off.
         pub min_rate: u64 = 32 << 10, within 1..;
         /// TCP connections at a time. Above: 503, after a second.
@@ -98,8 +95,7 @@ ashlar_service::config! {
         pub idle_timeout_secs: u64 = 180;
         /// Retry-After of a 503 and of a 429, in seconds.
         pub retry_after_secs: u64 = 1, within 1..;
-        /// Addresses of reverse proxies: a request from one of them counts as sent by whoever it names in
-        /// X-Forwarded-For. Without it everybody behind a proxy is one reader.
+        #[doc = ashlar_service::shared_key!(accept.trusted_proxies)]
         pub trusted_proxies: Vec<IpAddr> = Vec::new();
     }
 
@@ -141,7 +137,6 @@ impl GatewayConfig {
         let payload = ("fetch.max_payload", fetch.max_payload);
         for (key, got, (what, least)) in [
             ("serve.memory_bytes", serve.memory_bytes, payload),
-            ("serve.reader_bytes", serve.reader_bytes, payload),
             (
                 "serve.idle_timeout_secs",
                 serve.idle_timeout_secs,
@@ -160,6 +155,7 @@ impl GatewayConfig {
             header_timeout: Duration::from_secs(serve.header_timeout_secs),
             idle_timeout: Duration::from_secs(serve.idle_timeout_secs),
             retry_after_secs: serve.retry_after_secs,
+            proxies: serve.trusted_proxies.clone(),
         }
     }
 

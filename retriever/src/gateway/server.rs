@@ -35,17 +35,17 @@ impl Gateway {
         network: Arc<dyn Network>,
     ) -> Result<RunningGateway, GatewayError> {
         config.validate()?;
-        let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
+        let listeners = Listeners::bind(config.listen.http, config.listen.health)?;
         let (http_addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
         let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
         let supervisor = Supervisor::new(Arc::clone(&health));
         let state = ApiState::new(config.clone());
-        let (app, own) = api::routers(
+        let apps = api::apps(
             Arc::clone(&state),
             Arc::clone(&health),
             Arc::clone(&metrics),
         );
-        listeners.serve(&supervisor, app, config.listener(), own);
+        listeners.serve(&supervisor, apps, config.listener());
 
         let dispersers = config.fetch.dispersers.iter();
         let dispersers = dispersers.map(|url| BaseUrl::parse(url));

@@ -343,9 +343,7 @@ async fn many_who_ask_for_one_blob_cause_one_fetch() {
         .certify(&batch, 0, &[0, 1, 2, 3, 4, 5, 6, 7])
         .to_bytes();
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = config(folder.path(), &[]);
-    settings.serve.reader_requests = 40;
-    let running = Running::start(&world, settings).await;
+    let running = Running::start(&world, config(folder.path(), &[])).await;
     let posts = (0..40).map(|_| async {
         let answer = running.post(certificate.clone()).await;
         (answer.status().as_u16(), answer.bytes().await.unwrap())
@@ -362,14 +360,6 @@ async fn many_who_ask_for_one_blob_cause_one_fetch() {
     );
     assert!(running.metric("operator_requests").await > 0);
 
-    // More than its share.
-    let many = (0..200).map(|_| running.post(certificate.clone()));
-    let many = futures::future::join_all(many).await;
-    let mut statuses: Vec<u16> = many.iter().map(|answer| answer.status().as_u16()).collect();
-    statuses.sort_unstable();
-    statuses.dedup();
-    assert_eq!(statuses, [200, 429]);
-    drop(many);
     let document: serde_json::Value = running.get("/v1/openapi.json").await.json().await.unwrap();
     let mut paths: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
     paths.sort();

@@ -3,6 +3,7 @@
 use http_body_util::BodyExt as _;
 
 use super::*;
+use crate::capacity::Capacity;
 
 const CONTENT: Content<'static> = Content {
     tag: "0xab",
@@ -14,6 +15,15 @@ const PACE: Pace = Pace {
     min_rate: 1 << 20,
     grace: Duration::from_secs(60),
 };
+
+async fn memory(of: &Capacity, network: &str) -> Held {
+    let network = ashlar_net::Subnet::of(network.parse().unwrap());
+    of.take(network, 1000).await.unwrap()
+}
+
+fn capacity() -> Capacity {
+    Capacity::new("serving", 1500, 1)
+}
 
 fn bytes() -> Vec<u8> {
     (0..1000u32).map(|i| (i % 251) as u8).collect()
@@ -29,7 +39,7 @@ async fn answer(method: Method, headers: &[(HeaderName, &str)]) -> (u16, Option<
     let pieces = all.chunks(7).map(Bytes::copy_from_slice);
     let response = match CONTENT.wanted(&method, &request) {
         Ok(Wanted::Nothing(response)) => response,
-        Ok(Wanted::Bytes(part)) => part.send(pieces, PACE),
+        Ok(Wanted::Bytes(part)) => part.send(pieces, PACE, memory(&capacity(), "192.0.2.1").await),
         Err(refused) => refused.into_response(),
     };
     let (parts, body) = response.into_parts();
@@ -149,7 +159,8 @@ async fn slow_readers_lose_what_they_do_not_take() {
             min_rate: 10 * PIECE as u64,
             grace: Duration::from_millis(300),
         };
-        let mut body = part.send([bytes], pace).into_body();
+        let memory = memory(&capacity(), "192.0.2.1").await;
+        let mut body = part.send([bytes], pace, memory).into_body();
         let mut got = 0;
         let ended = loop {
             tokio::time::sleep(Duration::from_millis(pause)).await;
