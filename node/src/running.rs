@@ -110,14 +110,14 @@ impl Node {
     ) -> Result<OpeningNode, StartError> {
         config.validate()?;
         let id = operator_id(&keys.bls.public_key());
-        let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
+        let listeners = Listeners::bind(config.listen.http, config.listen.health)?;
         let http = listeners.http_addr();
         let network_keys = keys.network_keys().iter().map(NetworkKey::public).collect();
         let shared = Arc::new(Shared::new(config, id, network_keys, time));
         shared.facts.set(|facts| facts.http = Some(http));
         let supervisor = Supervisor::new(Arc::clone(&shared.health));
-        let (app, health) = http::routers(Arc::clone(&shared));
-        listeners.serve(&supervisor, app, Limits::OPERATOR, health);
+        let apps = http::apps(Arc::clone(&shared));
+        listeners.serve(&supervisor, apps, Limits::OPERATOR);
         Ok(OpeningNode {
             shared,
             supervisor,

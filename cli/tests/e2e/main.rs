@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod clock;
+mod crowd;
 mod custody;
 mod demo;
 mod devnet;
@@ -22,10 +23,13 @@ mod kills;
 mod liars;
 mod many_payloads;
 mod node_upkeep;
+mod pace;
 mod power;
 mod promises;
 mod rebuild;
+mod rollup;
 mod round_trip;
+mod soak;
 mod stake;
 mod support;
 mod two_services;

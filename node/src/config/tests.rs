@@ -143,7 +143,7 @@ fn every_rule_refuses_and_names_its_key() {
         ),
         (
             "load.memory_bytes",
-            Box::new(|c| c.load.memory_bytes = 767 << 20),
+            Box::new(|c| c.load.memory_bytes = 255 << 20),
         ),
         (
             // Several drives: a batch takes more of it.
@@ -151,6 +151,7 @@ fn every_rule_refuses_and_names_its_key() {
             Box::new(|c| {
                 c.store.drives = ["a", "b", "c", "d", "e"].map(PathBuf::from).into();
                 c.store.parity = 2;
+                c.load.memory_bytes = 767 << 20;
             }),
         ),
         ("tasks.probe_max_ms", Box::new(|c| c.tasks.probe_max_ms = 1)),

@@ -55,7 +55,7 @@ pub struct Put {
     /// Key.
     pub key: Vec<u8>,
     /// Value; `None` removes what is there.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
 }
 
 /// When a write may return.

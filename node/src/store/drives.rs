@@ -271,7 +271,7 @@ impl<B: Backend> Drives<B> {
         let mut keys = WriteKeys::default();
         for Put { space, key, value } in puts {
             keys.keys.push(Key::new(space, &key));
-            let put = |value: Option<Vec<u8>>| Put {
+            let put = |value: Option<Bytes>| Put {
                 space,
                 key: key.clone(),
                 value,
@@ -281,11 +281,11 @@ impl<B: Backend> Drives<B> {
                     let shards = self.stripes.split(&value)?;
                     for (position, part) in parts.iter_mut().enumerate() {
                         let shard = self.shard(position, space, &key, value.len(), &shards);
-                        part.push(put(Some(shard)));
+                        part.push(put(Some(shard.into())));
                     }
                 }
                 value => {
-                    let value = value.map(|value| frame::whole(space, &key, &value));
+                    let value = value.map(|value| Bytes::from(frame::whole(space, &key, &value)));
                     parts
                         .iter_mut()
                         .for_each(|part| part.push(put(value.clone())));
@@ -334,7 +334,7 @@ impl<B: Backend> Drives<B> {
         let one = |(handle, part): (&Handle<B>, Vec<Put>)| {
             let size = part
                 .iter()
-                .map(|put| put.value.as_ref().map_or(0, Vec::len) + put.key.len() + 32)
+                .map(|put| put.value.as_ref().map_or(0, Bytes::len) + put.key.len() + 32)
                 .sum();
             let written = handle
                 .drive
@@ -606,7 +606,7 @@ impl<B: Backend> Drives<B> {
         let put = Put {
             space,
             key: key.to_vec(),
-            value: Some(self.framed(handle.position, space, key, value)?),
+            value: Some(self.framed(handle.position, space, key, value)?.into()),
         };
         handle
             .drive

@@ -78,11 +78,12 @@ pub struct BlobRecord {
 }
 
 impl BlobRecord {
-    /// The slices as values of the store.
-    pub(super) fn values(&self) -> std::slice::Chunks<'_, u8> {
+    /// The slices as values of the store, which share its memory.
+    pub(super) fn values(&self) -> impl Iterator<Item = Bytes> {
         let slice_bytes = self.data.len() / self.leaves.len().max(1);
         let value = slice_bytes * slices_a_value(slice_bytes);
-        self.data.chunks(value.max(1))
+        let chunks = self.data.chunks(value.max(1));
+        chunks.map(|chunk| self.data.slice_ref(chunk))
     }
 }
 

@@ -193,7 +193,7 @@ impl<B: Backend> Drives<B> {
                 puts.push(Put {
                     space: place.space,
                     key,
-                    value: Some(value),
+                    value: Some(value.into()),
                 });
             }
             if bytes - before < PIECE_BYTES / 8 {

@@ -183,7 +183,7 @@ fn every_flipped_byte_of_slices_is_noticed() {
     let batch = sample_of(|_| 10, 1, 2, 3, 950);
     let key = codec::slices_key(&batch.digest, 0);
     let head = codec::encode_slices(&key, &batch.runs, &batch.blobs[0]);
-    let values: Vec<Vec<u8>> = batch.blobs[0].values().map(<[u8]>::to_vec).collect();
+    let values: Vec<Vec<u8>> = batch.blobs[0].values().map(Vec::from).collect();
     assert_eq!(values.len(), 2);
     let whole = |head: &[u8], values: &[Vec<u8>]| {
         let mut slices = codec::decode_slices(&key, head)?;
