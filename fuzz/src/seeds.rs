@@ -473,7 +473,8 @@ fn blob_record() -> (BatchRecord, BlobRecord) {
         salt: 1,
         payload_sha256: [9; 32],
     };
-    let mut blob = BlobRecord::new(&submission, 1, true, 4, NOW_MS, NOW_MS + 1);
+    let network = std::net::IpAddr::from([192, 0, 2, 1]).into();
+    let mut blob = BlobRecord::new(&submission, network, 1, true, 4, NOW_MS, NOW_MS + 1);
     blob.go(BlobState::Encoding, NOW_MS + 2)
         .expect("the first step");
     blob.header = Some(blobs[1].clone());

@@ -229,6 +229,40 @@ impl Load {
     }
 }
 
+impl Accept {
+    /// What of these protocol versions, which the service uses, is not served: batches of it are refused. `None`: nothing.
+    pub fn refused_of(&self, used: &[u16]) -> Option<RefusedVersions> {
+        let refused = used.iter().filter(|id| !self.versions.contains(id));
+        let refused: Vec<u16> = refused.copied().collect();
+        (!refused.is_empty()).then_some(RefusedVersions(refused))
+    }
+}
+
+/// Protocol versions that the service uses, and whose batches this node refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedVersions(pub Vec<u16>);
+
+impl RefusedVersions {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self.0.iter().all(|id| ashlar_proto::version(*id).is_ok()) {
+            true => "name them in accept.versions and restart the node",
+            false => "upgrade the node: this program is too old to know all of them",
+        }
+    }
+}
+
+impl std::fmt::Display for RefusedVersions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let versions: Vec<String> = self.0.iter().map(u16::to_string).collect();
+        let versions = versions.join(", ");
+        write!(
+            f,
+            "the service uses protocol versions whose batches this node refuses: {versions}"
+        )
+    }
+}
+
 impl NodeConfig {
     /// Makes relative paths start at a folder.
     pub fn start_at(&mut self, folder: &Path) {

@@ -4,6 +4,19 @@ use ashlar_crypto::Coded;
 
 use super::*;
 
+#[test]
+fn versions_that_are_not_served() {
+    let mut accept = NodeConfig::default().accept;
+    accept.versions = vec![1, 3];
+    assert_eq!(accept.refused_of(&[1, 3]), None);
+    let refused = accept.refused_of(&[1, 2]).unwrap();
+    assert_eq!(refused, RefusedVersions(vec![2]));
+    assert!(refused.remedy().contains("accept.versions"));
+    let refused = accept.refused_of(&[2, 999]).unwrap();
+    assert!(refused.to_string().ends_with("2, 999"), "{refused}");
+    assert!(refused.remedy().contains("upgrade"));
+}
+
 /// The published file is what the code says. `ASHLAR_BLESS=1` writes it anew.
 #[test]
 fn published_example_is_generated() {

@@ -507,7 +507,7 @@ impl<B: Backend> Store for TableStore<B> {
             .transpose()
     }
 
-    fn keep_allowance(&self, allowance: Allowance) -> Result<(), StoreError> {
+    fn keep_allowance(&self, allowance: &Allowance) -> Result<(), StoreError> {
         let key = codec::META_ALLOWANCE.to_vec();
         let value = codec::encode_allowance(&key, allowance);
         self.put("keep the allowance", Space::Meta, vec![(key, value)])
