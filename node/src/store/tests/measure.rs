@@ -244,7 +244,7 @@ fn other_ways_to_write_once() {
     for (way, count, bytes) in [
         ("ingest", 250, BATCH),
         ("flush", 250, BATCH),
-        ("ingest", 20_000, 16_384),
+        ("ingest", 4_000, 16_384),
     ] {
         let folder = folder();
         let mut options = Options::default();
