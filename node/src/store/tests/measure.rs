@@ -75,6 +75,7 @@ fn five(folder: &Path, create: bool) -> Drives<RocksBackend> {
         folders: (0..5).map(|n| folder.join(n.to_string())).collect(),
         parity: 2,
         create,
+        patience: PATIENCE,
     };
     Drives::open(options, |folder, create| {
         let options = RocksOptions {
