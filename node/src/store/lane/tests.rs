@@ -9,7 +9,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// Work that does not end before it is told to.
 fn stuck() -> (Sender<()>, impl FnOnce() + Send + 'static) {
     let (end, ended): (_, Receiver<()>) = channel();
-    (end, move || drop(ended.recv()))
+    (end, move || {
+        let _ = ended.recv();
+    })
 }
 
 fn hangs<T: std::fmt::Debug>(result: Result<T, BackendError>) {
@@ -100,6 +102,7 @@ fn what_is_closed_while_it_hangs_is_closed_later_by_another_thread() {
 #[test]
 #[should_panic(expected = "of the work")]
 fn a_panic_is_handed_on() {
-    let lane = Lane::new(PATIENCE);
+    // It is printed with a backtrace, which takes its time.
+    let lane = Lane::new(100 * PATIENCE);
     let _ = lane.run(|| panic!("of the work"));
 }

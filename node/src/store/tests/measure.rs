@@ -162,6 +162,11 @@ fn one_drive_and_five() {
         let one = folder();
         commits("one drive", one.path(), rocks(one.path(), true), 250);
         let one = folder();
+        let lane = std::sync::Arc::new(Lane::new(PATIENCE));
+        let path = one.path().to_path_buf();
+        let watched = Watched::open(&lane, move || Ok(rocks(&path, true))).unwrap();
+        commits("one drive, as a node has it", one.path(), watched, 250);
+        let one = folder();
         let log = folder();
         let plain = RocksBackend::open(RocksOptions {
             create: true,
