@@ -2,7 +2,6 @@
 
 mod blobs;
 mod events;
-mod peer;
 mod put;
 mod service;
 
@@ -13,8 +12,8 @@ use std::time::Duration;
 use ashlar_net::Budget;
 use ashlar_service::ApiError;
 use ashlar_service::api::{Daemon, internal};
-use axum::Router;
-use tokio::sync::Semaphore;
+use ashlar_service::capacity::Capacity;
+use ashlar_service::listener::Apps;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,7 +23,6 @@ use crate::config::DisperserConfig;
 use crate::engine::Engine;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use peer::Peer;
 
 /// What a request may take beside its body and its wait: looking things up, and the disk.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -36,9 +34,9 @@ pub(crate) struct ApiState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     engine: OnceLock<Arc<Engine>>,
-    bodies: Budget,
+    bodies: Capacity,
     serving: Budget,
-    waiters: Arc<Semaphore>,
+    waiters: Capacity,
 }
 
 impl ApiState {
@@ -48,11 +46,13 @@ impl ApiState {
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Arc<Self> {
+        let retry_after_secs = config.accept.retry_after_secs;
+        let capacity = |name, total| Capacity::new(name, total, retry_after_secs);
         Arc::new(Self {
             engine: OnceLock::new(),
-            bodies: Budget::new(config.accept.body_memory_bytes),
+            bodies: capacity("uploads", config.accept.body_memory_bytes),
             serving: Budget::new(config.accept.serve_memory_bytes),
-            waiters: Arc::new(Semaphore::new(config.accept.max_waiters)),
+            waiters: capacity("waiters", config.accept.max_waiters as u64),
             config,
             health,
             metrics,
@@ -100,8 +100,8 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(service::operators))
 }
 
-/// All routes, and those of the listener for health alone.
-pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
+/// All that is served over HTTP.
+pub(crate) fn apps(state: Arc<ApiState>) -> Apps {
     let accept = &state.config.accept;
     let daemon = Daemon {
         name: "disperser",
@@ -116,5 +116,5 @@ pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
             .saturating_add(Duration::from_secs(accept.wait_timeout_secs))
             .saturating_add(MARGIN),
     };
-    (daemon.api(routed(), state), daemon.health_router())
+    daemon.apps(routed(), state)
 }

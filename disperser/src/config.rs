@@ -74,11 +74,13 @@ ashlar_service::config! {
         pub default_quorums: Vec<u8> = vec![0];
         /// Most payload bytes of a blob.
         pub max_payload: u64 = Limits::default().max_payload, within 1..=HARD_MAX_PAYLOAD;
-        /// Most blobs that are accepted and neither certified nor failed. Above: 503.
+        /// Most blobs that are accepted and neither certified nor failed. Above: 503. A network, /24 or /48, may have four times as
+        /// many as are free, and so may each of its accounts of what the network may have: above, 429.
         pub max_open_blobs: usize = 8192, within 1..;
-        /// Most payload bytes of those blobs. They lie on disk. Above: 503.
+        /// Most payload bytes of those blobs. They lie on disk. Shared in the same way.
         pub max_open_bytes: u64 = 4 << 30;
-        /// Memory for request bodies. A body takes its declared length from it. Above: 503.
+        /// Memory for request bodies, taken as their bytes arrive. Each network that sends some has its part of it (else 429), and
+        /// what others leave free. Above: 503.
         pub body_memory_bytes: u64 = 256 << 20;
         /// Memory for payloads that are being served. Above: 503.
         pub serve_memory_bytes: u64 = 256 << 20;
@@ -88,22 +90,23 @@ ashlar_service::config! {
         pub min_body_rate: u64 = 32 << 10;
         /// Longest wait of ?wait=certified, in seconds; then the answer is 202.
         pub wait_timeout_secs: u64 = 120, within 1..;
-        /// Requests with ?wait=certified and event streams at a time. Above: 503.
+        /// Requests with ?wait=certified and event streams at a time. Each network has its part of them (else 429), and what others
+        /// leave free. Above: 503.
         pub max_waiters: usize = 1024, within 1..;
-        /// TCP connections at a time. Above: 503, after a second.
+        /// TCP connections at a time. Beyond them idle ones give way, of the network with most of them first. If none is idle: 503, or
+        /// 429 if it is the caller's network that has so many. 16 KiB each, and 64 KiB more while a request is read.
         pub max_connections: usize = 4096, within 1..;
         #[doc = ashlar_service::shared_key!(accept.header_timeout_secs)]
         pub header_timeout_secs: u64 = 35, within 1..=3600;
         /// A connection on which nothing moves in either direction for so long is closed, in seconds. More than
         /// wait_timeout_secs and body_timeout_secs.
         pub idle_timeout_secs: u64 = 180;
-        /// Retry-After of a 503, in seconds.
+        /// Retry-After of a refusal, in seconds; that of a full intake is longer if blobs are done with slowly.
         pub retry_after_secs: u64 = 1, within 1..;
         /// Senders of false commitments are refused for so long (429), in seconds: their network, /24 or /48. Doubles
         /// with each further one, up to an hour.
         pub false_claim_backoff_secs: u64 = 10, within 1..;
-        /// Addresses of reverse proxies: a request from one of them counts as sent by whoever it names in
-        /// X-Forwarded-For. Without it everybody behind a proxy is one sender.
+        #[doc = ashlar_service::shared_key!(accept.trusted_proxies)]
         pub trusted_proxies: Vec<IpAddr> = Vec::new();
     }
 
@@ -269,7 +272,10 @@ impl DisperserConfig {
             (
                 "accept.body_memory_bytes",
                 accept.body_memory_bytes,
-                ("the largest body", self.max_body()),
+                (
+                    "twice the largest body",
+                    listener::BodyLimits::memory(self.max_body()),
+                ),
             ),
             (
                 "accept.serve_memory_bytes",
@@ -303,6 +309,7 @@ impl DisperserConfig {
             header_timeout: Duration::from_secs(accept.header_timeout_secs),
             idle_timeout: Duration::from_secs(accept.idle_timeout_secs),
             retry_after_secs: accept.retry_after_secs,
+            proxies: accept.trusted_proxies.clone(),
         }
     }
 
@@ -317,6 +324,35 @@ impl DisperserConfig {
     /// Most bytes of a body of `POST /v1/blobs`: a payload, its commitments, and what protobuf adds.
     pub fn max_body(&self) -> u64 {
         PutBlob::max_len(self.accept.max_payload)
+    }
+
+    /// The most memory that a disperser with this configuration takes, in bytes. The operator guide explains each part.
+    pub fn memory_bound(&self) -> u64 {
+        const MIB: u64 = 1 << 20;
+        let (accept, encode) = (&self.accept, &self.encode);
+        let threads = match encode.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let blowup = self.protocol_versions().map(|v| v.code.blowup()).max();
+        let row = BYTES_PER_ROW as u64;
+        let tick = (u64::from(encode.tick_rows) * row).max(accept.max_payload);
+        let connections = accept.max_connections as u64 * listener::CONNECTION_BYTES;
+        let open = accept.max_open_blobs as u64 * OPEN_BLOB_BYTES;
+        let scratch = threads as u64 * 16 * u64::from(blowup.unwrap_or(0)) * row;
+        [
+            512 * MIB,
+            connections,
+            open,
+            3 * accept.body_memory_bytes,
+            accept.serve_memory_bytes,
+            encode.memory_bytes,
+            scratch,
+            2 * tick,
+            3 * self.store.write_buffer_bytes,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
     }
 
     /// The times of a dispersal, with a seed for its jitter.
@@ -343,6 +379,9 @@ impl DisperserConfig {
         })
     }
 }
+
+/// What is kept of an open blob beside its payload: record, places in the queues.
+const OPEN_BLOB_BYTES: u64 = 8 << 10;
 
 /// Memory of encoded blobs: slices (blowup times the rows), the rows themselves, commitments, and a Merkle tree a blob.
 pub(crate) fn encoded_bytes(version: &ProtocolVersion, rows: u32, blobs: u32) -> u64 {

@@ -8,12 +8,12 @@ use std::time::Duration;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Coded, KernelStatus, Setup};
 use ashlar_net::Subnet;
-use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobState, StatusError};
+use ashlar_proto::{BlobId, QuorumId};
 use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
 use ashlar_stake::StakeSource;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use crate::durable::Durable;
 use crate::encode_queue::EncodeQueue;
 use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
 use crate::health::{self, Health};
-use crate::memory::MemoryBudget;
+use crate::memory::{Memory, MemoryBudget};
 use crate::metrics::Metrics;
 use crate::record::BlobRecord;
 use crate::registry::Registry;
@@ -52,14 +52,14 @@ pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelSt
 struct Tick {
     check: ClaimCheck,
     ids: Vec<BlobId>,
-    held: HashMap<BlobId, (Option<Subnet>, OwnedSemaphorePermit)>,
+    held: HashMap<BlobId, (Subnet, Memory)>,
 }
 
 /// An encoded blob with its share of the memory budget, which goes back when this is dropped.
 pub(crate) struct BufferedBlob {
     pub(crate) blob: Arc<EncodedBlob>,
     /// Never looked at: its drop is what counts.
-    pub(crate) _memory: OwnedSemaphorePermit,
+    pub(crate) _memory: Memory,
 }
 
 /// Everything the pipeline's tasks share.
@@ -134,9 +134,11 @@ impl Engine {
     /// [`MemoryBudget::take`]: a batch that is closed early frees some.
     pub(crate) fn take_memory(
         &self,
+        quorums: &[QuorumId],
         units: u32,
-    ) -> impl Future<Output = Option<OwnedSemaphorePermit>> {
-        self.memory.take(units, &self.wake_batcher, &self.stop)
+    ) -> impl Future<Output = Option<Memory>> {
+        let (wake, stop) = (&self.wake_batcher, &self.stop);
+        self.memory.take(quorums, units, wake, stop)
     }
 
     /// The encoder: takes what waits, a tick at a time, until the disperser stops.
@@ -144,8 +146,12 @@ impl Engine {
         while !self.stop.is_cancelled() {
             let tick = self.next_tick().await;
             let Some(tick) = tick.filter(|tick| !tick.ids.is_empty()) else {
+                // What could go on lacks memory alone.
+                let stands = self.queue.has_open_line();
+                let _waiting = stands.then(|| self.memory.wait(&self.wake_batcher));
                 tokio::select! {
                     () = self.queue.pushed() => {}
+                    () = self.memory.freed() => {}
                     () = self.stop.cancelled() => {}
                 }
                 continue;
@@ -163,9 +169,8 @@ impl Engine {
     /// go on.
     async fn next_tick(&self) -> Option<Tick> {
         let (encode, registry) = (&self.config.encode, &self.durable.registry);
-        let has_claims = |id: &BlobId| registry.live(id).is_some_and(|record| record.claimed);
-        let now = std::time::Instant::now();
-        let turn = self.queue.turn(encode.tick_blobs, has_claims, now)?;
+        let has_room = |quorums: &Vec<QuorumId>| self.memory.has_room(quorums, 1);
+        let turn = self.queue.turn(std::time::Instant::now(), has_room)?;
         let check = turn.check;
         let (max_blobs, max_rows) = match check {
             _ if turn.probe => (1, u32::MAX),
@@ -185,12 +190,13 @@ impl Engine {
                 self.queue.finish(1);
                 continue;
             };
-            let full = !ids.is_empty() && rows.saturating_add(record.rows) > max_rows;
-            let units = MemoryBudget::units(&record);
+            let (units, quorums) = (MemoryBudget::units(&record), &record.quorums);
+            let full = !ids.is_empty() && rows.saturating_add(record.rows) > max_rows
+                || !self.memory.has_room(quorums, units);
             let memory = match ids.is_empty() {
-                true => self.take_memory(units).await,
-                false if full => None,
-                false => self.memory.try_take(units),
+                _ if full => None,
+                true => self.take_memory(quorums, units).await,
+                false => self.memory.try_take(quorums, units),
             };
             let Some(memory) = memory else {
                 self.queue.put_back(waiting, &turn);
@@ -198,7 +204,7 @@ impl Engine {
             };
             rows = rows.saturating_add(record.rows);
             ids.push(record.id);
-            held.insert(record.id, (waiting.sender, memory));
+            held.insert(record.id, (waiting.origin.network, memory));
         }
         Some(Tick { check, ids, held })
     }
@@ -231,7 +237,7 @@ impl Engine {
             match result {
                 Ok(blob) => good.push(Arc::new(blob)),
                 Err(error) => {
-                    let sender = held.remove(&id).and_then(|(sender, _)| sender);
+                    let sender = held.remove(&id).map(|(sender, _)| sender);
                     if let EncodeError::Claim(_) = error {
                         self.metrics.false_claims.inc();
                         if let Some(sender) = sender {

@@ -14,11 +14,7 @@
 //!
 //! # Memory
 //!
-//! * `accept.body_memory_bytes`: bodies on their way in, and about twice as much again while they are written;
-//! * `encode.memory_bytes`: encoded blobs from the encoder to the end of their batch, slices included;
-//! * 16 extended rows (16 MiB at blowup 8) of scratch for each encoder thread, and the payloads of one tick twice;
-//! * `store.write_buffer_bytes`, and `accept.serve_memory_bytes` for payloads on their way out;
-//! * a few KiB for each open blob, of which there are at most `accept.max_open_blobs`.
+//! At most [`DisperserConfig::memory_bound`]; the operator guide explains each part.
 
 pub mod aggregate;
 mod api;
@@ -34,7 +30,9 @@ mod durable;
 mod encode_queue;
 pub mod encoder;
 mod engine;
+mod fair_queue;
 pub mod health;
+pub mod intake;
 pub mod kv;
 pub mod matrix;
 mod memory;

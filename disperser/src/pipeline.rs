@@ -711,10 +711,12 @@ impl Engine {
             .ok_or(None)?
             .map_err(|e| Some(e.to_string()))?;
         let mut units = Vec::with_capacity(record.blobs.len());
+        let mut quorums = Vec::new();
         for id in &record.blobs {
             let blob = registry.live(id);
             let blob = blob.ok_or_else(|| Some(format!("its blob {id} is not open")))?;
             units.push(MemoryBudget::units(&blob));
+            quorums = blob.quorums;
         }
         let needed: u64 = units.iter().map(|units| u64::from(*units)).sum();
         // Taken in one go: two halves of two batches could wait for each other.
@@ -722,7 +724,7 @@ impl Engine {
         let needed = needed
             .filter(|units| self.memory.fits(*units))
             .ok_or_else(|| Some("it does not fit into encode.memory_bytes any more".to_owned()))?;
-        let mut memory = self.take_memory(needed).await.ok_or(None)?;
+        let mut memory = self.take_memory(&quorums, needed).await.ok_or(None)?;
         let results = self
             .encode_ids(record.blobs.clone(), ClaimCheck::Together)
             .await;

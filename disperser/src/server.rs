@@ -20,9 +20,10 @@ use crate::distribute::OperatorClient;
 use crate::durable::Durable;
 use crate::engine::{Engine, report_kernel};
 use crate::health::{Health, HealthReport};
+use crate::intake::OpenLimits;
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
-use crate::registry::{OpenLimits, Registry};
+use crate::registry::Registry;
 use crate::store::{Store, StoreError};
 use crate::upkeep::Upkeep;
 
@@ -83,7 +84,7 @@ impl Disperser {
         open: impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static,
     ) -> Result<RunningDisperser, DisperserError> {
         config.validate()?;
-        let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
+        let listeners = Listeners::bind(config.listen.http, config.listen.health)?;
         let (http_addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
@@ -95,8 +96,8 @@ impl Disperser {
             Arc::clone(&metrics),
             stop.clone(),
         );
-        let (app, own) = api::routers(Arc::clone(&state));
-        listeners.serve(&supervisor, app, config.listener(), own);
+        let apps = api::apps(Arc::clone(&state));
+        listeners.serve(&supervisor, apps, config.listener());
 
         let pool =
             ComputePool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
@@ -128,8 +129,9 @@ impl Disperser {
 
         let owner = network_key.public();
         let limits = OpenLimits {
-            blobs: config.accept.max_open_blobs,
+            blobs: config.accept.max_open_blobs as u64,
             bytes: config.accept.max_open_bytes,
+            retry_after_secs: config.accept.retry_after_secs,
         };
         let (for_registry, head_ms) = (Arc::clone(&metrics), stake.head_time_ms());
         let opened = tokio::task::spawn_blocking(move || {

@@ -29,7 +29,7 @@ use crate::state::TransitionError;
 /// Keys with their values.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-const FORMAT: &[u8] = b"ashlar/disperser/1";
+const FORMAT: &[u8] = b"ashlar/disperser/2";
 const META_FORMAT: &[u8] = b"format";
 const META_OWNER: &[u8] = b"owner";
 const META_SEQUENCE: &[u8] = b"next_sequence";
@@ -171,7 +171,12 @@ impl Store {
         let id = record.id.as_bytes();
         let mut ops = vec![
             put_blob(record)?,
-            Op::Put(Table::Payloads, id.to_vec(), payload),
+            Op::PutUntil(
+                Table::Payloads,
+                id.to_vec(),
+                payload.into(),
+                record.expires_at_ms,
+            ),
             Op::Put(
                 Table::Open,
                 record.order.to_be_bytes().to_vec(),
@@ -531,6 +536,11 @@ impl Store {
         if !ops.is_empty() {
             self.kv.write(ops, false)?;
         }
+        // A blob that is not forgotten yet has an entry, so nobody reads a payload that ended before the first one.
+        let first = self.kv.scan(Table::Expiry, &[], 1)?;
+        let first = first.first().and_then(|(key, _)| key.first_chunk::<8>());
+        let first = first.map_or(now_ms, |at| u64::from_be_bytes(*at));
+        self.kv.forget(first.min(now_ms))?;
         Ok(forgotten)
     }
 

@@ -81,7 +81,7 @@ pub(crate) async fn expiry(
         }
         // Behind it: what has expired is not held any more.
         let (keeping, service) = (Arc::clone(&store), Arc::clone(&service));
-        if let Err(error) = blocking(move || keeping.keep_allowance(service.allowance())).await {
+        if let Err(error) = blocking(move || keeping.keep_allowance(&service.allowance())).await {
             failed(error);
         }
         if !pause(&stop, interval).await {
@@ -275,16 +275,8 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
 
 /// Says which protocol versions the service uses and this node refuses.
 fn watch_versions(shared: &Shared, used: &[u16], head: Block) {
-    let served = &shared.config.accept.versions;
-    let why = used.iter().find(|id| !served.contains(id)).map(|id| {
-        let next = match ashlar_proto::version(*id) {
-            Ok(_) => "accept.versions leaves it out",
-            Err(_) => "this program is too old for it: upgrade the node",
-        };
-        format!(
-            "at block {head} the service uses protocol version {id}, whose batches this node refuses: {next}"
-        )
-    });
+    let refused = shared.config.accept.refused_of(used);
+    let why = refused.map(|refused| format!("at block {head} {refused}: {}", refused.remedy()));
     shared.health.set(health::VERSION, why);
 }
 

@@ -91,7 +91,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(blob_key: BlobKey, payload_bytes: u64) -> Self {
+    /// The report of a fetch that has not begun.
+    pub fn new(blob_key: BlobKey, payload_bytes: u64) -> Self {
         Self {
             blob_key,
             via: None,

@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod clock;
+mod crowd;
 mod custody;
 mod demo;
 mod devnet;
@@ -24,7 +25,9 @@ mod many_payloads;
 mod node_upkeep;
 mod pace;
 mod power;
+mod promises;
 mod rebuild;
+mod rollup;
 mod round_trip;
 mod soak;
 mod stake;

@@ -98,6 +98,9 @@ fn apply(tables: &mut Tables, op: Op) {
         Op::Put(table, key, value) => {
             tables.entry(table).or_default().insert(key, value);
         }
+        Op::PutUntil(table, key, value, _) => {
+            tables.entry(table).or_default().insert(key, value.into());
+        }
         Op::Delete(table, key) => {
             tables.entry(table).or_default().remove(&key);
         }

@@ -9,5 +9,6 @@
 mod claims;
 mod clock;
 mod dispersal;
+mod door;
 mod http;
 mod support;

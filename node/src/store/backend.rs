@@ -55,13 +55,13 @@ pub struct Put {
     /// Key.
     pub key: Vec<u8>,
     /// Value; `None` removes what is there.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
 }
 
 impl Put {
     /// Bytes that it takes of a write, about.
     pub(super) fn bytes(&self) -> usize {
-        self.value.as_ref().map_or(0, Vec::len) + self.key.len() + 32
+        self.value.as_ref().map_or(0, Bytes::len) + self.key.len() + 32
     }
 }
 

@@ -275,14 +275,14 @@ impl<B: Backend> Drives<B> {
         space: Space,
         key: &'a [u8],
         value: &'a [u8],
-    ) -> Result<impl Fn(usize) -> Vec<u8> + 'a, BackendError> {
+    ) -> Result<impl Fn(usize) -> Bytes + 'a, BackendError> {
         let shards = match is_striped(space, key) {
             true => Some(self.stripes.split(value)?),
             false => None,
         };
         Ok(move |position| match &shards {
-            Some(shards) => self.shard(position, space, key, value.len(), shards),
-            None => frame::whole(space, key, value),
+            Some(shards) => self.shard(position, space, key, value.len(), shards).into(),
+            None => frame::whole(space, key, value).into(),
         })
     }
 
@@ -292,7 +292,7 @@ impl<B: Backend> Drives<B> {
         let mut keys = WriteKeys::default();
         for Put { space, key, value } in puts {
             keys.keys.push(Key::new(space, &key));
-            let put = |value: Option<Vec<u8>>| Put {
+            let put = |value: Option<Bytes>| Put {
                 space,
                 key: key.clone(),
                 value,
@@ -302,11 +302,11 @@ impl<B: Backend> Drives<B> {
                     let shards = self.stripes.split(&value)?;
                     for (position, part) in parts.iter_mut().enumerate() {
                         let shard = self.shard(position, space, &key, value.len(), &shards);
-                        part.push(put(Some(shard)));
+                        part.push(put(Some(shard.into())));
                     }
                 }
                 value => {
-                    let value = value.map(|value| frame::whole(space, &key, &value));
+                    let value = value.map(|value| Bytes::from(frame::whole(space, &key, &value)));
                     parts
                         .iter_mut()
                         .for_each(|part| part.push(put(value.clone())));

@@ -175,7 +175,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Writing failed: it is not known to be on disk.
-    fn keep_allowance(&self, allowance: Allowance) -> Result<(), StoreError>;
+    fn keep_allowance(&self, allowance: &Allowance) -> Result<(), StoreError>;
 
     /// What is spent, by domain and disperser in rising order: of each the highest number that was promised or is covered by
     /// a floor. Reads every signed record.

@@ -47,6 +47,17 @@ pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u6
     )
 }
 
+/// The same, with one to three rows a blob: small and large writes, for a store that calls 40 KiB large.
+fn mixed(disperser_id: u32, sequence: u64, salt: u64, expires_at: u64) -> BatchRecord {
+    sample_of(
+        |salt| 1 + (salt / 100 % 3) as u32,
+        disperser_id,
+        sequence,
+        salt,
+        expires_at,
+    )
+}
+
 /// The same, with so many rows a blob.
 fn sample_of(
     rows: fn(u64) -> u32,

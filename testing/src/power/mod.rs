@@ -9,7 +9,8 @@
 //!   do that, POSIX does not), nor does syncing a folder make durable its own name in the folder above. Names that were made,
 //!   renamed or removed later come to the disk or not, one by one; a rename does as a whole.
 //!
-//! Its device can also hang ([`Mounted::hang`]): nothing is answered, and nothing fails. What the kernel has in memory it still reads.
+//! It can also fail with the power on: see [`Failure`]. And it can hang ([`Mounted::hang`]): nothing is answered, and nothing fails; what the
+//! kernel has in memory it still reads.
 //!
 //! Only root can mount it, and only where there is `/dev/fuse`: see [`unavailable`].
 
@@ -59,8 +60,18 @@ pub fn unavailable(test: &str) -> Option<String> {
     Some(why)
 }
 
+/// How a disk fails. What is on it can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing can be changed or synced.
+    Broken,
+    /// There is no room: nothing can be added.
+    Full,
+}
+
 struct State {
     disk: Disk,
+    failure: Option<Failure>,
     /// The power is cut.
     off: bool,
     /// Nothing is answered.
@@ -77,6 +88,22 @@ impl State {
     fn cut(&mut self, random: &mut Random) {
         self.off = true;
         self.unsynced = self.disk.cut(random);
+    }
+
+    /// There is room for something more.
+    fn room(&self) -> Result<(), Errno> {
+        match self.failure {
+            Some(Failure::Full) => Err(Errno::ENOSPC),
+            _ => Ok(()),
+        }
+    }
+
+    /// Something can be changed or synced.
+    fn works(&self) -> Result<(), Errno> {
+        match self.failure {
+            Some(Failure::Broken) => Err(Errno::EIO),
+            _ => Ok(()),
+        }
     }
 
     /// A change or a sync is done. With [`Mounted::cut_after`] the power is cut at one of them.
@@ -152,6 +179,7 @@ impl Served {
     /// A change: it is in memory when the power is cut at it.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, Errno>) -> Result<T, Errno> {
         self.look(|state| {
+            state.works()?;
             let done = change(state)?;
             state.step()?;
             Ok(done)
@@ -161,6 +189,7 @@ impl Served {
     /// When the power is cut at a sync, it was still to be done.
     fn sync(&self, inode: INodeNo, reply: ReplyEmpty) {
         let done = self.look(|state| {
+            state.works()?;
             state.step()?;
             state.disk.sync(inode.0)
         });
@@ -243,6 +272,7 @@ impl Filesystem for Served {
     ) {
         let mode = (mode & !umask & 0o7777) as u16;
         let made = self.change(|state| {
+            state.room()?;
             let kind = Kind::Folder(Default::default());
             let inode = state.disk.create(parent.0, name, kind, mode)?;
             state.attributes(inode)
@@ -262,6 +292,7 @@ impl Filesystem for Served {
     ) {
         let mode = (mode & !umask & 0o7777) as u16;
         let made = self.change(|state| {
+            state.room()?;
             let kind = Kind::File(Default::default());
             let inode = state.disk.create(parent.0, name, kind, mode)?;
             state.disk.open(inode)?;
@@ -382,7 +413,11 @@ impl Filesystem for Served {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.change(|state| state.disk.write(ino.0, offset as usize, data)) {
+        let written = self.change(|state| {
+            state.room()?;
+            state.disk.write(ino.0, offset as usize, data)
+        });
+        match written {
             Ok(()) => reply.written(data.len() as u32),
             Err(error) => reply.error(error),
         }
@@ -401,6 +436,7 @@ impl Filesystem for Served {
         // Room that no length shows: there always is some. All else a program has to do without.
         const KEEP_SIZE: i32 = 1;
         let done = self.look(|state| match mode {
+            _ if state.failure.is_some() => state.room().and(state.works()),
             KEEP_SIZE => state.disk.bytes(ino.0).map(|_| ()),
             _ => Err(Errno::EOPNOTSUPP),
         });
@@ -464,7 +500,11 @@ impl Filesystem for Served {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        match self.look(|state| Ok(SIZE.saturating_sub(state.disk.used()) / BLOCK)) {
+        let free = self.look(|state| match state.failure {
+            Some(Failure::Full) => Ok(0),
+            _ => Ok(SIZE.saturating_sub(state.disk.used()) / BLOCK),
+        });
+        match free {
             Ok(free) => reply.statfs(
                 SIZE / BLOCK,
                 free,
@@ -500,6 +540,7 @@ impl Mounted {
         let served = Served {
             state: Arc::new(Mutex::new(State {
                 disk,
+                failure: None,
                 off: false,
                 hangs: false,
                 cut_after: None,
@@ -529,6 +570,11 @@ impl Mounted {
         if !state.off {
             state.cut(&mut Random::new(seed));
         }
+    }
+
+    /// It fails from now on, or works again.
+    pub fn fail(&self, failure: Option<Failure>) {
+        self.served.lock().failure = failure;
     }
 
     /// From now on nothing is answered, without an error; with `false` what waits goes on.

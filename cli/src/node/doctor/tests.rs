@@ -22,6 +22,39 @@ fn people_see_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn a_clock_that_nobody_keeps() {
+    let grade = |asked| {
+        let mut report = Report::default();
+        ntp::look(&mut report, asked);
+        let finding = report.findings.pop().unwrap();
+        assert_eq!(finding.next.is_some(), finding.grade == Grade::Warn);
+        (finding.grade, finding.says)
+    };
+    let of = |synchronised, millis| {
+        let max_error = std::time::Duration::from_millis(millis);
+        grade(Ok(ntp::Discipline {
+            synchronised,
+            max_error,
+        }))
+    };
+    assert_eq!(of(true, 40).0, Grade::Ok);
+    let (far, says) = of(true, 4000);
+    assert!(far == Grade::Warn && says.contains("4.00 s"), "{says}");
+    assert_eq!(of(false, 16_000).0, Grade::Warn);
+    assert_eq!(of(false, 0).0, Grade::Warn);
+    let forbidden = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    assert_eq!(grade(Err(forbidden)).0, Grade::Unknown);
+    // The kernel of this machine says something, unless a sandbox forbids the question. It allows itself 16 s at most.
+    match ntp::Discipline::of_this_machine() {
+        Ok(of) => assert!(of.max_error.as_secs() <= 17, "{of:?}"),
+        Err(error) => {
+            let forbidden = [nix::libc::EPERM, nix::libc::ENOSYS].map(Some);
+            assert!(forbidden.contains(&error.raw_os_error()), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_full_disk_and_one_that_will_be_full() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = NodeConfig::default();

@@ -68,7 +68,7 @@ impl Record {
         Put {
             space: Space::Meta,
             key: RECORD.to_vec(),
-            value: Some(frame::whole(Space::Meta, RECORD, &self.encode_to_vec())),
+            value: Some(frame::whole(Space::Meta, RECORD, &self.encode_to_vec()).into()),
         }
     }
 }
@@ -273,7 +273,7 @@ impl<B: Backend> Drives<B> {
             value: mark
                 .value
                 .as_ref()
-                .map(|value| frame::whole(mark.space, &mark.key, value)),
+                .map(|value| frame::whole(mark.space, &mark.key, value).into()),
         };
         let (mut opened, mut failed) = (Vec::new(), Vec::new());
         for handle in self.handles() {

@@ -369,6 +369,7 @@ fn any_two_drives_lie() {
                     if key == RECORD {
                         continue;
                     }
+                    let value = value.map(Into::into);
                     let put = Put { space, key, value };
                     handle
                         .drive

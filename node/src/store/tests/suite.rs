@@ -474,8 +474,9 @@ fn an_allowance_is_kept(store: Box<dyn Store>) {
         let allowance = Allowance {
             left,
             held: left / 3,
+            used: (0..(left % 4) as u32).map(|id| (id, left)).collect(),
         };
-        store.keep_allowance(allowance).unwrap();
+        store.keep_allowance(&allowance).unwrap();
         assert_eq!(store.kept_allowance().unwrap(), Some(allowance));
     }
 }
