@@ -64,7 +64,16 @@ impl Daemon {
         let common = common.with_state(self.common(document));
         Apps {
             api: self.finish(routes.with_state(state).merge(common).fallback(unknown)),
-            health: self.finish(self.health_routes().fallback(unknown)),
+            ..self.health_apps()
+        }
+    }
+
+    /// Health, readiness and metrics alone, of a daemon that serves nothing else.
+    pub fn health_apps(&self) -> Apps {
+        let health = self.finish(self.health_routes().fallback(unknown));
+        Apps {
+            api: health.clone(),
+            health,
             full: self.finish(self.health_routes().fallback(full)),
         }
     }

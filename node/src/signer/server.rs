@@ -28,7 +28,6 @@ use ashlar_service::disk::free_bytes;
 use ashlar_service::listener::{BindError, Limits, Listeners};
 use ashlar_service::metrics::Code;
 use ashlar_service::{Health, OnEnd, Supervisor};
-use axum::Router;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +90,7 @@ impl RunningSigner {
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(Arc::clone(&health));
         // Before the database is opened: that may take a while, and an address that is taken ends the start at once.
-        let http = serve_http(&config, &supervisor, &health, &metrics).await?;
+        let http = serve_http(&config, &supervisor, &health, &metrics)?;
         let (at, data) = (config.database(), config.paths.data.clone());
         let store = blocking(move || database::open(&at, owner, which)).await?;
         let service = Arc::new(SigningService {
@@ -146,7 +145,7 @@ impl RunningSigner {
 }
 
 /// Health and metrics, for whoever looks after the signer.
-async fn serve_http(
+fn serve_http(
     config: &SignerConfig,
     supervisor: &Supervisor,
     health: &Arc<Health>,
@@ -155,7 +154,7 @@ async fn serve_http(
     let Some(address) = config.listen.http.0 else {
         return Ok(None);
     };
-    let listeners = Listeners::bind(address, Default::default()).await?;
+    let listeners = Listeners::bind(address, Default::default())?;
     let address = listeners.http_addr();
     let (of, counted) = (Arc::clone(health), Arc::clone(metrics));
     let daemon = Daemon {
@@ -170,12 +169,7 @@ async fn serve_http(
         refused: metrics.refused.clone(),
         deadline: HTTP_DEADLINE,
     };
-    listeners.serve(
-        supervisor,
-        daemon.health_router(),
-        Limits::OPERATOR,
-        Router::new(),
-    );
+    listeners.serve(supervisor, daemon.health_apps(), Limits::OPERATOR);
     Ok(Some(address))
 }
 
