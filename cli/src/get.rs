@@ -174,12 +174,19 @@ fn retriever(fetch: &Fetch) -> CliResult<Retriever> {
         ..RetrieverConfig::default()
     };
     crate::daemon::install_crypto();
-    // Readers are nobody in particular: a fresh key for each run.
-    let key = NetworkKey::from_seed(files::random()?);
-    let network = ashlar_net::Client::new(&key, NetLimits::default())
-        .map_err(|error| CliError::coded(Exit::Failure, "could not set up QUIC", &error))?;
-    Retriever::new(config, Arc::clone(&fetch.stake), Arc::new(network))
+    Retriever::new(config, Arc::clone(&fetch.stake), network()?)
         .map_err(|error| CliError::coded(Exit::Usage, "could not set up the retriever", &error))
+}
+
+/// How operators are asked by readers, who are nobody in particular: with a fresh key for each run.
+///
+/// # Errors
+/// There is no randomness, or no QUIC.
+pub fn network() -> CliResult<Arc<ashlar_net::Client>> {
+    let key = NetworkKey::from_seed(files::random()?);
+    let network = ashlar_net::Client::new(&key, NetLimits::default());
+    let failed = |error| CliError::coded(Exit::Failure, "could not set up QUIC", &error);
+    Ok(Arc::new(network.map_err(failed)?))
 }
 
 fn who(skipped: &ashlar_retriever::Skipped) -> String {

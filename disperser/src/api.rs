@@ -3,13 +3,13 @@
 mod blobs;
 mod events;
 mod put;
+mod relay;
 mod service;
 
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ashlar_net::Budget;
 use ashlar_service::ApiError;
 use ashlar_service::api::{Daemon, internal};
 use ashlar_service::capacity::Capacity;
@@ -23,6 +23,7 @@ use crate::config::DisperserConfig;
 use crate::engine::Engine;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::relay::SliceRelay;
 
 /// What a request may take beside its body and its wait: looking things up, and the disk.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -35,7 +36,8 @@ pub(crate) struct ApiState {
     pub(crate) stop: CancellationToken,
     engine: OnceLock<Arc<Engine>>,
     bodies: Capacity,
-    serving: Budget,
+    serving: Capacity,
+    slices: SliceRelay,
     waiters: Capacity,
 }
 
@@ -45,13 +47,15 @@ impl ApiState {
         health: Arc<Health>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
+        slices: SliceRelay,
     ) -> Arc<Self> {
         let retry_after_secs = config.accept.retry_after_secs;
         let capacity = |name, total| Capacity::new(name, total, retry_after_secs);
         Arc::new(Self {
             engine: OnceLock::new(),
             bodies: capacity("uploads", config.accept.body_memory_bytes),
-            serving: Budget::new(config.accept.serve_memory_bytes),
+            serving: capacity("serving", config.relay.memory_bytes),
+            slices,
             waiters: capacity("waiters", config.accept.max_waiters as u64),
             config,
             health,
@@ -93,7 +97,8 @@ struct Document;
 fn routed() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(put::post_blob))
-        .routes(routes!(blobs::payload))
+        .routes(routes!(relay::payload))
+        .routes(routes!(relay::slices))
         .routes(routes!(blobs::status))
         .routes(routes!(events::events))
         .routes(routes!(blobs::certificate))

@@ -40,6 +40,8 @@ ashlar_service::config! {
         pub batch: Batch,
         /// How batches reach the operators.
         pub disperse: Disperse,
+        /// Payloads and slices for readers.
+        pub relay: Relay,
         /// Disk.
         pub store: StoreConfig,
     }
@@ -82,8 +84,6 @@ ashlar_service::config! {
         /// Memory for request bodies, taken as their bytes arrive. Each network that sends some has its part of it (else 429), and
         /// what others leave free. Above: 503.
         pub body_memory_bytes: u64 = 256 << 20;
-        /// Memory for payloads that are being served. Above: 503.
-        pub serve_memory_bytes: u64 = 256 << 20;
         /// Most time for a body to arrive, in seconds. Above: 408.
         pub body_timeout_secs: u64 = 60, within 1..;
         /// Least bytes a second of a body, on average, after its first five seconds. Below: 408.
@@ -170,6 +170,17 @@ ashlar_service::config! {
         pub max_requests_per_operator: usize = 4, within 1..;
     }
 
+    /// Payloads and slices for readers, for as long as store.retention_secs says.
+    pub struct Relay {
+        /// Memory for payloads that are being served. Above: 503.
+        pub memory_bytes: u64 = 256 << 20;
+        /// Least bytes a second that a reader takes, on average, after its first five seconds. Below, it is cut off.
+        pub min_rate: u64 = 32 << 10, within 1..;
+        /// Memory for slices. They are computed again from the payload, one blob at a time on a thread of their own, and those of
+        /// the last blobs are kept. A row takes 128 KiB times (blowup + 1).
+        pub slice_memory_bytes: u64 = 256 << 20;
+    }
+
     /// Disk.
     pub struct StoreConfig {
         /// With less free space than this no blob is taken in; those that were are finished.
@@ -232,6 +243,10 @@ impl DisperserConfig {
             .protocol_versions()
             .map(|v| encoded_bytes(v, batch.max_rows, batch.max_rows))
             .max();
+        let blob_memory = self
+            .protocol_versions()
+            .map(|v| encoded_bytes(v, rows, 1))
+            .max();
         let payload = ("accept.max_payload", accept.max_payload);
         // The last request with a batch that a restart interrupted.
         let oldest = batch
@@ -277,10 +292,14 @@ impl DisperserConfig {
                     listener::BodyLimits::memory(self.max_body()),
                 ),
             ),
+            ("relay.memory_bytes", self.relay.memory_bytes, payload),
             (
-                "accept.serve_memory_bytes",
-                accept.serve_memory_bytes,
-                payload,
+                "relay.slice_memory_bytes",
+                self.relay.slice_memory_bytes,
+                (
+                    "the slices of accept.max_payload",
+                    blob_memory.unwrap_or(u64::MAX),
+                ),
             ),
             (
                 "encode.memory_bytes",
@@ -345,7 +364,9 @@ impl DisperserConfig {
             connections,
             open,
             3 * accept.body_memory_bytes,
-            accept.serve_memory_bytes,
+            self.relay.memory_bytes,
+            self.relay.slice_memory_bytes,
+            16 * u64::from(blowup.unwrap_or(0)) * row,
             encode.memory_bytes,
             scratch,
             2 * tick,

@@ -40,6 +40,7 @@ mod metrics;
 mod pipeline;
 pub mod record;
 pub mod registry;
+mod relay;
 mod server;
 mod slots;
 pub mod state;

@@ -24,6 +24,7 @@ use crate::intake::OpenLimits;
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::relay::SliceRelay;
 use crate::store::{Store, StoreError};
 use crate::upkeep::Upkeep;
 
@@ -90,19 +91,21 @@ impl Disperser {
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(Arc::clone(&health));
         let stop = supervisor.stop_token();
+        let no_threads = |error| DisperserError::Internal {
+            what: format!("no threads: {error}"),
+        };
+        let slices = SliceRelay::new(config.relay.slice_memory_bytes).map_err(no_threads)?;
         let state = ApiState::new(
             config.clone(),
             Arc::clone(&health),
             Arc::clone(&metrics),
             stop.clone(),
+            slices,
         );
         let apps = api::apps(Arc::clone(&state));
         listeners.serve(&supervisor, apps, config.listener());
 
-        let pool =
-            ComputePool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
-                what: format!("no threads: {error}"),
-            })?;
+        let pool = ComputePool::new(config.encode.threads).map_err(no_threads)?;
         // Several dispersers in one process share the tables, and the first decides.
         let table_bytes = usize::try_from(config.encode.table_bytes).unwrap_or(usize::MAX);
         if let Err(error) = ashlar_crypto::limit_tables(table_bytes) {

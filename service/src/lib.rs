@@ -7,6 +7,7 @@
 //! * [`files`]: how many files a process may open.
 //! * [`api`]: what the HTTP interfaces of all daemons do alike. [`extract`]: what handlers take out of a request. [`problem`]: errors as RFC 9457 documents, written and read.
 //! * [`http`]: the HTTP client below the clients of disperser, relay and ledger.
+//! * [`content`]: bytes that never change, with ranges, tags and caching.
 //! * [`folder`]: folders that outlive a power cut.
 //! * [`manifest`]: mends the list of files of a RocksDB database after a power cut. [`value_log`]: large values beside a database, written once.
 //! * [`metrics`](mod@metrics): metrics that are declared once, and their page.
@@ -16,6 +17,7 @@ pub mod api;
 pub mod backoff;
 pub mod capacity;
 pub mod config;
+pub mod content;
 pub mod disk;
 pub mod extract;
 pub mod files;

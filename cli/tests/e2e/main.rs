@@ -17,6 +17,7 @@ mod demo;
 mod devnet;
 mod evil_disperser;
 mod faults;
+mod gateway;
 mod hosts;
 mod keys;
 mod kills;

@@ -53,10 +53,11 @@ fn declared(source: &str) -> (String, BTreeMap<String, bool>) {
     (prefix, metrics)
 }
 
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     "node/src/metrics.rs",
     "node/src/signer/server/metrics.rs",
     "disperser/src/metrics.rs",
+    "retriever/src/gateway/metrics.rs",
     "ledger/src/service/metrics.rs",
 ];
 
@@ -106,6 +107,7 @@ fn check_keys(text: &str) {
         "node/node.example.toml",
         "node/signer.example.toml",
         "disperser/disperser.example.toml",
+        "retriever/gateway.example.toml",
         "ledger/ledger.example.toml",
     ]
     .map(|example| read(example).parse::<toml::Table>().unwrap());
@@ -125,6 +127,7 @@ fn causes() -> BTreeSet<String> {
     let sources = [
         "node/src/health.rs",
         "disperser/src/health.rs",
+        "retriever/src/gateway/health.rs",
         "ledger/src/service/health.rs",
     ];
     let mut causes = BTreeSet::new();
@@ -183,7 +186,7 @@ fn alerts_name_metrics_codes_and_causes_that_exist() {
 #[test]
 fn dashboards_show_metrics_that_exist() {
     let (series, guide) = (series(), read("docs/operator-guide.md"));
-    for name in ["node", "signer", "disperser", "ledger"] {
+    for name in ["node", "signer", "disperser", "gateway", "ledger"] {
         let dashboard: Value =
             serde_json::from_str(&read(&format!("ops/grafana/{name}.json"))).unwrap();
         let panels = dashboard["panels"].as_array().unwrap();
@@ -198,7 +201,7 @@ fn dashboards_show_metrics_that_exist() {
 }
 
 /// Daemons that an init system runs.
-const UNITS: [&str; 4] = ["node", "signer", "disperser", "ledger"];
+const UNITS: [&str; 5] = ["node", "signer", "disperser", "gateway", "ledger"];
 
 /// Every command line that a unit or an image runs is one of ours, and the units agree with what the daemons promise.
 #[test]

@@ -393,6 +393,7 @@ async fn the_document_has_every_route_and_every_route_is_in_it() {
     let expected: BTreeSet<String> = [
         "POST /v1/blobs",
         "GET /v1/blobs/{key}",
+        "GET /v1/blobs/{key}/slices",
         "GET /v1/blobs/{key}/status",
         "GET /v1/blobs/{key}/events",
         "GET /v1/blobs/{key}/certificate",

@@ -11,4 +11,5 @@ mod clock;
 mod dispersal;
 mod door;
 mod http;
+mod relay;
 mod support;
