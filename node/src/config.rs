@@ -152,6 +152,9 @@ ashlar_service::config! {
         /// Of those drives, as many may die, be emptied or give wrong bytes, and nothing is lost. At least 1, and less than
         /// half of them. Data takes drives / (drives - parity) times its size.
         pub parity: u32 = 0;
+        /// Seconds after which a drive that does not answer counts as failed. Of several drives it is left out, and rebuilt when it
+        /// answers again. Alone, it stops signing until then.
+        pub drive_timeout_secs: u64 = 10, within 1..=600;
         /// Most slice bytes taken in a day. Dispersers share them by bond; what one does not use others may. 0: as many as
         /// the disk can keep, which is also the most.
         pub daily_bytes: u64 = 0;

@@ -154,7 +154,8 @@ pub(super) fn run(ui: Ui, args: &DoctorArgs) -> CliResult {
         look_at_stopped(&mut report, &config, own, why);
     }
     let table = look_at_table(&mut report, &config, own);
-    ntp::look(&mut report, ntp::Discipline::of_this_machine());
+    let kept = daemon::block_on(async { Ok(ntp::is_kept().await) })?;
+    ntp::look(&mut report, kept);
     for folder in config.data_folders() {
         disk::look(&mut report, &config, folder, node.rate());
     }

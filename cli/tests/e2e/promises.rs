@@ -23,6 +23,8 @@ use crate::support::{Devnet, PATIENCE, get_json, http_get, http_request, wait_fo
 /// Posts under way at a time, and what each waits before the next one.
 const POSTERS: u64 = 3;
 const PAUSE_MS: u64 = 150;
+/// Accepted blobs whose certificate nobody has seen, at most: more would only be encoded anew after each start.
+const MAX_OPEN: usize = 48;
 /// Longest time between two harms: batches are to be met at every stage, certified ones too.
 const BETWEEN_MS: u64 = 4000;
 /// A disperser whose disk works again is given so long by somebody in a hurry.
@@ -62,10 +64,10 @@ impl Load {
 
     fn run(&self, mut random: Random) {
         while !self.ended.load(Ordering::SeqCst) {
-            let seed = random.next();
-            let len = 1 + random.below(150_000) as usize;
-            self.post(seed, len);
-            self.look_at_one(&mut random);
+            let (seed, len) = (random.next(), 1 + random.below(150_000) as usize);
+            if self.look_at_one(&mut random) < MAX_OPEN {
+                self.post(seed, len);
+            }
             std::thread::sleep(Duration::from_millis(random.below(2 * PAUSE_MS)));
         }
     }
@@ -107,21 +109,23 @@ impl Load {
         (status == 200).then(|| certificate.batch_header.digest())
     }
 
-    /// Remembers the certificate of a blob that has none here yet.
-    fn look_at_one(&self, random: &mut Random) {
-        let chosen = {
+    /// Remembers the certificate of a blob that has none here yet. Says how many had none.
+    fn look_at_one(&self, random: &mut Random) -> usize {
+        let (open, chosen) = {
             let promises = self.promises.lock().unwrap();
             let open: Vec<usize> = (0..promises.len())
                 .filter(|at| promises[*at].seen.is_none())
                 .collect();
             let chosen = open.get(random.below(open.len() as u64) as usize);
-            chosen.map(|at| (*at, promises[*at].id.clone()))
+            let chosen = chosen.map(|at| (*at, promises[*at].id.clone()));
+            (open.len(), chosen)
         };
         if let Some((at, id)) = chosen
             && let Some(digest) = self.digest(&id, "first")
         {
             self.promises.lock().unwrap()[at].seen = Some(digest);
         }
+        open
     }
 
     /// Posts no more, and waits until all that was accepted is certified.

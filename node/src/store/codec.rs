@@ -231,6 +231,8 @@ struct IndexValue {
     done: bool,
     #[prost(message, repeated, tag = "3")]
     peers: Vec<ListedPeerValue>,
+    #[prost(bool, tag = "4")]
+    held: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -413,6 +415,7 @@ pub(super) fn encode_index_progress(key: &[u8], progress: &IndexProgress) -> Vec
         may_sign: progress.may_sign,
         done: progress.done,
         peers: peers.collect(),
+        held: progress.held,
     };
     seal(key, &value.encode_to_vec())
 }
@@ -438,6 +441,7 @@ pub(super) fn decode_index_progress(key: &[u8], value: &[u8]) -> Result<IndexPro
     Ok(IndexProgress {
         may_sign: value.may_sign,
         done: value.done,
+        held: value.held,
         peers: peers.collect::<Result<_, StoreError>>()?,
     })
 }

@@ -195,6 +195,7 @@ pub fn values(certificate: &Certificate, blobs: &[BlobHeader]) -> Vec<(&'static 
     let progress = IndexProgress {
         may_sign: true,
         done: false,
+        held: false,
         peers: [(OperatorId([9; 32]), listed)].into(),
     };
     let body = |kind: u8, sealed: Vec<u8>| {

@@ -22,15 +22,18 @@ mod codec;
 mod drives;
 pub(crate) mod fuzzing;
 mod index;
+mod lane;
 mod memory;
 mod promises;
 mod records;
 mod restore;
 mod rocks;
 mod table;
+mod watched;
 
 pub use backend::{Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, Syncs};
 pub use drives::{Drives, DrivesOptions, MAX_DRIVES};
+pub use lane::Lane;
 pub use memory::MemoryBackend;
 pub use promises::MAX_EQUIVOCATIONS;
 pub use records::{
@@ -40,6 +43,7 @@ pub use records::{
 pub(crate) use records::{retention_end, slices_a_value};
 pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
+pub use watched::Watched;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::wire::CertifiedBatch;

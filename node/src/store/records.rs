@@ -260,6 +260,8 @@ pub struct IndexProgress {
     pub may_sign: bool,
     /// Whether all of it is over.
     pub done: bool,
+    /// Whether the data of all that had been promised was here, after that: nothing is looked for any more.
+    pub held: bool,
     /// The peers that were asked so far.
     pub peers: BTreeMap<OperatorId, ListedPeer>,
 }

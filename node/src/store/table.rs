@@ -167,12 +167,13 @@ impl<B: Backend> TableStore<B> {
         doing: &'static str,
         key: &[u8],
     ) -> Result<Option<(WindowId, Bytes)>, StoreError> {
-        for window in self.backend.windows().into_iter().rev() {
-            if let Some(value) = self.get(doing, Space::Window(window), key)? {
-                return Ok(Some((window, value)));
-            }
+        let windows = self.backend.windows().into_iter().rev();
+        let spaces: Vec<Space> = windows.map(Space::Window).collect();
+        let found = self.backend.find(&spaces, key);
+        match found.map_err(|source| StoreError::Backend { doing, source })? {
+            Some((Space::Window(window), value)) => Ok(Some((window, value))),
+            _ => Ok(None),
         }
-        Ok(None)
     }
 
     pub(super) fn write(

@@ -5,6 +5,7 @@
 mod crash;
 mod disk;
 mod golden;
+mod hangs;
 mod measure;
 mod model;
 mod power;
@@ -22,6 +23,8 @@ use super::*;
 
 pub(crate) const ME: OperatorId = OperatorId([7; 32]);
 pub(crate) const DOMAIN: Domain = Domain([0xd0; 32]);
+/// Nothing hangs, but the machine may be busy.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 const WINDOW: u64 = 100;
 const ID: DatabaseId = DatabaseId([0x1d; 16]);
 

@@ -9,7 +9,8 @@
 //!   do that, POSIX does not), nor does syncing a folder make durable its own name in the folder above. Names that were made,
 //!   renamed or removed later come to the disk or not, one by one; a rename does as a whole.
 //!
-//! It can also fail with the power on: see [`Failure`].
+//! It can also fail with the power on: see [`Failure`]. And it can hang ([`Mounted::hang`]): nothing is answered, and nothing fails; what the
+//! kernel has in memory it still reads.
 //!
 //! Only root can mount it, and only where there is `/dev/fuse`: see [`unavailable`].
 
@@ -24,7 +25,7 @@ use std::fs::File;
 use std::io;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use fuser::{
@@ -73,6 +74,8 @@ struct State {
     failure: Option<Failure>,
     /// The power is cut.
     off: bool,
+    /// Nothing is answered.
+    hangs: bool,
     /// Steps until it is.
     cut_after: Option<(u64, Random)>,
     unsynced: Unsynced,
@@ -146,16 +149,27 @@ impl State {
 }
 
 #[derive(Clone)]
-struct Served(Arc<Mutex<State>>);
+struct Served {
+    state: Arc<Mutex<State>>,
+    /// It does not answer any more; told when it does again.
+    answers: Arc<Condvar>,
+}
 
 impl Served {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hang(&self, hangs: bool) {
+        self.lock().hangs = hangs;
+        self.answers.notify_all();
     }
 
     /// What changes nothing.
     fn look<T>(&self, look: impl FnOnce(&mut State) -> Result<T, Errno>) -> Result<T, Errno> {
-        let mut state = self.lock();
+        let waits = |state: &mut State| state.hangs;
+        let state = self.answers.wait_while(self.lock(), waits);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if state.off {
             return Err(Errno::EIO);
         }
@@ -523,15 +537,19 @@ impl Mounted {
     }
 
     fn mount(folder: &Path, disk: Disk) -> io::Result<Self> {
-        let served = Served(Arc::new(Mutex::new(State {
-            disk,
-            failure: None,
-            off: false,
-            cut_after: None,
-            unsynced: Unsynced::default(),
-            listings: BTreeMap::new(),
-            opened: 0,
-        })));
+        let served = Served {
+            state: Arc::new(Mutex::new(State {
+                disk,
+                failure: None,
+                off: false,
+                hangs: false,
+                cut_after: None,
+                unsynced: Unsynced::default(),
+                listings: BTreeMap::new(),
+                opened: 0,
+            })),
+            answers: Arc::default(),
+        };
         let session = fuser::spawn_mount(served.clone(), folder, &Config::default())?;
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -557,6 +575,11 @@ impl Mounted {
     /// It fails from now on, or works again.
     pub fn fail(&self, failure: Option<Failure>) {
         self.served.lock().failure = failure;
+    }
+
+    /// From now on nothing is answered, without an error; with `false` what waits goes on.
+    pub fn hang(&self, hangs: bool) {
+        self.served.hang(hangs);
     }
 
     /// Whether the power is cut.
@@ -597,6 +620,7 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         self.served.lock().off = true;
+        self.served.hang(false);
         let Some(session) = self.session.take() else {
             return;
         };

@@ -1,77 +1,46 @@
-//! Whether anything keeps this machine's clock right, as its kernel says.
+//! Whether anything keeps this machine's clock right.
+//!
+//! The kernel knows it (adjtimex(2)), and `timedatectl` says it: for systemd-timesyncd, chrony and ntpd alike, as all of them tell the kernel.
 
-// One system call that no crate wraps.
-#![allow(unsafe_code)]
-
-use std::io;
-use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use nix::libc::{STA_UNSYNC, adjtimex, timex};
+use tokio::process::Command;
 
 use super::Report;
-use crate::ui;
 
-/// A source of time that keeps a clock keeps it closer.
-const CLOSE: Duration = Duration::from_secs(1);
+/// For an answer.
+const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What the kernel knows.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Discipline {
-    /// Something corrects the clock, and did so lately.
-    pub(super) synchronised: bool,
-    /// The most that it may be wrong by. Grows until the next correction.
-    pub(super) max_error: Duration,
-}
-
-impl Discipline {
-    /// Asks the kernel.
-    ///
-    /// # Errors
-    /// It does not say: a sandbox forbids the question, or there is no such call.
-    pub(super) fn of_this_machine() -> io::Result<Self> {
-        let mut about = MaybeUninit::<timex>::zeroed();
-        // SAFETY: all zeros are a `timex`, whose `modes` say that nothing is to be changed; the kernel writes into it and keeps nothing.
-        let (state, about) = unsafe { (adjtimex(about.as_mut_ptr()), about.assume_init()) };
-        if state < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let micros = u64::try_from(about.maxerror).unwrap_or(u64::MAX);
-        Ok(Self {
-            synchronised: about.status & STA_UNSYNC == 0,
-            max_error: Duration::from_micros(micros),
-        })
+/// Asks whether something corrects the clock, and did so lately. If nobody can say, why.
+pub(super) async fn is_kept() -> Result<bool, String> {
+    let asked = Command::new("timedatectl")
+        .args(["show", "--property=NTPSynchronized", "--value"])
+        .kill_on_drop(true)
+        .output();
+    let answer = tokio::time::timeout(DEADLINE, asked).await;
+    let answer = answer.map_err(|_| format!("no answer in {} s", DEADLINE.as_secs()))?;
+    let answer = answer.map_err(|error| error.to_string())?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().replace('\n', "; ");
+    match text(&answer.stdout).as_str() {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(text(&answer.stderr)),
     }
 }
 
-/// Says what the kernel said.
-pub(super) fn look(report: &mut Report, asked: io::Result<Discipline>) {
+/// Says what was answered.
+pub(super) fn look(report: &mut Report, asked: Result<bool, String>) {
     const CHECK: &str = "ntp";
-    let Discipline {
-        synchronised,
-        max_error,
-    } = match asked {
-        Ok(discipline) => discipline,
-        Err(error) => {
-            let says = format!("the kernel does not say whether the clock is kept: {error}");
-            return report.unknown(CHECK, says);
-        }
-    };
-    let wrong = ui::millis(u64::try_from(max_error.as_millis()).unwrap_or(u64::MAX));
-    match (synchronised, max_error <= CLOSE) {
-        (true, true) => report.ok(
-            CHECK,
-            format!("the clock is kept, and at most {wrong} wrong"),
-        ),
-        (true, false) => report.warn(
-            CHECK,
-            format!("the clock is kept, and may be {wrong} wrong"),
-            "its source of time is far away or silent: name nearer NTP servers",
-        ),
-        (false, _) => report.warn(
+    match asked {
+        Ok(true) => report.ok(CHECK, "something keeps the clock"),
+        Ok(false) => report.warn(
             CHECK,
             "nothing keeps this machine's clock: sooner or later the node refuses every batch",
             "run chrony, or timedatectl set-ntp true; in a container or a virtual machine, on its host. It shows after some minutes",
+        ),
+        Err(why) => report.unknown(
+            CHECK,
+            format!("timedatectl does not say whether the clock is kept: {why}"),
         ),
     }
 }

@@ -30,27 +30,16 @@ fn a_clock_that_nobody_keeps() {
         assert_eq!(finding.next.is_some(), finding.grade == Grade::Warn);
         (finding.grade, finding.says)
     };
-    let of = |synchronised, millis| {
-        let max_error = std::time::Duration::from_millis(millis);
-        grade(Ok(ntp::Discipline {
-            synchronised,
-            max_error,
-        }))
-    };
-    assert_eq!(of(true, 40).0, Grade::Ok);
-    let (far, says) = of(true, 4000);
-    assert!(far == Grade::Warn && says.contains("4.00 s"), "{says}");
-    assert_eq!(of(false, 16_000).0, Grade::Warn);
-    assert_eq!(of(false, 0).0, Grade::Warn);
-    let forbidden = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-    assert_eq!(grade(Err(forbidden)).0, Grade::Unknown);
-    // The kernel of this machine says something, unless a sandbox forbids the question. It allows itself 16 s at most.
-    match ntp::Discipline::of_this_machine() {
-        Ok(of) => assert!(of.max_error.as_secs() <= 17, "{of:?}"),
-        Err(error) => {
-            let forbidden = [nix::libc::EPERM, nix::libc::ENOSYS].map(Some);
-            assert!(forbidden.contains(&error.raw_os_error()), "{error}");
-        }
+    assert_eq!(grade(Ok(true)).0, Grade::Ok);
+    assert_eq!(grade(Ok(false)).0, Grade::Warn);
+    let (unknown, says) = grade(Err("no such program".to_owned()));
+    assert!(unknown == Grade::Unknown && says.contains("no such program"));
+}
+
+#[tokio::test]
+async fn this_machine_says_whether_its_clock_is_kept_or_why_it_does_not() {
+    if let Err(why) = ntp::is_kept().await {
+        assert!(!why.is_empty());
     }
 }
 

@@ -111,6 +111,7 @@ fn values() {
     let progress = IndexProgress {
         may_sign: true,
         done: false,
+        held: false,
         peers: [(ME, peer)].into(),
     };
     all.push(codec::encode_index_progress(codec::META_INDEX, &progress));

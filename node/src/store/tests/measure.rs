@@ -95,6 +95,7 @@ fn five(folder: &Path, create: bool) -> Drives<RocksBackend> {
         folders: (0..5).map(|n| folder.join(n.to_string())).collect(),
         parity: 2,
         create,
+        patience: PATIENCE,
     };
     Drives::open(options, |folder, create| {
         let options = RocksOptions {
@@ -182,6 +183,11 @@ fn one_drive_and_five() {
         let one = folder();
         commits("one drive", one.path(), rocks(one.path(), 0), 250);
         let one = folder();
+        let lane = std::sync::Arc::new(Lane::new(PATIENCE));
+        let path = one.path().to_path_buf();
+        let watched = Watched::open(&lane, move || Ok(rocks(&path, 0))).unwrap();
+        commits("one drive, as a node has it", one.path(), watched, 250);
+        let one = folder();
         let never = rocks(one.path(), usize::MAX);
         commits("one drive, no log of values", one.path(), never, 250);
         let all = folder();
@@ -244,7 +250,7 @@ fn other_ways_to_write_once() {
     for (way, count, bytes) in [
         ("ingest", 250, BATCH),
         ("flush", 250, BATCH),
-        ("ingest", 20_000, 16_384),
+        ("ingest", 4_000, 16_384),
     ] {
         let folder = folder();
         let mut options = Options::default();

@@ -275,6 +275,7 @@ impl Disk {
             folders: (0..DRIVES).map(|n| folder.join(n.to_string())).collect(),
             parity: 1,
             create,
+            patience: PATIENCE,
         };
         Ok(Box::new(Drives::open(options, open)?))
     }
