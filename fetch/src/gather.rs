@@ -209,6 +209,10 @@ impl Ledger<'_> {
         let (Some(conduct), Some(entry)) = (conduct, entry) else {
             return;
         };
+        // Who did not sign owes nothing.
+        if conduct == Conduct::Refused && !self.signers.contains(running.ask.operator) {
+            return;
+        }
         self.observations.push(Observation {
             operator: entry.operator_id,
             address: entry.address.clone(),

@@ -614,10 +614,12 @@ impl Plan {
     }
 
     /// Walks the holders in order of preference until the indices still wanted are found. What a holder has no window
-    /// for yet is left for it (it is neither slow nor wrong so far), not asked for elsewhere, unless the plan spreads.
+    /// for yet is left for it (it is neither slow nor wrong so far), not asked for elsewhere; a plan that spreads leaves it for
+    /// all holders that are as good, and asks for it of none that is not.
     fn pick(&self, stalled: &[bool], open: &mut Open) -> BTreeMap<usize, Vec<ChunkIndex>> {
         let mut picks: BTreeMap<usize, Vec<ChunkIndex>> = BTreeMap::new();
         for round in self.rounds() {
+            let mut left = 0;
             for (position, holder) in self.holders.iter().enumerate() {
                 if open.wanted == 0 {
                     return picks;
@@ -632,12 +634,8 @@ impl Plan {
                 let mine = picks.entry(position).or_default();
                 let window = self.window(holder, open);
                 let window = window.saturating_sub(holder.in_flight.len() + mine.len());
-                let most = match self.spreads {
-                    true => window.min(open.wanted as usize),
-                    false => open.wanted as usize,
-                };
                 let systematic = |index: &ChunkIndex| index.0 < self.config.needed;
-                let candidates: Vec<_> = holder
+                let mut candidates: Vec<_> = holder
                     .indices
                     .iter()
                     .copied()
@@ -646,8 +644,12 @@ impl Plan {
                     .filter(|index| !open.claimed.contains(index))
                     .filter(|index| !holder.in_flight.contains(index))
                     .filter(|index| open.in_flight.contains(index) == round.again)
-                    .take(most)
+                    .take(open.wanted as usize)
                     .collect();
+                if self.spreads {
+                    left += candidates.len().saturating_sub(window);
+                    candidates.truncate(window);
+                }
                 open.wanted -= u32::try_from(candidates.len()).unwrap_or(open.wanted);
                 open.claimed.extend(&candidates);
                 let now = open.afford(candidates.len().min(window), round.again);
@@ -656,6 +658,8 @@ impl Plan {
                 }
                 mine.extend(candidates.into_iter().take(now));
             }
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            open.wanted = open.wanted.saturating_sub(left);
         }
         picks
     }

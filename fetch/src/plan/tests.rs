@@ -420,6 +420,31 @@ fn a_plan_that_knows_its_operators_spreads_and_asks_fast_ones_more_often() {
 }
 
 #[test]
+fn nobody_who_did_not_sign_is_asked_while_signers_have_enough() {
+    let mut config = config(64);
+    config.max_in_flight_bytes = u64::MAX;
+    for seed in 0..50 {
+        let mut holders = eighths();
+        for absent in &mut holders[..3] {
+            absent.signer = false;
+        }
+        let mut plan = Plan::with_known(config.clone(), holders, known(&[], &[7]), seed);
+        let mut now = Duration::ZERO;
+        loop {
+            let step = plan.poll(now);
+            now += ms(1);
+            for ask in step.asks {
+                assert!((3..7).contains(&ask.operator.0), "{ask:?}");
+                plan.settle(now, ask.request, &ask.indices, Verdict::Answered);
+            }
+            if step.state == State::Done {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn strangers_are_asked_for_little_and_those_avoided_last() {
     let mut config = config(64);
     config.max_in_flight_bytes = u64::MAX;
