@@ -12,6 +12,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use ashlar_proto::BlobId;
+
 /// What all blobs of a batch share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
@@ -19,6 +21,8 @@ pub struct Lane {
     pub version: u16,
     /// Quorums, strictly rising.
     pub quorums: Vec<u8>,
+    /// A blob that goes alone, because it may end whatever works on it.
+    pub alone: Option<BlobId>,
 }
 
 /// When a batch is closed.

@@ -14,6 +14,7 @@ use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
 use ashlar_stake::StakeSource;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,11 +23,12 @@ use crate::compute::{ComputePool, blocking};
 use crate::config::DisperserConfig;
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
-use crate::encode_queue::EncodeQueue;
+use crate::encode_queue::{EncodeQueue, QueuedBlob};
 use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
 use crate::health::{self, Health};
 use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
+use crate::owners::{OwnedBlob, Owners};
 use crate::record::BlobRecord;
 use crate::registry::Registry;
 use crate::store::{Store, StoreError};
@@ -48,16 +50,37 @@ pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelSt
     }
 }
 
-/// The blobs of one tick, with their senders and their memory.
+/// The blobs of one tick, with what is held for each.
 struct Tick {
     check: ClaimCheck,
     ids: Vec<BlobId>,
-    held: HashMap<BlobId, (Option<Subnet>, OwnedSemaphorePermit)>,
+    held: HashMap<BlobId, Held>,
+    hands: InHand,
+}
+
+struct Held {
+    sender: Option<Subnet>,
+    owned: OwnedBlob,
+    memory: OwnedSemaphorePermit,
+}
+
+/// Blobs that an encoder has taken out of the queue; it is done with them when this is dropped.
+struct InHand {
+    engine: Arc<Engine>,
+    count: usize,
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.engine.queue.finish(self.count);
+        self.engine.wake_batcher.notify_one();
+    }
 }
 
 /// An encoded blob with its share of the memory budget, which goes back when this is dropped.
 pub(crate) struct BufferedBlob {
     pub(crate) blob: Arc<EncodedBlob>,
+    pub(crate) owned: OwnedBlob,
     /// Never looked at: its drop is what counts.
     pub(crate) _memory: OwnedSemaphorePermit,
 }
@@ -76,6 +99,10 @@ pub(crate) struct Engine {
     pub(crate) durable: Durable,
     pub(crate) upkeep: Upkeep,
     pub(crate) queue: EncodeQueue,
+    /// Who has the blobs that are not in the queue.
+    pub(crate) owners: Arc<Owners>,
+    /// All blobs that a restart found are in the queue, or have an owner.
+    pub(crate) resumed: CancellationToken,
     pub(crate) memory: MemoryBudget,
     /// Batches that are not decided yet.
     pub(crate) undecided: AtomicUsize,
@@ -107,6 +134,8 @@ impl Engine {
             durable,
             upkeep,
             queue: EncodeQueue::new(ClaimLimiter::new(backoff), metrics.encode_queue.clone()),
+            owners: Arc::default(),
+            resumed: CancellationToken::new(),
             memory: MemoryBudget::new(config.encode.memory_bytes),
             undecided: AtomicUsize::new(0),
             wake_batcher: Notify::new(),
@@ -139,29 +168,28 @@ impl Engine {
         self.memory.take(units, &self.wake_batcher, &self.stop)
     }
 
-    /// The encoder: takes what waits, a tick at a time, until the disperser stops.
+    /// The encoder: takes what waits, a tick at a time, until the disperser stops. A tick that panics loses its blobs for a while, and
+    /// no others.
     pub(crate) async fn run_encoder(self: Arc<Self>) {
+        let mut ticks = JoinSet::new();
         while !self.stop.is_cancelled() {
-            let tick = self.next_tick().await;
-            let Some(tick) = tick.filter(|tick| !tick.ids.is_empty()) else {
+            let Some(tick) = self.next_tick().await else {
                 tokio::select! {
                     () = self.queue.pushed() => {}
                     () = self.stop.cancelled() => {}
                 }
                 continue;
             };
-            let count = tick.ids.len();
-            self.encode(tick).await;
-            self.queue.finish(count);
+            ticks.spawn(Arc::clone(&self).encode(tick));
+            while ticks.join_next().await.is_some() {}
             let used = gauge(self.memory.used());
             self.metrics.encoded_memory.set(used);
-            self.wake_batcher.notify_one();
         }
     }
 
     /// The next blobs to encode together, with their memory. Waits for memory for the first one only. `None` if nobody waits who may
     /// go on.
-    async fn next_tick(&self) -> Option<Tick> {
+    async fn next_tick(self: &Arc<Self>) -> Option<Tick> {
         let (encode, registry) = (&self.config.encode, &self.durable.registry);
         let has_claims = |id: &BlobId| registry.live(id).is_some_and(|record| record.claimed);
         let now = std::time::Instant::now();
@@ -175,39 +203,68 @@ impl Engine {
                 encode.tick_rows.div_ceil(SUSPECT_SHARE as u32),
             ),
         };
-        let (mut ids, mut held) = (Vec::new(), HashMap::new());
+        let mut tick = Tick {
+            check,
+            ids: Vec::new(),
+            held: HashMap::new(),
+            hands: InHand {
+                engine: Arc::clone(self),
+                count: 0,
+            },
+        };
         let mut rows = 0u32;
-        while ids.len() < max_blobs {
+        while tick.ids.len() < max_blobs {
             let Some(waiting) = self.queue.take(&turn) else {
                 break;
             };
-            let Some(record) = registry.live(&waiting.id) else {
-                self.queue.finish(1);
-                continue;
+            let (live, owned) = (registry.live(&waiting.id), self.owners.own(waiting.id));
+            let (record, owned) = match (live, owned) {
+                (Some(record), Some(owned)) => (record, owned),
+                (live, owned) => {
+                    // It came to its end, or is in the queue twice.
+                    owned.into_iter().for_each(OwnedBlob::done);
+                    tracing::debug!(id = %waiting.id, open = live.is_some(), "nothing to encode");
+                    self.queue.finish(1);
+                    continue;
+                }
             };
-            let full = !ids.is_empty() && rows.saturating_add(record.rows) > max_rows;
+            let first = tick.ids.is_empty();
+            let alone = owned.is_shaky();
+            let full = !first && (alone || rows.saturating_add(record.rows) > max_rows);
             let units = MemoryBudget::units(&record);
-            let memory = match ids.is_empty() {
+            let memory = match first {
                 true => self.take_memory(units).await,
                 false if full => None,
                 false => self.memory.try_take(units),
             };
             let Some(memory) = memory else {
+                owned.back();
                 self.queue.put_back(waiting, &turn);
                 break;
             };
+            tick.hands.count += 1;
             rows = rows.saturating_add(record.rows);
-            ids.push(record.id);
-            held.insert(record.id, (waiting.sender, memory));
+            tick.ids.push(record.id);
+            let sender = waiting.sender;
+            let held = Held {
+                sender,
+                owned,
+                memory,
+            };
+            tick.held.insert(record.id, held);
+            if alone {
+                break;
+            }
         }
-        Some(Tick { check, ids, held })
+        (!tick.ids.is_empty()).then_some(tick)
     }
 
-    async fn encode(&self, tick: Tick) {
+    async fn encode(self: Arc<Self>, tick: Tick) {
         let Tick {
             check,
             ids,
             mut held,
+            hands: _hands,
         } = tick;
         let starting = ids.clone();
         let started = self.durably("noting that encoding begins", move |registry, now| {
@@ -228,39 +285,46 @@ impl Engine {
 
         let mut good = Vec::new();
         for (id, result) in results {
+            let Some(of_blob) = held.remove(&id) else {
+                continue;
+            };
             match result {
-                Ok(blob) => good.push(Arc::new(blob)),
+                Ok(blob) => good.push((Arc::new(blob), of_blob)),
                 Err(error) => {
-                    let sender = held.remove(&id).and_then(|(sender, _)| sender);
                     if let EncodeError::Claim(_) = error {
                         self.metrics.false_claims.inc();
-                        if let Some(sender) = sender {
+                        if let Some(sender) = of_blob.sender {
                             self.queue
                                 .claim_limiter
                                 .record_false_claim(sender, std::time::Instant::now());
                         }
                     }
                     let own_fault = error.is_the_clients();
-                    self.fail(id, error.code(), error.to_string(), own_fault)
+                    self.fail(of_blob.owned, error.code(), error.to_string(), own_fault)
                         .await;
                 }
             }
         }
-        self.publish_encoded(&good).await;
-        for blob in good {
+        let blobs: Vec<_> = good.iter().map(|(blob, _)| Arc::clone(blob)).collect();
+        if self.publish_encoded(blobs).await.is_none() {
+            return;
+        }
+        for (blob, held) in good {
             self.metrics
                 .encoded_rows
                 .inc_by(u64::from(blob.header.rows));
-            if let Some((_, _memory)) = held.remove(&blob.id) {
-                // The batcher lives as long as the engine; if it is gone the disperser stops.
-                let _ = self.encoded.send(BufferedBlob { blob, _memory }).await;
-            }
+            let buffered = BufferedBlob {
+                blob,
+                owned: held.owned,
+                _memory: held.memory,
+            };
+            // The batcher lives as long as the engine; if it is gone the disperser stops.
+            let _ = self.encoded.send(buffered).await;
         }
     }
 
-    /// Writes that these blobs are encoded.
-    async fn publish_encoded(&self, blobs: &[Arc<EncodedBlob>]) {
-        let blobs = blobs.to_vec();
+    /// Writes that these blobs are encoded. `None` if it could not.
+    async fn publish_encoded(&self, blobs: Vec<Arc<EncodedBlob>>) -> Option<()> {
         self.durably("writing encoded blobs", move |registry, now| {
             let ids: Vec<BlobId> = blobs.iter().map(|blob| blob.id).collect();
             let change = |at: usize, record: &mut BlobRecord| {
@@ -282,7 +346,8 @@ impl Engine {
                 store.encoded(&with_commitments)
             })
         })
-        .await;
+        .await
+        .map(drop)
     }
 
     /// Reads and encodes blobs: one result each, in no particular order.
@@ -359,11 +424,12 @@ impl Engine {
     /// A blob fails alone, outside any batch; if that is its own fault its payload goes.
     pub(crate) async fn fail(
         &self,
-        id: BlobId,
+        owned: OwnedBlob,
         code: &'static str,
         message: String,
         own_fault: bool,
     ) {
+        let id = owned.id();
         tracing::warn!(%id, code, "blob failed: {message}");
         let failed = self.durably("writing a failed blob", move |registry, now| {
             let change = |_, record: &mut BlobRecord| {
@@ -378,8 +444,26 @@ impl Engine {
             })
         });
         if failed.await.is_some() {
+            owned.done();
             self.metrics.failed_blobs.get_or_create(&code.into()).inc();
         }
+    }
+
+    /// These blobs wait for an encoder again.
+    pub(crate) fn requeue(&self, owned: impl IntoIterator<Item = OwnedBlob>) {
+        let registry = &self.durable.registry;
+        let waiting: Vec<_> = owned
+            .into_iter()
+            .filter_map(|owned| {
+                let record = registry.live(&owned.id());
+                match record {
+                    Some(_) => owned.back(),
+                    None => owned.done(),
+                }
+                record.as_ref().map(QueuedBlob::from)
+            })
+            .collect();
+        self.queue.push(waiting);
     }
 
     /// Watches the disk, the operator table, so that trouble shows before a batch meets it, and the kernel.

@@ -5,7 +5,7 @@ mod rocks;
 
 use ashlar_crypto::Coded;
 
-pub use memory::MemoryKv;
+pub use memory::{MemoryKv, PanicAt};
 pub use rocks::{RocksKv, RocksOptions};
 
 /// The tables. Their names are on disk: a test pins them.

@@ -67,6 +67,8 @@ ashlar_service::metrics! {
         pub claim_checks: Counter, "claim_checks";
         /// Blobs whose claimed commitments were false.
         pub false_claims: Counter, "false_claims";
+        /// Blobs that were lost by whoever worked on them, and brought back.
+        pub lost_blobs: Counter, "lost_blobs";
         /// Blobs put into another batch.
         pub requeued_blobs: Counter, "requeued_blobs";
         /// Looks for what has expired: done, or the code of the clock fault that forbade them.

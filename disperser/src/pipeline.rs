@@ -1,5 +1,6 @@
 //! The shell of the pipeline from encoded blobs to certificates: batcher, batches, and what a restart finds.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use ashlar_crypto::{Coded, ProofBytes, Setup};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
 use ashlar_proto::{BlobId, Certificate, OperatorIndex, QuorumSigned, Sequence};
 use ashlar_stake::OperatorTable;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -18,12 +19,12 @@ use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
 use crate::compute::blocking;
 use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, explain, spread};
 use crate::durable::{Durable, RETRY_MIN};
-use crate::encode_queue::QueuedBlob;
-use crate::encoder::ClaimCheck;
+use crate::encoder::{ClaimCheck, EncodedBlob};
 use crate::engine::{BufferedBlob, Engine};
-use crate::health::{self, Cause};
+use crate::health;
 use crate::matrix::{BatchPosition, Matrix, MatrixError};
 use crate::memory::MemoryBudget;
+use crate::owners::OwnedBlob;
 use crate::record::{BatchRecord, BlobRecord};
 use crate::slots::{Slot, Slots};
 use crate::state::BatchState;
@@ -98,28 +99,20 @@ impl Engine {
             tokio::select! {
                 Some(held) = encoded.recv() => {
                     let header = &held.blob.header;
-                    let lane = Lane { version: header.version, quorums: header.quorums.clone() };
+                    let alone = held.owned.is_shaky().then_some(held.blob.id);
+                    let quorums = header.quorums.clone();
+                    let lane = Lane { version: header.version, quorums, alone };
                     let rows = header.rows;
                     batcher.push(epoch.elapsed(), lane, rows, held);
                 }
                 () = self.wake_batcher.notified() => {}
                 () = sleep_until(wake), if wake.is_some() => {}
-                Some(ended) = batches.join_next(), if !batches.is_empty() => self.note_panic(ended),
+                Some(_ended) = batches.join_next(), if !batches.is_empty() => {}
                 () = self.stop.cancelled() => {}
             }
         }
         // What is under way is on disk: the next start continues it.
         batches.shutdown().await;
-    }
-
-    /// A batch that panicked: its blobs stay on disk, a restart continues them.
-    fn note_panic(&self, ended: Result<(), tokio::task::JoinError>) {
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            self.health
-                .raise(Cause::task("batch"), format!("a batch panicked: {error}"));
-        }
     }
 
     fn pressure(&self, encoded: &mpsc::Receiver<BufferedBlob>) -> Pressure {
@@ -187,9 +180,9 @@ impl Engine {
         );
         if let Err(error) = trial {
             tracing::warn!(code = error.code(), quorums = ?lane.quorums, "no batch can be made: {error}");
-            let ids: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
-            drop((held, place));
-            self.put_off(ids, &lane, &error).await;
+            let owned = held.into_iter().map(|held| held.owned).collect();
+            drop(place);
+            self.put_off(owned, &lane, &error).await;
             return;
         }
         let composed = self.durably("composing a batch", move |registry, created_at_ms| {
@@ -258,16 +251,18 @@ impl Engine {
     }
 
     /// No batch can be made of these blobs. If the table has no such quorums any more, they wait for one that has; else they fail.
-    async fn put_off(&self, ids: Vec<BlobId>, lane: &Lane, error: &MatrixError) {
+    async fn put_off(&self, blobs: Vec<OwnedBlob>, lane: &Lane, error: &MatrixError) {
         let give_up = Duration::from_secs(self.config.batch.give_up_secs);
         let (registry, now_ms) = (&self.durable.registry, self.durable.clock.wall_ms());
         let mut again = Vec::new();
-        for blob in ids.iter().filter_map(|id| registry.live(id)) {
-            let age = Duration::from_millis(now_ms.saturating_sub(blob.submitted_at_ms));
+        for owned in blobs {
+            let blob = registry.live(&owned.id());
+            let submitted_at_ms = blob.map_or(now_ms, |blob| blob.submitted_at_ms);
+            let age = Duration::from_millis(now_ms.saturating_sub(submitted_at_ms));
             if matches!(error, MatrixError::Assignment(_)) && age < give_up {
-                again.push(QueuedBlob::from(&blob));
+                again.push(owned);
             } else {
-                self.fail(blob.id, error.code(), error.to_string(), false)
+                self.fail(owned, error.code(), error.to_string(), false)
                     .await;
             }
         }
@@ -275,7 +270,7 @@ impl Engine {
             let now = std::time::Instant::now();
             self.queue.breaker.broke(lane.quorums.iter().copied(), now);
         }
-        self.queue.push(again);
+        self.requeue(again);
     }
 
     /// Brings a batch to its end.
@@ -287,6 +282,7 @@ impl Engine {
             mut place,
             began,
         } = batch;
+        let (owned, memory) = apart(held);
         let certified = self.certify(&mut record, &matrix, &mut place).await;
         match certified {
             Ok(Some((certificates, distribution))) => {
@@ -298,13 +294,14 @@ impl Engine {
                 let Some(record) = published.await else {
                     return;
                 };
+                owned.into_iter().for_each(OwnedBlob::done);
                 self.queue.breaker.works(matrix.quorums());
                 drop(place);
                 let improved = tokio::select! {
                     improved = self.improve(record, &matrix, distribution) => improved,
                     () = self.stop.cancelled() => return,
                 };
-                drop(held);
+                drop(memory);
                 // To all of them: whoever signed later is named in the last certificate alone, and must learn it from the others.
                 let later = improved.map(|(signers, certificate)| {
                     spread(operators, table, signers, Some(certificate))
@@ -318,8 +315,8 @@ impl Engine {
             }
             Ok(None) => {}
             Err((code, message)) => {
-                drop(held);
-                self.abandon(record, code, message, place).await;
+                drop(memory);
+                self.abandon(record, owned, code, message, place).await;
             }
         }
     }
@@ -564,6 +561,7 @@ impl Engine {
     async fn abandon(
         self: Arc<Self>,
         mut record: BatchRecord,
+        owned: Vec<OwnedBlob>,
         code: &'static str,
         message: String,
         place: BatchPlace,
@@ -600,65 +598,76 @@ impl Engine {
         let Some(records) = written.await else { return };
         self.metrics.abandoned_batches.inc();
         drop(place);
-        let (failed, again): (Vec<_>, Vec<_>) = records
+        let again: HashSet<BlobId> = records
             .iter()
-            .partition(|blob| blob.state == BlobState::Failed);
+            .filter(|blob| blob.state != BlobState::Failed)
+            .map(|blob| blob.id)
+            .collect();
+        let (again, failed): (Vec<_>, Vec<_>) = owned
+            .into_iter()
+            .partition(|owned| again.contains(&owned.id()));
         if !failed.is_empty() {
             let of_code = self.metrics.failed_blobs.get_or_create_owned(&code.into());
             of_code.inc_by(failed.len() as u64);
         }
+        failed.into_iter().for_each(OwnedBlob::done);
         self.metrics.requeued_blobs.inc_by(again.len() as u64);
-        let Some(attempts) = again.iter().map(|blob| blob.attempts).max() else {
+        let Some(attempts) = records.iter().map(|blob| blob.attempts).max() else {
             return;
         };
         let delay = Duration::from_millis(self.config.batch.requeue_delay_ms);
         let delay = delay.saturating_mul(1 << attempts.saturating_sub(1).min(6));
         if self.durable.sleep(delay).await {
-            self.queue.push(again.into_iter().map(QueuedBlob::from));
+            self.requeue(again);
         }
     }
 
     /// Continues what the last run left: batches under their own digests, then all other open blobs from the encoder on.
     async fn resume(self: Arc<Self>, slots: Arc<Slots>) {
+        let resumed = self.resumed.clone().drop_guard();
         let reading = self.durably("reading open batches", |registry, _| {
             registry.store().open_batches()
         });
         let Some(batches) = reading.await else {
             return;
         };
-        let in_batches: std::collections::HashSet<BlobId> = batches
-            .iter()
-            .flat_map(|batch| batch.blobs.iter().copied())
-            .collect();
         let registry = &self.durable.registry;
-        let loose: Vec<QueuedBlob> = registry
+        let batches: Vec<(BatchRecord, Vec<OwnedBlob>)> = batches
+            .into_iter()
+            .map(|batch| {
+                let open = batch.blobs.iter().filter(|id| registry.live(id).is_some());
+                let owned = open.filter_map(|id| self.owners.own(*id)).collect();
+                (batch, owned)
+            })
+            .collect();
+        let loose: Vec<OwnedBlob> = registry
             .open_ids()
             .into_iter()
-            .filter(|id| !in_batches.contains(id))
-            .filter_map(|id| registry.live(&id))
-            .map(|blob| QueuedBlob::from(&blob))
+            .filter_map(|id| self.owners.own(id))
             .collect();
-        if !in_batches.is_empty() || !loose.is_empty() {
+        if !batches.is_empty() || !loose.is_empty() {
             tracing::info!(
                 batches = batches.len(),
                 blobs = loose.len(),
                 "continuing after a restart"
             );
         }
-        self.queue.push(loose);
+        self.requeue(loose);
+        drop(resumed);
         // By a wrong clock they would all seem too old.
         if !self.upkeep.clock_is_believed().await {
             return;
         }
         let mut running = JoinSet::new();
-        for record in batches {
+        for (record, owned) in batches {
             let began = Instant::now();
             // Its memory first: what waits for a place holds memory, so the other way round each could wait for the other.
-            match self.rebuild(&record).await {
+            match self.rebuild(&record, owned).await {
                 Ok((matrix, held)) => {
                     let lane = Lane {
                         version: record.header.version,
                         quorums: matrix.quorums().to_vec(),
+                        alone: None,
                     };
                     let slot = tokio::select! {
                         slot = slots.take(&lane) => slot,
@@ -674,24 +683,76 @@ impl Engine {
                     };
                     running.spawn(Arc::clone(&self).disperse_batch(batch));
                 }
-                Err(Some(why)) => {
+                Err(Some((owned, why))) => {
                     let code = "batch.not_resumed";
                     let place = BatchPlace(None);
-                    running.spawn(Arc::clone(&self).abandon(record, code, why, place));
+                    running.spawn(Arc::clone(&self).abandon(record, owned, code, why, place));
                 }
-                Err(None) => return,
+                Err(None) => {}
             }
         }
-        while let Some(ended) = running.join_next().await {
-            self.note_panic(ended);
-        }
+        while running.join_next().await.is_some() {}
     }
 
-    /// A batch as it was before the restart; `Err(Some(why))` if it cannot be, `Err(None)` if the disperser stops.
+    /// A batch as it was before the restart; `Err(Some(why))` if it cannot be, with its blobs, `Err(None)` if the disperser stops or
+    /// its blobs are lost.
     async fn rebuild(
         &self,
         record: &BatchRecord,
-    ) -> Result<(Matrix, Vec<BufferedBlob>), Option<String>> {
+        owned: Vec<OwnedBlob>,
+    ) -> Result<(Matrix, Vec<BufferedBlob>), Option<(Vec<OwnedBlob>, String)>> {
+        let (table, units) = match self.can_rebuild(record).await? {
+            Ok((_, units)) if units.len() != owned.len() => {
+                let why = "one of its blobs is in another batch, too";
+                return Err(Some((owned, why.to_owned())));
+            }
+            Ok(found) => found,
+            Err(why) => return Err(Some((owned, why))),
+        };
+        let needed = units.iter().map(|units| u64::from(*units)).sum::<u64>();
+        // Taken in one go: two halves of two batches could wait for each other.
+        let needed = u32::try_from(needed).ok();
+        let Some(needed) = needed.filter(|units| self.memory.fits(*units)) else {
+            let why = "it does not fit into encode.memory_bytes any more";
+            return Err(Some((owned, why.to_owned())));
+        };
+        let mut memory = self.take_memory(needed).await.ok_or(None)?;
+        let results = self
+            .encode_ids(record.blobs.clone(), ClaimCheck::Together)
+            .await;
+        let mut encoded: HashMap<BlobId, _> = results.into_iter().collect();
+        let mut blobs = Vec::with_capacity(record.blobs.len());
+        for id in &record.blobs {
+            match encoded.remove(id).ok_or(None)? {
+                Ok(blob) => blobs.push(Arc::new(blob)),
+                Err(error) => {
+                    let why = format!("its blob {id} cannot be encoded again: {error}");
+                    return Err(Some((owned, why)));
+                }
+            }
+        }
+        let matrix = match Matrix::resume(blobs.clone(), table, record.header.clone()) {
+            Ok(matrix) => matrix,
+            Err(error) => return Err(Some((owned, error.to_string()))),
+        };
+        let mut held = Vec::with_capacity(blobs.len());
+        for ((blob, owned), units) in blobs.into_iter().zip(owned).zip(units) {
+            let _memory = memory.split(units as usize).ok_or(None)?;
+            held.push(BufferedBlob {
+                blob,
+                owned,
+                _memory,
+            });
+        }
+        Ok((matrix, held))
+    }
+
+    /// What a batch is made of again: its table, and the memory of each blob. `Ok(Err(why))` if it cannot be.
+    async fn can_rebuild(
+        &self,
+        record: &BatchRecord,
+    ) -> Result<Result<(Arc<OperatorTable>, Vec<u32>), String>, Option<(Vec<OwnedBlob>, String)>>
+    {
         let Durable {
             registry, clock, ..
         } = &self.durable;
@@ -699,48 +760,34 @@ impl Engine {
         let age = Duration::from_millis(age);
         let longest = Duration::from_secs(self.config.batch.max_resume_age_secs);
         if age > longest {
-            return Err(Some(format!(
+            return Ok(Err(format!(
                 "it is {} s old, older than {} s",
                 age.as_secs(),
                 longest.as_secs()
             )));
         }
         let (stake, block) = (Arc::clone(&self.stake), record.header.reference_block);
-        let table = blocking(move || stake.table_at(block))
-            .await
-            .ok_or(None)?
-            .map_err(|e| Some(e.to_string()))?;
-        let mut units = Vec::with_capacity(record.blobs.len());
-        for id in &record.blobs {
+        let table = blocking(move || stake.table_at(block)).await.ok_or(None)?;
+        let units = record.blobs.iter().map(|id| {
             let blob = registry.live(id);
-            let blob = blob.ok_or_else(|| Some(format!("its blob {id} is not open")))?;
-            units.push(MemoryBudget::units(&blob));
-        }
-        let needed: u64 = units.iter().map(|units| u64::from(*units)).sum();
-        // Taken in one go: two halves of two batches could wait for each other.
-        let needed = u32::try_from(needed).ok();
-        let needed = needed
-            .filter(|units| self.memory.fits(*units))
-            .ok_or_else(|| Some("it does not fit into encode.memory_bytes any more".to_owned()))?;
-        let mut memory = self.take_memory(needed).await.ok_or(None)?;
-        let results = self
-            .encode_ids(record.blobs.clone(), ClaimCheck::Together)
-            .await;
-        let mut encoded: std::collections::HashMap<BlobId, _> = results.into_iter().collect();
-        let mut held = Vec::with_capacity(record.blobs.len());
-        for (id, units) in record.blobs.iter().zip(units) {
-            let again = encoded.remove(id).ok_or(None)?;
-            let blob = again
-                .map(Arc::new)
-                .map_err(|error| Some(format!("its blob {id} cannot be encoded again: {error}")))?;
-            let _memory = memory.split(units as usize).ok_or(None)?;
-            held.push(BufferedBlob { blob, _memory });
-        }
-        let blobs = held.iter().map(|held| Arc::clone(&held.blob)).collect();
-        let matrix = Matrix::resume(blobs, table, record.header.clone())
-            .map_err(|e: MatrixError| Some(e.to_string()))?;
-        Ok((matrix, held))
+            let blob = blob.ok_or_else(|| format!("its blob {id} is not open"))?;
+            Ok::<_, String>(MemoryBudget::units(&blob))
+        });
+        let table = table.map_err(|error| error.to_string());
+        Ok(table.and_then(|table| Ok((table, units.collect::<Result<_, _>>()?))))
     }
+}
+
+/// Who owns the blobs, and what they hold: the memory goes back when that is dropped.
+fn apart(
+    held: Vec<BufferedBlob>,
+) -> (
+    Vec<OwnedBlob>,
+    Vec<(Arc<EncodedBlob>, OwnedSemaphorePermit)>,
+) {
+    let each = held.into_iter();
+    each.map(|held| (held.owned, (held.blob, held._memory)))
+        .unzip()
 }
 
 async fn sleep_until(at: Option<Instant>) {

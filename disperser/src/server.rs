@@ -178,6 +178,7 @@ impl Disperser {
             Arc::clone(&engine).run_batcher(encoded),
         );
         supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
+        supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
         supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
         supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
         supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());

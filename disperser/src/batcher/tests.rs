@@ -17,6 +17,7 @@ fn lane(quorums: &[u8]) -> Lane {
     Lane {
         version: 1,
         quorums: quorums.to_vec(),
+        alone: None,
     }
 }
 
@@ -79,7 +80,7 @@ fn versions_and_quorums_do_not_mix_and_the_longest_wait_goes_first() {
         3 * MS,
         Lane {
             version: 2,
-            quorums: vec![0],
+            ..lane(&[0])
         },
         1,
         'c',
@@ -90,6 +91,28 @@ fn versions_and_quorums_do_not_mix_and_the_longest_wait_goes_first() {
         order.push(batch);
     }
     assert_eq!(order, [vec!['a'], vec!['b', 'd'], vec!['c']]);
+}
+
+#[test]
+fn a_blob_that_was_lost_goes_alone() {
+    let mut batcher = Batcher::new(limits());
+    let alone = Some(BlobId([7; 32]));
+    batcher.push(MS, lane(&[0]), 1, 'a');
+    batcher.push(
+        2 * MS,
+        Lane {
+            alone,
+            ..lane(&[0])
+        },
+        1,
+        'b',
+    );
+    batcher.push(3 * MS, lane(&[0]), 1, 'c');
+    let mut order = Vec::new();
+    while let Some((_, batch)) = batcher.poll(5000 * MS, Pressure::None, |_| true) {
+        order.push(batch);
+    }
+    assert_eq!(order, [vec!['a', 'c'], vec!['b']]);
 }
 
 #[test]

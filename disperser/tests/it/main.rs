@@ -10,4 +10,5 @@ mod claims;
 mod clock;
 mod dispersal;
 mod http;
+mod lost;
 mod support;
