@@ -26,17 +26,22 @@ use crate::durable::Durable;
 use crate::encode_queue::{EncodeQueue, QueuedBlob};
 use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
 use crate::health::{self, Health};
+use crate::late::Late;
 use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::owners::{OwnedBlob, Owners};
 use crate::record::BlobRecord;
 use crate::registry::Registry;
-use crate::store::{Store, StoreError};
+use crate::state::TransitionError;
+use crate::store::StoreError;
 use crate::upkeep::Upkeep;
 
 /// How long the database may fail before the process ends, and how often that is looked at.
 const STORAGE_PATIENCE: Duration = Duration::from_secs(60);
 const STORAGE_LOOK: Duration = Duration::from_secs(1);
+
+/// Ticks at a time: while one is read from the disk, another one is computed.
+const TICKS: usize = 2;
 
 /// Suspects get ticks of this part of the usual size.
 const SUSPECT_SHARE: usize = 8;
@@ -81,6 +86,8 @@ impl Drop for InHand {
 pub(crate) struct BufferedBlob {
     pub(crate) blob: Arc<EncodedBlob>,
     pub(crate) owned: OwnedBlob,
+    /// When it was encoded.
+    pub(crate) since: Instant,
     /// Never looked at: its drop is what counts.
     pub(crate) _memory: OwnedSemaphorePermit,
 }
@@ -101,6 +108,8 @@ pub(crate) struct Engine {
     pub(crate) queue: EncodeQueue,
     /// Who has the blobs that are not in the queue.
     pub(crate) owners: Arc<Owners>,
+    /// Batches that operators have missed.
+    pub(crate) late: Late,
     /// All blobs that a restart found are in the queue, or have an owner.
     pub(crate) resumed: CancellationToken,
     pub(crate) memory: MemoryBudget,
@@ -135,6 +144,7 @@ impl Engine {
             upkeep,
             queue: EncodeQueue::new(ClaimLimiter::new(backoff), metrics.encode_queue.clone()),
             owners: Arc::default(),
+            late: Late::default(),
             resumed: CancellationToken::new(),
             memory: MemoryBudget::new(config.encode.memory_bytes),
             undecided: AtomicUsize::new(0),
@@ -181,7 +191,7 @@ impl Engine {
                 continue;
             };
             ticks.spawn(Arc::clone(&self).encode(tick));
-            while ticks.join_next().await.is_some() {}
+            while ticks.len() >= TICKS && ticks.join_next().await.is_some() {}
             let used = gauge(self.memory.used());
             self.metrics.encoded_memory.set(used);
         }
@@ -190,17 +200,17 @@ impl Engine {
     /// The next blobs to encode together, with their memory. Waits for memory for the first one only. `None` if nobody waits who may
     /// go on.
     async fn next_tick(self: &Arc<Self>) -> Option<Tick> {
-        let (encode, registry) = (&self.config.encode, &self.durable.registry);
+        let (pace, registry) = (self.config.pace(), &self.durable.registry);
         let has_claims = |id: &BlobId| registry.live(id).is_some_and(|record| record.claimed);
         let now = std::time::Instant::now();
-        let turn = self.queue.turn(encode.tick_blobs, has_claims, now)?;
+        let turn = self.queue.turn(pace.tick_blobs, has_claims, now)?;
         let check = turn.check;
         let (max_blobs, max_rows) = match check {
             _ if turn.probe => (1, u32::MAX),
-            ClaimCheck::Together => (encode.tick_blobs, encode.tick_rows),
+            ClaimCheck::Together => (pace.tick_blobs, pace.tick_rows),
             ClaimCheck::Apart => (
-                encode.tick_blobs.div_ceil(SUSPECT_SHARE),
-                encode.tick_rows.div_ceil(SUSPECT_SHARE as u32),
+                pace.tick_blobs.div_ceil(SUSPECT_SHARE),
+                pace.tick_rows.div_ceil(SUSPECT_SHARE as u32),
             ),
         };
         let mut tick = Tick {
@@ -266,22 +276,21 @@ impl Engine {
             mut held,
             hands: _hands,
         } = tick;
-        let starting = ids.clone();
-        let started = self.durably("noting that encoding begins", move |registry, now| {
-            let change = |_, record: &mut BlobRecord| match record.state {
-                BlobState::Encoding => Ok(()), // a restart in the middle of it
-                _ => record.go(BlobState::Encoding, now),
-            };
-            registry.transition(&starting, change, Store::update)
-        });
-        if started.await.is_none() {
+        let now_ms = self.durable.clock.wall_ms();
+        let begins = |_, record: &mut BlobRecord| {
+            let waited = now_ms.saturating_sub(record.submitted_at_ms);
+            self.metrics.stage("queue", Duration::from_millis(waited));
+            match record.state {
+                BlobState::Encoding => Ok(()), // it was lost in the middle of it
+                _ => record.go(BlobState::Encoding, now_ms),
+            }
+        };
+        if self.note(&ids, begins).is_none() {
             return;
         }
         let began = Instant::now();
         let results = self.encode_ids(ids, check).await;
-        self.metrics
-            .encode_seconds
-            .observe(began.elapsed().as_secs_f64());
+        self.metrics.stage("encode", began.elapsed());
 
         let mut good = Vec::new();
         for (id, result) in results {
@@ -305,8 +314,20 @@ impl Engine {
                 }
             }
         }
-        let blobs: Vec<_> = good.iter().map(|(blob, _)| Arc::clone(blob)).collect();
-        if self.publish_encoded(blobs).await.is_none() {
+        let (ids, now_ms): (Vec<_>, _) = (
+            good.iter().map(|(blob, _)| blob.id).collect(),
+            self.durable.clock.wall_ms(),
+        );
+        let encoded = |at: usize, record: &mut BlobRecord| {
+            // By their order: nobody else ends a blob that this tick owns.
+            if let Some((blob, _)) = good.get(at).filter(|(blob, _)| blob.id == record.id) {
+                record.header = Some(blob.header.clone());
+                record.key = Some(blob.key);
+                record.claimed = false;
+            }
+            record.go(BlobState::Encoded, now_ms)
+        };
+        if self.note(&ids, encoded).is_none() {
             return;
         }
         for (blob, held) in good {
@@ -316,6 +337,7 @@ impl Engine {
             let buffered = BufferedBlob {
                 blob,
                 owned: held.owned,
+                since: Instant::now(),
                 _memory: held.memory,
             };
             // The batcher lives as long as the engine; if it is gone the disperser stops.
@@ -323,31 +345,14 @@ impl Engine {
         }
     }
 
-    /// Writes that these blobs are encoded. `None` if it could not.
-    async fn publish_encoded(&self, blobs: Vec<Arc<EncodedBlob>>) -> Option<()> {
-        self.durably("writing encoded blobs", move |registry, now| {
-            let ids: Vec<BlobId> = blobs.iter().map(|blob| blob.id).collect();
-            let change = |at: usize, record: &mut BlobRecord| {
-                if let Some(blob) = blobs.get(at) {
-                    record.header = Some(blob.header.clone());
-                    record.key = Some(blob.key);
-                    record.claimed = false;
-                }
-                record.go(BlobState::Encoded, now)
-            };
-            registry.transition(&ids, change, |store, records| {
-                let with_commitments: Vec<_> = records
-                    .iter()
-                    .filter_map(|record| {
-                        let blob = blobs.iter().find(|blob| blob.id == record.id)?;
-                        Some((record.clone(), blob.commitments.clone()))
-                    })
-                    .collect();
-                store.encoded(&with_commitments)
-            })
-        })
-        .await
-        .map(drop)
+    /// [`Registry::note`]. `None` if the states do not allow it: a bug of ours.
+    pub(crate) fn note(
+        &self,
+        ids: &[BlobId],
+        change: impl FnMut(usize, &mut BlobRecord) -> Result<(), TransitionError>,
+    ) -> Option<()> {
+        let noted = self.durable.registry.note(ids, change);
+        noted.inspect_err(|error| tracing::error!("{error}")).ok()
     }
 
     /// Reads and encodes blobs: one result each, in no particular order.
@@ -373,36 +378,30 @@ impl Engine {
         ids: Vec<BlobId>,
         check: ClaimCheck,
     ) -> Option<Vec<(BlobId, Result<EncodedBlob, EncodeError>)>> {
-        let loaded = self
-            .durably("reading blobs to encode", move |registry, _| {
-                let load = |id: &BlobId| -> Result<_, StoreError> {
-                    let read = registry
-                        .store()
-                        .read_one(|store| Ok((store.payload(id)?, store.commitments(id)?)))?;
-                    let input = match read {
-                        Err(error) => Err(EncodeError::PayloadUnreadable {
-                            detail: error.to_string(),
-                        }),
-                        Ok((payload, commitments)) => {
-                            let found = registry.live(id).zip(payload);
-                            let found = found.map(|(record, payload)| EncodeInput {
-                                record,
-                                payload,
-                                commitments,
-                            });
-                            found.ok_or(EncodeError::PayloadMissing)
-                        }
-                    };
-                    Ok((*id, input))
-                };
-                ids.iter().map(load).collect::<Result<Vec<_>, _>>()
-            })
-            .await?;
-        let (mut inputs, mut results) = (Vec::new(), Vec::new());
-        for (id, input) in loaded {
-            match input {
-                Ok(input) => inputs.push(input),
-                Err(error) => results.push((id, Err(error))),
+        let (mut inputs, mut results, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+        // Their memory goes back when they are encoded.
+        let mut in_memory = Vec::new();
+        let registry = &self.durable.registry;
+        for id in ids {
+            match (registry.live(&id), registry.take_posted(&id)) {
+                (Some(record), Some(mut posted)) => {
+                    inputs.push(EncodeInput {
+                        record,
+                        payload: posted.payload.clone(),
+                        hashed: true,
+                        commitments: posted.commitments.take(),
+                    });
+                    in_memory.push(posted);
+                }
+                _ => stored.push(id),
+            }
+        }
+        if !stored.is_empty() {
+            for (id, input) in self.load(stored).await? {
+                match input {
+                    Ok(input) => inputs.push(input),
+                    Err(error) => results.push((id, Err(error))),
+                }
             }
         }
         let mut seed = [0; 32];
@@ -412,13 +411,51 @@ impl Engine {
         }
         let encoded = self
             .pool
-            .run(move || encode_tick(Setup::ethereum(), inputs, check, seed))
+            .encode(move |pace| encode_tick(Setup::ethereum(), inputs, check, seed, pace))
             .await
             .ok()?;
+        drop(in_memory);
         self.metrics.claim_checks.inc_by(encoded.checks as u64);
         let encoded = encoded.blobs.into_iter();
         results.extend(encoded.map(|(record, result)| (record.id, result)));
         Some(results)
+    }
+
+    /// What is to be encoded, from the disk.
+    async fn load(
+        &self,
+        ids: Vec<BlobId>,
+    ) -> Option<Vec<(BlobId, Result<EncodeInput, EncodeError>)>> {
+        self.durably("reading blobs to encode", move |registry, _| {
+            let load = |id: &BlobId| -> Result<_, StoreError> {
+                let read = registry
+                    .store()
+                    .read_one(|store| Ok((store.payload(id)?, store.commitments(id)?)))?;
+                let input = match read {
+                    Err(error) => Err(EncodeError::PayloadUnreadable {
+                        detail: error.to_string(),
+                    }),
+                    Ok((payload, commitments)) => {
+                        // A certified one is encoded again for those who missed it.
+                        let record = match registry.live(id) {
+                            None => registry.store().blob(id)?,
+                            live => live,
+                        };
+                        let found = record.zip(payload);
+                        let found = found.map(|(record, payload)| EncodeInput {
+                            record,
+                            payload: payload.into(),
+                            hashed: false,
+                            commitments,
+                        });
+                        found.ok_or(EncodeError::PayloadMissing)
+                    }
+                };
+                Ok((*id, input))
+            };
+            ids.iter().map(load).collect::<Result<Vec<_>, _>>()
+        })
+        .await
     }
 
     /// A blob fails alone, outside any batch; if that is its own fault its payload goes.

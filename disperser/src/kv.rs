@@ -4,6 +4,7 @@ mod memory;
 mod rocks;
 
 use ashlar_crypto::Coded;
+use bytes::Bytes;
 
 pub use memory::{MemoryKv, PanicAt};
 pub use rocks::{RocksKv, RocksOptions};
@@ -73,9 +74,16 @@ impl Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Insert or replace.
-    Put(Table, Vec<u8>, Vec<u8>),
+    Put(Table, Vec<u8>, Bytes),
     /// Remove, if present.
     Delete(Table, Vec<u8>),
+}
+
+impl Op {
+    /// Insert or replace. Bytes that somebody else has, too, are not copied.
+    pub fn put(table: Table, key: Vec<u8>, value: impl Into<Bytes>) -> Self {
+        Self::Put(table, key, value.into())
+    }
 }
 
 /// Key and value.

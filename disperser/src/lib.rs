@@ -15,8 +15,10 @@
 //! # Memory
 //!
 //! * `accept.body_memory_bytes`: bodies on their way in, and about twice as much again while they are written;
-//! * `encode.memory_bytes`: encoded blobs from the encoder to the end of their batch, slices included;
-//! * 16 extended rows (16 MiB at blowup 8) of scratch for each encoder thread, and the payloads of one tick twice;
+//! * `encode.payload_memory_bytes`: payloads from their acceptance to the encoder;
+//! * `encode.memory_bytes`: encoded blobs from the encoder to the certificates of their batch, slices included, and for
+//!   `disperse.straggler_grace_ms` more;
+//! * 16 extended rows (16 MiB at blowup 8) of scratch for each encoder thread, and the payloads of two ticks;
 //! * `store.write_buffer_bytes`, and `accept.serve_memory_bytes` for payloads on their way out;
 //! * a few KiB for each open blob, of which there are at most `accept.max_open_blobs`.
 
@@ -36,6 +38,7 @@ pub mod encoder;
 mod engine;
 pub mod health;
 pub mod kv;
+mod late;
 pub mod matrix;
 mod memory;
 mod metrics;
@@ -44,6 +47,7 @@ mod pipeline;
 mod reclaim;
 pub mod record;
 pub mod registry;
+mod resume;
 mod server;
 mod slots;
 pub mod state;

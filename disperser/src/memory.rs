@@ -12,20 +12,43 @@ use crate::record::BlobRecord;
 /// A semaphore counts at most 2^32 units.
 const UNIT: u64 = 4096;
 
-/// Memory in units. A part that was taken goes back when it is dropped.
+/// Memory that nobody waits for. A part that was taken goes back when it is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Units(Arc<Semaphore>);
+
+impl Units {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let units = usize::try_from(bytes / UNIT).unwrap_or(usize::MAX);
+        Self(Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// What so many bytes take; `None` if that is more than can be counted.
+    pub(crate) fn of(bytes: u64) -> Option<u32> {
+        u32::try_from(bytes.div_ceil(UNIT)).ok()
+    }
+
+    pub(crate) fn try_take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_many_owned(units).ok()
+    }
+
+    async fn take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).acquire_many_owned(units).await.ok()
+    }
+}
+
+/// Memory in units that is waited for.
 pub(crate) struct MemoryBudget {
     bytes: u64,
-    units: Arc<Semaphore>,
+    units: Units,
     waited_for: AtomicBool,
     wanted: Notify,
 }
 
 impl MemoryBudget {
     pub(crate) fn new(bytes: u64) -> Self {
-        let units = usize::try_from(bytes / UNIT).unwrap_or(usize::MAX);
         Self {
             bytes,
-            units: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            units: Units::new(bytes),
             waited_for: AtomicBool::new(false),
             wanted: Notify::new(),
         }
@@ -38,8 +61,7 @@ impl MemoryBudget {
             reason = "neither the API nor the registry lets in a blob of another version"
         )]
         let version = ashlar_proto::version(record.version).expect("a known version");
-        let bytes = encoded_bytes(version, record.rows, 1);
-        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+        Units::of(encoded_bytes(version, record.rows, 1)).unwrap_or(u32::MAX)
     }
 
     /// Whether so much memory exists at all.
@@ -48,7 +70,7 @@ impl MemoryBudget {
     }
 
     pub(crate) fn try_take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.units).try_acquire_many_owned(units).ok()
+        self.units.try_take(units)
     }
 
     /// Takes memory, waiting for it. If there is none, it wakes whoever can free some. `None` if the disperser stops.
@@ -65,7 +87,7 @@ impl MemoryBudget {
         self.wanted.notify_waiters();
         wake.notify_one();
         let memory = tokio::select! {
-            memory = Arc::clone(&self.units).acquire_many_owned(units) => memory.ok(),
+            memory = self.units.take(units) => memory,
             () = stop.cancelled() => None,
         };
         self.waited_for.store(false, Ordering::SeqCst);
@@ -90,7 +112,7 @@ impl MemoryBudget {
 
     /// Bytes that are taken.
     pub(crate) fn used(&self) -> u64 {
-        let free = self.units.available_permits() as u64 * UNIT;
+        let free = self.units.0.available_permits() as u64 * UNIT;
         self.bytes.saturating_sub(free)
     }
 }

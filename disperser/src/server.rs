@@ -130,6 +130,7 @@ impl Disperser {
         let limits = OpenLimits {
             blobs: config.accept.max_open_blobs,
             bytes: config.accept.max_open_bytes,
+            memory: config.encode.payload_memory_bytes,
         };
         let (for_registry, head_ms) = (Arc::clone(&metrics), stake.head_time_ms());
         let opened = tokio::task::spawn_blocking(move || {
@@ -179,6 +180,7 @@ impl Disperser {
         );
         supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
         supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
+        supervisor.spawn("late", OnEnd::Stop, Arc::clone(&engine).run_late());
         supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
         supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
         supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());

@@ -6,7 +6,8 @@
 //!   number are one atomic write, so a number is never used twice and a restart finds the batch that it names;
 //! * [`Store::finish_batch`], before anybody sees the certificates.
 //!
-//! The other writes only save work after a restart, and the log orders them before the next synced one.
+//! Between these nothing is written: that a blob is being encoded, is encoded, or is on its way, is told to those who watch it, and
+//! follows again from what is on disk. The other writes are of what is over or better than before.
 //!
 //! # Sequence numbers
 //!
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ashlar_crypto::{Coded, CommitmentBytes, identity::NetworkPublicKey};
 use ashlar_proto::{BatchDigest, BlobId, BlobKey, Sequence};
+use bytes::Bytes;
 
 use crate::kv::{Kv, KvError, Op, Table};
 use crate::record::{BatchRecord, BlobRecord};
@@ -65,9 +67,9 @@ impl Store {
         match store.kv.get(Table::Meta, META_FORMAT)? {
             None => store.kv.write(
                 vec![
-                    Op::Put(Table::Meta, META_FORMAT.to_vec(), FORMAT.to_vec()),
-                    Op::Put(Table::Meta, META_OWNER.to_vec(), owner.0.to_vec()),
-                    Op::Put(
+                    Op::put(Table::Meta, META_FORMAT.to_vec(), FORMAT.to_vec()),
+                    Op::put(Table::Meta, META_OWNER.to_vec(), owner.0.to_vec()),
+                    Op::put(
                         Table::Meta,
                         META_SEQUENCE.to_vec(),
                         0u64.to_be_bytes().to_vec(),
@@ -154,7 +156,7 @@ impl Store {
     /// The database fails.
     pub fn keep_time(&self, accepted_ms: u64) -> Result<(), StoreError> {
         let time = accepted_ms.to_be_bytes().to_vec();
-        let op = Op::Put(Table::Meta, META_TIME.to_vec(), time);
+        let op = Op::put(Table::Meta, META_TIME.to_vec(), time);
         Ok(self.kv.write(vec![op], true)?)
     }
 
@@ -165,61 +167,29 @@ impl Store {
     pub fn accept(
         &self,
         record: &BlobRecord,
-        payload: Vec<u8>,
+        payload: Bytes,
         commitments: Option<&[CommitmentBytes]>,
     ) -> Result<(), StoreError> {
         let id = record.id.as_bytes();
         let mut ops = vec![
             put_blob(record)?,
-            Op::Put(Table::Payloads, id.to_vec(), payload),
-            Op::Put(
+            Op::put(Table::Payloads, id.to_vec(), payload),
+            Op::put(
                 Table::Open,
                 record.order.to_be_bytes().to_vec(),
                 id.to_vec(),
             ),
-            Op::Put(
+            Op::put(
                 Table::Expiry,
                 expiry_key(record.expires_at_ms, EXPIRE_BLOB, id),
                 Vec::new(),
             ),
         ];
         ops.push(match commitments {
-            Some(commitments) => Op::Put(Table::Commitments, id.to_vec(), join(commitments)),
+            Some(commitments) => Op::put(Table::Commitments, id.to_vec(), join(commitments)),
             None => Op::Delete(Table::Commitments, id.to_vec()),
         });
         Ok(self.kv.write(ops, true)?)
-    }
-
-    /// Writes records of blobs. Not synced.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn update(&self, records: &[BlobRecord]) -> Result<(), StoreError> {
-        let ops = records
-            .iter()
-            .map(put_blob)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(self.kv.write(ops, false)?)
-    }
-
-    /// Writes blobs that are encoded, with their commitments. Not synced: all of it can be computed again.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn encoded(&self, blobs: &[(BlobRecord, Vec<CommitmentBytes>)]) -> Result<(), StoreError> {
-        let mut ops = Vec::with_capacity(3 * blobs.len());
-        for (record, commitments) in blobs {
-            ops.push(put_blob(record)?);
-            ops.push(Op::Put(
-                Table::Commitments,
-                record.id.0.to_vec(),
-                join(commitments),
-            ));
-            if let Some(key) = &record.key {
-                ops.push(Op::Put(Table::Keys, key.0.to_vec(), record.id.0.to_vec()));
-            }
-        }
-        Ok(self.kv.write(ops, false)?)
     }
 
     /// Writes blobs that failed. If that is their own fault their payloads and commitments go; the records stay. Synced.
@@ -239,13 +209,15 @@ impl Store {
         Ok(self.kv.write(ops, true)?)
     }
 
-    /// Takes a sequence number and makes a batch with it; batch, blobs and the number's advance are one write. Synced.
+    /// Takes a sequence number and makes a batch with it; batch, blobs, these commitments, which were computed here, and the number's
+    /// advance are one write. Synced.
     ///
     /// # Errors
     /// The database fails, or `make` does; then the number is not used.
     pub fn compose<T>(
         &self,
         now_ms: u64,
+        commitments: &[(BlobId, Vec<CommitmentBytes>)],
         make: impl FnOnce(Sequence) -> Result<(BatchRecord, Vec<BlobRecord>, T), StoreError>,
     ) -> Result<T, StoreError> {
         let _composing = self
@@ -262,40 +234,32 @@ impl Store {
         let (batch, blobs, result) = make(sequence)?;
         let digest = batch.digest();
         let mut ops = vec![
-            Op::Put(
+            Op::put(
                 Table::Meta,
                 META_SEQUENCE.to_vec(),
                 after.to_be_bytes().to_vec(),
             ),
             put_batch(&batch)?,
-            Op::Put(
+            Op::put(
                 Table::OpenBatches,
                 sequence.0.to_be_bytes().to_vec(),
                 digest.0.to_vec(),
             ),
-            Op::Put(
+            Op::put(
                 Table::Expiry,
                 expiry_key(batch.expires_at_ms, EXPIRE_BATCH, &digest.0),
                 Vec::new(),
             ),
         ];
         for record in &blobs {
-            ops.push(put_blob(record)?);
+            ops.extend(put_blob_and_key(record)?);
+        }
+        for (id, commitments) in commitments {
+            let value = join(commitments);
+            ops.push(Op::put(Table::Commitments, id.0.to_vec(), value));
         }
         self.kv.write(ops, true)?;
         Ok(result)
-    }
-
-    /// Writes a batch and its blobs on their way. Not synced.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn progress(&self, batch: &BatchRecord, blobs: &[BlobRecord]) -> Result<(), StoreError> {
-        let mut ops = vec![put_batch(batch)?];
-        for record in blobs {
-            ops.push(put_blob(record)?);
-        }
-        Ok(self.kv.write(ops, false)?)
     }
 
     /// Writes a batch that ended, with its blobs (certified, failed, or back among the encoded) and the certificates. Synced.
@@ -324,7 +288,7 @@ impl Store {
             }
         }
         for (id, certificate) in certificates {
-            ops.push(Op::Put(Table::Certificates, id.0.to_vec(), certificate));
+            ops.push(Op::put(Table::Certificates, id.0.to_vec(), certificate));
         }
         Ok(self.kv.write(ops, true)?)
     }
@@ -349,7 +313,7 @@ impl Store {
                 status.signed.clone_from(&batch.signed);
             }
             ops.push(put_blob(&record)?);
-            ops.push(Op::Put(
+            ops.push(Op::put(
                 Table::BetterCertificates,
                 id.0.to_vec(),
                 certificate,
@@ -592,7 +556,7 @@ fn number(what: &'static str, bytes: Vec<u8>) -> Result<u64, StoreError> {
 }
 
 fn put_blob(record: &BlobRecord) -> Result<Op, StoreError> {
-    Ok(Op::Put(
+    Ok(Op::put(
         Table::Blobs,
         record.id.0.to_vec(),
         json("a blob record", record)?,
@@ -600,19 +564,26 @@ fn put_blob(record: &BlobRecord) -> Result<Op, StoreError> {
 }
 
 fn put_batch(record: &BatchRecord) -> Result<Op, StoreError> {
-    Ok(Op::Put(
+    Ok(Op::put(
         Table::Batches,
         record.digest().0.to_vec(),
         json("a batch record", record)?,
     ))
 }
 
+/// The record, and the key by which it is found, if it has one.
+fn put_blob_and_key(record: &BlobRecord) -> Result<impl Iterator<Item = Op> + use<>, StoreError> {
+    let id = record.id.0.to_vec();
+    let key = record
+        .key
+        .map(|key| Op::put(Table::Keys, key.0.to_vec(), id));
+    Ok([put_blob(record)?].into_iter().chain(key))
+}
+
 /// The blob is not open any more.
-fn close_ops(record: &BlobRecord) -> Result<[Op; 2], StoreError> {
-    Ok([
-        put_blob(record)?,
-        Op::Delete(Table::Open, record.order.to_be_bytes().to_vec()),
-    ])
+fn close_ops(record: &BlobRecord) -> Result<impl Iterator<Item = Op> + use<>, StoreError> {
+    let close = Op::Delete(Table::Open, record.order.to_be_bytes().to_vec());
+    Ok(put_blob_and_key(record)?.chain([close]))
 }
 
 fn expiry_key(at_ms: u64, kind: u8, id: &[u8]) -> Vec<u8> {

@@ -129,7 +129,7 @@ impl MemoryKv {
 fn apply(tables: &mut Tables, op: Op) {
     match op {
         Op::Put(table, key, value) => {
-            tables.entry(table).or_default().insert(key, value);
+            tables.entry(table).or_default().insert(key, value.to_vec());
         }
         Op::Delete(table, key) => {
             tables.entry(table).or_default().remove(&key);

@@ -33,9 +33,9 @@ fn rocks_keeps_what_it_was_given() {
         let kv = RocksKv::open(folder.path(), RocksOptions::default()).unwrap();
         kv.write(
             vec![
-                Op::Put(Table::Meta, b"a".to_vec(), b"1".to_vec()),
-                Op::Put(Table::Payloads, b"p".to_vec(), payload.clone()),
-                Op::Put(Table::Meta, b"b".to_vec(), b"2".to_vec()),
+                Op::put(Table::Meta, b"a".to_vec(), b"1".to_vec()),
+                Op::put(Table::Payloads, b"p".to_vec(), payload.clone()),
+                Op::put(Table::Meta, b"b".to_vec(), b"2".to_vec()),
                 Op::Delete(Table::Meta, b"b".to_vec()),
             ],
             true,
@@ -62,7 +62,7 @@ fn two_processes_cannot_share_a_database() {
 fn a_power_cut_takes_what_was_not_synced() {
     let kv = MemoryKv::new();
     let put = |key: &[u8], sync| {
-        kv.write(vec![Op::Put(Table::Meta, key.to_vec(), vec![])], sync)
+        kv.write(vec![Op::put(Table::Meta, key.to_vec(), vec![])], sync)
             .unwrap()
     };
     put(b"a", false);
@@ -78,7 +78,7 @@ fn a_power_cut_takes_what_was_not_synced() {
     assert_eq!(left, [b"a".to_vec(), b"b".to_vec()]);
     kv.fail_writes(1);
     assert_eq!(
-        kv.write(vec![Op::Put(Table::Meta, b"d".to_vec(), vec![])], true)
+        kv.write(vec![Op::put(Table::Meta, b"d".to_vec(), vec![])], true)
             .unwrap_err()
             .code(),
         "store.write"
@@ -107,7 +107,7 @@ proptest! {
             let ops: Vec<Op> = write
                 .into_iter()
                 .map(|(table, key, value)| match value {
-                    Some(value) => Op::Put(Table::ALL[table], key, value),
+                    Some(value) => Op::put(Table::ALL[table], key, value),
                     None => Op::Delete(Table::ALL[table], key),
                 })
                 .collect();

@@ -10,7 +10,11 @@ fn open(kv: &MemoryKv, blobs: usize, bytes: u64) -> Registry {
     let store = Store::open(Arc::new(kv.clone()), &owner().public()).unwrap();
     Registry::open(
         store,
-        OpenLimits { blobs, bytes },
+        OpenLimits {
+            blobs,
+            bytes,
+            memory: 4096,
+        },
         Arc::new(Metrics::default()),
     )
     .unwrap()
