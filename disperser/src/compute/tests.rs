@@ -52,7 +52,7 @@ async fn a_panic_is_a_result_and_opens_the_gate() {
     let pool = ComputePool::new(1).unwrap();
     let told = || -> () { std::panic::resume_unwind(Box::new("told to")) };
     assert_eq!(pool.prove(told).await, Err(Panicked));
-    assert_eq!(pool.encode(|_| told()).await, Err(Panicked));
+    assert_eq!(pool.encode(move |_| told()).await, Err(Panicked));
     assert_eq!(*pool.gate.proving.lock().unwrap(), 0);
     assert_eq!(pool.run(|| 3).await, Ok(3));
 }

@@ -9,7 +9,7 @@ use super::*;
 const A: BlobId = BlobId([1; 32]);
 const B: BlobId = BlobId([2; 32]);
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_an_owner_drops_comes_back_later_each_time() {
     let owners = Arc::new(Owners::default());
     let owned = owners.own(A).unwrap();
@@ -17,7 +17,7 @@ async fn what_an_owner_drops_comes_back_later_each_time() {
     assert!(owners.has(&A) && !owned.is_shaky());
     drop(owned);
     let mut pauses = Vec::new();
-    for losses in 1..5 {
+    for losses in 1..=2 {
         assert!(owners.has(&A) && owners.own(A).is_none());
         let began = Instant::now();
         let owned = owners.next_lost().await;
@@ -25,21 +25,20 @@ async fn what_an_owner_drops_comes_back_later_each_time() {
         assert_eq!((owned.id(), owned.losses()), (A, losses));
         drop(owned);
     }
-    assert!(pauses[0] >= Duration::from_millis(400) && pauses[0] < Duration::from_secs(2));
-    assert!(pauses[3] > pauses[0] * 3, "{pauses:?}");
+    assert!(pauses[0] >= Duration::from_millis(400), "{pauses:?}");
+    assert!(pauses[1] >= Duration::from_millis(900), "{pauses:?}");
 
     // Its losses are remembered in the queue, and forgotten in the end.
-    let owned = owners.next_lost().await;
-    owned.back();
+    owners.next_lost().await.back();
     assert!(!owners.has(&A));
     let owned = owners.own(A).unwrap();
-    assert_eq!((owned.losses(), owners.shaky()), (5, 1));
+    assert_eq!((owned.losses(), owners.shaky()), (3, 1));
     owned.done();
     assert_eq!(owners.shaky(), 0);
     assert!(!owners.own(A).unwrap().is_shaky());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_panic_loses_what_its_task_owned_and_nothing_else() {
     let owners = Arc::new(Owners::default());
     let kept = owners.own(B).unwrap();
