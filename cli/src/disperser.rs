@@ -125,6 +125,8 @@ pub struct Settings {
     pub http: String,
     /// The operator tables.
     pub tables: TableSource,
+    /// How long data is kept, in seconds; 0 is the protocol's own time.
+    pub retention_secs: u64,
 }
 
 /// Runs `ashlar disperser`.
@@ -154,6 +156,7 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
         .map_err(|_| CliError::usage(format!("{} is not an address", settings.http)))?;
     config.operators.clone_from(&settings.tables);
     config.store.shutdown_secs = 5;
+    config.store.retention_secs = settings.retention_secs;
     files::write_atomically(
         &dir.join(CONFIG),
         text_of(&config)?.as_bytes(),

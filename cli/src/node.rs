@@ -151,6 +151,8 @@ pub struct Settings {
     pub http: String,
     /// The operator tables.
     pub tables: TableSource,
+    /// How long data is kept, in seconds; 0 is the protocol's own time.
+    pub retention_secs: u64,
 }
 
 /// Runs `ashlar node`.
@@ -186,6 +188,12 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
     config.load.memory_bytes = 768 << 20;
     config.store.min_free_bytes = 256 << 20;
     config.tasks.shutdown_secs = 5;
+    if settings.retention_secs > 0 {
+        config.store.retention_secs = settings.retention_secs;
+        config.store.window_secs = (settings.retention_secs / 10).max(1);
+        // Whatever may still be sent is younger than what is forgotten.
+        config.accept.max_age_secs = settings.retention_secs / 2;
+    }
     write(&dir.join(CONFIG), &config)?;
     upkeep::new_database(&upkeep::local(&dir.join(CONFIG))?)
 }

@@ -33,6 +33,9 @@ pub struct DevnetFile {
     pub tables: TableSource,
     /// What those who read certificates in this folder insist on, unless they say otherwise.
     pub reader: ReaderDefaults,
+    /// How long data is kept, in seconds; 0 is the protocol's own time.
+    #[serde(default)]
+    pub retention_secs: u64,
     /// The operators, in the order in which they were made (their index in the table is another: there they are sorted
     /// by id).
     pub nodes: Vec<NodeEntry>,

@@ -35,6 +35,7 @@ Examples:
   ashlar devnet --operators 4 --stakes 40,30,20,10
   ashlar devnet --stakes 40,30,20,10 --stakes 10,20,30,40     two quorums: the second --stakes is quorum 1's
   ashlar devnet --quorums 2                          two quorums, the second with the stakes in reverse order
+  ashlar devnet --retention-secs 600                 data expires after ten minutes
   ashlar devnet --dir /tmp/net --ready-file /tmp/ready --json   for scripts: one JSON object a line
 
 The stakes are real restaking: a ledger runs beside the operators, in which they and their stakers deposited ether in five forms
@@ -55,6 +56,9 @@ pub struct DevnetArgs {
     /// How many quorums [default: as many as --stakes, else 1]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub quorums: Option<u8>,
+    /// How long data is kept, in seconds, so that it expires while somebody watches [default: the protocol's own time]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(300..))]
+    pub retention_secs: Option<u64>,
     /// No restaking ledger: the operator table is a file, and stays as it is
     #[arg(long)]
     pub no_ledger: bool,
@@ -95,6 +99,8 @@ impl std::str::FromStr for StakeList {
 pub struct Plan {
     /// Stakes by quorum, then by operator. Zero: the operator is not in that quorum.
     pub stakes: Vec<Vec<Stake>>,
+    /// How long data is kept, in seconds; 0 is the protocol's own time.
+    pub retention_secs: u64,
 }
 
 impl Plan {
@@ -121,6 +127,7 @@ impl Plan {
         }
         let mut plan = Plan {
             stakes: Vec::with_capacity(quorums),
+            retention_secs: 0,
         };
         for quorum in 0..quorums {
             let list = match stakes.get(quorum) {
@@ -402,8 +409,14 @@ fn lock(dir: &Path) -> CliResult<Flock<std::fs::File>> {
 /// It does not start, or all of its processes ended.
 pub async fn run(ui: Ui, args: DevnetArgs) -> CliResult {
     let mut stop = Stop::listen(args.exit_with_parent)?;
-    let asked = args.operators.is_some() || args.quorums.is_some() || !args.stakes.is_empty();
-    let plan = Plan::new(args.operators, args.quorums, &args.stakes)?;
+    let asked = args.operators.is_some()
+        || args.quorums.is_some()
+        || !args.stakes.is_empty()
+        || args.retention_secs.is_some();
+    let plan = Plan {
+        retention_secs: args.retention_secs.unwrap_or(0),
+        ..Plan::new(args.operators, args.quorums, &args.stakes)?
+    };
     let start = Devnet::start(
         ui,
         &args.dir,

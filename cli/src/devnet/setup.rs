@@ -130,7 +130,13 @@ pub fn create_at(
         let quic = address(Listener::NodeQuic(operator));
         let http = address(Listener::NodeHttp(operator));
         let stakes = plan.of_operator(operator);
-        let (made, bls) = make_node(&node_dir, &quic, &http, &tables, &stakes)?;
+        let settings = crate::node::Settings {
+            quic: quic.clone(),
+            http: http.clone(),
+            tables: tables.clone(),
+            retention_secs: plan.retention_secs,
+        };
+        let (made, bls) = make_node(&node_dir, &settings, &stakes)?;
         let record = OperatorRecord::from(&made);
         if founder.is_some() {
             restakers.push(make_restaker(&node_dir, &made, bls, &stakes)?);
@@ -146,7 +152,12 @@ pub fn create_at(
         });
         operators.push(record);
     }
-    let (disperser, network) = make_disperser(&disperser_dir, &disperser_http, &tables)?;
+    let settings = crate::disperser::Settings {
+        http: disperser_http.clone(),
+        tables: tables.clone(),
+        retention_secs: plan.retention_secs,
+    };
+    let (disperser, network) = make_disperser(&disperser_dir, &settings)?;
     let ledger = match founder {
         None => {
             let path = dir.join("operators.toml");
@@ -186,6 +197,7 @@ pub fn create_at(
         disperser_url: format!("http://{disperser_http}"),
         tables,
         reader: ReaderDefaults::devnet(),
+        retention_secs: plan.retention_secs,
         nodes,
         disperser: DisperserEntry {
             pid: 0,
@@ -200,7 +212,7 @@ pub fn create_at(
 /// Refuses to go on with a devnet that is not what was asked for.
 ///
 /// # Errors
-/// The stakes in the folder are others.
+/// The stakes in the folder are others, or the time for which it keeps data is.
 pub fn check_plan(file: &DevnetFile, plan: &Plan, dir: &Path) -> CliResult {
     let there: Vec<Vec<String>> = file.nodes.iter().map(|node| node.stakes.clone()).collect();
     let asked: Vec<Vec<String>> = (0..plan.operators())
@@ -211,12 +223,13 @@ pub fn check_plan(file: &DevnetFile, plan: &Plan, dir: &Path) -> CliResult {
                 .collect()
         })
         .collect();
-    if there == asked {
+    let (kept, asked_kept) = (file.retention_secs, plan.retention_secs);
+    if there == asked && kept == asked_kept {
         return Ok(());
     }
-    Err(CliError::usage(format!("{} holds a devnet with other operators or stakes", dir.display()))
-        .because(format!("there: {}; asked for: {}", spell(&there), spell(&asked)))
-        .next("leave out --operators, --stakes and --quorums to go on with it, or choose another folder with --dir"))
+    Err(CliError::usage(format!("{} holds another devnet", dir.display()))
+        .because(format!("there: {}, data kept for {kept} s; asked for: {}, {asked_kept} s; 0 s is the protocol's own time", spell(&there), spell(&asked)))
+        .next("leave out --operators, --stakes, --quorums and --retention-secs to go on with it, or choose another folder with --dir"))
 }
 
 fn spell(stakes: &[Vec<String>]) -> String {
@@ -234,9 +247,7 @@ fn make_password(dir: &Path) -> CliResult<(PathBuf, zeroize::Zeroizing<String>)>
 
 fn make_node(
     dir: &Path,
-    quic: &str,
-    http: &str,
-    tables: &TableSource,
+    settings: &crate::node::Settings,
     stakes: &[Stake],
 ) -> CliResult<(Registration, SecretKey)> {
     files::create_folder(dir)?;
@@ -244,14 +255,7 @@ fn make_node(
     // The keys of a devnet guard nothing; opening seventeen of them at full cost would take a minute.
     let (bls, _) = keys::new_bls(&dir.join("bls.json"), &password, Cost::Light)?;
     let (network, _) = keys::new_network(&dir.join("network.json"), &password, Cost::Light)?;
-    crate::node::write_config(
-        dir,
-        &crate::node::Settings {
-            quic: quic.to_owned(),
-            http: http.to_owned(),
-            tables: tables.clone(),
-        },
-    )?;
+    crate::node::write_config(dir, settings)?;
     let public = bls.public_key().to_bytes();
     let stakes: Vec<(QuorumId, Stake)> = (0u8..)
         .zip(stakes)
@@ -263,7 +267,7 @@ fn make_node(
             operator_id: ashlar_proto::operator_id(&public),
             bls_public_key: public,
             network_key: network.public(),
-            address: quic.to_owned(),
+            address: settings.quic.clone(),
             stakes,
         },
         proof_of_possession: bls.prove_possession().to_bytes(),
@@ -399,19 +403,12 @@ impl LedgerFounder {
 
 fn make_disperser(
     dir: &Path,
-    http: &str,
-    tables: &TableSource,
+    settings: &crate::disperser::Settings,
 ) -> CliResult<(DisperserRecord, NetworkKey)> {
     files::create_folder(dir)?;
     let (_, password) = make_password(dir)?;
     let (network, _) = keys::new_network(&dir.join("network.json"), &password, Cost::Light)?;
-    crate::disperser::write_config(
-        dir,
-        &crate::disperser::Settings {
-            http: http.to_owned(),
-            tables: tables.clone(),
-        },
-    )?;
+    crate::disperser::write_config(dir, settings)?;
     let record = DisperserRecord {
         id: DISPERSER_ID,
         network_key: network.public(),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::random::payload;
-use crate::support::{Devnet, evil, wait_for};
+use crate::support::{Devnet, evil};
 use ashlar_crypto::{Encoding, MerkleTree, NetworkPublicKey, Rows, Slices};
-use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
+use ashlar_net::{BulkReader, Handler, Reply, Server};
 use ashlar_proto::wire::{self, Request, Response};
 use ashlar_proto::{BlobHeader, Certificate, ChunkIndex, ChunkRanges, OperatorIndex, version};
 use bytes::Bytes;
@@ -115,9 +115,6 @@ impl Stage {
             .iter()
             .position(|node| node.operator_id == operator_id)
             .unwrap();
-        let key = evil::network_key(&self.devnet.node(node).dir);
-        self.devnet.kill_node(node);
-
         let certificate =
             Certificate::from_bytes(&std::fs::read(&self.certificate).unwrap()).unwrap();
         let rows = Rows::from_payload(&self.bytes, Encoding::Packed31).unwrap();
@@ -140,21 +137,11 @@ impl Stage {
         );
         let liar: Arc<dyn Handler> = Arc::new(liar);
         let _context = self.runtime.enter();
-        let mut server = None;
-        wait_for("the address of a killed operator", || {
-            server = Server::bind(
-                entry.address.parse().unwrap(),
-                std::slice::from_ref(&key),
-                NetLimits::default(),
-                liar.clone(),
-            )
-            .ok();
-            server.is_some()
-        });
+        let server = evil::impersonate(&mut self.devnet, node, &liar);
         Placed {
             operator_id,
             asked,
-            _server: server.unwrap(),
+            _server: server,
         }
     }
 

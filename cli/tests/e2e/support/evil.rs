@@ -10,7 +10,7 @@ use ashlar_crypto::{
     AggregatedRow, Encoding, MerkleTree, NetworkKey, NetworkSignature, RowChallenge, Rows, Setup,
     Slices, commit_rows, prove_chunks,
 };
-use ashlar_net::{Answer, Client, NetError, NetLimits, Peer};
+use ashlar_net::{Answer, Client, Handler, NetError, NetLimits, Peer, Server};
 use ashlar_proto::wire::{Request, Response, StoreBatch};
 use ashlar_proto::{
     Account, BatchHeader, BlobHeader, Block, ChunkIndex, ChunkRanges, Domain, OperatorEntry,
@@ -20,7 +20,7 @@ use ashlar_proto::{
 use ashlar_stake::{Assignment, FileStakeSource, OperatorTable, StakeSource, TableOrigin};
 use bytes::Bytes;
 
-use super::Devnet;
+use super::{Devnet, wait_for};
 
 /// A key of a devnet process, opened with its password file.
 pub fn network_key(dir: &std::path::Path) -> NetworkKey {
@@ -44,6 +44,20 @@ pub fn now_ms() -> u64 {
             .as_millis(),
     )
     .unwrap()
+}
+
+/// Kills an operator and takes its place: for whoever calls its address, this server is that operator.
+pub fn impersonate(devnet: &mut Devnet, node: usize, handler: &Arc<dyn Handler>) -> Server {
+    let key = network_key(&devnet.node(node).dir);
+    let address = devnet.node(node).quic.parse().unwrap();
+    devnet.kill_node(node);
+    let mut server = None;
+    wait_for("the address of a killed operator", || {
+        let keys = std::slice::from_ref(&key);
+        server = Server::bind(address, keys, NetLimits::default(), handler.clone()).ok();
+        server.is_some()
+    });
+    server.unwrap()
 }
 
 /// A batch of one blob, every part of which a test can spoil before or after the parts that depend on it are made.

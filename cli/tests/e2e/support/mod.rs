@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 pub mod evil;
+pub mod load;
 pub mod world;
 
 pub use ashlar_testing::random;
