@@ -195,6 +195,8 @@ impl Engine {
             let used = gauge(self.memory.used());
             self.metrics.encoded_memory.set(used);
         }
+        // Nothing may have the database when this has ended.
+        ticks.shutdown().await;
     }
 
     /// The next blobs to encode together, with their memory. Waits for memory for the first one only. `None` if nobody waits who may

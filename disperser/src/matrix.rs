@@ -26,6 +26,8 @@ use crate::encoder::EncodedBlob;
 #[derive(Debug, Clone)]
 pub struct Draft {
     version: &'static ProtocolVersion,
+    /// The header at no place.
+    frame: BatchHeader,
     blobs: Vec<Arc<EncodedBlob>>,
     headers: Vec<BlobHeader>,
     quorums: Vec<u8>,
@@ -64,55 +66,47 @@ impl Draft {
     ) -> Result<Self, MatrixError> {
         let headers: Vec<BlobHeader> = blobs.iter().map(|blob| blob.header.clone()).collect();
         let first = headers.first().ok_or(MatrixError::Empty)?;
-        let version = ashlar_proto::version(first.version).map_err(HeaderError::from)?;
-        let quorums = first.quorums.clone();
-        let assignment = Assignment::compute(&table, version, &quorums)?;
         let keys: Vec<BlobKey> = blobs.iter().map(|blob| blob.key).collect();
-        let draft = Self {
-            version,
-            tree: batch_tree(&keys),
-            blobs,
-            headers,
-            quorums,
-            table,
-            assignment,
-        };
-        // Whatever place it gets: nothing else can be wrong with the header.
-        draft.check(&draft.header(BatchPosition {
+        let tree = batch_tree(&keys);
+        let frame = BatchHeader {
+            domain: table.domain(),
+            table_root: table.root(),
+            version: first.version,
+            batch_root: tree.root(),
+            blobs: u32::try_from(blobs.len()).unwrap_or(u32::MAX),
+            rows: headers
+                .iter()
+                .fold(0, |sum, header| header.rows.saturating_add(sum)),
+            reference_block: table.reference_block(),
             disperser_id: 0,
             sequence: Sequence(0),
             created_at_ms: 0,
-        }))?;
-        Ok(draft)
-    }
-
-    fn header(&self, place: BatchPosition) -> BatchHeader {
-        BatchHeader {
-            domain: self.table.domain(),
-            table_root: self.table.root(),
-            version: self.version.id,
-            batch_root: self.tree.root(),
-            blobs: u32::try_from(self.blobs.len()).unwrap_or(u32::MAX),
-            rows: self
-                .headers
-                .iter()
-                .fold(0, |sum, header| header.rows.saturating_add(sum)),
-            reference_block: self.table.reference_block(),
-            disperser_id: place.disperser_id,
-            sequence: place.sequence,
-            created_at_ms: place.created_at_ms,
-        }
-    }
-
-    fn check(&self, header: &BatchHeader) -> Result<(), MatrixError> {
-        header.validate()?;
-        header.check_blobs(&self.headers)?;
-        Ok(())
+        };
+        // Whatever place it gets: nothing else can be wrong with the header.
+        frame.validate()?;
+        frame.check_blobs(&headers)?;
+        let (version, quorums) = (frame.protocol()?, first.quorums.clone());
+        let assignment = Assignment::compute(&table, version, &quorums)?;
+        Ok(Self {
+            version,
+            frame,
+            blobs,
+            headers,
+            quorums,
+            tree,
+            table,
+            assignment,
+        })
     }
 
     /// The batch at this place.
     pub fn at(self: &Arc<Self>, place: BatchPosition) -> Matrix {
-        let header = self.header(place);
+        let header = BatchHeader {
+            disperser_id: place.disperser_id,
+            sequence: place.sequence,
+            created_at_ms: place.created_at_ms,
+            ..self.frame.clone()
+        };
         Matrix {
             draft: Arc::clone(self),
             digest: header.digest(),
@@ -154,7 +148,8 @@ impl Matrix {
             });
         }
         let draft = Draft::new(blobs, table)?;
-        draft.check(&header)?;
+        header.validate()?;
+        header.check_blobs(&draft.headers)?;
         Ok(Self {
             draft: Arc::new(draft),
             digest: header.digest(),
