@@ -8,8 +8,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 seconds=${FOR:-30}
 built=${CARGO_TARGET_DIR:-$PWD/target}
+# A folder of its own: everything in it is compiled with other flags.
+fuzz=${CARGO_TARGET_DIR:+$CARGO_TARGET_DIR/fuzz}
+fuzz=${fuzz:-$PWD/fuzz/libfuzzer/target}
 host=x86_64-unknown-linux-gnu
-found=$built/fuzz/found
+found=$fuzz/found
 
 if ! rustup run nightly rustc --version >/dev/null 2>&1; then
   echo 'make fuzz needs a nightly toolchain, which has the sanitizers: rustup toolchain install nightly --profile minimal' >&2
@@ -28,11 +31,11 @@ if [ -n "$rocksdb" ]; then
 fi
 # Not --locked: when a crate of the workspace gets another dependency, the lock file of the fuzzer follows.
 RUSTFLAGS="${flags[*]}" cargo +nightly build --quiet --release --target "$host" \
-  --manifest-path fuzz/libfuzzer/Cargo.toml --target-dir "$built/fuzz"
+  --manifest-path fuzz/libfuzzer/Cargo.toml --target-dir "$fuzz"
 
 # fuzzer TARGET ARGUMENTS...
 fuzzer() {
-  ASHLAR_FUZZ_TARGET=$1 "$built/fuzz/$host/release/ashlar-libfuzzer" -artifact_prefix="fuzz/artifacts/$1/" -detect_leaks=0 \
+  ASHLAR_FUZZ_TARGET=$1 "$fuzz/$host/release/ashlar-libfuzzer" -artifact_prefix="fuzz/artifacts/$1/" -detect_leaks=0 \
     -rss_limit_mb=4096 -timeout=20 "${@:2}"
 }
 
@@ -52,11 +55,11 @@ esac
 
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-  mapfile -t targets < <(ASHLAR_FUZZ_TARGET=list "$built/fuzz/$host/release/ashlar-libfuzzer")
+  mapfile -t targets < <(ASHLAR_FUZZ_TARGET=list "$fuzz/$host/release/ashlar-libfuzzer")
 fi
 for target in "${targets[@]}"; do
   mkdir -p "$found/$target" "fuzz/artifacts/$target"
-  log=$built/fuzz/$target.log
+  log=$fuzz/$target.log
   if ! fuzzer "$target" -max_total_time="$seconds" "$found/$target" "fuzz/corpus/$target" >"$log" 2>&1; then
     grep -v '^#' "$log" | tail -40
     artifact=$(grep -o 'fuzz/artifacts/[^ ]*' "$log" | tail -1)

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ashlar_client::{ClientError, Policy, Trust};
 use ashlar_proto::{
-    Attestation, Block, Certificate, CertificatePolicy, Domain, OperatorIndex, QuorumId, Sequence,
-    TableRoot, TrustedRoot, TrustedTable, VerifiedCertificate, verify_certificate, verify_portable,
+    Attestation, Block, Certificate, Domain, OperatorIndex, QuorumId, Sequence, TableRoot,
+    TrustedRoot, TrustedTable, VerifiedCertificate,
 };
-use ashlar_stake::{OperatorTable, StakeSource, trusted_table};
+use ashlar_stake::{OperatorTable, StakeError, StakeSource, trusted_table};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -219,7 +220,7 @@ pub fn run(ui: Ui, args: CertArgs) -> CliResult {
 
 fn verify(ui: Ui, args: &VerifyArgs) -> CliResult {
     let (certificate, _) = read(&args.file)?;
-    let verified = match args.table_root.zip(args.domain) {
+    let policy = match args.table_root.zip(args.domain) {
         Some((root, domain)) => {
             if matches!(certificate.attestation, Attestation::Compact { .. }) {
                 return Err(CliError::usage(format!(
@@ -233,14 +234,11 @@ fn verify(ui: Ui, args: &VerifyArgs) -> CliResult {
             }
             // The person who typed it vouches for it.
             let root = TrustedRoot::trust_on_my_own_word(root);
-            verify_portable(&certificate, &root, &args.reader.policy(domain)?)
-                .map_err(|error| refused(&args.file, &error))?
+            args.reader.policy(Trust::Root { root, domain })?
         }
-        None => {
-            let (source, policy) = args.reader.open()?;
-            check(&args.file, &certificate, source.as_ref(), &policy)?
-        }
+        None => args.reader.open()?.1,
     };
+    let verified = check(&args.file, &certificate, &policy)?;
     let view = verified_view(&verified);
     ui.data(&view, || {
         let mut text = format!("verified {}\n", view.blob_key);
@@ -275,33 +273,32 @@ pub fn table_of(
     certificate: &Certificate,
 ) -> CliResult<TrustedTable<Arc<OperatorTable>>> {
     let block = certificate.batch_header.reference_block;
-    trusted_table(source, block).map_err(|error| {
-        CliError::coded(
-            Exit::Unavailable,
-            format!("there is no operator table for block {block}"),
-            &error,
-        )
-        .next("use the table file of the network that signed it")
-    })
+    trusted_table(source, block).map_err(|error| no_table(block, &error))
 }
 
-/// Checks a certificate against the table it refers to.
+/// Checks a certificate under a policy.
 ///
 /// # Errors
-/// It is refused (3), with its own code.
+/// It is refused (3), with its own code, or there is no table to check it with.
 pub fn check(
     path: &Path,
     certificate: &Certificate,
-    source: &dyn StakeSource,
-    policy: &CertificatePolicy,
+    policy: &Policy,
 ) -> CliResult<VerifiedCertificate> {
-    let table = table_of(source, certificate)?;
-    verify_certificate(certificate, &table, policy).map_err(|error| refused(path, &error))
+    policy.check(certificate).map_err(|error| match &error {
+        ClientError::Table(error) => no_table(certificate.batch_header.reference_block, error),
+        _ => CliError::coded(Exit::Refused, format!("the certificate {} is refused", path.display()), &error)
+            .next("do not rely on this blob; ask for its certificate again, and check that the table is the right one"),
+    })
 }
 
-fn refused(path: &Path, error: &ashlar_proto::CertificateError) -> CliError {
-    CliError::coded(Exit::Refused, format!("the certificate {} is refused", path.display()), error)
-        .next("do not rely on this blob; ask for its certificate again, and check that the table is the right one")
+fn no_table(block: Block, error: &StakeError) -> CliError {
+    CliError::coded(
+        Exit::Unavailable,
+        format!("there is no operator table for block {block}"),
+        error,
+    )
+    .next("use the table file of the network that signed it")
 }
 
 /// What a certificate of this size says.

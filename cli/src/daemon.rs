@@ -2,17 +2,29 @@
 
 use std::future::Future;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ashlar_service::ConfigError;
 use ashlar_service::signals::ListenError;
+use clap::Args;
 use tracing_subscriber::EnvFilter;
 
 pub use ashlar_service::signals::{STOP_DEADLINE, Stop};
 
 use crate::Cli;
 use crate::error::{CliError, CliResult, Exit};
+
+/// Options of every command that runs a daemon with keys.
+#[derive(Debug, Args)]
+pub struct ProcessArgs {
+    /// A file whose first line is the password [default: that of the configuration, else ask]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// Stop when standard input closes: for programs that start this one
+    #[arg(long)]
+    pub exit_with_parent: bool,
+}
 
 /// Logs to standard error. `ASHLAR_LOG` (the syntax of `RUST_LOG`: `info,ashlar_node=debug`) wins over `-v` and `-q`.
 pub(crate) fn start_logging(cli: &Cli, daemon: bool) {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use ashlar_client::{Age, Policy, RequiredQuorums, Trust};
 use ashlar_crypto::sha256;
-use ashlar_proto::{CertificatePolicy, MaxAge, RequiredQuorums, Stake, verify_certificate};
+use ashlar_proto::Stake;
 use ashlar_retriever::Source;
 use clap::Args;
 use serde::Serialize;
@@ -22,7 +23,6 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::files;
 use crate::get::{self, Fetch};
 use crate::put::{self, Post};
-use crate::reader;
 use crate::ui::{self, Ui, listing};
 
 /// Bytes of the payload that the demo makes: more than 8 MiB, and no round number.
@@ -169,17 +169,12 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
 
     // The file is the certificate from here on: what is on disk is what others would get.
     let (certificate, size) = cert::read(&certificate_file)?;
-    let operators = cert::table_of(table.as_ref(), &certificate)?;
-    let policy = CertificatePolicy::new(
-        table.domain(),
+    let policy = Policy::new(
+        Trust::Source(Arc::clone(&table)),
         RequiredQuorums::all((0..QUORUMS).collect::<Vec<_>>()),
-        MaxAge::Time {
-            now_ms: reader::now_ms()?,
-            most: std::time::Duration::MAX,
-        },
+        Age::Within(std::time::Duration::MAX),
     );
-    let verified = verify_certificate(&certificate, &operators, &policy)
-        .map_err(|error| CliError::coded(Exit::Refused, "the certificate is refused", &error))?;
+    let verified = cert::check(&certificate_file, &certificate, &policy)?;
     let view = cert::view(&certificate, size);
     let checked = cert::verified_view(&verified);
     ui.note(certificate_text(&view, &checked, &posted.stages));
@@ -230,7 +225,7 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     let out = folder.path.join("rebuilt");
     let fetch = Fetch {
         from: Source::Operators,
-        stake: Some(Arc::clone(&table)),
+        stake: Arc::clone(&table),
         relays: Vec::new(),
         deadline: std::time::Duration::from_secs(120),
     };

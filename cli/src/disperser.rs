@@ -110,12 +110,9 @@ pub struct RunArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
-    /// A file whose first line is the password [default: that of the configuration, else ask]
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-    /// Stop when standard input closes: for programs that start a disperser
-    #[arg(long)]
-    pub exit_with_parent: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: daemon::ProcessArgs,
 }
 
 /// What a devnet sets; everything else keeps its default.
@@ -222,7 +219,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     ui.note("hand this in for the operator table, with the account of your bond:");
     ui.data(&out, || {
         format!(
-            "[[tables.dispersers]]\nid = {}\nnetwork_key = \"{}\"\naccount = \"0x{}\"\n",
+            "[[tables.dispersers]]\nid = {}\nnetwork_key = \"{}\"\naccount = \"0x{}\"\nbond = \"1\"\n",
             out.id,
             out.network_key,
             "00".repeat(20)
@@ -231,10 +228,10 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 }
 
 async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
-    let mut stop = Stop::listen(args.exit_with_parent)?;
+    let mut stop = Stop::listen(args.process.exit_with_parent)?;
     let config = load(&args.config)?;
     let password = files::password_or_configured(
-        args.password_file.as_deref(),
+        args.process.password_file.as_deref(),
         &config.paths.password_file,
         "Password of the disperser's key",
     )?;

@@ -70,8 +70,8 @@ pub enum From {
 pub struct Fetch {
     /// Where to look.
     pub from: Source,
-    /// The operator table; without it only relays can be asked.
-    pub stake: Option<Arc<dyn StakeSource>>,
+    /// The operator table.
+    pub stake: Arc<dyn StakeSource>,
     /// Dispersers that may have the payload.
     pub relays: Vec<String>,
     /// When to give up.
@@ -93,7 +93,7 @@ struct GetOut<'a> {
 pub async fn run(ui: Ui, args: GetArgs) -> CliResult {
     let (certificate, _) = cert::read(&args.cert)?;
     let (stake, policy) = args.reader.open()?;
-    let verified = cert::check(&args.cert, &certificate, stake.as_ref(), &policy)?;
+    let verified = cert::check(&args.cert, &certificate, &policy)?;
     let (from, relays) = match args.from {
         From::Operators => (Source::Operators, Vec::new()),
         From::Relay => (Source::Relay, vec![args.disperser.resolve()?]),
@@ -105,7 +105,7 @@ pub async fn run(ui: Ui, args: GetArgs) -> CliResult {
     };
     let fetch = Fetch {
         from,
-        stake: Some(stake),
+        stake,
         relays,
         deadline: Duration::from_secs(args.timeout),
     };
@@ -173,18 +173,20 @@ fn retriever(fetch: &Fetch) -> CliResult<Retriever> {
         deadline: fetch.deadline,
         ..RetrieverConfig::default()
     };
-    let failed = |error: &ashlar_retriever::http::HttpError| {
-        CliError::coded(Exit::Usage, "could not set up the retriever", error)
-    };
     crate::daemon::install_crypto();
-    let Some(stake) = &fetch.stake else {
-        return Retriever::relay_only(config).map_err(|error| failed(&error));
-    };
-    // Readers are nobody in particular: a fresh key for each run.
+    Retriever::new(config, Arc::clone(&fetch.stake), network()?)
+        .map_err(|error| CliError::coded(Exit::Usage, "could not set up the retriever", &error))
+}
+
+/// How operators are asked by readers, who are nobody in particular: with a fresh key for each run.
+///
+/// # Errors
+/// There is no randomness, or no QUIC.
+pub fn network() -> CliResult<Arc<ashlar_net::Client>> {
     let key = NetworkKey::from_seed(files::random()?);
-    let network = ashlar_net::Client::new(&key, NetLimits::default())
-        .map_err(|error| CliError::coded(Exit::Failure, "could not set up QUIC", &error))?;
-    Retriever::new(config, stake.clone(), Arc::new(network)).map_err(|error| failed(&error))
+    let network = ashlar_net::Client::new(&key, NetLimits::default());
+    let failed = |error| CliError::coded(Exit::Failure, "could not set up QUIC", &error);
+    Ok(Arc::new(network.map_err(failed)?))
 }
 
 fn who(skipped: &ashlar_retriever::Skipped) -> String {

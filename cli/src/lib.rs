@@ -1,4 +1,4 @@
-//! The `ashlar` command: devnet, put, get, cert, node, signer, disperser, keys, operators, stake, bench, demo.
+//! The `ashlar` command: devnet, put, get, cert, node, signer, disperser, gateway, keys, operators, stake, bench, demo.
 //!
 //! One file for each command group holds its options and what it does. Data goes to standard output, everything else
 //! to standard error; `--json` makes both machine-readable. Exit codes are those of [`error::Exit`].
@@ -13,6 +13,7 @@ pub mod devnet;
 pub mod disperser;
 pub mod error;
 pub mod files;
+pub mod gateway;
 pub mod get;
 pub mod http;
 pub mod keys;
@@ -98,6 +99,8 @@ pub enum Command {
     Signer(signer::SignerArgs),
     /// Set up and run a disperser
     Disperser(disperser::DisperserArgs),
+    /// Set up and run a gateway, which fetches payloads for others and keeps them
+    Gateway(gateway::GatewayArgs),
     /// Make keys and look at them
     Keys(keys::KeysArgs),
     /// Look at the operator table
@@ -117,6 +120,7 @@ impl Command {
             Self::Node(args) => matches!(args.command, node::NodeCommand::Run(_)),
             Self::Signer(args) => matches!(args.command, signer::SignerCommand::Run(_)),
             Self::Disperser(args) => matches!(args.command, disperser::DisperserCommand::Run(_)),
+            Self::Gateway(args) => matches!(args.command, gateway::GatewayCommand::Run(_)),
             Self::Stake(args) => matches!(args.command, stake::StakeCommand::Serve(_)),
             _ => false,
         }
@@ -194,6 +198,7 @@ fn run(cli: Cli, ui: Ui) -> CliResult {
         Command::Node(args) => node::run(ui, args),
         Command::Signer(args) => signer::run(ui, args),
         Command::Disperser(args) => disperser::run(ui, args),
+        Command::Gateway(args) => gateway::run(ui, args),
         Command::Keys(args) => keys::run(ui, args),
         Command::Operators(args) => operators::run(ui, args),
         Command::Stake(args) => stake::run(ui, *args),

@@ -116,12 +116,9 @@ pub struct RunArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
-    /// A file whose first line is the password [default: that of the configuration, else ask]
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-    /// Stop when standard input closes: for programs that start a node
-    #[arg(long)]
-    pub exit_with_parent: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: daemon::ProcessArgs,
     /// Make a new database: once, for a key that has never signed anything. Refused as soon as the key has one
     #[arg(long)]
     pub new_database: bool,
@@ -303,14 +300,14 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 }
 
 async fn run_node(ui: Ui, args: RunArgs) -> CliResult {
-    let mut stop = Stop::listen(args.exit_with_parent)?;
+    let mut stop = Stop::listen(args.process.exit_with_parent)?;
     let config = load(&args.config)?;
     let which = match (args.new_database, args.lost_database) {
         (true, _) => Database::New,
         (_, true) => Database::Lost,
         _ => Database::Existing,
     };
-    let keys = open_keys(&config, args.password_file.as_deref())?;
+    let keys = open_keys(&config, args.process.password_file.as_deref())?;
     let stake = follow_table(&config.operators, &config.paths.heads)?;
     let challenges = challenges::sources(&config)?;
     let node = Node::start(config, keys, stake, challenges, which)

@@ -113,6 +113,8 @@ pub struct DisperserOut {
     pub network_key: String,
     /// Account of its bond.
     pub account: String,
+    /// Its bond, decimal.
+    pub bond: String,
 }
 
 /// Runs `ashlar operators`.
@@ -198,6 +200,7 @@ pub fn describe(table: &OperatorTable, protocol: u16) -> CliResult<TableOut> {
                 id: disperser.id,
                 network_key: disperser.network_key.to_string(),
                 account: disperser.account.to_string(),
+                bond: disperser.bond.to_string(),
             })
             .collect(),
     })

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_client::{
-    BlobState, BlobStatus, Certified, Client, ClientConfig, ClientError, PutOptions, Submitted,
-    Trust, WaitOptions,
+    Age, BlobState, BlobStatus, ClientError, Dispersers, DispersersConfig, Policy, PutOptions,
+    RequiredQuorums, Submitted, Trust,
 };
 use ashlar_crypto::{Blame, Coded, Encoding};
 use ashlar_proto::{Account, DEFAULT_VERSION, QuorumId};
@@ -229,17 +229,17 @@ fn beside(file: &std::path::Path) -> PathBuf {
 /// As [`run`].
 pub async fn post(ui: Ui, post: &Post, payload: Vec<u8>) -> CliResult<Posted> {
     crate::daemon::install_crypto();
-    let config = ClientConfig {
+    let config = DispersersConfig {
         max_payload: PAYLOAD_LIMIT,
-        ..ClientConfig::new(post.disperser.clone())
+        ..DispersersConfig::new(post.disperser.clone())
     };
     let failed = |error: ClientError| failure(error, &post.disperser);
-    let client = Client::new(config).map_err(failed)?;
+    let dispersers = Dispersers::new(config).map_err(failed)?;
     let bar = ui.progress(
         STAGES,
         &format!("committing to {}", ui::bytes(payload.len() as u64)),
     );
-    let submitted = client
+    let submitted = dispersers
         .put(payload, post.options.clone())
         .await
         .inspect_err(|_| bar.finish_and_clear());
@@ -251,14 +251,23 @@ pub async fn post(ui: Ui, post: &Post, payload: Vec<u8>) -> CliResult<Posted> {
     };
     let result = match &post.check {
         Check::NotAwaited => Ok((submitted.status.clone(), None, None)),
-        Check::With(source) => check(&client, &submitted, source, post.timeout, progress)
-            .await
-            .map(|certified| {
-                let view = cert::verified_view(&certified.certificate);
-                let certificate = certified.certificate.certificate().clone();
-                (certified.status, Some(certificate), Some(view))
-            }),
-        Check::Unverified => client
+        Check::With(source) => {
+            // What a submitter asks: that all whom it asked have signed, and that they still have to hold the blob.
+            let policy = Policy::new(
+                Trust::Source(Arc::clone(source)),
+                RequiredQuorums::all(post.options.quorums.clone()),
+                Age::Within(Duration::MAX),
+            );
+            dispersers
+                .wait_checked(&submitted, &policy, post.timeout, progress)
+                .await
+                .map(|certified| {
+                    let view = cert::verified_view(&certified.certificate);
+                    let certificate = certified.certificate.certificate().clone();
+                    (certified.status, Some(certificate), Some(view))
+                })
+        }
+        Check::Unverified => dispersers
             .wait_unverified(&submitted, post.timeout, progress)
             .await
             .map(|said| {
@@ -274,21 +283,6 @@ pub async fn post(ui: Ui, post: &Post, payload: Vec<u8>) -> CliResult<Posted> {
         certificate,
         verified,
     })
-}
-
-async fn check(
-    client: &Client,
-    submitted: &Submitted,
-    source: &Arc<dyn StakeSource>,
-    timeout: Duration,
-    progress: impl FnMut(&BlobStatus) + Send,
-) -> Result<Certified, ClientError> {
-    let options = WaitOptions {
-        deadline: timeout,
-        policy: submitted.policy(source.domain())?,
-        trust: Trust::Source(Arc::clone(source)),
-    };
-    client.wait_certified(submitted, options, progress).await
 }
 
 fn place(state: BlobState) -> u64 {
@@ -342,7 +336,7 @@ fn stages(submitted: &Submitted, status: &BlobStatus) -> Vec<(String, u64)> {
 fn failure(error: ClientError, disperser: &str) -> CliError {
     match &error {
         // The disperser's own code and words say more than "refused".
-        ClientError::Refused(problem) => {
+        ClientError::Refused { problem, .. } => {
             let exit = match problem.status {
                 404 => Exit::Unavailable,
                 429 | 503 => Exit::Unavailable,

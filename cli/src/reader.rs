@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ashlar_proto::{CertificatePolicy, Domain, MaxAge, RequiredQuorums};
+use ashlar_client::{Policy, RequiredQuorums, Trust};
 use ashlar_stake::StakeSource;
 use clap::Args;
 
@@ -43,17 +43,17 @@ impl ReaderOption {
     ///
     /// # Errors
     /// As [`TableOption::open`] and [`ReaderOption::policy`].
-    pub fn open(&self) -> CliResult<(Arc<dyn StakeSource>, CertificatePolicy)> {
+    pub fn open(&self) -> CliResult<(Arc<dyn StakeSource>, Policy)> {
         let source = self.table.open()?;
-        let policy = self.policy(source.domain())?;
+        let policy = self.policy(Trust::Source(Arc::clone(&source)))?;
         Ok((source, policy))
     }
 
-    /// The policy for certificates of this service, asked now.
+    /// The policy for certificates of the service that this is about.
     ///
     /// # Errors
     /// Nobody says which quorums are required or how old a certificate may be.
-    pub fn policy(&self, domain: Domain) -> CliResult<CertificatePolicy> {
+    pub fn policy(&self, trust: Trust) -> CliResult<Policy> {
         let defaults = match (&self.required_quorums, self.max_age) {
             (Some(_), Some(_)) => None,
             _ => devnet_here()?.map(|devnet| devnet.reader),
@@ -94,14 +94,11 @@ impl ReaderOption {
             Quorums::These(quorums) => RequiredQuorums::All(quorums),
             Quorums::Any => RequiredQuorums::ChosenBySubmitter,
         };
-        let max_age = match age {
-            Age::Most(most) => MaxAge::Time {
-                now_ms: now_ms()?,
-                most,
-            },
-            Age::Unbounded => MaxAge::Unbounded,
+        let age = match age {
+            Age::Most(most) => ashlar_client::Age::Within(most),
+            Age::Unbounded => ashlar_client::Age::Unbounded,
         };
-        Ok(CertificatePolicy::new(domain, required_quorums, max_age))
+        Ok(Policy::new(trust, required_quorums, age))
     }
 }
 

@@ -71,6 +71,9 @@ pub struct InitArgs {
     /// Where to listen, UDP
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7490")]
     pub listen: SocketAddr,
+    /// Where to listen for questions about health and metrics, TCP
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7491")]
+    pub http: SocketAddr,
     /// A file whose first line is the password for the keys [default: ask]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
@@ -82,12 +85,9 @@ pub struct RunArgs {
     /// The configuration
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
-    /// A file whose first line is the password [default: that of the configuration, else ask]
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-    /// Stop when standard input closes: for programs that start a signer
-    #[arg(long)]
-    pub exit_with_parent: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub process: daemon::ProcessArgs,
 }
 
 /// Runs `ashlar signer`.
@@ -136,6 +136,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     }
     let mut config = SignerConfig::default();
     config.listen.quic = args.listen;
+    config.listen.http.0 = Some(args.http);
     config.accept.nodes.clone_from(&args.node);
     config.accept.domains.clone_from(&args.domain);
     if let Some(path) = &args.password_file {
@@ -187,11 +188,11 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 }
 
 async fn run_signer(ui: Ui, args: RunArgs) -> CliResult {
-    let mut stop = Stop::listen(args.exit_with_parent)?;
+    let mut stop = Stop::listen(args.process.exit_with_parent)?;
     let config = load(&args.config)?;
     let paths = &config.paths;
     let password = files::password_or_configured(
-        args.password_file.as_deref(),
+        args.process.password_file.as_deref(),
         &paths.password_file,
         "Password of the signer's keys",
     )?;
@@ -203,10 +204,13 @@ async fn run_signer(ui: Ui, args: RunArgs) -> CliResult {
     let signer = RunningSigner::start(config, keys, Database::Existing)
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the signer could not start", &error))?;
-    let quic = signer.quic_addr();
+    let (quic, http) = (signer.quic_addr(), signer.http_addr());
     ui.data(
-        &serde_json::json!({ "event": "running", "quic": quic }),
-        || format!("signer runs: QUIC {quic}"),
+        &serde_json::json!({ "event": "running", "quic": quic, "http": http }),
+        || match http {
+            Some(http) => format!("signer runs: QUIC {quic}, HTTP {http}"),
+            None => format!("signer runs: QUIC {quic}"),
+        },
     )?;
     let broken = daemon::asked_or_broken(&mut stop, signer.failed()).await;
     daemon::stop_within_deadline("signer", signer.shutdown()).await?;

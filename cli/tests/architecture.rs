@@ -85,6 +85,7 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "node",
             "disperser",
             "ledger",
+            "testing",
         ],
         "cli" => &[
             "crypto",
@@ -232,6 +233,26 @@ fn versions_are_named_in_one_place() {
             }
         }
     }
+}
+
+/// A rollup that links the SDK, or tests over its twin in memory, compiles no database.
+#[test]
+fn the_sdk_needs_no_database() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--package",
+            "ashlar-client",
+        ])
+        .args(["--edges", "normal,build", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let packages = String::from_utf8(tree.stdout).unwrap();
+    assert!(packages.contains("ashlar-retriever"), "{packages}");
+    assert!(!packages.contains("rocksdb"), "{packages}");
 }
 
 /// `unsafe` lives in one room, the kernels of crypto; a file there that opens the door says so with an `allow`.

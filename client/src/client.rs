@@ -1,445 +1,187 @@
-//! The client: post, watch, check, get back.
+//! The client of a rollup: its dispersers, what it asks of certificates, and where it reads.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_crypto::{CommitmentBytes, Hash, Rows, Setup, commit_rows, rows_for, sha256};
-use ashlar_proto::api::{BlobStatus, PUT_BLOB_TYPE};
-use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
-use ashlar_proto::header::check_quorums;
-use ashlar_proto::wire::PutBlob;
-use ashlar_proto::{
-    BlobId, BlobKey, Certificate, CertificatePolicy, Domain, HeaderError, MaxAge, RequiredQuorums,
-    Submission, VerifiedCertificate, commitments_root, version,
-};
-use ashlar_retriever::{Retrieved, Retriever, RetrieverConfig, Source};
-use ashlar_service::http::{self, Authorities, BaseUrl};
+use ashlar_proto::VerifiedCertificate;
+use ashlar_proto::api::BlobStatus;
+use ashlar_retriever::{Network, Retrieved, Retriever, RetrieverConfig, Source};
 use bytes::Bytes;
-use reqwest::Method;
-use tokio::time::Instant;
 
-use crate::api::{self, Answer, Call};
-use crate::runtime::{blocking, now_ms};
-use crate::{ClientConfig, ClientError, PutOptions, UnverifiedCertificate};
+use crate::da::{Answer, DaClient};
+use crate::{
+    BlobName, Certified, ClientError, Dispersers, DispersersConfig, Failover, Policy, PutOptions,
+    Submitted,
+};
 
-/// Most bytes of a status document.
-const MAX_STATUS_BYTES: usize = 1 << 20;
-
-/// A blob as the disperser's paths name it: by the submission's id, or by its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BlobName {
-    /// Known when it is posted.
-    Id(BlobId),
-    /// Known when it is encoded, and part of the certificate.
-    Key(BlobKey),
-}
-
-impl From<BlobId> for BlobName {
-    fn from(id: BlobId) -> Self {
-        Self::Id(id)
-    }
-}
-
-impl From<BlobKey> for BlobName {
-    fn from(key: BlobKey) -> Self {
-        Self::Key(key)
-    }
-}
-
-impl std::fmt::Display for BlobName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Id(id) => id.fmt(f),
-            Self::Key(key) => key.fmt(f),
-        }
-    }
-}
-
-/// A payload that a disperser has accepted.
-#[derive(Clone, Debug)]
-pub struct Submitted {
-    /// Names it from now on; computed here from its content and checked against the disperser's answer.
-    pub id: BlobId,
-    /// What was posted.
-    pub submission: Submission,
-    /// Merkle root of the commitments computed here; none if the disperser commits.
-    pub commitments_root: Option<Hash>,
-    /// Base URL of the disperser that has it.
-    pub disperser: String,
-    /// Its status when it was accepted.
-    pub status: BlobStatus,
-    /// Time for rows and commitments.
-    pub commit_time: Duration,
-    /// Time from the first attempt to post it to the answer.
-    pub post_time: Duration,
-}
-
-impl Submitted {
-    /// What its submitter asks of the certificate: that it is of this service, that all quorums that were asked to sign have
-    /// signed, and that operators still have to hold the blob.
-    ///
-    /// # Errors
-    ///
-    /// This machine's clock is before 1970.
-    pub fn policy(&self, domain: Domain) -> Result<CertificatePolicy, ClientError> {
-        Ok(CertificatePolicy::new(
-            domain,
-            RequiredQuorums::all(self.submission.quorums.clone()),
-            MaxAge::Time {
-                now_ms: now_ms()?,
-                most: Duration::MAX,
-            },
-        ))
-    }
-}
-
-/// The SDK. Cheap to clone; any number of calls may run at once.
+/// The SDK over a network. Cheap to clone; any number of calls may run at once.
 #[derive(Clone)]
 pub struct Client {
-    pub(crate) inner: Arc<Inner>,
+    dispersers: Dispersers,
+    policy: Policy,
     retriever: Retriever,
+    source: Source,
+    certify_deadline: Duration,
 }
 
-pub(crate) struct Inner {
-    pub(crate) config: ClientConfig,
-    pub(crate) http: reqwest::Client,
-    bases: Vec<BaseUrl>,
+/// Makes a [`Client`].
+pub struct ClientBuilder {
+    policy: Policy,
+    dispersers: DispersersConfig,
+    retrieval: RetrieverConfig,
+    network: Option<Arc<dyn Network>>,
+    source: Source,
+    certify_deadline: Duration,
 }
 
 impl Client {
-    /// A client. It [gets](Client::get) payloads from its dispersers' relays until it is given a
-    /// [retriever](Client::with_retriever) that knows the operators.
+    /// For a client that relies on certificates under this policy and on no others.
+    pub fn builder(policy: Policy) -> ClientBuilder {
+        ClientBuilder {
+            policy,
+            dispersers: DispersersConfig::default(),
+            retrieval: RetrieverConfig::default(),
+            network: None,
+            source: Source::Auto,
+            certify_deadline: Duration::from_secs(120),
+        }
+    }
+
+    /// Its dispersers, for what needs no policy.
+    #[must_use]
+    pub fn dispersers(&self) -> &Dispersers {
+        &self.dispersers
+    }
+
+    /// [`DaClient::wait`], with every new state.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoDisperser`]; a URL that is none; TLS that cannot be set up for one that is `https`.
-    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        if config.dispersers.is_empty() {
-            return Err(ClientError::NoDisperser);
-        }
-        let bases: Vec<BaseUrl> = config
-            .dispersers
-            .iter()
-            .map(|url| BaseUrl::parse(url))
-            .collect::<Result<_, _>>()?;
-        let https = bases.iter().any(BaseUrl::is_https);
-        let http = http::client(Authorities::needed(https), config.connect_timeout)?;
-        let http = http::build(http.read_timeout(config.event_silence))?;
-        let retriever = Retriever::relay_only(RetrieverConfig {
-            relays: config.dispersers.clone(),
-            max_payload: config.max_payload,
-            ..RetrieverConfig::default()
-        })?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                config,
-                http,
-                bases,
-            }),
-            retriever,
-        })
+    /// As [`Dispersers::wait_checked`].
+    pub async fn wait_with(
+        &self,
+        submitted: &Submitted,
+        progress: impl FnMut(&BlobStatus) + Send,
+    ) -> Result<Certified, ClientError> {
+        self.dispersers
+            .wait_checked(submitted, &self.policy, self.certify_deadline, progress)
+            .await
     }
+}
 
-    /// The same client with another retriever, one that asks operators.
+impl ClientBuilder {
+    /// Adds a disperser; the first one is preferred.
     #[must_use]
-    pub fn with_retriever(mut self, retriever: Retriever) -> Self {
-        self.retriever = retriever;
+    pub fn disperser(mut self, url: impl Into<String>) -> Self {
+        self.dispersers.urls.push(url.into());
         self
     }
 
-    /// The settings.
+    /// All settings of the dispersers, their URLs among them.
     #[must_use]
-    pub fn config(&self) -> &ClientConfig {
-        &self.inner.config
+    pub fn dispersers(mut self, config: DispersersConfig) -> Self {
+        self.dispersers = config;
+        self
     }
 
-    /// Posts a payload with its commitments, which are computed here (milliseconds a row of 127 kB, on all cores, off
-    /// the async runtime). The disperser then only checks them, and cannot certify anything else.
-    ///
-    /// Repeated attempts post the same submission: it is stored once, whatever happened to the answer.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`]: the payload or options do not fit, or no disperser accepted it.
-    pub async fn put(
-        &self,
-        payload: impl Into<Bytes>,
-        options: PutOptions,
-    ) -> Result<Submitted, ClientError> {
-        let payload = payload.into();
-        self.check(&payload, &options)?;
-        let begin = Instant::now();
-        let (data, encoding) = (payload.clone(), options.encoding);
-        let (commitments, payload_sha256) = blocking(move || {
-            let rows = Rows::from_payload(&data, encoding)?;
-            let commitments: Vec<CommitmentBytes> = commit_rows(Setup::ethereum(), &rows)
-                .iter()
-                .map(|commitment| commitment.to_bytes())
-                .collect();
-            Ok::<_, ClientError>((commitments, sha256(&[&data])))
-        })
-        .await??;
-        let root = commitments_root(&commitments);
-        let commit_time = begin.elapsed();
-        let submission = submission(&payload, &options, payload_sha256)?;
-        let body = PutBlob {
-            version: submission.version,
-            encoding: submission.encoding,
-            quorums: submission.quorums.clone(),
-            account: submission.account,
-            salt: submission.salt,
-            commitments,
-            payload,
-        };
-        let body = blocking(move || Bytes::from(body.encode())).await?;
-        let mut submitted = self
-            .post(submission, "v1/blobs", "", PUT_BLOB_TYPE, body)
-            .await?;
-        submitted.commitments_root = Some(root);
-        submitted.commit_time = commit_time;
-        Ok(submitted)
+    /// A disperser that has accepted a blob and has no news of it for so long is watched on, and the blob goes to the next one, too.
+    #[must_use]
+    pub fn failover_after(mut self, silence: Duration) -> Self {
+        self.dispersers.failover_after = silence;
+        self
     }
 
-    /// Posts a payload without commitments: the disperser computes them, and what it certifies is only known to be this
-    /// payload once it has been read back.
+    /// Asked before a blob is posted to another disperser, which may charge for it, too.
+    #[must_use]
+    pub fn before_failover(
+        mut self,
+        ask: impl Fn(&Failover) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.dispersers.before_failover = Some(Arc::new(ask));
+        self
+    }
+
+    /// How long to wait for a certificate. Default 120 s.
+    #[must_use]
+    pub fn certify_deadline(mut self, deadline: Duration) -> Self {
+        self.certify_deadline = deadline;
+        self
+    }
+
+    /// Reads from the operators, too, over this network; else the dispersers' copies are all that there is.
+    #[must_use]
+    pub fn operators(mut self, network: Arc<dyn Network>) -> Self {
+        self.network = Some(network);
+        self
+    }
+
+    /// How payloads are fetched, and from where. Relays that are named here are asked behind the dispersers.
+    #[must_use]
+    pub fn retrieval(mut self, config: RetrieverConfig, source: Source) -> Self {
+        self.retrieval = config;
+        self.source = source;
+        self
+    }
+
+    /// The client.
     ///
     /// # Errors
     ///
-    /// As [`Client::put`].
-    pub async fn put_raw(
-        &self,
-        payload: impl Into<Bytes>,
-        options: PutOptions,
-    ) -> Result<Submitted, ClientError> {
-        let payload = payload.into();
-        self.check(&payload, &options)?;
-        let data = payload.clone();
-        let payload_sha256 = blocking(move || sha256(&[&data])).await?;
-        let submission = submission(&payload, &options, payload_sha256)?;
-        let quorums: Vec<String> = submission.quorums.iter().map(u8::to_string).collect();
-        let query = format!(
-            "version={}&encoding={}&quorums={}&account={}&salt={}",
-            submission.version,
-            submission.encoding,
-            quorums.join(","),
-            submission.account,
-            submission.salt
-        );
-        let kind = "application/octet-stream";
-        self.post(submission, "v1/blobs", &query, kind, payload)
-            .await
-    }
-
-    fn check(&self, payload: &Bytes, options: &PutOptions) -> Result<(), ClientError> {
-        let got = payload.len() as u64;
-        if got > self.inner.config.max_payload {
-            return Err(ClientError::TooLarge {
-                got,
-                max: self.inner.config.max_payload,
-            });
-        }
-        rows_for(options.encoding, got)?;
-        version(options.version).map_err(HeaderError::from)?;
-        check_quorums(&options.quorums)?;
-        Ok(())
-    }
-
-    async fn post(
-        &self,
-        submission: Submission,
-        path: &str,
-        query: &str,
-        content_type: &'static str,
-        body: Bytes,
-    ) -> Result<Submitted, ClientError> {
-        let begin = Instant::now();
-        let urls = self
-            .inner
-            .bases
-            .iter()
-            .map(|base| {
-                let mut url = base.join(path);
-                url.set_query((!query.is_empty()).then_some(query));
-                url
-            })
-            .collect();
-        let call = Call {
-            method: Method::POST,
-            urls,
-            content_type: Some(content_type),
-            accept: Some("application/json"),
-            timeout: self.inner.timeout(body.len() as u64),
-            body,
-        };
-        let answer = self
-            .inner
-            .send(&call, MAX_STATUS_BYTES, self.inner.patience(call.timeout))
-            .await?;
-        let status = read_status(&answer.body)?;
-        let id = submission.id();
-        if status.id != id {
-            return Err(ClientError::WrongId {
-                got: status.id,
-                expected: id,
-            });
-        }
-        let disperser = self
-            .inner
-            .bases
-            .get(answer.url_index)
-            .map(BaseUrl::to_string)
-            .ok_or_else(|| ClientError::Internal("an answer from no disperser".to_owned()))?;
-        Ok(Submitted {
-            id,
-            submission,
-            commitments_root: None,
-            disperser,
-            status,
-            commit_time: Duration::ZERO,
-            post_time: begin.elapsed(),
-        })
-    }
-
-    /// The status of a blob, at the first disperser that knows it.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`]; [`ClientError::Refused`] with status 404 if no disperser knows it.
-    pub async fn status(&self, name: impl Into<BlobName>) -> Result<BlobStatus, ClientError> {
-        let path = format!("v1/blobs/{}/status", name.into());
-        let body = self
-            .inner
-            .find(&path, "application/json", MAX_STATUS_BYTES)
-            .await?;
-        read_status(&body)
-    }
-
-    /// The certificate of a blob, portable or compact, from the first disperser that has it.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`]; [`ClientError::Refused`] with status 404 if the blob is unknown, 409 if it is not certified yet or has failed.
-    pub async fn certificate(
-        &self,
-        name: impl Into<BlobName>,
-        portable: bool,
-    ) -> Result<UnverifiedCertificate, ClientError> {
-        let path = certificate_path(name.into());
-        let urls = self.inner.bases.iter().map(|base| base.join(&path));
-        let mut urls: Vec<_> = urls.collect();
-        for url in &mut urls {
-            url.set_query(portable.then_some("form=portable"));
-        }
-        let body = self
-            .inner
-            .first(urls, "application/octet-stream", MAX_CERTIFICATE_BYTES)
-            .await?;
-        let certificate =
-            Certificate::from_bytes(&body).map_err(ClientError::CertificateMalformed)?;
-        Ok(UnverifiedCertificate::new(certificate))
-    }
-
-    /// Fetches the payload of a certificate. See [`Retriever::fetch`].
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Retrieve`], with the report of what was tried.
-    pub async fn get(
-        &self,
-        cert: &VerifiedCertificate,
-        from: Source,
-    ) -> Result<Retrieved, ClientError> {
-        Ok(self.retriever.fetch(cert, from).await?)
-    }
-}
-
-impl Inner {
-    /// For one attempt to transfer so many bytes.
-    pub(crate) fn timeout(&self, bytes: u64) -> Duration {
-        let rate = self.config.min_rate.max(1);
-        self.config.request_timeout + Duration::from_millis(bytes.saturating_mul(1000) / rate)
-    }
-
-    /// For all attempts: the policy counts them, this only keeps a server's `Retry-After` from adding up for ever.
-    fn patience(&self, timeout: Duration) -> Instant {
-        let retry = &self.config.retry;
-        Instant::now() + (timeout + retry.max.max(retry.max_retry_after)) * retry.attempts.max(1)
-    }
-
-    pub(crate) async fn send(
-        &self,
-        call: &Call,
-        limit: usize,
-        deadline: Instant,
-    ) -> Result<Answer, ClientError> {
-        api::send(&self.http, &self.config.retry, call, limit, deadline).await
-    }
-
-    async fn find(
-        &self,
-        path: &str,
-        accept: &'static str,
-        limit: usize,
-    ) -> Result<Vec<u8>, ClientError> {
-        let urls = self.bases.iter().map(|base| base.join(path)).collect();
-        self.first(urls, accept, limit).await
-    }
-
-    /// The first answer that is not "not found".
-    async fn first(
-        &self,
-        urls: Vec<reqwest::Url>,
-        accept: &'static str,
-        limit: usize,
-    ) -> Result<Vec<u8>, ClientError> {
-        let mut last = ClientError::NoDisperser;
-        for url in urls {
-            let timeout = self.timeout(limit as u64);
-            let call = Call::get(url, accept, timeout);
-            match self.send(&call, limit, self.patience(timeout)).await {
-                Ok(answer) => return Ok(answer.body),
-                Err(ClientError::Refused(problem)) if problem.status != 404 => {
-                    return Err(ClientError::Refused(problem));
-                }
-                Err(error) => last = error,
+    /// As [`Dispersers::new`]; [`ClientError::NoTable`] if operators are to be asked and the policy trusts a root alone.
+    pub fn build(self) -> Result<Client, ClientError> {
+        let dispersers = Dispersers::new(self.dispersers)?;
+        let mut retrieval = self.retrieval;
+        let urls = dispersers.config().urls.iter().cloned();
+        retrieval.relays = urls.chain(retrieval.relays).collect();
+        let retriever = match self.network {
+            Some(network) => {
+                let tables = self.policy.trust().tables().ok_or(ClientError::NoTable)?;
+                Retriever::new(retrieval, tables, network)?
             }
-        }
-        Err(last)
+            None => Retriever::relay_only(retrieval)?,
+        };
+        Ok(Client {
+            dispersers,
+            policy: self.policy,
+            retriever,
+            source: self.source,
+            certify_deadline: self.certify_deadline,
+        })
+    }
+}
+
+/// Before it is posted: what its certificate would be refused for.
+pub(crate) fn check_quorums(policy: &Policy, options: &PutOptions) -> Result<(), ClientError> {
+    match policy.missing_quorum(&options.quorums) {
+        Some(required) => Err(ClientError::QuorumNotAsked {
+            required,
+            got: options.quorums.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+impl DaClient for Client {
+    fn policy(&self) -> &Policy {
+        &self.policy
     }
 
-    /// The base URL of the disperser that has a submission.
-    pub(crate) fn base_of(&self, submitted: &Submitted) -> Result<BaseUrl, ClientError> {
-        Ok(BaseUrl::parse(&submitted.disperser)?)
+    fn put(&self, payload: Bytes, options: PutOptions) -> Answer<'_, Submitted> {
+        Box::pin(async move {
+            check_quorums(&self.policy, &options)?;
+            self.dispersers.put(payload, options).await
+        })
     }
-}
 
-pub(crate) fn certificate_path(name: BlobName) -> String {
-    format!("v1/blobs/{name}/certificate")
-}
+    fn wait<'a>(&'a self, submitted: &'a Submitted) -> Answer<'a, Certified> {
+        Box::pin(self.wait_with(submitted, |_| {}))
+    }
 
-pub(crate) fn read_status(body: &[u8]) -> Result<BlobStatus, ClientError> {
-    serde_json::from_slice(body).map_err(|error| ClientError::Answer {
-        what: "status document",
-        reason: error.to_string(),
-    })
-}
+    fn status(&self, name: BlobName) -> Answer<'_, BlobStatus> {
+        Box::pin(self.dispersers.status(name))
+    }
 
-fn submission(
-    payload: &Bytes,
-    options: &PutOptions,
-    payload_sha256: Hash,
-) -> Result<Submission, ClientError> {
-    let salt = match options.salt {
-        Some(salt) => salt,
-        None => getrandom::u64().map_err(|error| ClientError::Internal(error.to_string()))?,
-    };
-    Ok(Submission {
-        version: options.version,
-        encoding: options.encoding,
-        payload_len: payload.len() as u64,
-        quorums: options.quorums.clone(),
-        account: options.account,
-        salt,
-        payload_sha256,
-    })
+    fn get<'a>(&'a self, certificate: &'a VerifiedCertificate) -> Answer<'a, Retrieved> {
+        Box::pin(async move { Ok(self.retriever.fetch(certificate, self.source).await?) })
+    }
 }

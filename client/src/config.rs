@@ -1,19 +1,18 @@
-//! Settings of a client and options of a submission.
+//! Settings of the dispersers' pool, and options of a submission.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_crypto::Encoding;
-use ashlar_proto::{Account, CertificatePolicy, DEFAULT_VERSION, TrustedRoot, TrustedTable};
-use ashlar_stake::{OperatorTable, StakeSource};
+use ashlar_proto::{Account, BlobId, DEFAULT_VERSION};
 
 use crate::RetryPolicy;
 
-/// Settings of a [`Client`](crate::Client).
-#[derive(Clone, Debug)]
-pub struct ClientConfig {
-    /// Base URLs of dispersers, `http` or `https`. A submission goes to the first that accepts it.
-    pub dispersers: Vec<String>,
+/// Settings of [`Dispersers`](crate::Dispersers).
+#[derive(Clone)]
+pub struct DispersersConfig {
+    /// Base URLs, `http` or `https`, the preferred one first.
+    pub urls: Vec<String>,
     /// Largest payload that is accepted, bytes. Default 16 MiB.
     pub max_payload: u64,
     /// Longest wait for a connection. Default 3 s.
@@ -26,30 +25,82 @@ pub struct ClientConfig {
     pub event_silence: Duration,
     /// When requests are repeated.
     pub retry: RetryPolicy,
+    /// Longest time to post a blob, or to ask for one: all attempts at all dispersers together, before the transfer time at
+    /// `min_rate` is added. Default 120 s.
+    pub put_deadline: Duration,
+    /// A disperser that has accepted a blob and then has no news of it for so long is watched on, and the blob goes to the
+    /// next one, too. Default 30 s.
+    pub failover_after: Duration,
+    /// Asked before a blob is posted to another disperser than the first one. Without it a blob always may go on.
+    pub before_failover: Option<BeforeFailover>,
 }
 
-impl Default for ClientConfig {
+impl std::fmt::Debug for DispersersConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DispersersConfig")
+            .field("urls", &self.urls)
+            .field("put_deadline", &self.put_deadline)
+            .field("failover_after", &self.failover_after)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for DispersersConfig {
     fn default() -> Self {
         Self {
-            dispersers: Vec::new(),
+            urls: Vec::new(),
             max_payload: 16 << 20,
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(15),
             min_rate: 512 << 10,
             event_silence: Duration::from_secs(30),
             retry: RetryPolicy::default(),
+            put_deadline: Duration::from_secs(120),
+            failover_after: Duration::from_secs(30),
+            before_failover: None,
         }
     }
 }
 
-impl ClientConfig {
+impl DispersersConfig {
     /// The default settings for one disperser.
-    pub fn new(disperser: impl Into<String>) -> Self {
+    pub fn new(url: impl Into<String>) -> Self {
         Self {
-            dispersers: vec![disperser.into()],
+            urls: vec![url.into()],
             ..Self::default()
         }
     }
+}
+
+/// Whether a blob may go to another disperser. It is called on the async runtime: it answers at once.
+pub type BeforeFailover = Arc<dyn Fn(&Failover) -> bool + Send + Sync>;
+
+/// A blob that is about to be posted to another disperser, which may charge for it, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failover {
+    /// The blob; it keeps its id.
+    pub id: BlobId,
+    /// The disperser that had it last.
+    pub from: String,
+    /// Where it would go.
+    pub to: String,
+    /// Whether that disperser has the blob already, and may have charged for it.
+    pub held: Held,
+    /// Code of what is wrong there.
+    pub code: String,
+    /// The same in words.
+    pub reason: String,
+}
+
+/// Whether a disperser has a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// It refused it, or was not reached.
+    No,
+    /// The blob was sent, and no answer came.
+    Maybe,
+    /// It answered `202`.
+    Yes,
 }
 
 /// How a payload is to be posted.
@@ -64,8 +115,8 @@ pub struct PutOptions {
     /// Who pays. Default: the zero account.
     pub account: Account,
     /// Makes equal payloads different blobs. The same payload with the same options and salt is the same blob, however
-    /// often it is posted; so a caller that may crash between posting and writing down the id should choose the salt
-    /// itself. Default: random.
+    /// often and to whichever disperser it is posted; so a caller that may crash between posting and writing down the id
+    /// should choose the salt itself. Default: random.
     pub salt: Option<u64>,
 }
 
@@ -77,53 +128,6 @@ impl Default for PutOptions {
             quorums: vec![0],
             account: Account::default(),
             salt: None,
-        }
-    }
-}
-
-/// What a certificate is checked against.
-#[derive(Clone)]
-pub enum Trust {
-    /// The operator table of the batch's reference block.
-    Table(TrustedTable<Arc<OperatorTable>>),
-    /// Whichever table this source has for the batch's reference block.
-    Source(Arc<dyn StakeSource>),
-    /// The root of that table; the certificate is then asked for in its portable form.
-    Root(TrustedRoot),
-}
-
-impl std::fmt::Debug for Trust {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Table(table) => f
-                .debug_tuple("Table")
-                .field(&table.reference_block())
-                .finish(),
-            Self::Source(_) => f.write_str("Source"),
-            Self::Root(root) => f.debug_tuple("Root").field(root).finish(),
-        }
-    }
-}
-
-/// How to wait for a certificate, and what it has to be.
-#[derive(Clone, Debug)]
-pub struct WaitOptions {
-    /// How long.
-    pub deadline: Duration,
-    /// What the certificate is checked against.
-    pub trust: Trust,
-    /// What is asked of it. [`Submitted::policy`](crate::Submitted::policy) is what its submitter asks; a reader may ask
-    /// for more. Its age is asked when the certificate is there, by this machine's clock.
-    pub policy: CertificatePolicy,
-}
-
-impl WaitOptions {
-    /// For 120 s.
-    pub fn new(trust: Trust, policy: CertificatePolicy) -> Self {
-        Self {
-            deadline: Duration::from_secs(120),
-            trust,
-            policy,
         }
     }
 }

@@ -1,50 +1,60 @@
-//! Watching a blob until it is certified, and checking the certificate against what was submitted.
+//! Watching a blob until it is certified, at the disperser that accepted it and, if that fails, at others, too.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::future::{Future, poll_fn};
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use ashlar_proto::VerifiedCertificate;
 use ashlar_proto::api::{BlobState, BlobStatus, StatusError};
 use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
-use ashlar_proto::{BlobHeader, Certificate, VerifiedCertificate};
 use ashlar_service::http::{self, BaseUrl, chain};
 use ashlar_service::problem::MAX_PROBLEM_BYTES;
-use futures::{Stream, StreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt, stream};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::api::Call;
-use crate::client::{BlobName, Client, Submitted, certificate_path, read_status};
+use crate::config::Held;
+use crate::dispersers::{Dispersers, Inner, certificate_path, conclude, read_status};
+use crate::health::Fault;
 use crate::sse::Parser;
-use crate::{ClientError, Trust, UnverifiedCertificate, WaitOptions};
+use crate::submission::Submitted;
+use crate::{ClientError, PassedOver, Policy, UnverifiedCertificate};
 
-/// Longest pause between two looks at a blob whose events cannot be had.
-const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// First and longest pause between two looks at a blob whose events cannot be had.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// A blob that is certified, and whose certificate was checked.
+/// A blob that is certified.
 #[derive(Clone, Debug)]
-pub struct Certified {
+pub struct Certified<C = VerifiedCertificate> {
     /// The certificate, for the blob that was submitted.
-    pub certificate: VerifiedCertificate,
-    /// The blob's last status.
+    pub certificate: C,
+    /// The blob's last status there.
     pub status: BlobStatus,
-}
-
-/// A blob that its disperser says is certified.
-#[derive(Clone, Debug)]
-pub struct UnverifiedCertified {
-    /// The certificate, for the blob that was submitted, and not checked otherwise.
-    pub certificate: UnverifiedCertificate,
-    /// The blob's last status.
-    pub status: BlobStatus,
+    /// Base URL of the disperser whose certificate it is.
+    pub disperser: String,
+    /// Those that were watched, too, and have failed.
+    pub passed_over: Vec<PassedOver>,
 }
 
 struct Events {
     answer: reqwest::Response,
     parser: Parser,
-    ready: std::collections::VecDeque<BlobStatus>,
+    ready: VecDeque<BlobStatus>,
 }
 
-impl Client {
+/// What all that watch one blob share.
+struct News<P> {
+    progress: P,
+    /// When something was new.
+    at: Instant,
+}
+
+impl Dispersers {
     /// The states of a blob as they change, from the present one on: the stream ends behind `certified` or `failed`, or
-    /// with an error when the connection breaks ([`Client::wait_certified`] opens it again).
+    /// with an error when the connection breaks ([`Dispersers::wait_checked`] opens it again).
     ///
     /// # Errors
     ///
@@ -54,45 +64,298 @@ impl Client {
         submitted: &Submitted,
     ) -> Result<impl Stream<Item = Result<BlobStatus, ClientError>> + Send + 'static, ClientError>
     {
-        let base = self.inner.base_of(submitted)?;
-        self.open_events(&base, submitted.id.into()).await
+        let index = self.inner.index_of(submitted)?;
+        let base = self
+            .inner
+            .bases
+            .get(index)
+            .ok_or(ClientError::NoDisperser)?;
+        self.inner.events(base, submitted).await
     }
 
-    async fn open_events(
+    /// Waits until a blob is certified, and checks that the certificate is for what was submitted and that it holds.
+    /// `progress` is called with every status that brings a new state.
+    ///
+    /// Watches the events of the disperser that accepted the blob; where events cannot be had, or break off, it asks for the
+    /// status with growing pauses, and a disperser that restarts meanwhile is waited for. If nothing is new there for
+    /// [`failover_after`](crate::DispersersConfig::failover_after), or that disperser fails or sends a certificate that does not
+    /// hold, the same submission is posted to the next one, and both are watched. The first certificate that holds is the
+    /// result; of several that come at once, that of the disperser that was asked first.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Failed`], [`ClientError::Deadline`]; a certificate that is malformed, refused, or another blob's;
+    /// [`ClientError::EveryDisperser`] if several failed in different ways.
+    pub async fn wait_checked(
+        &self,
+        submitted: &Submitted,
+        policy: &Policy,
+        deadline: Duration,
+        progress: impl FnMut(&BlobStatus) + Send,
+    ) -> Result<Certified, ClientError> {
+        let judge =
+            |certificate: UnverifiedCertificate| async move { certificate.verify(policy).await };
+        self.inner
+            .wait(
+                submitted,
+                policy.needs_portable(),
+                deadline,
+                progress,
+                judge,
+            )
+            .await
+    }
+
+    /// The same without the check: for tools that keep the compact certificate for somebody who has an operator table.
+    /// Then only the disperser says that the blob is available.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Failed`], [`ClientError::Deadline`]; a certificate that is malformed, or another blob's.
+    pub async fn wait_unverified(
+        &self,
+        submitted: &Submitted,
+        deadline: Duration,
+        progress: impl FnMut(&BlobStatus) + Send,
+    ) -> Result<Certified<UnverifiedCertificate>, ClientError> {
+        let judge = |certificate| async move { Ok(certificate) };
+        self.inner
+            .wait(submitted, false, deadline, progress, judge)
+            .await
+    }
+}
+
+impl Inner {
+    async fn wait<T: Send, F: Future<Output = Result<T, ClientError>> + Send>(
+        &self,
+        submitted: &Submitted,
+        portable: bool,
+        deadline: Duration,
+        mut progress: impl FnMut(&BlobStatus) + Send,
+        judge: impl Fn(UnverifiedCertificate) -> F + Sync,
+    ) -> Result<Certified<T>, ClientError> {
+        let start = Instant::now();
+        let until = start + deadline;
+        let first = self.index_of(submitted)?;
+        progress(&submitted.status);
+        let news = Mutex::new(News {
+            progress,
+            at: start,
+        });
+        let tell = |last: &mut BlobStatus, status: &BlobStatus| {
+            let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
+            if last != status {
+                news.at = Instant::now();
+            }
+            if last.state != status.state {
+                (news.progress)(status);
+            }
+            last.clone_from(status);
+        };
+        let follow = |index: usize| -> BoxFuture<'_, Result<(BlobStatus, T), ClientError>> {
+            let (tell, judge) = (&tell, &judge);
+            let followed = async move {
+                let base = self.bases.get(index).ok_or(ClientError::NoDisperser)?;
+                let mut last = submitted.status.clone();
+                if index != first {
+                    let status = self.post_at(index, submitted, until).await?;
+                    tell(&mut last, &status);
+                }
+                let watched = self.watch(base, submitted, &mut last, tell);
+                let status = match timeout_at(until, watched).await {
+                    Ok(status) => status?,
+                    Err(_) => {
+                        return Err(ClientError::Deadline {
+                            after_ms: u64::try_from(start.elapsed().as_millis())
+                                .unwrap_or(u64::MAX),
+                            state: last.state,
+                        });
+                    }
+                };
+                if status.state == BlobState::Failed {
+                    return Err(ClientError::Failed(status.error.unwrap_or(StatusError {
+                        code: "unknown".to_owned(),
+                        message: "the disperser gives no reason".to_owned(),
+                    })));
+                }
+                // A little time is left for the certificate, even if the last event came in the last moment.
+                let until = until.max(Instant::now() + self.config.request_timeout);
+                let certificate = self
+                    .fetch_certificate(base, submitted, portable, until)
+                    .await?;
+                submitted.check_is_ours(&certificate.unverified().blob_header)?;
+                Ok((status, judge(certificate).await?))
+            };
+            followed.boxed()
+        };
+
+        let mut watched = vec![(first, follow(first))];
+        let mut asked = BTreeSet::from([first]);
+        let mut errors: Vec<(usize, ClientError)> = Vec::new();
+        let mut allowed = true;
+        loop {
+            let quiet = {
+                let news = news.lock().unwrap_or_else(PoisonError::into_inner);
+                news.at + self.config.failover_after
+            };
+            let next = self.best_but(|index| asked.contains(&index));
+            let next = next.filter(|_| allowed && Instant::now() < until);
+            let ended = tokio::select! {
+                biased;
+                ended = first_of(&mut watched), if !watched.is_empty() => Some(ended),
+                () = sleep_until(quiet), if next.is_some() => None,
+            };
+            let from = match ended {
+                Some((index, Ok((status, certificate)))) => {
+                    self.works(index);
+                    return Ok(Certified {
+                        certificate,
+                        status,
+                        disperser: self.url(index),
+                        passed_over: self.passed_over(&errors),
+                    });
+                }
+                Some((_, Err(error))) if error.is_ours() => return Err(error),
+                Some((index, Err(error))) => {
+                    tracing::debug!(disperser = self.url(index), %error, "watched in vain");
+                    // Our patience and our tables are not its fault.
+                    if !matches!(error, ClientError::Deadline { .. } | ClientError::Table(_)) {
+                        self.failed(index, &error);
+                    }
+                    errors.push((index, error));
+                    index
+                }
+                None => {
+                    let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
+                    let now = Instant::now();
+                    if news.at + self.config.failover_after > now {
+                        continue;
+                    }
+                    news.at = now;
+                    // The first of those that are still watched; none is left out of the book for being slow twice.
+                    let slow = watched.first().map_or(first, |(index, _)| *index);
+                    self.note(slow, Fault::Trouble, "client.silent");
+                    slow
+                }
+            };
+            // A failure looks for the next one itself: the one found above may just have become worse.
+            let next = self.best_but(|index| asked.contains(&index));
+            if let Some(to) = next.filter(|_| allowed && Instant::now() < until) {
+                let why = errors.iter().find(|(index, _)| *index == from);
+                let why = why.map(|(_, why)| why);
+                allowed = self.may_go_on(submitted.id, from, to, Held::Yes, why);
+                if allowed {
+                    asked.insert(to);
+                    watched.push((to, follow(to)));
+                }
+            }
+            if watched.is_empty() {
+                let late = |(_, error): &(usize, ClientError)| {
+                    matches!(error, ClientError::Deadline { .. })
+                };
+                return Err(match errors.iter().position(late) {
+                    Some(at) => errors.swap_remove(at).1,
+                    None => conclude(self, errors),
+                });
+            }
+        }
+    }
+
+    /// Ends with a final status, or with an error that waiting does not mend.
+    async fn watch(
         &self,
         base: &BaseUrl,
-        name: BlobName,
+        submitted: &Submitted,
+        last: &mut BlobStatus,
+        tell: &(impl Fn(&mut BlobStatus, &BlobStatus) + Sync),
+    ) -> Result<BlobStatus, ClientError> {
+        if last.state.is_final() {
+            return Ok(last.clone());
+        }
+        let mut pause = PAUSES.0;
+        loop {
+            let round = Instant::now();
+            match self.events(base, submitted).await {
+                Ok(events) => {
+                    let mut events = std::pin::pin!(events);
+                    while let Some(Ok(status)) = events.next().await {
+                        // A failure may be history: events are told from the first, and a blob that failed may
+                        // have been posted again since. The status says.
+                        if status.id != submitted.id || status.state == BlobState::Failed {
+                            break;
+                        }
+                        if status.state != last.state {
+                            pause = PAUSES.0;
+                        }
+                        tell(last, &status);
+                        if status.state.is_final() {
+                            return Ok(status);
+                        }
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "no events"),
+            }
+            match self.poll_status(base, submitted).await {
+                Ok(status) if status.id == submitted.id => {
+                    tell(last, &status);
+                    if status.state.is_final() {
+                        return Ok(status);
+                    }
+                }
+                Ok(status) => {
+                    return Err(ClientError::WrongId {
+                        got: status.id,
+                        expected: submitted.id,
+                    });
+                }
+                // It restarts, or the way to it is broken: the deadline decides.
+                Err(ClientError::Transport { .. }) => {}
+                Err(ClientError::Refused { problem, .. })
+                    if problem.status >= 500 || problem.status == 429 => {}
+                Err(error) => return Err(error),
+            }
+            sleep_until(round + pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    async fn events(
+        &self,
+        base: &BaseUrl,
+        submitted: &Submitted,
     ) -> Result<
         impl Stream<Item = Result<BlobStatus, ClientError>> + Send + 'static + use<>,
         ClientError,
     > {
-        let url = base.join(&format!("v1/blobs/{name}/events"));
+        let url = base.join(&format!("v1/blobs/{}/events", submitted.id));
         let broken = |url: String, reason: String| ClientError::Transport {
             url,
             attempts: 1,
+            sent: true,
             reason,
         };
-        let request = self
-            .inner
-            .http
-            .get(url.clone())
-            .header(reqwest::header::ACCEPT, "text/event-stream");
-        let until = Instant::now() + self.inner.config.request_timeout;
+        let accept = (reqwest::header::ACCEPT, "text/event-stream");
+        let request = self.http.get(url.clone()).header(accept.0, accept.1);
+        let until = Instant::now() + self.config.request_timeout;
+        let late = |_| broken(url.to_string(), "no answer in time".to_owned());
         let answer = timeout_at(until, request.send())
             .await
-            .map_err(|_| broken(url.to_string(), "no answer in time".to_owned()))?
+            .map_err(late)?
             .map_err(|error| broken(url.to_string(), chain(&error.without_url())))?;
         if answer.status().as_u16() != 200 {
             let answer = timeout_at(until, http::read(answer, MAX_PROBLEM_BYTES))
                 .await
-                .map_err(|_| broken(url.to_string(), "no answer in time".to_owned()))?
+                .map_err(late)?
                 .map_err(|error| broken(url.to_string(), error.to_string()))?;
-            return Err(ClientError::Refused(Box::new(answer.problem())));
+            return Err(ClientError::Refused {
+                problem: Box::new(answer.problem()),
+                retry_after: answer.retry_after,
+            });
         }
         let events = Events {
             answer,
             parser: Parser::new(),
-            ready: std::collections::VecDeque::new(),
+            ready: VecDeque::new(),
         };
         Ok(stream::try_unfold(Some(events), move |events| {
             let url = url.to_string();
@@ -128,230 +391,58 @@ impl Client {
         }))
     }
 
-    /// Waits until a blob is certified, and checks that the certificate is for what was submitted and that it holds.
-    /// `progress` is called with every status that brings a new state.
-    ///
-    /// Watches the events of the disperser that accepted the blob, and of no other. If that one is gone for good, the
-    /// blob has to be posted to another. Where events cannot be had, or break off, it asks for the status with growing
-    /// pauses. A disperser that restarts meanwhile is waited for.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Failed`], [`ClientError::Deadline`]; a certificate that is malformed, refused, or another blob's.
-    pub async fn wait_certified(
+    async fn poll_status(
         &self,
+        base: &BaseUrl,
         submitted: &Submitted,
-        options: WaitOptions,
-        progress: impl FnMut(&BlobStatus) + Send,
-    ) -> Result<Certified, ClientError> {
-        let portable = matches!(options.trust, Trust::Root(_));
-        let said = self
-            .wait_for_certificate(submitted, options.deadline, portable, progress)
-            .await?;
-        let verified = said.certificate.verify(&options.trust, &options.policy);
-        Ok(Certified {
-            certificate: verified.await?,
-            status: said.status,
-        })
-    }
-
-    /// The same without the check: for tools that keep the compact certificate for somebody who has an operator table.
-    /// Then only the disperser says that the blob is available.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError::Failed`], [`ClientError::Deadline`]; a certificate that is malformed, or another blob's.
-    pub async fn wait_unverified(
-        &self,
-        submitted: &Submitted,
-        deadline: Duration,
-        progress: impl FnMut(&BlobStatus) + Send,
-    ) -> Result<UnverifiedCertified, ClientError> {
-        self.wait_for_certificate(submitted, deadline, false, progress)
-            .await
-    }
-
-    async fn wait_for_certificate(
-        &self,
-        submitted: &Submitted,
-        deadline: Duration,
-        portable: bool,
-        mut progress: impl FnMut(&BlobStatus) + Send,
-    ) -> Result<UnverifiedCertified, ClientError> {
-        let start = Instant::now();
-        let deadline = start + deadline;
-        let mut last = submitted.status.state;
-        progress(&submitted.status);
-        let watched = timeout_at(deadline, self.watch(submitted, &mut last, &mut progress)).await;
-        let late = |last| ClientError::Deadline {
-            after_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
-            state: last,
-        };
-        let status = match watched {
-            Ok(result) => result?,
-            Err(_) => return Err(late(last)),
-        };
-        if status.state == BlobState::Failed {
-            let error = status.error.unwrap_or(StatusError {
-                code: "unknown".to_owned(),
-                message: "the disperser gives no reason".to_owned(),
-            });
-            return Err(ClientError::Failed(error));
-        }
-        // A little time is left for the certificate, even if the last event came in the last moment.
-        let until = deadline.max(Instant::now() + self.inner.config.request_timeout);
-        let certificate = self.fetch_certificate(submitted, portable, until).await?;
-        check_is_ours(submitted, &certificate.blob_header)?;
-        Ok(UnverifiedCertified {
-            certificate: UnverifiedCertificate::new(certificate),
-            status,
-        })
-    }
-
-    /// Ends with a final status, or with an error that waiting does not mend.
-    async fn watch(
-        &self,
-        submitted: &Submitted,
-        last: &mut BlobState,
-        progress: &mut (impl FnMut(&BlobStatus) + Send),
     ) -> Result<BlobStatus, ClientError> {
-        let base = self.inner.base_of(submitted)?;
-        let name = BlobName::Id(submitted.id);
-        if submitted.status.state.is_final() {
-            return Ok(submitted.status.clone());
-        }
-        let mut pause = Duration::from_millis(100);
-        loop {
-            let round = Instant::now();
-            match self.open_events(&base, name).await {
-                Ok(events) => {
-                    let mut events = std::pin::pin!(events);
-                    while let Some(Ok(status)) = events.next().await {
-                        // A failure may be history: events are told from the first, and a blob that failed may
-                        // have been posted again since. The status says.
-                        if status.id != submitted.id || status.state == BlobState::Failed {
-                            break;
-                        }
-                        if status.state != *last {
-                            *last = status.state;
-                            pause = Duration::from_millis(100);
-                            progress(&status);
-                        }
-                        if status.state.is_final() {
-                            return Ok(status);
-                        }
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "no events"),
-            }
-            match self.poll_status(&base, name).await {
-                Ok(status) if status.id == submitted.id => {
-                    if status.state != *last {
-                        *last = status.state;
-                        progress(&status);
-                    }
-                    if status.state.is_final() {
-                        return Ok(status);
-                    }
-                }
-                Ok(status) => {
-                    return Err(ClientError::WrongId {
-                        got: status.id,
-                        expected: submitted.id,
-                    });
-                }
-                // It restarts, or the way to it is broken: the deadline decides.
-                Err(ClientError::Transport { .. }) => {}
-                Err(ClientError::Refused(problem))
-                    if problem.status >= 500 || problem.status == 429 => {}
-                Err(error) => return Err(error),
-            }
-            sleep_until(round + pause).await;
-            pause = (pause * 2).min(MAX_PAUSE);
-        }
-    }
-
-    async fn poll_status(&self, base: &BaseUrl, name: BlobName) -> Result<BlobStatus, ClientError> {
-        let url = base.join(&format!("v1/blobs/{name}/status"));
-        let timeout = self.inner.config.request_timeout;
-        let call = Call::get(url, "application/json", timeout);
-        let answer = self
-            .inner
-            .send(&call, 1 << 20, Instant::now() + timeout)
-            .await?;
-        read_status(&answer.body)
+        let timeout = self.config.request_timeout;
+        let call = Call {
+            url: base.join(&format!("v1/blobs/{}/status", submitted.id)),
+            accept: "application/json",
+            post: None,
+            timeout,
+            max: 1 << 20,
+        };
+        let until = Instant::now() + timeout;
+        read_status(&call.send(&self.http, &self.config.retry, until).await?)
     }
 
     async fn fetch_certificate(
         &self,
+        base: &BaseUrl,
         submitted: &Submitted,
         portable: bool,
         until: Instant,
-    ) -> Result<Certificate, ClientError> {
-        let base = self.inner.base_of(submitted)?;
+    ) -> Result<UnverifiedCertificate, ClientError> {
         let mut url = base.join(&certificate_path(submitted.id.into()));
         url.set_query(portable.then_some("form=portable"));
-        let timeout = self.inner.timeout(MAX_CERTIFICATE_BYTES as u64);
-        let call = Call::get(url, "application/octet-stream", timeout);
-        let answer = self.inner.send(&call, MAX_CERTIFICATE_BYTES, until).await?;
-        Certificate::from_bytes(&answer.body).map_err(ClientError::CertificateMalformed)
+        let call = Call {
+            url,
+            accept: "application/octet-stream",
+            post: None,
+            timeout: self.timeout(MAX_CERTIFICATE_BYTES as u64),
+            max: MAX_CERTIFICATE_BYTES,
+        };
+        let body = call.send(&self.http, &self.config.retry, until).await?;
+        UnverifiedCertificate::from_bytes(&body)
     }
 }
 
-/// A disperser could certify another blob under our submission's name: everything that we know is compared.
-fn check_is_ours(submitted: &Submitted, header: &BlobHeader) -> Result<(), ClientError> {
-    let ours = &submitted.submission;
-    let differs = |field, got: String, expected: String| {
-        Err(ClientError::OtherBlob {
-            field,
-            got,
-            expected,
-        })
-    };
-    if header.version != ours.version {
-        return differs(
-            "version",
-            header.version.to_string(),
-            ours.version.to_string(),
-        );
-    }
-    if header.encoding != ours.encoding {
-        return differs(
-            "encoding",
-            header.encoding.to_string(),
-            ours.encoding.to_string(),
-        );
-    }
-    if header.payload_len != ours.payload_len {
-        return differs(
-            "payload length",
-            header.payload_len.to_string(),
-            ours.payload_len.to_string(),
-        );
-    }
-    if header.quorums != ours.quorums {
-        return differs(
-            "list of quorums",
-            format!("{:?}", header.quorums),
-            format!("{:?}", ours.quorums),
-        );
-    }
-    if header.account != ours.account {
-        return differs(
-            "account",
-            header.account.to_string(),
-            ours.account.to_string(),
-        );
-    }
-    if header.salt != ours.salt {
-        return differs("salt", header.salt.to_string(), ours.salt.to_string());
-    }
-    match submitted.commitments_root {
-        Some(root) if root != header.commitments_root => differs(
-            "commitments root",
-            format!("0x{}", hex::encode(header.commitments_root)),
-            format!("0x{}", hex::encode(root)),
-        ),
-        _ => Ok(()),
-    }
+/// The first future that is ready, by their order if several are; it is taken out.
+async fn first_of<T>(futures: &mut Vec<(usize, BoxFuture<'_, T>)>) -> (usize, T) {
+    poll_fn(|context| {
+        for at in 0..futures.len() {
+            let Some((index, future)) = futures.get_mut(at) else {
+                continue;
+            };
+            let index = *index;
+            if let Poll::Ready(result) = future.poll_unpin(context) {
+                drop(futures.remove(at));
+                return Poll::Ready((index, result));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -2,19 +2,18 @@
 
 mod blobs;
 mod events;
-mod peer;
 mod put;
+mod relay;
 mod service;
 
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ashlar_net::Budget;
 use ashlar_service::ApiError;
 use ashlar_service::api::{Daemon, internal};
-use axum::Router;
-use tokio::sync::Semaphore;
+use ashlar_service::capacity::Capacity;
+use ashlar_service::listener::Apps;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,7 +23,7 @@ use crate::config::DisperserConfig;
 use crate::engine::Engine;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use peer::Peer;
+use crate::relay::SliceRelay;
 
 /// What a request may take beside its body and its wait: looking things up, and the disk.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -36,9 +35,10 @@ pub(crate) struct ApiState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
     engine: OnceLock<Arc<Engine>>,
-    bodies: Budget,
-    serving: Budget,
-    waiters: Arc<Semaphore>,
+    bodies: Capacity,
+    serving: Capacity,
+    slices: SliceRelay,
+    waiters: Capacity,
 }
 
 impl ApiState {
@@ -47,12 +47,16 @@ impl ApiState {
         health: Arc<Health>,
         metrics: Arc<Metrics>,
         stop: CancellationToken,
+        slices: SliceRelay,
     ) -> Arc<Self> {
+        let retry_after_secs = config.accept.retry_after_secs;
+        let capacity = |name, total| Capacity::new(name, total, retry_after_secs);
         Arc::new(Self {
             engine: OnceLock::new(),
-            bodies: Budget::new(config.accept.body_memory_bytes),
-            serving: Budget::new(config.accept.serve_memory_bytes),
-            waiters: Arc::new(Semaphore::new(config.accept.max_waiters)),
+            bodies: capacity("uploads", config.accept.body_memory_bytes),
+            serving: capacity("serving", config.relay.memory_bytes),
+            slices,
+            waiters: capacity("waiters", config.accept.max_waiters as u64),
             config,
             health,
             metrics,
@@ -93,15 +97,16 @@ struct Document;
 fn routed() -> OpenApiRouter<Arc<ApiState>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(put::post_blob))
-        .routes(routes!(blobs::payload))
+        .routes(routes!(relay::payload))
+        .routes(routes!(relay::slices))
         .routes(routes!(blobs::status))
         .routes(routes!(events::events))
         .routes(routes!(blobs::certificate))
         .routes(routes!(service::operators))
 }
 
-/// All routes, and those of the listener for health alone.
-pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
+/// All that is served over HTTP.
+pub(crate) fn apps(state: Arc<ApiState>) -> Apps {
     let accept = &state.config.accept;
     let daemon = Daemon {
         name: "disperser",
@@ -116,5 +121,5 @@ pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
             .saturating_add(Duration::from_secs(accept.wait_timeout_secs))
             .saturating_add(MARGIN),
     };
-    (daemon.api(routed(), state), daemon.health_router())
+    daemon.apps(routed(), state)
 }

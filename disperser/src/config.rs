@@ -42,6 +42,8 @@ ashlar_service::config! {
         pub batch: Batch,
         /// How batches reach the operators.
         pub disperse: Disperse,
+        /// Payloads and slices for readers.
+        pub relay: Relay,
         /// Disk.
         pub store: StoreConfig,
     }
@@ -76,36 +78,37 @@ ashlar_service::config! {
         pub default_quorums: Vec<u8> = vec![0];
         /// Most payload bytes of a blob.
         pub max_payload: u64 = Limits::default().max_payload, within 1..=HARD_MAX_PAYLOAD;
-        /// Most blobs that are accepted and neither certified nor failed. Above: 503.
+        /// Most blobs that are accepted and neither certified nor failed. Above: 503. A network, /24 or /48, may have four times as
+        /// many as are free, and so may each of its accounts of what the network may have: above, 429.
         pub max_open_blobs: usize = 8192, within 1..;
-        /// Most payload bytes of those blobs. They lie on disk. Above: 503.
+        /// Most payload bytes of those blobs. They lie on disk. Shared in the same way.
         pub max_open_bytes: u64 = 4 << 30;
-        /// Memory for request bodies. A body takes its declared length from it. Above: 503.
+        /// Memory for request bodies, taken as their bytes arrive. Each network that sends some has its part of it (else 429), and
+        /// what others leave free. Above: 503.
         pub body_memory_bytes: u64 = 256 << 20;
-        /// Memory for payloads that are being served. Above: 503.
-        pub serve_memory_bytes: u64 = 256 << 20;
         /// Most time for a body to arrive, in seconds. Above: 408.
         pub body_timeout_secs: u64 = 60, within 1..;
         /// Least bytes a second of a body, on average, after its first five seconds. Below: 408.
         pub min_body_rate: u64 = 32 << 10;
         /// Longest wait of ?wait=certified, in seconds; then the answer is 202.
         pub wait_timeout_secs: u64 = 120, within 1..;
-        /// Requests with ?wait=certified and event streams at a time. Above: 503.
+        /// Requests with ?wait=certified and event streams at a time. Each network has its part of them (else 429), and what others
+        /// leave free. Above: 503.
         pub max_waiters: usize = 1024, within 1..;
-        /// TCP connections at a time. Above: 503, after a second.
+        /// TCP connections at a time. Beyond them idle ones give way, of the network with most of them first. If none is idle: 503, or
+        /// 429 if it is the caller's network that has so many. 16 KiB each, and 64 KiB more while a request is read.
         pub max_connections: usize = 4096, within 1..;
         #[doc = ashlar_service::shared_key!(accept.header_timeout_secs)]
         pub header_timeout_secs: u64 = 35, within 1..=3600;
         /// A connection on which nothing moves in either direction for so long is closed, in seconds. More than
         /// wait_timeout_secs and body_timeout_secs.
         pub idle_timeout_secs: u64 = 180;
-        /// Retry-After of a 503, in seconds.
+        /// Retry-After of a refusal, in seconds; that of a full intake is longer if blobs are done with slowly.
         pub retry_after_secs: u64 = 1, within 1..;
         /// Senders of false commitments are refused for so long (429), in seconds: their network, /24 or /48. Doubles
         /// with each further one, up to an hour.
         pub false_claim_backoff_secs: u64 = 10, within 1..;
-        /// Addresses of reverse proxies: a request from one of them counts as sent by whoever it names in
-        /// X-Forwarded-For. Without it everybody behind a proxy is one sender.
+        #[doc = ashlar_service::shared_key!(accept.trusted_proxies)]
         pub trusted_proxies: Vec<IpAddr> = Vec::new();
     }
 
@@ -174,6 +177,17 @@ ashlar_service::config! {
         pub refusal_retries: u32 = 2;
         /// Requests to one operator at the same time, over all batches.
         pub max_requests_per_operator: usize = 4, within 1..;
+    }
+
+    /// Payloads and slices for readers, for as long as store.retention_secs says.
+    pub struct Relay {
+        /// Memory for payloads that are being served. Above: 503.
+        pub memory_bytes: u64 = 256 << 20;
+        /// Least bytes a second that a reader takes, on average, after its first five seconds. Below, it is cut off.
+        pub min_rate: u64 = 32 << 10, within 1..;
+        /// Memory for slices. They are computed again from the payload, one blob at a time on a thread of their own, and those of
+        /// the last blobs are kept. A row takes 128 KiB times (blowup + 1).
+        pub slice_memory_bytes: u64 = 256 << 20;
     }
 
     /// Disk.
@@ -289,6 +303,10 @@ impl DisperserConfig {
             .protocol_versions()
             .map(|v| encoded_bytes(v, batch.max_rows, batch.max_rows))
             .max();
+        let blob_memory = self
+            .protocol_versions()
+            .map(|v| encoded_bytes(v, rows, 1))
+            .max();
         let payload = ("accept.max_payload", accept.max_payload);
         // The last request with a batch that a restart interrupted.
         let oldest = batch
@@ -329,12 +347,19 @@ impl DisperserConfig {
             (
                 "accept.body_memory_bytes",
                 accept.body_memory_bytes,
-                ("the largest body", self.max_body()),
+                (
+                    "twice the largest body",
+                    listener::BodyLimits::memory(self.max_body()),
+                ),
             ),
+            ("relay.memory_bytes", self.relay.memory_bytes, payload),
             (
-                "accept.serve_memory_bytes",
-                accept.serve_memory_bytes,
-                payload,
+                "relay.slice_memory_bytes",
+                self.relay.slice_memory_bytes,
+                (
+                    "the slices of accept.max_payload",
+                    blob_memory.unwrap_or(u64::MAX),
+                ),
             ),
             (
                 "encode.memory_bytes",
@@ -363,6 +388,7 @@ impl DisperserConfig {
             header_timeout: Duration::from_secs(accept.header_timeout_secs),
             idle_timeout: Duration::from_secs(accept.idle_timeout_secs),
             retry_after_secs: accept.retry_after_secs,
+            proxies: accept.trusted_proxies.clone(),
         }
     }
 
@@ -377,6 +403,39 @@ impl DisperserConfig {
     /// Most bytes of a body of `POST /v1/blobs`: a payload, its commitments, and what protobuf adds.
     pub fn max_body(&self) -> u64 {
         PutBlob::max_len(self.accept.max_payload)
+    }
+
+    /// The most memory that a disperser with this configuration takes, in bytes. The operator guide explains each part.
+    pub fn memory_bound(&self) -> u64 {
+        const MIB: u64 = 1 << 20;
+        let (accept, encode) = (&self.accept, &self.encode);
+        let threads = match encode.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let blowup = self.protocol_versions().map(|v| v.code.blowup()).max();
+        let row = BYTES_PER_ROW as u64;
+        let tick = (u64::from(self.pace().tick_rows) * row).max(accept.max_payload);
+        let connections = accept.max_connections as u64 * listener::CONNECTION_BYTES;
+        let open = accept.max_open_blobs as u64 * OPEN_BLOB_BYTES;
+        let scratch = threads as u64 * 16 * u64::from(blowup.unwrap_or(0)) * row;
+        [
+            512 * MIB,
+            connections,
+            open,
+            3 * accept.body_memory_bytes,
+            self.relay.memory_bytes,
+            self.relay.slice_memory_bytes,
+            16 * u64::from(blowup.unwrap_or(0)) * row,
+            encode.memory_bytes,
+            encode.payload_memory_bytes,
+            scratch,
+            // Two ticks at a time, payloads and rows.
+            4 * tick,
+            3 * self.store.write_buffer_bytes,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
     }
 
     /// The times of a dispersal, with a seed for its jitter.
@@ -407,6 +466,9 @@ impl DisperserConfig {
 fn if_set<T: Default + PartialEq>(set: T, otherwise: T) -> T {
     if set == T::default() { otherwise } else { set }
 }
+
+/// What is kept of an open blob beside its payload: record, places in the queues.
+const OPEN_BLOB_BYTES: u64 = 8 << 10;
 
 /// Memory of encoded blobs: slices (blowup times the rows), the rows themselves, commitments, and a Merkle tree a blob.
 pub(crate) fn encoded_bytes(version: &ProtocolVersion, rows: u32, blobs: u32) -> u64 {

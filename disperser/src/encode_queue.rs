@@ -1,10 +1,9 @@
 //! The blobs that wait for an encoder, and whose turn it is.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ashlar_net::Subnet;
 use ashlar_proto::{BlobId, QuorumId};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
@@ -12,7 +11,8 @@ use tokio::sync::Notify;
 use crate::breaker::{Breaker, Passage};
 use crate::claim_limiter::ClaimLimiter;
 use crate::encoder::ClaimCheck;
-use crate::record::BlobRecord;
+use crate::fair_queue::FairQueue;
+use crate::record::{BlobRecord, Origin};
 
 /// A blob that waits for an encoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,11 @@ pub(crate) struct QueuedBlob {
     pub(crate) id: BlobId,
     /// Its quorums.
     pub(crate) quorums: Vec<QuorumId>,
-    /// Who posted it, to answer for its commitments; not known any more after a restart.
-    pub(crate) sender: Option<Subnet>,
+    /// Who posted it: has turns with others, and answers for its commitments.
+    pub(crate) origin: Origin,
+    pub(crate) rows: u32,
+    /// It came with commitments that nobody has checked.
+    pub(crate) claimed: bool,
 }
 
 impl From<&BlobRecord> for QueuedBlob {
@@ -29,7 +32,9 @@ impl From<&BlobRecord> for QueuedBlob {
         Self {
             id: record.id,
             quorums: record.quorums.clone(),
-            sender: None,
+            origin: record.origin(),
+            rows: record.rows,
+            claimed: record.claimed,
         }
     }
 }
@@ -46,11 +51,18 @@ pub(crate) struct Turn {
 /// The blobs of the same quorums.
 #[derive(Default)]
 struct Line {
-    blobs: VecDeque<QueuedBlob>,
+    blobs: FairQueue<QueuedBlob>,
     /// Those with claims of senders that sent false ones lately.
-    suspects: VecDeque<QueuedBlob>,
+    suspects: FairQueue<QueuedBlob>,
     /// The last tick was one of suspects.
     suspects_had_their_turn: bool,
+}
+
+impl FairQueue<QueuedBlob> {
+    fn push_blob(&mut self, blob: QueuedBlob) {
+        let (origin, rows) = (blob.origin, blob.rows.into());
+        self.push(&origin, rows, blob);
+    }
 }
 
 impl Line {
@@ -58,7 +70,7 @@ impl Line {
         self.blobs.len() + self.suspects.len()
     }
 
-    fn of(&mut self, check: ClaimCheck) -> &mut VecDeque<QueuedBlob> {
+    fn of(&mut self, check: ClaimCheck) -> &mut FairQueue<QueuedBlob> {
         match check {
             ClaimCheck::Together => &mut self.blobs,
             ClaimCheck::Apart => &mut self.suspects,
@@ -84,8 +96,8 @@ impl Lines {
 /// The encoder's queue. Its bound is that of open blobs, `accept.max_open_blobs`.
 ///
 /// Blobs of the same quorums wait in one line. The lines have ticks in turn; those of broken quorums wait ([`Breaker`]). Within
-/// a line suspects have small ticks of their own, in turns with everybody else: they delay others by one such tick, however many
-/// there are.
+/// a line senders and their accounts take turns ([`FairQueue`]). Suspects have small ticks of their own, in turns with everybody
+/// else: they delay others by one such tick, however many there are.
 pub(crate) struct EncodeQueue {
     pub(crate) claim_limiter: ClaimLimiter,
     pub(crate) breaker: Breaker,
@@ -127,7 +139,7 @@ impl EncodeQueue {
         let all = lines
             .lines
             .values()
-            .flat_map(|line| line.blobs.iter().chain(&line.suspects));
+            .flat_map(|line| line.blobs.iter().chain(line.suspects.iter()));
         all.map(|waiting| waiting.id).collect()
     }
 
@@ -136,7 +148,7 @@ impl EncodeQueue {
         self.change(|lines| {
             for blob in blobs {
                 let line = lines.lines.entry(blob.quorums.clone()).or_default();
-                line.blobs.push_back(blob);
+                line.blobs.push_blob(blob);
             }
         });
         self.pushed.notify_one();
@@ -153,18 +165,21 @@ impl EncodeQueue {
 
     /// Nothing waits that could go on, and the encoder has nothing in its hands.
     pub(crate) fn is_idle(&self) -> bool {
-        let (lines, now) = (self.lock(), Instant::now());
-        let open = |quorums: &Vec<_>| self.breaker.passage(quorums, now) == Passage::Open;
-        lines.taken == 0 && !lines.lines.keys().any(open)
+        self.lock().taken == 0 && !self.has_open_line()
     }
 
-    /// Whose turn it is. Moves suspects among those with claims from the front of the line into one of their own, until
-    /// `enough` other blobs are in front.
+    /// Somebody waits whose quorums work.
+    pub(crate) fn has_open_line(&self) -> bool {
+        let (lines, now) = (self.lock(), Instant::now());
+        let open = |quorums: &Vec<_>| self.breaker.passage(quorums, now) == Passage::Open;
+        lines.lines.keys().any(open)
+    }
+
+    /// Whose turn it is, of those for whose quorums there is memory. Moves suspects among those with claims into a line of their own.
     pub(crate) fn turn(
         &self,
-        enough: usize,
-        has_claims: impl Fn(&BlobId) -> bool,
         now: Instant,
+        has_room: impl Fn(&Vec<QuorumId>) -> bool,
     ) -> Option<Turn> {
         let mut lines = self.lock();
         // Those behind the last one, then those before it.
@@ -172,7 +187,7 @@ impl EncodeQueue {
             lines.lines.keys().partition(|line| **line <= lines.last);
         let (quorums, passage) = behind.into_iter().chain(before).find_map(|quorums| {
             let passage = self.breaker.passage(quorums, now);
-            (passage != Passage::Closed).then(|| (quorums.clone(), passage))
+            (passage != Passage::Closed && has_room(quorums)).then(|| (quorums.clone(), passage))
         })?;
         lines.last.clone_from(&quorums);
         let probe = passage == Passage::Probe;
@@ -180,21 +195,9 @@ impl EncodeQueue {
             self.breaker.broke(self.breaker.broken_of(&quorums), now);
         }
         let line = lines.lines.get_mut(&quorums)?;
-        let mut honest = Vec::new();
-        while honest.len() < enough
-            && let Some(waiting) = line.blobs.pop_front()
-        {
-            match waiting.sender {
-                Some(sender)
-                    if has_claims(&waiting.id) && self.claim_limiter.is_suspect(sender, now) =>
-                {
-                    line.suspects.push_back(waiting);
-                }
-                _ => honest.push(waiting),
-            }
-        }
-        for waiting in honest.into_iter().rev() {
-            line.blobs.push_front(waiting);
+        let is_suspect = |sender: &_| self.claim_limiter.is_suspect(*sender, now);
+        for suspect in line.blobs.take_out(is_suspect, |blob| blob.claimed) {
+            line.suspects.push_blob(suspect);
         }
         let suspects =
             !line.suspects.is_empty() && (line.blobs.is_empty() || !line.suspects_had_their_turn);
@@ -214,7 +217,7 @@ impl EncodeQueue {
     pub(crate) fn take(&self, turn: &Turn) -> Option<QueuedBlob> {
         self.change(|lines| {
             let line = lines.lines.get_mut(&turn.quorums)?;
-            let waiting = line.of(turn.check).pop_front()?;
+            let waiting = line.of(turn.check).pop()?;
             lines.taken += 1;
             Some(waiting)
         })
@@ -224,7 +227,8 @@ impl EncodeQueue {
     pub(crate) fn put_back(&self, waiting: QueuedBlob, turn: &Turn) {
         self.change(|lines| {
             let line = lines.lines.entry(turn.quorums.clone()).or_default();
-            line.of(turn.check).push_front(waiting);
+            let (origin, rows) = (waiting.origin, waiting.rows.into());
+            line.of(turn.check).put_back(&origin, rows, waiting);
             lines.taken -= 1;
         });
     }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Coded, KernelStatus, Setup};
 use ashlar_net::Subnet;
-use ashlar_proto::BlobId;
 use ashlar_proto::api::{BlobState, StatusError};
+use ashlar_proto::{BlobId, QuorumId};
 use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
 use ashlar_stake::StakeSource;
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use crate::encode_queue::{EncodeQueue, QueuedBlob};
 use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
 use crate::health::{self, Health};
 use crate::late::Late;
-use crate::memory::MemoryBudget;
+use crate::memory::{Memory, MemoryBudget};
 use crate::metrics::Metrics;
 use crate::owners::{OwnedBlob, Owners};
 use crate::record::BlobRecord;
@@ -64,9 +64,9 @@ struct Tick {
 }
 
 struct Held {
-    sender: Option<Subnet>,
+    sender: Subnet,
     owned: OwnedBlob,
-    memory: OwnedSemaphorePermit,
+    memory: Memory,
 }
 
 /// Blobs that an encoder has taken out of the queue; it is done with them when this is dropped.
@@ -89,7 +89,7 @@ pub(crate) struct BufferedBlob {
     /// When it was encoded.
     pub(crate) since: Instant,
     /// Never looked at: its drop is what counts.
-    pub(crate) _memory: OwnedSemaphorePermit,
+    pub(crate) _memory: Memory,
 }
 
 /// Everything the pipeline's tasks share.
@@ -173,9 +173,11 @@ impl Engine {
     /// [`MemoryBudget::take`]: a batch that is closed early frees some.
     pub(crate) fn take_memory(
         &self,
+        quorums: &[QuorumId],
         units: u32,
-    ) -> impl Future<Output = Option<OwnedSemaphorePermit>> {
-        self.memory.take(units, &self.wake_batcher, &self.stop)
+    ) -> impl Future<Output = Option<Memory>> {
+        let (wake, stop) = (&self.wake_batcher, &self.stop);
+        self.memory.take(quorums, units, wake, stop)
     }
 
     /// The encoder: takes what waits, a tick at a time, until the disperser stops. A tick that panics loses its blobs for a while, and
@@ -184,8 +186,12 @@ impl Engine {
         let mut ticks = JoinSet::new();
         while !self.stop.is_cancelled() {
             let Some(tick) = self.next_tick().await else {
+                // What could go on lacks memory alone.
+                let stands = self.queue.has_open_line();
+                let _waiting = stands.then(|| self.memory.wait(&self.wake_batcher));
                 tokio::select! {
                     () = self.queue.pushed() => {}
+                    () = self.memory.freed() => {}
                     () = self.stop.cancelled() => {}
                 }
                 continue;
@@ -203,9 +209,8 @@ impl Engine {
     /// go on.
     async fn next_tick(self: &Arc<Self>) -> Option<Tick> {
         let (pace, registry) = (self.config.pace(), &self.durable.registry);
-        let has_claims = |id: &BlobId| registry.live(id).is_some_and(|record| record.claimed);
-        let now = std::time::Instant::now();
-        let turn = self.queue.turn(pace.tick_blobs, has_claims, now)?;
+        let has_room = |quorums: &Vec<QuorumId>| self.memory.has_room(quorums, 1);
+        let turn = self.queue.turn(std::time::Instant::now(), has_room)?;
         let check = turn.check;
         let (max_blobs, max_rows) = match check {
             _ if turn.probe => (1, u32::MAX),
@@ -242,12 +247,13 @@ impl Engine {
             };
             let first = tick.ids.is_empty();
             let alone = owned.is_shaky();
-            let full = !first && (alone || rows.saturating_add(record.rows) > max_rows);
-            let units = MemoryBudget::units(&record);
+            let (units, quorums) = (MemoryBudget::units(&record), &record.quorums);
+            let full = !first && (alone || rows.saturating_add(record.rows) > max_rows)
+                || !self.memory.has_room(quorums, units);
             let memory = match first {
-                true => self.take_memory(units).await,
-                false if full => None,
-                false => self.memory.try_take(units),
+                _ if full => None,
+                true => self.take_memory(quorums, units).await,
+                false => self.memory.try_take(quorums, units),
             };
             let Some(memory) = memory else {
                 owned.back();
@@ -257,7 +263,7 @@ impl Engine {
             tick.hands.count += 1;
             rows = rows.saturating_add(record.rows);
             tick.ids.push(record.id);
-            let sender = waiting.sender;
+            let sender = waiting.origin.network;
             let held = Held {
                 sender,
                 owned,
@@ -304,11 +310,9 @@ impl Engine {
                 Err(error) => {
                     if let EncodeError::Claim(_) = error {
                         self.metrics.false_claims.inc();
-                        if let Some(sender) = of_blob.sender {
-                            self.queue
-                                .claim_limiter
-                                .record_false_claim(sender, std::time::Instant::now());
-                        }
+                        self.queue
+                            .claim_limiter
+                            .record_false_claim(of_blob.sender, std::time::Instant::now());
                     }
                     let own_fault = error.is_the_clients();
                     self.fail(of_blob.owned, error.code(), error.to_string(), own_fault)

@@ -74,16 +74,11 @@ impl Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Insert or replace.
-    Put(Table, Vec<u8>, Bytes),
+    Put(Table, Vec<u8>, Vec<u8>),
+    /// The same, for a payload that nobody needs after a time, milliseconds since 1970: see [`Kv::forget`].
+    PutUntil(Table, Vec<u8>, Bytes, u64),
     /// Remove, if present.
     Delete(Table, Vec<u8>),
-}
-
-impl Op {
-    /// Insert or replace. Bytes that somebody else has, too, are not copied.
-    pub fn put(table: Table, key: Vec<u8>, value: impl Into<Bytes>) -> Self {
-        Self::Put(table, key, value.into())
-    }
 }
 
 /// Key and value.
@@ -108,6 +103,14 @@ pub trait Kv: Send + Sync + 'static {
     /// # Errors
     /// The database fails; then nothing was applied.
     fn write(&self, ops: Vec<Op>, sync: bool) -> Result<(), KvError>;
+
+    /// Values that were put until a time before this one, milliseconds since 1970, are not read any more: they need not stay.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn forget(&self, _time_ms: u64) -> Result<(), KvError> {
+        Ok(())
+    }
 }
 
 /// The database failed.

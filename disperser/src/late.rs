@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ashlar_crypto::Setup;
 use ashlar_crypto::bls::Signature;
-use ashlar_proto::{Certificate, OperatorId, OperatorIndex, TableAccess};
+use ashlar_proto::{Certificate, OperatorId, OperatorIndex, QuorumId, TableAccess};
 use ashlar_service::Backoff;
 use ashlar_stake::OperatorTable;
 use futures::StreamExt as _;
@@ -44,6 +44,7 @@ const PAUSE: Backoff = Backoff {
 pub(crate) struct LateBatch {
     pub(crate) record: BatchRecord,
     pub(crate) table: Arc<OperatorTable>,
+    pub(crate) quorums: Vec<QuorumId>,
     /// Who may still take it.
     pub(crate) missing: BTreeSet<OperatorIndex>,
     /// The signatures of the others.
@@ -156,7 +157,7 @@ impl Engine {
         let header = &batch.record.header;
         let version = header.protocol().ok()?;
         let units = Units::of(encoded_bytes(version, header.rows, header.blobs))?;
-        let Some(memory) = self.memory.try_take(units) else {
+        let Some(memory) = self.memory.try_take(&batch.quorums, units) else {
             self.late.add(batch);
             return Some(Sent::Later);
         };

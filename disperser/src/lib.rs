@@ -14,13 +14,7 @@
 //!
 //! # Memory
 //!
-//! * `accept.body_memory_bytes`: bodies on their way in, and about twice as much again while they are written;
-//! * `encode.payload_memory_bytes`: payloads from their acceptance to the encoder;
-//! * `encode.memory_bytes`: encoded blobs from the encoder to the certificates of their batch, slices included, and for
-//!   `disperse.straggler_grace_ms` more;
-//! * 16 extended rows (16 MiB at blowup 8) of scratch for each encoder thread, and the payloads of two ticks;
-//! * `store.write_buffer_bytes`, and `accept.serve_memory_bytes` for payloads on their way out;
-//! * a few KiB for each open blob, of which there are at most `accept.max_open_blobs`.
+//! At most [`DisperserConfig::memory_bound`]; the operator guide explains each part.
 
 pub mod aggregate;
 mod api;
@@ -36,7 +30,9 @@ mod durable;
 mod encode_queue;
 pub mod encoder;
 mod engine;
+mod fair_queue;
 pub mod health;
+pub mod intake;
 pub mod kv;
 mod late;
 pub mod matrix;
@@ -47,6 +43,7 @@ mod pipeline;
 mod reclaim;
 pub mod record;
 pub mod registry;
+mod relay;
 mod resume;
 mod server;
 mod slots;

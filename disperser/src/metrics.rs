@@ -94,6 +94,8 @@ ashlar_service::metrics! {
         pub expiry_rounds: Family<Code, Counter>, "expiry_rounds";
         /// 1 if a fast arithmetic kernel computed wrongly here; the portable one works in its place.
         pub kernel_disagrees: Gauge, "kernel_disagrees";
+        /// Payload and slice bytes that readers asked for.
+        pub relayed_bytes: Counter, "relayed", Bytes;
         /// Blobs and batches forgotten at the end of retention.
         pub expired: Counter, "expired_records";
     }

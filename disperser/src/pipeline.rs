@@ -11,7 +11,7 @@ use ashlar_crypto::{Coded, ProofBytes, Setup};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
 use ashlar_proto::{BatchDigest, BlobId, Certificate, OperatorIndex, QuorumSigned};
 use ashlar_stake::OperatorTable;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -24,6 +24,7 @@ use crate::engine::{BufferedBlob, Engine};
 use crate::health;
 use crate::late::LateBatch;
 use crate::matrix::{BatchPosition, Draft, Matrix, MatrixError};
+use crate::memory::Memory;
 use crate::owners::OwnedBlob;
 use crate::record::{BatchRecord, BlobRecord};
 use crate::slots::{Slot, Slots};
@@ -420,6 +421,7 @@ impl Engine {
         let late = LateBatch {
             record,
             table: Arc::clone(matrix.table()),
+            quorums: matrix.quorums().to_vec(),
             missing,
             signed,
         };
@@ -672,12 +674,7 @@ impl Engine {
 }
 
 /// Who owns the blobs, and what they hold: the memory goes back when that is dropped.
-fn apart(
-    held: Vec<BufferedBlob>,
-) -> (
-    Vec<OwnedBlob>,
-    Vec<(Arc<EncodedBlob>, OwnedSemaphorePermit)>,
-) {
+fn apart(held: Vec<BufferedBlob>) -> (Vec<OwnedBlob>, Vec<(Arc<EncodedBlob>, Memory)>) {
     let each = held.into_iter();
     each.map(|held| (held.owned, (held.blob, held._memory)))
         .unzip()

@@ -2,6 +2,7 @@
 
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Encoding, Hash};
+use ashlar_net::Subnet;
 use ashlar_proto::api::{
     BatchStatus, BlobState, BlobStatus, SignedQuorum, StageTimes, StatusError,
 };
@@ -12,6 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::dispersal::Failure;
 use crate::state::{BatchState, TransitionError, batch_can_become, blob_can_become};
+
+/// Who posted a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Network of the address that it came from.
+    pub network: Subnet,
+    /// Account that it names; all zero for none.
+    pub account: Account,
+}
 
 /// A state that a blob was in, for its event stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +54,8 @@ pub struct BlobRecord {
     pub quorums: Vec<u8>,
     /// Who pays.
     pub account: Account,
+    /// Network of the address that it came from.
+    pub network: Subnet,
     /// Chosen by the submitter.
     pub salt: u64,
     /// Where it is.
@@ -75,6 +87,7 @@ impl BlobRecord {
     /// A blob as it is accepted.
     pub fn new(
         submission: &Submission,
+        network: Subnet,
         rows: u32,
         claimed: bool,
         order: u64,
@@ -90,6 +103,7 @@ impl BlobRecord {
             rows,
             quorums: submission.quorums.clone(),
             account: submission.account,
+            network,
             salt: submission.salt,
             state: BlobState::Queued,
             submitted_at_ms: now_ms,
@@ -105,6 +119,14 @@ impl BlobRecord {
             attempts: 0,
             batch: None,
             error: None,
+        }
+    }
+
+    /// Who posted it.
+    pub fn origin(&self) -> Origin {
+        Origin {
+            network: self.network,
+            account: self.account,
         }
     }
 

@@ -9,39 +9,28 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ashlar_crypto::{Coded, CommitmentBytes};
+use ashlar_net::Subnet;
 use ashlar_proto::api::BlobState;
-use ashlar_proto::{BlobId, BlobKey, Submission};
+use ashlar_proto::{Account, BlobId, BlobKey, Submission};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::Instant;
 
+use crate::intake::{Intake, NoRoom, OpenLimits};
 use crate::memory::Units;
 use crate::metrics::Metrics;
-use crate::record::BlobRecord;
+use crate::record::{BlobRecord, Origin};
 use crate::state::TransitionError;
 use crate::store::{Store, StoreError};
 
 /// How long a post waits for another one of the same blob to reach the disk.
 const TWIN_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many blobs may be open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenLimits {
-    /// Blobs.
-    pub blobs: usize,
-    /// Their payload bytes.
-    pub bytes: u64,
-    /// Payload bytes that stay in memory until they are encoded.
-    pub memory: u64,
-}
-
 /// The blobs that are on their way.
 pub struct Registry {
     store: Store,
-    limits: OpenLimits,
     memory: Units,
     metrics: Arc<Metrics>,
     inner: Mutex<Inner>,
@@ -49,15 +38,14 @@ pub struct Registry {
     settled: Condvar,
 }
 
-#[derive(Default)]
 struct Inner {
     live: HashMap<BlobId, Live>,
     /// Being written for the first time.
     accepting: HashSet<BlobId>,
     /// The open blobs that have a key.
     keys: HashMap<BlobKey, BlobId>,
-    /// Payload bytes of both.
-    bytes: u64,
+    /// Both, by who posted them.
+    intake: Intake,
     next_order: u64,
 }
 
@@ -83,6 +71,8 @@ pub struct InMemory {
 pub struct Posted {
     /// The submission.
     pub submission: Submission,
+    /// Network of the address that it came from.
+    pub network: Subnet,
     /// Rows that the payload fills.
     pub rows: u32,
     /// The payload.
@@ -101,7 +91,13 @@ impl Registry {
         limits: OpenLimits,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        let mut inner = Inner::default();
+        let mut inner = Inner {
+            live: HashMap::new(),
+            accepting: HashSet::new(),
+            keys: HashMap::new(),
+            intake: Intake::new(limits, Instant::now()),
+            next_order: 0,
+        };
         for record in store.open_blobs()? {
             if ashlar_proto::version(record.version).is_err() {
                 return Err(StoreError::Version {
@@ -109,8 +105,8 @@ impl Registry {
                 });
             }
             inner.next_order = inner.next_order.max(record.order.saturating_add(1));
-            inner.bytes = inner.bytes.saturating_add(record.payload_len);
             inner.keys.extend(record.key.map(|key| (key, record.id)));
+            inner.intake.take_in(&record.origin(), record.payload_len);
             inner.live.insert(
                 record.id,
                 Live {
@@ -122,7 +118,6 @@ impl Registry {
         }
         let registry = Self {
             store,
-            limits,
             memory: Units::new(limits.memory),
             metrics,
             inner: Mutex::new(inner),
@@ -145,17 +140,21 @@ impl Registry {
         self.metrics.open_blobs.set(inner.live.len() as i64);
         self.metrics
             .open_bytes
-            .set(ashlar_service::metrics::gauge(inner.bytes));
+            .set(ashlar_service::metrics::gauge(inner.intake.bytes()));
     }
 
-    /// Whether a payload of this length could be taken in now: asked before its body is read.
-    pub fn has_room(&self, payload_len: u64) -> bool {
-        self.room(&self.lock(), payload_len)
-    }
-
-    fn room(&self, inner: &Inner, payload_len: u64) -> bool {
-        inner.live.len() + inner.accepting.len() < self.limits.blobs
-            && inner.bytes.saturating_add(payload_len) <= self.limits.bytes
+    /// Whether a payload of this length could be taken in now: asked before its body is read, when the account may not be known.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn check_room(
+        &self,
+        network: &Subnet,
+        account: Option<&Account>,
+        payload_len: u64,
+    ) -> Result<(), AcceptError> {
+        let intake = &mut self.lock().intake;
+        Ok(intake.check(network, account, payload_len, Instant::now())?)
     }
 
     /// Takes in a blob, to be kept until `expires_at_ms`; on return it is on disk. A blob that is there already, and has not failed, is not taken in again:
@@ -171,6 +170,10 @@ impl Registry {
     ) -> Result<(BlobRecord, bool), AcceptError> {
         let id = posted.submission.id();
         let len = posted.submission.payload_len;
+        let origin = Origin {
+            network: posted.network,
+            account: posted.submission.account,
+        };
         let order = {
             let mut inner = self.lock();
             // Somebody else is just posting the same: it counts only once it is on disk.
@@ -180,18 +183,18 @@ impl Registry {
                     .wait_timeout(inner, TWIN_PATIENCE)
                     .unwrap_or_else(PoisonError::into_inner);
                 if waited.timed_out() {
-                    return Err(AcceptError::Full);
+                    return Err(AcceptError::Twin);
                 }
                 inner = again;
             }
             if let Some(live) = inner.live.get(&id) {
                 return Ok((live.record.clone(), false));
             }
-            if !self.room(&inner, len) {
-                return Err(AcceptError::Full);
-            }
+            let now = Instant::now();
+            let (network, account) = (&origin.network, Some(&origin.account));
+            inner.intake.check(network, account, len, now)?;
+            inner.intake.take_in(&origin, len);
             inner.accepting.insert(id);
-            inner.bytes += len;
             inner.next_order += 1;
             inner.next_order - 1
         };
@@ -205,12 +208,12 @@ impl Registry {
         let mut accepting = Accepting {
             registry: self,
             id,
-            bytes: len,
+            given: Some((origin, len)),
         };
         let result = self.write_new(posted, order, now_ms, expires_at_ms);
         self.metrics.stage("accept", began.elapsed());
         if let Ok((record, true)) = &result {
-            accepting.bytes = 0;
+            accepting.given = None;
             self.lock().live.insert(
                 id,
                 Live {
@@ -240,12 +243,14 @@ impl Registry {
         }
         let Posted {
             submission,
+            network,
             rows,
             payload,
             commitments,
         } = posted;
         let record = BlobRecord::new(
             &submission,
+            network,
             rows,
             commitments.is_some(),
             order,
@@ -363,7 +368,7 @@ impl Registry {
 
     /// Shows drafts that have been written.
     pub fn publish(&self, records: &[BlobRecord]) {
-        let mut inner = self.lock();
+        let (mut inner, now) = (self.lock(), Instant::now());
         for record in records {
             if let Some(key) = record.key {
                 match record.state.is_final() {
@@ -373,7 +378,8 @@ impl Registry {
             }
             if record.state.is_final() {
                 if let Some(live) = inner.live.remove(&record.id) {
-                    inner.bytes = inner.bytes.saturating_sub(record.payload_len);
+                    let len = record.payload_len;
+                    inner.intake.finish(&record.origin(), len, now);
                     live.changed.send_replace(());
                 }
             } else if let Some(live) = inner.live.get_mut(&record.id) {
@@ -389,15 +395,17 @@ impl Registry {
 struct Accepting<'a> {
     registry: &'a Registry,
     id: BlobId,
-    /// That were counted, and are not if it was not taken in.
-    bytes: u64,
+    /// Who has room again, and for how many bytes, if it was not taken in.
+    given: Option<(Origin, u64)>,
 }
 
 impl Drop for Accepting<'_> {
     fn drop(&mut self) {
         let mut inner = self.registry.lock();
         inner.accepting.remove(&self.id);
-        inner.bytes -= self.bytes;
+        if let Some((origin, len)) = &self.given {
+            inner.intake.give_back(origin, *len);
+        }
         self.registry.measure(&inner);
         drop(inner);
         self.registry.settled.notify_all();
@@ -410,11 +418,39 @@ impl Drop for Accepting<'_> {
 pub enum AcceptError {
     /// Too much is under way.
     #[error("too many blobs are on their way; try again later")]
-    Full,
+    Full {
+        /// When there will be room.
+        retry_after_secs: u64,
+    },
+    /// The sender, or the account, has its share of what may be under way.
+    #[error(
+        "your network, or this account, has its share of the blobs that are on their way; try again later"
+    )]
+    #[coded(blame = Caller)]
+    Share {
+        /// When there will be room.
+        retry_after_secs: u64,
+    },
+    /// The same blob was just posted by somebody else, and does not reach the disk.
+    #[error("the same blob is just being written; try again later")]
+    Twin,
     /// The store fails.
     #[error(transparent)]
     #[coded(blame = Us)]
     Store(#[from] StoreError),
+}
+
+impl From<NoRoom> for AcceptError {
+    fn from(no_room: NoRoom) -> Self {
+        let NoRoom {
+            beyond_share,
+            retry_after_secs,
+        } = no_room;
+        match beyond_share {
+            true => Self::Share { retry_after_secs },
+            false => Self::Full { retry_after_secs },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_proto::BlobId;
+use ashlar_proto::{BlobId, QuorumId};
 use ashlar_stake::OperatorTable;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,6 +20,14 @@ use crate::owners::OwnedBlob;
 use crate::pipeline::{BatchPlace, InFlightBatch};
 use crate::record::BatchRecord;
 use crate::slots::Slots;
+
+/// What a batch is made of again.
+struct Parts {
+    table: Arc<OperatorTable>,
+    quorums: Vec<QuorumId>,
+    /// The memory of each blob.
+    units: Vec<u32>,
+}
 
 impl Engine {
     /// Continues what the last run left: batches under their own digests, then all other open blobs from the encoder on.
@@ -102,12 +110,16 @@ impl Engine {
         record: &BatchRecord,
         owned: Vec<OwnedBlob>,
     ) -> Result<(Matrix, Vec<BufferedBlob>), Option<(Vec<OwnedBlob>, String)>> {
-        let (table, units) = match self.can_rebuild(record).await? {
-            Ok((_, units)) if units.len() != owned.len() => {
+        let Parts {
+            table,
+            quorums,
+            units,
+        } = match self.can_rebuild(record).await? {
+            Ok(parts) if parts.units.len() != owned.len() => {
                 let why = "one of its blobs is in another batch, too";
                 return Err(Some((owned, why.to_owned())));
             }
-            Ok(found) => found,
+            Ok(parts) => parts,
             Err(why) => return Err(Some((owned, why))),
         };
         let needed = units.iter().map(|units| u64::from(*units)).sum::<u64>();
@@ -117,7 +129,7 @@ impl Engine {
             let why = "it does not fit into encode.memory_bytes any more";
             return Err(Some((owned, why.to_owned())));
         };
-        let mut memory = self.take_memory(needed).await.ok_or(None)?;
+        let mut memory = self.take_memory(&quorums, needed).await.ok_or(None)?;
         let results = self
             .encode_ids(record.blobs.clone(), ClaimCheck::Together)
             .await;
@@ -149,12 +161,11 @@ impl Engine {
         Ok((matrix, held))
     }
 
-    /// What a batch is made of again: its table, and the memory of each blob. `Ok(Err(why))` if it cannot be.
+    /// What a batch is made of again. `Ok(Err(why))` if it cannot be.
     async fn can_rebuild(
         &self,
         record: &BatchRecord,
-    ) -> Result<Result<(Arc<OperatorTable>, Vec<u32>), String>, Option<(Vec<OwnedBlob>, String)>>
-    {
+    ) -> Result<Result<Parts, String>, Option<(Vec<OwnedBlob>, String)>> {
         let Durable {
             registry, clock, ..
         } = &self.durable;
@@ -170,12 +181,22 @@ impl Engine {
         }
         let (stake, block) = (Arc::clone(&self.stake), record.header.reference_block);
         let table = blocking(move || stake.table_at(block)).await.ok_or(None)?;
-        let units = record.blobs.iter().map(|id| {
-            let blob = registry.live(id);
-            let blob = blob.ok_or_else(|| format!("its blob {id} is not open"))?;
-            Ok::<_, String>(MemoryBudget::units(&blob))
-        });
-        let table = table.map_err(|error| error.to_string());
-        Ok(table.and_then(|table| Ok((table, units.collect::<Result<_, _>>()?))))
+        let table = match table {
+            Ok(table) => table,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let (mut quorums, mut units) = (Vec::new(), Vec::with_capacity(record.blobs.len()));
+        for id in &record.blobs {
+            let Some(blob) = registry.live(id) else {
+                return Ok(Err(format!("its blob {id} is not open")));
+            };
+            units.push(MemoryBudget::units(&blob));
+            quorums = blob.quorums;
+        }
+        Ok(Ok(Parts {
+            table,
+            quorums,
+            units,
+        }))
     }
 }

@@ -20,9 +20,11 @@ use crate::distribute::OperatorClient;
 use crate::durable::Durable;
 use crate::engine::{Engine, report_kernel};
 use crate::health::{Health, HealthReport};
+use crate::intake::OpenLimits;
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
-use crate::registry::{OpenLimits, Registry};
+use crate::registry::Registry;
+use crate::relay::SliceRelay;
 use crate::store::{Store, StoreError};
 use crate::upkeep::Upkeep;
 
@@ -83,25 +85,27 @@ impl Disperser {
         open: impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static,
     ) -> Result<RunningDisperser, DisperserError> {
         config.validate()?;
-        let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
+        let listeners = Listeners::bind(config.listen.http, config.listen.health)?;
         let (http_addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(Arc::clone(&health));
         let stop = supervisor.stop_token();
+        let no_threads = |error| DisperserError::Internal {
+            what: format!("no threads: {error}"),
+        };
+        let slices = SliceRelay::new(config.relay.slice_memory_bytes).map_err(no_threads)?;
         let state = ApiState::new(
             config.clone(),
             Arc::clone(&health),
             Arc::clone(&metrics),
             stop.clone(),
+            slices,
         );
-        let (app, own) = api::routers(Arc::clone(&state));
-        listeners.serve(&supervisor, app, config.listener(), own);
+        let apps = api::apps(Arc::clone(&state));
+        listeners.serve(&supervisor, apps, config.listener());
 
-        let pool =
-            ComputePool::new(config.encode.threads).map_err(|error| DisperserError::Internal {
-                what: format!("no threads: {error}"),
-            })?;
+        let pool = ComputePool::new(config.encode.threads).map_err(no_threads)?;
         // Several dispersers in one process share the tables, and the first decides.
         let table_bytes = usize::try_from(config.encode.table_bytes).unwrap_or(usize::MAX);
         if let Err(error) = ashlar_crypto::limit_tables(table_bytes) {
@@ -128,9 +132,10 @@ impl Disperser {
 
         let owner = network_key.public();
         let limits = OpenLimits {
-            blobs: config.accept.max_open_blobs,
+            blobs: config.accept.max_open_blobs as u64,
             bytes: config.accept.max_open_bytes,
             memory: config.encode.payload_memory_bytes,
+            retry_after_secs: config.accept.retry_after_secs,
         };
         let (for_registry, head_ms) = (Arc::clone(&metrics), stake.head_time_ms());
         let opened = tokio::task::spawn_blocking(move || {

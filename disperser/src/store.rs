@@ -31,7 +31,7 @@ use crate::state::TransitionError;
 /// Keys with their values.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-const FORMAT: &[u8] = b"ashlar/disperser/1";
+const FORMAT: &[u8] = b"ashlar/disperser/2";
 const META_FORMAT: &[u8] = b"format";
 const META_OWNER: &[u8] = b"owner";
 const META_SEQUENCE: &[u8] = b"next_sequence";
@@ -67,9 +67,9 @@ impl Store {
         match store.kv.get(Table::Meta, META_FORMAT)? {
             None => store.kv.write(
                 vec![
-                    Op::put(Table::Meta, META_FORMAT.to_vec(), FORMAT.to_vec()),
-                    Op::put(Table::Meta, META_OWNER.to_vec(), owner.0.to_vec()),
-                    Op::put(
+                    Op::Put(Table::Meta, META_FORMAT.to_vec(), FORMAT.to_vec()),
+                    Op::Put(Table::Meta, META_OWNER.to_vec(), owner.0.to_vec()),
+                    Op::Put(
                         Table::Meta,
                         META_SEQUENCE.to_vec(),
                         0u64.to_be_bytes().to_vec(),
@@ -156,7 +156,7 @@ impl Store {
     /// The database fails.
     pub fn keep_time(&self, accepted_ms: u64) -> Result<(), StoreError> {
         let time = accepted_ms.to_be_bytes().to_vec();
-        let op = Op::put(Table::Meta, META_TIME.to_vec(), time);
+        let op = Op::Put(Table::Meta, META_TIME.to_vec(), time);
         Ok(self.kv.write(vec![op], true)?)
     }
 
@@ -173,20 +173,20 @@ impl Store {
         let id = record.id.as_bytes();
         let mut ops = vec![
             put_blob(record)?,
-            Op::put(Table::Payloads, id.to_vec(), payload),
-            Op::put(
+            Op::PutUntil(Table::Payloads, id.to_vec(), payload, record.expires_at_ms),
+            Op::Put(
                 Table::Open,
                 record.order.to_be_bytes().to_vec(),
                 id.to_vec(),
             ),
-            Op::put(
+            Op::Put(
                 Table::Expiry,
                 expiry_key(record.expires_at_ms, EXPIRE_BLOB, id),
                 Vec::new(),
             ),
         ];
         ops.push(match commitments {
-            Some(commitments) => Op::put(Table::Commitments, id.to_vec(), join(commitments)),
+            Some(commitments) => Op::Put(Table::Commitments, id.to_vec(), join(commitments)),
             None => Op::Delete(Table::Commitments, id.to_vec()),
         });
         Ok(self.kv.write(ops, true)?)
@@ -234,18 +234,18 @@ impl Store {
         let (batch, blobs, result) = make(sequence)?;
         let digest = batch.digest();
         let mut ops = vec![
-            Op::put(
+            Op::Put(
                 Table::Meta,
                 META_SEQUENCE.to_vec(),
                 after.to_be_bytes().to_vec(),
             ),
             put_batch(&batch)?,
-            Op::put(
+            Op::Put(
                 Table::OpenBatches,
                 sequence.0.to_be_bytes().to_vec(),
                 digest.0.to_vec(),
             ),
-            Op::put(
+            Op::Put(
                 Table::Expiry,
                 expiry_key(batch.expires_at_ms, EXPIRE_BATCH, &digest.0),
                 Vec::new(),
@@ -256,7 +256,7 @@ impl Store {
         }
         for (id, commitments) in commitments {
             let value = join(commitments);
-            ops.push(Op::put(Table::Commitments, id.0.to_vec(), value));
+            ops.push(Op::Put(Table::Commitments, id.0.to_vec(), value));
         }
         self.kv.write(ops, true)?;
         Ok(result)
@@ -288,7 +288,7 @@ impl Store {
             }
         }
         for (id, certificate) in certificates {
-            ops.push(Op::put(Table::Certificates, id.0.to_vec(), certificate));
+            ops.push(Op::Put(Table::Certificates, id.0.to_vec(), certificate));
         }
         Ok(self.kv.write(ops, true)?)
     }
@@ -313,7 +313,7 @@ impl Store {
                 status.signed.clone_from(&batch.signed);
             }
             ops.push(put_blob(&record)?);
-            ops.push(Op::put(
+            ops.push(Op::Put(
                 Table::BetterCertificates,
                 id.0.to_vec(),
                 certificate,
@@ -495,6 +495,11 @@ impl Store {
         if !ops.is_empty() {
             self.kv.write(ops, false)?;
         }
+        // A blob that is not forgotten yet has an entry, so nobody reads a payload that ended before the first one.
+        let first = self.kv.scan(Table::Expiry, &[], 1)?;
+        let first = first.first().and_then(|(key, _)| key.first_chunk::<8>());
+        let first = first.map_or(now_ms, |at| u64::from_be_bytes(*at));
+        self.kv.forget(first.min(now_ms))?;
         Ok(forgotten)
     }
 
@@ -556,7 +561,7 @@ fn number(what: &'static str, bytes: Vec<u8>) -> Result<u64, StoreError> {
 }
 
 fn put_blob(record: &BlobRecord) -> Result<Op, StoreError> {
-    Ok(Op::put(
+    Ok(Op::Put(
         Table::Blobs,
         record.id.0.to_vec(),
         json("a blob record", record)?,
@@ -564,7 +569,7 @@ fn put_blob(record: &BlobRecord) -> Result<Op, StoreError> {
 }
 
 fn put_batch(record: &BatchRecord) -> Result<Op, StoreError> {
-    Ok(Op::put(
+    Ok(Op::Put(
         Table::Batches,
         record.digest().0.to_vec(),
         json("a batch record", record)?,
@@ -576,7 +581,7 @@ fn put_blob_and_key(record: &BlobRecord) -> Result<impl Iterator<Item = Op> + us
     let id = record.id.0.to_vec();
     let key = record
         .key
-        .map(|key| Op::put(Table::Keys, key.0.to_vec(), id));
+        .map(|key| Op::Put(Table::Keys, key.0.to_vec(), id));
     Ok([put_blob(record)?].into_iter().chain(key))
 }
 

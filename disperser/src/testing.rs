@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Encoding, Setup, sha256};
+use ashlar_net::Subnet;
 use ashlar_proto::table::DisperserEntry;
 use ashlar_proto::{Account, Domain, Network, Stake, Submission};
 use ashlar_stake::{OperatorTable, Registration};
@@ -26,9 +27,14 @@ pub(crate) fn submission(payload: &[u8], salt: u64) -> Submission {
     }
 }
 
+pub(crate) fn network(n: u8) -> Subnet {
+    Subnet::of([10, 0, n, 1].into())
+}
+
 pub(crate) fn posted(payload: &[u8], salt: u64) -> Posted {
     Posted {
         submission: submission(payload, salt),
+        network: network(1),
         rows: ashlar_crypto::rows_for(Encoding::Packed31, payload.len() as u64).unwrap(),
         payload: Bytes::copy_from_slice(payload),
         commitments: None,
@@ -37,7 +43,8 @@ pub(crate) fn posted(payload: &[u8], salt: u64) -> Posted {
 
 pub(crate) fn record(payload: &[u8], salt: u64) -> BlobRecord {
     let posted = posted(payload, salt);
-    BlobRecord::new(&posted.submission, posted.rows, false, salt, 1000, 11_000)
+    let (submission, network, rows) = (posted.submission, posted.network, posted.rows);
+    BlobRecord::new(&submission, network, rows, false, salt, 1000, 11_000)
 }
 
 pub(crate) fn encoded(payload: &[u8], salt: u64) -> Arc<EncodedBlob> {
@@ -85,6 +92,7 @@ pub(crate) fn table(stakes: &[u64]) -> Arc<OperatorTable> {
         id: 5,
         network_key: owner().public(),
         account: Account([1; 20]),
+        bond: Stake::from(1),
     };
     let scope = ashlar_proto::TableScope {
         domain: domain(),

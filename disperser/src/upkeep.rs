@@ -87,6 +87,8 @@ impl Upkeep {
     pub(crate) async fn run_expiry(self, interval: Duration) {
         while let Some(status) = self.read_clock().await {
             let code = match status.expiry {
+                // What forgets nothing writes nothing, which is no sign that the database works again.
+                _ if self.durable.health.raised(health::STORAGE).is_some() => Some("storage"),
                 Ok(time_ms) => self.expire(time_ms).await,
                 Err(fault) => Some(fault.code()),
             };

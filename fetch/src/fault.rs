@@ -4,6 +4,7 @@ use ashlar_crypto::{Blame, Coded, MerkleError};
 use ashlar_proto::ChunkIndex;
 use thiserror::Error;
 
+use crate::gather::Conduct;
 use crate::plan::Verdict;
 
 /// Why one operator's answer did not help. Its code and text end up in [`Skipped`](crate::report::Skipped).
@@ -144,6 +145,25 @@ impl Fault {
             | Self::Length { .. }
             | Self::Corrupt { .. }
             | Self::ProofPoint { .. } => Verdict::Drop,
+        }
+    }
+
+    /// What it says about the operator; nothing if it may be somebody else's.
+    pub(crate) fn conduct(&self) -> Option<Conduct> {
+        match self {
+            // A proof that does not hold may be the disperser's.
+            Self::Internal { .. } | Self::ChunkProof { .. } => None,
+            Self::Timeout { .. } | Self::Slow { .. } => Some(Conduct::Late),
+            Self::Network { retry: true, .. } => Some(Conduct::Late),
+            Self::Refused { .. } | Self::NotHeld { .. } => Some(Conduct::Refused),
+            Self::Network { .. }
+            | Self::UnexpectedAnswer { .. }
+            | Self::Malformed { .. }
+            | Self::OtherIndices
+            | Self::Other { .. }
+            | Self::Length { .. }
+            | Self::Corrupt { .. }
+            | Self::ProofPoint { .. } => Some(Conduct::Wrong),
         }
     }
 

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::time::Duration;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::wire::{AnswerLimit, Request, Response};
-use ashlar_proto::{Bitmap, ChunkIndex, ChunkRanges, OperatorEntry, OperatorIndex, TableAccess};
+use ashlar_proto::{
+    Bitmap, ChunkIndex, ChunkRanges, OperatorEntry, OperatorId, OperatorIndex, TableAccess,
+};
 use ashlar_stake::OperatorTable;
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -103,6 +106,38 @@ pub(crate) fn internal(error: &dyn std::fmt::Display) -> Fault {
     }
 }
 
+/// What an operator did with a request, from the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Conduct {
+    /// Answered it.
+    Answered,
+    /// Did not answer, or not in time.
+    Late,
+    /// Refused it, or did not have what it is assigned.
+    Refused,
+    /// Sent something wrong.
+    Wrong,
+}
+
+/// How one request went.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// Who was asked.
+    pub operator: OperatorId,
+    /// Where.
+    pub address: String,
+    /// What it did.
+    pub conduct: Conduct,
+    /// From sending to the answer, or to the end of waiting for it.
+    pub after: Duration,
+    /// Bulk bytes of the answer.
+    pub bytes: u64,
+    /// Stable code of the fault; empty if there was none.
+    pub code: String,
+    /// The fault in words.
+    pub reason: String,
+}
+
 /// What a whole gathering brought.
 pub struct Gathered<T> {
     /// One item for each distinct index.
@@ -119,11 +154,15 @@ pub struct Gathered<T> {
     pub operators: Vec<OperatorReport>,
     /// Who did not help.
     pub skipped: Vec<Skipped>,
+    /// How each request went that ended by itself, or was given up for its operator's silence.
+    pub observations: Vec<Observation>,
 }
 
 struct Running {
     ask: Ask,
     sent: Instant,
+    /// When its answer was here, from `sent` on. Checking it is our own time.
+    answered: Option<Duration>,
     abort: AbortHandle,
 }
 
@@ -133,6 +172,7 @@ struct Ledger<'a> {
     signers: &'a Bitmap,
     operators: BTreeMap<OperatorIndex, (OperatorReport, Instant)>,
     skipped: Vec<Skipped>,
+    observations: Vec<Observation>,
 }
 
 impl Ledger<'_> {
@@ -161,6 +201,23 @@ impl Ledger<'_> {
             report.bytes += bytes;
             report.ms = millis(since.elapsed());
         }
+    }
+
+    fn observed(&mut self, running: &Running, bytes: u64, fault: Option<&Fault>) {
+        let conduct = fault.map_or(Some(Conduct::Answered), Fault::conduct);
+        let entry = self.table.operator(running.ask.operator);
+        let (Some(conduct), Some(entry)) = (conduct, entry) else {
+            return;
+        };
+        self.observations.push(Observation {
+            operator: entry.operator_id,
+            address: entry.address.clone(),
+            conduct,
+            after: running.answered.unwrap_or_else(|| running.sent.elapsed()),
+            bytes,
+            code: fault.map_or_else(String::new, |fault| fault.code().to_owned()),
+            reason: fault.map_or_else(String::new, ToString::to_string),
+        });
     }
 
     /// One line for each operator and code: three timeouts are one reason.
@@ -207,6 +264,7 @@ where
         signers,
         operators: BTreeMap::new(),
         skipped: Vec::new(),
+        observations: Vec::new(),
     };
     let mut running: HashMap<RequestId, Running> = HashMap::new();
     // Aborts everything still running when this future is dropped.
@@ -230,11 +288,13 @@ where
             stopped.abort.abort();
             ids.remove(&stopped.abort.id());
             let after_ms = millis(stopped.sent.elapsed());
-            match reason {
-                StopReason::Expired => ledger.skip(operator, &Fault::Timeout { after_ms }),
-                StopReason::Overtaken => ledger.skip(operator, &Fault::Slow { after_ms }),
-                StopReason::Unneeded | StopReason::Dropped => {}
-            }
+            let fault = match reason {
+                StopReason::Expired => Fault::Timeout { after_ms },
+                StopReason::Overtaken => Fault::Slow { after_ms },
+                StopReason::Unneeded | StopReason::Dropped => continue,
+            };
+            ledger.observed(&stopped, 0, Some(&fault));
+            ledger.skip(operator, &fault);
         }
         for ask in step.asks {
             // Holders come from this table: the entry exists.
@@ -251,7 +311,13 @@ where
             let abort = tasks.spawn(async move { (id, work.await) });
             ids.insert(abort.id(), id);
             let sent = Instant::now();
-            running.insert(id, Running { ask, sent, abort });
+            let request = Running {
+                ask,
+                sent,
+                answered: None,
+                abort,
+            };
+            running.insert(id, request);
         }
         let State::Working { wake_at } = step.state else {
             break step.state;
@@ -261,6 +327,9 @@ where
             biased;
             Some(id) = arrivals.recv() => {
                 plan.received(start.elapsed(), id);
+                if let Some(request) = running.get_mut(&id) {
+                    request.answered = Some(request.sent.elapsed());
+                }
                 continue;
             }
             Some(joined) = tasks.join_next_with_id() => match joined {
@@ -286,7 +355,9 @@ where
         if !plan.settle(start.elapsed(), id, &good, verdict) {
             continue;
         }
+        plan.spoilt(outcome.bytes, good.len());
         bytes += outcome.bytes;
+        ledger.observed(&finished, outcome.bytes, outcome.fault.as_ref());
         ledger.answered(finished.ask.operator, good.len(), outcome.bytes);
         if let Some(fault) = &outcome.fault {
             ledger.skip(finished.ask.operator, fault);
@@ -308,5 +379,6 @@ where
             .map(|(report, _)| report)
             .collect(),
         skipped: ledger.skipped,
+        observations: ledger.observations,
     }
 }

@@ -13,6 +13,9 @@
 //! * An operator that has been quiet for `hedge_after` is *stalled*: what it owes is asked for elsewhere (a hedge).
 //! * **Budget**: indices requested, less those whose request has failed, never exceed `needed` plus `overhead_percent`
 //!   of it. Only a failure makes room for more. Everything requested counts, whether or not it arrived.
+//! * A plan that [knows](Plan::with_known) its operators takes wrong bytes that arrived off what hedging may cost. It spreads:
+//!   any index is as good as a systematic one, fast operators are asked more often, those to be avoided last, and those that
+//!   have not proven themselves for little at first.
 //! * The time that our own check of an answer takes ([`Plan::received`]) counts against no operator.
 //! * A request past its deadline has failed. An operator that failed to answer rests (twice as long each time) and is
 //!   tried again `attempts` times in all; one that sent wrong data is never asked again.
@@ -22,6 +25,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ashlar_proto::{ChunkIndex, OperatorIndex};
+
+mod open;
+
+use open::{Open, Round};
 
 /// What a [`Plan`] is allowed to do. Units are chunk indices; every index costs the same number of bytes.
 #[derive(Clone, Debug)]
@@ -85,6 +92,26 @@ pub struct Holder {
     pub signer: bool,
     /// The indices, any order.
     pub indices: Vec<ChunkIndex>,
+}
+
+/// How an operator is treated, for what is known about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It has answered well before.
+    Good,
+    /// Nothing is known.
+    Unknown,
+    /// It is asked when there is nobody else.
+    Avoided,
+}
+
+/// What is known about an operator.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// How it is treated.
+    pub trust: Trust,
+    /// What asking it costs, in any unit of time: one that costs half as much comes first twice as often. Above 0.
+    pub cost: f64,
 }
 
 /// Names a request within one plan.
@@ -185,6 +212,9 @@ enum HolderStatus {
 struct HolderState {
     operator: OperatorIndex,
     signer: bool,
+    avoided: bool,
+    /// It has delivered something good, now or before.
+    proven: bool,
     /// What it may still be asked for: assigned, not refused, not found bad.
     indices: BTreeSet<ChunkIndex>,
     in_flight: BTreeSet<ChunkIndex>,
@@ -216,31 +246,75 @@ pub struct Plan {
     good: BTreeSet<ChunkIndex>,
     requested: u64,
     failed: u64,
+    /// Indices that wrong bytes would have been.
+    spoilt: u64,
+    /// Whether it spreads, and is careful with operators that have not proven themselves.
+    spreads: bool,
     next_request: u64,
     random: SplitMix64,
     finished: Option<State>,
 }
 
 impl Plan {
-    /// A plan over these holders. `seed` decides the order of operators within a group.
+    /// A plan over these holders, of which nothing is known: systematic indices first. `seed` decides the order of operators
+    /// within a group.
     #[must_use]
     pub fn new(config: PlanConfig, holders: Vec<Holder>, seed: u64) -> Self {
+        let unknown = |_: OperatorIndex| Standing {
+            trust: Trust::Good,
+            cost: 1.0,
+        };
+        Self::build(config, holders, unknown, false, seed)
+    }
+
+    /// A plan that spreads over these holders, by what is known about them.
+    #[must_use]
+    pub fn with_known(
+        config: PlanConfig,
+        holders: Vec<Holder>,
+        known: impl Fn(OperatorIndex) -> Standing,
+        seed: u64,
+    ) -> Self {
+        Self::build(config, holders, known, true, seed)
+    }
+
+    fn build(
+        config: PlanConfig,
+        holders: Vec<Holder>,
+        known: impl Fn(OperatorIndex) -> Standing,
+        spreads: bool,
+        seed: u64,
+    ) -> Self {
         let mut random = SplitMix64(seed);
-        let window = config.spare().min(config.needed.max(1));
+        let most = config.needed.max(1);
         let mut keyed: Vec<_> = holders
             .into_iter()
-            .map(|holder| ((!holder.signer, random.next()), holder))
+            .map(|holder| {
+                let standing = known(holder.operator);
+                // The first of exponential clocks: each is the first as often as its rate, 1 / cost, says.
+                let key = -(-random.fraction()).ln_1p() * standing.cost;
+                let avoided = standing.trust == Trust::Avoided;
+                ((avoided, !holder.signer, key), holder, standing)
+            })
             .collect();
-        keyed.sort_by_key(|(key, _)| *key);
+        keyed.sort_by(|(a, ..), (b, ..)| {
+            let groups = (a.0, a.1).cmp(&(b.0, b.1));
+            groups.then(a.2.total_cmp(&b.2))
+        });
         let holders = keyed
             .into_iter()
-            .map(|(_, holder)| HolderState {
+            .map(|(_, holder, standing)| HolderState {
                 operator: holder.operator,
                 signer: holder.signer,
+                avoided: standing.trust == Trust::Avoided,
+                proven: standing.trust == Trust::Good,
                 indices: holder.indices.into_iter().collect(),
                 in_flight: BTreeSet::new(),
                 owed: 0,
-                window,
+                window: match spreads && standing.trust != Trust::Good {
+                    true => (config.spare() / 4).clamp(1, most),
+                    false => config.spare().min(most),
+                },
                 failures: 0,
                 quiet_since: Duration::ZERO,
                 status: HolderStatus::Ready,
@@ -253,6 +327,8 @@ impl Plan {
             good: BTreeSet::new(),
             requested: 0,
             failed: 0,
+            spoilt: 0,
+            spreads,
             next_request: 0,
             random,
             finished: None,
@@ -269,6 +345,22 @@ impl Plan {
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failed
+    }
+
+    /// Reports how many bytes of a settled request have come, with so many good indices: the others were for nothing.
+    pub fn spoilt(&mut self, bytes: u64, good: usize) {
+        let units = bytes / self.config.unit_bytes.max(1);
+        self.spoilt += units.saturating_sub(good as u64);
+    }
+
+    /// What hedging may still cost. In a plan that is careful, wrong bytes are taken off it: they stay few. In one that is not they
+    /// would use it up, and a silent operator be waited for.
+    fn spare(&self) -> u32 {
+        if !self.spreads {
+            return self.config.spare();
+        }
+        let spoilt = u32::try_from(self.spoilt).unwrap_or(u32::MAX);
+        self.config.spare().saturating_sub(spoilt)
     }
 
     /// Distinct good indices received.
@@ -323,6 +415,7 @@ impl Plan {
             match verdict {
                 Verdict::Answered => {
                     if !delivered.is_empty() {
+                        holder.proven = true;
                         holder.window = holder
                             .window
                             .saturating_mul(2)
@@ -521,45 +614,84 @@ impl Plan {
     }
 
     /// Walks the holders in order of preference until the indices still wanted are found. What a holder has no window
-    /// for yet is left for it (it is neither slow nor wrong so far), not asked for elsewhere.
+    /// for yet is left for it (it is neither slow nor wrong so far), not asked for elsewhere, unless the plan spreads.
     fn pick(&self, stalled: &[bool], open: &mut Open) -> BTreeMap<usize, Vec<ChunkIndex>> {
         let mut picks: BTreeMap<usize, Vec<ChunkIndex>> = BTreeMap::new();
-        for again in [false, true] {
-            for signer in [true, false] {
-                for systematic in [true, false] {
-                    for (position, holder) in self.holders.iter().enumerate() {
-                        if open.wanted == 0 {
-                            return picks;
-                        }
-                        if holder.signer != signer
-                            || holder.status != HolderStatus::Ready
-                            || stalled.get(position).copied().unwrap_or(false)
-                        {
-                            continue;
-                        }
-                        let mine = picks.entry(position).or_default();
-                        let window = (holder.window as usize)
-                            .saturating_sub(holder.in_flight.len() + mine.len());
-                        let candidates: Vec<_> = holder
-                            .indices
-                            .iter()
-                            .copied()
-                            .filter(|index| (index.0 < self.config.needed) == systematic)
-                            .filter(|index| !self.good.contains(index))
-                            .filter(|index| !open.claimed.contains(index))
-                            .filter(|index| !holder.in_flight.contains(index))
-                            .filter(|index| open.in_flight.contains(index) == again)
-                            .take(open.wanted as usize)
-                            .collect();
-                        open.wanted -= u32::try_from(candidates.len()).unwrap_or(open.wanted);
-                        open.claimed.extend(&candidates);
-                        let now = open.afford(candidates.len().min(window), again);
-                        mine.extend(candidates.into_iter().take(now));
-                    }
+        for round in self.rounds() {
+            for (position, holder) in self.holders.iter().enumerate() {
+                if open.wanted == 0 {
+                    return picks;
                 }
+                if holder.avoided != round.avoided
+                    || holder.signer != round.signer
+                    || holder.status != HolderStatus::Ready
+                    || stalled.get(position).copied().unwrap_or(false)
+                {
+                    continue;
+                }
+                let mine = picks.entry(position).or_default();
+                let window = self.window(holder, open);
+                let window = window.saturating_sub(holder.in_flight.len() + mine.len());
+                let most = match self.spreads {
+                    true => window.min(open.wanted as usize),
+                    false => open.wanted as usize,
+                };
+                let systematic = |index: &ChunkIndex| index.0 < self.config.needed;
+                let candidates: Vec<_> = holder
+                    .indices
+                    .iter()
+                    .copied()
+                    .filter(|index| round.systematic.is_none_or(|yes| systematic(index) == yes))
+                    .filter(|index| !self.good.contains(index))
+                    .filter(|index| !open.claimed.contains(index))
+                    .filter(|index| !holder.in_flight.contains(index))
+                    .filter(|index| open.in_flight.contains(index) == round.again)
+                    .take(most)
+                    .collect();
+                open.wanted -= u32::try_from(candidates.len()).unwrap_or(open.wanted);
+                open.claimed.extend(&candidates);
+                let now = open.afford(candidates.len().min(window), round.again);
+                if !holder.proven {
+                    open.at_risk = open.at_risk.saturating_sub(now);
+                }
+                mine.extend(candidates.into_iter().take(now));
             }
         }
         picks
+    }
+
+    /// In which order indices are looked for.
+    fn rounds(&self) -> Vec<Round> {
+        let systematic: &[_] = match self.spreads {
+            true => &[None],
+            false => &[Some(true), Some(false)],
+        };
+        let mut rounds = Vec::new();
+        for avoided in [false, true] {
+            for again in [false, true] {
+                for signer in [true, false] {
+                    rounds.extend(systematic.iter().map(|systematic| Round {
+                        avoided,
+                        again,
+                        signer,
+                        systematic: *systematic,
+                    }));
+                }
+            }
+        }
+        rounds
+    }
+
+    /// Indices that an operator may owe. One that has not proven itself, in a plan that is careful, gets a quarter of what wrong
+    /// bytes may still cost, and all of those together no more than that.
+    fn window(&self, holder: &HolderState, open: &Open) -> usize {
+        let window = holder.window as usize;
+        if !self.spreads || holder.proven {
+            return window;
+        }
+        let fresh = (self.spare() as usize / 4).max(1);
+        let held = holder.in_flight.len();
+        window.min(fresh).min(held + open.at_risk)
     }
 
     fn book(
@@ -634,78 +766,16 @@ fn parts(indices: &[ChunkIndex], largest: usize, max_runs: usize) -> Vec<&[Chunk
     parts
 }
 
-/// What may still be asked for at one moment.
-struct Open {
-    /// Indices to find: those missing, less those that are on their way from operators that are not stalled.
-    wanted: u32,
-    /// In flight from anybody.
-    in_flight: BTreeSet<ChunkIndex>,
-    /// Not to be looked for any more: on their way from operators that are not stalled, or chosen in this round.
-    claimed: BTreeSet<ChunkIndex>,
-    /// Indices that the budget still allows.
-    room: u64,
-    /// Indices that the budget allows to be asked for twice.
-    room_again: u64,
-    /// Indices that the limit of bytes in flight still allows.
-    window: u64,
-    requests: usize,
-}
-
-impl Open {
-    fn count(plan: &Plan, stalled: &[bool]) -> Self {
-        let mut in_flight = BTreeSet::new();
-        let mut claimed = BTreeSet::new();
-        let mut in_flight_indices = 0u64;
-        for (position, holder) in plan.holders.iter().enumerate() {
-            in_flight_indices += holder.in_flight.len() as u64;
-            let missing = holder.in_flight.difference(&plan.good);
-            if stalled.get(position).copied().unwrap_or(false) {
-                in_flight.extend(missing);
-            } else {
-                for index in missing {
-                    in_flight.insert(*index);
-                    claimed.insert(*index);
-                }
-            }
-        }
-        let needed = plan.config.needed;
-        let spare = u64::from(plan.config.spare());
-        let used = plan.requested - plan.failed;
-        // Requested and neither good nor in flight for the first time: asked for twice.
-        let twice = used.saturating_sub((plan.good.len() + in_flight.len()) as u64);
-        let on_the_way = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
-        let limit = u64::from(plan.config.units(plan.config.max_in_flight_bytes));
-        Self {
-            wanted: needed
-                .saturating_sub(plan.good_count())
-                .saturating_sub(on_the_way),
-            in_flight,
-            claimed,
-            room: (u64::from(needed) + spare).saturating_sub(used),
-            room_again: spare.saturating_sub(twice),
-            window: limit.saturating_sub(in_flight_indices),
-            requests: plan.config.max_requests.saturating_sub(plan.pending.len()),
-        }
-    }
-
-    /// How many of `count` indices may be asked for now; they are booked.
-    fn afford(&mut self, count: usize, again: bool) -> usize {
-        let mut units = (count as u64).min(self.room).min(self.window);
-        if again {
-            units = units.min(self.room_again);
-            self.room_again -= units;
-        }
-        self.room -= units;
-        self.window -= units;
-        usize::try_from(units).unwrap_or(0)
-    }
-}
-
 /// Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014). Spreads load; nothing secret hangs on it.
 #[derive(Debug)]
 struct SplitMix64(u64);
 
 impl SplitMix64 {
+    /// From 0 up to 1, without it.
+    fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

@@ -51,6 +51,7 @@ pub(crate) fn table() -> &'static OperatorTable {
             id: 0,
             network_key: disperser_key().public(),
             account: Account([1; 20]),
+            bond: Stake::from(1),
         };
         let scope = TableScope {
             domain: Domain([0xd0; 32]),

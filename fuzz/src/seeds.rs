@@ -456,6 +456,10 @@ fn node(seeds: &mut Seeds) {
     );
     let tally = [9u64, 1, 9, 11, 12].map(u64::to_be_bytes).concat();
     seeds.add("drives", "tally", [vec![3], tally].concat());
+    // Group, file, place and length of a value, then its checksum.
+    let place = [9u64, 1, 2, 3].map(u64::to_be_bytes).concat();
+    let pointer = [vec![3, 1], place, vec![0, 0, 0, 4]].concat();
+    seeds.add("drives", "pointer", pointer);
 }
 
 fn blob_record() -> (BatchRecord, BlobRecord) {
@@ -469,7 +473,8 @@ fn blob_record() -> (BatchRecord, BlobRecord) {
         salt: 1,
         payload_sha256: [9; 32],
     };
-    let mut blob = BlobRecord::new(&submission, 1, true, 4, NOW_MS, NOW_MS + 1);
+    let network = std::net::IpAddr::from([192, 0, 2, 1]).into();
+    let mut blob = BlobRecord::new(&submission, network, 1, true, 4, NOW_MS, NOW_MS + 1);
     blob.go(BlobState::Encoding, NOW_MS + 2)
         .expect("the first step");
     blob.header = Some(blobs[1].clone());

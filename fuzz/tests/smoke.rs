@@ -11,6 +11,7 @@ use std::{env, fs, thread};
 use ashlar_fuzz::{Seed, Target, corpus, seeds, targets};
 use ashlar_proto::wire::{Request, Response};
 use ashlar_restaking::{Action, Transaction};
+use ashlar_testing::random::Random;
 
 /// Changed inputs of a target, at most.
 const CHANGES: u64 = 2000;
@@ -93,40 +94,24 @@ fn every_message_and_every_transaction_is_in_the_corpus() {
     assert_eq!(actions, Action::NAMES.iter().copied().collect());
 }
 
-/// Numbers out of a seed: splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-}
-
 /// One of these inputs with one to four changes: a bit, a byte, a piece that goes, comes twice, or is another input's.
 fn change(inputs: &[&Vec<u8>], random: &mut Random) -> Vec<u8> {
-    let mut input = inputs[random.below(inputs.len())].clone();
-    for _ in 0..=random.below(4) {
-        let at = random.below(input.len());
-        let piece = at..input.len().min(at + 1 + random.below(16));
-        match random.below(6) {
-            0 if !input.is_empty() => input[at] ^= 1 << random.below(8),
-            1 if !input.is_empty() => input[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)],
+    let mut below = |end: usize| random.below(end as u64) as usize;
+    let mut input = inputs[below(inputs.len())].clone();
+    for _ in 0..=below(4) {
+        let at = below(input.len());
+        let piece = at..input.len().min(at + 1 + below(16));
+        match below(6) {
+            0 if !input.is_empty() => input[at] ^= 1 << below(8),
+            1 if !input.is_empty() => input[at] = [0, 1, 0x7f, 0x80, 0xff][below(5)],
             2 => drop(input.drain(piece)),
             3 => {
                 let twice = input[piece].to_vec();
                 input.splice(at..at, twice);
             }
             4 => {
-                let other = inputs[random.below(inputs.len())];
-                let from = random.below(other.len());
+                let other = inputs[below(inputs.len())];
+                let from = below(other.len());
                 input.truncate(at);
                 input.extend_from_slice(&other[from..]);
             }
@@ -168,7 +153,7 @@ fn every_target_runs_over_its_corpus_and_changes_of_it() {
             .name
             .bytes()
             .fold(seed, |salt, byte| salt.rotate_left(8) ^ u64::from(byte));
-        let mut random = Random(salt);
+        let mut random = Random::new(salt);
         let start = std::time::Instant::now();
         let mut done = 0;
         // A seed that is repeated is repeated whole.

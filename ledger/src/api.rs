@@ -19,11 +19,13 @@ use ashlar_proto::Block;
 use ashlar_restaking::{ServiceId, State as Ledger};
 use ashlar_service::ApiError;
 use ashlar_service::api::{Daemon, internal};
+use ashlar_service::capacity::{Capacity, Held};
 use ashlar_service::extract::Bounded;
+use ashlar_service::listener::{Apps, Sender};
 use ashlar_stake::OperatorTable;
+use axum::Json;
 use axum::extract::State;
-use axum::{Json, Router};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -58,7 +60,8 @@ pub(crate) struct ApiState {
     opened: OnceLock<Arc<Opened>>,
     queries: Arc<Semaphore>,
     checks: Arc<Semaphore>,
-    waiters: Arc<Semaphore>,
+    waiters: Capacity,
+    bodies: Capacity,
 }
 
 /// What there is once the log is read.
@@ -118,11 +121,14 @@ impl ApiState {
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Arc<Self> {
+        let retry_after_secs = config.accept.retry_after_secs;
+        let capacity = |name, total| Capacity::new(name, total, retry_after_secs);
         Arc::new(Self {
             opened: OnceLock::new(),
             queries: Arc::new(Semaphore::new(config.accept.max_queries)),
             checks: Arc::new(Semaphore::new(config.evidence.max_checks)),
-            waiters: Arc::new(Semaphore::new(config.accept.max_waiters)),
+            waiters: capacity("waiters", config.accept.max_waiters as u64),
+            bodies: capacity("uploads", config.accept.body_memory_bytes),
             config,
             health,
             metrics,
@@ -203,28 +209,28 @@ impl ApiState {
         .unwrap_or_else(|_| Err(internal_error()))
     }
 
-    /// One of the slots of those who wait for something to happen.
-    fn waiter(&self) -> Result<Waiter, ApiError> {
-        let slot = Arc::clone(&self.waiters)
-            .try_acquire_owned()
-            .map_err(|_| self.busy("request.busy", "too many requests wait already"))?;
+    /// One of the places of those who wait for something to happen.
+    async fn waiter(&self, sender: Sender) -> Result<Waiter, ApiError> {
+        let held = self.waiters.take(sender.network(), 1).await?;
         self.metrics.waiters.inc();
         Ok(Waiter {
             metrics: Arc::clone(&self.metrics),
-            _slot: slot,
+            held,
         })
     }
 
-    /// Waits until something is where it should be, at most `wait`, and not when the service stops.
+    /// Waits until something is where it should be, at most `wait`, not when the service stops, nor when others want the place.
     async fn wait<T>(
         &self,
+        sender: Sender,
         wait: Duration,
         mut watched: watch::Receiver<T>,
         reached: impl FnMut(&T) -> bool,
     ) -> Result<(), ApiError> {
-        let _waiter = self.waiter()?;
+        let waiter = self.waiter(sender).await?;
         tokio::select! {
             _ = tokio::time::timeout(wait, watched.wait_for(reached)) => {}
+            _ = waiter.held.wanted() => {}
             () = self.stop.cancelled() => {}
         }
         Ok(())
@@ -264,7 +270,7 @@ impl ApiState {
 /// Somebody who waits, counted.
 struct Waiter {
     metrics: Arc<Metrics>,
-    _slot: OwnedSemaphorePermit,
+    held: Held,
 }
 
 impl Drop for Waiter {
@@ -330,8 +336,8 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(rewards::shares))
 }
 
-/// All routes, and those of the listener for health alone.
-pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
+/// All that is served over HTTP.
+pub(crate) fn apps(state: Arc<ApiState>) -> Apps {
     let daemon = Daemon {
         name: "ledger",
         health: Arc::clone(&state.health),
@@ -342,7 +348,7 @@ pub(crate) fn routers(state: Arc<ApiState>) -> (Router, Router) {
         refused: state.metrics.refused.clone(),
         deadline: DEADLINE,
     };
-    (daemon.api(routed(), state), daemon.health_router())
+    daemon.apps(routed(), state)
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl LedgerService {
         listen: SocketAddr,
     ) -> Result<RunningLedger, ServiceError> {
         config.validate()?;
-        let listeners = Listeners::bind(listen, config.listen.health).await?;
+        let listeners = Listeners::bind(listen, config.listen.health)?;
         let (addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
         let block_time = Duration::from_millis(config.blocks.interval_ms);
         let health = Arc::new(Health::default());
@@ -82,8 +82,8 @@ impl LedgerService {
             Arc::clone(&metrics),
             stop.clone(),
         );
-        let (app, own) = api::routers(Arc::clone(&state));
-        listeners.serve(&supervisor, app, config.listener(), own);
+        let apps = api::apps(Arc::clone(&state));
+        listeners.serve(&supervisor, apps, config.listener());
 
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening, keys)).await;

@@ -32,6 +32,7 @@ pub use error::{NetError, Phase, Violation};
 pub use frame::BulkReader;
 pub use limits::NetLimits;
 pub use server::{Admission, ConnectionCounter, Handler, Reply, Server};
+pub use shares::{Claim, Lease, Shares, User};
 pub use subnet::Subnet;
 
 /// The application protocol negotiated by TLS.

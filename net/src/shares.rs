@@ -28,7 +28,7 @@ use crate::{NetError, Phase, Subnet};
 
 /// Whose share something comes out of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum User {
+pub enum User {
     /// Somebody of the operator table.
     Known(NetworkPublicKey),
     /// All strangers of one network.
@@ -48,7 +48,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A request, as far as others may end it. It ends up [settled](Self::settle) or revoked, never both.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub struct Claim {
     user: User,
     state: AtomicU8,
     revoked: CancellationToken,
@@ -59,7 +59,8 @@ const SETTLED: u8 = 1;
 const REVOKED: u8 = 2;
 
 impl Claim {
-    pub(crate) fn new(user: User) -> Arc<Self> {
+    /// An open one.
+    pub fn new(user: User) -> Arc<Self> {
         Arc::new(Self {
             user,
             state: AtomicU8::new(OPEN),
@@ -67,7 +68,8 @@ impl Claim {
         })
     }
 
-    pub(crate) fn user(&self) -> User {
+    /// Whose it is.
+    pub fn user(&self) -> User {
         self.user
     }
 
@@ -77,7 +79,7 @@ impl Claim {
     }
 
     /// From now on nothing is taken back: all that is left is our own work.
-    pub(crate) fn settle(&self) {
+    pub fn settle(&self) {
         self.leave_open(SETTLED);
     }
 
@@ -98,14 +100,14 @@ impl Claim {
     }
 
     /// Waits until others want back what this request holds.
-    pub(crate) async fn revoked(&self) {
+    pub async fn revoked(&self) {
         self.revoked.cancelled().await;
     }
 }
 
 /// See the module's documentation. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Shares(Arc<Inner>);
+pub struct Shares(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -140,21 +142,29 @@ struct Waiter {
 
 /// A part of the capacity. It goes back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub struct Lease {
     of: Arc<Inner>,
     number: u64,
 }
 
 impl Shares {
-    pub(crate) fn new(total: u64) -> Self {
+    /// So much to share, in any unit.
+    pub fn new(total: u64) -> Self {
         Self(Arc::new(Inner {
             total,
             state: Mutex::default(),
         }))
     }
 
+    /// Whether this user would have more than its share with so much more, of what others have some of too.
+    pub fn is_beyond(&self, user: &User, amount: u64) -> bool {
+        let state = self.0.lock();
+        let alone = state.used.keys().all(|other| other == user);
+        !alone && state.used_by(user).saturating_add(amount) > state.share(self.0.total)
+    }
+
     /// How much is held.
-    pub(crate) fn used(&self) -> u64 {
+    pub fn used(&self) -> u64 {
         self.0.lock().taken
     }
 
@@ -162,7 +172,7 @@ impl Shares {
     ///
     /// # Errors
     /// [`NetError::TooLarge`] if there is never so much; [`NetError::Timeout`] if not before the deadline.
-    pub(crate) async fn take(
+    pub async fn take(
         &self,
         claim: &Arc<Claim>,
         amount: u64,

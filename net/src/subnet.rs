@@ -5,8 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use serde::{Deserialize, Serialize};
+
 /// The network of an address: the first 24 bits of an IPv4 address, 48 of an IPv6 one, which is what one customer usually has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "IpAddr")]
 pub struct Subnet(IpAddr);
 
 impl Subnet {
@@ -22,6 +25,12 @@ impl Subnet {
                 Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
             }
         })
+    }
+}
+
+impl From<IpAddr> for Subnet {
+    fn from(address: IpAddr) -> Self {
+        Self::of(address)
     }
 }
 

@@ -117,10 +117,10 @@ ashlar_service::config! {
         /// Reads by strangers answered at the same time; each network of them has its share.
         pub max_reads: u32 = 64, within 1..=4096;
         /// Memory for all that is large. A half is for batches that are being received, checked and written: one of b bytes
-        /// takes 3 b of it (the bytes, the write batch, the write buffer), with several drives 1 + 2 drives / (drives - parity)
-        /// times b, and at least the half divided by max_stores. A quarter is for answers to strangers that are being read and
-        /// sent, each at least the quarter divided by max_reads. Three sixteenths are for the database's write buffers, a
-        /// sixteenth is for its cache. Several drives share the last two.
+        /// takes b of it, with several drives 1 + drives / (drives - parity) times b, and at least the half divided by
+        /// max_stores. A quarter is for answers to strangers that are being read and sent, each at least the quarter divided by
+        /// max_reads. Three sixteenths are for the database's write buffers, a sixteenth is for its cache. Several drives share
+        /// the last two.
         pub memory_bytes: u64 = 1 << 30, within 128 << 20..=1 << 40;
         /// Least bytes a second, measured over ten seconds, at which the bulk part of a batch has to arrive. A disperser that is
         /// slower gets net.too_slow.
@@ -152,6 +152,9 @@ ashlar_service::config! {
         /// Of those drives, as many may die, be emptied or give wrong bytes, and nothing is lost. At least 1, and less than
         /// half of them. Data takes drives / (drives - parity) times its size.
         pub parity: u32 = 0;
+        /// Seconds after which a drive that does not answer counts as failed. Of several drives it is left out, and rebuilt when it
+        /// answers again. Alone, it stops signing until then.
+        pub drive_timeout_secs: u64 = 10, within 1..=600;
         /// Most slice bytes taken in a day. Dispersers share them by bond; what one does not use others may. 0: as many as
         /// the disk can keep, which is also the most.
         pub daily_bytes: u64 = 0;
@@ -226,6 +229,40 @@ impl Load {
     /// Memory of the database's cache.
     pub fn cache(&self) -> u64 {
         self.memory_bytes / 16
+    }
+}
+
+impl Accept {
+    /// What of these protocol versions, which the service uses, is not served: batches of it are refused. `None`: nothing.
+    pub fn refused_of(&self, used: &[u16]) -> Option<RefusedVersions> {
+        let refused = used.iter().filter(|id| !self.versions.contains(id));
+        let refused: Vec<u16> = refused.copied().collect();
+        (!refused.is_empty()).then_some(RefusedVersions(refused))
+    }
+}
+
+/// Protocol versions that the service uses, and whose batches this node refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedVersions(pub Vec<u16>);
+
+impl RefusedVersions {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self.0.iter().all(|id| ashlar_proto::version(*id).is_ok()) {
+            true => "name them in accept.versions and restart the node",
+            false => "upgrade the node: this program is too old to know all of them",
+        }
+    }
+}
+
+impl std::fmt::Display for RefusedVersions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let versions: Vec<String> = self.0.iter().map(u16::to_string).collect();
+        let versions = versions.join(", ");
+        write!(
+            f,
+            "the service uses protocol versions whose batches this node refuses: {versions}"
+        )
     }
 }
 
@@ -363,13 +400,12 @@ impl NodeConfig {
         Ok(())
     }
 
-    /// Memory that a batch takes, in multiples of its bytes: the bytes, the write batch, the write buffer; the last two with the
-    /// parity of drives.
+    /// Memory that a batch takes, in multiples of its bytes: the bytes; with drives also what each of them gets, with parity.
     pub fn store_copies(&self) -> u64 {
         let (drives, parity) = (self.store.drives.len() as u64, u64::from(self.store.parity));
         match drives.saturating_sub(parity) {
-            0 => 3,
-            data => 1 + (2 * drives).div_ceil(data),
+            0 => 1,
+            data => 1 + drives.div_ceil(data),
         }
     }
 

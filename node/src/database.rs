@@ -16,6 +16,8 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::OperatorId;
@@ -25,8 +27,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::NodeConfig;
 use crate::store::{
-    Backend, DatabaseId, DiskStore, Drives, DrivesOptions, IndexProgress, RocksBackend,
-    RocksOptions, Store as _, StoreError,
+    Backend, DatabaseId, DiskStore, Drives, DrivesOptions, IndexProgress, Lane, RocksBackend,
+    RocksOptions, Store as _, StoreError, Watched,
 };
 
 /// Format of the marker.
@@ -200,13 +202,17 @@ fn backend(config: &NodeConfig, create: bool) -> Result<Box<dyn Backend>, StoreE
             ..RocksOptions::new(folder)
         })
     };
+    let patience = Duration::from_secs(store.drive_timeout_secs);
     let opened = if store.drives.is_empty() {
-        open(&config.paths.data, create).map(|backend| Box::new(backend) as Box<dyn Backend>)
+        let data = config.paths.data.clone();
+        Watched::open(&Arc::new(Lane::new(patience)), move || open(&data, create))
+            .map(|backend| Box::new(backend) as Box<dyn Backend>)
     } else {
         let options = DrivesOptions {
             folders: store.drives.clone(),
             parity: store.parity as usize,
             create,
+            patience,
         };
         Drives::open(options, open).map(|backend| Box::new(backend) as Box<dyn Backend>)
     };

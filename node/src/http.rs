@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ashlar_service::ApiError;
 use ashlar_service::api::Daemon;
+use ashlar_service::listener::Apps;
+use axum::Json;
 use axum::extract::State;
-use axum::{Json, Router};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,8 +37,8 @@ fn routed() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(reachability))
 }
 
-/// All routes, and those of the listener for health alone.
-pub(crate) fn routers(shared: Arc<Shared>) -> (Router, Router) {
+/// All that is served over HTTP.
+pub(crate) fn apps(shared: Arc<Shared>) -> Apps {
     let daemon = Daemon {
         name: "node",
         health: Arc::clone(&shared.health),
@@ -48,7 +49,7 @@ pub(crate) fn routers(shared: Arc<Shared>) -> (Router, Router) {
         refused: shared.metrics.refused.clone(),
         deadline: DEADLINE,
     };
-    (daemon.api(routed(), shared), daemon.health_router())
+    daemon.apps(routed(), shared)
 }
 
 /// The state of the node, for its operator.

@@ -205,13 +205,17 @@ impl Lister {
         let Some(progress) = progress else {
             return Ok(true);
         };
-        let done = progress.done;
+        let (done, held) = (progress.done, progress.held);
         self.state().progress = progress;
         self.publish();
         // Of a run before this one: their data is not there yet.
-        if !self.state().resumed {
-            self.find_missing().await?;
+        if !held && !self.state().resumed {
+            let missing = self.find_missing().await?;
             self.state().resumed = true;
+            if done && missing == 0 {
+                self.state().progress.held = true;
+                self.keep().await?;
+            }
         }
         if done {
             return Ok(true);
@@ -397,16 +401,17 @@ impl Lister {
         repairs.publish(&self.healer.shared);
     }
 
-    /// Promises that were written down and whose data is not there.
-    async fn find_missing(&self) -> Result<(), ListError> {
-        let mut after = None;
+    /// Has promises repaired that were written down and whose data is not there. Says how many.
+    async fn find_missing(&self) -> Result<usize, ListError> {
+        let (mut after, mut found) = (None, 0);
         loop {
             let (healer, from) = (Arc::clone(&self.healer), after);
             let (last, damage) = blocking(move || missing(healer.store.as_ref(), from)).await?;
+            found += damage.len();
             self.repair(damage).await;
             match last {
                 Some(last) => after = Some(last),
-                None => return Ok(()),
+                None => return Ok(found),
             }
         }
     }

@@ -110,14 +110,14 @@ impl Node {
     ) -> Result<OpeningNode, StartError> {
         config.validate()?;
         let id = operator_id(&keys.bls.public_key());
-        let listeners = Listeners::bind(config.listen.http, config.listen.health).await?;
+        let listeners = Listeners::bind(config.listen.http, config.listen.health)?;
         let http = listeners.http_addr();
         let network_keys = keys.network_keys().iter().map(NetworkKey::public).collect();
         let shared = Arc::new(Shared::new(config, id, network_keys, time));
         shared.facts.set(|facts| facts.http = Some(http));
         let supervisor = Supervisor::new(Arc::clone(&shared.health));
-        let (app, health) = http::routers(Arc::clone(&shared));
-        listeners.serve(&supervisor, app, Limits::OPERATOR, health);
+        let apps = http::apps(Arc::clone(&shared));
+        listeners.serve(&supervisor, apps, Limits::OPERATOR);
         Ok(OpeningNode {
             shared,
             supervisor,
@@ -220,7 +220,7 @@ impl OpeningNode {
                 },
             ));
             if let Some((kept_ms, allowance)) = kept {
-                service.restore_allowance(allowance, kept_ms);
+                service.restore_allowance(&allowance, kept_ms);
             }
             // Once before the first request: who is a disperser, how much room there is.
             let (looking, learning, source) = (
@@ -418,7 +418,7 @@ impl RunningNode {
         blocking(move || {
             // The stop that begins now is counted from here.
             let kept = store.keep_time(clock.look().accepted_ms);
-            if let Err(error) = kept.and_then(|()| store.keep_allowance(service.allowance())) {
+            if let Err(error) = kept.and_then(|()| store.keep_allowance(&service.allowance())) {
                 tracing::warn!(%error, "the time could not be kept");
             }
             drop((service, store));

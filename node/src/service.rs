@@ -136,21 +136,22 @@ impl Service {
     /// The newest table: who may send batches, and who is no stranger.
     pub(crate) fn learn(&self, table: Arc<OperatorTable>) {
         let (dispersers, operators) = (table.dispersers(), table.operators());
-        let bonds = dispersers.iter().map(|d| (d.id, 1));
-        self.daily()
-            .set_dispersers(bonds, self.shared.time.monotonic());
         let own = table.find(&self.shared.operator_id);
         if let Some(own) = own.and_then(|index| table.operator(index)) {
             self.identities.follow(&own.network_key);
         }
         let keys = dispersers.iter().map(|d| d.network_key);
-        let seen = NewestTable {
-            known: keys
-                .chain(operators.iter().map(|o| o.network_key))
-                .collect(),
-            table,
-        };
-        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        let known = keys
+            .chain(operators.iter().map(|o| o.network_key))
+            .collect();
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let root = |table: &OperatorTable| table.header().dispersers_root;
+        if seen.as_ref().map(|seen| root(&seen.table)) != Some(root(&table)) {
+            let bonds = dispersers.iter().map(|d| (d.id, d.bond));
+            self.daily()
+                .set_dispersers(bonds, self.shared.time.monotonic());
+        }
+        *seen = Some(NewestTable { known, table });
     }
 
     /// Reads the clocks.
@@ -165,19 +166,18 @@ impl Service {
     }
 
     /// Goes on from the allowance that was kept at `kept_ms`.
-    pub(crate) fn restore_allowance(&self, kept: Allowance, kept_ms: u64) {
+    pub(crate) fn restore_allowance(&self, kept: &Allowance, kept_ms: u64) {
         let stopped = self.clock.look().accepted_ms.saturating_sub(kept_ms);
         let held = self.store.totals().bytes;
+        let now = self.shared.time.monotonic();
         self.daily()
-            .restore(kept, held, Duration::from_millis(stopped));
+            .restore(kept, held, Duration::from_millis(stopped), now);
     }
 
     /// What may still be stored, to be kept.
     pub(crate) fn allowance(&self) -> Allowance {
-        Allowance {
-            left: self.daily().left(self.shared.time.monotonic()),
-            held: self.store.totals().bytes,
-        }
+        let held = self.store.totals().bytes;
+        self.daily().keep(held, self.shared.time.monotonic())
     }
 
     /// As many bytes a day as the disk can keep, with so many free now.

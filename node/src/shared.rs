@@ -1,7 +1,7 @@
 //! What the parts of a running node share.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_net::ConnectionCounter;
@@ -16,7 +16,7 @@ use crate::metrics::{ConnectionLabel, Metrics, WindowLabel};
 use crate::reach::Peers;
 use crate::refusals::Refusals;
 use crate::status::{Facts, NodeStatus};
-use crate::store::{DriveState, DriveStatus, Store};
+use crate::store::{DriveState, DriveStatus, Lane, Store};
 
 /// One of it for each node.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) callers: OnceLock<ConnectionCounter>,
     /// Held by whoever brings metrics up to date: two would count what is new twice.
     counting: Mutex<()>,
+    /// For looks at the folders of the data.
+    pub(crate) disks: Vec<Lane>,
     /// A signature was not to be had.
     pub(crate) signer_failed: Notify,
     pub(crate) time: Arc<dyn TimeSource>,
@@ -62,7 +64,10 @@ impl Shared {
         network_keys: Vec<NetworkPublicKey>,
         time: Arc<dyn TimeSource>,
     ) -> Self {
+        let patience = Duration::from_secs(config.store.drive_timeout_secs);
+        let folders = config.data_folders();
         Self {
+            disks: folders.iter().map(|_| Lane::new(patience)).collect(),
             config,
             operator_id,
             network_keys,

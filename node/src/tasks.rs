@@ -81,7 +81,7 @@ pub(crate) async fn expiry(
         }
         // Behind it: what has expired is not held any more.
         let (keeping, service) = (Arc::clone(&store), Arc::clone(&service));
-        if let Err(error) = blocking(move || keeping.keep_allowance(service.allowance())).await {
+        if let Err(error) = blocking(move || keeping.keep_allowance(&service.allowance())).await {
             failed(error);
         }
         if !pause(&stop, interval).await {
@@ -133,35 +133,42 @@ pub(crate) fn watch_kernel(shared: &Shared, status: KernelStatus) {
 fn watch_disk(shared: &Shared) {
     let min = shared.config.store.min_free_bytes;
     let drives = shared.drives();
-    let least = shared
-        .config
-        .data_folders()
-        .iter()
-        .enumerate()
+    let mut least = None;
+    let folders = shared.config.data_folders().iter();
+    for (n, (folder, disk)) in folders.zip(&shared.disks).enumerate() {
         // A drive that failed has a cause of its own.
-        .filter(|(n, _)| {
-            drives
-                .get(*n)
-                .is_none_or(|drive| drive.state != DriveState::Failed)
-        })
-        .map(|(_, folder)| free_bytes(folder).map_err(|error| (folder.display(), error)))
-        .collect::<Result<Vec<u64>, _>>()
-        .map(|free| free.into_iter().min());
-    match least {
-        Ok(free) => {
-            shared.facts.set(|facts| facts.disk_free = free);
-            let why = free.filter(|free| *free < min).map(|free| {
-                format!("{free} bytes free, store.min_free_bytes is {min}: batches are refused")
-            });
-            shared.health.set(health::DISK_SPACE, why);
+        if drives
+            .get(n)
+            .is_some_and(|drive| drive.state == DriveState::Failed)
+        {
+            continue;
         }
-        Err((path, error)) => {
-            shared.health.raise(
-                health::DISK_SPACE,
-                format!("free space of {path} is unknown: {error}"),
-            );
+        let (path, looked_at) = (folder.display(), folder.clone());
+        match disk.run(move || free_bytes(&looked_at)) {
+            Ok(Ok(free)) => least = Some(least.map_or(free, |least: u64| least.min(free))),
+            Ok(Err(error)) => {
+                shared.health.raise(
+                    health::DISK_SPACE,
+                    format!("free space of {path} is unknown: {error}"),
+                );
+                return;
+            }
+            // One of several is found by whoever looks after them.
+            Err(_) if !drives.is_empty() => {}
+            // The probe finds out when it is over.
+            Err(error) => {
+                shared
+                    .health
+                    .raise(health::STORAGE, format!("{path}: {error}"));
+                return;
+            }
         }
     }
+    shared.facts.set(|facts| facts.disk_free = least);
+    let why = least.filter(|free| *free < min).map(|free| {
+        format!("{free} bytes free, store.min_free_bytes is {min}: batches are refused")
+    });
+    shared.health.set(health::DISK_SPACE, why);
 }
 
 /// Says which drives of several are not in sync.
@@ -268,16 +275,8 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
 
 /// Says which protocol versions the service uses and this node refuses.
 fn watch_versions(shared: &Shared, used: &[u16], head: Block) {
-    let served = &shared.config.accept.versions;
-    let why = used.iter().find(|id| !served.contains(id)).map(|id| {
-        let next = match ashlar_proto::version(*id) {
-            Ok(_) => "accept.versions leaves it out",
-            Err(_) => "this program is too old for it: upgrade the node",
-        };
-        format!(
-            "at block {head} the service uses protocol version {id}, whose batches this node refuses: {next}"
-        )
-    });
+    let refused = shared.config.accept.refused_of(used);
+    let why = refused.map(|refused| format!("at block {head} {refused}: {}", refused.remedy()));
     shared.health.set(health::VERSION, why);
 }
 

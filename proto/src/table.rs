@@ -13,7 +13,7 @@ use ashlar_crypto::{
 use crate::{Account, Block, Domain, OperatorId, OperatorIndex, QuorumId, Stake, TableRoot};
 
 const OPERATOR_TAG: &[u8] = b"ashlar/operator/1";
-const TABLE_TAG: &[u8] = b"ashlar/table/2";
+const TABLE_TAG: &[u8] = b"ashlar/table/3";
 
 /// Most bytes of an operator's address text: a 253-byte DNS name, a colon and a port.
 pub const MAX_ADDRESS_BYTES: usize = 260;
@@ -43,6 +43,7 @@ pub mod sol {
             uint32 id;
             bytes32 networkKey;
             address account;
+            uint256 bond;
         }
 
         struct TableHeader {
@@ -168,6 +169,8 @@ pub struct DisperserEntry {
     pub network_key: NetworkPublicKey,
     /// Account of its bond.
     pub account: Account,
+    /// Its bond in units of the service's bond token, not zero: operators share their daily bytes in proportion to it.
+    pub bond: Stake,
 }
 
 impl DisperserEntry {
@@ -177,6 +180,7 @@ impl DisperserEntry {
             id: self.id,
             networkKey: self.network_key.0.into(),
             account: self.account.0.into(),
+            bond: self.bond,
         }
         .abi_encode()
     }

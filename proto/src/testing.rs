@@ -69,6 +69,7 @@ impl Table {
             id: 7,
             network_key: NetworkPublicKey([9; 32]),
             account: Account([3; 20]),
+            bond: Stake::from(1),
         }];
         let header = TableHeader {
             domain: domain(),

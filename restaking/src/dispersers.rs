@@ -6,7 +6,8 @@
 //!                         └───── slash_disperser ─────┴─▶ SLASHED, the bond is burnt
 //! ```
 //!
-//! Tables show a disperser from the block in which it registers, and no more from the block in which it exits or is slashed. A
+//! Tables show a disperser, and the bond that it had in their block, from the block in which it registers, and no more from the block
+//! in which it exits or is slashed. A
 //! number is given once, so that whatever was signed under it is one disperser's for ever; a network key can come back under
 //! another number. A slash takes the whole bond and has no veto window: two signed batches under one sequence leave nothing to weigh.
 
@@ -111,6 +112,8 @@ impl State {
         self.hold_bond(terms.token, bond)?;
         self.disperser_keys
             .insert((service, network_key), disperser);
+        self.disperser_bonds
+            .insert((service, disperser, from), bond);
         self.dispersers.insert(
             (service, disperser),
             Disperser {
@@ -149,6 +152,9 @@ impl State {
         check_bond(bond, Amount::from(1u64))?;
         self.hold_bond(token, amount)?;
         self.disperser_mut(service, disperser)?.bond = bond;
+        let block = self.block();
+        self.disperser_bonds
+            .insert((service, disperser, block), bond);
         self.emit(Event::DisperserBondRaised {
             service,
             disperser,

@@ -99,6 +99,8 @@ state! {
     faces: (OperatorId, Block) => Endpoint,
     services: ServiceId => Service,
     dispersers: (ServiceId, u32) => Disperser,
+    /// Bond of a disperser that tables show, from the block on, until the next entry's.
+    disperser_bonds: (ServiceId, u32, Block) => Amount,
     /// Network keys of the dispersers that tables show.
     disperser_keys: (ServiceId, NetworkPublicKey) => u32,
     head_keys: Account => HeadKey,

@@ -224,13 +224,13 @@ impl State {
         }
         let mut entries = Vec::with_capacity(stakes.len());
         for (id, stakes) in stakes {
-            let missing = TableQueryError::Inconsistent { operator: id };
             let (Some(operator), Some(key), Some((_, face))) = (
                 self.operators.get(&id),
                 self.keys.get(&id),
                 self.faces.range((id, Block(0))..=(id, block)).next_back(),
             ) else {
-                return Err(missing);
+                let missing = format!("the registration of operator {id}, which has weight,");
+                return Err(TableQueryError::Inconsistent { missing });
             };
             let entry = OperatorEntry {
                 operator_id: id,
@@ -244,12 +244,19 @@ impl State {
         let dispersers = self
             .dispersers(service)
             .filter(|(_, of)| of.from <= block && of.until.is_none_or(|until| block < until))
-            .map(|(id, of)| DisperserEntry {
-                id,
-                network_key: of.network_key,
-                account: of.account,
+            .map(|(id, of)| {
+                let (_, bond) = self.last_bond(service, id, block).ok_or_else(|| {
+                    let missing = format!("the bond of disperser {id}");
+                    TableQueryError::Inconsistent { missing }
+                })?;
+                Ok(DisperserEntry {
+                    id,
+                    network_key: of.network_key,
+                    account: of.account,
+                    bond: bond.0,
+                })
             })
-            .collect();
+            .collect::<Result<_, TableQueryError>>()?;
         let mut versions: Vec<u16> = self.versions_at(service, block).collect();
         versions.sort_unstable();
         let scope = TableScope {
@@ -258,6 +265,19 @@ impl State {
             versions,
         };
         Ok(OperatorTable::from_proven(scope, entries, dispersers)?)
+    }
+
+    /// What a disperser's bond was at the end of `block`, and since when: that is never before it registered.
+    pub(super) fn last_bond(
+        &self,
+        service: ServiceId,
+        disperser: u32,
+        block: Block,
+    ) -> Option<(Block, Amount)> {
+        self.disperser_bonds
+            .range((service, disperser, Block(0))..=(service, disperser, block))
+            .next_back()
+            .map(|((_, _, from), bond)| (*from, *bond))
     }
 
     /// The last block, up to `block`, in which anything in a service's table changed; `None` if nothing ever did.
@@ -283,9 +303,10 @@ impl State {
                     .map(|((_, from), _)| *from);
                 weight.into_iter().chain(face.filter(|_| weight.is_some()))
             });
-        let dispersers = self
-            .dispersers(service)
-            .flat_map(|(_, of)| [Some(of.from), of.until].into_iter().flatten());
+        let dispersers = self.dispersers(service).flat_map(|(id, of)| {
+            let raised = self.last_bond(service, id, block).map(|(from, _)| from);
+            raised.into_iter().chain(of.until)
+        });
         let versions = self
             .services
             .get(&service)
@@ -317,13 +338,11 @@ pub enum TableQueryError {
         service: ServiceId,
     },
     /// A record is missing: a bug.
-    #[error(
-        "operator {operator} has weight and no registration; this is a bug, please report it with the log"
-    )]
+    #[error("{missing} is missing; this is a bug, please report it with the log")]
     #[coded(blame = Us)]
     Inconsistent {
-        /// Whose.
-        operator: OperatorId,
+        /// Which.
+        missing: String,
     },
     /// The entries are no table; most often because nobody has weight.
     #[error(transparent)]

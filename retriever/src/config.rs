@@ -51,7 +51,8 @@ impl std::str::FromStr for Source {
 /// A fetch of a blob of R bytes of rows holds at most 1.3 R of slices, R of rows, R of payload and what failed requests
 /// have delivered; it books 4 R from `memory`, and waits while others hold it. An audit adds `audit_in_flight` for the
 /// columns on their way; `audits` of them run at once. So the worst case is `memory` (or four times the largest blob,
-/// if that is more) plus `audits × (audit_in_flight + 4 R)`.
+/// if that is more) plus `audits × (audit_in_flight + 4 R)`. What operators are asked for and have not sent yet is at most
+/// `in_flight` bytes, all fetches together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetrieverConfig {
     /// Base URLs of relays (dispersers), in the order in which they are asked.
@@ -70,12 +71,18 @@ pub struct RetrieverConfig {
     pub request_timeout: Duration,
     /// Slowest acceptable transfer, bytes a second. Default 1 MiB/s.
     pub min_rate: u64,
-    /// An operator that is silent so long, plus the transfer time at `expected_rate`, is hedged. Default 400 ms.
+    /// An operator that is silent so long, plus the transfer time at `expected_rate`, is hedged, until enough answers have been
+    /// timed; from then on twice the time within which nine of ten came. Default 400 ms.
     pub hedge_after: Duration,
     /// Transfer that a good operator reaches, bytes a second. Default 8 MiB/s.
     pub expected_rate: u64,
     /// What hedging may cost on top of the bytes needed, percent. Default 30.
     pub overhead_percent: u32,
+    /// Whether reads are spread over all operators that are good, which costs decoding; or else go to those with the systematic
+    /// chunks, which are always the same few. Default true.
+    pub spread: bool,
+    /// Bytes asked of operators and not here yet, all fetches together; one fetch has at most a quarter of it. Default 64 MiB.
+    pub in_flight: u64,
     /// Most requests in flight at once, in one fetch. Default 64.
     pub max_requests: usize,
     /// Largest request for slices, bytes. Default 4 MiB.
@@ -106,6 +113,8 @@ impl Default for RetrieverConfig {
             hedge_after: Duration::from_millis(400),
             expected_rate: 8 << 20,
             overhead_percent: 30,
+            spread: true,
+            in_flight: 64 << 20,
             max_requests: 64,
             max_request: 4 << 20,
             attempts: 3,
@@ -118,19 +127,25 @@ impl Default for RetrieverConfig {
 }
 
 impl RetrieverConfig {
-    /// The plan for slices of `unit_bytes` each; `deadline` counts from the start of the fetch.
-    pub(crate) fn slices_plan(&self, needed: u32, unit_bytes: u64) -> PlanConfig {
+    /// The plan for pieces of `unit_bytes` each, of which so many bytes may be in flight; `deadline` counts from the start of the
+    /// fetch.
+    pub(crate) fn plan(
+        &self,
+        needed: u32,
+        unit_bytes: u64,
+        hedge_after: Duration,
+        in_flight: u64,
+    ) -> PlanConfig {
         PlanConfig {
             needed,
             unit_bytes,
             overhead_percent: self.overhead_percent,
-            hedge_after: self.hedge_after,
+            hedge_after,
             expected_rate: self.expected_rate,
             request_timeout: self.request_timeout,
             min_rate: self.min_rate,
             max_request_bytes: self.max_request,
-            // The budget bounds what one fetch holds.
-            max_in_flight_bytes: u64::MAX,
+            max_in_flight_bytes: in_flight,
             max_runs: ashlar_proto::chunk_ranges::MAX_RUNS,
             max_requests: self.max_requests.max(1),
             attempts: self.attempts,
@@ -140,11 +155,15 @@ impl RetrieverConfig {
     }
 
     /// The plan for whole columns of `unit_bytes` each.
-    pub(crate) fn audit_plan(&self, needed: u32, unit_bytes: u64) -> PlanConfig {
+    pub(crate) fn audit_plan(
+        &self,
+        needed: u32,
+        unit_bytes: u64,
+        hedge_after: Duration,
+    ) -> PlanConfig {
         PlanConfig {
             max_request_bytes: (self.audit_in_flight / 4).max(self.max_request),
-            max_in_flight_bytes: self.audit_in_flight,
-            ..self.slices_plan(needed, unit_bytes)
+            ..self.plan(needed, unit_bytes, hedge_after, self.audit_in_flight)
         }
     }
 }

@@ -95,7 +95,7 @@ pub enum RetrieveErrorKind {
     /// Time is up.
     #[error("{stage}: not done after {after_ms} ms ({good} of {needed} pieces)")]
     Deadline {
-        /// What was going on: `waiting for memory`, `operator table`, `slices`, `audit`.
+        /// What was going on: `waiting for memory`, `waiting for other fetches`, `operator table`, `slices`, `audit`.
         stage: &'static str,
         /// Milliseconds since the start.
         after_ms: u64,

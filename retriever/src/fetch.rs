@@ -1,11 +1,12 @@
 //! The retriever: certificate in, payload and report out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ashlar_crypto::Rows;
 use ashlar_fetch::chunks::ChunksTask;
 use ashlar_fetch::gather::{Gathered, gather};
-use ashlar_fetch::plan::{Holder, Plan, State};
+use ashlar_fetch::plan::{Holder, Plan, PlanConfig, Standing, State, Trust};
 use ashlar_fetch::slices::SlicesTask;
 use ashlar_fetch::{Network, OperatorReport, Skipped, millis};
 use ashlar_proto::{ChunkIndex, TableAccess, VerifiedCertificate};
@@ -19,6 +20,7 @@ use crate::error::{RetrieveError, RetrieveErrorKind as Kind};
 use crate::http::{self, Authorities, BaseUrl, HttpError};
 use crate::relay::{RelayError, allowance, download};
 use crate::report::{AuditReport, Report, RetrievalPath};
+use crate::scores::{OperatorScore, Scores};
 use crate::verify::{VerifyError, check_payload, decode_slices};
 
 /// A payload that matches its certificate's commitments, and how it was found.
@@ -42,10 +44,45 @@ struct Inner {
     relays: Vec<BaseUrl>,
     http: reqwest::Client,
     operators: Option<Operators>,
-    /// In KiB.
-    memory: Semaphore,
-    memory_kib: u32,
+    memory: KibBudget,
+    in_flight: KibBudget,
     audits: Semaphore,
+    scores: Scores,
+}
+
+/// A budget of bytes in units of KiB.
+struct KibBudget {
+    free: Semaphore,
+    total: u32,
+}
+
+impl KibBudget {
+    fn new(bytes: u64) -> Self {
+        let total = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
+        Self {
+            free: Semaphore::new((total as usize).min(Semaphore::MAX_PERMITS)),
+            total,
+        }
+    }
+
+    /// Waits for so many bytes, or for all if there are never so many.
+    async fn take(
+        &self,
+        fetch: &Fetch<'_>,
+        stage: &'static str,
+        bytes: u64,
+    ) -> Result<SemaphorePermit<'_>, Kind> {
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
+        timeout_at(
+            fetch.deadline,
+            self.free.acquire_many(kib.clamp(1, self.total)),
+        )
+        .await
+        .map_err(|_| fetch.late(stage, 0, 0))?
+        .map_err(|_| Kind::Internal {
+            reason: "a budget is closed".to_owned(),
+        })
+    }
 }
 
 struct Operators {
@@ -93,17 +130,15 @@ impl Retriever {
         let https = relays.iter().any(BaseUrl::is_https);
         let http = http::client(Authorities::needed(https), config.connect_timeout)?;
         let http = http::build(http.read_timeout(config.relay_silence))?;
-        let memory_kib = u32::try_from(config.memory >> 10)
-            .unwrap_or(u32::MAX)
-            .max(1);
         Ok(Self {
             inner: Arc::new(Inner {
                 relays,
                 http,
                 operators,
-                memory: Semaphore::new((memory_kib as usize).min(Semaphore::MAX_PERMITS)),
-                memory_kib,
+                memory: KibBudget::new(config.memory),
+                in_flight: KibBudget::new(config.in_flight),
                 audits: Semaphore::new(config.audits.max(1)),
+                scores: Scores::default(),
                 config,
             }),
         })
@@ -113,6 +148,18 @@ impl Retriever {
     #[must_use]
     pub fn config(&self) -> &RetrieverConfig {
         &self.inner.config
+    }
+
+    /// What is known about operators, by their ids.
+    #[must_use]
+    pub fn scores(&self) -> Vec<OperatorScore> {
+        self.inner.scores.all(Instant::now())
+    }
+
+    /// The silence after which operators are hedged now, without the time of a transfer.
+    #[must_use]
+    pub fn hedge_after(&self) -> Duration {
+        self.inner.hedge_after()
     }
 
     /// Fetches the payload of a certificate. Whatever the network does, the bytes returned match its commitments.
@@ -197,15 +244,10 @@ impl Inner {
     /// See [`RetrieverConfig`] for what the number means. A blob larger than the whole budget takes all of it.
     async fn book_memory(&self, fetch: &mut Fetch<'_>) -> Result<SemaphorePermit<'_>, Kind> {
         let rows = u64::from(fetch.cert.blob_header().rows) * ashlar_crypto::BYTES_PER_ROW as u64;
-        let kib = u32::try_from((4 * rows) >> 10)
-            .unwrap_or(u32::MAX)
-            .clamp(1, self.memory_kib);
-        let permit = timeout_at(fetch.deadline, self.memory.acquire_many(kib))
-            .await
-            .map_err(|_| fetch.late("waiting for memory", 0, 0))?
-            .map_err(|_| Kind::Internal {
-                reason: "the memory budget is closed".to_owned(),
-            })?;
+        let permit = self
+            .memory
+            .take(fetch, "waiting for memory", 4 * rows)
+            .await?;
         fetch.report.stages.wait_ms = millis(fetch.start.elapsed());
         Ok(permit)
     }
@@ -317,6 +359,48 @@ impl Inner {
         Ok(payload)
     }
 
+    fn hedge_after(&self) -> Duration {
+        let config = &self.config;
+        let most = config.request_timeout / 2;
+        self.scores.hedge_after(config.hedge_after, most)
+    }
+
+    /// A plan with what is known about these operators.
+    fn plan(
+        &self,
+        config: PlanConfig,
+        table: &OperatorTable,
+        holders: Vec<Holder>,
+    ) -> Result<Plan, Kind> {
+        let seed = random_seed()?;
+        if !self.config.spread {
+            return Ok(Plan::new(config, holders, seed));
+        }
+        let now = Instant::now();
+        let standing = |operator| match table.operator(operator) {
+            Some(entry) => self.scores.standing(now, &entry.operator_id),
+            None => Standing {
+                trust: Trust::Avoided,
+                cost: 1.0,
+            },
+        };
+        Ok(Plan::with_known(config, holders, standing, seed))
+    }
+
+    /// Takes what a gathering has shown into the report and the scores.
+    fn learn<T>(&self, report: &mut Report, gathered: &Gathered<T>) {
+        report.hedge_after_ms = millis(self.hedge_after());
+        merge(report, gathered);
+        let now = Instant::now();
+        let seen = &gathered.observations;
+        self.scores.learn(now, self.config.expected_rate, seen);
+        let asked = |score: &OperatorScore| {
+            let mut operators = report.operators.iter();
+            operators.any(|operator| operator.operator == score.operator)
+        };
+        report.scores = self.scores.all(now).into_iter().filter(asked).collect();
+    }
+
     async fn gather_slices(
         &self,
         fetch: &mut Fetch<'_>,
@@ -334,11 +418,15 @@ impl Inner {
         });
         let needed = task.code.needed();
         let unit = task.slice_bytes();
-        let plan = Plan::new(
-            self.config.slices_plan(needed, unit),
-            holders,
-            random_seed()?,
-        );
+        // Whatever is in flight, hedges included: one fetch never has more than that.
+        let most = (2 * u64::from(needed) * unit).min(self.config.in_flight / 4);
+        let most = most.max(unit);
+        let _in_flight = self
+            .in_flight
+            .take(fetch, "waiting for other fetches", most)
+            .await?;
+        let plan = self.config.plan(needed, unit, self.hedge_after(), most);
+        let plan = self.plan(plan, table, holders)?;
         let gathered = gather(
             plan,
             fetch.start,
@@ -353,7 +441,7 @@ impl Inner {
         report.bytes_needed = u64::from(needed) * unit;
         report.bytes_requested = gathered.requested * unit;
         report.bytes_fetched += gathered.bytes;
-        merge(report, &gathered);
+        self.learn(report, &gathered);
         report.stages.slices_ms = millis(begin.elapsed());
         match gathered.state {
             State::Done => Ok(gathered),
@@ -392,11 +480,8 @@ impl Inner {
             .iter()
             .flat_map(|holder| holder.indices.iter().copied())
             .collect();
-        let plan = Plan::new(
-            self.config.audit_plan(needed, unit),
-            holders,
-            random_seed()?,
-        );
+        let plan = self.config.audit_plan(needed, unit, self.hedge_after());
+        let plan = self.plan(plan, table, holders)?;
         let gathered = gather(
             plan,
             fetch.start,
@@ -412,7 +497,7 @@ impl Inner {
             .filter(|index| !gathered.items.contains_key(index))
             .collect();
         let good = u32::try_from(gathered.items.len()).unwrap_or(u32::MAX);
-        merge(&mut fetch.report, &gathered);
+        self.learn(&mut fetch.report, &gathered);
         fetch.report.audit = Some(AuditReport {
             cause: cause.to_string(),
             good,

@@ -41,8 +41,10 @@
 mod config;
 mod error;
 mod fetch;
+pub mod gateway;
 pub mod relay;
 mod report;
+mod scores;
 pub mod verify;
 
 pub use ashlar_fetch::{Fault, Network, OperatorReport, Skipped};
@@ -52,3 +54,4 @@ pub use error::{RetrieveError, RetrieveErrorKind};
 pub use fetch::{Retrieved, Retriever};
 pub use relay::RelayError;
 pub use report::{AuditReport, Report, RetrievalPath, Stages};
+pub use scores::{LastFault, OperatorScore, TrustName};

@@ -4,6 +4,8 @@ use ashlar_fetch::{OperatorReport, Skipped};
 use ashlar_proto::{BlobKey, ChunkIndex};
 use serde::{Deserialize, Serialize};
 
+use crate::scores::OperatorScore;
+
 /// The path on which a payload was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -84,6 +86,10 @@ pub struct Report {
     pub operators: Vec<OperatorReport>,
     /// Everybody who was asked and did not help, with the reason.
     pub skipped: Vec<Skipped>,
+    /// What is known now about the operators that were asked: all fetches of the retriever together.
+    pub scores: Vec<OperatorScore>,
+    /// The silence after which operators were hedged, milliseconds, without the time of a transfer.
+    pub hedge_after_ms: u64,
     /// The audit path, if it was needed.
     pub audit: Option<AuditReport>,
     /// Times.
@@ -91,7 +97,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(blob_key: BlobKey, payload_bytes: u64) -> Self {
+    /// The report of a fetch that has not begun.
+    pub fn new(blob_key: BlobKey, payload_bytes: u64) -> Self {
         Self {
             blob_key,
             via: None,
@@ -104,6 +111,8 @@ impl Report {
             bytes_fetched: 0,
             operators: Vec::new(),
             skipped: Vec::new(),
+            scores: Vec::new(),
+            hedge_after_ms: 0,
             audit: None,
             stages: Stages::default(),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ashlar_proto::api::{PROBLEM_TYPE, Problem};
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::health::ReadyReport;
+use crate::listener::{Apps, Full};
 use crate::metrics::{self, Code};
 use crate::{ApiError, Health, HealthReport};
 
@@ -49,38 +50,51 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// The whole API: these routes, and what every daemon answers beside them: health, readiness, metrics, and the OpenAPI document
-    /// of all.
-    pub fn api<S: Clone + Send + Sync + 'static>(
+    /// All that is served: these routes, and what every daemon answers beside them: health, readiness, metrics, and the OpenAPI
+    /// document of all.
+    pub fn apps<S: Clone + Send + Sync + 'static>(
         &self,
         routes: OpenApiRouter<S>,
         state: S,
-    ) -> Router {
+    ) -> Apps {
         let (routes, declared) = routes.split_for_parts();
         let (common, _) = common().split_for_parts();
-        let common = common.with_state(Common {
-            daemon: self.clone(),
-            document: document(declared).to_string().into(),
-        });
-        self.finish(routes.with_state(state).merge(common))
+        let document = document(declared).to_string().into();
+        let common = common.merge(short_routes());
+        let common = common.with_state(self.common(document));
+        Apps {
+            api: self.finish(routes.with_state(state).merge(common).fallback(unknown)),
+            ..self.health_apps()
+        }
     }
 
-    /// Health, readiness and metrics alone, for a listener of their own.
-    pub fn health_router(&self) -> Router {
-        let router = Router::new()
-            .route("/health", get(health))
+    /// Health, readiness and metrics alone, of a daemon that serves nothing else.
+    pub fn health_apps(&self) -> Apps {
+        let health = self.finish(self.health_routes().fallback(unknown));
+        Apps {
+            api: health.clone(),
+            health,
+            full: self.finish(self.health_routes().fallback(full)),
+        }
+    }
+
+    fn common(&self, document: Bytes) -> Common {
+        Common {
+            daemon: self.clone(),
+            document,
+        }
+    }
+
+    fn health_routes(&self) -> Router {
+        Router::new()
             .route("/v1/health", get(health))
-            .route("/ready", get(ready))
             .route("/v1/ready", get(ready))
             .route("/metrics", get(metrics))
-            .with_state(Common {
-                daemon: self.clone(),
-                document: Bytes::new(),
-            });
-        self.finish(router)
+            .merge(short_routes())
+            .with_state(self.common(Bytes::new()))
     }
 
-    /// What is not routed is refused, a panic is a 500, an answer that takes longer than the deadline a 504, and every refusal names
+    /// A panic is a 500, an answer that takes longer than the deadline a 504, and every refusal names
     /// its path and is counted.
     fn finish(&self, router: Router) -> Router {
         let (name, deadline, refused) = (self.name, self.deadline, self.refused.clone());
@@ -98,7 +112,6 @@ impl Daemon {
             }
         };
         router
-            .fallback(|| async { unrouted(404, "route.unknown", "is none of this API's") })
             .method_not_allowed_fallback(|| async {
                 unrouted(405, "route.method", "does not have this method")
             })
@@ -114,6 +127,13 @@ impl Daemon {
 struct Common {
     daemon: Daemon,
     document: Bytes,
+}
+
+/// For people, and for probes that know no versions.
+fn short_routes() -> Router<Common> {
+    Router::new()
+        .route("/health", get(health))
+        .route("/ready", get(ready))
 }
 
 fn common() -> OpenApiRouter<Common> {
@@ -173,6 +193,14 @@ async fn metrics(State(common): State<Common>) -> Response {
 async fn openapi(State(common): State<Common>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, common.document).into_response()
+}
+
+async fn unknown() -> ApiError {
+    unrouted(404, "route.unknown", "is none of this API's")
+}
+
+async fn full(Extension(full): Extension<Full>) -> ApiError {
+    full.refusal()
 }
 
 fn unrouted(status: u16, code: &str, what: &str) -> ApiError {

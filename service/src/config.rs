@@ -165,8 +165,11 @@ macro_rules! shared_key {
     (paths.heads) => {
         "Folder in which the heads that a ledger signed are remembered, so that it cannot tell another story later. Keep it with the database."
     };
+    (accept.trusted_proxies) => {
+        "Addresses of reverse proxies: a request from one of them counts as sent by whoever it names in X-Forwarded-For. Without it everybody behind a proxy is one sender."
+    };
     (accept.header_timeout_secs) => {
-        "A connection that sends no whole request head for so long is closed, in seconds, also between two requests. More than the 30 for which our clients keep one."
+        "A connection that sends no whole request head for so long after the one before is closed, in seconds. More than the 30 for which our clients keep one. For the first head it has five seconds."
     };
 }
 

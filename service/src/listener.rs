@@ -1,59 +1,85 @@
-//! HTTP with limits: on the number of connections, on the time for a request's head, on silence, on the pace of a body.
+//! HTTP with limits: on the number of connections, on the time for a request's head, on silence, on the pace and the memory of bodies.
 //!
-//! Whoever comes when all connections are taken waits a second for one, and is told 503 then. [Health](crate::api::Daemon::health_router)
-//! has a listener, and connections, of its own: it answers whatever happens on the other.
+//! Whoever comes when all places are taken has that of an idle connection, of the network with most of them. Where all are busy,
+//! health, readiness and metrics are answered from places of their own, and all else with 503, or 429 if it is the caller's network
+//! that has so many. [Health](Apps::health) can have a listener of its own, too.
 
 use std::convert::Infallible;
-use std::future::Future as _;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ashlar_crypto::{Blame, Coded};
-use ashlar_proto::api::{PROBLEM_TYPE, Problem};
+use ashlar_crypto::Coded;
+use ashlar_net::Subnet;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, Request, header};
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use axum::http::Request;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::config::OptionalAddress;
-use crate::{ApiError, Backoff, OnEnd, Supervisor};
+use crate::{ApiError, Backoff, Cause, OnEnd, Supervisor, files};
 
-/// Connections beyond the limit that wait for a place, or are being told that there is none. More are closed.
-const MAX_SHED: usize = 64;
-/// How long each of them waits for a place.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub use body::{BodyLimits, declared_length, read_body};
+pub use sender::Sender;
+
+mod body;
+mod places;
+mod sender;
+mod watched;
+
+use places::{Busy, NoPlace, Place, Places};
+use watched::Watched;
+
+/// Places for those who come when all others are taken: for health, and to be told so.
+const RESERVE: usize = 64;
+/// How long they have for their one request.
+const RESERVE_TIME: Duration = Duration::from_secs(1);
+/// A new connection that sends no request for so long is closed.
+const FIRST_HEAD: Duration = Duration::from_secs(5);
+/// How long a caller may go on sending after its answer, unheard.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes that are read of a connection before somebody asks for them. A request's head is no longer.
+const BUFFER: usize = 64 << 10;
+/// What a connection takes, that included.
+pub const CONNECTION_BYTES: u64 = BUFFER as u64 + (16 << 10);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+/// Files that a daemon opens beside connections: its database, its clients, its other listeners.
+const OTHER_FILES: usize = 2048;
 /// Pause after the operating system gave no connection: it has no file descriptors left.
 const STARVED: Backoff = Backoff {
     base: Duration::from_millis(100),
     max: Duration::from_millis(100),
 };
 
+/// There are fewer file descriptors than the configured connections need.
+const OPEN_FILES: Cause = Cause::degrades("open_files");
+
 /// What a listener allows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time.
+    /// Connections at a time, of at most [`CONNECTION_BYTES`] each.
     pub connections: usize,
-    /// Time from one request, or from the beginning, to the end of the next request's head.
+    /// Time from one request to the end of the next request's head. From the beginning to the first it is at most 5 s.
     pub header_timeout: Duration,
     /// A connection on which nothing moves in either direction for so long is closed.
     pub idle_timeout: Duration,
     /// What a caller that is turned away is told to wait.
     pub retry_after_secs: u64,
+    /// Our own proxies: each brings many callers, whom it is not for us to cut off.
+    pub proxies: Vec<IpAddr>,
 }
 
 impl Limits {
@@ -63,7 +89,37 @@ impl Limits {
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(30),
         retry_after_secs: 1,
+        proxies: Vec::new(),
     };
+}
+
+/// What a daemon serves.
+#[derive(Debug, Clone)]
+pub struct Apps {
+    /// The whole API.
+    pub api: Router,
+    /// Health, readiness and metrics alone.
+    pub health: Router,
+    /// The same, and to all else that there is no room: a refusal by [`Full`].
+    pub full: Router,
+}
+
+/// Why a request is refused that came when all places were taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Full {
+    beyond_share: bool,
+    retry_after_secs: u64,
+}
+
+impl Full {
+    pub(crate) fn refusal(self) -> ApiError {
+        let (status, code, what) = match self.beyond_share {
+            true => (429, "connections.share", "of your network are open"),
+            false => (503, "connections.full", "are open"),
+        };
+        let detail = format!("too many connections {what}; try again later");
+        ApiError::new(status, code, detail).retry_after(self.retry_after_secs)
+    }
 }
 
 /// An address that a daemon cannot listen on.
@@ -82,13 +138,19 @@ pub struct BindError {
 /// A socket that listens, and its address.
 type Socket = (TcpListener, SocketAddr);
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<Socket, BindError> {
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
+fn bind(key: &'static str, address: SocketAddr) -> Result<Socket, BindError> {
+    let bound = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     };
-    bound.await.map_err(|error: std::io::Error| BindError {
+    bound().map_err(|error: std::io::Error| BindError {
         key,
         address,
         reason: error.to_string(),
@@ -103,17 +165,19 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds both addresses; port 0 is any that is free.
+    /// Binds both addresses; port 0 is any that is free. Within a runtime.
     ///
     /// # Errors
     /// One of them is taken, or not ours.
-    pub async fn bind(http: SocketAddr, health: OptionalAddress) -> Result<Self, BindError> {
-        let http = bind("http", http).await?;
-        let health = match health.0 {
-            Some(address) => Some(bind("health", address).await?),
-            None => None,
-        };
-        Ok(Self { http, health })
+    pub fn bind(http: SocketAddr, health: OptionalAddress) -> Result<Self, BindError> {
+        let health = health
+            .0
+            .map(|address| bind("health", address))
+            .transpose()?;
+        Ok(Self {
+            http: bind("http", http)?,
+            health,
+        })
     }
 
     /// Where HTTP listens.
@@ -126,22 +190,47 @@ impl Listeners {
         self.health.as_ref().map(|(_, address)| *address)
     }
 
-    /// Serves both until the supervisor stops, which it does if one of them ends.
-    pub fn serve(self, supervisor: &Supervisor, app: Router, limits: Limits, health: Router) {
+    /// Serves both until the supervisor stops, which it does if one of them ends. The process may open as many files from now on as
+    /// the operating system lets it; if those are too few for all connections, there are fewer, and health says so.
+    pub fn serve(self, supervisor: &Supervisor, apps: Apps, mut limits: Limits) {
         let stop = || supervisor.stop_token();
-        let served = serve(self.http.0, app, limits, stop());
-        supervisor.spawn("http", OnEnd::Stop, served);
+        let others = OTHER_FILES + RESERVE + Limits::OPERATOR.connections;
+        let needed = limits.connections.saturating_add(others);
+        let may = files::raise_limit(needed);
+        if may < needed {
+            limits.connections = may.saturating_sub(others).max(may / 4).max(1);
+            let why = format!(
+                "this process may open {may} files, and needs {needed} for all configured connections: it takes {}; raise its limit (LimitNOFILE, ulimit -n)",
+                limits.connections
+            );
+            tracing::warn!("{why}");
+            supervisor.health().raise(OPEN_FILES, why);
+        }
         if let Some((listener, _)) = self.health {
-            let served = serve(listener, health, Limits::OPERATOR, stop());
+            let own = Apps {
+                api: apps.health.clone(),
+                ..apps.clone()
+            };
+            let served = serve(listener, own, Limits::OPERATOR, stop());
             supervisor.spawn("health", OnEnd::Stop, served);
         }
+        let served = serve(self.http.0, apps, limits, stop());
+        supervisor.spawn("http", OnEnd::Stop, served);
     }
 }
 
-/// Serves until `stop`; requests under way are answered then. Handlers find the other end's address in [`ConnectInfo`].
-pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stop: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let shedders = Arc::new(Semaphore::new(MAX_SHED));
+/// Serves until `stop`; requests under way are answered then. Handlers find who sent a request in its extension [`Sender`].
+pub async fn serve(listener: TcpListener, apps: Apps, limits: Limits, stop: CancellationToken) {
+    let networks = limits.proxies.iter().copied().map(Subnet::of).collect();
+    let places = Places::new(limits.connections, networks);
+    let reserve = Places::new(RESERVE, Vec::new());
+    let terms = Terms {
+        app: apps.api,
+        proxies: limits.proxies.into(),
+        header_timeout: limits.header_timeout,
+        idle_timeout: limits.idle_timeout,
+        full: None,
+    };
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -153,241 +242,148 @@ pub async fn serve(listener: TcpListener, app: Router, limits: Limits, stop: Can
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted");
+                places.end_one();
                 sleep(STARVED.jittered(0)).await;
                 continue;
             }
         };
-        let (app, stop) = (app.clone(), stop.clone());
-        if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
-            connections.spawn(connection(stream, peer, app, limits, stop, slot));
-        } else if let Ok(shedder) = Arc::clone(&shedders).try_acquire_owned() {
-            let slots = Arc::clone(&slots);
-            connections.spawn(async move {
-                match timeout(PATIENCE, slots.acquire_owned()).await {
-                    Ok(Ok(slot)) => {
-                        drop(shedder);
-                        connection(stream, peer, app, limits, stop, slot).await;
-                    }
-                    _ => {
-                        let _shedder = shedder;
-                        // Who does not take it is not waited for.
-                        let _ = timeout(PATIENCE, shed(stream, limits.retry_after_secs)).await;
-                    }
-                }
-            });
-        }
+        let network = Subnet::of(peer.ip());
+        let (place, terms) = match places.enter(network) {
+            Ok(place) => (place, terms.clone()),
+            Err(NoPlace { beyond_share }) => {
+                // If all of these are busy, too, it is closed.
+                let Ok(place) = reserve.enter(network) else {
+                    continue;
+                };
+                let retry_after_secs = limits.retry_after_secs;
+                let terms = Terms {
+                    app: apps.full.clone(),
+                    proxies: Arc::clone(&terms.proxies),
+                    header_timeout: RESERVE_TIME,
+                    idle_timeout: RESERVE_TIME,
+                    full: Some(Full {
+                        beyond_share,
+                        retry_after_secs,
+                    }),
+                };
+                (place, terms)
+            }
+        };
+        connections.spawn(connection(stream, peer, terms, stop.clone(), place));
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
+/// What a connection gets.
+#[derive(Clone)]
+struct Terms {
+    app: Router,
+    proxies: Arc<[IpAddr]>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    /// All places are taken: one request, and it is refused for this unless it is for health.
+    full: Option<Full>,
+}
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    app: Router,
-    limits: Limits,
+    terms: Terms,
     stop: CancellationToken,
-    _slot: OwnedSemaphorePermit,
+    place: Arc<Place>,
 ) {
     // Events and small answers should not wait for more to send.
     let _ = stream.set_nodelay(true);
-    let stream = Watched {
-        stream,
-        idle: limits.idle_timeout,
-        timer: Box::pin(sleep(limits.idle_timeout)),
+    let Terms {
+        app,
+        proxies,
+        header_timeout,
+        idle_timeout,
+        full,
+    } = terms;
+    let service = {
+        let place = Arc::clone(&place);
+        hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let busy = place.begin();
+            let sender = Sender::of(peer.ip(), request.headers(), &proxies);
+            request.extensions_mut().insert(sender);
+            if let Some(full) = full {
+                request.extensions_mut().insert(full);
+            }
+            let answer = app.clone().oneshot(request);
+            Box::pin(async move {
+                let answer = answer.await.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(answer.map(|body| Counted { body, _busy: busy }))
+            })
+        })
     };
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = app.clone().oneshot(request);
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
-    });
-    let served = http1::Builder::new()
+    let mut served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut served = pin!(served);
-    let result = tokio::select! {
-        result = served.as_mut() => result,
-        () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
+        .header_read_timeout(header_timeout)
+        .keep_alive(full.is_none())
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(Watched::new(stream, idle_timeout)), service);
+    let silent = async {
+        sleep(FIRST_HEAD.min(header_timeout)).await;
+        if place.spoke() {
+            std::future::pending::<()>().await;
         }
     };
-    if let Err(error) = result {
-        tracing::debug!(%peer, %error, "a connection broke");
+    let work = async {
+        let end = tokio::select! {
+            end = poll_fn(|cx| served.poll_without_shutdown(cx)) => end,
+            () = silent => return Ok(()),
+            () = stop.cancelled() => {
+                Pin::new(&mut served).graceful_shutdown();
+                poll_fn(|cx| served.poll_without_shutdown(cx)).await
+            }
+        };
+        end?;
+        // Who does not take the rest of its answer is not waited for.
+        let _ = timeout(LINGER, linger(served.into_parts().io.into_inner())).await;
+        Ok::<_, hyper::Error>(())
+    };
+    tokio::select! {
+        end = work => {
+            if let Err(error) = end {
+                tracing::debug!(%peer, %error, "a connection broke");
+            }
+        }
+        () = place.lost() => tracing::debug!(%peer, "a connection gave its place to another"),
     }
 }
 
-/// Tells a caller that there is no room, whatever it came for.
-async fn shed(mut stream: TcpStream, retry_after_secs: u64) -> std::io::Result<()> {
-    let problem = Problem::new(
-        503,
-        "connections.full",
-        Blame::Us,
-        "too many connections are open; try again later",
-    );
-    let body = serde_json::to_string(&problem)?;
-    let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {}\r\nretry-after: {retry_after_secs}\r\n\
-         content-length: {}\r\nconnection: close\r\n\r\n",
-        PROBLEM_TYPE,
-        body.len(),
-    );
-    stream.write_all(format!("{head}{body}").as_bytes()).await?;
+/// Closes a connection. With unread bytes of a body that was refused, closing alone would reset it, and the answer with it.
+async fn linger(mut stream: Watched) -> std::io::Result<()> {
     stream.shutdown().await?;
-    // Closing with unread bytes would reset the connection, and the answer with it.
-    let mut sink = [0; 4096];
+    let mut sink = [0; 8192];
     while stream.read(&mut sink).await? > 0 {}
     Ok(())
 }
 
-/// A connection that fails when nothing has moved for a while: a caller that sends no request to its end, or does not take
-/// its answer, keeps neither a slot nor memory.
-struct Watched {
-    stream: TcpStream,
-    idle: Duration,
-    timer: Pin<Box<Sleep>>,
+/// The body of an answer: until its end the connection is busy.
+struct Counted {
+    body: Body,
+    _busy: Option<Busy>,
 }
 
-impl Watched {
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        poll: Poll<std::io::Result<T>>,
-    ) -> Poll<std::io::Result<T>> {
-        if poll.is_ready() {
-            self.timer.as_mut().reset(Instant::now() + self.idle);
-            return poll;
-        }
-        match self.timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(std::io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
 
-impl AsyncRead for Watched {
-    fn poll_read(
+    fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.watch(cx, poll)
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch(cx, poll)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        // Always ready on TCP, so it is no sign of life.
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch(cx, poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-}
-
-/// What a body may be.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimits {
-    /// Most bytes.
-    pub max: u64,
-    /// Most time for all of it.
-    pub timeout: Duration,
-    /// Least bytes a second, on average.
-    pub min_rate: u64,
-    /// A body may be slower than that for so long.
-    pub grace: Duration,
-}
-
-impl BodyLimits {
-    /// Five seconds: the connection warms up, and small bodies are through.
-    pub const GRACE: Duration = Duration::from_secs(5);
-}
-
-/// The length that a request's head states, if it does.
-///
-/// # Errors
-/// It is no number.
-pub fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let Some(value) = headers.get(header::CONTENT_LENGTH) else {
-        return Ok(None);
-    };
-    let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
-    let no_number = || ApiError::new(400, "request.content_length", "Content-Length is no number");
-    parsed.map(Some).ok_or_else(no_number)
-}
-
-/// Reads a body: one byte more than `limits.max` ends it, whatever was declared.
-///
-/// # Errors
-/// `too_large` of the bytes that came; 408 if it is too slow, 400 if it breaks off.
-pub async fn read_body(
-    mut body: Body,
-    declared: Option<u64>,
-    limits: BodyLimits,
-    too_large: impl Fn(u64) -> ApiError,
-) -> Result<Bytes, ApiError> {
-    // Before a byte of it is read: the caller waits for nothing.
-    if let Some(declared) = declared.filter(|declared| *declared > limits.max) {
-        return Err(too_large(declared));
-    }
-    let begin = Instant::now();
-    let deadline = begin + limits.timeout;
-    let late = |detail: String| ApiError::new(408, "request.timeout", detail);
-    // What was declared is at most `max`; without it the buffer grows with what really comes.
-    let mut all = BytesMut::with_capacity(usize::try_from(declared.unwrap_or(0)).unwrap_or(0));
-    loop {
-        let pace = Duration::from_millis(all.len() as u64 * 1000 / limits.min_rate.max(1));
-        let due = deadline.min(begin + limits.grace + pace);
-        let frame = tokio::time::timeout_at(due, body.frame()).await;
-        let frame = frame.map_err(|_| match due < deadline {
-            true => late(format!(
-                "the body comes slower than {} bytes a second",
-                limits.min_rate
-            )),
-            false => late(format!(
-                "the body did not arrive within {} s",
-                limits.timeout.as_secs()
-            )),
-        })?;
-        let Some(frame) = frame else {
-            return Ok(all.freeze());
-        };
-        let broken =
-            |error| ApiError::new(400, "request.body", format!("the body broke off: {error}"));
-        if let Ok(data) = frame.map_err(broken)?.into_data() {
-            let got = all.len() as u64 + data.len() as u64;
-            if got > limits.max {
-                return Err(too_large(got));
-            }
-            all.extend_from_slice(&data);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,19 +1,29 @@
-//! The list of files of a RocksDB database, its MANIFEST, whose end a power cut may tear.
+//! The list of files of a RocksDB database, its MANIFEST, as a power cut may leave it.
 //!
-//! RocksDB syncs every write to it before anything relies on that write. So what a power cut leaves of a last write was never
-//! acknowledged: a record that is cut off, zeros, a hole. RocksDB opens on the first, and on no setting with all its data on the
-//! others. [`mend`] cuts such an end off. Anything else that is damaged stays, and is refused: behind it lie files that hold data.
+//! **Its end is torn.** RocksDB syncs every write to it before anything relies on that write. So what a power cut leaves of a last write
+//! was never acknowledged: a record that is cut off, zeros, a hole. RocksDB opens on the first, and on no setting with all its data
+//! on the others. [`mend`] cuts such an end off. Anything else that is damaged stays, and is refused: behind it lie files that hold data.
+//!
+//! **Its name is missing.** RocksDB begins a new list whenever it opens: it writes all that is in the old one, syncs the bytes, renames
+//! `CURRENT` over the old one, and only then syncs the folder, which makes both names durable. POSIX lets the later name come to the
+//! disk alone (ext4 and XFS do not: there, syncing a new file makes its name durable). As that sync never returned, RocksDB had not yet
+//! done anything that relies on the new list: the old one and all files and logs that it needs are there. [`mend`] has `CURRENT`
+//! name the old one again. The only list that could be taken for it is one that an earlier opening left behind; so [`mend`]
+//! removes, before every opening, all that `CURRENT` does not name. Where there is no list at all and no file with data
+//! either, the database was being made, and is made again.
 //!
 //! The format is that of RocksDB's logs: blocks of 32 KiB, in them records, each with a header of 7 bytes: CRC-32C of type and
 //! data, masked; length of the data; type. A record that does not fit in its block goes on in the next one. Up to 6 bytes at the
 //! end of a block are not used.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+
+use crate::folder;
 
 #[cfg(test)]
 mod tests;
@@ -51,14 +61,25 @@ pub enum ManifestError {
     },
 }
 
-/// Cuts off what a power cut left of the last write to the MANIFEST in this folder, and syncs that. Does nothing where there is no
-/// database or no damage, or another process has the database open. Reads the whole MANIFEST into memory. This process must not
-/// have the database open.
+/// What is wrong with the lists of a database.
+#[derive(Debug)]
+enum Flaw {
+    /// `CURRENT` names one that is not there; the name of the one before it, unless this was the first.
+    Nameless { before: Option<String> },
+    /// These are there, and `CURRENT` does not name them.
+    Unused(Vec<String>),
+    /// What is behind this byte of the one in use was not synced.
+    Torn { name: String, from: usize },
+}
+
+/// Puts right what a power cut left of the MANIFEST in this folder, see the text of this module, and syncs that. Does nothing where there
+/// is no database or nothing wrong, or another process has the database open. Reads the whole MANIFEST into memory. This process must
+/// not have the database open.
 ///
 /// # Errors
-/// There is damage with a valid record behind it, or no valid record at all; the file cannot be read or written.
+/// There is damage with a valid record behind it, or no valid record at all; a file cannot be read or written.
 pub fn mend(folder: &Path) -> Result<(), ManifestError> {
-    if torn(folder)?.is_none() {
+    if Flaw::of(folder)?.is_none() {
         return Ok(());
     }
     let path = folder.join("LOCK");
@@ -75,20 +96,116 @@ pub fn mend(folder: &Path) -> Result<(), ManifestError> {
     if !is_free(&lock).map_err(io)? {
         return Ok(());
     }
-    // Before, another process may have been at work on it.
-    let Some((path, from, len)) = torn(folder)? else {
-        return Ok(());
+    // Looked for anew: before, another process may have been at work on it.
+    while let Some(flaw) = Flaw::of(folder)? {
+        tracing::warn!(path = %folder.display(), ?flaw, "a power cut left the list of files unfinished: it is put right");
+        flaw.mend(folder).map_err(|error| ManifestError::Io {
+            path: folder.to_path_buf(),
+            error,
+        })?;
+    }
+    Ok(())
+}
+
+impl Flaw {
+    fn of(folder: &Path) -> Result<Option<Self>, ManifestError> {
+        let current = folder.join("CURRENT");
+        let Some(bytes) = read(&current)? else {
+            return Ok(None);
+        };
+        // A wrong name is for RocksDB to refuse.
+        let name = std::str::from_utf8(&bytes).ok().map(str::trim_end);
+        let Some((name, used)) = name.and_then(|name| Some((name, number(name)?))) else {
+            return Ok(None);
+        };
+        let names = names(folder)?;
+        let mut others: Vec<(u64, &String)> = names
+            .iter()
+            .filter_map(|name| Some((number(name)?, name)))
+            .filter(|(number, _)| *number != used)
+            .collect();
+        others.sort_unstable();
+        let path = folder.join(name);
+        let Some(bytes) = read(&path)? else {
+            let before = others.iter().rfind(|(number, _)| *number < used);
+            let before = before.map(|(_, name)| (*name).clone());
+            // Without the one before, what those files are is not known: that is for RocksDB to refuse.
+            let lost = before.is_none() && names.iter().any(|name| holds_data(name));
+            return Ok((!lost).then_some(Self::Nameless { before }));
+        };
+        match State::of(&bytes) {
+            State::Damaged { at } => {
+                let len = bytes.len();
+                Err(ManifestError::Damaged { path, at, len })
+            }
+            _ if !others.is_empty() => {
+                let others = others.into_iter().map(|(_, name)| name.clone());
+                Ok(Some(Self::Unused(others.collect())))
+            }
+            State::Torn { from } => Ok(Some(Self::Torn {
+                name: name.to_owned(),
+                from,
+            })),
+            State::Whole => Ok(None),
+        }
+    }
+
+    fn mend(self, folder: &Path) -> io::Result<()> {
+        let current = folder.join("CURRENT");
+        match self {
+            Self::Nameless {
+                before: Some(before),
+            } => {
+                // RocksDB removes files with such an end.
+                let new = folder.join("CURRENT.dbtmp");
+                let mut file = File::create(&new)?;
+                writeln!(file, "{before}")?;
+                file.sync_all()?;
+                fs::rename(&new, &current)?;
+            }
+            Self::Nameless { before: None } => fs::remove_file(&current)?,
+            Self::Unused(names) => {
+                // First, so that the one in use has its name whatever becomes of the others.
+                folder::sync(folder)?;
+                for name in names {
+                    fs::remove_file(folder.join(name))?;
+                }
+            }
+            Self::Torn { name, from } => {
+                let file = File::options().write(true).open(folder.join(name))?;
+                file.set_len(from as u64)?;
+                return file.sync_all();
+            }
+        }
+        folder::sync(folder)
+    }
+}
+
+/// The number in the name of a list of files.
+fn number(name: &str) -> Option<u64> {
+    name.strip_prefix("MANIFEST-")?.parse().ok()
+}
+
+/// Whether a file of this name holds what was written to the database: a table, values or a log.
+fn holds_data(name: &str) -> bool {
+    let (_, ending) = name.rsplit_once('.').unwrap_or_default();
+    matches!(ending, "sst" | "blob" | "log")
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, ManifestError> {
+    let list = || {
+        let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+        entries.collect::<io::Result<Vec<_>>>()
     };
-    tracing::warn!(path = %path.display(), from, len, "a power cut tore the end of the list of files: it is cut off");
-    let cut = || {
-        let file = File::options().write(true).open(&path)?;
-        file.set_len(from as u64)?;
-        file.sync_all()
-    };
-    cut().map_err(|error| ManifestError::Io {
-        path: path.clone(),
+    let names = list().map_err(|error| ManifestError::Io {
+        path: folder.to_path_buf(),
         error,
-    })
+    })?;
+    // RocksDB gives no others.
+    Ok(names
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect())
 }
 
 /// Takes the lock that RocksDB takes, until the file is closed.
@@ -104,31 +221,6 @@ fn is_free(lock: &File) -> io::Result<bool> {
         Ok(_) => Ok(true),
         Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The MANIFEST, where its torn end begins, and its bytes; `None` if there is none or it is whole.
-fn torn(folder: &Path) -> Result<Option<(PathBuf, usize, usize)>, ManifestError> {
-    let current = folder.join("CURRENT");
-    let Some(name) = read(&current)? else {
-        return Ok(None);
-    };
-    // A wrong name is for RocksDB to refuse.
-    let Some(name) = std::str::from_utf8(&name).ok().map(str::trim_end) else {
-        return Ok(None);
-    };
-    if !name.starts_with("MANIFEST-") || name.contains('/') {
-        return Ok(None);
-    }
-    let path = folder.join(name);
-    let Some(bytes) = read(&path)? else {
-        return Ok(None);
-    };
-    let len = bytes.len();
-    match State::of(&bytes) {
-        State::Whole => Ok(None),
-        State::Torn { from } => Ok(Some((path, from, len))),
-        State::Damaged { at } => Err(ManifestError::Damaged { path, at, len }),
     }
 }
 

@@ -6,7 +6,7 @@ use ashlar_crypto::{Blame, Coded};
 use ashlar_proto::api::{PROBLEM_TYPE, Problem};
 use ashlar_proto::wire::cut_text;
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const MAX_TEXT: usize = 1000;
 #[derive(Debug, Clone)]
 pub struct ApiError {
     problem: Box<Problem>,
-    retry_after_secs: Option<u64>,
+    headers: HeaderMap,
 }
 
 impl From<Problem> for ApiError {
@@ -33,7 +33,7 @@ impl From<Box<Problem>> for ApiError {
     fn from(problem: Box<Problem>) -> Self {
         Self {
             problem,
-            retry_after_secs: None,
+            headers: HeaderMap::new(),
         }
     }
 }
@@ -65,6 +65,11 @@ impl ApiError {
         Self::new(503, code, detail).retry_after(retry_after_secs)
     }
 
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.problem.status
+    }
+
     /// What came, and what would have been right.
     #[must_use]
     pub fn with(self, got: impl Display, expected: impl Display) -> Self {
@@ -76,8 +81,17 @@ impl ApiError {
 
     /// Sets `Retry-After`.
     #[must_use]
-    pub fn retry_after(mut self, secs: u64) -> Self {
-        self.retry_after_secs = Some(secs);
+    pub fn retry_after(self, secs: u64) -> Self {
+        self.header(header::RETRY_AFTER, secs)
+    }
+
+    /// Sets a header of the answer.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: impl Display) -> Self {
+        // A value that is none is left out: a refusal is one without it.
+        if let Ok(value) = HeaderValue::from_str(&value.to_string()) {
+            self.headers.insert(name, value);
+        }
         self
     }
 
@@ -98,9 +112,7 @@ impl ApiError {
         let mut response = (status, Json(&self.problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
-        if let Some(secs) = self.retry_after_secs {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
-        }
+        headers.extend(self.headers.clone());
         response
     }
 }

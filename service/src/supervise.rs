@@ -46,6 +46,11 @@ impl Supervisor {
         }
     }
 
+    /// What it reports to.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// Cancelled when the daemon stops: tasks select on it.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()

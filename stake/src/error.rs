@@ -99,6 +99,15 @@ pub enum TableError {
         /// The higher number.
         second: u32,
     },
+    /// A disperser without a bond would have no share of anybody's daily bytes.
+    #[error("the bond of disperser {id} is zero; all with a bond of 1 share equally")]
+    ZeroBond {
+        /// Its number.
+        id: u32,
+    },
+    /// The bonds do not add up in 256 bits.
+    #[error("the bonds of the dispersers add up to more than 2^256 - 1")]
+    BondOverflow,
     /// The stakes of a quorum do not add up in 256 bits.
     #[error("the stakes in quorum {quorum} add up to more than 2^256 - 1")]
     TotalOverflow {

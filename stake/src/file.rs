@@ -101,6 +101,11 @@ pub struct DisperserRecord {
     pub network_key: NetworkPublicKey,
     /// Account of its bond.
     pub account: Account,
+    /// Its bond, not zero. Operators share their daily bytes among dispersers in proportion to it, so in a file that no ledger stands
+    /// behind it is just a weight: the same for all of them if all shall have the same.
+    #[serde(with = "stake_text")]
+    #[cfg_attr(feature = "openapi", schema(value_type = ashlar_proto::api::Decimal))]
+    pub bond: Stake,
 }
 
 /// An operator.
@@ -181,6 +186,26 @@ fn parse_quorum(text: &str) -> Option<QuorumId> {
         .filter(|quorum: &QuorumId| quorum.to_string() == text)
 }
 
+/// A stake or a bond in the file: a decimal or `0x` text, or an integer.
+mod stake_text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    use super::{Stake, StakeValue};
+
+    pub(super) fn serialize<S: Serializer>(
+        stake: &Stake,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(stake)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Stake, D::Error> {
+        StakeValue::deserialize(from)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(
     untagged,
@@ -230,6 +255,7 @@ impl From<&DisperserEntry> for DisperserRecord {
             id: entry.id,
             network_key: entry.network_key,
             account: entry.account,
+            bond: entry.bond,
         }
     }
 }
@@ -326,6 +352,7 @@ impl TableRecord {
                 id: record.id,
                 network_key: record.network_key,
                 account: record.account,
+                bond: record.bond,
             })
             .collect();
         let scope = TableScope {

@@ -340,14 +340,21 @@ fn index_operators(
     Ok(by_network_key)
 }
 
-/// Refuses weak keys, and numbers or keys that are there twice. The dispersers are sorted.
+/// Refuses weak keys, numbers or keys that are there twice, and bonds that cannot be compared. The dispersers are sorted.
 fn check_dispersers(dispersers: &[DisperserEntry]) -> Result<(), TableError> {
     let mut by_key: HashMap<NetworkPublicKey, u32> = HashMap::with_capacity(dispersers.len());
-    let mut previous = None;
+    let (mut previous, mut bonds) = (None, Stake::ZERO);
     for &DisperserEntry {
-        id, network_key, ..
+        id,
+        network_key,
+        bond,
+        ..
     } in dispersers
     {
+        if bond.is_zero() {
+            return Err(TableError::ZeroBond { id });
+        }
+        bonds = bonds.checked_add(bond).ok_or(TableError::BondOverflow)?;
         network_key
             .check_strength()
             .map_err(|source| TableError::NetworkKey {

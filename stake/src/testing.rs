@@ -60,6 +60,7 @@ pub(crate) fn disperser(id: u32) -> DisperserEntry {
         id,
         network_key: NetworkKey::from_seed([0xd0 ^ id as u8; 32]).public(),
         account: Account([id as u8; 20]),
+        bond: stake(1000 + u64::from(id)),
     }
 }
 

@@ -9,7 +9,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_client::ClientConfig;
 use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, commit_rows};
 use ashlar_proto::api::PUT_BLOB_TYPE;
 use ashlar_proto::wire::PutBlob;
@@ -27,6 +26,8 @@ use crate::ui::Ui;
 
 /// A disperser answers a waiting post after two minutes at the latest, unless it is told otherwise.
 const PATIENCE: Duration = Duration::from_secs(150);
+/// Longest time to reach it.
+const CONNECTING: Duration = Duration::from_secs(10);
 /// Most bytes of a status document.
 const MAX_ANSWER: usize = 1 << 20;
 
@@ -342,8 +343,7 @@ pub async fn run(ui: Ui, args: LoadArgs) -> CliResult {
     let url = args.disperser.resolve()?;
     let failed = |error: http::HttpError| CliError::coded(Exit::Usage, "cannot post", &error);
     let base = BaseUrl::parse(&url).map_err(failed)?;
-    let connect_timeout = ClientConfig::default().connect_timeout;
-    let http = http::client(Authorities::needed(base.is_https()), connect_timeout);
+    let http = http::client(Authorities::needed(base.is_https()), CONNECTING);
     let http = http.and_then(http::build).map_err(failed)?;
     let seed = getrandom::u64().map_err(|error| {
         CliError::new(Exit::Failure, "load.random", "no random bytes").because(error.to_string())

@@ -413,6 +413,7 @@ fn make_disperser(
         id: DISPERSER_ID,
         network_key: network.public(),
         account: Account([0; 20]),
+        bond: Stake::from(1),
     };
     Ok((record, network))
 }

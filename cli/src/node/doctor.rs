@@ -1,9 +1,10 @@
 //! `ashlar node doctor`: looks at everything that keeps a node from signing, and says what to do about it.
 //!
 //! What a stopped node can be asked for is asked of its files and of its operator table: here. What only a running one knows, it is
-//! asked for over its own HTTP: [`running`]. The disk is measured either way: [`disk`].
+//! asked for over its own HTTP: [`running`]. Disk and clock are looked at either way: [`disk`], [`ntp`].
 
 mod disk;
+mod ntp;
 mod running;
 
 use std::net::{TcpListener, UdpSocket};
@@ -153,6 +154,8 @@ pub(super) fn run(ui: Ui, args: &DoctorArgs) -> CliResult {
         look_at_stopped(&mut report, &config, own, why);
     }
     let table = look_at_table(&mut report, &config, own);
+    let kept = daemon::block_on(async { Ok(ntp::is_kept().await) })?;
+    ntp::look(&mut report, kept);
     for folder in config.data_folders() {
         disk::look(&mut report, &config, folder, node.rate());
     }
@@ -349,28 +352,14 @@ fn look_at_entry(report: &mut Report, config: &NodeConfig, own: OperatorId, tabl
 /// What the service uses is served.
 fn look_at_versions(report: &mut Report, config: &NodeConfig, table: &OperatorTable) {
     const CHECK: &str = "versions";
-    let (used, served) = (&table.header().versions, &config.accept.versions);
-    let missing: Vec<String> = used
-        .iter()
-        .filter(|version| !served.contains(version))
-        .map(u16::to_string)
-        .collect();
-    let known = |id: &&u16| ashlar_proto::version(**id).is_ok();
-    if missing.is_empty() {
-        return report.ok(
-            CHECK,
-            format!("serves {served:?}, the service uses {used:?}"),
-        );
+    let (used, accept) = (table.versions(), &config.accept);
+    match accept.refused_of(used) {
+        None => {
+            let says = format!("serves {:?}, the service uses {used:?}", accept.versions);
+            report.ok(CHECK, says);
+        }
+        Some(refused) => report.fail(CHECK, refused.to_string(), refused.remedy()),
     }
-    let says = format!(
-        "the service uses versions that this node does not serve: {}",
-        missing.join(", ")
-    );
-    let next = match used.iter().all(|id| known(&id)) {
-        true => "name them in accept.versions and restart it",
-        false => "upgrade: this program does not know all of them",
-    };
-    report.fail(CHECK, says, next);
 }
 
 /// A folder or the nearest one above it that exists.

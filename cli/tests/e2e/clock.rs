@@ -11,24 +11,24 @@ const RIGHT: &str = "+0";
 const BEHIND: &str = "-1h";
 
 /// The wall clock of one process: what it is off by stands in a file, which the library reads each time.
-struct WallClock(PathBuf);
+pub struct WallClock(PathBuf);
 
 impl WallClock {
-    fn new(devnet: &Devnet, off_by: &str) -> Self {
+    pub fn new(devnet: &Devnet, off_by: &str) -> Self {
         let clock = Self(devnet.folder().join("clock"));
         clock.set(off_by);
         clock
     }
 
     /// Whole at once: the library may read at any time.
-    fn set(&self, off_by: &str) {
+    pub fn set(&self, off_by: &str) {
         let part = self.0.with_extension("part");
         std::fs::write(&part, format!("{off_by}\n")).unwrap();
         std::fs::rename(&part, &self.0).unwrap();
     }
 
     /// Starts a process that lives by this clock. Its monotonic clock is the machine's.
-    fn start(&self, devnet: &Devnet, command: [&str; 2], config: &Path) -> Started {
+    pub fn start(&self, devnet: &Devnet, command: [&str; 2], config: &Path) -> Started {
         let log = std::fs::File::create(config.with_extension("log")).unwrap();
         let child = devnet
             .command([command[0], command[1], "--config", config.to_str().unwrap()])
@@ -45,7 +45,7 @@ impl WallClock {
     }
 }
 
-struct Started(Child);
+pub struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {

@@ -83,6 +83,7 @@ fn many_and_large_blobs_are_certified_and_read_over_far_links_that_lose() {
 fn a_partition_stops_certificates_only_without_enough_stake_and_loses_no_blob() {
     let quick = |config: &mut ashlar_disperser::DisperserConfig| {
         config.disperse.deadline_secs = 6;
+        config.disperse.attempt_timeout_secs = 6;
     };
     let Some(mut world) = World::start("partition", FAR, quick) else {
         return;

@@ -81,6 +81,10 @@ fn move_key_to_signer(devnet: &Devnet, index: usize) -> PathBuf {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.local_addr().unwrap().to_string()
     };
+    let http = {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap().to_string()
+    };
     // From the environment, as the password of any command.
     let made = Outcome::of(
         devnet
@@ -92,6 +96,8 @@ fn move_key_to_signer(devnet: &Devnet, index: usize) -> PathBuf {
                 &domain,
                 "--listen",
                 &port,
+                "--http",
+                &http,
             ])
             .env("ASHLAR_PASSWORD_FILE", dir.join("password")),
     )

@@ -127,7 +127,7 @@ fn kill_at_random(kills: u64, test: &str) {
     );
 }
 
-fn open(devnet: &Devnet, index: usize) -> DiskStore {
+pub fn open(devnet: &Devnet, index: usize) -> DiskStore {
     let node = devnet.node(index);
     let config = NodeConfig::load(&node.dir.join("node.toml")).unwrap();
     let id: OperatorId = serde_json::from_value(node.operator_id.clone().into()).unwrap();

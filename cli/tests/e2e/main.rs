@@ -11,11 +11,13 @@
 
 mod bad_input;
 mod clock;
+mod crowd;
 mod custody;
 mod demo;
 mod devnet;
 mod evil_disperser;
 mod faults;
+mod gateway;
 mod hosts;
 mod keys;
 mod kills;
@@ -24,7 +26,9 @@ mod many_payloads;
 mod node_upkeep;
 mod pace;
 mod power;
+mod promises;
 mod rebuild;
+mod rollup;
 mod round_trip;
 mod soak;
 mod stake;

@@ -104,7 +104,7 @@ fn points_off_the_curve_and_outside_the_subgroup_are_refused() {
                 let mut raw = Vec::new();
                 point.serialize_uncompressed(&mut raw).unwrap();
                 assert_eq!(
-                    g1_from_raw(&raw.try_into().unwrap()),
+                    g1_in_subgroup(&g1_from_raw(&raw.try_into().unwrap()).unwrap()),
                     Err(PointError::NotInSubgroup)
                 );
                 seen[1] += 1;

@@ -25,7 +25,10 @@ fn blob_elements(bytes: &[u8]) -> Result<&[u8], EipError> {
 ///
 /// [`EipError::Length`], [`EipError::NonCanonical`].
 pub fn blob_to_kzg_commitment(setup: &Setup, blob: &[u8]) -> Result<Bytes48, EipError> {
-    Ok(curve::compress(&commit_row(setup, blob_elements(blob)?)))
+    Ok(curve::compress(&commit_row(
+        setup.committer(1),
+        blob_elements(blob)?,
+    )))
 }
 
 /// The value y of a blob's polynomial at z, and the proof of it: (proof, y).
@@ -59,7 +62,9 @@ fn open(setup: &Setup, blob: &[u8], z: Scalar) -> (G1Affine, Scalar) {
     let y = divide(&mut quotient, z);
     // Back to values: the tables are over the Lagrange form.
     kernel.fft(&mut quotient);
-    let proof = setup.commit(&quotient.iter().map(integer).collect::<Vec<_>>());
+    let proof = setup
+        .committer(1)
+        .commit(&quotient.iter().map(integer).collect::<Vec<_>>());
     (proof, y)
 }
 

@@ -140,7 +140,10 @@ fn holds(setup: &Setup, statements: &[Statement<'_>]) -> bool {
     add_weighted_rows(&mut sums, &rows);
     let (committed, claimed) = rayon::join(
         // In raw form the limbs are the number itself.
-        || setup.commit(&sums.iter().map(|sum| sum.0.0).collect::<Vec<_>>()),
+        || {
+            let sums: Vec<_> = sums.iter().map(|sum| sum.0.0).collect();
+            setup.committer(1).commit(&sums)
+        },
         || {
             let points: Vec<_> = statements.iter().map(|statement| statement.point).collect();
             let weights: Vec<_> = statements

@@ -1,30 +1,23 @@
-//! `GET /v1/blobs/{key}`, its status and its certificate.
+//! A blob's status and its certificate.
 
 use std::sync::Arc;
 
 use ashlar_crypto::Coded;
-use ashlar_net::Reservation;
 use ashlar_proto::api::{BlobState, BlobStatus};
 use ashlar_proto::{BlobId, Certificate};
 use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
 use ashlar_service::extract::InQuery;
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::stream;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ApiState, internal_error};
 use crate::compute::blocking;
 use crate::record::BlobRecord;
-
-/// Bytes of a payload handed to the connection at a time.
-const PIECE: usize = 64 << 10;
 
 /// The blob with this id or key.
 pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, ApiError> {
@@ -43,68 +36,6 @@ pub(super) async fn find(state: &ApiState, name: &str) -> Result<BlobRecord, Api
         Some(Err(error)) => Err(ApiError::ours(&error)),
         None => Err(internal_error()),
     }
-}
-
-/// The payload, as it was posted.
-#[utoipa::path(
-    get,
-    path = "/v1/blobs/{key}",
-    params(("key" = inline(BlobId), Path, description = "Blob id (of the 202) or blob key")),
-    responses(
-        (status = 200, description = "The payload", body = Binary, content_type = "application/octet-stream"),
-        (status = 410, description = "The blob failed for what was posted; its payload is not kept"),
-    ),
-    tag = "blobs"
-)]
-pub(crate) async fn payload(
-    State(state): State<Arc<ApiState>>,
-    Path(key): Path<String>,
-) -> Result<Response, ApiError> {
-    let record = find(&state, &key).await?;
-    let full = "too many payloads are being served; try again later";
-    let memory = state.serving.try_reserve(record.payload_len);
-    let memory = memory.ok_or_else(|| state.busy("serving.full", full))?;
-    let engine = state.engine()?;
-    let registry = Arc::clone(&engine.durable.registry);
-    let id = record.id;
-    let payload = match blocking(move || registry.store().payload(&id)).await {
-        Some(Ok(Some(payload))) => payload,
-        Some(Ok(None)) => {
-            return Err(ApiError::new(
-                410,
-                "blob.gone",
-                "the blob failed for what was posted, or its time is over; its payload is not kept",
-            ));
-        }
-        Some(Err(error)) => return Err(ApiError::ours(&error)),
-        None => {
-            return Err(internal_error());
-        }
-    };
-    let length = payload.len();
-    // The share of the budget goes back when the last piece is handed over, or the connection dropped.
-    let pieces = stream::unfold((Bytes::from(payload), memory), next_piece);
-    Ok((
-        [
-            (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-            (header::CONTENT_LENGTH, length.to_string()),
-        ],
-        Body::from_stream(pieces),
-    )
-        .into_response())
-}
-
-async fn next_piece(
-    (mut left, memory): (Bytes, Reservation),
-) -> Option<(
-    Result<Bytes, std::convert::Infallible>,
-    (Bytes, Reservation),
-)> {
-    if left.is_empty() {
-        return None;
-    }
-    let piece = left.split_to(left.len().min(PIECE));
-    Some((Ok(piece), (left, memory)))
 }
 
 /// Where the blob is.

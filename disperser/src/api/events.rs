@@ -7,12 +7,15 @@ use std::time::Duration;
 use ashlar_proto::BlobId;
 use ashlar_proto::api::BlobState;
 use ashlar_service::ApiError;
+use ashlar_service::capacity::Held;
+use ashlar_service::listener::Sender;
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use futures::stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::ApiState;
@@ -54,6 +57,7 @@ struct StatusEvent {
 )]
 pub(crate) async fn events(
     State(state): State<Arc<ApiState>>,
+    Extension(sender): Extension<Sender>,
     Path(key): Path<String>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + Send>, ApiError> {
@@ -62,9 +66,7 @@ pub(crate) async fn events(
         .get("last-event-id")
         .and_then(|id| id.to_str().ok())
         .and_then(|id| id.parse::<usize>().ok());
-    let permit = Arc::clone(&state.waiters)
-        .try_acquire_owned()
-        .map_err(|_| state.busy("waiters.full", "too many event streams are open already"))?;
+    let waiter = state.waiters.take(sender.network(), 1).await?;
     // Subscribed before the record is read again, so that nothing falls between.
     let news = state.engine()?.durable.registry.watch(&record.id);
     let feed = Feed {
@@ -73,7 +75,7 @@ pub(crate) async fn events(
         next: seen.map_or(0, |id| id.saturating_add(1)),
         news,
         record: None,
-        _permit: permit,
+        waiter,
     };
     Ok(Sse::new(stream::unfold(feed, Feed::advance))
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
@@ -86,7 +88,7 @@ struct Feed {
     news: Option<watch::Receiver<()>>,
     /// As last read; nothing if it has to be read.
     record: Option<BlobRecord>,
-    _permit: OwnedSemaphorePermit,
+    waiter: Held,
 }
 
 impl Feed {
@@ -124,6 +126,8 @@ impl Feed {
                         self.news = None;
                     }
                 }
+                // It comes back with the id of the last event.
+                _ = self.waiter.wanted() => return None,
                 () = self.state.stop.cancelled() => return None,
             }
         }

@@ -1,12 +1,11 @@
 //! `POST /v1/blobs`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ashlar_crypto::field::first_non_canonical;
-use ashlar_crypto::{Blame, Encoding, PayloadError, rows_for, sha256};
+use ashlar_crypto::{Blame, Coded as _, Encoding, PayloadError, rows_for, sha256};
 use ashlar_net::Subnet;
 use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE, Problem};
 use ashlar_proto::header::check_quorums;
@@ -14,19 +13,20 @@ use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{Account, QuorumId, Submission};
 use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
+use ashlar_service::capacity::Held;
 use ashlar_service::extract::InQuery;
-use ashlar_service::listener::{BodyLimits, declared_length, read_body};
-use axum::Json;
+use ashlar_service::listener::{BodyLimits, Sender, declared_length, read_body};
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{ApiState, Peer, internal_error};
+use super::{ApiState, internal_error};
 use crate::compute::blocking;
 use crate::encode_queue::QueuedBlob;
 use crate::engine::Engine;
@@ -81,19 +81,19 @@ pub(crate) enum Wait {
         (status = 415, description = "Unknown content type"),
         (status = 422, description = "The blob failed for a fault of its own (with wait=certified)"),
         (status = 502, description = "Too few operators signed (with wait=certified)"),
-        (status = 429, description = "This network sent false commitments; see Retry-After"),
+        (status = 429, description = "This network sent false commitments, or it or the account has its share; see Retry-After"),
     ),
     tag = "blobs"
 )]
 pub(crate) async fn post_blob(
     State(state): State<Arc<ApiState>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(sender): Extension<Sender>,
     InQuery(query): InQuery<PutQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let engine = Arc::clone(state.engine()?);
-    let kind = BodyKind::of(&headers)?;
+    let (kind, sender) = (BodyKind::of(&headers)?, sender.network());
     if kind == BodyKind::PutBlob && query.names_blob() {
         return Err(ApiError::new(
             400,
@@ -101,7 +101,6 @@ pub(crate) async fn post_blob(
             "a protobuf body names version, encoding, quorums, account and salt itself",
         ));
     }
-    let sender = Peer(peer.ip()).sender(&headers, &state.config.accept.trusted_proxies);
     if kind == BodyKind::PutBlob
         && let Some(left) = engine
             .queue
@@ -113,18 +112,6 @@ pub(crate) async fn post_blob(
         );
         return Err(ApiError::new(429, "claim.backoff", detail).retry_after(left.as_secs() + 1));
     }
-    // A caller that wants to wait and cannot is told so before the blob is taken in.
-    let waiter = match query.wait {
-        Some(Wait::Certified) => Some(Arc::clone(&state.waiters).try_acquire_owned().map_err(
-            |_| {
-                state.busy(
-                    "waiters.full",
-                    "too many requests wait for certificates already",
-                )
-            },
-        )?),
-        None => None,
-    };
     let max = match kind {
         BodyKind::Raw => state.config.accept.max_payload,
         BodyKind::PutBlob => state.config.max_body(),
@@ -134,30 +121,33 @@ pub(crate) async fn post_blob(
     if let Some(declared) = declared.filter(|declared| *declared > max) {
         return Err(too_large(declared));
     }
-    // Refused early, before a byte of the body is read.
-    let expected = declared.unwrap_or(max);
-    let full = |what: &str| state.busy("intake.full", what);
+    // Refused early, before a byte of the body is read. What a body without a length takes shows when it is there.
     if engine.health.raised(health::DISK_SPACE).is_some() {
         return Err(state.busy("intake.disk", "the disk is nearly full; try again later"));
     }
-    if !engine
+    let account = match kind {
+        BodyKind::Raw => Some(query.account()?),
+        BodyKind::PutBlob => None,
+    };
+    let expected = declared.unwrap_or(1).min(state.config.accept.max_payload);
+    engine
         .durable
         .registry
-        .has_room(expected.min(state.config.accept.max_payload))
-    {
-        return Err(full("too many blobs are on their way; try again later"));
-    }
-    let memory = state
-        .bodies
-        .try_reserve(expected)
-        .ok_or_else(|| full("too many bodies are being received; try again later"))?;
+        .check_room(&sender, account.as_ref(), expected)
+        .map_err(|error| no_room(&state, &error))?;
+    // A caller that wants to wait and cannot is told so before the blob is taken in.
+    let waiter = match query.wait {
+        Some(Wait::Certified) => Some(state.waiters.take(sender, 1).await?),
+        None => None,
+    };
+    let mut memory = state.bodies.open(sender);
     let limits = BodyLimits {
         max,
         timeout: Duration::from_secs(state.config.accept.body_timeout_secs),
         min_rate: state.config.accept.min_body_rate,
         grace: BodyLimits::GRACE,
     };
-    let body = read_body(body, declared, limits, too_large).await?;
+    let body = read_body(body, declared, limits, &mut memory, too_large).await?;
 
     // Runs to the end of the write, also if the caller hangs up.
     let gone = Arc::new(AtomicBool::new(false));
@@ -177,7 +167,7 @@ pub(crate) async fn post_blob(
     drop(guard);
     let (record, _) = accepted.ok_or_else(internal_error)??;
     let record = match waiter {
-        Some(_waiter) => wait_final(&state, &engine, record).await?,
+        Some(waiter) => wait_final(&state, &engine, record, &waiter).await?,
         None => record,
     };
     answer(&record)
@@ -227,6 +217,14 @@ impl PutQuery {
             || self.account.is_some()
             || self.salt.is_some()
     }
+
+    fn account(&self) -> Result<Account, ApiError> {
+        let parse = |text: &String| text.parse();
+        let account = self.account.as_ref().map(parse).transpose();
+        account
+            .map(Option::unwrap_or_default)
+            .map_err(|error: ashlar_proto::IdError| ApiError::coded(400, &error))
+    }
 }
 
 fn too_large(got: u64, max: u64) -> ApiError {
@@ -247,7 +245,7 @@ fn accept(
     body: Bytes,
 ) -> Result<(BlobRecord, bool), ApiError> {
     let posted = match kind {
-        BodyKind::Raw => raw(state, query, body)?,
+        BodyKind::Raw => raw(state, query, sender, body)?,
         BodyKind::PutBlob => {
             if body.is_empty() {
                 return Err(ApiError::coded(400, &PayloadError::Empty));
@@ -262,6 +260,7 @@ fn accept(
                 put.salt,
                 put.payload,
                 commitments,
+                sender,
             )?
         }
     };
@@ -283,24 +282,37 @@ fn accept(
             engine.durable.clock.wall_ms(),
             begins_ms.saturating_add(retention),
         )
-        .map_err(|error| match error {
-            AcceptError::Full => state.busy("intake.full", error),
-            AcceptError::Store(error) => {
-                tracing::error!("a blob could not be written: {error}");
-                state.busy("intake.store", error)
-            }
-        })?;
+        .map_err(|error| no_room(state, &error))?;
     if new {
         tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
-        engine.queue.push([QueuedBlob {
-            sender: Some(sender),
-            ..QueuedBlob::from(&record)
-        }]);
+        engine.queue.push([QueuedBlob::from(&record)]);
     }
     Ok((record, new))
 }
 
-fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, ApiError> {
+/// Why a blob is not taken in, as its caller hears it.
+fn no_room(state: &ApiState, error: &AcceptError) -> ApiError {
+    match *error {
+        AcceptError::Full { retry_after_secs } => {
+            ApiError::coded(503, error).retry_after(retry_after_secs)
+        }
+        AcceptError::Share { retry_after_secs } => {
+            ApiError::coded(429, error).retry_after(retry_after_secs)
+        }
+        AcceptError::Twin => state.busy(error.code(), error),
+        AcceptError::Store(ref error) => {
+            tracing::error!("a blob could not be written: {error}");
+            state.busy("intake.store", error)
+        }
+    }
+}
+
+fn raw(
+    state: &ApiState,
+    query: &PutQuery,
+    sender: Subnet,
+    payload: Bytes,
+) -> Result<Posted, ApiError> {
     let quorums = match &query.quorums {
         None => state.config.accept.default_quorums.clone(),
         Some(text) => {
@@ -326,21 +338,16 @@ fn raw(state: &ApiState, query: &PutQuery, payload: Bytes) -> Result<Posted, Api
             .parse()
             .map_err(|error: PayloadError| ApiError::coded(400, &error))?,
     };
-    let account = match &query.account {
-        None => Account::default(),
-        Some(text) => text
-            .parse()
-            .map_err(|error: ashlar_proto::IdError| ApiError::coded(400, &error))?,
-    };
     let version = query.version.unwrap_or(state.config.accept.default_version);
     post(
         version,
         encoding,
         quorums,
-        account,
+        query.account()?,
         query.salt.unwrap_or(0),
         payload,
         None,
+        sender,
     )
 }
 
@@ -353,6 +360,7 @@ fn post(
     salt: u64,
     payload: Bytes,
     commitments: Option<Vec<ashlar_crypto::CommitmentBytes>>,
+    network: Subnet,
 ) -> Result<Posted, ApiError> {
     check_quorums(&quorums).map_err(|error| ApiError::coded(400, &error))?;
     let payload_len = payload.len() as u64;
@@ -368,6 +376,7 @@ fn post(
     };
     Ok(Posted {
         submission,
+        network,
         rows,
         payload,
         commitments,
@@ -442,6 +451,7 @@ async fn wait_final(
     state: &ApiState,
     engine: &Arc<Engine>,
     record: BlobRecord,
+    waiter: &Held,
 ) -> Result<BlobRecord, ApiError> {
     let deadline = Instant::now() + Duration::from_secs(state.config.accept.wait_timeout_secs);
     let id = record.id;
@@ -449,6 +459,7 @@ async fn wait_final(
         tokio::select! {
             _ = news.changed() => {}
             () = tokio::time::sleep_until(deadline) => break,
+            _ = waiter.wanted() => break,
             () = state.stop.cancelled() => break,
         }
     }

@@ -110,10 +110,7 @@ fn every_rule_refuses_and_names_its_key() {
             "accept.body_memory_bytes",
             Box::new(|c| c.accept.body_memory_bytes = c.accept.max_payload),
         ),
-        (
-            "accept.serve_memory_bytes",
-            Box::new(|c| c.accept.serve_memory_bytes = 5),
-        ),
+        ("relay.memory_bytes", Box::new(|c| c.relay.memory_bytes = 5)),
         ("accept.max_waiters", Box::new(|c| c.accept.max_waiters = 0)),
         (
             "accept.idle_timeout_secs",

@@ -1,27 +1,35 @@
 #![allow(clippy::unwrap_used)]
 
-use std::net::IpAddr;
 use std::time::Duration;
 
+use ashlar_net::Subnet;
+use ashlar_proto::Account;
+
 use super::*;
+use crate::fair_queue::QUANTUM;
+use crate::testing::network;
 
 fn id(n: u8) -> BlobId {
     BlobId([n; 32])
 }
 
-fn from(n: u8, sender: Subnet) -> QueuedBlob {
+fn from(n: u8, network: Subnet) -> QueuedBlob {
     QueuedBlob {
         id: id(n),
         quorums: vec![0],
-        sender: Some(sender),
+        origin: Origin {
+            network,
+            account: Account([0; 20]),
+        },
+        rows: 1,
+        claimed: true,
     }
 }
 
 fn of(n: u8, quorums: &[QuorumId]) -> QueuedBlob {
     QueuedBlob {
-        id: id(n),
         quorums: quorums.to_vec(),
-        sender: None,
+        ..from(n, network(0))
     }
 }
 
@@ -31,7 +39,7 @@ fn queue(backoff: Duration) -> EncodeQueue {
 
 /// What the next tick takes, if all of it fits.
 fn tick(queue: &EncodeQueue, now: Instant) -> (ClaimCheck, Vec<BlobId>) {
-    let turn = queue.turn(4, |_| true, now).unwrap();
+    let turn = queue.turn(now, |_| true).unwrap();
     let most = if turn.probe { 1 } else { usize::MAX };
     let taken: Vec<BlobId> = std::iter::from_fn(|| queue.take(&turn))
         .map(|waiting| waiting.id)
@@ -44,13 +52,13 @@ fn tick(queue: &EncodeQueue, now: Instant) -> (ClaimCheck, Vec<BlobId>) {
 #[test]
 fn suspects_take_turns_with_everybody_else() {
     let now = Instant::now();
-    let [good, bad] = ["10.0.0.1", "10.0.1.1"].map(|ip| Subnet::of(ip.parse::<IpAddr>().unwrap()));
+    let (good, bad) = (network(0), network(1));
     let queue = queue(Duration::from_secs(1));
     queue.claim_limiter.record_false_claim(bad, now);
     queue.push([from(1, good), from(2, bad), from(3, good), from(4, bad)]);
     assert_eq!(queue.length.get(), 4);
 
-    let turn = queue.turn(4, |_| true, now).unwrap();
+    let turn = queue.turn(now, |_| true).unwrap();
     assert_eq!(turn.check, ClaimCheck::Apart);
     assert_eq!(queue.take(&turn), Some(from(2, bad)));
     assert!(!queue.is_idle());
@@ -68,22 +76,37 @@ fn suspects_take_turns_with_everybody_else() {
     assert_eq!(queue.length.get(), 0);
 
     // Without claims nobody is a suspect.
-    queue.push([from(6, bad)]);
-    let turn = queue.turn(4, |_| false, now).unwrap();
+    let claimed = false;
+    queue.push([QueuedBlob {
+        claimed,
+        ..from(6, bad)
+    }]);
+    let turn = queue.turn(now, |_| true).unwrap();
     assert_eq!(turn.check, ClaimCheck::Together);
+}
+
+#[test]
+fn within_a_line_senders_take_turns() {
+    let (queue, now) = (queue(Duration::ZERO), Instant::now());
+    let (many, one) = (network(0), network(1));
+    queue.push((0..100).map(|n| from(n, many)));
+    queue.push([from(100, one)]);
+    let (_, order) = tick(&queue, now);
+    let at = order.iter().position(|taken| *taken == id(100));
+    assert_eq!(at, Some(QUANTUM as usize));
 }
 
 #[test]
 fn lines_of_quorums_have_ticks_in_turn() {
     let (queue, now) = (queue(Duration::ZERO), Instant::now());
     queue.push([of(1, &[0]), of(2, &[0]), of(3, &[1]), of(4, &[0, 1])]);
-    let first = queue.turn(1, |_| true, now).unwrap();
+    let first = queue.turn(now, |_| true).unwrap();
     assert_eq!(queue.take(&first), Some(of(1, &[0])));
     queue.finish(1);
     for expected in [vec![id(4)], vec![id(3)], vec![id(2)]] {
         assert_eq!(tick(&queue, now).1, expected);
     }
-    assert_eq!(queue.turn(1, |_| true, now), None);
+    assert_eq!(queue.turn(now, |_| true), None);
 }
 
 #[test]
@@ -93,17 +116,29 @@ fn the_blobs_of_a_broken_quorum_wait_and_are_probed_one_at_a_time() {
     queue.push([of(1, &[1]), of(2, &[0, 1]), of(3, &[0])]);
     assert!(!queue.is_idle());
     assert_eq!(tick(&queue, now).1, [id(3)]);
-    assert_eq!(queue.turn(1, |_| true, now), None);
+    assert_eq!(queue.turn(now, |_| true), None);
     // They do not keep anybody waiting for company.
     assert!(queue.is_idle());
     let later = now + Duration::from_secs(1);
-    let probe = queue.turn(1, |_| true, later).unwrap();
+    let probe = queue.turn(later, |_| true).unwrap();
     assert!(probe.probe);
     assert!(queue.take(&probe).is_some());
     queue.finish(1);
-    assert_eq!(queue.turn(1, |_| true, later), None);
+    assert_eq!(queue.turn(later, |_| true), None);
     queue.breaker.works(&[0, 1]);
-    assert!(!queue.turn(1, |_| true, later).unwrap().probe);
+    assert!(!queue.turn(later, |_| true).unwrap().probe);
+}
+
+#[test]
+fn a_line_without_memory_lets_others_go_first() {
+    let (queue, now) = (queue(Duration::ZERO), Instant::now());
+    queue.push([of(1, &[0]), of(2, &[1])]);
+    for _ in 0..3 {
+        let turn = queue.turn(now, |quorums| quorums != &[0]).unwrap();
+        assert_eq!(turn.quorums, [1]);
+    }
+    assert_eq!(queue.turn(now, |_| false), None);
+    assert!(queue.has_open_line());
 }
 
 #[test]
@@ -111,7 +146,7 @@ fn a_blob_that_is_taken_is_not_gone() {
     let queue = queue(Duration::ZERO);
     assert!(queue.is_idle());
     queue.push([of(1, &[0])]);
-    let turn = queue.turn(1, |_| true, Instant::now()).unwrap();
+    let turn = queue.turn(Instant::now(), |_| true).unwrap();
     assert!(queue.take(&turn).is_some());
     assert!(!queue.is_idle());
     queue.finish(1);

@@ -129,7 +129,10 @@ impl MemoryKv {
 fn apply(tables: &mut Tables, op: Op) {
     match op {
         Op::Put(table, key, value) => {
-            tables.entry(table).or_default().insert(key, value.to_vec());
+            tables.entry(table).or_default().insert(key, value);
+        }
+        Op::PutUntil(table, key, value, _) => {
+            tables.entry(table).or_default().insert(key, value.into());
         }
         Op::Delete(table, key) => {
             tables.entry(table).or_default().remove(&key);

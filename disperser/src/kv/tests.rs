@@ -28,14 +28,16 @@ fn column_family_names_are_pinned() {
 #[test]
 fn rocks_keeps_what_it_was_given() {
     let folder = tempfile::tempdir().unwrap();
-    let payload = vec![7; 3 << 20]; // goes to a blob file
+    let payload = vec![7; 3 << 20]; // goes to the value log
+    let middle = vec![8; 100 << 10]; // goes to a blob file
     {
         let kv = RocksKv::open(folder.path(), RocksOptions::default()).unwrap();
         kv.write(
             vec![
-                Op::put(Table::Meta, b"a".to_vec(), b"1".to_vec()),
-                Op::put(Table::Payloads, b"p".to_vec(), payload.clone()),
-                Op::put(Table::Meta, b"b".to_vec(), b"2".to_vec()),
+                Op::Put(Table::Meta, b"a".to_vec(), b"1".to_vec()),
+                Op::PutUntil(Table::Payloads, b"p".to_vec(), payload.clone().into(), 1000),
+                Op::PutUntil(Table::Payloads, b"q".to_vec(), middle.clone().into(), 1000),
+                Op::Put(Table::Meta, b"b".to_vec(), b"2".to_vec()),
                 Op::Delete(Table::Meta, b"b".to_vec()),
             ],
             true,
@@ -46,6 +48,46 @@ fn rocks_keeps_what_it_was_given() {
     assert_eq!(kv.get(Table::Meta, b"a").unwrap().unwrap(), b"1");
     assert_eq!(kv.get(Table::Meta, b"b").unwrap(), None);
     assert_eq!(kv.get(Table::Payloads, b"p").unwrap().unwrap(), payload);
+    assert_eq!(kv.get(Table::Payloads, b"q").unwrap().unwrap(), middle);
+    let all = kv.scan(Table::Payloads, &[], 9).unwrap();
+    assert_eq!(
+        all,
+        [(b"p".to_vec(), payload.clone()), (b"q".to_vec(), middle)]
+    );
+}
+
+/// Room comes back when all payloads that end within the same five minutes are over, and not before.
+#[test]
+fn large_payloads_go_when_their_time_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let kv = RocksKv::open(folder.path(), RocksOptions::default()).unwrap();
+    let put = |key: &[u8], until_ms| {
+        let value = vec![key[0]; 1 << 20];
+        let op = Op::PutUntil(Table::Payloads, key.to_vec(), value.into(), until_ms);
+        kv.write(vec![op], true).unwrap();
+    };
+    put(b"a", 300_000);
+    put(b"b", 300_001);
+    put(b"c", 900_000);
+    let files = || {
+        let files = std::fs::read_dir(folder.path().join("values")).unwrap();
+        files
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum::<u64>()
+            >> 20
+    };
+    assert_eq!(files(), 3);
+    kv.forget(300_000).unwrap();
+    assert_eq!(files(), 3);
+    kv.forget(300_001).unwrap();
+    assert_eq!(files(), 2);
+    assert_eq!(
+        kv.get(Table::Payloads, b"a").unwrap_err().code(),
+        "store.read"
+    );
+    kv.forget(900_000).unwrap();
+    assert_eq!(files(), 1);
+    assert_eq!(kv.get(Table::Payloads, b"c").unwrap().unwrap()[0], b'c');
 }
 
 #[test]
@@ -62,7 +104,7 @@ fn two_processes_cannot_share_a_database() {
 fn a_power_cut_takes_what_was_not_synced() {
     let kv = MemoryKv::new();
     let put = |key: &[u8], sync| {
-        kv.write(vec![Op::put(Table::Meta, key.to_vec(), vec![])], sync)
+        kv.write(vec![Op::Put(Table::Meta, key.to_vec(), vec![])], sync)
             .unwrap()
     };
     put(b"a", false);
@@ -78,7 +120,7 @@ fn a_power_cut_takes_what_was_not_synced() {
     assert_eq!(left, [b"a".to_vec(), b"b".to_vec()]);
     kv.fail_writes(1);
     assert_eq!(
-        kv.write(vec![Op::put(Table::Meta, b"d".to_vec(), vec![])], true)
+        kv.write(vec![Op::Put(Table::Meta, b"d".to_vec(), vec![])], true)
             .unwrap_err()
             .code(),
         "store.write"
@@ -107,7 +149,7 @@ proptest! {
             let ops: Vec<Op> = write
                 .into_iter()
                 .map(|(table, key, value)| match value {
-                    Some(value) => Op::put(Table::ALL[table], key, value),
+                    Some(value) => Op::Put(Table::ALL[table], key, value),
                     None => Op::Delete(Table::ALL[table], key),
                 })
                 .collect();
@@ -118,6 +160,54 @@ proptest! {
             prop_assert_eq!(rocks.scan(table, &from, limit).unwrap(), memory.scan(table, &from, limit).unwrap());
             prop_assert_eq!(rocks.scan(table, &[], 100).unwrap(), memory.scan(table, &[], 100).unwrap());
             prop_assert_eq!(rocks.get(table, &from).unwrap(), memory.get(table, &from).unwrap());
+        }
+    }
+}
+
+/// The figures of docs/performance.md. Run by hand, on a disk that does nothing else:
+/// `ASHLAR_MEASURE=/path/on/the/disk cargo test --release --workspace --lib kv::tests::what_a_payload_costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn what_a_payload_costs() {
+    let written = || {
+        let io = std::fs::read_to_string("/proc/self/io").unwrap();
+        let line = io.lines().find(|line| line.starts_with("write_bytes"));
+        let bytes: u64 = line.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+        bytes
+    };
+    for len in [120_000usize, 300_000, 1 << 20, 16 << 20] {
+        let above = match std::env::var_os("ASHLAR_MEASURE") {
+            Some(path) => tempfile::tempdir_in(path).unwrap(),
+            None => tempfile::tempdir().unwrap(),
+        };
+        let payload: Vec<u8> = (0..len as u64)
+            .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)
+            .collect();
+        let count = (256 << 20) / len;
+        for (round, way) in ["plain", "as a payload"].repeat(2).into_iter().enumerate() {
+            let folder = above.path().join(round.to_string());
+            let kv = RocksKv::open(&folder, RocksOptions::default()).unwrap();
+            let (before, mut times) = (written(), Vec::new());
+            for n in 0..count as u64 {
+                let (key, value) = (n.to_be_bytes().to_vec(), payload.clone());
+                let op = match way {
+                    "plain" => Op::Put(Table::Payloads, key, value),
+                    _ => Op::PutUntil(Table::Payloads, key, value.into(), 1000),
+                };
+                let started = std::time::Instant::now();
+                kv.write(vec![op], true).unwrap();
+                times.push(started.elapsed());
+            }
+            drop(kv);
+            let bytes = written() - before;
+            times.sort_unstable();
+            println!(
+                "{len} bytes, {way}: p50 {:.1?} p99 {:.1?}, all {:.1?}, sent to disk {:.2} bytes a byte",
+                times[times.len() / 2],
+                times[times.len() * 99 / 100],
+                times.iter().sum::<std::time::Duration>(),
+                bytes as f64 / (count * len) as f64
+            );
         }
     }
 }

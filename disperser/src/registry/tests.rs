@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::kv::MemoryKv;
-use crate::testing::{owner, posted};
+use crate::testing::{network, owner, posted};
 
-fn open(kv: &MemoryKv, blobs: usize, bytes: u64) -> Registry {
+fn open(kv: &MemoryKv, blobs: u64, bytes: u64) -> Registry {
     let store = Store::open(Arc::new(kv.clone()), &owner().public()).unwrap();
     Registry::open(
         store,
@@ -14,10 +14,19 @@ fn open(kv: &MemoryKv, blobs: usize, bytes: u64) -> Registry {
             blobs,
             bytes,
             memory: 4096,
+            retry_after_secs: 1,
         },
         Arc::new(Metrics::default()),
     )
     .unwrap()
+}
+
+const FULL: AcceptError = AcceptError::Full {
+    retry_after_secs: 1,
+};
+
+fn has_room(registry: &Registry, bytes: u64) -> Result<(), AcceptError> {
+    registry.check_room(&network(1), None, bytes)
 }
 
 fn fail(registry: &Registry, id: BlobId) {
@@ -88,10 +97,10 @@ fn blobs_and_bytes_are_bounded_and_room_comes_back() {
     let registry = open(&MemoryKv::new(), 2, 1000);
     let (first, _) = registry.accept(posted(b"payload", 1), 1, 100).unwrap();
     registry.accept(posted(b"payload", 2), 1, 100).unwrap();
-    assert!(!registry.has_room(1));
+    assert_eq!(has_room(&registry, 1), Err(FULL));
     assert_eq!(
         registry.accept(posted(b"payload", 3), 1, 100).unwrap_err(),
-        AcceptError::Full
+        FULL
     );
     // One that is there already needs no room.
     assert!(!registry.accept(posted(b"payload", 2), 1, 100).unwrap().1);
@@ -100,10 +109,11 @@ fn blobs_and_bytes_are_bounded_and_room_comes_back() {
 
     let registry = open(&MemoryKv::new(), 10, 20);
     registry.accept(posted(&[1; 15], 1), 1, 100).unwrap();
-    assert!(registry.has_room(5) && !registry.has_room(6));
+    assert_eq!(has_room(&registry, 5), Ok(()));
+    assert_eq!(has_room(&registry, 6), Err(FULL));
     assert_eq!(
         registry.accept(posted(&[1; 6], 1), 1, 100).unwrap_err(),
-        AcceptError::Full
+        FULL
     );
     registry.accept(posted(&[1; 5], 1), 1, 100).unwrap();
 }

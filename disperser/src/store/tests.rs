@@ -310,6 +310,38 @@ fn expiry_forgets_what_is_over_and_nothing_else() {
     assert_eq!(store.payload(&open_blob.id).unwrap().unwrap(), b"open");
 }
 
+/// Files of payloads go when nobody reads them any more, and not while a blob of the same time is open.
+#[test]
+fn room_of_large_payloads_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let kv = crate::kv::RocksKv::open(folder.path(), crate::kv::RocksOptions::default()).unwrap();
+    let owner = NetworkKey::from_seed([9; 32]).public();
+    let store = Store::open(Arc::new(kv), &owner).unwrap();
+    let files = || {
+        std::fs::read_dir(folder.path().join("values"))
+            .unwrap()
+            .count()
+    };
+    let payload = |n: u8| vec![n; 1 << 20];
+    let mut first = record(b"first", 1);
+    let second = record(b"second", 2);
+    for (blob, n) in [(&first, 1), (&second, 2)] {
+        store.accept(blob, payload(n).into(), None).unwrap();
+    }
+    assert_eq!(files(), 1);
+    first.go(BlobState::Failed, 2000).unwrap();
+    store.failed(std::slice::from_ref(&first), false).unwrap();
+    let over = first.expires_at_ms + 600_000;
+    assert_eq!(store.expire(over, 100).unwrap(), 1);
+    assert_eq!(store.payload(&first.id).unwrap(), None);
+    assert_eq!(store.payload(&second.id).unwrap().unwrap(), payload(2));
+    let mut second = second;
+    second.go(BlobState::Failed, 2000).unwrap();
+    store.failed(std::slice::from_ref(&second), false).unwrap();
+    assert_eq!(store.expire(over, 100).unwrap(), 1);
+    assert_eq!(files(), 0);
+}
+
 #[test]
 fn a_blob_posted_again_lives_until_its_new_time() {
     let kv = MemoryKv::new();
@@ -342,7 +374,7 @@ fn another_disperser_or_format_is_refused() {
     };
     assert_eq!(refused(&kv), "store.owner");
     kv.write(
-        vec![Op::put(
+        vec![Op::Put(
             Table::Meta,
             META_FORMAT.to_vec(),
             b"something".to_vec(),
@@ -366,7 +398,7 @@ fn unreadable_records_are_errors_and_no_panics() {
         )
         .unwrap();
     let put = |table, key: &[u8], value: &[u8]| {
-        kv.write(vec![Op::put(table, key.to_vec(), value.to_vec())], true)
+        kv.write(vec![Op::Put(table, key.to_vec(), value.to_vec())], true)
             .unwrap();
     };
     put(Table::Blobs, &blob.id.0, b"{");

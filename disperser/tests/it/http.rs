@@ -393,6 +393,7 @@ async fn the_document_has_every_route_and_every_route_is_in_it() {
     let expected: BTreeSet<String> = [
         "POST /v1/blobs",
         "GET /v1/blobs/{key}",
+        "GET /v1/blobs/{key}/slices",
         "GET /v1/blobs/{key}/status",
         "GET /v1/blobs/{key}/events",
         "GET /v1/blobs/{key}/certificate",
@@ -532,7 +533,7 @@ async fn a_connection_on_which_nothing_moves_is_closed() {
     settings.accept.idle_timeout_secs = 2;
     settings.accept.max_connections = 1;
     let running = world.start(settings).await;
-    // Half a head, and then silence: it holds the only slot until it is closed.
+    // Half a head, and then silence.
     let mut stream = TcpStream::connect(running.disperser.http_addr())
         .await
         .unwrap();
@@ -557,7 +558,7 @@ async fn health_answers_on_its_own_while_idle_sockets_take_all_places() {
     let running = world.start(settings).await;
     let own = running.disperser.health_addr().unwrap();
     let mut idle = Vec::new();
-    // Two places, and 64 that may wait a second for one.
+    // Forty for each place: they give way to each other.
     for _ in 0..80 {
         idle.push(
             TcpStream::connect(running.disperser.http_addr())

@@ -9,6 +9,8 @@
 mod claims;
 mod clock;
 mod dispersal;
+mod door;
 mod http;
 mod lost;
+mod relay;
 mod support;

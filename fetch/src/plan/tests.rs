@@ -381,6 +381,87 @@ fn requests_are_cut_by_size_and_by_runs() {
     assert_eq!(parts(&[u32::MAX], 0, 0), [&[u32::MAX][..]]);
 }
 
+fn known(good: &[u32], avoided: &[u32]) -> impl Fn(OperatorIndex) -> Standing {
+    let (good, avoided) = (good.to_vec(), avoided.to_vec());
+    move |operator| Standing {
+        trust: if good.contains(&operator.0) {
+            Trust::Good
+        } else if avoided.contains(&operator.0) {
+            Trust::Avoided
+        } else {
+            Trust::Unknown
+        },
+        cost: 1.0 + f64::from(operator.0),
+    }
+}
+
+/// Eight operators with equal parts of version 1's chunks.
+fn eighths() -> Vec<Holder> {
+    (0..8).map(|i| holder(i, i * 48..(i + 1) * 48)).collect()
+}
+
+#[test]
+fn a_plan_that_knows_its_operators_spreads_and_asks_fast_ones_more_often() {
+    let mut config = config(64);
+    config.max_in_flight_bytes = u64::MAX;
+    let mut units = [0; 8];
+    for seed in 0..200 {
+        let all = known(&[0, 1, 2, 3, 4, 5, 6, 7], &[]);
+        let mut plan = Plan::with_known(config.clone(), eighths(), all, seed);
+        let step = plan.poll(Duration::ZERO);
+        assert_eq!(asked(&step).len(), 64, "all of it at once");
+        for ask in step.asks {
+            units[ask.operator.0 as usize] += ask.indices.len();
+        }
+    }
+    // Costs are 1 to 8.
+    assert!(units.iter().all(|units| *units > 0), "{units:?}");
+    assert!(units[0] > units[3] && units[3] > units[7], "{units:?}");
+}
+
+#[test]
+fn strangers_are_asked_for_little_and_those_avoided_last() {
+    let mut config = config(64);
+    config.max_in_flight_bytes = u64::MAX;
+    let mut plan = Plan::with_known(config, eighths(), known(&[], &[3, 4]), 7);
+    let step = plan.poll(Duration::ZERO);
+    // A quarter of the 19 that hedging may cost, of each.
+    assert!(step.asks.iter().all(|ask| ask.indices.len() <= 4));
+    assert!(
+        step.asks
+            .iter()
+            .all(|ask| ![3, 4].contains(&ask.operator.0))
+    );
+    assert_eq!(asked(&step).len(), 19, "and no more than that of all");
+    // Whoever sends something wrong makes everybody's share smaller, and who sends good things gets more.
+    let mut now = ms(1);
+    for (n, ask) in step.asks.iter().enumerate() {
+        if n < 2 {
+            plan.settle(now, ask.request, &[], Verdict::Drop);
+            plan.spoilt(4 * 1000, 0);
+        } else if n == 2 {
+            plan.settle(now, ask.request, &ask.indices, Verdict::Answered);
+        }
+    }
+    now = ms(2);
+    let next = plan.poll(now);
+    let of = |operator| {
+        next.asks
+            .iter()
+            .filter(|ask| ask.operator == operator)
+            .map(|ask| ask.indices.len())
+            .sum::<usize>()
+    };
+    assert_eq!(of(step.asks[2].operator), 8);
+    assert!(step.asks[3..].iter().all(|ask| of(ask.operator) == 0));
+    assert!(
+        [3, 4]
+            .map(OperatorIndex)
+            .iter()
+            .all(|avoided| of(*avoided) == 0 || of(*avoided) == 2)
+    );
+}
+
 // ---- A simulated network: every operator behaves in its own way, time jumps from event to event. ----
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -592,6 +673,43 @@ proptest! {
         prop_assert_eq!(run.plan.requested(), u64::from(needed));
         let systematic: BTreeSet<_> = chunks(0..needed);
         prop_assert_eq!(run.plan.good(), &systematic);
+    }
+
+    /// A third of the operators sends nothing but wrong bytes, and nothing is known about anybody: what arrives stays within
+    /// the budget.
+    #[test]
+    fn a_third_of_liars_costs_no_more_than_hedging_may(
+        thirds in 2u32..12,
+        seed in any::<u64>(),
+        latency in 1u64..50,
+    ) {
+        let mut config = config(64);
+        config.max_in_flight_bytes = u64::MAX;
+        let operators = 3 * thirds;
+        let share = (512 - operators) / operators;
+        let holders = (0..operators).map(|i| holder(i, i * share..(i + 1) * share)).collect();
+        let mut plan = Plan::with_known(config, holders, known(&[], &[]), seed);
+        let (mut now, mut arrived) = (Duration::ZERO, 0);
+        for _ in 0..1000 {
+            let step = plan.poll(now);
+            if step.state == State::Done {
+                break;
+            }
+            prop_assert!(matches!(step.state, State::Working { .. }), "{:?}", step.state);
+            now += ms(latency);
+            for ask in step.asks {
+                let liar = ask.operator.0 < thirds;
+                let good = if liar { vec![] } else { ask.indices.clone() };
+                let verdict = if liar { Verdict::Drop } else { Verdict::Answered };
+                if plan.settle(now, ask.request, &good, verdict) {
+                    arrived += ask.indices.len() as u64;
+                    plan.spoilt(ask.indices.len() as u64 * 1000, good.len());
+                }
+            }
+        }
+        prop_assert!(plan.good().len() >= 64);
+        // Beyond what hedging may cost, each further liar is asked for one.
+        prop_assert!(arrived <= 64 + 19 + u64::from(thirds), "{arrived}");
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ashlar_service::ApiError;
 use ashlar_service::extract::InQuery;
-use axum::Json;
+use ashlar_service::listener::Sender;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 use utoipa::IntoParams;
@@ -82,6 +83,7 @@ pub(crate) struct EventsQuery {
 )]
 pub(crate) async fn events(
     State(state): Shared,
+    Extension(sender): Extension<Sender>,
     InQuery(asked): InQuery<EventsQuery>,
 ) -> Answer<EventPage> {
     let limit = asked.limit.map_or(MAX_PAGE, |limit| limit.get() as usize);
@@ -106,7 +108,7 @@ pub(crate) async fn events(
         let after = records.max(asked.since);
         let position = opened.position.clone();
         state
-            .wait(left, position, |position| position.records > after)
+            .wait(sender, left, position, |position| position.records > after)
             .await?;
     }
 }

@@ -8,9 +8,10 @@ use ashlar_proto::{Block, OperatorId, SignedHead, TableAccess as _};
 use ashlar_restaking::{ServiceId, TableQueryError};
 use ashlar_service::ApiError;
 use ashlar_service::extract::{InPath, InQuery};
+use ashlar_service::listener::Sender;
 use ashlar_stake::{TableError, TableRecord};
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -118,6 +119,7 @@ pub(crate) struct HeadQuery {
 )]
 pub(crate) async fn head(
     State(state): Shared,
+    Extension(sender): Extension<Sender>,
     InPath(service): InPath<ServiceId>,
     InQuery(asked): InQuery<HeadQuery>,
 ) -> Answer<TableHead> {
@@ -138,7 +140,7 @@ pub(crate) async fn head(
                 .look(move |ledger| ledger.service(service).map(drop).ok_or_else(unsigned))
                 .await?;
             let wait = Duration::from_millis(wait);
-            state.wait(wait, heads.watch(), newer).await?;
+            state.wait(sender, wait, heads.watch(), newer).await?;
         }
     }
     let block = heads.newest(service).ok_or_else(unsigned)?;

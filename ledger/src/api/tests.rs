@@ -68,8 +68,11 @@ async fn serve() -> (
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (app, _) = routers(Arc::clone(&state));
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let (apps, limits) = (apps(Arc::clone(&state)), state.config.listener());
+    let stop = CancellationToken::new();
+    tokio::spawn(ashlar_service::listener::serve(
+        listener, apps, limits, stop,
+    ));
     let patience = ClientConfig {
         attempts: 1,
         ..ClientConfig::default()
@@ -163,10 +166,10 @@ async fn only_so_many_wait() {
         let client = served.client.clone();
         async move { client.query::<crate::types::EventPage>(path).await }
     });
-    until(|| served.state.waiters.available_permits() == 0).await;
+    until(|| served.state.waiters.used() == 1).await;
     assert_eq!(
         code(served.client.query::<crate::types::EventPage>(path).await),
-        (503, "request.busy".to_owned())
+        (503, "waiters.full".to_owned())
     );
     // Something happens: the first one hears of it.
     let opened = Arc::clone(served.state.opened().unwrap());
@@ -177,7 +180,7 @@ async fn only_so_many_wait() {
     position.send_modify(|position| position.records = 1);
     let page = first.await.unwrap().unwrap();
     assert_eq!(page.items[0].events, [event]);
-    until(|| served.state.waiters.available_permits() == 1).await;
+    until(|| served.state.waiters.used() == 0).await;
 }
 
 #[tokio::test]

@@ -7,9 +7,9 @@ use ashlar_proto::{Account, Network};
 use ashlar_restaking::{Action, Transaction};
 use ashlar_service::ApiError;
 use ashlar_service::extract::InPath;
-use ashlar_service::listener::{BodyLimits, declared_length, read_body};
-use axum::Json;
+use ashlar_service::listener::{BodyLimits, Sender, declared_length, read_body};
 use axum::extract::{Request, State};
+use axum::{Extension, Json, RequestPartsExt as _};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -34,7 +34,10 @@ async fn read_json<T: DeserializeOwned>(state: &ApiState, request: Request) -> R
         grace: BodyLimits::GRACE,
     };
     let declared = declared_length(request.headers())?;
-    let bytes = read_body(request.into_body(), declared, limits, too_large).await?;
+    let (mut parts, body) = request.into_parts();
+    let Extension::<Sender>(sender) = parts.extract().await.map_err(|_| internal_error())?;
+    let mut memory = state.bodies.open(sender.network());
+    let bytes = read_body(body, declared, limits, &mut memory, too_large).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| ApiError::new(400, "request.body", error.to_string()))
 }

@@ -123,6 +123,8 @@ pub enum ClientError {
 const SERVICE_CODES: &[&str] = &[
     "account.not_allowed",
     "account.too_many",
+    "connections.full",
+    "connections.share",
     "evidence.not_configured",
     "evidence.nothing_to_slash",
     "evidence.other_slasher",
@@ -149,6 +151,10 @@ const SERVICE_CODES: &[&str] = &[
     "transaction.sender",
     "transaction.signature",
     "transaction.weak_key",
+    "uploads.full",
+    "uploads.share",
+    "waiters.full",
+    "waiters.share",
 ];
 
 /// The code of a refusal where this version knows it; `ledger.refused` for one that a newer service made up.

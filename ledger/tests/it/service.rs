@@ -538,7 +538,7 @@ async fn health_answers_on_its_own_while_idle_sockets_take_all_places() {
     let running = home.start().await;
     let own = running.health_addr.unwrap();
     let mut idle = Vec::new();
-    // Two places, and 64 that may wait a second for one.
+    // Forty for each place: they give way to each other.
     for _ in 0..80 {
         idle.push(tokio::net::TcpStream::connect(running.addr).await.unwrap());
     }

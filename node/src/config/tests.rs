@@ -4,6 +4,19 @@ use ashlar_crypto::Coded;
 
 use super::*;
 
+#[test]
+fn versions_that_are_not_served() {
+    let mut accept = NodeConfig::default().accept;
+    accept.versions = vec![1, 3];
+    assert_eq!(accept.refused_of(&[1, 3]), None);
+    let refused = accept.refused_of(&[1, 2]).unwrap();
+    assert_eq!(refused, RefusedVersions(vec![2]));
+    assert!(refused.remedy().contains("accept.versions"));
+    let refused = accept.refused_of(&[2, 999]).unwrap();
+    assert!(refused.to_string().ends_with("2, 999"), "{refused}");
+    assert!(refused.remedy().contains("upgrade"));
+}
+
 /// The published file is what the code says. `ASHLAR_BLESS=1` writes it anew.
 #[test]
 fn published_example_is_generated() {
@@ -130,7 +143,7 @@ fn every_rule_refuses_and_names_its_key() {
         ),
         (
             "load.memory_bytes",
-            Box::new(|c| c.load.memory_bytes = 767 << 20),
+            Box::new(|c| c.load.memory_bytes = 255 << 20),
         ),
         (
             // Several drives: a batch takes more of it.
@@ -138,6 +151,7 @@ fn every_rule_refuses_and_names_its_key() {
             Box::new(|c| {
                 c.store.drives = ["a", "b", "c", "d", "e"].map(PathBuf::from).into();
                 c.store.parity = 2;
+                c.load.memory_bytes = 767 << 20;
             }),
         ),
         ("tasks.probe_max_ms", Box::new(|c| c.tasks.probe_max_ms = 1)),

@@ -36,7 +36,7 @@ fn flip_last_byte(store: &MemoryStore, space: Space, prefix: &[u8]) {
     let put = Put {
         space,
         key,
-        value: Some(value),
+        value: Some(value.into()),
     };
     let mut puts = std::iter::once(put);
     let backend = store.backend();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ashlar_crypto::{ChunkError, ProofBytes, RowChallenge, combine_cells};
 use ashlar_net::{BulkReader, Reply, Reservation};
 use ashlar_proto::wire::{Chunks, Combined, GetChunks, GetCombined, GetSlices, Response, Slices};
-use ashlar_proto::{BatchDigest, BlobHeader, ChunkRanges, HeaderError};
+use ashlar_proto::{BatchDigest, BlobHeader, ChunkIndex, ChunkRanges, HeaderError};
 use bytes::Bytes;
 
 use super::{Service, ServiceError};
@@ -36,17 +36,22 @@ impl<T> Plan<T> {
 }
 
 impl Service {
-    /// Memory for an answer. None takes less than its place.
-    async fn answer_memory<T>(
-        &self,
-        plan: &Plan<T>,
+    /// Plans, waits for the memory of the answer, and only then reads. No answer takes less memory than its place.
+    async fn answer_read<T: Send + Sync + 'static>(
+        self: Arc<Self>,
         bulk: &BulkReader,
-    ) -> Result<Reservation, ServiceError> {
+        plan: impl FnOnce(&Self) -> Result<Plan<T>, ServiceError> + Send + 'static,
+        read: impl FnOnce(&Self, &Plan<T>, &Reservation) -> Result<Reply, ServiceError> + Send + 'static,
+    ) -> Result<Reply, ServiceError> {
+        let this = Arc::clone(&self);
+        let plan = blocking(move || plan(&this)).await?;
         let load = &self.shared.config.load;
         let place = load.read_memory() / u64::from(load.max_reads);
-        bulk.reserve((plan.answer + plan.scratch).max(place), self.patience())
+        let memory = bulk
+            .reserve((plan.answer + plan.scratch).max(place), self.patience())
             .await
-            .map_err(|error| self.overload(error, "reads"))
+            .map_err(|error| self.overload(error, "reads"))?;
+        blocking(move || read(&self, &plan, &memory)).await
     }
 
     pub(super) async fn get_slices(
@@ -54,10 +59,8 @@ impl Service {
         wanted: GetSlices,
         bulk: &BulkReader,
     ) -> Result<Reply, ServiceError> {
-        let this = Arc::clone(&self);
-        let plan = blocking(move || this.plan_slices(&wanted)).await?;
-        let memory = self.answer_memory(&plan, bulk).await?;
-        blocking(move || self.read_slices(&plan, &memory)).await
+        let plan = move |this: &Self| this.plan_slices(&wanted);
+        self.answer_read(bulk, plan, Self::read_slices).await
     }
 
     fn plan_slices(&self, wanted: &GetSlices) -> Result<Plan<(BatchDigest, u32)>, ServiceError> {
@@ -117,20 +120,20 @@ impl Service {
         wanted: GetChunks,
         bulk: &BulkReader,
     ) -> Result<Reply, ServiceError> {
-        let this = Arc::clone(&self);
-        let plan = blocking(move || this.plan_chunks(&wanted)).await?;
-        let memory = self.answer_memory(&plan, bulk).await?;
-        blocking(move || self.read_chunks(&plan, &memory)).await
+        let plan = move |this: &Self| this.plan_columns(wanted.batch_digest, &wanted.indices);
+        self.answer_read(bulk, plan, Self::read_chunks).await
     }
 
-    fn plan_chunks(&self, wanted: &GetChunks) -> Result<Plan<BatchDigest>, ServiceError> {
-        let batch =
-            self.store
-                .batch(&wanted.batch_digest)?
-                .ok_or_else(|| ServiceError::NotFound {
-                    what: format!("batch {}", wanted.batch_digest),
-                })?;
-        let runs = held(&batch, &wanted.indices)?;
+    fn plan_columns(
+        &self,
+        digest: BatchDigest,
+        indices: &ChunkRanges,
+    ) -> Result<Plan<BatchDigest>, ServiceError> {
+        let not_found = || ServiceError::NotFound {
+            what: format!("batch {digest}"),
+        };
+        let batch = self.store.batch(&digest)?.ok_or_else(not_found)?;
+        let runs = held(&batch, indices)?;
         let slices: Vec<usize> = batch
             .blobs
             .iter()
@@ -143,7 +146,7 @@ impl Service {
         let scratch = slices.iter().map(|len| scratch(*len, runs.count())).max();
         Ok(Plan {
             batch,
-            what: wanted.batch_digest,
+            what: digest,
             runs,
             answer,
             scratch: scratch.unwrap_or(0),
@@ -201,39 +204,38 @@ impl Service {
         wanted: GetCombined,
         bulk: &BulkReader,
     ) -> Result<Reply, ServiceError> {
-        let wanted = GetChunks {
-            batch_digest: wanted.batch_digest,
-            indices: wanted.indices,
+        let plan = move |this: &Self| this.plan_columns(wanted.batch_digest, &wanted.indices);
+        self.answer_read(bulk, plan, Self::read_combined).await
+    }
+
+    fn read_combined(
+        &self,
+        plan: &Plan<BatchDigest>,
+        memory: &Reservation,
+    ) -> Result<Reply, ServiceError> {
+        let code = plan.batch.header.protocol().map_err(header_error)?.code;
+        let columns = self.columns(plan, memory, |_| Ok(()))?;
+        let challenge = RowChallenge::new(&plan.what.0);
+        let combine = |(index, column): (ChunkIndex, Vec<Bytes>)| {
+            let pieces: Vec<&[u8]> = column.iter().map(AsRef::as_ref).collect();
+            combine_cells(code, challenge, index.0, &pieces)
         };
-        let this = Arc::clone(&self);
-        let plan = blocking(move || this.plan_chunks(&wanted)).await?;
-        let memory = self.answer_memory(&plan, bulk).await?;
-        blocking(move || {
-            let code = plan.batch.header.protocol().map_err(header_error)?.code;
-            let columns = self.columns(&plan, &memory, |_| Ok(()))?;
-            let challenge = RowChallenge::new(&plan.what.0);
-            let combine = |(index, column): (ashlar_proto::ChunkIndex, Vec<Bytes>)| {
-                let pieces: Vec<&[u8]> = column.iter().map(AsRef::as_ref).collect();
-                combine_cells(code, challenge, index.0, &pieces)
-            };
-            let cells = self.threads.install(|| {
-                let columns = plan.runs.iter().zip(columns);
-                columns.map(combine).collect::<Result<Vec<_>, _>>()
-            });
-            // What was signed had canonical elements.
-            let cells = cells.map_err(|error: ChunkError| StoreError::Corrupt {
-                what: "a slice",
-                detail: error.to_string(),
-            })?;
-            let response = Combined {
-                batch_header: plan.batch.header.clone(),
-                runs: plan.runs.clone(),
-                chunk_proofs: plan.chunk_proofs(),
-            };
-            let bulk = vec![memory.attach(cells.concat())];
-            Ok(Reply::with_bulk(Response::Combined(response), bulk))
-        })
-        .await
+        let cells = self.threads.install(|| {
+            let columns = plan.runs.iter().zip(columns);
+            columns.map(combine).collect::<Result<Vec<_>, _>>()
+        });
+        // What was signed had canonical elements.
+        let cells = cells.map_err(|error: ChunkError| StoreError::Corrupt {
+            what: "a slice",
+            detail: error.to_string(),
+        })?;
+        let response = Combined {
+            batch_header: plan.batch.header.clone(),
+            runs: plan.runs.clone(),
+            chunk_proofs: plan.chunk_proofs(),
+        };
+        let bulk = vec![memory.attach(cells.concat())];
+        Ok(Reply::with_bulk(Response::Combined(response), bulk))
     }
 
     fn slices(

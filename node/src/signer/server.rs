@@ -10,28 +10,35 @@
 //! everything at or below it is refused. A batch that is younger than that has, from an honest disperser, a number above the floor.
 
 mod config;
+mod metrics;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::{SecretKey, SignatureBytes};
 use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_net::{Admission, BulkReader, Handler, NetError, NetLimits, Reply, Server};
-use ashlar_proto::wire::{Pong, Request, Response, SignBatch, Stored};
+use ashlar_proto::wire::{ErrorReply, Pong, Request, Response, SignBatch, Stored};
 use ashlar_proto::{Domain, operator_id};
+use ashlar_service::api::Daemon;
+use ashlar_service::disk::free_bytes;
+use ashlar_service::listener::{BindError, Limits, Listeners};
+use ashlar_service::metrics::Code;
 use ashlar_service::{Health, OnEnd, Supervisor};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 pub use config::SignerConfig;
+use metrics::Metrics;
 
 use crate::clock::{SystemTimeSource, TimeSource};
 use crate::config::ConfigError;
 use crate::database::{self, Database, DatabaseError};
+use crate::health::{self, Status};
 use crate::shared::blocking;
 use crate::store::{
     DiskStore, SequenceId, SignedHeader, SignedRecord, Store, StoreError, WindowId, retention_end,
@@ -40,8 +47,10 @@ use crate::tasks::pause;
 
 /// Name and version of this program, for people.
 const SOFTWARE: &str = concat!("ashlar-signer/", env!("CARGO_PKG_VERSION"));
-/// Between two looks for records whose time is over.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks at the disk, and for records whose time is over.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest that an answer over HTTP takes.
+const HTTP_DEADLINE: Duration = Duration::from_secs(10);
 /// Time given to running requests when it stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// An envelope is below 1 KiB.
@@ -60,6 +69,8 @@ pub struct SignerKeys {
 #[derive(Debug)]
 pub struct RunningSigner {
     server: Server,
+    http: Option<SocketAddr>,
+    health: Arc<Health>,
     supervisor: Supervisor,
 }
 
@@ -75,13 +86,19 @@ impl RunningSigner {
     ) -> Result<Self, SignerStartError> {
         config.validate()?;
         let owner = operator_id(&keys.bls.public_key().to_bytes());
-        let at = config.database();
+        let health = Arc::new(Health::default());
+        let metrics = Arc::new(Metrics::default());
+        let supervisor = Supervisor::new(Arc::clone(&health));
+        // Before the database is opened: that may take a while, and an address that is taken ends the start at once.
+        let http = serve_http(&config, &supervisor, &health, &metrics)?;
+        let (at, data) = (config.database(), config.paths.data.clone());
         let store = blocking(move || database::open(&at, owner, which)).await?;
         let service = Arc::new(SigningService {
             rules: Rules::new(&config),
             key: keys.bls,
             store,
-            failed: AtomicBool::new(false),
+            health: Arc::clone(&health),
+            metrics,
         });
         let limits = NetLimits {
             max_envelope: MAX_ENVELOPE,
@@ -92,11 +109,21 @@ impl RunningSigner {
         };
         let handler = Arc::new(SignerHandler(Arc::clone(&service)));
         let server = Server::bind(config.listen.quic, &[keys.network], limits, handler)?;
-        let supervisor = Supervisor::new(Arc::new(Health::default()));
+        health.opened();
         let stop = supervisor.stop_token();
-        supervisor.spawn("prune", OnEnd::Stop, prune(service, stop));
+        supervisor.spawn("look", OnEnd::Stop, look(service, data, stop));
         tracing::info!(operator = %owner, quic = %server.local_addr(), "the signer answers");
-        Ok(Self { server, supervisor })
+        Ok(Self {
+            server,
+            http,
+            health,
+            supervisor,
+        })
+    }
+
+    /// Where health and metrics answer, if they do.
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     /// Where it answers.
@@ -111,9 +138,39 @@ impl RunningSigner {
 
     /// Lets requests under way end, and closes the database.
     pub async fn shutdown(self) {
+        self.health.stopping();
         self.server.shutdown().await;
         self.supervisor.shutdown(GRACE).await;
     }
+}
+
+/// Health and metrics, for whoever looks after the signer.
+fn serve_http(
+    config: &SignerConfig,
+    supervisor: &Supervisor,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<SocketAddr>, BindError> {
+    let Some(address) = config.listen.http.0 else {
+        return Ok(None);
+    };
+    let listeners = Listeners::bind(address, Default::default())?;
+    let address = listeners.http_addr();
+    let (of, counted) = (Arc::clone(health), Arc::clone(metrics));
+    let daemon = Daemon {
+        name: "signer",
+        health: Arc::clone(health),
+        metrics: Arc::new(move || {
+            let well = of.report().status == Status::Ready;
+            counted.ready.set(well.into());
+            counted.signing.set(of.ready().ready.into());
+            counted.text()
+        }),
+        refused: metrics.refused.clone(),
+        deadline: HTTP_DEADLINE,
+    };
+    listeners.serve(supervisor, daemon.health_apps(), Limits::OPERATOR);
+    Ok(Some(address))
 }
 
 /// Why a signer does not start.
@@ -127,6 +184,9 @@ pub enum SignerStartError {
     #[error("QUIC: {0}")]
     #[coded(transparent, blame = Us)]
     Net(#[from] NetError),
+    /// The address for health and metrics cannot be had.
+    #[error(transparent)]
+    Http(#[from] BindError),
     /// The database is not this key's, or cannot be opened.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -224,16 +284,25 @@ struct SigningService {
     rules: Rules,
     key: SecretKey,
     store: DiskStore,
-    /// A write failed: nothing can be written until the store was put right.
-    failed: AtomicBool,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
 }
 
 impl SigningService {
-    /// [`Self::promise_and_sign`], and remembers whether the disk fails.
+    /// [`Self::promise_and_sign`], measured. Health says if the disk fails.
     fn sign(&self, request: SignBatch, now_ms: u64) -> Result<SignatureBytes, Refusal> {
+        let started = Instant::now();
         let signed = self.promise_and_sign(request, now_ms);
-        if let Err(Refusal::Store(StoreError::Backend { .. })) = &signed {
-            self.failed.store(true, Ordering::SeqCst);
+        match &signed {
+            Ok(_) => self
+                .metrics
+                .sign_seconds
+                .observe(started.elapsed().as_secs_f64()),
+            Err(Refusal::Store(error @ StoreError::Backend { .. })) => {
+                // Nothing can be written until the store was put right.
+                self.health.raise(health::STORAGE, error.to_string());
+            }
+            Err(_) => {}
         }
         signed
     }
@@ -255,9 +324,11 @@ impl SigningService {
         });
         let record = self.store.promise(record)?;
         if let Some(signature) = record.signature {
+            self.metrics.repeated.inc();
             return Ok(signature);
         }
         let signature = self.key.sign(&record.digest.0).to_bytes();
+        self.metrics.signed.inc();
         let signed = SignedRecord {
             signature: Some(signature),
             ..record
@@ -272,11 +343,13 @@ impl SigningService {
     /// Whether it would sign. A disk that failed is tried again. Blocks.
     fn is_ready(&self) -> Result<(), StoreError> {
         if self.store.has_moved() {
-            return Err(StoreError::Moved);
+            let moved = StoreError::Moved;
+            self.health.raise(health::MOVED, moved.to_string());
+            return Err(moved);
         }
-        if self.failed.load(Ordering::SeqCst) {
+        if self.health.raised(health::STORAGE).is_some() {
             self.store.probe()?;
-            self.failed.store(false, Ordering::SeqCst);
+            self.health.clear(health::STORAGE);
         }
         Ok(())
     }
@@ -320,12 +393,19 @@ impl Handler for SignerHandler {
             match self.answer(peer, request).await {
                 Ok(response) => response.into(),
                 Err(error) => {
+                    let label = Code::from(error.code());
+                    self.0.metrics.refused.get_or_create(&label).inc();
                     tracing::warn!(code = error.code(), %peer, "refused: {error}");
                     Reply::refuse(&error)
                 }
             }
         }
         .boxed()
+    }
+
+    fn refused(&self, error: &ErrorReply) {
+        let label = Code::from(error.code.as_str());
+        self.0.metrics.refused.get_or_create(&label).inc();
     }
 
     fn admission(&self, peer: &NetworkPublicKey) -> Admission {
@@ -342,13 +422,24 @@ fn now_ms() -> u64 {
     SystemTimeSource::default().wall_ms()
 }
 
-/// Puts floors in the place of records whose time is over.
-async fn prune(service: Arc<SigningService>, stop: CancellationToken) {
-    while pause(&stop, PRUNE_INTERVAL).await {
-        let service = Arc::clone(&service);
-        let now_secs = now_ms() / 1000;
-        if let Err(error) = blocking(move || service.store.prune(now_secs)).await {
-            tracing::warn!(%error, "records could not be pruned");
+/// Tries a disk that failed again, looks how full it is, and puts floors in the place of records whose time is over.
+async fn look(service: Arc<SigningService>, data: PathBuf, stop: CancellationToken) {
+    loop {
+        let (service, data) = (Arc::clone(&service), data.clone());
+        let looked = blocking(move || {
+            if let Ok(free) = free_bytes(&data) {
+                service.metrics.disk_free.set(free);
+            }
+            service.is_ready()?;
+            let pruned = service.store.prune(now_ms() / 1000)?;
+            service.metrics.pruned.inc_by(pruned);
+            Ok::<_, StoreError>(())
+        });
+        if let Err(error) = looked.await {
+            tracing::warn!(%error, "the database could not be looked after");
+        }
+        if !pause(&stop, LOOK_INTERVAL).await {
+            return;
         }
     }
 }

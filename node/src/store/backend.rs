@@ -55,7 +55,14 @@ pub struct Put {
     /// Key.
     pub key: Vec<u8>,
     /// Value; `None` removes what is there.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<Bytes>,
+}
+
+impl Put {
+    /// Bytes that it takes of a write, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, Bytes::len) + self.key.len() + 32
+    }
 }
 
 /// When a write may return.
@@ -92,6 +99,19 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The read failed, or a block did not match its checksum.
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, BackendError>;
+
+    /// The value under a key in the first of these spaces that has one, with the space.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    fn find(&self, spaces: &[Space], key: &[u8]) -> Result<Option<(Space, Bytes)>, BackendError> {
+        for space in spaces {
+            if let Some(value) = self.get(*space, key)? {
+                return Ok(Some((*space, value)));
+            }
+        }
+        Ok(None)
+    }
 
     /// Writes and removes all values or none. Windows that do not exist are created. The values are asked for one after another,
     /// so that not all of them need to be encoded at the same time; `size_hint` is their total in bytes.
@@ -165,6 +185,10 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
 impl Backend for Box<dyn Backend> {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, BackendError> {
         (**self).get(space, key)
+    }
+
+    fn find(&self, spaces: &[Space], key: &[u8]) -> Result<Option<(Space, Bytes)>, BackendError> {
+        (**self).find(spaces, key)
     }
 
     fn write(
@@ -294,6 +318,12 @@ pub enum BackendError {
         needed: usize,
         /// What is wrong with the others.
         detail: String,
+    },
+    /// The device does not answer. What was asked for may happen all the same, later.
+    #[error("the disk hangs: it has not answered for {secs} s")]
+    Hangs {
+        /// As long as was waited.
+        secs: f64,
     },
     /// Anything else.
     #[error("database: {detail}")]

@@ -231,6 +231,8 @@ struct IndexValue {
     done: bool,
     #[prost(message, repeated, tag = "3")]
     peers: Vec<ListedPeerValue>,
+    #[prost(bool, tag = "4")]
+    held: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -413,6 +415,7 @@ pub(super) fn encode_index_progress(key: &[u8], progress: &IndexProgress) -> Vec
         may_sign: progress.may_sign,
         done: progress.done,
         peers: peers.collect(),
+        held: progress.held,
     };
     seal(key, &value.encode_to_vec())
 }
@@ -438,6 +441,7 @@ pub(super) fn decode_index_progress(key: &[u8], value: &[u8]) -> Result<IndexPro
     Ok(IndexProgress {
         may_sign: value.may_sign,
         done: value.done,
+        held: value.held,
         peers: peers.collect::<Result<_, StoreError>>()?,
     })
 }
@@ -590,23 +594,32 @@ pub(super) fn decode_u64(what: &'static str, key: &[u8], value: &[u8]) -> Result
     Reader { what, key }.array(body).map(u64::from_be_bytes)
 }
 
-pub(super) fn encode_allowance(key: &[u8], allowance: Allowance) -> Vec<u8> {
-    let (left, held) = (allowance.left.to_be_bytes(), allowance.held.to_be_bytes());
-    seal(key, &[left, held].concat())
+pub(super) fn encode_allowance(key: &[u8], allowance: &Allowance) -> Vec<u8> {
+    let used = allowance.used.iter();
+    let used = used.flat_map(|&(disperser, until_ms)| [u64::from(disperser), until_ms]);
+    let numbers = [allowance.left, allowance.held].into_iter().chain(used);
+    let body: Vec<u8> = numbers.flat_map(u64::to_be_bytes).collect();
+    seal(key, &body)
 }
 
 pub(super) fn decode_allowance(key: &[u8], value: &[u8]) -> Result<Allowance, StoreError> {
     let what = "the allowance";
     let read = Reader { what, key };
-    let body: [u8; 16] = read.array(unseal(what, key, value)?)?;
-    let (numbers, _) = body.as_chunks::<8>();
-    match numbers {
-        [left, held] => Ok(Allowance {
-            left: u64::from_be_bytes(*left),
-            held: u64::from_be_bytes(*held),
-        }),
-        _ => Err(read.fail("wrong length")),
-    }
+    let pairs: Vec<[u8; 16]> = read.arrays(unseal(what, key, value)?)?;
+    let mut pairs = pairs.into_iter().map(|pair| {
+        let pair = u128::from_be_bytes(pair);
+        ((pair >> 64) as u64, pair as u64)
+    });
+    let (left, held) = pairs.next().ok_or_else(|| read.fail("empty"))?;
+    let used = pairs.map(|(id, until_ms)| {
+        let id = u32::try_from(id).map_err(|_| read.fail("no number of a disperser"))?;
+        Ok((id, until_ms))
+    });
+    Ok(Allowance {
+        left,
+        held,
+        used: used.collect::<Result<_, StoreError>>()?,
+    })
 }
 
 pub(super) fn decode_database_id(key: &[u8], value: &[u8]) -> Result<DatabaseId, StoreError> {

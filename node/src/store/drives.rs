@@ -16,27 +16,31 @@
 //! * Writes have numbers, and every drive keeps the number of the last one with its keys. After a crash, drives differ in the
 //!   last write only: it is completed if enough of it is there, else undone ([`settle`]). A drive that is further behind
 //!   lost what it had synced, or is an old copy: it counts as failed.
-//! * A failed drive comes back empty, and is filled from the others while they work on ([`rebuild`]).
+//! * A failed drive comes back empty, and is filled from the others while they work on ([`rebuild`]). A drive that does not answer
+//!   in time counts as failed, until it does ([`Lane`]).
 //!
 //! Writers that come together share one write, as in RocksDB itself.
 
 mod frame;
 pub(super) mod fuzzing;
 mod label;
+mod read;
 mod rebuild;
 mod settle;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
 };
+use std::time::Duration;
 
 use bytes::Bytes;
 use fail::fail_point;
 
 use super::{
-    Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, Syncs, WindowId,
+    Backend, BackendError, DriveState, DriveStatus, Durability, Lane, Put, Space, Syncs, Watched,
+    WindowId,
 };
 use frame::{Frame, Stripes, is_striped};
 use label::SetId;
@@ -60,13 +64,17 @@ pub struct DrivesOptions {
     pub parity: usize,
     /// Whether a set is made where there is none.
     pub create: bool,
+    /// A drive that has not answered for so long counts as failed.
+    pub patience: Duration,
 }
 
-type Opener<B> = Box<dyn Fn(&Path, bool) -> Result<B, BackendError> + Send + Sync>;
+type Opener<B> = Arc<dyn Fn(&Path, bool) -> Result<B, BackendError> + Send + Sync>;
 
 /// Several drives, each with a backend of its own. See the module's text.
-pub struct Drives<B> {
+pub struct Drives<B: Backend> {
     folders: Vec<PathBuf>,
+    /// By position.
+    lanes: Vec<Arc<Lane>>,
     set: SetId,
     stripes: Stripes,
     /// Opens the backend in a folder; makes it if told so.
@@ -79,24 +87,26 @@ pub struct Drives<B> {
 }
 
 #[derive(Debug)]
-struct Slot<B> {
+struct Slot<B: Backend> {
     state: State<B>,
     healed: u64,
     retry: Retry,
+    /// Whoever still uses what a failed drive was opened as.
+    users: Weak<B>,
 }
 
 #[derive(Debug)]
-enum State<B> {
-    InSync(Arc<B>),
-    Rebuilding(Arc<B>, Progress),
+enum State<B: Backend> {
+    InSync(Arc<Watched<B>>),
+    Rebuilding(Arc<Watched<B>>, Progress),
     Failed(String),
 }
 
 /// A drive that is written to.
 #[derive(Debug)]
-struct Handle<B> {
+struct Handle<B: Backend> {
     position: usize,
-    drive: Arc<B>,
+    drive: Arc<Watched<B>>,
     in_sync: bool,
 }
 
@@ -147,7 +157,7 @@ enum Found {
     Here(Frame),
 }
 
-impl<B> std::fmt::Debug for Drives<B> {
+impl<B: Backend> std::fmt::Debug for Drives<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Drives")
             .field("folders", &self.folders)
@@ -182,6 +192,15 @@ impl<B: Backend> Drives<B> {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something in the folder of a drive, for which nobody waits longer than for a piece of IO.
+    fn look<T: Send + 'static>(
+        &self,
+        position: usize,
+        work: impl FnOnce(&Path) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        look(&self.lanes, &self.folders, position, work)
     }
 
     /// Drives that must be in sync.
@@ -250,19 +269,21 @@ impl<B: Backend> Drives<B> {
         frame::shard(space, key, index, len, bytes)
     }
 
-    /// What a drive gets as the value of a key.
-    fn framed(
-        &self,
-        position: usize,
+    /// What each drive gets as the value of a key, by position.
+    fn frames<'a>(
+        &'a self,
         space: Space,
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<Vec<u8>, BackendError> {
-        if !is_striped(space, key) {
-            return Ok(frame::whole(space, key, value));
-        }
-        let shards = self.stripes.split(value)?;
-        Ok(self.shard(position, space, key, value.len(), &shards))
+        key: &'a [u8],
+        value: &'a [u8],
+    ) -> Result<impl Fn(usize) -> Bytes + 'a, BackendError> {
+        let shards = match is_striped(space, key) {
+            true => Some(self.stripes.split(value)?),
+            false => None,
+        };
+        Ok(move |position| match &shards {
+            Some(shards) => self.shard(position, space, key, value.len(), shards).into(),
+            None => frame::whole(space, key, value).into(),
+        })
     }
 
     /// Takes a write apart, value by value.
@@ -271,7 +292,7 @@ impl<B: Backend> Drives<B> {
         let mut keys = WriteKeys::default();
         for Put { space, key, value } in puts {
             keys.keys.push(Key::new(space, &key));
-            let put = |value: Option<Vec<u8>>| Put {
+            let put = |value: Option<Bytes>| Put {
                 space,
                 key: key.clone(),
                 value,
@@ -281,11 +302,11 @@ impl<B: Backend> Drives<B> {
                     let shards = self.stripes.split(&value)?;
                     for (position, part) in parts.iter_mut().enumerate() {
                         let shard = self.shard(position, space, &key, value.len(), &shards);
-                        part.push(put(Some(shard)));
+                        part.push(put(Some(shard.into())));
                     }
                 }
                 value => {
-                    let value = value.map(|value| frame::whole(space, &key, &value));
+                    let value = value.map(|value| Bytes::from(frame::whole(space, &key, &value)));
                     parts
                         .iter_mut()
                         .for_each(|part| part.push(put(value.clone())));
@@ -332,10 +353,7 @@ impl<B: Backend> Drives<B> {
             work.push((handle, part));
         }
         let one = |(handle, part): (&Handle<B>, Vec<Put>)| {
-            let size = part
-                .iter()
-                .map(|put| put.value.as_ref().map_or(0, Vec::len) + put.key.len() + 32)
-                .sum();
+            let size = part.iter().map(Put::bytes).sum();
             let written = handle
                 .drive
                 .write(&mut part.into_iter(), size, Durability::Synced);
@@ -405,9 +423,19 @@ impl<B: Backend> Drives<B> {
     }
 
     fn set_state(&self, position: usize, state: State<B>) {
-        if let Some(slot) = self.slots_mut().get_mut(position) {
-            slot.state = state;
+        let mut slots = self.slots_mut();
+        let Some(slot) = slots.get_mut(position) else {
+            return;
+        };
+        let before = std::mem::replace(&mut slot.state, state);
+        if let (State::InSync(drive) | State::Rebuilding(drive, _), State::Failed(_)) =
+            (&before, &slot.state)
+        {
+            slot.users = drive.users();
         }
+        drop(slots);
+        // Closes the drive, perhaps: nobody has to wait for that.
+        drop(before);
     }
 
     fn write_group(&self, writer: &mut Writer, group: Vec<Work>) -> Result<(), BackendError> {
@@ -482,176 +510,19 @@ impl<B: Backend> Drives<B> {
         }
         self.judge(&mut self.writer(), failed)
     }
+}
 
-    /// Reads without a doubt: enough drives answer, and all alike. `None` if one of them does not.
-    fn read_quick(&self, space: Space, key: &[u8]) -> Option<Option<Bytes>> {
-        let mut handles = self.in_sync();
-        handles.sort_by_key(|handle| self.stripes.index(key, handle.position));
-        let mut absent = 0;
-        let mut shards = Vec::new();
-        let mut value_len = None;
-        for handle in handles {
-            match handle.find(space, key) {
-                Ok(Found::Absent) if shards.is_empty() => {
-                    absent += 1;
-                    if absent > self.stripes.parity() {
-                        return Some(None);
-                    }
-                }
-                Ok(Found::Here(Frame::Whole(value))) if absent == 0 => return Some(Some(value)),
-                Ok(Found::Here(Frame::Shard { index, len, bytes }))
-                    if absent == 0
-                        && index == self.stripes.index(key, handle.position)
-                        && *value_len.get_or_insert(len) == len =>
-                {
-                    shards.push((index, bytes));
-                    if shards.len() == self.stripes.data() {
-                        let value = self.stripes.join(len, &shards).ok()??;
-                        return Some(Some(value.into()));
-                    }
-                }
-                _ => return None,
-            }
-        }
-        None
-    }
-
-    /// Asks every drive, and puts right what is missing or wrong on some. No write is under way.
-    fn read_all(
-        &self,
-        writer: &mut Writer,
-        space: Space,
-        key: &[u8],
-    ) -> Result<Option<Bytes>, BackendError> {
-        let handles = self.in_sync();
-        let (mut absent, mut wrong, mut failed) = (0, Vec::new(), Vec::new());
-        let mut found = Vec::new();
-        for handle in &handles {
-            match handle.find(space, key) {
-                Ok(Found::Here(frame)) => found.push((handle.position, frame)),
-                Ok(Found::Absent) => {
-                    absent += 1;
-                    wrong.push(handle);
-                }
-                Ok(Found::Damaged) => wrong.push(handle),
-                Err(error) => failed.push((handle.position, error)),
-            }
-        }
-        let value = self.value_of(key, &found)?;
-        if value.is_none() && handles.len() - failed.len() < self.needed() {
-            return Err(self.too_few(handles.len() - failed.len(), &failed));
-        }
-        if value.is_none() && (absent <= self.stripes.parity() || !found.is_empty()) {
-            return Err(BackendError::Corrupt {
-                detail: format!(
-                    "{}, key {}: right on {} of {} drives, {} are needed; absent on {absent}",
-                    space.name(),
-                    hex::encode(key),
-                    found.len(),
-                    handles.len(),
-                    self.needed(),
-                ),
-            });
-        }
-        if writer.broken.is_none() {
-            if let Some(value) = &value {
-                failed.extend(wrong.into_iter().filter_map(|handle| {
-                    let error = self.heal(handle, space, key, value).err()?;
-                    Some((handle.position, error))
-                }));
-            }
-            if let Err(error) = self.judge(writer, failed) {
-                tracing::error!(%error, "drives fail, and too few are left to go on without them");
-            }
-        }
-        Ok(value)
-    }
-
-    /// The value of a key from what drives hold of it.
-    fn value_of(
-        &self,
-        key: &[u8],
-        found: &[(usize, Frame)],
-    ) -> Result<Option<Bytes>, BackendError> {
-        let mut shards: BTreeMap<usize, Vec<(usize, Bytes)>> = BTreeMap::new();
-        for (position, frame) in found {
-            match frame {
-                Frame::Whole(value) => return Ok(Some(value.clone())),
-                Frame::Shard { index, len, bytes }
-                    if *index == self.stripes.index(key, *position) =>
-                {
-                    shards
-                        .entry(*len)
-                        .or_default()
-                        .push((*index, bytes.clone()));
-                }
-                Frame::Shard { .. } => {}
-            }
-        }
-        for (len, shards) in shards {
-            if let Some(value) = self.stripes.join(len, &shards)? {
-                return Ok(Some(value.into()));
-            }
-        }
-        Ok(None)
-    }
-
-    fn heal(
-        &self,
-        handle: &Handle<B>,
-        space: Space,
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<(), BackendError> {
-        let put = Put {
-            space,
-            key: key.to_vec(),
-            value: Some(self.framed(handle.position, space, key, value)?),
-        };
-        handle
-            .drive
-            .write(&mut std::iter::once(put), value.len(), Durability::Buffered)?;
-        tracing::warn!(
-            drive = handle.position,
-            space = space.name(),
-            key = hex::encode(key),
-            "a value was missing or wrong on a drive, and was made again from the others"
-        );
-        if let Some(slot) = self.slots_mut().get_mut(handle.position) {
-            slot.healed += 1;
-        }
-        Ok(())
-    }
-
-    /// Keys and frames of parity + 1 drives, by position: a key that one of them lost is on another.
-    fn scan_frames(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Frames, BackendError> {
-        let mut merged = Frames::new();
-        let (mut answered, mut failed) = (0, Vec::new());
-        for handle in self.in_sync() {
-            match handle.drive.scan(space, prefix, after, limit) {
-                Ok(page) => {
-                    answered += 1;
-                    for (key, frame) in page {
-                        merged
-                            .entry(key)
-                            .or_default()
-                            .push((handle.position, frame));
-                    }
-                }
-                Err(error) => failed.push((handle.position, error)),
-            }
-            if answered > self.stripes.parity() {
-                return Ok(merged);
-            }
-        }
-        Err(self.too_few(answered, &failed))
-    }
+fn look<T: Send + 'static>(
+    lanes: &[Arc<Lane>],
+    folders: &[PathBuf],
+    position: usize,
+    work: impl FnOnce(&Path) -> Result<T, String> + Send + 'static,
+) -> Result<T, BackendError> {
+    let drives = |detail: String| BackendError::Drives { detail };
+    let (Some(lane), Some(folder)) = (lanes.get(position), folders.get(position).cloned()) else {
+        return Err(drives(format!("there is no drive {position}")));
+    };
+    lane.run(move || work(&folder))?.map_err(drives)
 }
 
 impl<B: Backend> Backend for Drives<B> {
@@ -661,6 +532,17 @@ impl<B: Backend> Backend for Drives<B> {
             // Perhaps only because a write is under way.
             None => self.read_all(&mut self.writer(), space, key),
         }
+    }
+
+    fn find(&self, spaces: &[Space], key: &[u8]) -> Result<Option<(Space, Bytes)>, BackendError> {
+        // Most do not have it: they are asked for all at once.
+        let absent = self.absent(spaces, key);
+        for space in spaces.iter().skip(absent) {
+            if let Some(value) = self.get(*space, key)? {
+                return Ok(Some((*space, value)));
+            }
+        }
+        Ok(None)
     }
 
     fn mend(&self, space: Space, prefix: &[u8]) -> Result<(), BackendError> {

@@ -80,7 +80,7 @@ pub fn value(of: &BatchHeader, data: &[u8]) {
         ),
         7 => exact(
             codec::decode_allowance(&key, &sealed)
-                .map(|allowance| codec::encode_allowance(&key, allowance)),
+                .map(|allowance| codec::encode_allowance(&key, &allowance)),
         ),
         8 => exact(codec::decode_database_id(&key, &sealed).map(|id| codec::seal(&key, &id.0))),
         // As it lies on the disk, checksum and all.
@@ -195,6 +195,7 @@ pub fn values(certificate: &Certificate, blobs: &[BlobHeader]) -> Vec<(&'static 
     let progress = IndexProgress {
         may_sign: true,
         done: false,
+        held: false,
         peers: [(OperatorId([9; 32]), listed)].into(),
     };
     let body = |kind: u8, sealed: Vec<u8>| {
@@ -212,7 +213,7 @@ pub fn values(certificate: &Certificate, blobs: &[BlobHeader]) -> Vec<(&'static 
         ("index", body(4, codec::encode_index(&key, &of.digest(), 1))),
         ("summary", body(5, codec::encode_summary(&key, summary))),
         ("number", vec![6, 0, 0, 0, 0, 0, 0, 0, 7]),
-        ("allowance", vec![7; 17]),
+        ("allowance", [vec![7; 17], vec![0; 16]].concat()),
         ("database", vec![8; 17]),
         ("sealed", [vec![9], codec::encode_u64(&key, 7)].concat()),
         ("key", [vec![10], key.clone()].concat()),

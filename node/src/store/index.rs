@@ -29,7 +29,7 @@ impl<B: Backend> TableStore<B> {
         Put {
             space: Space::Window(record.window),
             key,
-            value: Some(value),
+            value: Some(value.into()),
         }
     }
 
@@ -91,7 +91,7 @@ impl<B: Backend> TableStore<B> {
         let key = codec::signed_key(&at);
         let signed = Put {
             space: Space::Signed,
-            value: Some(codec::encode_signed(&key, record)),
+            value: Some(codec::encode_signed(&key, record).into()),
             key,
         };
         let mut puts = [signed, self.certificate_put(record, certificate)].into_iter();

@@ -62,7 +62,7 @@ impl Backend for MemoryBackend {
         for put in puts {
             let values = state.live.entry(put.space).or_default();
             match put.value {
-                Some(value) => values.insert(put.key, value.into()),
+                Some(value) => values.insert(put.key, value),
                 None => values.remove(&put.key),
             };
         }
@@ -113,7 +113,7 @@ impl Backend for MemoryBackend {
 
     fn recover(&self, mark: &Put) -> Result<(), BackendError> {
         match self.get(mark.space, &mark.key)? {
-            Some(value) if Some(value.as_ref()) == mark.value.as_deref() => Ok(()),
+            Some(value) if Some(&value) == mark.value.as_ref() => Ok(()),
             _ => Err(BackendError::Replaced),
         }
     }

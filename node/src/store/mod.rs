@@ -22,15 +22,18 @@ mod codec;
 mod drives;
 pub(crate) mod fuzzing;
 mod index;
+mod lane;
 mod memory;
 mod promises;
 mod records;
 mod restore;
 mod rocks;
 mod table;
+mod watched;
 
 pub use backend::{Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, Syncs};
 pub use drives::{Drives, DrivesOptions, MAX_DRIVES};
+pub use lane::Lane;
 pub use memory::MemoryBackend;
 pub use promises::MAX_EQUIVOCATIONS;
 pub use records::{
@@ -40,6 +43,7 @@ pub use records::{
 pub(crate) use records::{retention_end, slices_a_value};
 pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
+pub use watched::Watched;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::wire::CertifiedBatch;
@@ -171,7 +175,7 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Writing failed: it is not known to be on disk.
-    fn keep_allowance(&self, allowance: Allowance) -> Result<(), StoreError>;
+    fn keep_allowance(&self, allowance: &Allowance) -> Result<(), StoreError>;
 
     /// What is spent, by domain and disperser in rising order: of each the highest number that was promised or is covered by
     /// a floor. Reads every signed record.

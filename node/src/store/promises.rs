@@ -83,7 +83,7 @@ impl<B: Backend> TableStore<B> {
         let mut puts = puts.into_iter().map(|(key, value)| Put {
             space,
             key,
-            value: Some(value),
+            value: Some(value.into()),
         });
         self.write(doing, &mut puts, size, Durability::Synced)
     }
@@ -264,7 +264,7 @@ impl<B: Backend> TableStore<B> {
         let meta = |key: Vec<u8>, value: Vec<u8>| Put {
             space: Space::Meta,
             key,
-            value: Some(value),
+            value: Some(value.into()),
         };
         let value = codec::encode_u64(&key, floor.0);
         let mark = codec::META_PRUNED.to_vec();

@@ -78,11 +78,12 @@ pub struct BlobRecord {
 }
 
 impl BlobRecord {
-    /// The slices as values of the store.
-    pub(super) fn values(&self) -> std::slice::Chunks<'_, u8> {
+    /// The slices as values of the store, which share its memory.
+    pub(super) fn values(&self) -> impl Iterator<Item = Bytes> {
         let slice_bytes = self.data.len() / self.leaves.len().max(1);
         let value = slice_bytes * slices_a_value(slice_bytes);
-        self.data.chunks(value.max(1))
+        let chunks = self.data.chunks(value.max(1));
+        chunks.map(|chunk| self.data.slice_ref(chunk))
     }
 }
 
@@ -170,12 +171,14 @@ pub struct Floor {
 }
 
 /// How much may be stored, as it is kept across restarts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowance {
     /// Bytes that may still be stored.
     pub left: u64,
     /// Slice bytes that were held when this was kept: more of them now have been stored since.
     pub held: u64,
+    /// Dispersers that had used of their shares, each with the milliseconds until its share would be whole.
+    pub used: Vec<(u32, u64)>,
 }
 
 /// The name of a database, random, made with it. 16 bytes, in text hexadecimal.
@@ -257,6 +260,8 @@ pub struct IndexProgress {
     pub may_sign: bool,
     /// Whether all of it is over.
     pub done: bool,
+    /// Whether the data of all that had been promised was here, after that: nothing is looked for any more.
+    pub held: bool,
     /// The peers that were asked so far.
     pub peers: BTreeMap<OperatorId, ListedPeer>,
 }

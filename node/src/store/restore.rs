@@ -57,12 +57,15 @@ impl<B: Backend> TableStore<B> {
         let index = codec::index_key(&blob.key);
         let head = codec::slices_key(&record.digest, place);
         let entries = [
-            (codec::encode_index(&index, &record.digest, place), index),
-            (codec::encode_slices(&head, runs, blob), head),
+            (
+                codec::encode_index(&index, &record.digest, place).into(),
+                index,
+            ),
+            (codec::encode_slices(&head, runs, blob).into(), head),
         ];
         let values = blob.values().zip(0u32..).map(|(value, number)| {
             let key = codec::slices_value_key(&record.digest, place, number);
-            (value.to_vec(), key)
+            (value, key)
         });
         let mut puts = entries.into_iter().chain(values).map(|(value, key)| Put {
             space,
@@ -122,7 +125,7 @@ impl<B: Backend> TableStore<B> {
         let put = Put {
             space: Space::Meta,
             key,
-            value: Some(value),
+            value: Some(value.into()),
         };
         let mut puts = std::iter::once(put);
         self.write(

@@ -1,20 +1,23 @@
 //! The backend on disk: RocksDB, one column family for each space.
 //!
-//! * Slices are large and never change: they go to blob files (values from 4 KiB up), so that compaction
-//!   moves keys only. Nothing is compressed: erasure-coded field elements do not shrink.
-//! * A synced write returns when the write-ahead log is on disk. What a crash leaves at the end of the log was never
+//! * Slices are large and never change. Those of a large write go to a [`ValueLog`] and are written once; the database keeps a pointer.
+//!   Those of a small one go to the write-ahead log, for one sync is faster than two, and from there to blob files (values from
+//!   4 KiB up), so that compaction moves keys only. Nothing is compressed: erasure-coded field elements do not shrink.
+//! * A synced write returns when the values and then the write-ahead log are on disk. What a crash leaves at the end of the log was never
 //!   acknowledged, and is given up, whatever it looks like: cut off, zeros, a hole. Damage anywhere else refuses to open, because
 //!   a signed record would be forgotten. See [`RECOVERY`]. The same goes for the list of files, see [`manifest::mend`].
 //! * RocksDB stops writing after a failed sync and stays so. [`Backend::recover`] closes and opens it again.
 //!
-//! Memory: write buffers and block cache, see [`RocksOptions`], plus, while a batch is written, two copies of it (write batch and
-//! write buffer).
+//! Memory: write buffers and block cache, see [`RocksOptions`], plus, while a small batch is written, two copies of it (write batch
+//! and write buffer).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use ashlar_service::manifest::{self, ManifestError};
+use ashlar_service::value_log::{self, Gone, ValueError, ValueLog};
 use bytes::Bytes;
 use fail::fail_point;
 use rocksdb::{
@@ -26,8 +29,12 @@ use rocksdb::{
 
 use super::{Backend, BackendError, Durability, Put, Space, Syncs, WindowId};
 
-/// Values from this size on go to blob files.
+/// Values from this size on are kept apart from their keys.
 const MIN_BLOB_BYTES: u64 = 4096;
+/// What makes a write large, unless the options say otherwise: below it a second sync takes longer than the bytes.
+const LARGE_WRITE_BYTES: usize = 256 << 10;
+/// Folder of the value log, within that of the database.
+const VALUES: &str = "values";
 const BLOB_FILE_BYTES: u64 = 256 << 20;
 const DEFAULT_SPACE: &str = "default";
 
@@ -181,15 +188,13 @@ pub struct RocksOptions {
     pub cache_bytes: usize,
     /// Most files held open.
     pub max_open_files: i32,
-    /// What the measurements compare.
-    #[cfg(test)]
-    pub(crate) min_blob_bytes: u64,
-    #[cfg(test)]
-    pub(crate) log_path: Option<PathBuf>,
+    /// The slices of a write of so many bytes or more go to the log of values, which syncs them in any case.
+    pub large_write_bytes: usize,
 }
 
 impl RocksOptions {
-    /// The usual options for a folder with a database in it: 256 MiB of write buffers, a cache of 32 MiB, 512 files.
+    /// The usual options for a folder with a database in it: 256 MiB of write buffers, a cache of 32 MiB, 512 files, large writes from
+    /// 256 KiB on.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -197,10 +202,7 @@ impl RocksOptions {
             write_buffer_bytes: 256 << 20,
             cache_bytes: 32 << 20,
             max_open_files: 512,
-            #[cfg(test)]
-            min_blob_bytes: MIN_BLOB_BYTES,
-            #[cfg(test)]
-            log_path: None,
+            large_write_bytes: LARGE_WRITE_BYTES,
         }
     }
 }
@@ -211,6 +213,7 @@ pub struct RocksBackend {
     /// Of all databases that are opened here one after another: they count the statistics.
     db_options: Options,
     cache: Cache,
+    values: ValueLog,
     /// `None` after a failed attempt to reopen. Taken for writing only by `recover`.
     db: RwLock<Option<DB>>,
     /// Taken for writing while a window is made or dropped, so that nobody writes into a window that is being dropped.
@@ -237,7 +240,10 @@ impl RocksBackend {
         let cache = Cache::new_lru_cache(options.cache_bytes);
         let db_options = database_options(&options)?;
         let (db, windows, tally) = open_db(&options, &db_options, &cache)?;
+        let is_kept = |window| windows.binary_search(&WindowId(window)).is_ok();
+        let values = ValueLog::open(&options.path.join(VALUES), is_kept).map_err(from_values)?;
         Ok(Self {
+            values,
             db_options,
             // Opening again after a failed write makes nothing new.
             options: RocksOptions {
@@ -294,6 +300,22 @@ impl RocksBackend {
             }
         }
     }
+
+    /// A value from what the database keeps of it; `None` if its window was dropped just now.
+    fn resolve(&self, space: Space, stored: Bytes) -> Result<Option<Bytes>, BackendError> {
+        let Space::Window(window) = space else {
+            return Ok(Some(stored));
+        };
+        match self.values.resolve(stored) {
+            Err(error) if error.is_missing() => match self.windows_read().contains(&window) {
+                true => Err(BackendError::Corrupt {
+                    detail: error.to_string(),
+                }),
+                false => Ok(None),
+            },
+            value => value.map(Some).map_err(from_values),
+        }
+    }
 }
 
 fn opened(db: &Option<DB>) -> Result<&DB, BackendError> {
@@ -319,10 +341,6 @@ fn database_options(options: &RocksOptions) -> Result<Options, BackendError> {
     // Windows that see no more writes are flushed when the log gets long; else their first records would pin it.
     db.set_max_total_wal_size(options.write_buffer_bytes as u64);
     db.set_max_open_files(options.max_open_files);
-    #[cfg(test)]
-    if let Some(path) = &options.log_path {
-        db.set_wal_dir(path);
-    }
     db.set_max_background_jobs(2);
     db.set_keep_log_file_num(4);
     db.set_max_log_file_size(8 << 20);
@@ -343,8 +361,6 @@ fn space_options(space: Space, options: &RocksOptions, cache: &Cache) -> Options
         cf.set_write_buffer_size(options.write_buffer_bytes / 2);
         cf.set_enable_blob_files(true);
         cf.set_min_blob_size(MIN_BLOB_BYTES);
-        #[cfg(test)]
-        cf.set_min_blob_size(options.min_blob_bytes);
         cf.set_blob_file_size(BLOB_FILE_BYTES);
         cf.set_blob_compression_type(DBCompressionType::None);
         // A window is dropped whole; nothing in it is ever garbage.
@@ -425,6 +441,15 @@ fn from_rocks(error: rocksdb::Error) -> BackendError {
     }
 }
 
+fn from_values(error: ValueError) -> BackendError {
+    let detail = error.to_string();
+    match error {
+        _ if error.is_full() => BackendError::NoSpace { detail },
+        ValueError::Io { .. } => BackendError::Io { detail },
+        ValueError::Corrupt { .. } | ValueError::Stored { .. } => BackendError::Corrupt { detail },
+    }
+}
+
 impl Backend for RocksBackend {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, BackendError> {
         let guard = self.read();
@@ -432,8 +457,10 @@ impl Backend for RocksBackend {
         let Some(cf) = handle(db, space) else {
             return Ok(None);
         };
-        let value = db.get_cf(&cf, key).map_err(from_rocks)?;
-        Ok(value.map(Bytes::from))
+        match db.get_cf(&cf, key).map_err(from_rocks)? {
+            Some(stored) => self.resolve(space, stored.into()),
+            None => Ok(None),
+        }
     }
 
     fn write(
@@ -444,7 +471,9 @@ impl Backend for RocksBackend {
     ) -> Result<(), BackendError> {
         let guard = self.read();
         let db = opened(&guard)?;
-        let mut batch = WriteBatch::with_capacity_bytes(size_hint);
+        let large = size_hint >= self.options.large_write_bytes;
+        let mut batch = WriteBatch::with_capacity_bytes(if large { 0 } else { size_hint });
+        let mut values = self.values.append();
         // Held until the write is done: a window must not be dropped under it.
         let mut held: Option<(RwLockReadGuard<'_, Vec<WindowId>>, WindowId)> = None;
         for put in puts {
@@ -458,11 +487,22 @@ impl Backend for RocksBackend {
             let cf = handle(db, put.space).ok_or_else(|| BackendError::Io {
                 detail: format!("no column family {}", put.space.name()),
             })?;
-            match &put.value {
-                Some(value) => batch.put_cf(&cf, &put.key, value),
-                None => batch.delete_cf(&cf, &put.key),
-            }
+            let Some(value) = &put.value else {
+                batch.delete_cf(&cf, &put.key);
+                continue;
+            };
+            let stored = match put.space {
+                Space::Window(WindowId(end)) if large && value.len() as u64 >= MIN_BLOB_BYTES => {
+                    let pointer = values.put(end, value).map_err(from_values)?;
+                    Cow::Owned(pointer.stored())
+                }
+                Space::Window(_) => Cow::Owned(value_log::inline(value)),
+                _ => Cow::Borrowed(value.as_ref()),
+            };
+            batch.put_cf(&cf, &put.key, stored);
         }
+        // Before the log has any pointer.
+        values.sync().map_err(from_values)?;
         let cf = db
             .cf_handle(DEFAULT_SPACE)
             .ok_or_else(|| BackendError::Io {
@@ -509,8 +549,10 @@ impl Backend for RocksBackend {
             if !key.starts_with(prefix) || out.len() >= limit {
                 break;
             }
-            if after.is_none_or(|after| key.as_ref() > after) {
-                out.push((key.into_vec(), Bytes::from(value)));
+            if after.is_none_or(|after| key.as_ref() > after)
+                && let Some(value) = self.resolve(space, value.into())?
+            {
+                out.push((key.into_vec(), value));
             }
         }
         Ok(out)
@@ -529,6 +571,10 @@ impl Backend for RocksBackend {
                 .map_err(from_rocks)?;
             fail_point!("rocks.dropped");
             windows.remove(place);
+            let gone = self.values.take_out(|end| end == window.0);
+            // Writers do not wait for it.
+            drop(windows);
+            gone.and_then(Gone::remove).map_err(from_values)?;
         }
         Ok(())
     }
@@ -537,9 +583,10 @@ impl Backend for RocksBackend {
         let syncs = self
             .db_options
             .get_histogram_data(Histogram::WalFileSyncMicros);
+        let (count, micros) = self.values.syncs();
         Syncs {
-            count: syncs.count(),
-            micros: syncs.sum(),
+            count: syncs.count() + count,
+            micros: syncs.sum() + micros,
         }
     }
 
@@ -583,6 +630,7 @@ impl Backend for RocksBackend {
             Some(cf) => db.get_cf(&cf, &mark.key).map_err(from_rocks)?,
             None => None,
         };
+        let there = there.map(Bytes::from);
         if there.is_none() || there != mark.value {
             return Err(BackendError::Replaced);
         }
@@ -595,12 +643,17 @@ impl Backend for RocksBackend {
 
 /// See [`crate::fuzzing`].
 pub(super) mod fuzzing {
+    use ashlar_service::value_log::Pointer;
+
     use super::Tally;
 
-    /// The tally of synced writes.
+    /// The tally of synced writes, and where a value is in the log of values.
     pub fn tally(bytes: &[u8]) {
         if let Some(tally) = Tally::decode(bytes) {
             assert_eq!(tally.encode(), bytes);
+        }
+        if let Some(pointer) = Pointer::parse(bytes) {
+            assert_eq!(pointer.stored(), bytes);
         }
     }
 }

@@ -8,6 +8,7 @@ use ashlar_proto::wire::CertifiedBatch;
 use ashlar_proto::{
     BatchDigest, BlobHeader, BlobKey, Certificate, ChunkRanges, Domain, OperatorId, Sequence,
 };
+use bytes::Bytes;
 use fail::fail_point;
 
 use super::codec::{self, Kind};
@@ -19,7 +20,7 @@ use super::{
 };
 
 /// Number of the layout of keys and spaces, written into every database.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 /// Locks for sequence numbers: two that share one wait for each other, nothing worse.
 const LOCKS: usize = 1024;
 /// Size of a trial write: on a full disk a few bytes still find room in a half-used page.
@@ -88,7 +89,7 @@ impl<B: Backend> TableStore<B> {
             let put = |key: &[u8], body: &[u8]| Put {
                 space: Space::Meta,
                 key: key.to_vec(),
-                value: Some(codec::seal(key, body)),
+                value: Some(codec::seal(key, body).into()),
             };
             let puts = [
                 put(codec::META_FORMAT, &LAYOUT.to_be_bytes()),
@@ -147,7 +148,7 @@ impl<B: Backend> TableStore<B> {
         doing: &'static str,
         space: Space,
         key: &[u8],
-    ) -> Result<Option<bytes::Bytes>, StoreError> {
+    ) -> Result<Option<Bytes>, StoreError> {
         get(&self.backend, doing, space, key)
     }
 
@@ -156,7 +157,7 @@ impl<B: Backend> TableStore<B> {
         &self,
         doing: &'static str,
         key: &[u8],
-    ) -> Result<Option<bytes::Bytes>, StoreError> {
+    ) -> Result<Option<Bytes>, StoreError> {
         Ok(self.find_in(doing, key)?.map(|(_, value)| value))
     }
 
@@ -165,13 +166,14 @@ impl<B: Backend> TableStore<B> {
         &self,
         doing: &'static str,
         key: &[u8],
-    ) -> Result<Option<(WindowId, bytes::Bytes)>, StoreError> {
-        for window in self.backend.windows().into_iter().rev() {
-            if let Some(value) = self.get(doing, Space::Window(window), key)? {
-                return Ok(Some((window, value)));
-            }
+    ) -> Result<Option<(WindowId, Bytes)>, StoreError> {
+        let windows = self.backend.windows().into_iter().rev();
+        let spaces: Vec<Space> = windows.map(Space::Window).collect();
+        let found = self.backend.find(&spaces, key);
+        match found.map_err(|source| StoreError::Backend { doing, source })? {
+            Some((Space::Window(window), value)) => Ok(Some((window, value))),
+            _ => Ok(None),
         }
-        Ok(None)
     }
 
     pub(super) fn write(
@@ -205,7 +207,7 @@ fn get<B: Backend>(
     doing: &'static str,
     space: Space,
     key: &[u8],
-) -> Result<Option<bytes::Bytes>, StoreError> {
+) -> Result<Option<Bytes>, StoreError> {
     backend
         .get(space, key)
         .map_err(|source| StoreError::Backend { doing, source })
@@ -275,7 +277,7 @@ impl<B: Backend> Store for TableStore<B> {
             blobs: batch.blobs.len() as u32,
             bytes: batch.bytes(),
         };
-        let put = |key: Vec<u8>, value: Vec<u8>| Put {
+        let put = |key: Vec<u8>, value: Bytes| Put {
             space: window,
             key,
             value: Some(value),
@@ -293,35 +295,35 @@ impl<B: Backend> Store for TableStore<B> {
                 let head = std::iter::once_with(move || {
                     let key = codec::slices_key(&batch.digest, index);
                     let value = codec::encode_slices(&key, &batch.runs, blob);
-                    put(key, value)
+                    put(key, value.into())
                 });
                 let values = blob.values().zip(0u32..).map(move |(value, number)| {
                     let key = codec::slices_value_key(&batch.digest, index, number);
-                    put(key, value.to_vec())
+                    put(key, value)
                 });
-                std::iter::once(put(index_key, index_value))
+                std::iter::once(put(index_key, index_value.into()))
                     .chain(head)
                     .chain(values)
             })
             .chain(std::iter::once_with(|| {
                 let key = codec::batch_key(&batch.digest);
                 let value = codec::encode_batch(&key, &StoredBatch::from(batch));
-                put(key, value)
+                put(key, value.into())
             }))
             .chain(std::iter::once_with(|| {
                 let key = codec::directory_key(&batch.digest);
                 let value = codec::encode_summary(&key, summary);
-                put(key, value)
+                put(key, value.into())
             }))
             .chain(std::iter::once(Put {
                 space: Space::Signed,
                 key: signed_key,
-                value: Some(signed_value),
+                value: Some(signed_value.into()),
             }));
         let proofs: usize = batch
             .blobs
             .iter()
-            .map(|b| 32 * (b.leaves.len() + 64) + 64 * b.values().len() + 1024)
+            .map(|b| 32 * (b.leaves.len() + 64) + 64 * b.values().count() + 1024)
             .sum();
         let size = summary.bytes as usize + proofs + 48 * batch.commitments.len() + 4096;
         fail_point!("store.commit");
@@ -350,7 +352,7 @@ impl<B: Backend> Store for TableStore<B> {
         let put = Put {
             space: Space::Signed,
             key,
-            value: Some(value),
+            value: Some(value.into()),
         };
         fail_point!("store.note");
         self.write(
@@ -506,7 +508,7 @@ impl<B: Backend> Store for TableStore<B> {
             .transpose()
     }
 
-    fn keep_allowance(&self, allowance: Allowance) -> Result<(), StoreError> {
+    fn keep_allowance(&self, allowance: &Allowance) -> Result<(), StoreError> {
         let key = codec::META_ALLOWANCE.to_vec();
         let value = codec::encode_allowance(&key, allowance);
         self.put("keep the allowance", Space::Meta, vec![(key, value)])
@@ -622,7 +624,7 @@ impl<B: Backend> Store for TableStore<B> {
             let put = Put {
                 space: Space::Meta,
                 key,
-                value: Some(value),
+                value: Some(value.into()),
             };
             self.backend
                 .write(&mut std::iter::once(put), 64, Durability::Synced)
@@ -634,7 +636,7 @@ impl<B: Backend> Store for TableStore<B> {
         let mark = Put {
             space: Space::Meta,
             key: codec::META_DATABASE.to_vec(),
-            value: Some(codec::seal(codec::META_DATABASE, &self.id.0)),
+            value: Some(codec::seal(codec::META_DATABASE, &self.id.0).into()),
         };
         self.backend
             .recover(&mark)

@@ -5,6 +5,7 @@
 mod crash;
 mod disk;
 mod golden;
+mod hangs;
 mod measure;
 mod model;
 mod power;
@@ -22,6 +23,8 @@ use super::*;
 
 pub(crate) const ME: OperatorId = OperatorId([7; 32]);
 pub(crate) const DOMAIN: Domain = Domain([0xd0; 32]);
+/// Nothing hangs, but the machine may be busy.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 const WINDOW: u64 = 100;
 const ID: DatabaseId = DatabaseId([0x1d; 16]);
 
@@ -37,6 +40,17 @@ pub(crate) fn sequence(disperser_id: u32, sequence: u64) -> SequenceId {
 pub(crate) fn sample(disperser_id: u32, sequence: u64, salt: u64, expires_at: u64) -> BatchRecord {
     sample_of(
         |salt| 1 + (salt % 2) as u32,
+        disperser_id,
+        sequence,
+        salt,
+        expires_at,
+    )
+}
+
+/// The same, with one to three rows a blob: small and large writes, for a store that calls 40 KiB large.
+fn mixed(disperser_id: u32, sequence: u64, salt: u64, expires_at: u64) -> BatchRecord {
+    sample_of(
+        |salt| 1 + (salt / 100 % 3) as u32,
         disperser_id,
         sequence,
         salt,

@@ -9,6 +9,7 @@
 mod common;
 mod custody;
 mod durability;
+mod hangs;
 mod hostile;
 mod node;
 mod ops;

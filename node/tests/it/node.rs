@@ -610,7 +610,7 @@ async fn the_scrub_finds_a_flipped_bit() {
     let put = Put {
         space: window,
         key,
-        value: Some(bad),
+        value: Some(bad.into()),
     };
     disk.memory
         .write(&mut std::iter::once(put), 0, Durability::Synced)
@@ -656,7 +656,7 @@ async fn the_scrub_finds_a_flipped_bit() {
             .pop()
             .unwrap()
             .0,
-        value: Some(value.to_vec()),
+        value: Some(value.to_vec().into()),
     };
     disk.memory
         .write(&mut std::iter::once(put), 0, Durability::Synced)

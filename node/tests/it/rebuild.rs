@@ -364,7 +364,17 @@ async fn how_fast_a_disk_is_filled() {
     }
     let request = Request::ListBatches(ashlar_proto::wire::ListBatches { after: None });
     let page = operators.ask(0, request, vec![]).await.encode().len() as u64;
-    let begun = std::time::Instant::now();
+    // Of all four nodes and the caller, which share this process.
+    let cpu = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks = fields.split(' ').skip(11).take(2);
+        ticks
+            .map(|ticks| ticks.parse::<u64>().unwrap())
+            .sum::<u64>() as f64
+            / 100.0
+    };
+    let (begun, cpu_before) = (std::time::Instant::now(), cpu());
     restart(&mut operators, folder.path(), None, 1 << 40, None).await;
     until("all promises", || async {
         index(operators.me()).promises == BATCHES
@@ -375,7 +385,7 @@ async fn how_fast_a_disk_is_filled() {
         operators.me().status().repair.repaired == BATCHES
     })
     .await;
-    let took = begun.elapsed().as_secs_f64();
+    let (took, cpu) = (begun.elapsed().as_secs_f64(), cpu() - cpu_before);
     let (_, metrics) = crate::common::caller::get(operators.me().http_addr(), "/metrics").await;
     let line = |name: &str| {
         let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
@@ -385,14 +395,15 @@ async fn how_fast_a_disk_is_filled() {
     let data = rows * 131_072;
     println!(
         "{BATCHES} batches of {} rows: listed in {:.2} s, {} bytes of the index a batch and peer; whole in {took:.2} s: {:.1} batches/s, \
-         {:.1} MB/s of rows; {} bytes of slices a batch, {:.2} times its rows",
+         {:.1} MB/s of rows; {} bytes of slices a batch, {:.2} times its rows; {cpu:.2} s of CPU, {:.1} ms a MB of rows",
         rows / BATCHES,
         listed.as_secs_f64(),
         page / BATCHES,
         BATCHES as f64 / took,
         data as f64 / took / 1e6,
         bytes / BATCHES,
-        bytes as f64 / data as f64
+        bytes as f64 / data as f64,
+        cpu * 1e9 / data as f64,
     );
     operators.stop().await;
 }

@@ -28,6 +28,7 @@ fn signer_config(world: &World, folder: &Path, quic: SocketAddr) -> SignerConfig
     config.paths.data = folder.join("signer");
     config.paths.bls_key = folder.join("signer.json");
     config.listen.quic = quic;
+    config.listen.http = "127.0.0.1:0".to_owned().try_into().unwrap();
     config.accept.nodes = vec![world.network[ME].public()];
     config.accept.domains = vec![domain()];
     config
@@ -82,6 +83,21 @@ async fn a_signer_that_goes_and_comes_back_under_load() {
     let signature = caller.store(&first, &mine).await.unwrap();
     valid(&world, signature, &first);
     assert_eq!(caller.store(&first, &mine).await.unwrap(), signature);
+    // The signer says so on a page of its own.
+    let http = signer.http_addr().unwrap();
+    for path in ["/health", "/ready", "/v1/health", "/v1/ready"] {
+        assert_eq!(get(http, path).await.0, 200, "{path}");
+    }
+    let (status, metrics) = get(http, "/metrics").await;
+    assert_eq!(status, 200);
+    for line in [
+        "ashlar_signer_signed_batches_total 1",
+        "ashlar_signer_sign_seconds_count 1",
+        "ashlar_signer_signing 1",
+        "ashlar_signer_ready 1",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 
     // The batch that finds it out is on disk, and has no signature; the ones behind it are refused before they are received.
     signer.shutdown().await;
@@ -148,6 +164,9 @@ async fn a_node_restored_from_a_backup_signs_nothing_twice() {
     let error = caller.store(&rival, &mine).await.unwrap_err();
     assert_eq!(error.code, "signer.refused", "{error:?}");
     assert!(error.message.contains("was used for batch"), "{error:?}");
+    let (_, metrics) = get(signer.http_addr().unwrap(), "/metrics").await;
+    let refused = r#"ashlar_signer_refused_total{code="store.sequence_conflict"} 1"#;
+    assert!(metrics.contains(refused), "{metrics}");
     assert_eq!(node.health().status, Status::Ready, "the signer is well");
     valid(&world, signature, &honest);
     node.shutdown().await;
@@ -172,10 +191,12 @@ async fn strangers_other_domains_and_other_requests_are_refused() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
     let mut config = signer_config(&world, folder.path(), "127.0.0.1:0".parse().unwrap());
+    config.listen.http = String::new().try_into().unwrap();
     let elsewhere = Domain([9; 32]);
     config.accept.domains = vec![elsewhere];
     let signer = start_signer(&world, config).await;
     let quic = signer.quic_addr();
+    assert_eq!(signer.http_addr(), None);
     let batch = Recipe::small(1, 1).build();
     let sign = || {
         Request::SignBatch(SignBatch {

@@ -121,7 +121,7 @@ impl Operators {
         let put = Put {
             space,
             key,
-            value: Some(value),
+            value: Some(value.into()),
         };
         let mut puts = std::iter::once(put);
         memory.write(&mut puts, 0, Durability::Synced).unwrap();
@@ -304,7 +304,7 @@ async fn what_nobody_has_stops_signing_until_somebody_has_it() {
         let mut puts = values.into_iter().map(|(key, value)| Put {
             space,
             key,
-            value: Some(value.to_vec()),
+            value: Some(value.to_vec().into()),
         });
         let memory = &operators.disks[operator].memory;
         memory.write(&mut puts, 0, Durability::Synced).unwrap();

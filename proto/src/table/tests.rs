@@ -7,8 +7,8 @@ use super::*;
 // Computed by a separate script (hand-written ABI, Python's hashlib), never by this code.
 const OPERATOR_ID: &str = "0xfa5e0d72e53c172730529517916c605690ff3b149d5b133c1e1c92a06a711a35";
 const OPERATOR_LEAF: &str = "9607010213d852f540f180c191a5b73d0f8cad028e3058fa3cef5a96f71dfc74";
-const DISPERSER_LEAF: &str = "ad6a5d498d5f1d4a7d02c59a94e2a13b0c988874e3e9f574c042c8b9325957e4";
-const TABLE_ROOT: &str = "0x45c3aa08be25daee86025f7e636079f5c8a14e7e64ddeaa56efd51e680219f9b";
+const DISPERSER_LEAF: &str = "e4889fae2f8b91e0bce3b066205e57f9940477a6e279dedaf906ed1be4884a4b";
+const TABLE_ROOT: &str = "0x3453f5a237879ae69ec0a763df40c448840241716b08946e8097152d8fa906be";
 
 fn entry() -> OperatorEntry {
     let key = PublicKeyBytes(std::array::from_fn(|i| i as u8));
@@ -30,6 +30,7 @@ fn golden_bytes() {
         id: 7,
         network_key: NetworkPublicKey([0x55; 32]),
         account: Account(std::array::from_fn(|i| i as u8 + 1)),
+        bond: Stake::from(5) << 130,
     };
     assert_eq!(hex::encode(disperser.leaf()), DISPERSER_LEAF);
     let header = TableHeader {

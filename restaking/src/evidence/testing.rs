@@ -174,6 +174,7 @@ pub(super) fn world() -> &'static World {
             id: DISPERSER,
             network_key: disperser_key().public(),
             account: Account([7; 20]),
+            bond: Stake::from(1),
         };
         let now = TableScope {
             versions: vec![1],

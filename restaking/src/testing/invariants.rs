@@ -25,6 +25,13 @@ fn wide(amount: Amount) -> U512 {
 pub(crate) fn check(state: &State) {
     state.check_books().unwrap();
     let block = state.meta.block;
+    // Tables show the bond that is held.
+    for ((service, id), disperser) in state.dispersers.iter() {
+        if disperser.standing == Standing::Active {
+            let (_, shown) = state.last_bond(*service, *id, block).unwrap();
+            assert_eq!(shown, disperser.bond, "bond of disperser {id}");
+        }
+    }
     let one = wide(Wad::ONE.times(Wad::ONE));
     // op · 10^36 >= Σ ⌊s·k⌋ · m · l
     let mut owed: BTreeMap<(Option<OperatorId>, StrategyId), U512> = BTreeMap::new();

@@ -55,6 +55,7 @@ fn a_disperser_comes_and_goes_and_has_its_bond_back() {
     lab.pass(1);
     lab.ok(WHO, register(&lab, 1, 500));
     lab.ok(WHO, register(&lab, 2, 700));
+    lab.pass(1);
     lab.ok(
         WHO,
         Action::TopUpDisperser {
@@ -64,7 +65,7 @@ fn a_disperser_comes_and_goes_and_has_its_bond_back() {
         },
     );
     assert_eq!(lab.state.bond_fund(bond_token()).held, 1250u64.into());
-    lab.pass(3);
+    lab.pass(2);
     lab.ok(WHO, exit(0));
     lab.pass(1);
     // Each block's table says who was one at its end.
@@ -72,8 +73,19 @@ fn a_disperser_comes_and_goes_and_has_its_bond_back() {
         [1, 2, 4, 5].map(|block| shown(&lab, Block(block))),
         [vec![], vec![0, 1], vec![0, 1], vec![1]]
     );
-    assert_eq!(lab.state.table_changed_at(1, Block(4)), Some(Block(2)));
+    assert_eq!(lab.state.table_changed_at(1, Block(2)), Some(Block(2)));
+    assert_eq!(lab.state.table_changed_at(1, Block(4)), Some(Block(3)));
     assert_eq!(lab.state.table_changed_at(1, Block(6)), Some(Block(5)));
+    // And which bonds they had then.
+    let bonds = |block| {
+        let table = lab.state.table_at(1, Block(block)).unwrap();
+        let bonds = table.dispersers().iter().map(|entry| entry.bond.to());
+        bonds.collect::<Vec<u64>>()
+    };
+    assert_eq!(
+        [2, 3, 5].map(bonds),
+        [vec![500, 700], vec![500, 750], vec![750]]
+    );
     let table = lab.state.table_at(1, Block(4)).unwrap();
     assert_eq!(table.dispersers()[0].network_key, network_key(1));
     assert_eq!(table.dispersers()[0].account, account(WHO));

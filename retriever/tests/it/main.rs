@@ -6,6 +6,7 @@
     unreachable_pub
 )]
 
+mod gateway;
 mod operators;
 mod relays;
 mod world;

@@ -19,6 +19,8 @@ fn config() -> RetrieverConfig {
         back_off: Duration::from_millis(50),
         attempts: 2,
         deadline: Duration::from_secs(120),
+        // So that it is known who is asked.
+        spread: false,
         ..RetrieverConfig::default()
     }
 }

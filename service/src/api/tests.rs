@@ -55,7 +55,7 @@ async fn whatever_fails_is_a_counted_problem_with_its_path() {
 #[tokio::test]
 async fn every_daemon_says_how_it_is_and_what_it_answers() {
     let refused = refused();
-    let app = daemon(&refused).api(OpenApiRouter::new(), ());
+    let app = daemon(&refused).apps(OpenApiRouter::new(), ()).api;
     let ask = async |method: &str, path: &str| {
         let request = Request::builder().method(method).uri(path);
         let request = request.body(Body::empty()).unwrap();

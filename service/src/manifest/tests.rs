@@ -94,6 +94,76 @@ fn a_folder_without_a_database_is_left_alone() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+/// What is in a folder, by name.
+fn files(folder: &Path) -> Vec<String> {
+    let mut names = names(folder).unwrap();
+    names.retain(|name| name != "LOCK");
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn without_the_name_of_the_new_list_the_one_before_is_used() {
+    let (bytes, ends) = manifest(&[39, 70, 63]);
+    let (folder, path) = folder(&bytes);
+    fs::remove_file(path).unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("MANIFEST-000008"), &bytes).unwrap();
+    // The one before, with a torn end as well; and one that was newer when it was in use.
+    fs::write(at("MANIFEST-000013"), &bytes[..ends[1] + 9]).unwrap();
+    fs::write(at("MANIFEST-000100"), &bytes).unwrap();
+    fs::write(at("000012.sst"), b"data").unwrap();
+    mend(folder.path()).unwrap();
+    assert_eq!(fs::read(at("CURRENT")).unwrap(), b"MANIFEST-000013\n");
+    assert_eq!(fs::read(at("MANIFEST-000013")).unwrap(), bytes[..ends[1]]);
+    assert_eq!(
+        files(folder.path()),
+        ["000012.sst", "CURRENT", "MANIFEST-000013"]
+    );
+}
+
+#[test]
+fn lists_that_an_earlier_opening_left_are_removed() {
+    let (bytes, _) = manifest(&[39, 70, 63]);
+    let (folder, path) = folder(&bytes);
+    fs::write(folder.path().join("MANIFEST-000013"), &bytes[..50]).unwrap();
+    fs::write(folder.path().join("MANIFEST-000025"), b"").unwrap();
+    mend(folder.path()).unwrap();
+    assert_eq!(files(folder.path()), ["CURRENT", "MANIFEST-000021"]);
+    assert_eq!(fs::read(path).unwrap(), bytes);
+}
+
+/// The other list is then the only one that holds anything.
+#[test]
+fn beside_a_damaged_list_nothing_is_removed() {
+    let (mut bytes, ends) = manifest(&[39, 70, 63]);
+    bytes[ends[0] + 9] ^= 1;
+    let (folder, _) = folder(&bytes);
+    fs::write(folder.path().join("MANIFEST-000013"), &bytes[..50]).unwrap();
+    mend(folder.path()).unwrap_err();
+    assert_eq!(files(folder.path()).len(), 3);
+}
+
+#[test]
+fn a_database_that_was_being_made_is_made_again() {
+    let (folder, path) = folder(&[]);
+    fs::remove_file(path).unwrap();
+    fs::write(folder.path().join("IDENTITY"), b"of the database").unwrap();
+    mend(folder.path()).unwrap();
+    assert_eq!(files(folder.path()), ["IDENTITY"]);
+}
+
+#[test]
+fn data_without_any_list_is_left_alone() {
+    for data in ["000012.sst", "000013.blob", "000014.log"] {
+        let (folder, path) = folder(&[]);
+        fs::remove_file(path).unwrap();
+        fs::write(folder.path().join(data), b"data").unwrap();
+        mend(folder.path()).unwrap();
+        assert_eq!(files(folder.path()), [data, "CURRENT"]);
+    }
+}
+
 fn lengths() -> impl Strategy<Value = Vec<usize>> {
     let length = prop_oneof![4 => 0usize..200, 1 => 0usize..70_000];
     prop::collection::vec(length, 1..12)

@@ -92,6 +92,7 @@ fn reads_what_a_person_writes() {
         id = 1
         network_key = "{network}"
         account = "0x00000000000000000000000000000000000000aa"
+        bond = 50
 
         [[tables.operators]]
         bls_public_key = "{bls}"
@@ -121,7 +122,8 @@ fn reads_what_a_person_writes() {
         table.operators()[0].operator_id,
         registration.entry.operator_id
     );
-    assert_eq!(table.disperser(1).unwrap().account.0[19], 0xaa);
+    let disperser = table.disperser(1).unwrap();
+    assert_eq!((disperser.account.0[19], disperser.bond), (0xaa, stake(50)));
 }
 
 #[test]
@@ -176,6 +178,7 @@ fn refuses_unknown_and_missing_keys_everywhere() {
         ("/tables/0", "block"),
         ("/tables/0", "operators"),
         ("/tables/0/dispersers/0", "account"),
+        ("/tables/0/dispersers/0", "bond"),
         ("/tables/0/operators/0", "proof_of_possession"),
         ("/tables/0/operators/0", "stakes"),
     ] {

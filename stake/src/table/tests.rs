@@ -137,6 +137,7 @@ fn everything_is_in_the_root() {
     change(&|operators, _| operators.push(entry(3, &[(0, stake(1))])));
     change(&|_, dispersers| dispersers[0].id = 2);
     change(&|_, dispersers| dispersers[0].account.0[0] ^= 1);
+    change(&|_, dispersers| dispersers[0].bond += stake(1));
     change(&|_, dispersers| dispersers[0].network_key = network_key(901));
     change(&|_, dispersers| dispersers.clear());
     let mut unique = roots.clone();
@@ -362,6 +363,18 @@ fn refuses_duplicates() {
             second: 5
         }
     );
+    let mut unbonded = disperser(1);
+    unbonded.bond = Stake::ZERO;
+    assert_eq!(
+        refusal(entries(1), vec![unbonded]),
+        TableError::ZeroBond { id: 1 }
+    );
+    let mut whale = disperser(2);
+    whale.bond = Stake::MAX;
+    assert_eq!(
+        refusal(entries(1), vec![disperser(1), whale]),
+        TableError::BondOverflow
+    );
     let mut weak = disperser(1);
     weak.network_key.0 = [0; 32];
     assert_eq!(
@@ -438,6 +451,8 @@ fn codes_are_stable() {
             first: 0,
             second: 0,
         },
+        TableError::ZeroBond { id: 0 },
+        TableError::BondOverflow,
         TableError::TotalOverflow { quorum: 0 },
         TableError::NoAggregateKey,
     ];
@@ -456,6 +471,8 @@ fn codes_are_stable() {
             "table.duplicate_network_key",
             "table.duplicate_disperser",
             "table.duplicate_disperser_key",
+            "table.zero_bond",
+            "table.bond_overflow",
             "table.total_overflow",
             "table.no_aggregate_key",
         ]

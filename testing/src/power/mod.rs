@@ -9,6 +9,9 @@
 //!   do that, POSIX does not), nor does syncing a folder make durable its own name in the folder above. Names that were made,
 //!   renamed or removed later come to the disk or not, one by one; a rename does as a whole.
 //!
+//! It can also fail with the power on: see [`Failure`]. And it can hang ([`Mounted::hang`]): nothing is answered, and nothing fails; what the
+//! kernel has in memory it still reads.
+//!
 //! Only root can mount it, and only where there is `/dev/fuse`: see [`unavailable`].
 
 mod disk;
@@ -22,7 +25,7 @@ use std::fs::File;
 use std::io;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use fuser::{
@@ -57,10 +60,22 @@ pub fn unavailable(test: &str) -> Option<String> {
     Some(why)
 }
 
+/// How a disk fails. What is on it can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing can be changed or synced.
+    Broken,
+    /// There is no room: nothing can be added.
+    Full,
+}
+
 struct State {
     disk: Disk,
+    failure: Option<Failure>,
     /// The power is cut.
     off: bool,
+    /// Nothing is answered.
+    hangs: bool,
     /// Steps until it is.
     cut_after: Option<(u64, Random)>,
     unsynced: Unsynced,
@@ -73,6 +88,22 @@ impl State {
     fn cut(&mut self, random: &mut Random) {
         self.off = true;
         self.unsynced = self.disk.cut(random);
+    }
+
+    /// There is room for something more.
+    fn room(&self) -> Result<(), Errno> {
+        match self.failure {
+            Some(Failure::Full) => Err(Errno::ENOSPC),
+            _ => Ok(()),
+        }
+    }
+
+    /// Something can be changed or synced.
+    fn works(&self) -> Result<(), Errno> {
+        match self.failure {
+            Some(Failure::Broken) => Err(Errno::EIO),
+            _ => Ok(()),
+        }
     }
 
     /// A change or a sync is done. With [`Mounted::cut_after`] the power is cut at one of them.
@@ -118,16 +149,27 @@ impl State {
 }
 
 #[derive(Clone)]
-struct Served(Arc<Mutex<State>>);
+struct Served {
+    state: Arc<Mutex<State>>,
+    /// It does not answer any more; told when it does again.
+    answers: Arc<Condvar>,
+}
 
 impl Served {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hang(&self, hangs: bool) {
+        self.lock().hangs = hangs;
+        self.answers.notify_all();
     }
 
     /// What changes nothing.
     fn look<T>(&self, look: impl FnOnce(&mut State) -> Result<T, Errno>) -> Result<T, Errno> {
-        let mut state = self.lock();
+        let waits = |state: &mut State| state.hangs;
+        let state = self.answers.wait_while(self.lock(), waits);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if state.off {
             return Err(Errno::EIO);
         }
@@ -137,6 +179,7 @@ impl Served {
     /// A change: it is in memory when the power is cut at it.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, Errno>) -> Result<T, Errno> {
         self.look(|state| {
+            state.works()?;
             let done = change(state)?;
             state.step()?;
             Ok(done)
@@ -146,6 +189,7 @@ impl Served {
     /// When the power is cut at a sync, it was still to be done.
     fn sync(&self, inode: INodeNo, reply: ReplyEmpty) {
         let done = self.look(|state| {
+            state.works()?;
             state.step()?;
             state.disk.sync(inode.0)
         });
@@ -228,6 +272,7 @@ impl Filesystem for Served {
     ) {
         let mode = (mode & !umask & 0o7777) as u16;
         let made = self.change(|state| {
+            state.room()?;
             let kind = Kind::Folder(Default::default());
             let inode = state.disk.create(parent.0, name, kind, mode)?;
             state.attributes(inode)
@@ -247,6 +292,7 @@ impl Filesystem for Served {
     ) {
         let mode = (mode & !umask & 0o7777) as u16;
         let made = self.change(|state| {
+            state.room()?;
             let kind = Kind::File(Default::default());
             let inode = state.disk.create(parent.0, name, kind, mode)?;
             state.disk.open(inode)?;
@@ -367,7 +413,11 @@ impl Filesystem for Served {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.change(|state| state.disk.write(ino.0, offset as usize, data)) {
+        let written = self.change(|state| {
+            state.room()?;
+            state.disk.write(ino.0, offset as usize, data)
+        });
+        match written {
             Ok(()) => reply.written(data.len() as u32),
             Err(error) => reply.error(error),
         }
@@ -386,6 +436,7 @@ impl Filesystem for Served {
         // Room that no length shows: there always is some. All else a program has to do without.
         const KEEP_SIZE: i32 = 1;
         let done = self.look(|state| match mode {
+            _ if state.failure.is_some() => state.room().and(state.works()),
             KEEP_SIZE => state.disk.bytes(ino.0).map(|_| ()),
             _ => Err(Errno::EOPNOTSUPP),
         });
@@ -449,7 +500,11 @@ impl Filesystem for Served {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        match self.look(|state| Ok(SIZE.saturating_sub(state.disk.used()) / BLOCK)) {
+        let free = self.look(|state| match state.failure {
+            Some(Failure::Full) => Ok(0),
+            _ => Ok(SIZE.saturating_sub(state.disk.used()) / BLOCK),
+        });
+        match free {
             Ok(free) => reply.statfs(
                 SIZE / BLOCK,
                 free,
@@ -482,14 +537,19 @@ impl Mounted {
     }
 
     fn mount(folder: &Path, disk: Disk) -> io::Result<Self> {
-        let served = Served(Arc::new(Mutex::new(State {
-            disk,
-            off: false,
-            cut_after: None,
-            unsynced: Unsynced::default(),
-            listings: BTreeMap::new(),
-            opened: 0,
-        })));
+        let served = Served {
+            state: Arc::new(Mutex::new(State {
+                disk,
+                failure: None,
+                off: false,
+                hangs: false,
+                cut_after: None,
+                unsynced: Unsynced::default(),
+                listings: BTreeMap::new(),
+                opened: 0,
+            })),
+            answers: Arc::default(),
+        };
         let session = fuser::spawn_mount(served.clone(), folder, &Config::default())?;
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -510,6 +570,16 @@ impl Mounted {
         if !state.off {
             state.cut(&mut Random::new(seed));
         }
+    }
+
+    /// It fails from now on, or works again.
+    pub fn fail(&self, failure: Option<Failure>) {
+        self.served.lock().failure = failure;
+    }
+
+    /// From now on nothing is answered, without an error; with `false` what waits goes on.
+    pub fn hang(&self, hangs: bool) {
+        self.served.hang(hangs);
     }
 
     /// Whether the power is cut.
@@ -550,6 +620,7 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         self.served.lock().off = true;
+        self.served.hang(false);
         let Some(session) = self.session.take() else {
             return;
         };

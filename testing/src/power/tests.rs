@@ -222,3 +222,32 @@ fn programs_see_a_file_system_until_the_power_is_cut() {
     assert_eq!(std::fs::read(at("below/before")).unwrap(), b"it");
     assert!(!at("linked").exists());
 }
+
+#[test]
+fn programs_see_a_disk_that_is_full_or_broken_and_then_works_again() {
+    if unavailable("a disk that fails").is_some() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mounted = Mounted::over(folder.path()).unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("file"), b"before").unwrap();
+    let file = File::options().write(true).open(at("file")).unwrap();
+    let code = |done: io::Result<()>| done.unwrap_err().raw_os_error();
+
+    mounted.fail(Some(Failure::Full));
+    assert_eq!(code(file.write_all_at(b"x", 0)), Some(nix::libc::ENOSPC));
+    assert!(std::fs::write(at("new"), b"").is_err());
+    file.sync_all().unwrap();
+
+    mounted.fail(Some(Failure::Broken));
+    assert_eq!(code(file.write_all_at(b"x", 0)), Some(nix::libc::EIO));
+    assert_eq!(code(file.sync_all()), Some(nix::libc::EIO));
+    assert!(std::fs::remove_file(at("file")).is_err());
+    std::fs::read(at("file")).unwrap();
+
+    mounted.fail(None);
+    file.write_all_at(b"after", 0).unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(std::fs::read(at("file")).unwrap(), b"after");
+}

@@ -22,6 +22,28 @@ fn people_see_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn a_clock_that_nobody_keeps() {
+    let grade = |asked| {
+        let mut report = Report::default();
+        ntp::look(&mut report, asked);
+        let finding = report.findings.pop().unwrap();
+        assert_eq!(finding.next.is_some(), finding.grade == Grade::Warn);
+        (finding.grade, finding.says)
+    };
+    assert_eq!(grade(Ok(true)).0, Grade::Ok);
+    assert_eq!(grade(Ok(false)).0, Grade::Warn);
+    let (unknown, says) = grade(Err("no such program".to_owned()));
+    assert!(unknown == Grade::Unknown && says.contains("no such program"));
+}
+
+#[tokio::test]
+async fn this_machine_says_whether_its_clock_is_kept_or_why_it_does_not() {
+    if let Err(why) = ntp::is_kept().await {
+        assert!(!why.is_empty());
+    }
+}
+
+#[test]
 fn a_full_disk_and_one_that_will_be_full() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = NodeConfig::default();

@@ -273,6 +273,27 @@ impl Devnet {
         self.file.disperser.pid = self.restart(&command, &dir, "disperser.toml", true, &url);
     }
 
+    /// Waits until the disperser is ready, and starts it as an init system does whenever it has ended. Whoever is not patient ends it
+    /// when it is not ready by then.
+    pub fn revive_disperser(&mut self, patience: Duration) {
+        let health = format!("{}/v1/health", self.file.disperser_url);
+        let start = Instant::now();
+        while http_get(&health).is_none_or(|(status, _)| status != 200) {
+            let pid = self.file.disperser.pid;
+            let mut running = self.restarted.iter_mut().filter(|child| child.id() == pid);
+            match running.next().map(|child| child.try_wait().unwrap()) {
+                Some(None) if start.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Some(None) => {
+                    self.kill_disperser();
+                    self.restart_disperser();
+                }
+                _ => self.restart_disperser(),
+            }
+        }
+    }
+
     /// Starts a killed ledger again with its own files; returns when it is ready.
     pub fn restart_ledger(&mut self) {
         let ledger = self.file.ledger.clone().unwrap();

@@ -140,12 +140,16 @@ pub(super) fn transforms(choices: &mut Choices<'_>) -> Result<u64, Disagreement>
     Ok(1)
 }
 
-/// A row's commitment with tables as they are used, one for each kernel.
+/// A row's commitment in both ways: with tables as they are used, one for each kernel, and without.
 pub(super) fn commitments(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
     let row = super::scalars::row(choices);
     let scalars: Vec<_> = row.as_chunks().0.iter().map(limbs).collect();
+    let operation = "a commitment to a row";
     let commit = |kernel| tables(kernel).msm(&scalars);
-    compare(choices, "a commitment to a row", commit).map(|_| 1)
+    let with_table = compare(choices, operation, commit)?;
+    let points = Setup::ethereum().lagrange();
+    let without = compare(choices, operation, |kernel| kernel.msm(points, &scalars))?;
+    twin(operation, &without, &with_table).map(|()| 2)
 }
 
 fn tables(kernel: &'static dyn Kernel) -> &'static dyn FixedBases {

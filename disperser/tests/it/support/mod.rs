@@ -332,6 +332,7 @@ impl World {
             id: 5,
             network_key: world.key.public(),
             account: Account([1; 20]),
+            bond: Stake::from(1),
         };
         world.table = Arc::new(
             OperatorTable::register(scope(BLOCK.0), registrations, vec![disperser]).unwrap(),

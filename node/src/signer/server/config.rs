@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::Domain;
-use ashlar_service::config::start_at;
+use ashlar_service::config::{OptionalAddress, start_at};
 
 use crate::config::{ConfigError, NodeConfig};
 
@@ -39,6 +39,8 @@ ashlar_service::config! {
     pub struct SignerListen {
         /// UDP address for the nodes. Keep it off the internet.
         pub quic: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7490));
+        /// TCP address for health and metrics. For the operator only. Empty: none.
+        pub http: OptionalAddress = OptionalAddress(Some(SocketAddr::from(([127, 0, 0, 1], 7491))));
     }
 
     /// For whom is signed, and what.

@@ -29,7 +29,8 @@ fn service(disk: &MemoryBackend) -> SigningService {
         },
         key: key(),
         store: DiskStore::create(backend, owner, DatabaseId([4; 16]), 3600).unwrap(),
-        failed: AtomicBool::new(false),
+        health: Arc::default(),
+        metrics: Arc::default(),
     }
 }
 
@@ -159,9 +160,16 @@ fn floors_that_were_imported_and_the_end_of_signing_hold() {
     assert_eq!(code(signer.sign(batch(20, 1), NOW_MS)), "store.below_floor");
     signer.sign(batch(21, 1), NOW_MS).unwrap();
     signer.is_ready().unwrap();
+    // A disk that failed is tried again, and health forgets it.
+    signer.health.opened();
+    signer.health.raise(health::STORAGE, "it failed");
+    assert!(!signer.health.ready().ready);
+    signer.is_ready().unwrap();
+    assert!(signer.health.ready().ready);
     signer.store.end_signing().unwrap();
     assert_eq!(code(signer.sign(batch(22, 1), NOW_MS)), "store.moved");
     assert!(signer.is_ready().is_err());
+    assert!(signer.health.raised(health::MOVED).is_some());
     // Another database may have signed another batch under this number: not even that is given again.
     assert_eq!(code(signer.sign(batch(21, 1), NOW_MS)), "store.moved");
 }

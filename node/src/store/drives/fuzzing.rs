@@ -68,6 +68,6 @@ pub fn drive_record(body: &[u8]) {
         let _ = key.space();
     }
     let written = record.put().value.expect("it puts a value");
-    let again = Record::read(&Bytes::from(written)).expect("it was just written");
+    let again = Record::read(&written).expect("it was just written");
     assert_eq!(again, record);
 }

@@ -1,19 +1,22 @@
-//! Filling a drive again from the others, in pieces, while they work on.
+//! Filling drives again from the others, in pieces, while they work on.
 //!
 //! From the beginning of its rebuild on a drive gets every write. What was written before is copied to it in the order of spaces
-//! and keys. How far that is stands in the drive's own record, so that a restart goes on from there: the drive missed nothing as
-//! long as the node was stopped. A drive that missed a write begins anew.
+//! and keys; if several are rebuilt, to all at once, so that the others are read once. How far that is stands in the drive's own record,
+//! so that a restart goes on from there: the drive missed nothing as long as the node was stopped. A drive that missed a write
+//! begins anew.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use fail::fail_point;
 
 use super::frame::{self, Frame, is_striped};
 use super::label::{self, Label};
 use super::settle::Progress;
 use super::{
-    Backend, BackendError, Drives, Durability, Found, Put, RECORD, Space, State, WindowId, Writer,
+    Backend, BackendError, Drives, Durability, Found, Put, RECORD, Space, State, Watched, WindowId,
+    Writer,
 };
 
 /// A piece is about as large: writers wait for it.
@@ -47,10 +50,20 @@ impl Retry {
     }
 }
 
-/// Where a piece goes on.
+/// Where the copying to a drive goes on.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     space: Space,
     after: Option<Vec<u8>>,
+}
+
+/// A drive that is being rebuilt.
+struct Target<B: Backend> {
+    position: usize,
+    drive: Arc<Watched<B>>,
+    progress: Progress,
+    /// `None` when all is copied.
+    place: Option<Place>,
 }
 
 impl<B: Backend> Drives<B> {
@@ -64,18 +77,13 @@ impl<B: Backend> Drives<B> {
     fn check_labels(&self) -> Result<(), BackendError> {
         let mut failed = Vec::new();
         for handle in self.handles() {
-            let Some(folder) = self.folders.get(handle.position) else {
-                continue;
-            };
-            let detail = match Label::read(folder) {
-                Ok(Some(label)) if label.set == self.set && label.position == handle.position => {
-                    continue;
-                }
-                Ok(Some(_)) => "another drive is in its place".into(),
-                Ok(None) => "it lost its label: it was emptied, or its volume is gone".into(),
-                Err(detail) => detail,
-            };
-            failed.push((handle.position, BackendError::Drives { detail }));
+            let (set, position) = (self.set, handle.position);
+            let known = self.look(position, move |folder| match Label::read(folder)? {
+                Some(label) if label.set == set && label.position == position => Ok(()),
+                Some(_) => Err("another drive is in its place".into()),
+                None => Err("it lost its label: it was emptied, or its volume is gone".into()),
+            });
+            failed.extend(known.err().map(|error| (position, error)));
         }
         if failed.is_empty() {
             return Ok(());
@@ -87,53 +95,41 @@ impl<B: Backend> Drives<B> {
 
     /// Begins the rebuild of drives that failed, as soon as their folder can be used.
     fn take_back(&self) {
-        for (position, folder) in self.folders.iter().enumerate() {
+        for (position, lane) in self.lanes.iter().enumerate() {
             let due = match self.slots_mut().get_mut(position) {
-                Some(slot) => matches!(slot.state, State::Failed(_)) && slot.retry.due(),
+                // What it was opened as has to be closed: else it might write into the new database.
+                Some(slot) => {
+                    matches!(slot.state, State::Failed(_))
+                        && !lane.hangs()
+                        && slot.users.strong_count() == 0
+                        && slot.retry.due()
+                }
                 None => false,
             };
-            if due && let Err(error) = self.begin(position, folder) {
+            if due && let Err(error) = self.begin(position) {
                 tracing::warn!(drive = position, %error, "a drive that failed cannot be rebuilt yet");
             }
         }
     }
 
-    fn begin(&self, position: usize, folder: &std::path::Path) -> Result<(), BackendError> {
-        let refused = |detail: String| BackendError::Drives { detail };
-        match Label::read(folder).map_err(refused)? {
-            Some(label) if label.set == self.set && label.position == position => {}
-            Some(_) => {
-                return Err(refused(format!(
-                    "{} is a drive of another set, or another drive of this one: empty it to use it here",
-                    folder.display()
-                )));
-            }
+    fn begin(&self, position: usize) -> Result<(), BackendError> {
+        let (set, drives, parity) = (self.set, self.stripes.drives(), self.stripes.parity());
+        self.look(position, move |folder| match Label::read(folder)? {
+            Some(label) if label.set == set && label.position == position => Ok(()),
+            Some(_) => Err(format!(
+                "{} is a drive of another set, or another drive of this one: empty it to use it here",
+                folder.display()
+            )),
             // The folder is not made here: a volume that is not mounted has none, and the rebuild would fill the disk below.
-            None if label::is_empty(folder).map_err(refused)? => {
-                Label::new(
-                    self.set,
-                    position,
-                    self.stripes.drives(),
-                    self.stripes.parity(),
-                )
-                .write(folder)
-                .map_err(refused)?;
+            None if label::is_empty(folder)? => {
+                Label::new(set, position, drives, parity).write(folder)
             }
-            None => {
-                return Err(refused(format!(
-                    "{} is no drive of this set and not empty",
-                    folder.display()
-                )));
-            }
-        }
-        let database = label::database(folder);
-        match std::fs::remove_dir_all(&database) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(refused(format!("{}: {error}", database.display())));
-            }
-            _ => {}
-        }
-        let drive = Arc::new((self.opener)(&database, true)?);
+            None => Err(format!(
+                "{} is no drive of this set and not empty",
+                folder.display()
+            )),
+        })?;
+        let drive = Arc::new(self.open_database(position, true)?);
         let mut writer = self.writer();
         if let Some(error) = &writer.broken {
             return Err(error.clone());
@@ -146,33 +142,32 @@ impl<B: Backend> Drives<B> {
         self.judge(&mut writer, failed)
     }
 
-    /// Copies a piece to the first drive that is being rebuilt. Returns its bytes; `None` if no drive is.
+    /// Copies a piece to all drives that are being rebuilt, from where the last of them is. Returns its bytes; `None` if no drive
+    /// is.
     fn rebuild_piece(&self) -> Result<Option<u64>, BackendError> {
         let mut writer = self.writer();
         if writer.broken.is_some() {
             return Ok(None);
         }
-        let rebuilding = self
-            .slots()
-            .iter()
-            .enumerate()
-            .find_map(|(position, slot)| match &slot.state {
-                State::Rebuilding(drive, progress) => {
-                    Some((position, Arc::clone(drive), progress.clone()))
-                }
-                _ => None,
-            });
-        let Some((position, drive, mut progress)) = rebuilding else {
-            return Ok(None);
-        };
-        let Some(place) = self.place(&progress)? else {
+        let mut targets = self.targets()?;
+        let ready = |target: &Target<B>| target.place.is_none();
+        if let Some(ready) = targets.iter().position(ready) {
+            let Target {
+                position, drive, ..
+            } = targets.swap_remove(ready);
             self.finish(&mut writer, position, drive)?;
             return Ok(Some(0));
+        }
+        let Some(place) = targets.iter().filter_map(|t| t.place.clone()).min() else {
+            return Ok(None);
         };
-        let (mut puts, mut bytes, mut last) = (Vec::new(), 0, None);
+        // Those that are in a later space have all of this one.
+        targets.retain(|t| t.place.as_ref().is_some_and(|p| p.space == place.space));
+        let mut puts: Vec<Vec<Put>> = targets.iter().map(|_| Vec::new()).collect();
+        let (mut keys, mut bytes, mut last) = (0, 0, None);
         let mut limit = 1;
         // Values may be small or large: ask for more as long as they are small.
-        while bytes < PIECE_BYTES && puts.len() < PIECE_KEYS {
+        while bytes < PIECE_BYTES && keys < PIECE_KEYS {
             let after = last.as_deref().or(place.after.as_deref());
             let page = self.scan_frames(place.space, &[], after, limit)?;
             let Some((end, _)) = page.last_key_value() else {
@@ -184,43 +179,85 @@ impl<B: Backend> Drives<B> {
                 if key == RECORD {
                     continue;
                 }
-                let Some(value) =
-                    self.copy_of(&mut writer, position, place.space, &key, &frames)?
-                else {
+                let value = self.value_to_copy(&mut writer, place.space, &key, &frames)?;
+                let Some(value) = value else {
                     continue;
                 };
-                bytes += key.len() + value.len();
-                puts.push(Put {
-                    space: place.space,
-                    key,
-                    value: Some(value),
-                });
+                keys += 1;
+                let frames = self.frames(place.space, &key, &value)?;
+                for (target, puts) in targets.iter().zip(&mut puts) {
+                    let after = target.place.as_ref().and_then(|p| p.after.as_ref());
+                    if after.is_some_and(|after| *after >= key) {
+                        continue;
+                    }
+                    let frame = frames(target.position);
+                    bytes += key.len() + frame.len();
+                    puts.push(Put {
+                        space: place.space,
+                        key: key.clone(),
+                        value: Some(frame),
+                    });
+                }
             }
             if bytes - before < PIECE_BYTES / 8 {
                 limit = (4 * limit).min(PIECE_KEYS);
             }
         }
-        progress.space = place.space.name();
-        progress.space_done = false;
-        match last {
-            Some(last) => progress.after = last,
-            None => {
-                // The space is done: the next piece begins the next one.
-                if matches!(place.space, Space::Window(_)) {
-                    progress.windows += 1;
+        let mut failed = Vec::new();
+        for (target, mut puts) in targets.into_iter().zip(puts) {
+            let Target {
+                position,
+                drive,
+                mut progress,
+                place: own,
+            } = target;
+            let size = puts.iter().map(Put::bytes).sum();
+            progress.space = place.space.name();
+            // Without a last key the space is done: the next piece begins the next one.
+            progress.space_done = last.is_none();
+            match &last {
+                Some(last) => {
+                    let own = own.and_then(|place| place.after);
+                    progress.after = own
+                        .into_iter()
+                        .chain([last.clone()])
+                        .max()
+                        .unwrap_or_default();
                 }
-                progress.space_done = true;
+                None if matches!(place.space, Space::Window(_)) => progress.windows += 1,
+                None => {}
             }
+            progress.bytes += size as u64;
+            self.set_state(position, State::Rebuilding(Arc::clone(&drive), progress));
+            puts.push(self.record(position, &writer.record()));
+            fail_point!("drives.copy");
+            let written = drive.write(&mut puts.into_iter(), size, Durability::Buffered);
+            failed.extend(written.err().map(|error| (position, error)));
         }
-        progress.bytes += bytes as u64;
-        self.set_state(position, State::Rebuilding(Arc::clone(&drive), progress));
-        puts.push(self.record(position, &writer.record()));
-        fail_point!("drives.copy");
-        let written = drive.write(&mut puts.into_iter(), bytes, Durability::Buffered);
-        if let Err(error) = written {
-            self.judge(&mut writer, vec![(position, error)])?;
-        }
+        self.judge(&mut writer, failed)?;
         Ok(Some(bytes as u64))
+    }
+
+    /// Drives that are being rebuilt.
+    fn targets(&self) -> Result<Vec<Target<B>>, BackendError> {
+        let rebuilding: Vec<_> = (0..)
+            .zip(self.slots().iter())
+            .filter_map(|(position, slot)| match &slot.state {
+                State::Rebuilding(drive, progress) => {
+                    Some((position, Arc::clone(drive), progress.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        let target = |(position, drive, progress)| {
+            Ok(Target {
+                place: self.place(&progress)?,
+                position,
+                drive,
+                progress,
+            })
+        };
+        rebuilding.into_iter().map(target).collect()
     }
 
     /// Where the copying goes on; `None` when all is copied.
@@ -246,15 +283,14 @@ impl<B: Backend> Drives<B> {
         }))
     }
 
-    /// What a drive has to hold under a key, from frames that others gave and, if they are not enough, from all.
-    fn copy_of(
+    /// The value of a key, from frames that others gave and, if they are not enough, from all.
+    fn value_to_copy(
         &self,
         writer: &mut Writer,
-        position: usize,
         space: Space,
         key: &[u8],
-        frames: &[(usize, bytes::Bytes)],
-    ) -> Result<Option<Vec<u8>>, BackendError> {
+        frames: &[(usize, Bytes)],
+    ) -> Result<Option<Bytes>, BackendError> {
         let mut found: Vec<(usize, Frame)> = frames
             .iter()
             .filter_map(|(from, bytes)| Some((*from, frame::parse(space, key, bytes)?)))
@@ -272,13 +308,10 @@ impl<B: Backend> Drives<B> {
                 }
             }
         }
-        let value = match self.value_of(key, &found)? {
-            Some(value) => Some(value),
-            None => self.read_all(writer, space, key)?,
-        };
-        value
-            .map(|value| self.framed(position, space, key, &value))
-            .transpose()
+        match self.value_of(key, &found)? {
+            Some(value) => Ok(Some(value)),
+            None => self.read_all(writer, space, key),
+        }
     }
 
     /// The drive holds everything: syncs it, and says so on all.
@@ -286,7 +319,7 @@ impl<B: Backend> Drives<B> {
         &self,
         writer: &mut Writer,
         position: usize,
-        drive: Arc<B>,
+        drive: Arc<Watched<B>>,
     ) -> Result<(), BackendError> {
         let own = self.record(position, &writer.record());
         if let Err(error) = drive.write(&mut std::iter::once(own), 256, Durability::Synced) {

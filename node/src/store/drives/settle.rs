@@ -6,7 +6,7 @@
 //! acknowledged, and is undone.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use fail::fail_point;
 use prost::Message;
@@ -15,8 +15,8 @@ use super::frame::{self, Frame, Stripes, is_striped};
 use super::label::{self, Label};
 use super::rebuild::Retry;
 use super::{
-    Backend, BackendError, Drives, DrivesOptions, Durability, Found, Handle, MAX_DRIVES, Put,
-    RECORD, SetId, Slot, Space, State, Writer,
+    Backend, BackendError, Drives, DrivesOptions, Durability, Found, Handle, Lane, MAX_DRIVES, Put,
+    RECORD, SetId, Slot, Space, State, Watched, Writer, look,
 };
 
 /// What a drive says about itself and its last write.
@@ -68,7 +68,7 @@ impl Record {
         Put {
             space: Space::Meta,
             key: RECORD.to_vec(),
-            value: Some(frame::whole(Space::Meta, RECORD, &self.encode_to_vec())),
+            value: Some(frame::whole(Space::Meta, RECORD, &self.encode_to_vec()).into()),
         }
     }
 }
@@ -124,7 +124,7 @@ pub(super) struct Progress {
 }
 
 /// A drive that was opened, with what it says.
-struct Opened<B> {
+struct Opened<B: Backend> {
     handle: Handle<B>,
     record: Record,
 }
@@ -148,10 +148,17 @@ impl<B: Backend> Drives<B> {
             folders,
             parity,
             create,
+            patience,
         } = options;
         check_numbers(&folders, parity)?;
         let stripes = Stripes::new(folders.len() - parity, parity)?;
-        let labels: Vec<_> = folders.iter().map(|folder| Label::read(folder)).collect();
+        let lanes: Vec<_> = folders
+            .iter()
+            .map(|_| Arc::new(Lane::new(patience)))
+            .collect();
+        let labels: Vec<_> = (0..folders.len())
+            .map(|position| look(&lanes, &folders, position, Label::read))
+            .collect();
         let set = if create && !labels.iter().any(|label| matches!(label, Ok(Some(_)))) {
             make(&folders, parity, &opener)?
         } else {
@@ -159,16 +166,17 @@ impl<B: Backend> Drives<B> {
         };
         let drives = Self {
             folders,
+            lanes,
             set,
             stripes,
-            opener: Box::new(opener),
+            opener: Arc::new(opener),
             slots: RwLock::default(),
             writer: Mutex::default(),
             queue: Mutex::default(),
         };
         let mut opened = Vec::new();
-        for (position, folder) in drives.folders.iter().enumerate() {
-            let cause = match drives.open_one(position, folder) {
+        for position in 0..drives.folders.len() {
+            let cause = match drives.open_one(position) {
                 Ok(one) => {
                     opened.push(one);
                     String::new()
@@ -182,6 +190,7 @@ impl<B: Backend> Drives<B> {
                 state: State::Failed(cause),
                 healed: 0,
                 retry: Retry::default(),
+                users: Weak::new(),
             });
         }
         let newest = opened
@@ -209,19 +218,16 @@ impl<B: Backend> Drives<B> {
         Ok(drives)
     }
 
-    fn open_one(&self, position: usize, folder: &Path) -> Result<Opened<B>, BackendError> {
-        match Label::read(folder) {
-            Ok(Some(_)) => {}
-            Ok(None) if folder.exists() => return Err(refused("it is empty".into())),
-            Ok(None) => {
-                return Err(refused(format!(
-                    "there is no folder {}: is the volume mounted?",
-                    folder.display()
-                )));
-            }
-            Err(detail) => return Err(refused(detail)),
-        }
-        let drive = (self.opener)(&label::database(folder), false)?;
+    fn open_one(&self, position: usize) -> Result<Opened<B>, BackendError> {
+        self.look(position, |folder| match Label::read(folder)? {
+            Some(_) => Ok(()),
+            None if folder.exists() => Err("it is empty".into()),
+            None => Err(format!(
+                "there is no folder {}: is the volume mounted?",
+                folder.display()
+            )),
+        })?;
+        let drive = self.open_database(position, false)?;
         let record = read_record(&drive)?;
         if record.set != self.set.0 || record.position as usize != position {
             return Err(refused("its database belongs to another drive".into()));
@@ -236,6 +242,28 @@ impl<B: Backend> Drives<B> {
         })
     }
 
+    /// Opens the database of a drive; or makes it anew, in place of what is there.
+    pub(super) fn open_database(
+        &self,
+        position: usize,
+        anew: bool,
+    ) -> Result<Watched<B>, BackendError> {
+        let (Some(lane), Some(folder)) = (self.lanes.get(position), self.folders.get(position))
+        else {
+            return Err(refused(format!("there is no drive {position}")));
+        };
+        let (opener, database) = (Arc::clone(&self.opener), label::database(folder));
+        Watched::open(lane, move || {
+            if anew
+                && let Err(error) = std::fs::remove_dir_all(&database)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                return Err(refused(format!("{}: {error}", database.display())));
+            }
+            opener(&database, anew)
+        })
+    }
+
     /// After a failed write: opens the drives in sync again, and makes them agree.
     pub(super) fn reopen(&self, mark: &Put) -> Result<(), BackendError> {
         let mut writer = self.writer();
@@ -245,7 +273,7 @@ impl<B: Backend> Drives<B> {
             value: mark
                 .value
                 .as_ref()
-                .map(|value| frame::whole(mark.space, &mark.key, value)),
+                .map(|value| frame::whole(mark.space, &mark.key, value).into()),
         };
         let (mut opened, mut failed) = (Vec::new(), Vec::new());
         for handle in self.handles() {
@@ -364,12 +392,13 @@ impl<B: Backend> Drives<B> {
                 (true, false) => None,
                 (false, _) => whole_of(&sources, space, key)?,
             };
+            let frames = match &value {
+                Some(value) => Some(self.frames(space, key, value)?),
+                None => None,
+            };
             for one in opened {
                 let position = one.handle.position;
-                let value = match &value {
-                    Some(value) => Some(self.framed(position, space, key, value)?),
-                    None => None,
-                };
+                let value = frames.as_ref().map(|frames| frames(position));
                 // A window that is not there is not made only to remove something from it.
                 let missing = matches!(space, Space::Window(window) if !one.handle.drive.windows().contains(&window));
                 if value.is_none() && missing {
@@ -426,7 +455,7 @@ fn whole_of<B: Backend>(
     })
 }
 
-fn read_record<B: Backend>(drive: &B) -> Result<Record, BackendError> {
+fn read_record(drive: &impl Backend) -> Result<Record, BackendError> {
     let bytes = drive.get(Space::Meta, RECORD)?;
     Record::read(&bytes.ok_or_else(|| corrupt("it has none"))?)
 }
@@ -460,7 +489,7 @@ fn check_numbers(folders: &[PathBuf], parity: usize) -> Result<(), BackendError>
 fn agreed(
     folders: &[PathBuf],
     parity: usize,
-    labels: &[Result<Option<Label>, String>],
+    labels: &[Result<Option<Label>, BackendError>],
     create: bool,
 ) -> Result<SetId, BackendError> {
     let mut first: Option<(&PathBuf, &Label)> = None;

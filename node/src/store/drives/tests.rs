@@ -2,13 +2,13 @@
 
 //! Drives that die, are emptied, lie, stay behind, are swapped; and crashes between them.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SignatureBytes;
 
 use super::*;
-use crate::store::tests::{ME, sample, sequence};
+use crate::store::tests::{ME, PATIENCE, sample, sequence};
 use crate::store::{
     BatchRecord, DatabaseId, Floor, RocksBackend, RocksOptions, Store, StoreError, TableStore,
 };
@@ -24,6 +24,8 @@ struct Switch {
     full: std::sync::atomic::AtomicBool,
     /// So many writes still work; below zero all do.
     writes: AtomicI64,
+    /// Bytes of values that were read.
+    read: AtomicU64,
 }
 
 impl Switch {
@@ -34,6 +36,11 @@ impl Switch {
             });
         }
         Ok(())
+    }
+
+    fn count<'a>(&self, values: impl Iterator<Item = &'a Bytes>) {
+        let bytes: usize = values.map(Bytes::len).sum();
+        self.read.fetch_add(bytes as u64, Ordering::SeqCst);
     }
 
     fn check_write(&self) -> Result<(), BackendError> {
@@ -64,7 +71,9 @@ struct Flaky {
 impl Backend for Flaky {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, BackendError> {
         self.switch.check()?;
-        self.inner.get(space, key)
+        let value = self.inner.get(space, key)?;
+        self.switch.count(value.iter());
+        Ok(value)
     }
 
     fn write(
@@ -85,7 +94,9 @@ impl Backend for Flaky {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Bytes)>, BackendError> {
         self.switch.check()?;
-        self.inner.scan(space, prefix, after, limit)
+        let page = self.inner.scan(space, prefix, after, limit)?;
+        self.switch.count(page.iter().map(|(_, value)| value));
+        Ok(page)
     }
 
     fn windows(&self) -> Vec<WindowId> {
@@ -151,6 +162,7 @@ impl Rack {
             folders,
             parity: PARITY,
             create,
+            patience: PATIENCE,
         };
         Drives::open(options, move |folder, create| {
             let (_, switch) = by_folder
@@ -357,6 +369,7 @@ fn any_two_drives_lie() {
                     if key == RECORD {
                         continue;
                     }
+                    let value = value.map(Into::into);
                     let put = Put { space, key, value };
                     handle
                         .drive
@@ -514,6 +527,7 @@ fn wrong_order_foreign_and_missing_drives_are_named() {
             folders,
             parity,
             create: false,
+            patience: PATIENCE,
         };
         Drives::open(options, |folder, create| {
             RocksBackend::open(RocksOptions {
@@ -648,6 +662,69 @@ fn a_rebuild_goes_on_beside_writes_and_over_a_restart() {
     rack.kill(0);
     rack.kill(2);
     (9..=43).for_each(|n| holds(&store, &sample(1, n, n, if n > 40 { 5000 } else { 50 * n })));
+}
+
+/// Bytes that the others are asked for while emptied drives are filled, and bytes that these get.
+fn fill(emptied: &[usize], late: Option<usize>) -> (u64, u64) {
+    let rack = Rack::new();
+    let store = rack.create();
+    let batches: Vec<BatchRecord> = (1..=30)
+        .map(|n| {
+            let mut batch = sample(1, n, n, 950);
+            batch.blobs[0].leaves = vec![[n as u8; 32]; 5000];
+            batch
+        })
+        .collect();
+    batches.iter().for_each(|batch| drop(store.commit(batch)));
+    drop(store);
+    emptied.iter().for_each(|drive| rack.empty(*drive));
+    let store = rack.open().unwrap();
+    let read = || {
+        let counts = rack.switches.iter();
+        counts
+            .map(|switch| switch.read.load(Ordering::SeqCst))
+            .sum()
+    };
+    let before: u64 = read();
+    let mut copied = 0;
+    if let Some(late) = late {
+        // The others are some way ahead of it.
+        copied += (0..2)
+            .filter_map(|_| store.tend_drives().unwrap())
+            .sum::<u64>();
+        rack.kill(late);
+        store.keep_time(7).unwrap();
+        rack.empty(late);
+        rack.repair();
+    }
+    copied += rebuild(&store);
+    all_in_sync(&store);
+    let read = read() - before;
+    drop(store);
+    // What they got is right: two others may go.
+    let others: Vec<usize> = (0..DRIVES)
+        .filter(|n| !emptied.contains(n) && Some(*n) != late)
+        .collect();
+    others.iter().take(PARITY).for_each(|n| rack.empty(*n));
+    let store = rack.open().unwrap();
+    for batch in &batches {
+        assert!(store.batch(&batch.digest).unwrap().is_some());
+        assert!(store.batch_slices(&batch.digest, 1).unwrap().is_some());
+    }
+    (read, copied)
+}
+
+#[test]
+fn two_emptied_drives_are_filled_while_the_others_are_read_once() {
+    let (one, copied_to_one) = fill(&[1], None);
+    let (two, copied_to_two) = fill(&[1, 3], None);
+    println!("read {one} to copy {copied_to_one}, {two} to copy {copied_to_two}");
+    assert!(copied_to_two > copied_to_one * 19 / 10);
+    assert!(two < one * 11 / 10, "{two} and not {one}");
+    // One that comes later is waited for by nobody, and joined.
+    let (late, copied) = fill(&[1], Some(3));
+    println!("read {late} to copy {copied}, one of them later");
+    assert!(late < 2 * one);
 }
 
 #[test]

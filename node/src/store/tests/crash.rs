@@ -12,7 +12,11 @@ use super::model::{Disk, Machine};
 use super::*;
 
 /// Every place where the process may end; those of `drives` only with several of them.
-const POINTS: [&str; 23] = [
+const POINTS: [&str; 27] = [
+    "values.made",
+    "values.named",
+    "values.written",
+    "values.synced",
     "rocks.window",
     "rocks.write",
     "rocks.written",
@@ -43,7 +47,7 @@ const CHILD: &str = "ASHLAR_TEST_CRASH_CHILD";
 
 /// Batches of one number expire together.
 fn offered(disperser: u32, number: u64, salt: u64) -> BatchRecord {
-    sample(disperser, number, 1000 * number + salt, 1000 + 20 * number)
+    mixed(disperser, number, 1000 * number + salt, 1000 + 20 * number)
 }
 
 /// Works until it is done or the failpoint ends it, and says on standard error what it promised.

@@ -89,8 +89,14 @@ fn values() {
     record.signature = Some(SignatureBytes([5; 48]));
     all.push(codec::encode_signed(&key, &record));
     all.push(codec::encode_u64(codec::META_TIME, 7));
-    let allowance = Allowance { left: 7, held: 8 };
-    all.push(codec::encode_allowance(codec::META_ALLOWANCE, allowance));
+    for used in [vec![], vec![(9, 10)]] {
+        let allowance = Allowance {
+            left: 7,
+            held: 8,
+            used,
+        };
+        all.push(codec::encode_allowance(codec::META_ALLOWANCE, &allowance));
+    }
     let key = codec::certificate_key(&batch.digest);
     let signature = &batch.disperser_signature;
     all.push(codec::encode_certified(
@@ -105,6 +111,7 @@ fn values() {
     let progress = IndexProgress {
         may_sign: true,
         done: false,
+        held: false,
         peers: [(ME, peer)].into(),
     };
     all.push(codec::encode_index_progress(codec::META_INDEX, &progress));
@@ -116,7 +123,7 @@ fn values() {
 }
 
 /// First bytes of the SHA-256 of each value above. If this changes, so must `FORMAT`.
-const GOLDEN: [&str; 10] = [
+const GOLDEN: [&str; 11] = [
     "cf5e47d1962c2b7a",
     "721cd03c647277c1",
     "fc109c75ef7936fb",
@@ -125,6 +132,7 @@ const GOLDEN: [&str; 10] = [
     "158bf6b49b778af9",
     "310fdf19dd4aeb26",
     "6dd38a90f464c481",
+    "540ea4c4388006e8",
     "a75cdbd5e437f159",
     "bd260fca399b62ca",
 ];
@@ -176,7 +184,7 @@ fn every_flipped_byte_of_slices_is_noticed() {
     let batch = sample_of(|_| 10, 1, 2, 3, 950);
     let key = codec::slices_key(&batch.digest, 0);
     let head = codec::encode_slices(&key, &batch.runs, &batch.blobs[0]);
-    let values: Vec<Vec<u8>> = batch.blobs[0].values().map(<[u8]>::to_vec).collect();
+    let values: Vec<Vec<u8>> = batch.blobs[0].values().map(Vec::from).collect();
     assert_eq!(values.len(), 2);
     let whole = |head: &[u8], values: &[Vec<u8>]| {
         let mut slices = codec::decode_slices(&key, head)?;

@@ -2,6 +2,7 @@
 //! `ASHLAR_MEASURE=/path/on/the/disk cargo test --release --workspace --lib store::tests::measure -- --ignored --nocapture --test-threads 1`.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,24 +22,41 @@ fn folder() -> tempfile::TempDir {
     }
 }
 
-/// Batches whose slices are random bytes; their hashes are fantasy.
-fn batch(number: u64) -> BatchRecord {
-    let mut random = ashlar_testing::random::Random::new(number);
+/// A batch whose slices are random bytes, so many a blob; their hashes are fantasy.
+fn batch_of(number: u64, blob_bytes: u64) -> BatchRecord {
+    static BYTES: OnceLock<bytes::Bytes> = OnceLock::new();
+    let bytes = BYTES.get_or_init(|| {
+        let mut random = ashlar_testing::random::Random::new(1);
+        let words = (0..2 * MIB / 8).flat_map(|_| random.next().to_le_bytes());
+        words.collect::<Vec<u8>>().into()
+    });
     let mut batch = sample(1, number, number % 100, 950);
     let one = batch.blobs.swap_remove(0);
     batch.blobs = (0..BLOBS)
         .map(|n| {
             let mut blob = one.clone();
             blob.header.salt = 1000 * number + n;
-            blob.header.rows = ROWS as u32;
-            blob.header.payload_len = ROWS * 131_072;
+            blob.header.rows = (blob_bytes / 10_240) as u32;
+            blob.header.payload_len = u64::from(blob.header.rows) * 131_072;
             blob.key = blob.header.blob_key();
-            let words = (0..BATCH / BLOBS / 8).flat_map(|_| random.below(u64::MAX).to_le_bytes());
-            blob.data = words.collect::<Vec<u8>>().into();
+            let from = (1000 * number + n) * 64 % MIB;
+            blob.data = bytes.slice(from as usize..(from + blob_bytes) as usize);
             blob
         })
         .collect();
     batch
+}
+
+fn batch(number: u64) -> BatchRecord {
+    batch_of(number, BATCH / BLOBS)
+}
+
+/// Seconds of CPU that this process has used, with all its threads.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.map(|n| n.parse::<f64>().unwrap()).sum::<f64>() / 100.0
 }
 
 /// Bytes that this process has sent to disks.
@@ -61,10 +79,12 @@ fn on_disk(folder: &Path) -> u64 {
         .sum()
 }
 
-fn rocks(folder: &Path, create: bool) -> RocksBackend {
+/// `large`: from how many bytes on a write goes to the log of values.
+fn rocks(folder: &Path, large: usize) -> RocksBackend {
     let options = RocksOptions {
-        create,
+        create: true,
         write_buffer_bytes: 64 << 20,
+        large_write_bytes: large,
         ..RocksOptions::new(folder)
     };
     RocksBackend::open(options).unwrap()
@@ -75,6 +95,7 @@ fn five(folder: &Path, create: bool) -> Drives<RocksBackend> {
         folders: (0..5).map(|n| folder.join(n.to_string())).collect(),
         parity: 2,
         create,
+        patience: PATIENCE,
     };
     Drives::open(options, |folder, create| {
         let options = RocksOptions {
@@ -95,7 +116,7 @@ fn quantile(times: &mut [Duration], percent: usize) -> Duration {
 /// Commits batches one after another, and says what it cost.
 fn commits<B: Backend>(what: &str, folder: &Path, backend: B, count: u64) -> TableStore<B> {
     let store = TableStore::create(backend, ME, ID, WINDOW).unwrap();
-    let before = written();
+    let (before, used) = (written(), cpu());
     let mut times = Vec::new();
     for number in 0..count {
         let batch = batch(number);
@@ -106,8 +127,9 @@ fn commits<B: Backend>(what: &str, folder: &Path, backend: B, count: u64) -> Tab
     let total: Duration = times.iter().sum();
     let bytes = count * BATCH;
     println!(
-        "{what}: {:.0} MB/s, commit p50 {:.1?} p99 {:.1?}, sent to disk {:.2} bytes a byte of slices, on disk {:.2}",
+        "{what}: {:.0} MB/s, {:.2} s of CPU a GB, commit p50 {:.1?} p99 {:.1?}, sent to disk {:.2} bytes a byte of slices, on disk {:.2}",
         bytes as f64 / 1e6 / total.as_secs_f64(),
+        (cpu() - used) * 1e9 / bytes as f64,
         quantile(&mut times, 50),
         quantile(&mut times, 99),
         (written() - before) as f64 / bytes as f64,
@@ -159,30 +181,135 @@ fn one_drive_and_five() {
     for round in 0..2 {
         println!("round {round}");
         let one = folder();
-        commits("one drive", one.path(), rocks(one.path(), true), 250);
+        commits("one drive", one.path(), rocks(one.path(), 0), 250);
         let one = folder();
-        let log = folder();
-        let plain = RocksBackend::open(RocksOptions {
-            create: true,
-            write_buffer_bytes: 64 << 20,
-            min_blob_bytes: u64::MAX,
-            ..RocksOptions::new(one.path())
-        });
-        commits("one drive, plain values", one.path(), plain.unwrap(), 250);
+        let lane = std::sync::Arc::new(Lane::new(PATIENCE));
+        let path = one.path().to_path_buf();
+        let watched = Watched::open(&lane, move || Ok(rocks(&path, 0))).unwrap();
+        commits("one drive, as a node has it", one.path(), watched, 250);
         let one = folder();
-        let apart = RocksBackend::open(RocksOptions {
-            create: true,
-            write_buffer_bytes: 64 << 20,
-            log_path: Some(log.path().to_path_buf()),
-            ..RocksOptions::new(one.path())
-        });
-        commits("one drive, log elsewhere", one.path(), apart.unwrap(), 250);
+        let never = rocks(one.path(), usize::MAX);
+        commits("one drive, no log of values", one.path(), never, 250);
         let all = folder();
         commits(
             "five drives, parity 2",
             all.path(),
             five(all.path(), true),
             250,
+        );
+    }
+}
+
+/// From which size of a write on two syncs take no longer than one of all the bytes.
+#[test]
+#[ignore = "a measurement"]
+fn small_and_large_writes() {
+    for blob_bytes in [10_240, 20_480, 40_960, 61_440, 122_880, 256_000] {
+        let folders = [folder(), folder()];
+        let stores = [0, usize::MAX].map(|large| {
+            let folder = folders[usize::from(large == 0)].path();
+            TableStore::create(rocks(folder, large), ME, ID, WINDOW).unwrap()
+        });
+        let (mut times, mut used) = ([Vec::new(), Vec::new()], [0.0, 0.0]);
+        for round in 0..20 {
+            for ((store, times), used) in stores.iter().zip(&mut times).zip(&mut used) {
+                let before = cpu();
+                for number in 30 * round..30 * (round + 1) {
+                    let batch = batch_of(number, blob_bytes);
+                    let started = Instant::now();
+                    store.commit(&batch).unwrap();
+                    times.push(started.elapsed());
+                }
+                *used += cpu() - before;
+            }
+        }
+        let [with, without] = &mut times;
+        println!(
+            "{} KiB of slices: with the log of values p50 {:.2?} p99 {:.2?} ({:.2} s of CPU), without p50 {:.2?} p99 {:.2?} ({:.2} s of CPU)",
+            (BLOBS * blob_bytes) >> 10,
+            quantile(with, 50),
+            quantile(with, 99),
+            used[0],
+            quantile(without, 50),
+            quantile(without, 99),
+            used[1],
+        );
+    }
+}
+
+/// What RocksDB itself offers for values that are written once: a file of its own for each batch, taken in as it is; or no log,
+/// and a flush for each batch. Both make a file a batch.
+#[test]
+#[ignore = "a measurement"]
+fn other_ways_to_write_once() {
+    use rocksdb::{DB, FlushOptions, IngestExternalFileOptions, Options, SstFileWriter};
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+        status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4 / 1024
+    };
+    for (way, count, bytes) in [
+        ("ingest", 250, BATCH),
+        ("flush", 250, BATCH),
+        ("ingest", 4_000, 16_384),
+    ] {
+        let folder = folder();
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_max_open_files(512);
+        options.set_compression_type(rocksdb::DBCompressionType::None);
+        options.set_disable_auto_compactions(true);
+        options.set_level_zero_slowdown_writes_trigger(1 << 30);
+        options.set_level_zero_stop_writes_trigger(1 << 30);
+        options.set_enable_blob_files(way == "flush");
+        options.set_min_blob_size(4096);
+        let db = DB::open(&options, folder.path().join("db")).unwrap();
+        let (before, used, memory) = (written(), cpu(), resident());
+        let mut times = Vec::new();
+        for number in 0..count {
+            let batch = batch_of(number, bytes / BLOBS);
+            let mut values: Vec<(Vec<u8>, &[u8])> = batch
+                .blobs
+                .iter()
+                .flat_map(|blob| blob.data.chunks(64 << 10))
+                .zip(0u32..)
+                .map(|(value, n)| ([&batch.digest.0[..], &n.to_be_bytes()].concat(), value))
+                .collect();
+            values.sort_unstable();
+            let started = Instant::now();
+            let mut synced = rocksdb::WriteOptions::default();
+            if way == "ingest" {
+                let path = folder.path().join(format!("{number}.sst"));
+                let mut file = SstFileWriter::create(&options);
+                file.open(&path).unwrap();
+                for (key, value) in &values {
+                    file.put(key, value).unwrap();
+                }
+                file.finish().unwrap();
+                let mut ingest = IngestExternalFileOptions::default();
+                ingest.set_move_files(true);
+                db.ingest_external_file_opts(&ingest, vec![path]).unwrap();
+                synced.set_sync(true);
+                db.put_opt(b"record", [0; 200], &synced).unwrap();
+            } else {
+                synced.disable_wal(true);
+                for (key, value) in &values {
+                    db.put_opt(key, value, &synced).unwrap();
+                }
+                db.flush_opt(&FlushOptions::default()).unwrap();
+            }
+            times.push(started.elapsed());
+        }
+        let tenth = times.len() / 10;
+        let last = quantile(&mut times[9 * tenth..].to_vec(), 50);
+        let first = quantile(&mut times[..tenth].to_vec(), 50);
+        println!(
+            "{way}, {count} batches of {} KiB: {:.2} s of CPU a GB, p50 {:.1?} (first tenth {first:.1?}, last {last:.1?}) p99 {:.1?}, sent to disk {:.2} bytes a byte, {} MiB of memory more",
+            bytes >> 10,
+            (cpu() - used) * 1e9 / (bytes * count) as f64,
+            quantile(&mut times, 50),
+            quantile(&mut times, 99),
+            (written() - before) as f64 / (bytes * count) as f64,
+            resident() - memory,
         );
     }
 }

@@ -41,7 +41,7 @@ fn expiry(salt: u64) -> u64 {
 fn batch((disperser, sequence, salt): Name) -> &'static BatchRecord {
     static ALL: OnceLock<BTreeMap<Name, BatchRecord>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
-        let name = |(d, s, n)| ((d, s, n), sample(d, s, 10 * s + n, expiry(n)));
+        let name = |(d, s, n)| ((d, s, n), mixed(d, s, 10 * s + n, expiry(n)));
         names().map(name).collect()
     });
     &all[&(disperser, sequence, salt)]
@@ -259,10 +259,12 @@ impl Disk {
         drives: bool,
         create: bool,
     ) -> Result<Box<dyn Backend>, BackendError> {
-        let open = |folder: &std::path::Path, create: bool| {
+        let open = move |folder: &std::path::Path, create: bool| {
             RocksBackend::open(RocksOptions {
                 create,
                 write_buffer_bytes: 1 << 20,
+                // Some batches go to the log of values, some do not.
+                large_write_bytes: if drives { 20 << 10 } else { 40 << 10 },
                 ..RocksOptions::new(folder)
             })
         };
@@ -273,6 +275,7 @@ impl Disk {
             folders: (0..DRIVES).map(|n| folder.join(n.to_string())).collect(),
             parity: 1,
             create,
+            patience: PATIENCE,
         };
         Ok(Box::new(Drives::open(options, open)?))
     }

@@ -31,6 +31,7 @@ fn with_drives(test: fn(Box<dyn Store>)) {
         folders: (0..5).map(|n| folder.path().join(n.to_string())).collect(),
         parity: 2,
         create: true,
+        patience: PATIENCE,
     };
     let backend = Drives::open(options, |folder, create| {
         RocksBackend::open(RocksOptions {
@@ -473,8 +474,9 @@ fn an_allowance_is_kept(store: Box<dyn Store>) {
         let allowance = Allowance {
             left,
             held: left / 3,
+            used: (0..(left % 4) as u32).map(|id| (id, left)).collect(),
         };
-        store.keep_allowance(allowance).unwrap();
+        store.keep_allowance(&allowance).unwrap();
         assert_eq!(store.kept_allowance().unwrap(), Some(allowance));
     }
 }
@@ -701,6 +703,7 @@ fn the_progress_of_the_index_is_kept(store: Box<dyn Store>) {
         let peer = ListedPeer { after, done };
         progress.peers.insert(OperatorId([n; 32]), peer);
     }
+    (progress.done, progress.held) = (true, true);
     store.keep_index_progress(&progress).unwrap();
     assert_eq!(store.index_progress().unwrap(), Some(progress));
 }

@@ -216,3 +216,39 @@ fn a_torn_end_of_many_writers_opens() {
         );
     }
 }
+
+/// The list of files that is in use.
+fn list(folder: &Path) -> PathBuf {
+    let name = std::fs::read_to_string(folder.join("CURRENT")).unwrap();
+    folder.join(name.trim_end())
+}
+
+/// While a database is opened, the new name in `CURRENT` comes to the disk and that of the list that it names does not.
+#[test]
+fn a_list_of_files_without_a_name_costs_nothing() {
+    for writes in [1, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path()).unwrap();
+        for number in 1..=writes {
+            store.commit(&batch(number, 100_000)).unwrap();
+        }
+        drop(store);
+        for again in 0..2 {
+            let before = list(folder.path());
+            let bytes = std::fs::read(&before).unwrap();
+            drop(open(folder.path()).unwrap());
+            let new = list(folder.path());
+            assert_ne!(new, before);
+            std::fs::remove_file(new).unwrap();
+            std::fs::write(&before, bytes).unwrap();
+            let store = open(folder.path()).unwrap();
+            for number in 1..=writes {
+                let record = store.signed(&sequence(1, number)).unwrap().unwrap();
+                assert!(
+                    store.batch(&record.digest).unwrap().is_some(),
+                    "{number} of {writes}, {again}"
+                );
+            }
+        }
+    }
+}

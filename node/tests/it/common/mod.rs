@@ -278,6 +278,7 @@ fn disperser_entry(id: u32, network_key: NetworkPublicKey) -> DisperserEntry {
         id,
         network_key,
         account: Account([9; 20]),
+        bond: Stake::from(1),
     }
 }
 

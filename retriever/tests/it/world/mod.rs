@@ -32,8 +32,12 @@ pub(crate) enum Behaviour {
     Honest,
     /// One byte of each answer's slices is wrong.
     Corrupt,
+    /// Every slice is right, and no Merkle path is.
+    WrongPaths,
     /// Never answers.
     Hangs,
+    /// Answers rightly, after three seconds.
+    Slow,
     /// No server.
     Dead,
     /// Sends twice as much as was asked for.
@@ -377,6 +381,7 @@ impl Handler for Operator {
                 Behaviour::Hangs => {
                     tokio::time::sleep(Duration::from_secs(3600)).await;
                 }
+                Behaviour::Slow => tokio::time::sleep(Duration::from_secs(3)).await,
                 Behaviour::Overloaded => return refuse("store.overloaded", Blame::Us),
                 Behaviour::Forgot => return refuse("store.unknown_blob", Blame::Caller),
                 _ => {}
@@ -450,7 +455,11 @@ impl Operator {
             wrong[40] ^= 1;
             bulk[0] = wrong.into();
         }
-        let proofs = range_proofs(&batch.trees[place], &runs);
+        let mut proofs = range_proofs(&batch.trees[place], &runs);
+        if self.behaviour == Behaviour::WrongPaths {
+            let hashes = proofs.iter_mut().flatten();
+            hashes.for_each(|hash| hash[0] ^= 1);
+        }
         let response = wire::Slices {
             blob_header: batch.blobs[place].clone(),
             runs,

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use ashlar_net::Subnet;
 use axum::response::IntoResponse as _;
 use futures::stream::{self, StreamExt as _};
+use tokio::time::sleep;
 
 use super::*;
+use crate::capacity::Capacity;
 
 const LIMITS: BodyLimits = BodyLimits {
     max: 100_000,
@@ -13,6 +16,18 @@ const LIMITS: BodyLimits = BodyLimits {
     min_rate: 10_000,
     grace: Duration::from_millis(200),
 };
+
+fn memory() -> Held {
+    capacity(1 << 20).open(network(1))
+}
+
+fn capacity(bytes: u64) -> Capacity {
+    Capacity::new("uploads", bytes, 1)
+}
+
+fn network(n: u8) -> Subnet {
+    Subnet::of([10, 0, n, 1].into())
+}
 
 /// A body of so many pieces of 100 bytes, one every `pause`.
 fn body(pieces: usize, pause: Duration) -> Body {
@@ -27,7 +42,7 @@ fn body(pieces: usize, pause: Duration) -> Body {
 async fn read(body: Body, declared: Option<u64>) -> (Result<usize, (u16, String)>, Duration) {
     let begin = Instant::now();
     let too_large = |got| ApiError::new(413, "too_large", got);
-    let result = match read_body(body, declared, LIMITS, too_large).await {
+    let result = match read_body(body, declared, LIMITS, &mut memory(), too_large).await {
         Ok(bytes) => Ok(bytes.len()),
         Err(refusal) => {
             let response = refusal.into_response();
@@ -57,9 +72,9 @@ async fn a_body_that_trickles_is_cut_long_before_its_timeout() {
 #[tokio::test]
 async fn no_body_takes_longer_than_its_timeout() {
     let slowly = async |limits: BodyLimits| {
-        let refused = read_body(body(1000, Duration::from_millis(20)), None, limits, |got| {
-            ApiError::new(413, "too_large", got)
-        });
+        let too_large = |got| ApiError::new(413, "too_large", got);
+        let (body, mut memory) = (body(1000, Duration::from_millis(20)), memory());
+        let refused = read_body(body, None, limits, &mut memory, too_large);
         refused.await.unwrap_err().into_response().status().as_u16()
     };
     let begin = Instant::now();
@@ -90,4 +105,46 @@ fn a_declared_length_is_a_number() {
     assert_eq!(declared_length(&headers).unwrap(), Some(17));
     headers.insert(header::CONTENT_LENGTH, "-1".parse().unwrap());
     assert!(declared_length(&headers).is_err());
+}
+
+#[tokio::test]
+async fn a_body_takes_memory_as_it_arrives_and_not_as_it_is_declared() {
+    let capacity = capacity(16 << 20);
+    let mut held = capacity.open(network(1));
+    let limits = BodyLimits {
+        max: 16 << 20,
+        grace: Duration::from_secs(60),
+        ..LIMITS
+    };
+    let come = vec![Ok::<_, std::io::Error>(vec![7; 100])];
+    let body = Body::from_stream(stream::iter(come).chain(stream::pending()));
+    let too_large = |got| ApiError::new(413, "too_large", got);
+    let reading = read_body(body, Some(16 << 20), limits, &mut held, too_large);
+    let waited = tokio::time::timeout(Duration::from_millis(100), reading).await;
+    assert!(waited.is_err());
+    assert_eq!(capacity.used(), STEP);
+}
+
+/// One network has all of the memory with bodies that do not go on. Another comes and has its part.
+#[tokio::test]
+async fn bodies_that_do_not_go_on_give_way_to_those_of_others() {
+    let capacity = capacity(4 * STEP);
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut held = capacity.open(network(1));
+        held.more(STEP).await.unwrap();
+        slow.push(tokio::spawn(async move { held.wanted().await }));
+    }
+    let mut own = capacity.open(network(1));
+    let refused = own.more(STEP).await.unwrap_err().into_response();
+    assert_eq!(refused.status(), 503, "nobody else has anything");
+    // What is held is let go of when its upload ends.
+    let mut other = capacity.open(network(2));
+    other.more(2 * STEP).await.unwrap();
+    let ended = slow.iter().filter(|slow| slow.is_finished()).count();
+    assert_eq!(ended, 2);
+    assert_eq!(
+        own.more(STEP).await.unwrap_err().into_response().status(),
+        429
+    );
 }

@@ -1,0 +1,156 @@
+//! Starting and stopping a gateway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ashlar_crypto::Coded;
+use ashlar_fetch::Network;
+use ashlar_proto::times;
+use ashlar_service::http::{self, Authorities, BaseUrl, HttpError};
+use ashlar_service::listener::{BindError, Listeners};
+use ashlar_service::{Health, HealthReport, OnEnd, Supervisor};
+use ashlar_stake::StakeSource;
+
+use super::api::{self, ApiState};
+use super::cache::Cache;
+use super::config::{ConfigError, GatewayConfig};
+use super::metrics::Metrics;
+use super::store::Payloads;
+use crate::Retriever;
+
+/// Starts gateways.
+#[derive(Debug, Clone, Copy)]
+pub struct Gateway;
+
+impl Gateway {
+    /// Starts a gateway that asks operators over `network`. HTTP answers from the beginning, `503` until the cache is open; this
+    /// returns when it is.
+    ///
+    /// # Errors
+    /// What keeps it from running.
+    pub async fn start(
+        config: GatewayConfig,
+        stake: Arc<dyn StakeSource>,
+        network: Arc<dyn Network>,
+    ) -> Result<RunningGateway, GatewayError> {
+        config.validate()?;
+        let listeners = Listeners::bind(config.listen.http, config.listen.health)?;
+        let (http_addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
+        let (health, metrics) = (Arc::new(Health::default()), Arc::new(Metrics::default()));
+        let supervisor = Supervisor::new(Arc::clone(&health));
+        let state = ApiState::new(config.clone());
+        let apps = api::apps(
+            Arc::clone(&state),
+            Arc::clone(&health),
+            Arc::clone(&metrics),
+        );
+        listeners.serve(&supervisor, apps, config.listener());
+
+        let dispersers = config.fetch.dispersers.iter();
+        let dispersers = dispersers.map(|url| BaseUrl::parse(url));
+        let dispersers = dispersers.collect::<Result<Vec<_>, _>>()?;
+        let authorities = Authorities::needed(dispersers.iter().any(BaseUrl::is_https));
+        let http = http::build(http::client(authorities, Duration::from_secs(3))?)?;
+        let retriever = Retriever::new(config.retriever(), Arc::clone(&stake), network)?;
+        let (folder, kept, measured) = (
+            config.paths.cache.clone(),
+            config.cache.clone(),
+            Arc::clone(&metrics),
+        );
+        let opened = tokio::task::spawn_blocking(move || {
+            // Tables of a second of work, made before the first payload is checked.
+            ashlar_crypto::Setup::ethereum();
+            Cache::open(folder, kept.max_bytes, kept.min_free_bytes, measured)
+        });
+        let internal = |error: tokio::task::JoinError| GatewayError::Internal {
+            what: error.to_string(),
+        };
+        let cache = opened.await.map_err(internal)?;
+        let cache = cache.map_err(|error| GatewayError::Cache {
+            folder: config.paths.cache.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let shared = (Arc::clone(&health), metrics);
+        let payloads = Payloads::new(config, retriever, stake, http, dispersers, cache, shared);
+        let payloads = Arc::new(payloads);
+        let stop = supervisor.stop_token();
+        supervisor.spawn("table", OnEnd::Stop, Arc::clone(&payloads).watch(stop));
+        state.open(payloads);
+        health.opened();
+        tracing::info!(%http_addr, "gateway is open");
+        Ok(RunningGateway {
+            http_addr,
+            health_addr,
+            supervisor,
+            health,
+        })
+    }
+}
+
+/// A gateway at work. Dropping it stops it.
+#[derive(Debug)]
+pub struct RunningGateway {
+    http_addr: SocketAddr,
+    health_addr: Option<SocketAddr>,
+    supervisor: Supervisor,
+    health: Arc<Health>,
+}
+
+impl RunningGateway {
+    /// Where HTTP listens.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Where health answers on its own, if it does.
+    pub fn health_addr(&self) -> Option<SocketAddr> {
+        self.health_addr
+    }
+
+    /// As `GET /v1/health` says it.
+    pub fn health(&self) -> HealthReport {
+        self.health.report()
+    }
+
+    /// Waits until a part ends that the gateway cannot live without, and says why it did: the process should stop then.
+    pub async fn failed(&self) -> String {
+        self.supervisor.failed().await
+    }
+
+    /// Stops: no new requests; answers under way are sent.
+    pub async fn shutdown(self) {
+        self.health.stopping();
+        self.supervisor.shutdown(times::SHUTDOWN).await;
+    }
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error, Coded)]
+#[coded(prefix = "gateway", blame = Caller)]
+pub enum GatewayError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The HTTP address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The HTTP client, or the URL of a disperser.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The folder of the cache.
+    #[error("the cache in {folder} cannot be opened: {reason}")]
+    Cache {
+        /// Its folder.
+        folder: String,
+        /// As the operating system says.
+        reason: String,
+    },
+    /// A bug.
+    #[error("{what}")]
+    #[coded(blame = Us)]
+    Internal {
+        /// What.
+        what: String,
+    },
+}
