@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Extends blobs again, and keeps the last ones.
 pub(crate) struct SliceRelay {
     threads: ComputePool,
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
     memory: Budget,
     /// The newest last.
     kept: Mutex<Vec<Arc<Extended>>>,
@@ -43,7 +43,7 @@ impl SliceRelay {
     pub(crate) fn new(memory_bytes: u64) -> Result<Self, rayon::ThreadPoolBuildError> {
         Ok(Self {
             threads: ComputePool::new(1)?,
-            turn: Semaphore::new(1),
+            turn: Arc::new(Semaphore::new(1)),
             memory: Budget::new(memory_bytes),
             kept: Mutex::default(),
         })
@@ -59,8 +59,9 @@ impl SliceRelay {
         if let Some(kept) = self.find(&id) {
             return Ok(kept);
         }
-        let turn = tokio::time::timeout(PATIENCE, self.turn.acquire()).await;
-        let (Ok(_turn), kept) = (turn, self.find(&id)) else {
+        let turn = Arc::clone(&self.turn).acquire_owned();
+        let turn = tokio::time::timeout(PATIENCE, turn).await;
+        let (Ok(turn), kept) = (turn, self.find(&id)) else {
             return Err(RelayError::Busy);
         };
         // Somebody else has asked for the same one meanwhile.
@@ -71,6 +72,8 @@ impl SliceRelay {
         let memory = self.make_room(encoded_bytes(version, header.rows, 1))?;
         let (store, header) = (store.clone(), header.clone());
         let extended = self.threads.run(move || {
+            // To the end of the work, also if who asked goes away.
+            let _turn = turn;
             let payload = store.payload(&id)?.ok_or(RelayError::Gone)?;
             let rows = Rows::from_payload(&payload, header.encoding)?;
             let slices = Slices::extend(version.code, &rows);

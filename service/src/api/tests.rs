@@ -26,7 +26,7 @@ async fn ask(refused: &Family<Code, Counter>, method: &str, path: &str) -> (u16,
     let router: Router = Router::new()
         .route("/panics", get(|| async { panic!("index 7") as &str }))
         .route("/hangs", get(std::future::pending::<&str>));
-    let app = daemon(refused).finish(router);
+    let app = daemon(refused).finish(router.fallback(unknown));
     let request = Request::builder().method(method).uri(path);
     let response = app.oneshot(request.body(Body::empty()).unwrap()).await;
     let response = response.unwrap();
