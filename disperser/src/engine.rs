@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ashlar_crypto::identity::NetworkKey;
@@ -113,8 +112,6 @@ pub(crate) struct Engine {
     /// All blobs that a restart found are in the queue, or have an owner.
     pub(crate) resumed: CancellationToken,
     pub(crate) memory: MemoryBudget,
-    /// Batches that are not decided yet.
-    pub(crate) undecided: AtomicUsize,
     /// Something changed that the batcher should look at.
     pub(crate) wake_batcher: Notify,
     pub(crate) encoded: mpsc::Sender<BufferedBlob>,
@@ -147,18 +144,12 @@ impl Engine {
             late: Late::default(),
             resumed: CancellationToken::new(),
             memory: MemoryBudget::new(config.encode.memory_bytes),
-            undecided: AtomicUsize::new(0),
             wake_batcher: Notify::new(),
             encoded,
             metrics,
             config,
         };
         (Arc::new(engine), batcher)
-    }
-
-    /// Nothing is on its way to the batcher, and no batch on its way to the operators.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_idle() && self.undecided.load(Ordering::SeqCst) == 0
     }
 
     /// [`Durable::write`].

@@ -1,6 +1,6 @@
 //! The memory that encoded blobs may take, `encode.memory_bytes`.
 //!
-//! Blobs of the same quorums may have [`LENT`] times what is free: the quorums of which nothing comes back, because their operators are
+//! Blobs of the same quorums may have three times what is free: the quorums of which nothing comes back, because their operators are
 //! gone, cannot take all of it, and who comes later finds some. Alone that is three quarters.
 
 use std::collections::HashMap;

@@ -1,7 +1,6 @@
 //! The shell of the pipeline from encoded blobs to certificates: batcher, batches, and what a restart finds.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
+use crate::batcher::{BatchLimits, Batcher, Lane};
 use crate::compute::blocking;
 use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, explain, spread};
 use crate::durable::RETRY_MIN;
@@ -65,7 +64,6 @@ struct InFlightGuard(Arc<Engine>);
 
 impl InFlightGuard {
     fn new(engine: &Arc<Engine>) -> Self {
-        engine.undecided.fetch_add(1, Ordering::SeqCst);
         engine.metrics.batches_in_flight.inc();
         Self(Arc::clone(engine))
     }
@@ -73,7 +71,6 @@ impl InFlightGuard {
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.undecided.fetch_sub(1, Ordering::SeqCst);
         self.0.metrics.batches_in_flight.dec();
         self.0.wake_batcher.notify_one();
     }
@@ -95,8 +92,10 @@ impl Engine {
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
             let is_free = |lane: &Lane| slots.is_free(lane);
-            while let Some((lane, held)) =
-                batcher.poll(epoch.elapsed(), self.pressure(&encoded), is_free)
+            let comes = !encoded.is_empty() || !self.queue.is_idle();
+            let is_idle = |lane: &Lane| !comes && slots.is_unused(lane);
+            let memory = self.memory.is_waited_for();
+            while let Some((lane, held)) = batcher.poll(epoch.elapsed(), memory, is_idle, is_free)
             {
                 let slot = slots.take(&lane).await;
                 let place = BatchPlace::new(&self, slot);
@@ -122,16 +121,6 @@ impl Engine {
         }
         // What is under way is on disk: the next start continues it.
         batches.shutdown().await;
-    }
-
-    fn pressure(&self, encoded: &mpsc::Receiver<BufferedBlob>) -> Pressure {
-        if self.memory.is_waited_for() {
-            Pressure::Memory
-        } else if encoded.is_empty() && self.is_idle() {
-            Pressure::Idle
-        } else {
-            Pressure::None
-        }
     }
 
     /// The newest operator table, in which this disperser is registered; health says what is wrong with it.
