@@ -95,8 +95,7 @@ impl Engine {
             let comes = !encoded.is_empty() || !self.queue.is_idle();
             let is_idle = |lane: &Lane| !comes && slots.is_unused(lane);
             let memory = self.memory.is_waited_for();
-            while let Some((lane, held)) = batcher.poll(epoch.elapsed(), memory, is_idle, is_free)
-            {
+            while let Some((lane, held)) = batcher.poll(epoch.elapsed(), memory, is_idle, is_free) {
                 let slot = slots.take(&lane).await;
                 let place = BatchPlace::new(&self, slot);
                 batches.spawn(Arc::clone(&self).run_new(lane, held, place));

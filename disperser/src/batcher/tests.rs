@@ -46,7 +46,10 @@ fn rows_or_blobs_fill_a_batch_and_the_rest_waits_on() {
         batcher.poll(Duration::ZERO, false, |_| false, |_| true),
         Some((lane(&[0]), vec!['a', 'b']))
     );
-    assert_eq!(batcher.poll(Duration::ZERO, false, |_| false, |_| true), None);
+    assert_eq!(
+        batcher.poll(Duration::ZERO, false, |_| false, |_| true),
+        None
+    );
     assert_eq!(batcher.len(), 1);
     for item in ['d', 'e', 'f', 'g'] {
         batcher.push(MS, lane(&[0]), 1, item);
@@ -67,7 +70,10 @@ fn idleness_and_lack_of_memory_close_at_once() {
         };
         assert_eq!(poll(&mut batcher), None);
         batcher.push(Duration::ZERO, lane(&[0]), 1, 'a');
-        assert_eq!(batcher.poll(Duration::ZERO, false, |_| false, |_| true), None);
+        assert_eq!(
+            batcher.poll(Duration::ZERO, false, |_| false, |_| true),
+            None
+        );
         batcher.push(Duration::ZERO, lane(&[1]), 1, 'b');
         assert_eq!(poll(&mut batcher), Some((lane(&[0]), vec!['a'])));
         // What is on its way for one line keeps no other one waiting, and none goes with it.
