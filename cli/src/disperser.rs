@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ashlar_crypto::keystore::Cost;
 use ashlar_disperser::clock::system_clock;
+use ashlar_disperser::config::Profile;
 use ashlar_disperser::store::StoreError;
 use ashlar_disperser::{Disperser, DisperserConfig};
 use ashlar_stake::TableSource;
@@ -92,6 +93,9 @@ pub struct InitArgs {
     /// The number under which it will be registered
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub id: u32,
+    /// What it is to be good at, low-latency or high-throughput: batch.profile of the configuration
+    #[arg(long, value_name = "NAME", default_value = "high-throughput")]
+    pub profile: Profile,
     /// The operator tables that it will follow.
     #[command(flatten)]
     pub table: TableOption,
@@ -189,6 +193,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     };
     let mut config = DisperserConfig::default();
     config.listen.http = args.http;
+    config.batch.profile = args.profile;
     config.operators = args.table.required()?;
     if let Some(path) = &args.password_file {
         config.paths.password_file = absolute(path)?;

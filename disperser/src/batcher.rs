@@ -4,13 +4,15 @@
 //! becomes a batch when
 //! * it fills one (rows or blobs),
 //! * its oldest blob has waited for the interval,
-//! * or nothing is gained by waiting: no batch is on its way and no blob on its way here (`Pressure::Idle`), or the encoders
-//!   stand still because the blobs that wait here hold all the memory (`Pressure::Memory`).
+//! * or nothing is gained by waiting: no batch of its line is on its way and no blob on its way here (`is_idle`), or the encoders
+//!   stand still because the blobs that wait here hold all the memory.
 //!
 //! So a lone blob leaves at once, and under load batches fill while the ones before them are on their way.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+use ashlar_proto::BlobId;
 
 /// What all blobs of a batch share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +21,8 @@ pub struct Lane {
     pub version: u16,
     /// Quorums, strictly rising.
     pub quorums: Vec<u8>,
+    /// A blob that goes alone, because it may end whatever works on it.
+    pub alone: Option<BlobId>,
 }
 
 /// When a batch is closed.
@@ -30,17 +34,6 @@ pub struct BatchLimits {
     pub max_rows: u32,
     /// Most blobs.
     pub max_blobs: usize,
-}
-
-/// Reasons to close a batch early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pressure {
-    /// None: wait for the interval or a full batch.
-    None,
-    /// Nothing else is on its way.
-    Idle,
-    /// The blobs that wait hold memory that others need.
-    Memory,
 }
 
 #[derive(Clone, Debug)]
@@ -86,18 +79,20 @@ impl<T> Batcher<T> {
     }
 
     /// The next batch, if one is due of a lane that has a free place; of several that are, the one whose first blob waits longest.
-    /// Call it until it gives nothing.
+    /// All are due if the blobs that wait hold memory that others need, and a lane is if nothing else of it is on its way. Call it
+    /// until it gives nothing.
     pub fn poll(
         &mut self,
         now: Duration,
-        pressure: Pressure,
+        memory_is_wanted: bool,
+        is_idle: impl Fn(&Lane) -> bool,
         is_free: impl Fn(&Lane) -> bool,
     ) -> Option<(Lane, Vec<T>)> {
         let lane = self
             .lanes
             .iter()
             .filter(|(lane, _)| is_free(lane))
-            .filter(|(_, line)| pressure != Pressure::None || self.due(now, line))
+            .filter(|(lane, line)| memory_is_wanted || is_idle(lane) || self.due(now, line))
             .min_by_key(|(_, line)| line.front().map(|first| first.since))
             .map(|(lane, _)| lane.clone())?;
         let line = self.lanes.get_mut(&lane)?;

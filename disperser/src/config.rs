@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use ashlar_crypto::{BYTES_PER_ROW, Encoding, TABLE_BYTES, rows_for};
@@ -16,6 +17,7 @@ use ashlar_proto::{
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_service::listener;
 use ashlar_stake::TableSource;
+use serde::{Deserialize, Serialize};
 
 use crate::dispersal::DispersalParams;
 
@@ -117,25 +119,31 @@ ashlar_service::config! {
         /// Most bytes of precomputed multiples of the setup. Less starts faster and works slower; of 512 MiB about 35
         /// are used today.
         pub table_bytes: u64 = TABLE_BYTES as u64;
-        /// Memory for encoded blobs, from the encoder to the end of their batch. A row takes 128 KiB times
-        /// (blowup + 1). Encoders wait when it is used up.
+        /// Memory for encoded blobs, from the encoder to the certificates of their batch, and for disperse.straggler_grace_ms more. A row
+        /// takes 128 KiB times (blowup + 1). Encoders wait when it is used up.
         pub memory_bytes: u64 = 2 << 30;
-        /// Blobs encoded together: their claimed commitments are checked in one go.
-        pub tick_blobs: usize = 64, within 1..;
-        /// Rows encoded together; a larger blob is encoded alone.
-        pub tick_rows: u32 = 256, within 1..;
+        /// Memory for payloads from their 202 to the encoder. What finds no room is read back from the disk, and hashed again.
+        pub payload_memory_bytes: u64 = 256 << 20;
+        /// Blobs encoded together: their claimed commitments are checked in one go. 0: as batch.profile says.
+        pub tick_blobs: usize = 0;
+        /// Rows encoded together; a larger blob is encoded alone. 0: as batch.profile says.
+        pub tick_rows: u32 = 0;
     }
 
     /// When batches are closed.
     pub struct Batch {
-        /// Longest time that a blob waits for others, in milliseconds.
-        pub interval_ms: u64 = 1000, within 1..;
+        /// What the keys are for that are 0 here. "high-throughput": batches fill while others are on their way (encode.tick_blobs
+        /// = 64, encode.tick_rows = 256, batch.interval_ms = 1000, batch.max_in_flight = 4). "low-latency": no blob waits long for
+        /// another one, and proofs and signatures are of fewer bytes (16, 32, 50, 8). A lone blob leaves at once in both.
+        pub profile: Profile = Profile::HighThroughput;
+        /// Longest time that a blob waits for others, in milliseconds. 0: as the profile says.
+        pub interval_ms: u64 = 0;
         /// Most rows of a batch; a row is 128 KiB before coding.
         pub max_rows: u32 = Limits::default().max_batch_rows, within 1..=HARD_MAX_BATCH_ROWS;
         /// Most blobs of a batch.
         pub max_blobs: u32 = Limits::default().max_batch_blobs, within 1..;
-        /// Batches of the same quorums on their way to operators at the same time; of all quorums twice as many.
-        pub max_in_flight: usize = 4, within 1..;
+        /// Batches of the same quorums on their way to operators at the same time; of all quorums twice as many. 0: as the profile says.
+        pub max_in_flight: usize = 0;
         /// A batch that has waited so long for signatures, in milliseconds, leaves its place to others. The quorums of which too little
         /// has signed get nothing more but a blob from time to time, until one of their batches is certified.
         pub stall_ms: u64 = 3000, within 1..;
@@ -155,9 +163,10 @@ ashlar_service::config! {
         /// The certificate is issued the moment enough stake has signed. So long after it, in milliseconds, a better one is made of
         /// the signatures that came since.
         pub linger_ms: u64 = 500;
-        /// How long after the certificate operators may still take their part and sign, in milliseconds. Less if others wait for
-        /// the batch's memory. At the end another better certificate is made.
-        pub straggler_grace_ms: u64 = 10_000;
+        /// How long after the certificate operators may still take their part and sign, in milliseconds; so long it stays in memory, but
+        /// no longer than linger_ms if others wait for that. At the end another better certificate is made. What an operator missed is
+        /// encoded once more when it answers again, until the batch is batch.max_resume_age_secs old.
+        pub straggler_grace_ms: u64 = 1000, within 0..=60_000;
         /// Longest time of one attempt with one operator, in seconds.
         pub attempt_timeout_secs: u64 = times::ATTEMPT.as_secs(), within 1..;
         /// Pause after a failed attempt, in milliseconds; doubles with each one, and jitters.
@@ -196,7 +205,58 @@ ashlar_service::config! {
     }
 }
 
+/// What a disperser is to be good at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Certificates soon.
+    LowLatency,
+    /// Many bytes a second.
+    HighThroughput,
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "low-latency" => Ok(Self::LowLatency),
+            "high-throughput" => Ok(Self::HighThroughput),
+            _ => Err("it is low-latency or high-throughput".to_owned()),
+        }
+    }
+}
+
+/// What a profile sets, or whoever knows better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// `encode.tick_blobs`.
+    pub tick_blobs: usize,
+    /// `encode.tick_rows`.
+    pub tick_rows: u32,
+    /// `batch.interval_ms`.
+    pub interval: Duration,
+    /// `batch.max_in_flight`.
+    pub max_in_flight: usize,
+}
+
 impl DisperserConfig {
+    /// How blobs go together.
+    pub fn pace(&self) -> Pace {
+        let (tick_blobs, tick_rows, interval_ms, max_in_flight) = match self.batch.profile {
+            Profile::LowLatency => (16, 32, 50, 8),
+            Profile::HighThroughput => (64, 256, 1000, 4),
+        };
+        let (encode, batch) = (&self.encode, &self.batch);
+        let interval_ms = if_set(batch.interval_ms, interval_ms);
+        Pace {
+            tick_blobs: if_set(encode.tick_blobs, tick_blobs),
+            tick_rows: if_set(encode.tick_rows, tick_rows),
+            interval: Duration::from_millis(interval_ms),
+            max_in_flight: if_set(batch.max_in_flight, max_in_flight),
+        }
+    }
+
     /// Makes relative paths start at a folder.
     pub fn start_at(&mut self, folder: &Path) {
         let paths = &mut self.paths;
@@ -355,7 +415,7 @@ impl DisperserConfig {
         };
         let blowup = self.protocol_versions().map(|v| v.code.blowup()).max();
         let row = BYTES_PER_ROW as u64;
-        let tick = (u64::from(encode.tick_rows) * row).max(accept.max_payload);
+        let tick = (u64::from(self.pace().tick_rows) * row).max(accept.max_payload);
         let connections = accept.max_connections as u64 * listener::CONNECTION_BYTES;
         let open = accept.max_open_blobs as u64 * OPEN_BLOB_BYTES;
         let scratch = threads as u64 * 16 * u64::from(blowup.unwrap_or(0)) * row;
@@ -368,8 +428,10 @@ impl DisperserConfig {
             self.relay.slice_memory_bytes,
             16 * u64::from(blowup.unwrap_or(0)) * row,
             encode.memory_bytes,
+            encode.payload_memory_bytes,
             scratch,
-            2 * tick,
+            // Two ticks at a time, payloads and rows.
+            4 * tick,
             3 * self.store.write_buffer_bytes,
         ]
         .into_iter()
@@ -399,6 +461,10 @@ impl DisperserConfig {
             secs => secs,
         })
     }
+}
+
+fn if_set<T: Default + PartialEq>(set: T, otherwise: T) -> T {
+    if set == T::default() { otherwise } else { set }
 }
 
 /// What is kept of an open blob beside its payload: record, places in the queues.

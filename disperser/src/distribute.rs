@@ -1,7 +1,7 @@
 //! Carries out a [`Dispersal`], which decides what to do and when: sends over the network, verifies signatures, keeps
 //! time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -146,6 +146,26 @@ impl OperatorClient {
         until.is_some_and(|until| Instant::now().into_std() < until)
     }
 
+    /// Whether an operator answers.
+    pub(crate) async fn answers(
+        &self,
+        table: &OperatorTable,
+        operator: OperatorIndex,
+        patience: Duration,
+    ) -> bool {
+        let Some(entry) = table.operator(operator) else {
+            return false;
+        };
+        let peer = Peer {
+            address: entry.address.clone(),
+            network_key: entry.network_key,
+        };
+        let ping = wire::Request::Ping(wire::Ping { nonce: 0 });
+        let asked = self.client.request(&peer, ping, Vec::new(), patience);
+        // A refusal is an answer, too.
+        matches!(asked.await, Ok(_) | Err(NetError::Remote(_)))
+    }
+
     fn suspect(&self, operator: &OperatorId) {
         let now = Instant::now().into_std();
         self.suspects.failed(*operator, now);
@@ -204,6 +224,8 @@ pub(crate) struct DispersalRun {
     batch: Arc<SignedBatch>,
     machine: Dispersal,
     started: Instant,
+    /// Nobody has signed yet.
+    first: bool,
     tasks: JoinSet<(OperatorIndex, Result<SignatureBytes, Failure>)>,
     verified: HashMap<OperatorIndex, Signature>,
 }
@@ -226,6 +248,7 @@ impl DispersalRun {
             batch: Arc::new(batch),
             machine,
             started: Instant::now(),
+            first: true,
             tasks: JoinSet::new(),
             verified: HashMap::new(),
         })
@@ -250,6 +273,8 @@ impl DispersalRun {
                     }
                     Action::Stalled => return DispersalOutcome::Stalled,
                     Action::Certify { signers } => {
+                        let metrics = &self.operators_client.metrics;
+                        metrics.stage("threshold", self.started.elapsed());
                         return DispersalOutcome::Certified {
                             signed: self.signatures(&signers),
                             quorums: self.machine.signed(),
@@ -286,6 +311,10 @@ impl DispersalRun {
             tokio::select! {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     let now = self.started.elapsed();
+                    if self.first && matches!(ended, Ok((_, Ok(_)))) {
+                        self.first = false;
+                        self.operators_client.metrics.stage("first_signature", now);
+                    }
                     match ended {
                         Ok((operator, result)) => self.machine.answered(now, operator, result),
                         // A panic is a result already, see `send`; this one cannot be told apart by operator.
@@ -309,6 +338,25 @@ impl DispersalRun {
     /// The quorums of which too little has answered so far.
     pub(crate) fn lacking(&self) -> Vec<QuorumId> {
         self.machine.lacking()
+    }
+
+    /// Those who have signed, and those who have not but may yet: what they said, if anything, was not that they refuse.
+    pub(crate) fn late(&self) -> (Vec<(OperatorIndex, Signature)>, BTreeSet<OperatorIndex>) {
+        let signed = self
+            .verified
+            .iter()
+            .map(|(operator, signature)| (*operator, *signature));
+        let may_yet = |failure: &Option<&Failure>| {
+            failure.is_none_or(|failure| failure.kind == FailureKind::Transient)
+        };
+        let missing = self
+            .machine
+            .unsigned()
+            .filter(|(operator, _, failure)| {
+                may_yet(failure) && !self.verified.contains_key(operator)
+            })
+            .map(|(operator, ..)| operator);
+        (signed.collect(), missing.collect())
     }
 
     /// Who has not signed, and why, as far as known.
@@ -426,6 +474,37 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Sends these operators their part, each once; gives the good signatures, and who may be asked again.
+pub(crate) async fn ask_late(
+    operators_client: &Arc<OperatorClient>,
+    batch: &Arc<SignedBatch>,
+    operators: &[OperatorIndex],
+    timeout: Duration,
+) -> (Vec<(OperatorIndex, Signature)>, Vec<OperatorIndex>) {
+    let asked = operators.iter().map(|&operator| async move {
+        let answer = attempt_once(operators_client, batch, operator, 1, timeout).await;
+        (operator, answer)
+    });
+    let (mut answers, mut again): (Vec<Signed>, _) = (Vec::new(), Vec::new());
+    for (operator, answer) in futures::future::join_all(asked).await {
+        match (answer, batch.matrix.table().public_key(operator)) {
+            (Ok(signature), Some(key)) => answers.push((operator, *key, signature)),
+            (Err(failure), _) if failure.kind == FailureKind::Transient => again.push(operator),
+            _ => {}
+        }
+    }
+    let digest = batch.matrix.digest();
+    let verify = move || {
+        let results = verify_signatures(&digest.0, &answers).into_iter();
+        let each = answers.iter().zip(results);
+        each.filter_map(|((operator, ..), result)| Some((*operator, result.ok()?)))
+            .collect()
+    };
+    let verified = operators_client.pool.run(verify).await;
+    // If it panicked the log says so, and nobody has signed.
+    (verified.unwrap_or_else(|_| Vec::new()), again)
 }
 
 fn transient(code: &str, message: impl std::fmt::Display, blame: Blame) -> Failure {

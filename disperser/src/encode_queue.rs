@@ -1,6 +1,6 @@
 //! The blobs that wait for an encoder, and whose turn it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -131,6 +131,16 @@ impl EncodeQueue {
         lines.lines.retain(|_, line| line.len() > 0);
         self.length.set(lines.len() as i64);
         changed
+    }
+
+    /// The blobs that wait.
+    pub(crate) fn ids(&self) -> HashSet<BlobId> {
+        let lines = self.lock();
+        let all = lines
+            .lines
+            .values()
+            .flat_map(|line| line.blobs.iter().chain(line.suspects.iter()));
+        all.map(|waiting| waiting.id).collect()
     }
 
     /// These blobs wait from now on.

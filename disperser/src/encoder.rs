@@ -20,7 +20,9 @@ pub struct EncodeInput {
     /// Its record.
     pub record: BlobRecord,
     /// Its payload.
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
+    /// Its hash is that of the id: it has not been on a disk since it was hashed.
+    pub hashed: bool,
     /// The stored commitments. They are always checked, because a disk may return other bytes.
     pub commitments: Option<Vec<CommitmentBytes>>,
 }
@@ -56,6 +58,8 @@ pub struct EncodedBlob {
     pub rows: Rows,
     /// The rows' commitments.
     pub commitments: Vec<CommitmentBytes>,
+    /// They were computed here, and are on no disk.
+    pub computed: bool,
     /// All slices, slice-major.
     pub slices: Bytes,
     /// Bytes of a slice.
@@ -81,12 +85,14 @@ impl EncodeError {
 }
 
 /// Encodes the blobs of one tick: one result each, in order. Their claims are checked with the random `seed`, which must be
-/// fresh; a false one fails its blob alone. Runs on the current rayon pool.
+/// fresh; a false one fails its blob alone. Runs on the current rayon pool, and calls `pace` before it extends a blob: it may
+/// wait there.
 pub fn encode_tick(
     setup: &Setup,
     inputs: Vec<EncodeInput>,
     check: ClaimCheck,
     seed: [u8; 32],
+    pace: &(dyn Fn() + Sync),
 ) -> EncodedTick {
     let prepared: Vec<(EncodeInput, Result<Rows, EncodeError>)> = inputs
         .into_par_iter()
@@ -106,16 +112,29 @@ pub fn encode_tick(
         ClaimCheck::Together => claims.len().max(1),
         ClaimCheck::Apart => 1,
     };
-    let mut checks = 0;
-    let mut checked = Vec::with_capacity(claims.len());
-    for claims in claims.chunks(together) {
-        let of_chunk = check_commitments(setup, claims, seed);
-        checks += of_chunk.commitments;
-        checked.extend(of_chunk.results);
-    }
-    assert_eq!(checked.len(), claims.len(), "one result a claim");
+    let check = || {
+        let mut checks = 0;
+        let mut checked = Vec::with_capacity(claims.len());
+        for claims in claims.chunks(together) {
+            let of_chunk = check_commitments(setup, claims, seed);
+            checks += of_chunk.commitments;
+            checked.extend(of_chunk.results);
+        }
+        assert_eq!(checked.len(), claims.len(), "one result a claim");
+        (checks, checked)
+    };
+    let extend = || {
+        let each = prepared.par_iter();
+        let extended = each.map(|(input, rows)| match rows {
+            Ok(rows) => extend(input, rows, pace),
+            Err(error) => Err(error.clone()),
+        });
+        extended.collect::<Vec<_>>()
+    };
+    // One commitment, whatever the number of claims, which is mostly one thread's work: beside the extension of the rows.
+    let ((checks, checked), extended) = rayon::join(check, extend);
     let mut checked = checked.into_iter();
-    let commitments: Vec<Option<Result<(), ClaimError>>> = prepared
+    let claims: Vec<Option<Result<(), ClaimError>>> = prepared
         .iter()
         .map(|(input, rows)| match (rows, &input.commitments) {
             (Ok(_), Some(_)) => checked.next().map(|result| result.map(|_| ())),
@@ -124,17 +143,34 @@ pub fn encode_tick(
         .collect();
     let blobs = prepared
         .into_par_iter()
-        .zip(commitments)
-        .map(|((input, rows), claim)| {
-            let result = rows.and_then(|rows| encode_one(setup, &input, rows, claim));
+        .zip(extended)
+        .zip(claims)
+        .map(|(((input, rows), extended), claim)| {
+            let result = rows.and_then(|rows| encode_one(setup, &input, rows, extended?, claim));
             (input.record, result)
         })
         .collect();
     EncodedTick { blobs, checks }
 }
 
+/// The slices of a blob and their tree.
+fn extend(
+    input: &EncodeInput,
+    rows: &Rows,
+    pace: &(dyn Fn() + Sync),
+) -> Result<(Slices, MerkleTree), EncodeError> {
+    let version = ashlar_proto::version(input.record.version).map_err(HeaderError::from)?;
+    pace();
+    let slices = Slices::extend(version.code, rows);
+    let tree = slices.tree();
+    Ok((slices, tree))
+}
+
 fn prepare(input: &EncodeInput) -> Result<Rows, EncodeError> {
     let record = &input.record;
+    if input.hashed {
+        return Ok(Rows::from_payload(&input.payload, record.encoding)?);
+    }
     // The id is a hash over the payload's hash: what comes back from the disk is what was posted, or an error.
     let submission = Submission {
         version: record.version,
@@ -155,6 +191,7 @@ fn encode_one(
     setup: &Setup,
     input: &EncodeInput,
     rows: Rows,
+    (slices, tree): (Slices, MerkleTree),
     claim: Option<Result<(), ClaimError>>,
 ) -> Result<EncodedBlob, EncodeError> {
     let record = &input.record;
@@ -172,9 +209,6 @@ fn encode_one(
             .map(|c| c.to_bytes())
             .collect(),
     };
-    let version = ashlar_proto::version(record.version).map_err(HeaderError::from)?;
-    let slices = Slices::extend(version.code, &rows);
-    let tree = slices.tree();
     let header = record.make_header(commitments_root(&commitments), tree.root());
     header.validate()?;
     if record
@@ -189,6 +223,7 @@ fn encode_one(
         key: header.blob_key(),
         header,
         rows,
+        computed: input.commitments.is_none(),
         commitments,
         slice_bytes: slices.slice_bytes(),
         slices: Bytes::from(slices.into_bytes()),

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ashlar_crypto::identity::NetworkKey;
@@ -14,6 +13,7 @@ use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
 use ashlar_stake::StakeSource;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,19 +22,25 @@ use crate::compute::{ComputePool, blocking};
 use crate::config::DisperserConfig;
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
-use crate::encode_queue::EncodeQueue;
+use crate::encode_queue::{EncodeQueue, QueuedBlob};
 use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
 use crate::health::{self, Health};
+use crate::late::Late;
 use crate::memory::{Memory, MemoryBudget};
 use crate::metrics::Metrics;
+use crate::owners::{OwnedBlob, Owners};
 use crate::record::BlobRecord;
 use crate::registry::Registry;
-use crate::store::{Store, StoreError};
+use crate::state::TransitionError;
+use crate::store::StoreError;
 use crate::upkeep::Upkeep;
 
 /// How long the database may fail before the process ends, and how often that is looked at.
 const STORAGE_PATIENCE: Duration = Duration::from_secs(60);
 const STORAGE_LOOK: Duration = Duration::from_secs(1);
+
+/// Ticks at a time: while one is read from the disk, another one is computed.
+const TICKS: usize = 2;
 
 /// Suspects get ticks of this part of the usual size.
 const SUSPECT_SHARE: usize = 8;
@@ -48,16 +54,39 @@ pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelSt
     }
 }
 
-/// The blobs of one tick, with their senders and their memory.
+/// The blobs of one tick, with what is held for each.
 struct Tick {
     check: ClaimCheck,
     ids: Vec<BlobId>,
-    held: HashMap<BlobId, (Subnet, Memory)>,
+    held: HashMap<BlobId, Held>,
+    hands: InHand,
+}
+
+struct Held {
+    sender: Subnet,
+    owned: OwnedBlob,
+    memory: Memory,
+}
+
+/// Blobs that an encoder has taken out of the queue; it is done with them when this is dropped.
+struct InHand {
+    engine: Arc<Engine>,
+    count: usize,
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.engine.queue.finish(self.count);
+        self.engine.wake_batcher.notify_one();
+    }
 }
 
 /// An encoded blob with its share of the memory budget, which goes back when this is dropped.
 pub(crate) struct BufferedBlob {
     pub(crate) blob: Arc<EncodedBlob>,
+    pub(crate) owned: OwnedBlob,
+    /// When it was encoded.
+    pub(crate) since: Instant,
     /// Never looked at: its drop is what counts.
     pub(crate) _memory: Memory,
 }
@@ -76,9 +105,13 @@ pub(crate) struct Engine {
     pub(crate) durable: Durable,
     pub(crate) upkeep: Upkeep,
     pub(crate) queue: EncodeQueue,
+    /// Who has the blobs that are not in the queue.
+    pub(crate) owners: Arc<Owners>,
+    /// Batches that operators have missed.
+    pub(crate) late: Late,
+    /// All blobs that a restart found are in the queue, or have an owner.
+    pub(crate) resumed: CancellationToken,
     pub(crate) memory: MemoryBudget,
-    /// Batches that are not decided yet.
-    pub(crate) undecided: AtomicUsize,
     /// Something changed that the batcher should look at.
     pub(crate) wake_batcher: Notify,
     pub(crate) encoded: mpsc::Sender<BufferedBlob>,
@@ -107,19 +140,16 @@ impl Engine {
             durable,
             upkeep,
             queue: EncodeQueue::new(ClaimLimiter::new(backoff), metrics.encode_queue.clone()),
+            owners: Arc::default(),
+            late: Late::default(),
+            resumed: CancellationToken::new(),
             memory: MemoryBudget::new(config.encode.memory_bytes),
-            undecided: AtomicUsize::new(0),
             wake_batcher: Notify::new(),
             encoded,
             metrics,
             config,
         };
         (Arc::new(engine), batcher)
-    }
-
-    /// Nothing is on its way to the batcher, and no batch on its way to the operators.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.queue.is_idle() && self.undecided.load(Ordering::SeqCst) == 0
     }
 
     /// [`Durable::write`].
@@ -141,11 +171,12 @@ impl Engine {
         self.memory.take(quorums, units, wake, stop)
     }
 
-    /// The encoder: takes what waits, a tick at a time, until the disperser stops.
+    /// The encoder: takes what waits, a tick at a time, until the disperser stops. A tick that panics loses its blobs for a while, and
+    /// no others.
     pub(crate) async fn run_encoder(self: Arc<Self>) {
+        let mut ticks = JoinSet::new();
         while !self.stop.is_cancelled() {
-            let tick = self.next_tick().await;
-            let Some(tick) = tick.filter(|tick| !tick.ids.is_empty()) else {
+            let Some(tick) = self.next_tick().await else {
                 // What could go on lacks memory alone.
                 let stands = self.queue.has_open_line();
                 let _waiting = stands.then(|| self.memory.wait(&self.wake_batcher));
@@ -156,139 +187,169 @@ impl Engine {
                 }
                 continue;
             };
-            let count = tick.ids.len();
-            self.encode(tick).await;
-            self.queue.finish(count);
+            ticks.spawn(Arc::clone(&self).encode(tick));
+            while ticks.len() >= TICKS && ticks.join_next().await.is_some() {}
             let used = gauge(self.memory.used());
             self.metrics.encoded_memory.set(used);
-            self.wake_batcher.notify_one();
         }
+        // Nothing may have the database when this has ended.
+        ticks.shutdown().await;
     }
 
     /// The next blobs to encode together, with their memory. Waits for memory for the first one only. `None` if nobody waits who may
     /// go on.
-    async fn next_tick(&self) -> Option<Tick> {
-        let (encode, registry) = (&self.config.encode, &self.durable.registry);
+    async fn next_tick(self: &Arc<Self>) -> Option<Tick> {
+        let (pace, registry) = (self.config.pace(), &self.durable.registry);
         let has_room = |quorums: &Vec<QuorumId>| self.memory.has_room(quorums, 1);
         let turn = self.queue.turn(std::time::Instant::now(), has_room)?;
         let check = turn.check;
         let (max_blobs, max_rows) = match check {
             _ if turn.probe => (1, u32::MAX),
-            ClaimCheck::Together => (encode.tick_blobs, encode.tick_rows),
+            ClaimCheck::Together => (pace.tick_blobs, pace.tick_rows),
             ClaimCheck::Apart => (
-                encode.tick_blobs.div_ceil(SUSPECT_SHARE),
-                encode.tick_rows.div_ceil(SUSPECT_SHARE as u32),
+                pace.tick_blobs.div_ceil(SUSPECT_SHARE),
+                pace.tick_rows.div_ceil(SUSPECT_SHARE as u32),
             ),
         };
-        let (mut ids, mut held) = (Vec::new(), HashMap::new());
+        let mut tick = Tick {
+            check,
+            ids: Vec::new(),
+            held: HashMap::new(),
+            hands: InHand {
+                engine: Arc::clone(self),
+                count: 0,
+            },
+        };
         let mut rows = 0u32;
-        while ids.len() < max_blobs {
+        while tick.ids.len() < max_blobs {
             let Some(waiting) = self.queue.take(&turn) else {
                 break;
             };
-            let Some(record) = registry.live(&waiting.id) else {
-                self.queue.finish(1);
-                continue;
+            let (live, owned) = (registry.live(&waiting.id), self.owners.own(waiting.id));
+            let (record, owned) = match (live, owned) {
+                (Some(record), Some(owned)) => (record, owned),
+                (live, owned) => {
+                    // It came to its end, or is in the queue twice.
+                    owned.into_iter().for_each(OwnedBlob::done);
+                    tracing::debug!(id = %waiting.id, open = live.is_some(), "nothing to encode");
+                    self.queue.finish(1);
+                    continue;
+                }
             };
+            let first = tick.ids.is_empty();
+            let alone = owned.is_shaky();
             let (units, quorums) = (MemoryBudget::units(&record), &record.quorums);
-            let full = !ids.is_empty() && rows.saturating_add(record.rows) > max_rows
+            let full = !first && (alone || rows.saturating_add(record.rows) > max_rows)
                 || !self.memory.has_room(quorums, units);
-            let memory = match ids.is_empty() {
+            let memory = match first {
                 _ if full => None,
                 true => self.take_memory(quorums, units).await,
                 false => self.memory.try_take(quorums, units),
             };
             let Some(memory) = memory else {
+                owned.back();
                 self.queue.put_back(waiting, &turn);
                 break;
             };
+            tick.hands.count += 1;
             rows = rows.saturating_add(record.rows);
-            ids.push(record.id);
-            held.insert(record.id, (waiting.origin.network, memory));
+            tick.ids.push(record.id);
+            let sender = waiting.origin.network;
+            let held = Held {
+                sender,
+                owned,
+                memory,
+            };
+            tick.held.insert(record.id, held);
+            if alone {
+                break;
+            }
         }
-        Some(Tick { check, ids, held })
+        (!tick.ids.is_empty()).then_some(tick)
     }
 
-    async fn encode(&self, tick: Tick) {
+    async fn encode(self: Arc<Self>, tick: Tick) {
         let Tick {
             check,
             ids,
             mut held,
+            hands: _hands,
         } = tick;
-        let starting = ids.clone();
-        let started = self.durably("noting that encoding begins", move |registry, now| {
-            let change = |_, record: &mut BlobRecord| match record.state {
-                BlobState::Encoding => Ok(()), // a restart in the middle of it
-                _ => record.go(BlobState::Encoding, now),
-            };
-            registry.transition(&starting, change, Store::update)
-        });
-        if started.await.is_none() {
+        let now_ms = self.durable.clock.wall_ms();
+        let begins = |_, record: &mut BlobRecord| {
+            let waited = now_ms.saturating_sub(record.submitted_at_ms);
+            self.metrics.stage("queue", Duration::from_millis(waited));
+            match record.state {
+                BlobState::Encoding => Ok(()), // it was lost in the middle of it
+                _ => record.go(BlobState::Encoding, now_ms),
+            }
+        };
+        if self.note(&ids, begins).is_none() {
             return;
         }
         let began = Instant::now();
         let results = self.encode_ids(ids, check).await;
-        self.metrics
-            .encode_seconds
-            .observe(began.elapsed().as_secs_f64());
+        self.metrics.stage("encode", began.elapsed());
 
         let mut good = Vec::new();
         for (id, result) in results {
+            let Some(of_blob) = held.remove(&id) else {
+                continue;
+            };
             match result {
-                Ok(blob) => good.push(Arc::new(blob)),
+                Ok(blob) => good.push((Arc::new(blob), of_blob)),
                 Err(error) => {
-                    let sender = held.remove(&id).map(|(sender, _)| sender);
                     if let EncodeError::Claim(_) = error {
                         self.metrics.false_claims.inc();
-                        if let Some(sender) = sender {
-                            self.queue
-                                .claim_limiter
-                                .record_false_claim(sender, std::time::Instant::now());
-                        }
+                        self.queue
+                            .claim_limiter
+                            .record_false_claim(of_blob.sender, std::time::Instant::now());
                     }
                     let own_fault = error.is_the_clients();
-                    self.fail(id, error.code(), error.to_string(), own_fault)
+                    self.fail(of_blob.owned, error.code(), error.to_string(), own_fault)
                         .await;
                 }
             }
         }
-        self.publish_encoded(&good).await;
-        for blob in good {
+        let (ids, now_ms): (Vec<_>, _) = (
+            good.iter().map(|(blob, _)| blob.id).collect(),
+            self.durable.clock.wall_ms(),
+        );
+        let encoded = |at: usize, record: &mut BlobRecord| {
+            // By their order: nobody else ends a blob that this tick owns.
+            if let Some((blob, _)) = good.get(at).filter(|(blob, _)| blob.id == record.id) {
+                record.header = Some(blob.header.clone());
+                record.key = Some(blob.key);
+                record.claimed = false;
+            }
+            record.go(BlobState::Encoded, now_ms)
+        };
+        if self.note(&ids, encoded).is_none() {
+            return;
+        }
+        for (blob, held) in good {
             self.metrics
                 .encoded_rows
                 .inc_by(u64::from(blob.header.rows));
-            if let Some((_, _memory)) = held.remove(&blob.id) {
-                // The batcher lives as long as the engine; if it is gone the disperser stops.
-                let _ = self.encoded.send(BufferedBlob { blob, _memory }).await;
-            }
+            let buffered = BufferedBlob {
+                blob,
+                owned: held.owned,
+                since: Instant::now(),
+                _memory: held.memory,
+            };
+            // The batcher lives as long as the engine; if it is gone the disperser stops.
+            let _ = self.encoded.send(buffered).await;
         }
     }
 
-    /// Writes that these blobs are encoded.
-    async fn publish_encoded(&self, blobs: &[Arc<EncodedBlob>]) {
-        let blobs = blobs.to_vec();
-        self.durably("writing encoded blobs", move |registry, now| {
-            let ids: Vec<BlobId> = blobs.iter().map(|blob| blob.id).collect();
-            let change = |at: usize, record: &mut BlobRecord| {
-                if let Some(blob) = blobs.get(at) {
-                    record.header = Some(blob.header.clone());
-                    record.key = Some(blob.key);
-                    record.claimed = false;
-                }
-                record.go(BlobState::Encoded, now)
-            };
-            registry.transition(&ids, change, |store, records| {
-                let with_commitments: Vec<_> = records
-                    .iter()
-                    .filter_map(|record| {
-                        let blob = blobs.iter().find(|blob| blob.id == record.id)?;
-                        Some((record.clone(), blob.commitments.clone()))
-                    })
-                    .collect();
-                store.encoded(&with_commitments)
-            })
-        })
-        .await;
+    /// [`Registry::note`]. `None` if the states do not allow it: a bug of ours.
+    pub(crate) fn note(
+        &self,
+        ids: &[BlobId],
+        change: impl FnMut(usize, &mut BlobRecord) -> Result<(), TransitionError>,
+    ) -> Option<()> {
+        let noted = self.durable.registry.note(ids, change);
+        noted.inspect_err(|error| tracing::error!("{error}")).ok()
     }
 
     /// Reads and encodes blobs: one result each, in no particular order.
@@ -314,36 +375,30 @@ impl Engine {
         ids: Vec<BlobId>,
         check: ClaimCheck,
     ) -> Option<Vec<(BlobId, Result<EncodedBlob, EncodeError>)>> {
-        let loaded = self
-            .durably("reading blobs to encode", move |registry, _| {
-                let load = |id: &BlobId| -> Result<_, StoreError> {
-                    let read = registry
-                        .store()
-                        .read_one(|store| Ok((store.payload(id)?, store.commitments(id)?)))?;
-                    let input = match read {
-                        Err(error) => Err(EncodeError::PayloadUnreadable {
-                            detail: error.to_string(),
-                        }),
-                        Ok((payload, commitments)) => {
-                            let found = registry.live(id).zip(payload);
-                            let found = found.map(|(record, payload)| EncodeInput {
-                                record,
-                                payload,
-                                commitments,
-                            });
-                            found.ok_or(EncodeError::PayloadMissing)
-                        }
-                    };
-                    Ok((*id, input))
-                };
-                ids.iter().map(load).collect::<Result<Vec<_>, _>>()
-            })
-            .await?;
-        let (mut inputs, mut results) = (Vec::new(), Vec::new());
-        for (id, input) in loaded {
-            match input {
-                Ok(input) => inputs.push(input),
-                Err(error) => results.push((id, Err(error))),
+        let (mut inputs, mut results, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+        // Their memory goes back when they are encoded.
+        let mut in_memory = Vec::new();
+        let registry = &self.durable.registry;
+        for id in ids {
+            match (registry.live(&id), registry.take_posted(&id)) {
+                (Some(record), Some(mut posted)) => {
+                    inputs.push(EncodeInput {
+                        record,
+                        payload: posted.payload.clone(),
+                        hashed: true,
+                        commitments: posted.commitments.take(),
+                    });
+                    in_memory.push(posted);
+                }
+                _ => stored.push(id),
+            }
+        }
+        if !stored.is_empty() {
+            for (id, input) in self.load(stored).await? {
+                match input {
+                    Ok(input) => inputs.push(input),
+                    Err(error) => results.push((id, Err(error))),
+                }
             }
         }
         let mut seed = [0; 32];
@@ -353,23 +408,62 @@ impl Engine {
         }
         let encoded = self
             .pool
-            .run(move || encode_tick(Setup::ethereum(), inputs, check, seed))
+            .encode(move |pace| encode_tick(Setup::ethereum(), inputs, check, seed, pace))
             .await
             .ok()?;
+        drop(in_memory);
         self.metrics.claim_checks.inc_by(encoded.checks as u64);
         let encoded = encoded.blobs.into_iter();
         results.extend(encoded.map(|(record, result)| (record.id, result)));
         Some(results)
     }
 
+    /// What is to be encoded, from the disk.
+    async fn load(
+        &self,
+        ids: Vec<BlobId>,
+    ) -> Option<Vec<(BlobId, Result<EncodeInput, EncodeError>)>> {
+        self.durably("reading blobs to encode", move |registry, _| {
+            let load = |id: &BlobId| -> Result<_, StoreError> {
+                let read = registry
+                    .store()
+                    .read_one(|store| Ok((store.payload(id)?, store.commitments(id)?)))?;
+                let input = match read {
+                    Err(error) => Err(EncodeError::PayloadUnreadable {
+                        detail: error.to_string(),
+                    }),
+                    Ok((payload, commitments)) => {
+                        // A certified one is encoded again for those who missed it.
+                        let record = match registry.live(id) {
+                            None => registry.store().blob(id)?,
+                            live => live,
+                        };
+                        let found = record.zip(payload);
+                        let found = found.map(|(record, payload)| EncodeInput {
+                            record,
+                            payload: payload.into(),
+                            hashed: false,
+                            commitments,
+                        });
+                        found.ok_or(EncodeError::PayloadMissing)
+                    }
+                };
+                Ok((*id, input))
+            };
+            ids.iter().map(load).collect::<Result<Vec<_>, _>>()
+        })
+        .await
+    }
+
     /// A blob fails alone, outside any batch; if that is its own fault its payload goes.
     pub(crate) async fn fail(
         &self,
-        id: BlobId,
+        owned: OwnedBlob,
         code: &'static str,
         message: String,
         own_fault: bool,
     ) {
+        let id = owned.id();
         tracing::warn!(%id, code, "blob failed: {message}");
         let failed = self.durably("writing a failed blob", move |registry, now| {
             let change = |_, record: &mut BlobRecord| {
@@ -384,8 +478,26 @@ impl Engine {
             })
         });
         if failed.await.is_some() {
+            owned.done();
             self.metrics.failed_blobs.get_or_create(&code.into()).inc();
         }
+    }
+
+    /// These blobs wait for an encoder again.
+    pub(crate) fn requeue(&self, owned: impl IntoIterator<Item = OwnedBlob>) {
+        let registry = &self.durable.registry;
+        let waiting: Vec<_> = owned
+            .into_iter()
+            .filter_map(|owned| {
+                let record = registry.live(&owned.id());
+                match record {
+                    Some(_) => owned.back(),
+                    None => owned.done(),
+                }
+                record.as_ref().map(QueuedBlob::from)
+            })
+            .collect();
+        self.queue.push(waiting);
     }
 
     /// Watches the disk, the operator table, so that trouble shows before a batch meets it, and the kernel.

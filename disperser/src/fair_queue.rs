@@ -68,6 +68,13 @@ impl<T> FairQueue<T> {
         Some(item)
     }
 
+    /// All that wait, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let accounts = self.networks.turns.values();
+        let queues = accounts.flat_map(|turn| turn.queue.turns.values());
+        queues.flat_map(|turn| turn.queue.iter().map(|(_, item)| item))
+    }
+
     /// Takes out what is so among what these networks sent, in the order in which it would have come from each account.
     pub(crate) fn take_out(
         &mut self,

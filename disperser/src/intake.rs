@@ -1,7 +1,7 @@
 //! How much of what is open each sender may have, and when there is room again: without IO and without a clock.
 //!
 //! A 202 is a promise: nothing that was taken in is ended because others come. So a sender gets only so much that others find room:
-//! it may have [`LENT`] times what is free. Alone that is four fifths of all; each of n that want more than they get has 4 / (4 n + 1)
+//! it may have four times what is free. Alone that is four fifths of all; each of n that want more than they get has 4 / (4 n + 1)
 //! of all, and 1 / (4 n + 1) stays free for the next one, who has room at once. These are the "dynamic thresholds" of shared buffers
 //! (Choudhury and Hahne, 1998). The same rule holds for the accounts of a sender, in what it may have. Who has nothing may have all
 //! that is free.
@@ -29,6 +29,8 @@ pub struct OpenLimits {
     pub blobs: u64,
     /// Their payload bytes.
     pub bytes: u64,
+    /// Payload bytes that stay in memory until they are encoded.
+    pub memory: u64,
     /// Whoever is refused is told to wait so long at least, in seconds.
     pub retry_after_secs: u64,
 }

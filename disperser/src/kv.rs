@@ -6,7 +6,7 @@ mod rocks;
 use ashlar_crypto::Coded;
 use bytes::Bytes;
 
-pub use memory::MemoryKv;
+pub use memory::{MemoryKv, PanicAt};
 pub use rocks::{RocksKv, RocksOptions};
 
 /// The tables. Their names are on disk: a test pins them.

@@ -13,8 +13,8 @@ use ashlar_proto::wire::{self, StoreBatch};
 use ashlar_proto::{
     Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobKey, Block, Certificate,
     CertificateError, CertificatePolicy, ChunkRanges, ChunkRangesError, HeaderError, MaxAge,
-    OperatorIndex, ProtocolVersion, RequiredQuorums, Sequence, TableAccess, TrustedTable,
-    batch_tree, verify_certificate,
+    OperatorIndex, ProtocolVersion, QuorumSigned, RequiredQuorums, Sequence, Stake, TableAccess,
+    TrustedTable, batch_tree, verify_certificate,
 };
 use ashlar_stake::{Assignment, AssignmentError, OperatorTable};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,18 +22,26 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::dispersal::{Member, QuorumNeed};
 use crate::encoder::EncodedBlob;
 
-/// A batch of encoded blobs with its place in the sequence.
+/// Encoded blobs that make a batch, and who gets what of it: everything about a batch but its place in the sequence.
 #[derive(Debug, Clone)]
-pub struct Matrix {
+pub struct Draft {
     version: &'static ProtocolVersion,
-    header: BatchHeader,
-    digest: BatchDigest,
+    /// The header at no place.
+    frame: BatchHeader,
     blobs: Vec<Arc<EncodedBlob>>,
     headers: Vec<BlobHeader>,
     quorums: Vec<u8>,
     tree: MerkleTree,
     table: Arc<OperatorTable>,
     assignment: Assignment,
+}
+
+/// A batch of encoded blobs with its place in the sequence.
+#[derive(Debug, Clone)]
+pub struct Matrix {
+    draft: Arc<Draft>,
+    header: BatchHeader,
+    digest: BatchDigest,
 }
 
 /// What the header of a new batch needs besides its blobs.
@@ -47,34 +55,82 @@ pub struct BatchPosition {
     pub created_at_ms: u64,
 }
 
+impl Draft {
+    /// A batch of these blobs, which share version and quorums, for this table.
+    ///
+    /// # Errors
+    /// The table has no assignment for the blobs' quorums, or the blobs do not make a batch.
+    pub fn new(
+        blobs: Vec<Arc<EncodedBlob>>,
+        table: Arc<OperatorTable>,
+    ) -> Result<Self, MatrixError> {
+        let headers: Vec<BlobHeader> = blobs.iter().map(|blob| blob.header.clone()).collect();
+        let first = headers.first().ok_or(MatrixError::Empty)?;
+        let keys: Vec<BlobKey> = blobs.iter().map(|blob| blob.key).collect();
+        let tree = batch_tree(&keys);
+        let frame = BatchHeader {
+            domain: table.domain(),
+            table_root: table.root(),
+            version: first.version,
+            batch_root: tree.root(),
+            blobs: u32::try_from(blobs.len()).unwrap_or(u32::MAX),
+            rows: headers
+                .iter()
+                .fold(0, |sum, header| header.rows.saturating_add(sum)),
+            reference_block: table.reference_block(),
+            disperser_id: 0,
+            sequence: Sequence(0),
+            created_at_ms: 0,
+        };
+        // Whatever place it gets: nothing else can be wrong with the header.
+        frame.validate()?;
+        frame.check_blobs(&headers)?;
+        let (version, quorums) = (frame.protocol()?, first.quorums.clone());
+        let assignment = Assignment::compute(&table, version, &quorums)?;
+        Ok(Self {
+            version,
+            frame,
+            blobs,
+            headers,
+            quorums,
+            tree,
+            table,
+            assignment,
+        })
+    }
+
+    /// The batch at this place.
+    pub fn at(self: &Arc<Self>, place: BatchPosition) -> Matrix {
+        let header = BatchHeader {
+            disperser_id: place.disperser_id,
+            sequence: place.sequence,
+            created_at_ms: place.created_at_ms,
+            ..self.frame.clone()
+        };
+        Matrix {
+            draft: Arc::clone(self),
+            digest: header.digest(),
+            header,
+        }
+    }
+
+    /// The blobs, in batch order.
+    pub fn blobs(&self) -> &[Arc<EncodedBlob>] {
+        &self.blobs
+    }
+}
+
 impl Matrix {
     /// A new batch of these blobs, which share version and quorums, for this table.
     ///
     /// # Errors
-    /// The table has no assignment for the blobs' quorums, or the blobs do not make a batch.
+    /// As [`Draft::new`].
     pub fn compose(
         blobs: Vec<Arc<EncodedBlob>>,
         table: Arc<OperatorTable>,
         place: BatchPosition,
     ) -> Result<Self, MatrixError> {
-        let first = blobs.first().ok_or(MatrixError::Empty)?;
-        let version = first.header.version;
-        let tree = batch_tree(&blobs.iter().map(|blob| blob.key).collect::<Vec<_>>());
-        let header = BatchHeader {
-            domain: table.domain(),
-            table_root: table.root(),
-            version,
-            batch_root: tree.root(),
-            blobs: u32::try_from(blobs.len()).unwrap_or(u32::MAX),
-            rows: blobs
-                .iter()
-                .fold(0, |sum, blob| blob.header.rows.saturating_add(sum)),
-            reference_block: table.reference_block(),
-            disperser_id: place.disperser_id,
-            sequence: place.sequence,
-            created_at_ms: place.created_at_ms,
-        };
-        Self::resume(blobs, table, header)
+        Ok(Arc::new(Draft::new(blobs, table)?).at(place))
     }
 
     /// A batch whose header was made before: the blobs and the table have to be the same.
@@ -86,31 +142,18 @@ impl Matrix {
         table: Arc<OperatorTable>,
         header: BatchHeader,
     ) -> Result<Self, MatrixError> {
-        header.validate()?;
         if header.domain != table.domain() || header.table_root != table.root() {
             return Err(MatrixError::Table {
                 block: header.reference_block,
             });
         }
-        let headers: Vec<BlobHeader> = blobs.iter().map(|blob| blob.header.clone()).collect();
-        header.check_blobs(&headers)?;
-        let quorums = headers
-            .first()
-            .map(|header| header.quorums.clone())
-            .ok_or(MatrixError::Empty)?;
-        let version = header.protocol()?;
-        let assignment = Assignment::compute(&table, version, &quorums)?;
-        let keys: Vec<BlobKey> = blobs.iter().map(|blob| blob.key).collect();
+        let draft = Draft::new(blobs, table)?;
+        header.validate()?;
+        header.check_blobs(&draft.headers)?;
         Ok(Self {
-            version,
+            draft: Arc::new(draft),
             digest: header.digest(),
-            tree: batch_tree(&keys),
             header,
-            blobs,
-            headers,
-            quorums,
-            table,
-            assignment,
         })
     }
 
@@ -121,7 +164,7 @@ impl Matrix {
 
     /// Its protocol version.
     pub fn version(&self) -> &'static ProtocolVersion {
-        self.version
+        self.draft.version
     }
 
     /// What operators sign.
@@ -131,17 +174,17 @@ impl Matrix {
 
     /// The operator table.
     pub fn table(&self) -> &Arc<OperatorTable> {
-        &self.table
+        &self.draft.table
     }
 
     /// The blobs, in batch order.
     pub fn blobs(&self) -> &[Arc<EncodedBlob>] {
-        &self.blobs
+        &self.draft.blobs
     }
 
     /// The quorums of all blobs.
     pub fn quorums(&self) -> &[u8] {
-        &self.quorums
+        &self.draft.quorums
     }
 
     /// The batch as the status of its blob number `index` shows it.
@@ -154,7 +197,7 @@ impl Matrix {
             blobs: self.header.blobs,
             rows: self.header.rows,
             signers: 0,
-            operators: self.table.header().operators,
+            operators: self.draft.table.header().operators,
             signed: Vec::<SignedQuorum>::new(),
         }
     }
@@ -162,10 +205,11 @@ impl Matrix {
     /// Who gets chunks, with their stakes in the batch's quorums.
     pub fn members(&self) -> Vec<Member> {
         let quorums = self.quorums();
-        self.assignment
+        self.draft
+            .assignment
             .operators()
             .filter_map(|operator| {
-                let entry = self.table.operator(operator)?;
+                let entry = self.draft.table.operator(operator)?;
                 let stakes = entry
                     .stakes
                     .iter()
@@ -186,11 +230,12 @@ impl Matrix {
     /// # Errors
     /// A quorum has no stake (not after the assignment was computed).
     pub fn needs(&self) -> Result<Vec<QuorumNeed>, MatrixError> {
-        let percent = self.version.confirmation_percent;
+        let percent = self.draft.version.confirmation_percent;
         self.quorums()
             .iter()
             .map(|&quorum| {
                 let total = self
+                    .draft
                     .table
                     .total(quorum)
                     .ok_or(AssignmentError::UnknownQuorum { quorum })?;
@@ -203,19 +248,43 @@ impl Matrix {
             .collect()
     }
 
+    /// How much of each quorum has signed, if these have.
+    ///
+    /// # Errors
+    /// As [`needs`](Self::needs).
+    pub fn signed_by(
+        &self,
+        signed: &[(OperatorIndex, Signature)],
+    ) -> Result<Vec<QuorumSigned>, MatrixError> {
+        let stake = |quorum| {
+            let signers = signed.iter();
+            let entries = signers.filter_map(|(operator, _)| self.draft.table.operator(*operator));
+            let stakes = entries.map(|entry| entry.stake(quorum));
+            // Part of a total that fits, so it cannot overflow.
+            stakes.fold(Stake::ZERO, |sum, stake| sum.saturating_add(stake))
+        };
+        let needs = self.needs()?.into_iter();
+        let of_need = needs.map(|need| QuorumSigned {
+            quorum: need.quorum,
+            signed: stake(need.quorum),
+            total: need.total,
+        });
+        Ok(of_need.collect())
+    }
+
     /// The proofs of all chunks: one FK20 for the whole batch. Runs on the current rayon pool.
     pub fn prove(&self, setup: &Setup) -> Vec<ProofBytes> {
         let mut row = AggregatedRow::new(RowChallenge::new(&self.digest.0));
-        for blob in &self.blobs {
+        for blob in &self.draft.blobs {
             row.absorb(&blob.rows);
         }
-        prove_chunks(setup, self.version.code, &row)
+        prove_chunks(setup, self.draft.version.code, &row)
     }
 
     /// The commitments of all rows, as they begin every operator's bulk part.
     pub fn commitments(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(48 * self.header.rows as usize);
-        for commitment in self.blobs.iter().flat_map(|blob| &blob.commitments) {
+        for commitment in self.draft.blobs.iter().flat_map(|blob| &blob.commitments) {
             out.put_slice(&commitment.0);
         }
         out.freeze()
@@ -232,7 +301,7 @@ impl Matrix {
         proofs: &[ProofBytes],
         commitments: &Bytes,
     ) -> Result<(wire::Request, Vec<Bytes>), MatrixError> {
-        let chunks = self.assignment.chunks(operator);
+        let chunks = self.draft.assignment.chunks(operator);
         let runs = ChunkRanges::from_indices(chunks)?;
         let missing = |_: ()| MatrixError::Chunk { operator };
         let chunk_proofs = chunks
@@ -245,10 +314,10 @@ impl Matrix {
                     .map_err(missing)
             })
             .collect::<Result<_, _>>()?;
-        let mut bulk = Vec::with_capacity(1 + self.blobs.len() * runs.as_slice().len());
+        let mut bulk = Vec::with_capacity(1 + self.draft.blobs.len() * runs.as_slice().len());
         bulk.push(commitments.clone());
-        let mut slice_proofs = Vec::with_capacity(self.blobs.len());
-        for blob in &self.blobs {
+        let mut slice_proofs = Vec::with_capacity(self.draft.blobs.len());
+        for blob in &self.draft.blobs {
             let mut of_blob = Vec::with_capacity(runs.as_slice().len());
             for &(start, len) in runs.as_slice() {
                 bulk.push(blob.run(start, len).ok_or(()).map_err(missing)?);
@@ -260,7 +329,7 @@ impl Matrix {
         let request = StoreBatch {
             batch_header: self.header.clone(),
             disperser_signature: signature,
-            blob_headers: self.headers.clone(),
+            blob_headers: self.draft.headers.clone(),
             runs,
             chunk_proofs,
             slice_proofs,
@@ -284,16 +353,17 @@ impl Matrix {
             .ok_or(MatrixError::NoSignature)?
             .to_bytes();
         let signers = Bitmap::from_indices(
-            self.table.header().operators,
+            self.draft.table.header().operators,
             signed.iter().map(|(operator, _)| *operator),
         )
         .ok_or(MatrixError::NoSignature)?;
         let certificates = self
+            .draft
             .headers
             .iter()
             .enumerate()
             .map(|(index, header)| {
-                let blob_path = self.tree.path(index).ok_or(MatrixError::Empty)?;
+                let blob_path = self.draft.tree.path(index).ok_or(MatrixError::Empty)?;
                 Ok(Certificate {
                     blob_header: header.clone(),
                     blob_index: u32::try_from(index).unwrap_or(u32::MAX),
@@ -314,11 +384,11 @@ impl Matrix {
         let (first, others) = certificates.split_first().ok_or(MatrixError::Empty)?;
         // By its own table, and just made: only what follows from the signatures is in doubt.
         let policy = CertificatePolicy::new(
-            self.table.domain(),
+            self.draft.table.domain(),
             RequiredQuorums::all(self.quorums()),
             MaxAge::Unbounded,
         );
-        let table = TrustedTable::trust_on_my_own_word(&self.table);
+        let table = TrustedTable::trust_on_my_own_word(&self.draft.table);
         verify_certificate(first, &table, &policy)
             .map_err(|e| MatrixError::SelfCheck(Box::new(e)))?;
         for certificate in others {

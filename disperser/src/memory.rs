@@ -1,6 +1,6 @@
 //! The memory that encoded blobs may take, `encode.memory_bytes`.
 //!
-//! Blobs of the same quorums may have [`LENT`] times what is free: the quorums of which nothing comes back, because their operators are
+//! Blobs of the same quorums may have three times what is free: the quorums of which nothing comes back, because their operators are
 //! gone, cannot take all of it, and who comes later finds some. Alone that is three quarters.
 
 use std::collections::HashMap;
@@ -16,6 +16,26 @@ use crate::record::BlobRecord;
 
 /// A semaphore counts at most 2^32 units.
 const UNIT: u64 = 4096;
+
+/// Memory that nobody waits for. A part that was taken goes back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Units(Arc<Semaphore>);
+
+impl Units {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let units = usize::try_from(bytes / UNIT).unwrap_or(usize::MAX);
+        Self(Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// What so many bytes take; `None` if that is more than can be counted.
+    pub(crate) fn of(bytes: u64) -> Option<u32> {
+        u32::try_from(bytes.div_ceil(UNIT)).ok()
+    }
+
+    pub(crate) fn try_take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_many_owned(units).ok()
+    }
+}
 
 /// How many times what is free the blobs of the same quorums may have.
 const LENT: u64 = 3;

@@ -1,5 +1,7 @@
 //! Metrics of every stage, in the text format of OpenMetrics.
 
+use std::time::Duration;
+
 use ashlar_service::metrics::{Code, seconds, sizes};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -14,6 +16,22 @@ pub struct Attempt {
     pub operator: String,
     /// `signed`, `transient`, `refused` or `invalid`.
     pub result: &'static str,
+}
+
+/// Label: a part of the way from a post to its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Stage {
+    /// As the metric's help lists them.
+    pub stage: &'static str,
+}
+
+impl Metrics {
+    /// A stage took so long.
+    pub(crate) fn stage(&self, stage: &'static str, took: Duration) {
+        self.stage_seconds
+            .get_or_create(&Stage { stage })
+            .observe(took.as_secs_f64());
+    }
 }
 
 ashlar_service::metrics! {
@@ -37,8 +55,9 @@ ashlar_service::metrics! {
         pub encoded_memory: Gauge, "encoded_memory", Bytes;
         /// Rows encoded.
         pub encoded_rows: Counter, "encoded_rows";
-        /// A tick of the encoder.
-        pub encode_seconds: Histogram = seconds(), "encode", Seconds;
+        /// Stages: accept (write to disk), queue (wait for an encoder), encode (a tick), batch (wait for a batch), compose (number on disk),
+        /// prove, first_signature and threshold (both from the first byte sent on), certify (make certificates), publish (write to disk).
+        pub stage_seconds: Family<Stage, Histogram> = Family::new_with_constructor(seconds), "stage", Seconds;
         /// Batches composed.
         pub batches: Counter, "batches";
         /// Batches abandoned.
@@ -47,8 +66,6 @@ ashlar_service::metrics! {
         pub batches_in_flight: Gauge, "batches_in_flight";
         /// Rows of a batch.
         pub batch_rows: Histogram = sizes(), "batch_rows";
-        /// The proofs of a batch.
-        pub prove_seconds: Histogram = seconds(), "prove", Seconds;
         /// From composition to certificates.
         pub certify_seconds: Histogram = seconds(), "certify", Seconds;
         /// From acceptance to certificate.
@@ -57,6 +74,8 @@ ashlar_service::metrics! {
         pub attempts: Family<Attempt, Counter>, "attempts";
         /// Attempts that brought a signature.
         pub sign_seconds: Histogram = seconds(), "sign", Seconds;
+        /// Signatures of operators that got their part of a batch after it had left the memory.
+        pub late_signatures: Counter, "late_signatures";
         /// Blobs certified.
         pub certified_blobs: Counter, "certified_blobs";
         /// Their payload.
@@ -67,6 +86,8 @@ ashlar_service::metrics! {
         pub claim_checks: Counter, "claim_checks";
         /// Blobs whose claimed commitments were false.
         pub false_claims: Counter, "false_claims";
+        /// Blobs that were lost by whoever worked on them, and brought back.
+        pub lost_blobs: Counter, "lost_blobs";
         /// Blobs put into another batch.
         pub requeued_blobs: Counter, "requeued_blobs";
         /// Looks for what has expired: done, or the code of the clock fault that forbade them.

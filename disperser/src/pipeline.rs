@@ -1,49 +1,57 @@
 //! The shell of the pipeline from encoded blobs to certificates: batcher, batches, and what a restart finds.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::bls::Signature;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes, Setup};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
-use ashlar_proto::{BlobId, Certificate, OperatorIndex, QuorumSigned, Sequence};
+use ashlar_proto::{BatchDigest, BlobId, Certificate, OperatorIndex, QuorumSigned};
 use ashlar_stake::OperatorTable;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::batcher::{BatchLimits, Batcher, Lane, Pressure};
+use crate::batcher::{BatchLimits, Batcher, Lane};
 use crate::compute::blocking;
 use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, explain, spread};
-use crate::durable::{Durable, RETRY_MIN};
-use crate::encode_queue::QueuedBlob;
-use crate::encoder::ClaimCheck;
+use crate::durable::RETRY_MIN;
+use crate::encoder::EncodedBlob;
 use crate::engine::{BufferedBlob, Engine};
-use crate::health::{self, Cause};
-use crate::matrix::{BatchPosition, Matrix, MatrixError};
-use crate::memory::MemoryBudget;
+use crate::health;
+use crate::late::LateBatch;
+use crate::matrix::{BatchPosition, Draft, Matrix, MatrixError};
+use crate::memory::Memory;
+use crate::owners::OwnedBlob;
 use crate::record::{BatchRecord, BlobRecord};
 use crate::slots::{Slot, Slots};
 use crate::state::BatchState;
 use crate::store::StoreError;
 
 /// A batch in its slot, with its blobs' memory.
-struct InFlightBatch {
-    record: BatchRecord,
-    matrix: Arc<Matrix>,
-    held: Vec<BufferedBlob>,
-    place: BatchPlace,
-    began: Instant,
+pub(crate) struct InFlightBatch {
+    pub(crate) record: BatchRecord,
+    pub(crate) matrix: Arc<Matrix>,
+    /// Those of a matrix with this digest, made before.
+    pub(crate) proofs: Option<(BatchDigest, Vec<ProofBytes>)>,
+    pub(crate) held: Vec<BufferedBlob>,
+    pub(crate) place: BatchPlace,
+    pub(crate) began: Instant,
 }
 
 /// What a batch holds that others wait for, until it is decided or waits for signatures too long.
-struct BatchPlace(Option<(Slot, InFlightGuard)>);
+pub(crate) struct BatchPlace(Option<(Slot, InFlightGuard)>);
 
 impl BatchPlace {
-    fn new(engine: &Arc<Engine>, slot: Slot) -> Self {
+    pub(crate) fn new(engine: &Arc<Engine>, slot: Slot) -> Self {
         Self(Some((slot, InFlightGuard::new(engine))))
+    }
+
+    /// That of a batch which others never waited for.
+    pub(crate) fn none() -> Self {
+        Self(None)
     }
 
     fn leave(&mut self) {
@@ -56,7 +64,6 @@ struct InFlightGuard(Arc<Engine>);
 
 impl InFlightGuard {
     fn new(engine: &Arc<Engine>) -> Self {
-        engine.undecided.fetch_add(1, Ordering::SeqCst);
         engine.metrics.batches_in_flight.inc();
         Self(Arc::clone(engine))
     }
@@ -64,7 +71,6 @@ impl InFlightGuard {
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.undecided.fetch_sub(1, Ordering::SeqCst);
         self.0.metrics.batches_in_flight.dec();
         self.0.wake_batcher.notify_one();
     }
@@ -73,21 +79,23 @@ impl Drop for InFlightGuard {
 impl Engine {
     /// The batcher: closes batches and starts them, until the disperser stops. First it continues what a restart found.
     pub(crate) async fn run_batcher(self: Arc<Self>, mut encoded: mpsc::Receiver<BufferedBlob>) {
+        let pace = self.config.pace();
         let limits = BatchLimits {
-            interval: Duration::from_millis(self.config.batch.interval_ms),
+            interval: pace.interval,
             max_rows: self.config.batch.max_rows,
             max_blobs: self.config.batch.max_blobs as usize,
         };
-        let slots = Arc::new(Slots::new(self.config.batch.max_in_flight));
+        let slots = Arc::new(Slots::new(pace.max_in_flight));
         let mut batches = JoinSet::new();
         let mut batcher: Batcher<BufferedBlob> = Batcher::new(limits);
         let epoch = Instant::now();
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
             let is_free = |lane: &Lane| slots.is_free(lane);
-            while let Some((lane, held)) =
-                batcher.poll(epoch.elapsed(), self.pressure(&encoded), is_free)
-            {
+            let comes = !encoded.is_empty() || !self.queue.is_idle();
+            let is_idle = |lane: &Lane| !comes && slots.is_unused(lane);
+            let memory = self.memory.is_waited_for();
+            while let Some((lane, held)) = batcher.poll(epoch.elapsed(), memory, is_idle, is_free) {
                 let slot = slots.take(&lane).await;
                 let place = BatchPlace::new(&self, slot);
                 batches.spawn(Arc::clone(&self).run_new(lane, held, place));
@@ -98,38 +106,20 @@ impl Engine {
             tokio::select! {
                 Some(held) = encoded.recv() => {
                     let header = &held.blob.header;
-                    let lane = Lane { version: header.version, quorums: header.quorums.clone() };
+                    let alone = held.owned.is_shaky().then_some(held.blob.id);
+                    let quorums = header.quorums.clone();
+                    let lane = Lane { version: header.version, quorums, alone };
                     let rows = header.rows;
                     batcher.push(epoch.elapsed(), lane, rows, held);
                 }
                 () = self.wake_batcher.notified() => {}
                 () = sleep_until(wake), if wake.is_some() => {}
-                Some(ended) = batches.join_next(), if !batches.is_empty() => self.note_panic(ended),
+                Some(_ended) = batches.join_next(), if !batches.is_empty() => {}
                 () = self.stop.cancelled() => {}
             }
         }
         // What is under way is on disk: the next start continues it.
         batches.shutdown().await;
-    }
-
-    /// A batch that panicked: its blobs stay on disk, a restart continues them.
-    fn note_panic(&self, ended: Result<(), tokio::task::JoinError>) {
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            self.health
-                .raise(Cause::task("batch"), format!("a batch panicked: {error}"));
-        }
-    }
-
-    fn pressure(&self, encoded: &mpsc::Receiver<BufferedBlob>) -> Pressure {
-        if self.memory.is_waited_for() {
-            Pressure::Memory
-        } else if encoded.is_empty() && self.is_idle() {
-            Pressure::Idle
-        } else {
-            Pressure::None
-        }
     }
 
     /// The newest operator table, in which this disperser is registered; health says what is wrong with it.
@@ -174,66 +164,30 @@ impl Engine {
             }
         };
         let began = Instant::now();
+        for blob in &held {
+            self.metrics.stage("batch", blob.since.elapsed());
+        }
         let blobs: Vec<_> = held.iter().map(|held| Arc::clone(&held.blob)).collect();
         // Everything that can be wrong with table and blobs shows before a sequence number is taken.
-        let trial = Matrix::compose(
-            blobs.clone(),
-            Arc::clone(&table),
-            BatchPosition {
-                disperser_id,
-                sequence: Sequence(0),
-                created_at_ms: 0,
-            },
-        );
-        if let Err(error) = trial {
-            tracing::warn!(code = error.code(), quorums = ?lane.quorums, "no batch can be made: {error}");
-            let ids: Vec<BlobId> = held.iter().map(|held| held.blob.id).collect();
-            drop((held, place));
-            self.put_off(ids, &lane, &error).await;
-            return;
-        }
-        let composed = self.durably("composing a batch", move |registry, created_at_ms| {
-            let (blobs, table) = (blobs.clone(), Arc::clone(&table));
-            let (matrix, record, records) =
-                registry.store().compose(created_at_ms, |sequence| {
-                    let place = BatchPosition {
-                        disperser_id,
-                        sequence,
-                        created_at_ms,
-                    };
-                    let matrix =
-                        Matrix::compose(blobs, table, place).map_err(|_| StoreError::Corrupt {
-                            what: "the composition of a batch",
-                        })?;
-                    let ids: Vec<BlobId> = matrix.blobs().iter().map(|blob| blob.id).collect();
-                    let records = registry.draft(&ids, |at, record| {
-                        record.attempts += 1;
-                        record.batch = Some(matrix.status(at));
-                        record.go(BlobState::Batched, created_at_ms)
-                    })?;
-                    let expires_at_ms = match records.iter().map(|r| r.expires_at_ms).max() {
-                        Some(at_ms) if records.len() == ids.len() => at_ms,
-                        _ => {
-                            let what = "the list of open blobs";
-                            return Err(StoreError::Corrupt { what });
-                        }
-                    };
-                    let record = BatchRecord {
-                        header: matrix.header().clone(),
-                        signature: None,
-                        blobs: ids,
-                        state: BatchState::Composed,
-                        signers: Vec::new(),
-                        signed: Vec::new(),
-                        failures: Vec::new(),
-                        expires_at_ms,
-                    };
-                    Ok((record.clone(), records.clone(), (matrix, record, records)))
-                })?;
-            registry.publish(&records);
-            Ok((matrix, record))
-        });
-        let Some((matrix, record)) = composed.await else {
+        let draft = match Draft::new(blobs, table) {
+            Ok(draft) => Arc::new(draft),
+            Err(error) => {
+                tracing::warn!(code = error.code(), quorums = ?lane.quorums, "no batch can be made: {error}");
+                let owned = held.into_iter().map(|held| held.owned).collect();
+                drop(place);
+                self.put_off(owned, &lane, &error).await;
+                return;
+            }
+        };
+        // The proofs need the number, but not that it is on disk: both go on at once, and nothing leaves before both are done.
+        let (early, composed_early) = oneshot::channel();
+        let composing = self.compose(draft, disperser_id, early);
+        let proving = async {
+            let matrix = composed_early.await.ok()?;
+            Some((matrix.digest(), self.prove(&matrix).await?))
+        };
+        let (composed, proofs) = tokio::join!(composing, proving);
+        let Some((matrix, record)) = composed else {
             return;
         };
         self.metrics.batches.inc();
@@ -249,7 +203,8 @@ impl Engine {
         );
         self.disperse_batch(InFlightBatch {
             record,
-            matrix: Arc::new(matrix),
+            matrix,
+            proofs,
             held,
             place,
             began,
@@ -257,17 +212,79 @@ impl Engine {
         .await;
     }
 
+    /// Takes a number for a batch and writes it. The matrix comes early, before it is on disk; if that has to be tried again, the
+    /// number is another one in the end.
+    async fn compose(
+        &self,
+        draft: Arc<Draft>,
+        disperser_id: u32,
+        early: oneshot::Sender<Arc<Matrix>>,
+    ) -> Option<(Arc<Matrix>, BatchRecord)> {
+        let early = Arc::new(Mutex::new(Some(early)));
+        let began = Instant::now();
+        let computed = draft.blobs().iter().filter(|blob| blob.computed);
+        let commitments: Arc<[_]> = computed
+            .map(|blob| (blob.id, blob.commitments.clone()))
+            .collect();
+        let ids: Arc<[BlobId]> = draft.blobs().iter().map(|blob| blob.id).collect();
+        let composed = self.durably("composing a batch", move |registry, created_at_ms| {
+            let make = |sequence| {
+                let matrix = draft.at(BatchPosition {
+                    disperser_id,
+                    sequence,
+                    created_at_ms,
+                });
+                let matrix = Arc::new(matrix);
+                let early = early.lock().unwrap_or_else(PoisonError::into_inner).take();
+                // Nobody waits any more if the disperser stops.
+                early.map(|early| early.send(Arc::clone(&matrix)));
+                let records = registry.draft(&ids, |at, record| {
+                    record.attempts += 1;
+                    record.batch = Some(matrix.status(at));
+                    record.go(BlobState::Batched, created_at_ms)
+                })?;
+                let expires_at_ms = match records.iter().map(|r| r.expires_at_ms).max() {
+                    Some(at_ms) if records.len() == ids.len() => at_ms,
+                    _ => {
+                        let what = "the list of open blobs";
+                        return Err(StoreError::Corrupt { what });
+                    }
+                };
+                let record = BatchRecord {
+                    header: matrix.header().clone(),
+                    signature: None,
+                    blobs: ids.to_vec(),
+                    state: BatchState::Composed,
+                    signers: Vec::new(),
+                    signed: Vec::new(),
+                    failures: Vec::new(),
+                    expires_at_ms,
+                };
+                Ok((record.clone(), records.clone(), (matrix, record, records)))
+            };
+            let store = registry.store();
+            let (matrix, record, records) = store.compose(created_at_ms, &commitments, make)?;
+            registry.publish(&records);
+            Ok((matrix, record))
+        });
+        let composed = composed.await;
+        self.metrics.stage("compose", began.elapsed());
+        composed
+    }
+
     /// No batch can be made of these blobs. If the table has no such quorums any more, they wait for one that has; else they fail.
-    async fn put_off(&self, ids: Vec<BlobId>, lane: &Lane, error: &MatrixError) {
+    async fn put_off(&self, blobs: Vec<OwnedBlob>, lane: &Lane, error: &MatrixError) {
         let give_up = Duration::from_secs(self.config.batch.give_up_secs);
         let (registry, now_ms) = (&self.durable.registry, self.durable.clock.wall_ms());
         let mut again = Vec::new();
-        for blob in ids.iter().filter_map(|id| registry.live(id)) {
-            let age = Duration::from_millis(now_ms.saturating_sub(blob.submitted_at_ms));
+        for owned in blobs {
+            let blob = registry.live(&owned.id());
+            let submitted_at_ms = blob.map_or(now_ms, |blob| blob.submitted_at_ms);
+            let age = Duration::from_millis(now_ms.saturating_sub(submitted_at_ms));
             if matches!(error, MatrixError::Assignment(_)) && age < give_up {
-                again.push(QueuedBlob::from(&blob));
+                again.push(owned);
             } else {
-                self.fail(blob.id, error.code(), error.to_string(), false)
+                self.fail(owned, error.code(), error.to_string(), false)
                     .await;
             }
         }
@@ -275,22 +292,24 @@ impl Engine {
             let now = std::time::Instant::now();
             self.queue.breaker.broke(lane.quorums.iter().copied(), now);
         }
-        self.queue.push(again);
+        self.requeue(again);
     }
 
     /// Brings a batch to its end.
-    async fn disperse_batch(self: Arc<Self>, batch: InFlightBatch) {
+    pub(crate) async fn disperse_batch(self: Arc<Self>, batch: InFlightBatch) {
         let InFlightBatch {
             mut record,
             matrix,
+            proofs,
             held,
             mut place,
             began,
         } = batch;
-        let certified = self.certify(&mut record, &matrix, &mut place).await;
+        let (owned, memory) = apart(held);
+        let certified = self.certify(&mut record, &matrix, proofs, &mut place).await;
         match certified {
             Ok(Some((certificates, distribution))) => {
-                let (operators, table) = (&self.operators_client, matrix.table());
+                let (operators, table) = (&self.operators_client, &Arc::clone(matrix.table()));
                 let first = certificates.first().cloned();
                 let spreading = spread(operators, table, record.signers.clone(), first);
                 let bytes = certificates.iter().map(Certificate::to_bytes).collect();
@@ -298,17 +317,21 @@ impl Engine {
                 let Some(record) = published.await else {
                     return;
                 };
+                owned.into_iter().for_each(OwnedBlob::done);
                 self.queue.breaker.works(matrix.quorums());
                 drop(place);
                 let improved = tokio::select! {
                     improved = self.improve(record, &matrix, distribution) => improved,
                     () = self.stop.cancelled() => return,
                 };
-                drop(held);
+                // What was encoded, and its place in the budget.
+                drop((matrix, memory));
+                let (late, certificate) = improved;
                 // To all of them: whoever signed later is named in the last certificate alone, and must learn it from the others.
-                let later = improved.map(|(signers, certificate)| {
-                    spread(operators, table, signers, Some(certificate))
-                });
+                let signers = late.record.signers.clone();
+                let later = certificate
+                    .map(|certificate| spread(operators, table, signers, Some(certificate)));
+                self.late.add(late);
                 for spreading in std::iter::once(spreading).chain(later) {
                     tokio::select! {
                         () = spreading => {}
@@ -318,8 +341,8 @@ impl Engine {
             }
             Ok(None) => {}
             Err((code, message)) => {
-                drop(held);
-                self.abandon(record, code, message, place).await;
+                drop(memory);
+                self.abandon(record, owned, code, message, place).await;
             }
         }
     }
@@ -354,53 +377,70 @@ impl Engine {
     }
 
     /// Operators that are still busy may finish: the more hold their chunks, the better. But not for long if others wait for the
-    /// batch's memory.
+    /// batch's memory. Gives the best certificate, if a better one was made, and who is left.
     async fn improve(
         &self,
         mut record: BatchRecord,
         matrix: &Arc<Matrix>,
         mut distribution: DispersalRun,
-    ) -> Option<(Vec<OperatorIndex>, Certificate)> {
+    ) -> (LateBatch, Option<Certificate>) {
         let mut best = None;
         let linger = Duration::from_millis(self.config.disperse.linger_ms);
         let wanted = async {
-            tokio::time::sleep(linger * 2).await;
+            tokio::time::sleep(linger).await;
             self.memory.wanted().await;
         };
         tokio::pin!(wanted);
         loop {
             let outcome = tokio::select! {
                 outcome = distribution.next() => outcome,
-                () = &mut wanted => return best,
+                () = &mut wanted => break,
             };
             let DispersalOutcome::Improved { signed, quorums } = outcome else {
-                return best;
+                break;
             };
             record.failures = distribution.failures();
-            let Ok(certificates) = self
-                .make_certificates(&mut record, matrix, signed, quorums)
-                .await
-            else {
-                return best; // said in the log; the issued ones hold
-            };
-            let better = record.clone();
-            let first = certificates.first().cloned();
-            let certificates: Vec<_> = certificates.iter().map(Certificate::to_bytes).collect();
-            let written = self.durably("writing better certificates", move |registry, _| {
-                let certificates = better
-                    .blobs
-                    .iter()
-                    .copied()
-                    .zip(certificates.iter().cloned());
-                registry.store().improve(&better, certificates.collect())
-            });
-            if written.await.is_none() {
-                return best;
+            match self.better(&mut record, matrix, signed, quorums).await {
+                Some(certificate) => best = Some(certificate),
+                None => break,
             }
-            best = first.map(|first| (record.signers.clone(), first));
-            let (sequence, signers) = (record.header.sequence.0, record.signers.len());
-            tracing::debug!(sequence, signers, "batch certified better");
         }
+        let (signed, missing) = distribution.late();
+        let late = LateBatch {
+            record,
+            table: Arc::clone(matrix.table()),
+            quorums: matrix.quorums().to_vec(),
+            missing,
+            signed,
+        };
+        (late, best)
+    }
+
+    /// Makes and writes better certificates, and gives the first one. `None` if that fails: the issued ones hold.
+    pub(crate) async fn better(
+        &self,
+        record: &mut BatchRecord,
+        matrix: &Arc<Matrix>,
+        signed: Vec<(OperatorIndex, Signature)>,
+        quorums: Vec<QuorumSigned>,
+    ) -> Option<Certificate> {
+        let made = self.make_certificates(record, matrix, signed, quorums);
+        let certificates = made.await.ok()?; // said in the log
+        let better = record.clone();
+        let first = certificates.first().cloned();
+        let certificates: Vec<_> = certificates.iter().map(Certificate::to_bytes).collect();
+        let written = self.durably("writing better certificates", move |registry, _| {
+            let certificates = better
+                .blobs
+                .iter()
+                .copied()
+                .zip(certificates.iter().cloned());
+            registry.store().improve(&better, certificates.collect())
+        });
+        written.await?;
+        let (sequence, signers) = (record.header.sequence.0, record.signers.len());
+        tracing::debug!(sequence, signers, "batch certified better");
+        first
     }
 
     /// The certificates, in batch order; the record says who signed.
@@ -413,7 +453,9 @@ impl Engine {
     ) -> Result<Vec<Certificate>, (&'static str, String)> {
         let signers = signed.iter().map(|(operator, _)| *operator).collect();
         let work = Arc::clone(matrix);
+        let began = Instant::now();
         let certified = self.pool.run(move || work.certify(&signed)).await;
+        self.metrics.stage("certify", began.elapsed());
         let certificates = certified
             .map_err(|_| ("batch.certify", "making the certificates failed".to_owned()))?
             .map_err(|error| {
@@ -432,12 +474,16 @@ impl Engine {
         &self,
         record: &mut BatchRecord,
         matrix: &Arc<Matrix>,
+        proofs: Option<(BatchDigest, Vec<ProofBytes>)>,
         place: &mut BatchPlace,
     ) -> Result<Option<(Vec<Certificate>, DispersalRun)>, (&'static str, String)> {
-        let proofs = self.prove(matrix).await;
+        let proofs = match proofs {
+            Some((of, proofs)) if of == matrix.digest() => Some(proofs),
+            _ => self.prove(matrix).await,
+        };
         let proofs =
             proofs.ok_or_else(|| ("batch.proofs", "the proofs could not be made".to_owned()))?;
-        let Some(signature) = self.sign_and_record(record).await else {
+        let Some(signature) = self.sign(record) else {
             return Ok(None);
         };
         let mut seed = [0; 8];
@@ -485,35 +531,22 @@ impl Engine {
 
     async fn prove(&self, matrix: &Arc<Matrix>) -> Option<Vec<ProofBytes>> {
         let (work, began) = (Arc::clone(matrix), Instant::now());
-        let proving = self.pool.run(move || work.prove(Setup::ethereum()));
+        let proving = self.pool.prove(move || work.prove(Setup::ethereum()));
         let proofs = proving.await.ok()?;
-        self.metrics
-            .prove_seconds
-            .observe(began.elapsed().as_secs_f64());
+        self.metrics.stage("prove", began.elapsed());
         Some(proofs)
     }
 
     /// Signs the batch, and notes that it goes out. By now it is durable under its number and does not change. A
-    /// restart finds this header and its signature, or makes the same signature again: ed25519 is deterministic.
-    async fn sign_and_record(&self, record: &mut BatchRecord) -> Option<NetworkSignature> {
-        if record.state == BatchState::Composed {
-            record.go(BatchState::Dispersing).ok()?;
-        }
-        let signature = *record
-            .signature
-            .get_or_insert_with(|| record.header.sign_as_disperser(&self.key));
-        let record = record.clone();
-        self.durably("noting that a batch goes out", move |registry, now| {
-            let change = |_, blob: &mut BlobRecord| match blob.state {
-                BlobState::Dispersing => Ok(()), // continued after a restart
-                _ => blob.go(BlobState::Dispersing, now),
-            };
-            registry.transition(&record.blobs, change, |store, blobs| {
-                store.progress(&record, blobs)
-            })?;
-            Ok(signature)
-        })
-        .await
+    /// restart makes the same signature again: ed25519 is deterministic.
+    fn sign(&self, record: &mut BatchRecord) -> Option<NetworkSignature> {
+        record.go(BatchState::Dispersing).ok()?;
+        let now_ms = self.durable.clock.wall_ms();
+        self.note(&record.blobs, |_, blob| {
+            blob.go(BlobState::Dispersing, now_ms)
+        })?;
+        let sign = || record.header.sign_as_disperser(&self.key);
+        Some(*record.signature.get_or_insert_with(sign))
     }
 
     /// Publishes certificates, and gives the record back.
@@ -527,6 +560,7 @@ impl Engine {
         let sequence = record.header.sequence.0;
         let signers = u32::try_from(record.signers.len()).unwrap_or(u32::MAX);
         let certified = record.clone();
+        let publishing = Instant::now();
         let done = self
             .durably("writing certificates", move |registry, now| {
                 let change = |_, blob: &mut BlobRecord| {
@@ -543,6 +577,7 @@ impl Engine {
                 })
             })
             .await?;
+        self.metrics.stage("publish", publishing.elapsed());
         self.health.clear(health::DISPERSAL);
         self.metrics
             .certify_seconds
@@ -561,9 +596,10 @@ impl Engine {
     }
 
     /// Gives a batch up: its blobs go back into the queue, until they are too old. They wait on disk, not in memory.
-    async fn abandon(
+    pub(crate) async fn abandon(
         self: Arc<Self>,
         mut record: BatchRecord,
+        owned: Vec<OwnedBlob>,
         code: &'static str,
         message: String,
         place: BatchPlace,
@@ -600,149 +636,36 @@ impl Engine {
         let Some(records) = written.await else { return };
         self.metrics.abandoned_batches.inc();
         drop(place);
-        let (failed, again): (Vec<_>, Vec<_>) = records
+        let again: HashSet<BlobId> = records
             .iter()
-            .partition(|blob| blob.state == BlobState::Failed);
+            .filter(|blob| blob.state != BlobState::Failed)
+            .map(|blob| blob.id)
+            .collect();
+        let (again, failed): (Vec<_>, Vec<_>) = owned
+            .into_iter()
+            .partition(|owned| again.contains(&owned.id()));
         if !failed.is_empty() {
             let of_code = self.metrics.failed_blobs.get_or_create_owned(&code.into());
             of_code.inc_by(failed.len() as u64);
         }
+        failed.into_iter().for_each(OwnedBlob::done);
         self.metrics.requeued_blobs.inc_by(again.len() as u64);
-        let Some(attempts) = again.iter().map(|blob| blob.attempts).max() else {
+        let Some(attempts) = records.iter().map(|blob| blob.attempts).max() else {
             return;
         };
         let delay = Duration::from_millis(self.config.batch.requeue_delay_ms);
         let delay = delay.saturating_mul(1 << attempts.saturating_sub(1).min(6));
         if self.durable.sleep(delay).await {
-            self.queue.push(again.into_iter().map(QueuedBlob::from));
+            self.requeue(again);
         }
     }
+}
 
-    /// Continues what the last run left: batches under their own digests, then all other open blobs from the encoder on.
-    async fn resume(self: Arc<Self>, slots: Arc<Slots>) {
-        let reading = self.durably("reading open batches", |registry, _| {
-            registry.store().open_batches()
-        });
-        let Some(batches) = reading.await else {
-            return;
-        };
-        let in_batches: std::collections::HashSet<BlobId> = batches
-            .iter()
-            .flat_map(|batch| batch.blobs.iter().copied())
-            .collect();
-        let registry = &self.durable.registry;
-        let loose: Vec<QueuedBlob> = registry
-            .open_ids()
-            .into_iter()
-            .filter(|id| !in_batches.contains(id))
-            .filter_map(|id| registry.live(&id))
-            .map(|blob| QueuedBlob::from(&blob))
-            .collect();
-        if !in_batches.is_empty() || !loose.is_empty() {
-            tracing::info!(
-                batches = batches.len(),
-                blobs = loose.len(),
-                "continuing after a restart"
-            );
-        }
-        self.queue.push(loose);
-        // By a wrong clock they would all seem too old.
-        if !self.upkeep.clock_is_believed().await {
-            return;
-        }
-        let mut running = JoinSet::new();
-        for record in batches {
-            let began = Instant::now();
-            // Its memory first: what waits for a place holds memory, so the other way round each could wait for the other.
-            match self.rebuild(&record).await {
-                Ok((matrix, held)) => {
-                    let lane = Lane {
-                        version: record.header.version,
-                        quorums: matrix.quorums().to_vec(),
-                    };
-                    let slot = tokio::select! {
-                        slot = slots.take(&lane) => slot,
-                        () = self.stop.cancelled() => return,
-                    };
-                    tracing::info!(sequence = record.header.sequence.0, digest = %record.digest(), "batch continued");
-                    let batch = InFlightBatch {
-                        record,
-                        matrix: Arc::new(matrix),
-                        held,
-                        place: BatchPlace::new(&self, slot),
-                        began,
-                    };
-                    running.spawn(Arc::clone(&self).disperse_batch(batch));
-                }
-                Err(Some(why)) => {
-                    let code = "batch.not_resumed";
-                    let place = BatchPlace(None);
-                    running.spawn(Arc::clone(&self).abandon(record, code, why, place));
-                }
-                Err(None) => return,
-            }
-        }
-        while let Some(ended) = running.join_next().await {
-            self.note_panic(ended);
-        }
-    }
-
-    /// A batch as it was before the restart; `Err(Some(why))` if it cannot be, `Err(None)` if the disperser stops.
-    async fn rebuild(
-        &self,
-        record: &BatchRecord,
-    ) -> Result<(Matrix, Vec<BufferedBlob>), Option<String>> {
-        let Durable {
-            registry, clock, ..
-        } = &self.durable;
-        let age = clock.wall_ms().saturating_sub(record.header.created_at_ms);
-        let age = Duration::from_millis(age);
-        let longest = Duration::from_secs(self.config.batch.max_resume_age_secs);
-        if age > longest {
-            return Err(Some(format!(
-                "it is {} s old, older than {} s",
-                age.as_secs(),
-                longest.as_secs()
-            )));
-        }
-        let (stake, block) = (Arc::clone(&self.stake), record.header.reference_block);
-        let table = blocking(move || stake.table_at(block))
-            .await
-            .ok_or(None)?
-            .map_err(|e| Some(e.to_string()))?;
-        let mut units = Vec::with_capacity(record.blobs.len());
-        let mut quorums = Vec::new();
-        for id in &record.blobs {
-            let blob = registry.live(id);
-            let blob = blob.ok_or_else(|| Some(format!("its blob {id} is not open")))?;
-            units.push(MemoryBudget::units(&blob));
-            quorums = blob.quorums;
-        }
-        let needed: u64 = units.iter().map(|units| u64::from(*units)).sum();
-        // Taken in one go: two halves of two batches could wait for each other.
-        let needed = u32::try_from(needed).ok();
-        let needed = needed
-            .filter(|units| self.memory.fits(*units))
-            .ok_or_else(|| Some("it does not fit into encode.memory_bytes any more".to_owned()))?;
-        let mut memory = self.take_memory(&quorums, needed).await.ok_or(None)?;
-        let results = self
-            .encode_ids(record.blobs.clone(), ClaimCheck::Together)
-            .await;
-        let mut encoded: std::collections::HashMap<BlobId, _> = results.into_iter().collect();
-        let mut held = Vec::with_capacity(record.blobs.len());
-        for (id, units) in record.blobs.iter().zip(units) {
-            let again = encoded.remove(id).ok_or(None)?;
-            let blob = again
-                .map(Arc::new)
-                .map_err(|error| Some(format!("its blob {id} cannot be encoded again: {error}")))?;
-            let _memory = memory.split(units as usize).ok_or(None)?;
-            held.push(BufferedBlob { blob, _memory });
-        }
-        let blobs = held.iter().map(|held| Arc::clone(&held.blob)).collect();
-        let matrix = Matrix::resume(blobs, table, record.header.clone())
-            .map_err(|e: MatrixError| Some(e.to_string()))?;
-        Ok((matrix, held))
-    }
+/// Who owns the blobs, and what they hold: the memory goes back when that is dropped.
+fn apart(held: Vec<BufferedBlob>) -> (Vec<OwnedBlob>, Vec<(Arc<EncodedBlob>, Memory)>) {
+    let each = held.into_iter();
+    each.map(|held| (held.owned, (held.blob, held._memory)))
+        .unzip()
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -1,8 +1,11 @@
 //! The blobs that are on their way: their records in memory, admission, and those who wait for news.
 //!
 //! A record changes in three steps: [`Registry::draft`] makes changed copies, the caller writes them to the store,
-//! [`Registry::publish`] shows them. What anybody sees is therefore never ahead of the disk. A blob is in the hands of one
-//! stage at a time, so two drafts of one blob do not meet.
+//! [`Registry::publish`] shows them. What anybody sees is therefore never ahead of the disk, but for what follows from it
+//! ([`Registry::note`]). A blob is in the hands of one stage at a time, so two drafts of one blob do not meet.
+//!
+//! While there is room for it the payload of a new blob stays in memory until it is encoded: it is not read back then, and not hashed
+//! again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,9 +16,10 @@ use ashlar_net::Subnet;
 use ashlar_proto::api::BlobState;
 use ashlar_proto::{Account, BlobId, BlobKey, Submission};
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::intake::{Intake, NoRoom, OpenLimits};
+use crate::memory::Units;
 use crate::metrics::Metrics;
 use crate::record::{BlobRecord, Origin};
 use crate::state::TransitionError;
@@ -27,6 +31,7 @@ const TWIN_PATIENCE: Duration = Duration::from_secs(30);
 /// The blobs that are on their way.
 pub struct Registry {
     store: Store,
+    memory: Units,
     metrics: Arc<Metrics>,
     inner: Mutex<Inner>,
     /// A blob left `accepting`.
@@ -37,6 +42,8 @@ struct Inner {
     live: HashMap<BlobId, Live>,
     /// Being written for the first time.
     accepting: HashSet<BlobId>,
+    /// The open blobs that have a key.
+    keys: HashMap<BlobKey, BlobId>,
     /// Both, by who posted them.
     intake: Intake,
     next_order: u64,
@@ -45,6 +52,18 @@ struct Inner {
 struct Live {
     record: BlobRecord,
     changed: watch::Sender<()>,
+    posted: Option<InMemory>,
+}
+
+/// What was posted, as long as it is in memory.
+#[derive(Debug)]
+pub struct InMemory {
+    /// The payload, whose hash is in the blob's id.
+    pub payload: Bytes,
+    /// The client's commitments.
+    pub commitments: Option<Vec<CommitmentBytes>>,
+    /// Never looked at: its drop gives the memory back.
+    _memory: OwnedSemaphorePermit,
 }
 
 /// What is posted.
@@ -75,6 +94,7 @@ impl Registry {
         let mut inner = Inner {
             live: HashMap::new(),
             accepting: HashSet::new(),
+            keys: HashMap::new(),
             intake: Intake::new(limits, Instant::now()),
             next_order: 0,
         };
@@ -85,17 +105,20 @@ impl Registry {
                 });
             }
             inner.next_order = inner.next_order.max(record.order.saturating_add(1));
+            inner.keys.extend(record.key.map(|key| (key, record.id)));
             inner.intake.take_in(&record.origin(), record.payload_len);
             inner.live.insert(
                 record.id,
                 Live {
                     record,
                     changed: watch::Sender::new(()),
+                    posted: None,
                 },
             );
         }
         let registry = Self {
             store,
+            memory: Units::new(limits.memory),
             metrics,
             inner: Mutex::new(inner),
             settled: Condvar::new(),
@@ -175,26 +198,33 @@ impl Registry {
             inner.next_order += 1;
             inner.next_order - 1
         };
+        let began = Instant::now();
+        let memory = Units::of(len).and_then(|units| self.memory.try_take(units));
+        let in_memory = memory.map(|memory| InMemory {
+            payload: posted.payload.clone(),
+            commitments: posted.commitments.clone(),
+            _memory: memory,
+        });
+        let mut accepting = Accepting {
+            registry: self,
+            id,
+            given: Some((origin, len)),
+        };
         let result = self.write_new(posted, order, now_ms, expires_at_ms);
-        let mut inner = self.lock();
-        inner.accepting.remove(&id);
-        match &result {
-            Ok((record, true)) => {
-                inner.live.insert(
-                    id,
-                    Live {
-                        record: record.clone(),
-                        changed: watch::Sender::new(()),
-                    },
-                );
-                self.metrics.accepted_blobs.inc();
-                self.metrics.accepted_bytes.inc_by(len);
-            }
-            _ => inner.intake.give_back(&origin, len),
+        self.metrics.stage("accept", began.elapsed());
+        if let Ok((record, true)) = &result {
+            accepting.given = None;
+            self.lock().live.insert(
+                id,
+                Live {
+                    record: record.clone(),
+                    changed: watch::Sender::new(()),
+                    posted: in_memory,
+                },
+            );
+            self.metrics.accepted_blobs.inc();
+            self.metrics.accepted_bytes.inc_by(len);
         }
-        self.measure(&inner);
-        drop(inner);
-        self.settled.notify_all();
         result
     }
 
@@ -228,7 +258,7 @@ impl Registry {
             expires_at_ms,
         );
         self.store
-            .accept(&record, payload.into(), commitments.as_deref())?;
+            .accept(&record, payload, commitments.as_deref())?;
         Ok((record, true))
     }
 
@@ -249,6 +279,11 @@ impl Registry {
         self.lock().live.get(id).map(|live| live.record.clone())
     }
 
+    /// What was posted, if it is in memory: from now on it is not.
+    pub fn take_posted(&self, id: &BlobId) -> Option<InMemory> {
+        self.lock().live.get_mut(id)?.posted.take()
+    }
+
     /// A blob by its id or its key. Blocks.
     ///
     /// # Errors
@@ -261,7 +296,9 @@ impl Registry {
         if let Some(record) = self.store.blob(&id)? {
             return Ok(Some(record));
         }
-        match self.store.id_of(&BlobKey(*name))? {
+        let key = BlobKey(*name);
+        let open = self.lock().keys.get(&key).copied();
+        match open.map_or_else(|| self.store.id_of(&key), |id| Ok(Some(id)))? {
             Some(id) => match self.live(&id) {
                 Some(record) => Ok(Some(record)),
                 None => self.store.blob(&id),
@@ -316,10 +353,29 @@ impl Registry {
         Ok(records)
     }
 
+    /// Shows a change of open blobs that is not written, because it follows again from what is.
+    ///
+    /// # Errors
+    /// As [`draft`](Self::draft); nobody sees a change.
+    pub fn note(
+        &self,
+        ids: &[BlobId],
+        change: impl FnMut(usize, &mut BlobRecord) -> Result<(), TransitionError>,
+    ) -> Result<(), TransitionError> {
+        self.publish(&self.draft(ids, change)?);
+        Ok(())
+    }
+
     /// Shows drafts that have been written.
     pub fn publish(&self, records: &[BlobRecord]) {
         let (mut inner, now) = (self.lock(), Instant::now());
         for record in records {
+            if let Some(key) = record.key {
+                match record.state.is_final() {
+                    true => inner.keys.remove(&key),
+                    false => inner.keys.insert(key, record.id),
+                };
+            }
             if record.state.is_final() {
                 if let Some(live) = inner.live.remove(&record.id) {
                     let len = record.payload_len;
@@ -332,6 +388,27 @@ impl Registry {
             }
         }
         self.measure(&inner);
+    }
+}
+
+/// A blob that is being written for the first time: it is not any more when this is dropped, be it in a panic.
+struct Accepting<'a> {
+    registry: &'a Registry,
+    id: BlobId,
+    /// Who has room again, and for how many bytes, if it was not taken in.
+    given: Option<(Origin, u64)>,
+}
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.registry.lock();
+        inner.accepting.remove(&self.id);
+        if let Some((origin, len)) = &self.given {
+            inner.intake.give_back(origin, *len);
+        }
+        self.registry.measure(&inner);
+        drop(inner);
+        self.registry.settled.notify_all();
     }
 }
 

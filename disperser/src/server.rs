@@ -134,6 +134,7 @@ impl Disperser {
         let limits = OpenLimits {
             blobs: config.accept.max_open_blobs as u64,
             bytes: config.accept.max_open_bytes,
+            memory: config.encode.payload_memory_bytes,
             retry_after_secs: config.accept.retry_after_secs,
         };
         let (for_registry, head_ms) = (Arc::clone(&metrics), stake.head_time_ms());
@@ -183,6 +184,8 @@ impl Disperser {
             Arc::clone(&engine).run_batcher(encoded),
         );
         supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
+        supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
+        supervisor.spawn("late", OnEnd::Stop, Arc::clone(&engine).run_late());
         supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
         supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
         supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());

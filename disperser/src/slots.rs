@@ -54,6 +54,13 @@ impl Slots {
         self.all.available_permits() > 0 && lanes.get(lane).is_none_or(free)
     }
 
+    /// Whether no batch of this lane is on its way.
+    pub(crate) fn is_unused(&self, lane: &Lane) -> bool {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = |lane: &Arc<Semaphore>| lane.available_permits() == self.of_lane;
+        lanes.get(lane).is_none_or(unused)
+    }
+
     /// A place of this lane, if there is one.
     pub(crate) fn try_take(&self, lane: &Lane) -> Option<Slot> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);

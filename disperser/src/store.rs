@@ -6,7 +6,8 @@
 //!   number are one atomic write, so a number is never used twice and a restart finds the batch that it names;
 //! * [`Store::finish_batch`], before anybody sees the certificates.
 //!
-//! The other writes only save work after a restart, and the log orders them before the next synced one.
+//! Between these nothing is written: that a blob is being encoded, is encoded, or is on its way, is told to those who watch it, and
+//! follows again from what is on disk. The other writes are of what is over or better than before.
 //!
 //! # Sequence numbers
 //!
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ashlar_crypto::{Coded, CommitmentBytes, identity::NetworkPublicKey};
 use ashlar_proto::{BatchDigest, BlobId, BlobKey, Sequence};
+use bytes::Bytes;
 
 use crate::kv::{Kv, KvError, Op, Table};
 use crate::record::{BatchRecord, BlobRecord};
@@ -165,18 +167,13 @@ impl Store {
     pub fn accept(
         &self,
         record: &BlobRecord,
-        payload: Vec<u8>,
+        payload: Bytes,
         commitments: Option<&[CommitmentBytes]>,
     ) -> Result<(), StoreError> {
         let id = record.id.as_bytes();
         let mut ops = vec![
             put_blob(record)?,
-            Op::PutUntil(
-                Table::Payloads,
-                id.to_vec(),
-                payload.into(),
-                record.expires_at_ms,
-            ),
+            Op::PutUntil(Table::Payloads, id.to_vec(), payload, record.expires_at_ms),
             Op::Put(
                 Table::Open,
                 record.order.to_be_bytes().to_vec(),
@@ -193,38 +190,6 @@ impl Store {
             None => Op::Delete(Table::Commitments, id.to_vec()),
         });
         Ok(self.kv.write(ops, true)?)
-    }
-
-    /// Writes records of blobs. Not synced.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn update(&self, records: &[BlobRecord]) -> Result<(), StoreError> {
-        let ops = records
-            .iter()
-            .map(put_blob)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(self.kv.write(ops, false)?)
-    }
-
-    /// Writes blobs that are encoded, with their commitments. Not synced: all of it can be computed again.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn encoded(&self, blobs: &[(BlobRecord, Vec<CommitmentBytes>)]) -> Result<(), StoreError> {
-        let mut ops = Vec::with_capacity(3 * blobs.len());
-        for (record, commitments) in blobs {
-            ops.push(put_blob(record)?);
-            ops.push(Op::Put(
-                Table::Commitments,
-                record.id.0.to_vec(),
-                join(commitments),
-            ));
-            if let Some(key) = &record.key {
-                ops.push(Op::Put(Table::Keys, key.0.to_vec(), record.id.0.to_vec()));
-            }
-        }
-        Ok(self.kv.write(ops, false)?)
     }
 
     /// Writes blobs that failed. If that is their own fault their payloads and commitments go; the records stay. Synced.
@@ -244,13 +209,15 @@ impl Store {
         Ok(self.kv.write(ops, true)?)
     }
 
-    /// Takes a sequence number and makes a batch with it; batch, blobs and the number's advance are one write. Synced.
+    /// Takes a sequence number and makes a batch with it; batch, blobs, these commitments, which were computed here, and the number's
+    /// advance are one write. Synced.
     ///
     /// # Errors
     /// The database fails, or `make` does; then the number is not used.
     pub fn compose<T>(
         &self,
         now_ms: u64,
+        commitments: &[(BlobId, Vec<CommitmentBytes>)],
         make: impl FnOnce(Sequence) -> Result<(BatchRecord, Vec<BlobRecord>, T), StoreError>,
     ) -> Result<T, StoreError> {
         let _composing = self
@@ -285,22 +252,14 @@ impl Store {
             ),
         ];
         for record in &blobs {
-            ops.push(put_blob(record)?);
+            ops.extend(put_blob_and_key(record)?);
+        }
+        for (id, commitments) in commitments {
+            let value = join(commitments);
+            ops.push(Op::Put(Table::Commitments, id.0.to_vec(), value));
         }
         self.kv.write(ops, true)?;
         Ok(result)
-    }
-
-    /// Writes a batch and its blobs on their way. Not synced.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn progress(&self, batch: &BatchRecord, blobs: &[BlobRecord]) -> Result<(), StoreError> {
-        let mut ops = vec![put_batch(batch)?];
-        for record in blobs {
-            ops.push(put_blob(record)?);
-        }
-        Ok(self.kv.write(ops, false)?)
     }
 
     /// Writes a batch that ended, with its blobs (certified, failed, or back among the encoded) and the certificates. Synced.
@@ -617,12 +576,19 @@ fn put_batch(record: &BatchRecord) -> Result<Op, StoreError> {
     ))
 }
 
+/// The record, and the key by which it is found, if it has one.
+fn put_blob_and_key(record: &BlobRecord) -> Result<impl Iterator<Item = Op> + use<>, StoreError> {
+    let id = record.id.0.to_vec();
+    let key = record
+        .key
+        .map(|key| Op::Put(Table::Keys, key.0.to_vec(), id));
+    Ok([put_blob(record)?].into_iter().chain(key))
+}
+
 /// The blob is not open any more.
-fn close_ops(record: &BlobRecord) -> Result<[Op; 2], StoreError> {
-    Ok([
-        put_blob(record)?,
-        Op::Delete(Table::Open, record.order.to_be_bytes().to_vec()),
-    ])
+fn close_ops(record: &BlobRecord) -> Result<impl Iterator<Item = Op> + use<>, StoreError> {
+    let close = Op::Delete(Table::Open, record.order.to_be_bytes().to_vec());
+    Ok(put_blob_and_key(record)?.chain([close]))
 }
 
 fn expiry_key(at_ms: u64, kind: u8, id: &[u8]) -> Vec<u8> {

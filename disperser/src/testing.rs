@@ -50,7 +50,8 @@ pub(crate) fn record(payload: &[u8], salt: u64) -> BlobRecord {
 pub(crate) fn encoded(payload: &[u8], salt: u64) -> Arc<EncodedBlob> {
     let input = EncodeInput {
         record: record(payload, salt),
-        payload: payload.to_vec(),
+        payload: payload.to_vec().into(),
+        hashed: true,
         commitments: None,
     };
     let tick = encode_tick(
@@ -58,6 +59,7 @@ pub(crate) fn encoded(payload: &[u8], salt: u64) -> Arc<EncodedBlob> {
         vec![input],
         ClaimCheck::Together,
         [3; 32],
+        &|| (),
     );
     let (_, result) = tick.blobs.into_iter().next().unwrap();
     Arc::new(result.unwrap())

@@ -17,6 +17,7 @@ fn lane(quorums: &[u8]) -> Lane {
     Lane {
         version: 1,
         quorums: quorums.to_vec(),
+        alone: None,
     }
 }
 
@@ -26,9 +27,9 @@ fn the_interval_closes_a_batch() {
     batcher.push(5 * MS, lane(&[0]), 1, 'a');
     batcher.push(500 * MS, lane(&[0]), 1, 'b');
     assert_eq!(batcher.next_wake(|_| true), Some(1005 * MS));
-    assert_eq!(batcher.poll(1004 * MS, Pressure::None, |_| true), None);
+    assert_eq!(batcher.poll(1004 * MS, false, |_| false, |_| true), None);
     assert_eq!(
-        batcher.poll(1005 * MS, Pressure::None, |_| true),
+        batcher.poll(1005 * MS, false, |_| false, |_| true),
         Some((lane(&[0]), vec!['a', 'b']))
     );
     assert!(batcher.is_empty());
@@ -42,31 +43,41 @@ fn rows_or_blobs_fill_a_batch_and_the_rest_waits_on() {
         batcher.push(Duration::ZERO, lane(&[0]), rows, item);
     }
     assert_eq!(
-        batcher.poll(Duration::ZERO, Pressure::None, |_| true),
+        batcher.poll(Duration::ZERO, false, |_| false, |_| true),
         Some((lane(&[0]), vec!['a', 'b']))
     );
-    assert_eq!(batcher.poll(Duration::ZERO, Pressure::None, |_| true), None);
+    assert_eq!(
+        batcher.poll(Duration::ZERO, false, |_| false, |_| true),
+        None
+    );
     assert_eq!(batcher.len(), 1);
     for item in ['d', 'e', 'f', 'g'] {
         batcher.push(MS, lane(&[0]), 1, item);
     }
     assert_eq!(
-        batcher.poll(MS, Pressure::None, |_| true),
+        batcher.poll(MS, false, |_| false, |_| true),
         Some((lane(&[0]), vec!['c', 'd', 'e', 'f']))
     );
 }
 
 #[test]
 fn idleness_and_lack_of_memory_close_at_once() {
-    for pressure in [Pressure::Idle, Pressure::Memory] {
+    for (memory, idle) in [(true, false), (false, true)] {
         let mut batcher = Batcher::new(limits());
-        assert_eq!(batcher.poll(Duration::ZERO, pressure, |_| true), None);
+        let poll = |batcher: &mut Batcher<_>| {
+            let is_idle = |of: &Lane| idle && *of == lane(&[0]);
+            batcher.poll(Duration::ZERO, memory, is_idle, |_| true)
+        };
+        assert_eq!(poll(&mut batcher), None);
         batcher.push(Duration::ZERO, lane(&[0]), 1, 'a');
-        assert_eq!(batcher.poll(Duration::ZERO, Pressure::None, |_| true), None);
         assert_eq!(
-            batcher.poll(Duration::ZERO, pressure, |_| true),
-            Some((lane(&[0]), vec!['a']))
+            batcher.poll(Duration::ZERO, false, |_| false, |_| true),
+            None
         );
+        batcher.push(Duration::ZERO, lane(&[1]), 1, 'b');
+        assert_eq!(poll(&mut batcher), Some((lane(&[0]), vec!['a'])));
+        // What is on its way for one line keeps no other one waiting, and none goes with it.
+        assert_eq!(poll(&mut batcher).is_some(), memory);
     }
 }
 
@@ -79,17 +90,39 @@ fn versions_and_quorums_do_not_mix_and_the_longest_wait_goes_first() {
         3 * MS,
         Lane {
             version: 2,
-            quorums: vec![0],
+            ..lane(&[0])
         },
         1,
         'c',
     );
     batcher.push(4 * MS, lane(&[0]), 1, 'd');
     let mut order = Vec::new();
-    while let Some((_, batch)) = batcher.poll(5000 * MS, Pressure::None, |_| true) {
+    while let Some((_, batch)) = batcher.poll(5000 * MS, false, |_| false, |_| true) {
         order.push(batch);
     }
     assert_eq!(order, [vec!['a'], vec!['b', 'd'], vec!['c']]);
+}
+
+#[test]
+fn a_blob_that_was_lost_goes_alone() {
+    let mut batcher = Batcher::new(limits());
+    let alone = Some(BlobId([7; 32]));
+    batcher.push(MS, lane(&[0]), 1, 'a');
+    batcher.push(
+        2 * MS,
+        Lane {
+            alone,
+            ..lane(&[0])
+        },
+        1,
+        'b',
+    );
+    batcher.push(3 * MS, lane(&[0]), 1, 'c');
+    let mut order = Vec::new();
+    while let Some((_, batch)) = batcher.poll(5000 * MS, false, |_| false, |_| true) {
+        order.push(batch);
+    }
+    assert_eq!(order, [vec!['a', 'c'], vec!['b']]);
 }
 
 #[test]
@@ -98,7 +131,7 @@ fn a_blob_larger_than_a_batch_goes_alone_and_does_not_block() {
     batcher.push(Duration::ZERO, lane(&[0]), 1000, 'a');
     batcher.push(Duration::ZERO, lane(&[0]), 1, 'b');
     assert_eq!(
-        batcher.poll(Duration::ZERO, Pressure::None, |_| true),
+        batcher.poll(Duration::ZERO, false, |_| false, |_| true),
         Some((lane(&[0]), vec!['a']))
     );
 }
@@ -113,7 +146,7 @@ proptest! {
         let mut now = Duration::ZERO;
         let mut rows_of = Vec::new();
         let take = |batcher: &mut Batcher<usize>, left: &mut Vec<(Lane, usize, Duration)>, rows_of: &[u32], now| {
-            while let Some((lane, batch)) = batcher.poll(now, Pressure::None, |_| true) {
+            while let Some((lane, batch)) = batcher.poll(now, false, |_| false, |_| true) {
                 assert!(batch.len() <= limits.max_blobs);
                 assert!(batch.iter().map(|b| rows_of[*b]).sum::<u32>() <= limits.max_rows);
                 left.extend(batch.into_iter().map(|b| (lane.clone(), b, now)));
@@ -154,9 +187,9 @@ fn a_lane_without_a_place_waits_and_the_others_go() {
     batcher.push(Duration::ZERO, lane(&[0]), 1, "full");
     batcher.push(MS, lane(&[1]), 1, "free");
     let is_free = |lane: &Lane| lane.quorums != [0];
-    let (_, batch) = batcher.poll(2 * MS, Pressure::Idle, is_free).unwrap();
+    let (_, batch) = batcher.poll(2 * MS, false, |_| true, is_free).unwrap();
     assert_eq!(batch, ["free"]);
-    assert_eq!(batcher.poll(5000 * MS, Pressure::Memory, is_free), None);
+    assert_eq!(batcher.poll(5000 * MS, true, |_| false, is_free), None);
     assert_eq!(batcher.next_wake(is_free), None);
     assert!(batcher.next_wake(|_| true).is_some());
 }

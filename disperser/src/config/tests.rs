@@ -42,6 +42,21 @@ fn round_trip() {
 }
 
 #[test]
+fn a_profile_sets_what_nobody_has_set() {
+    let fast = DisperserConfig::default().pace();
+    assert_eq!((fast.tick_rows, fast.max_in_flight), (256, 4));
+    let text = "[batch]\nprofile = \"low-latency\"\nmax_in_flight = 3\n";
+    let soon = DisperserConfig::parse(text).unwrap().pace();
+    assert_eq!((soon.tick_rows, soon.max_in_flight), (32, 3));
+    assert!(soon.interval < fast.interval);
+    let text = "[batch]\nprofile = \"slow\"\n";
+    let error = DisperserConfig::parse(text).unwrap_err();
+    assert_eq!(error.code(), "config.parse");
+    assert_eq!("low-latency".parse(), Ok(Profile::LowLatency));
+    assert!("slow".parse::<Profile>().is_err());
+}
+
+#[test]
 fn a_path_that_toml_cannot_say_is_an_error() {
     use std::os::unix::ffi::OsStrExt;
     let mut config = DisperserConfig::default();
@@ -105,14 +120,16 @@ fn every_rule_refuses_and_names_its_key() {
             "encode.memory_bytes",
             Box::new(|c| c.encode.memory_bytes = 1 << 30),
         ),
-        ("encode.tick_blobs", Box::new(|c| c.encode.tick_blobs = 0)),
         ("batch.max_rows", Box::new(|c| c.batch.max_rows = 100)),
         (
             "batch.max_rows",
             Box::new(|c| c.batch.max_rows = HARD_MAX_BATCH_ROWS + 1),
         ),
         ("batch.stall_ms", Box::new(|c| c.batch.stall_ms = 0)),
-        ("batch.interval_ms", Box::new(|c| c.batch.interval_ms = 0)),
+        (
+            "disperse.straggler_grace_ms",
+            Box::new(|c| c.disperse.straggler_grace_ms = 60_001),
+        ),
         (
             "disperse.backoff_max_ms",
             Box::new(|c| c.disperse.backoff_max_ms = 1),

@@ -11,17 +11,24 @@ fn input(payload: &[u8], salt: u64, commitments: Option<Vec<CommitmentBytes>>) -
     record.claimed = commitments.is_some();
     EncodeInput {
         record,
-        payload: payload.to_vec(),
+        payload: payload.to_vec().into(),
+        hashed: false,
         commitments,
     }
 }
 
 fn encode(inputs: Vec<EncodeInput>) -> Vec<Result<EncodedBlob, EncodeError>> {
-    encode_tick(Setup::ethereum(), inputs, ClaimCheck::Together, [5; 32])
-        .blobs
-        .into_iter()
-        .map(|(_, result)| result)
-        .collect()
+    encode_tick(
+        Setup::ethereum(),
+        inputs,
+        ClaimCheck::Together,
+        [5; 32],
+        &|| (),
+    )
+    .blobs
+    .into_iter()
+    .map(|(_, result)| result)
+    .collect()
 }
 
 #[test]
@@ -86,7 +93,7 @@ fn true_claims_cost_one_commitment_and_those_of_suspects_one_each() {
                 input(payload, salt, Some(blob.commitments.clone()))
             })
             .collect();
-        let tick = encode_tick(Setup::ethereum(), inputs, check, [5; 32]);
+        let tick = encode_tick(Setup::ethereum(), inputs, check, [5; 32], &|| ());
         let refused: Vec<u64> = tick
             .blobs
             .iter()
@@ -131,9 +138,9 @@ fn slices_lie_under_the_chunk_root_and_runs_are_pieces_of_them() {
 #[test]
 fn a_disk_that_forgets_is_noticed() {
     let mut changed = input(b"payload", 1, None);
-    changed.payload[0] ^= 1;
+    changed.payload = Bytes::from_static(b"qayload");
     let mut shorter = input(b"payload", 1, None);
-    shorter.payload.pop();
+    shorter.payload.truncate(shorter.payload.len() - 1);
     // Commitments that were true when they were stored.
     let mut stored = input(
         b"payload",

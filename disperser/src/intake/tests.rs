@@ -19,6 +19,7 @@ fn intake(blobs: u64, bytes: u64) -> (Intake, Instant) {
     let limits = OpenLimits {
         blobs,
         bytes,
+        memory: 0,
         retry_after_secs: 2,
     };
     (Intake::new(limits, now), now)

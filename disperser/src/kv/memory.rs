@@ -17,10 +17,28 @@ struct State {
     failures: usize,
     /// So many more writes succeed, and then none.
     left: Option<usize>,
+    /// Writes of these panic, so many times.
+    panics: Vec<Panic>,
     /// Reads of these fail.
     unreadable: HashSet<(Table, Vec<u8>)>,
     /// Counts the processes that the data has outlived.
     life: u64,
+}
+
+/// When a write panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PanicAt {
+    /// Nothing is written.
+    Before,
+    /// All of it is.
+    After,
+}
+
+struct Panic {
+    table: Table,
+    key: Vec<u8>,
+    at: PanicAt,
+    left: usize,
 }
 
 /// Tables in memory. Clones share them, so a test can drop a disperser and open the same data again.
@@ -71,6 +89,21 @@ impl MemoryKv {
     /// Lets the next `count` writes fail.
     pub fn fail_writes(&self, count: usize) {
         self.lock().failures = count;
+    }
+
+    /// Lets the next `count` writes panic that put something into this table under a key that begins so.
+    pub fn panic_writes(&self, table: Table, key: &[u8], at: PanicAt, count: usize) {
+        let mut state = self.lock();
+        let (key, left) = (key.to_vec(), count);
+        state
+            .panics
+            .retain(|panic| panic.table != table || panic.key != key);
+        state.panics.push(Panic {
+            table,
+            key,
+            at,
+            left,
+        });
     }
 
     /// No value of this key can be read any more.
@@ -153,6 +186,15 @@ impl Kv for MemoryKv {
             Some(left) => *left -= 1,
             None => {}
         }
+        let panic = state.panics.iter_mut().find(|panic| {
+            let put = |op: &Op| matches!(op, Op::Put(table, key, _) if *table == panic.table && key.starts_with(&panic.key));
+            panic.left > 0 && ops.iter().any(put)
+        });
+        let panic = panic.map(|panic| {
+            panic.left -= 1;
+            panic.at
+        });
+        assert_ne!(panic, Some(PanicAt::Before), "told to panic before a write");
         for op in ops {
             apply(&mut state.now, op.clone());
             state.unsynced.push(op);
@@ -162,6 +204,7 @@ impl Kv for MemoryKv {
                 apply(&mut state.durable, op);
             }
         }
+        assert_ne!(panic, Some(PanicAt::After), "told to panic after a write");
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ fn open(kv: &MemoryKv, blobs: u64, bytes: u64) -> Registry {
         OpenLimits {
             blobs,
             bytes,
+            memory: 4096,
             retry_after_secs: 1,
         },
         Arc::new(Metrics::default()),

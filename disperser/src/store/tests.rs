@@ -35,7 +35,7 @@ const NOW: u64 = 1_790_000_000_000;
 fn sequence_at(store: &Store, now_ms: u64) -> Sequence {
     let blob = encoded(b"payload", 1);
     store
-        .compose(now_ms, |sequence| {
+        .compose(now_ms, &[], |sequence| {
             let place = BatchPosition {
                 disperser_id: 5,
                 sequence,
@@ -51,23 +51,29 @@ fn sequence_at(store: &Store, now_ms: u64) -> Sequence {
 fn compose(store: &Store, payload: &[u8], salt: u64) -> (BatchRecord, BlobRecord) {
     let blob = encoded(payload, salt);
     let mut record = record(payload, salt);
-    store.accept(&record, payload.to_vec(), None).unwrap();
+    store
+        .accept(&record, Bytes::copy_from_slice(payload), None)
+        .unwrap();
     for state in [BlobState::Encoding, BlobState::Encoded, BlobState::Batched] {
         record.go(state, 2000).unwrap();
     }
     record.header = Some(blob.header.clone());
     record.key = Some(blob.key);
     store
-        .compose(NOW, |sequence| {
-            let place = BatchPosition {
-                disperser_id: 5,
-                sequence,
-                created_at_ms: 2000,
-            };
-            let matrix = Matrix::compose(vec![blob], table(&[1, 1]), place).unwrap();
-            let batch = batch_record(&matrix, std::slice::from_ref(&record));
-            Ok((batch.clone(), vec![record.clone()], (batch, record)))
-        })
+        .compose(
+            NOW,
+            &[(record.id, vec![CommitmentBytes([2; 48])])],
+            |sequence| {
+                let place = BatchPosition {
+                    disperser_id: 5,
+                    sequence,
+                    created_at_ms: 2000,
+                };
+                let matrix = Matrix::compose(vec![blob], table(&[1, 1]), place).unwrap();
+                let batch = batch_record(&matrix, std::slice::from_ref(&record));
+                Ok((batch.clone(), vec![record.clone()], (batch, record)))
+            },
+        )
         .unwrap()
 }
 
@@ -78,7 +84,7 @@ fn what_was_accepted_survives_a_power_cut() {
     let claims = [CommitmentBytes([1; 48])];
     let first = record(b"one", 1);
     store
-        .accept(&first, b"one".to_vec(), Some(&claims))
+        .accept(&first, Bytes::from_static(b"one"), Some(&claims))
         .unwrap();
     kv.cut_power();
     let store = open(&kv);
@@ -96,7 +102,7 @@ fn a_failed_write_accepts_nothing() {
     let blob = record(b"one", 1);
     assert_eq!(
         store
-            .accept(&blob, b"one".to_vec(), None)
+            .accept(&blob, Bytes::from_static(b"one"), None)
             .unwrap_err()
             .code(),
         "store.write"
@@ -112,7 +118,7 @@ fn open_blobs_come_in_the_order_of_acceptance() {
     let store = open(&kv);
     for salt in [300u64, 2, 256, 255, 1, 70_000] {
         store
-            .accept(&record(b"x", salt), b"x".to_vec(), None)
+            .accept(&record(b"x", salt), Bytes::from_static(b"x"), None)
             .unwrap();
     }
     let orders: Vec<u64> = store
@@ -148,7 +154,8 @@ fn a_composition_that_is_not_written_does_not_use_its_number() {
     let kv = MemoryKv::new();
     let store = open(&kv);
     let least = store.least_sequence().unwrap();
-    let failed: Result<(), _> = store.compose(NOW, |_| Err(StoreError::Corrupt { what: "a test" }));
+    let failed: Result<(), _> =
+        store.compose(NOW, &[], |_| Err(StoreError::Corrupt { what: "a test" }));
     assert_eq!(failed.unwrap_err().code(), "store.corrupt");
     assert_eq!(store.least_sequence().unwrap(), least);
     let (batch, _) = compose(&store, b"payload", 1);
@@ -224,12 +231,8 @@ fn a_finished_batch_is_not_open_and_its_certificates_are_there() {
     let kv = MemoryKv::new();
     let store = open(&kv);
     let (mut batch, mut blob) = compose(&store, b"payload", 1);
-    store
-        .encoded(&[(blob.clone(), vec![CommitmentBytes([2; 48])])])
-        .unwrap();
     batch.go(BatchState::Dispersing).unwrap();
     blob.go(BlobState::Dispersing, 3000).unwrap();
-    store.progress(&batch, std::slice::from_ref(&blob)).unwrap();
     batch.go(BatchState::Certified).unwrap();
     blob.go(BlobState::Certified, 4000).unwrap();
     store
@@ -257,7 +260,7 @@ fn a_failed_blob_leaves_its_record_only() {
     store
         .accept(
             &blob,
-            b"payload".to_vec(),
+            Bytes::from_static(b"payload"),
             Some(&[CommitmentBytes([1; 48])]),
         )
         .unwrap();
@@ -277,11 +280,10 @@ fn expiry_forgets_what_is_over_and_nothing_else() {
     let kv = MemoryKv::new();
     let store = open(&kv);
     let (mut batch, mut done) = compose(&store, b"done", 1); // expires at 11 000
-    store
-        .encoded(&[(done.clone(), vec![CommitmentBytes([2; 48])])])
-        .unwrap();
     let open_blob = record(b"open", 2); // expires at 11 000 too
-    store.accept(&open_blob, b"open".to_vec(), None).unwrap();
+    store
+        .accept(&open_blob, Bytes::from_static(b"open"), None)
+        .unwrap();
     for state in [BatchState::Dispersing, BatchState::Certified] {
         batch.go(state).unwrap();
     }
@@ -324,7 +326,7 @@ fn room_of_large_payloads_comes_back() {
     let mut first = record(b"first", 1);
     let second = record(b"second", 2);
     for (blob, n) in [(&first, 1), (&second, 2)] {
-        store.accept(blob, payload(n), None).unwrap();
+        store.accept(blob, payload(n).into(), None).unwrap();
     }
     assert_eq!(files(), 1);
     first.go(BlobState::Failed, 2000).unwrap();
@@ -345,12 +347,16 @@ fn a_blob_posted_again_lives_until_its_new_time() {
     let kv = MemoryKv::new();
     let store = open(&kv);
     let mut blob = record(b"payload", 1);
-    store.accept(&blob, b"payload".to_vec(), None).unwrap();
+    store
+        .accept(&blob, Bytes::from_static(b"payload"), None)
+        .unwrap();
     blob.go(BlobState::Failed, 2000).unwrap();
     store.failed(std::slice::from_ref(&blob), true).unwrap();
     let mut again = record(b"payload", 1);
     again.expires_at_ms = 50_000;
-    store.accept(&again, b"payload".to_vec(), None).unwrap();
+    store
+        .accept(&again, Bytes::from_static(b"payload"), None)
+        .unwrap();
     store.expire(20_000, 100).unwrap();
     assert_eq!(store.payload(&blob.id).unwrap().unwrap(), b"payload");
 }
@@ -387,7 +393,7 @@ fn unreadable_records_are_errors_and_no_panics() {
     store
         .accept(
             &blob,
-            b"payload".to_vec(),
+            Bytes::from_static(b"payload"),
             Some(&[CommitmentBytes([1; 48])]),
         )
         .unwrap();

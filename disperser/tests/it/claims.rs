@@ -36,7 +36,7 @@ async fn a_flood_of_false_claims_costs_its_sender_and_nobody_else() {
     let world = World::new(&[(Temper::Honest, 1), (Temper::Honest, 1)]);
     let mut settings = config();
     settings.accept.false_claim_backoff_secs = 3600;
-    let tick_blobs = settings.encode.tick_blobs as u64;
+    let tick_blobs = settings.pace().tick_blobs as u64;
     let running = world.start(settings).await;
     let (liar, honest) = (http_from("127.6.6.6"), http_from("127.1.1.1"));
 

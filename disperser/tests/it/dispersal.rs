@@ -665,3 +665,32 @@ async fn no_restart_signs_two_batches_under_one_number() {
         assert!(!operator.betrayed.load(Ordering::SeqCst));
     }
 }
+
+/// Who hung while a batch was on its way gets its part when it works again, although the batch has left the memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hung_gets_its_part_when_it_works_again() {
+    let world = World::new(&[
+        (Temper::Honest, 10),
+        (Temper::Honest, 10),
+        (Temper::Hangs, 5),
+    ]);
+    let running = world.start(config()).await;
+    let mut ids = Vec::new();
+    for n in 0..3u8 {
+        let id = running.accepted("", &[n; 1000]).await.id;
+        running.signed_by(&id, 2).await;
+        ids.push(id);
+    }
+    // Nobody keeps it in memory until the other one answers.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(running.metric("late_signatures_total").await, 0);
+    world.operators[2].set(Temper::Honest);
+    for id in &ids {
+        running.signed_by(id, 3).await;
+        let better = certificate(&running, &id.to_string(), "").await;
+        checked(&world, &better).unwrap();
+    }
+    assert!(running.metric("late_signatures_total").await >= 3);
+    assert!(!world.operators[2].betrayed.load(Ordering::SeqCst));
+    running.disperser.shutdown().await;
+}

@@ -11,5 +11,6 @@ mod clock;
 mod dispersal;
 mod door;
 mod http;
+mod lost;
 mod relay;
 mod support;
