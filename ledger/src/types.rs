@@ -505,7 +505,7 @@ pub struct TableRootView {
 }
 
 /// Proves one operator of a table to somebody who has only the table's root
-/// (`GET /v1/services/{id}/tables/{block}/operators/{operator}`). The root is `sha256("ashlar/table/2" | header)`, the header has the
+/// (`GET /v1/services/{id}/tables/{block}/operators/{operator}`). The root is `sha256("ashlar/table/3" | header)`, the header has the
 /// operators' root, and the path leads there from the leaf `sha256(00 | entry)` at `index` of `operators`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WitnessView {

@@ -142,7 +142,7 @@ id!(
     Domain, 32, "domain"
 );
 id!(
-    /// An operator table: `H("ashlar/table/2" | abi.encode(TableHeader))`.
+    /// An operator table: `H("ashlar/table/3" | abi.encode(TableHeader))`.
     TableRoot, 32, "table root"
 );
 id!(

@@ -96,7 +96,9 @@ fn eight_nodes_go_over_to_version_2_one_by_one() {
         wait_for("the health of a node that is too old", || {
             let health = health(&devnet, index);
             health["reasons"][0]["code"] == "version"
-                && health.to_string().contains("protocol version 2")
+                && health
+                    .to_string()
+                    .contains("whose batches this node refuses: 2")
         });
     }
     let all = certificate(devnet.put("first", &payload(901, 10_000)));
@@ -108,7 +110,8 @@ fn eight_nodes_go_over_to_version_2_one_by_one() {
     let second = certificate(second);
     assert_eq!(second.batch_header.version, 2);
     assert!(second.batch_header.reference_block.0 >= from);
-    assert!((4..=7).contains(&second.claimed_signers().0));
+    // The three heaviest are enough.
+    assert!((3..=7).contains(&second.claimed_signers().0));
     // The one that is left refused it by name.
     let metrics = http_get(&format!("{}/metrics", devnet.node(7).http))
         .unwrap()

@@ -338,7 +338,7 @@ async fn tables_never_change_and_have_witnesses() {
     )
     .unwrap();
     assert_eq!(
-        sha256(&[b"ashlar/table/2", &witness.header]),
+        sha256(&[b"ashlar/table/3", &witness.header]),
         next.root().0,
         "the header makes the root"
     );

@@ -89,10 +89,10 @@ impl RunningSigner {
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
         let supervisor = Supervisor::new(Arc::clone(&health));
-        // Before the database is opened: that may take a while, and an address that is taken ends the start at once.
-        let http = serve_http(&config, &supervisor, &health, &metrics)?;
         let (at, data) = (config.database(), config.paths.data.clone());
         let store = blocking(move || database::open(&at, owner, which)).await?;
+        // Behind the database: of two signers in one folder the second is told so, and not that an address is taken.
+        let http = serve_http(&config, &supervisor, &health, &metrics)?;
         let service = Arc::new(SigningService {
             rules: Rules::new(&config),
             key: keys.bls,

@@ -127,6 +127,18 @@ async fn a_signer_that_goes_and_comes_back_under_load() {
     signer.shutdown().await;
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_restored_from_a_backup_signs_nothing_twice() {
     let world = World::new();
@@ -142,14 +154,7 @@ async fn a_node_restored_from_a_backup_signs_nothing_twice() {
     node.shutdown().await;
     // The backup of a database in which nothing was signed.
     let backup = folder.path().join("backup");
-    let copy = |from: &Path, to: &Path| {
-        std::fs::create_dir_all(to).unwrap();
-        for file in std::fs::read_dir(from).unwrap() {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
-        }
-    };
-    copy(&config.paths.data, &backup);
+    copy_folder(&config.paths.data, &backup);
 
     let node = start_node(&world, config.clone()).await;
     let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
@@ -157,7 +162,7 @@ async fn a_node_restored_from_a_backup_signs_nothing_twice() {
     node.shutdown().await;
 
     std::fs::remove_dir_all(&config.paths.data).unwrap();
-    copy(&backup, &config.paths.data);
+    copy_folder(&backup, &config.paths.data);
     let node = start_node(&world, config).await;
     let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
     // Its own store knows of nothing and takes the other batch; the signer does not.
