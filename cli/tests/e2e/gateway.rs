@@ -39,7 +39,14 @@ fn a_gateway_reads_for_others_and_needs_nobody_for_what_it_has_read() {
     let bytes = payload(91, 2_000_000);
     let certificate = devnet.put("p", &bytes);
     let folder = devnet.folder().join("gw");
-    let mut init = devnet.command(["gateway", "init", "--http", "127.0.0.1:0", "--dir"]);
+    let mut init = devnet.command([
+        "gateway",
+        "init",
+        "--json",
+        "--http",
+        "127.0.0.1:0",
+        "--dir",
+    ]);
     init.arg(&folder);
     init.args(["--required-quorums", "0", "--max-age", "14d", "--json"]);
     init.args(["--disperser", &devnet.file.disperser_url]);
