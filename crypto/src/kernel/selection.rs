@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::self_check::{self, KernelDisagreement};
 use super::{KERNELS, Kernel, portable::Portable};
 use crate::Coded;
+use crate::tables::on_own_threads;
 
 /// The kernel chosen, by [`use_kernel`] or by itself.
 static CHOSEN: OnceLock<&'static dyn Kernel> = OnceLock::new();
@@ -17,7 +18,8 @@ static REFUSED: OnceLock<KernelDisagreement> = OnceLock::new();
 /// portable one on a first piece of work. From the moment that it is caught computing wrongly, the portable one.
 pub(crate) fn active() -> &'static dyn Kernel {
     let chosen = *CHOSEN.get_or_init(|| {
-        let (kernel, refused) = choose(KERNELS);
+        // The check is parallel work, and whoever asks first may be part of such work himself.
+        let (kernel, refused) = on_own_threads(|| choose(KERNELS));
         if let Some(disagreement) = refused {
             refuse(disagreement);
         }
