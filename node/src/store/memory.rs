@@ -62,7 +62,8 @@ impl Backend for MemoryBackend {
         for put in puts {
             let values = state.live.entry(put.space).or_default();
             match put.value {
-                Some(value) => values.insert(put.key, value),
+                // A copy: what came from the network holds a request's memory as long as it lives.
+                Some(value) => values.insert(put.key, Bytes::copy_from_slice(&value)),
                 None => values.remove(&put.key),
             };
         }
