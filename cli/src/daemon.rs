@@ -14,6 +14,7 @@ pub use ashlar_service::signals::{STOP_DEADLINE, Stop};
 
 use crate::Cli;
 use crate::error::{CliError, CliResult, Exit};
+use crate::files::{self, Access};
 
 /// Options of every command that runs a daemon with keys.
 #[derive(Debug, Args)]
@@ -79,6 +80,16 @@ pub(crate) fn config<T>(
         let what = format!("could not use the configuration {}", path.display());
         CliError::coded(Exit::Usage, what, &error).next(format!("{init} writes one that works"))
     })
+}
+
+/// Writes the configuration that `init` has made. `could_not` says what failed if it is none.
+pub(crate) fn write_config(
+    path: &Path,
+    text: Result<String, ConfigError>,
+    could_not: &str,
+) -> CliResult {
+    let text = text.map_err(|error| CliError::coded(Exit::Usage, could_not, &error))?;
+    files::write_atomically(path, text.as_bytes(), Access::Everyone)
 }
 
 /// Waits until somebody asks to stop, or until the daemon loses a part that it cannot live without; then the reason.

@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::context::{DisperserOption, TableOption, follow_table};
 use crate::daemon::{self, Stop};
 use crate::error::{CliError, CliResult, Exit};
-use crate::files::{self, Access};
+use crate::files;
 use crate::keys;
 use crate::ui::Ui;
 
@@ -154,18 +154,12 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
     config.operators.clone_from(&settings.tables);
     config.store.shutdown_secs = 5;
     config.store.retention_secs = settings.retention_secs;
-    files::write_atomically(
-        &dir.join(CONFIG),
-        text_of(&config)?.as_bytes(),
-        Access::Everyone,
-    )
+    write(&dir.join(CONFIG), &config)
 }
 
-fn text_of(config: &DisperserConfig) -> CliResult<String> {
+fn write(path: &Path, config: &DisperserConfig) -> CliResult {
     let could_not = "could not write the disperser's configuration";
-    config
-        .to_toml()
-        .map_err(|error| CliError::coded(Exit::Usage, could_not, &error))
+    daemon::write_config(path, config.to_toml(), could_not)
 }
 
 fn load(path: &Path) -> CliResult<DisperserConfig> {
@@ -187,16 +181,12 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     for path in [&config_path, &key_path] {
         files::refuse_existing(path)?;
     }
-    let absolute = |path: &Path| {
-        std::path::absolute(path)
-            .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))
-    };
     let mut config = DisperserConfig::default();
     config.listen.http = args.http;
     config.batch.profile = args.profile;
     config.operators = args.table.required()?;
     if let Some(path) = &args.password_file {
-        config.paths.password_file = absolute(path)?;
+        config.paths.password_file = files::absolute(path)?;
     }
     let password = files::password(
         args.password_file.as_deref(),
@@ -204,7 +194,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
         true,
     )?;
     let (_, network) = keys::new_network(&key_path, &password, Cost::Standard)?;
-    files::write_atomically(&config_path, text_of(&config)?.as_bytes(), Access::Everyone)?;
+    write(&config_path, &config)?;
 
     let out = InitOut {
         config: config_path,

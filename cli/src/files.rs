@@ -83,6 +83,15 @@ pub fn create_folder(path: &Path) -> CliResult {
         .map_err(|error| CliError::io(format!("could not create {}", path.display()), &error))
 }
 
+/// A path for a configuration: it holds in any working directory.
+///
+/// # Errors
+/// It is empty, or there is no working directory.
+pub fn absolute(path: &Path) -> CliResult<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))
+}
+
 /// Refuses a path that holds something already.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::context::{TableOption, follow_table};
 use crate::daemon::{self, Stop};
 use crate::error::{CliError, CliResult, Exit};
-use crate::files::{self, Access};
+use crate::files;
 use crate::get;
 use crate::requirements::{Age, Quorums};
 use crate::ui::Ui;
@@ -141,10 +141,8 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
         }
     };
     let could_not = "could not write the gateway's configuration";
-    let failed = |error| CliError::coded(Exit::Usage, could_not, &error);
-    config.validate().map_err(failed)?;
-    let text = config.to_toml().map_err(failed)?;
-    files::write_atomically(&path, text.as_bytes(), Access::Everyone)?;
+    let text = config.validate().and_then(|()| config.to_toml());
+    daemon::write_config(&path, text, could_not)?;
     let out = InitOut { config: path };
     ui.data(&out, || format!("wrote {}", out.config.display()))
 }

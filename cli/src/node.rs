@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::context::{TableOption, devnet_here, follow_table};
 use crate::daemon::{self, Stop};
 use crate::error::{CliError, CliResult, Exit};
-use crate::files::{self, Access};
+use crate::files;
 use crate::keys::{self, KeyInfo};
 use crate::ui::Ui;
 use doctor::DoctorArgs;
@@ -196,14 +196,8 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
 }
 
 fn write(path: &Path, config: &NodeConfig) -> CliResult {
-    let text = config.to_toml().map_err(|error| {
-        CliError::coded(
-            Exit::Usage,
-            format!("could not write {}", path.display()),
-            &error,
-        )
-    })?;
-    files::write_atomically(path, text.as_bytes(), Access::Everyone)
+    let could_not = format!("could not write {}", path.display());
+    daemon::write_config(path, config.to_toml(), &could_not)
 }
 
 fn load(path: &Path) -> CliResult<NodeConfig> {
@@ -259,8 +253,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     config.listen.http = args.http;
     config.operators = tables;
     if let Some(path) = &args.password_file {
-        config.paths.password_file = std::path::absolute(path)
-            .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))?;
+        config.paths.password_file = files::absolute(path)?;
     }
     write(&config_path, &config)?;
     upkeep::new_database(&upkeep::local(&config_path)?)?;

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::daemon::{self, Stop};
 use crate::error::{CliError, CliResult, Exit};
-use crate::files::{self, Access};
+use crate::files;
 use crate::keys;
 use crate::node::upkeep::{self, Local, ProtectionCommand};
 use crate::ui::Ui;
@@ -140,8 +140,7 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
     config.accept.nodes.clone_from(&args.node);
     config.accept.domains.clone_from(&args.domain);
     if let Some(path) = &args.password_file {
-        config.paths.password_file = std::path::absolute(path)
-            .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))?;
+        config.paths.password_file = files::absolute(path)?;
     }
     // A key that is there has a history, and its floors have to come first.
     let database = !bls_path.exists();
@@ -152,10 +151,8 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
         false => keys::open_bls(&bls_path, &password)?,
     };
     let (_, network) = keys::new_network(&network_path, &password, Cost::Standard)?;
-    let text = config.to_toml().map_err(|error| {
-        CliError::coded(Exit::Usage, "could not write the configuration", &error)
-    })?;
-    files::write_atomically(&config_path, text.as_bytes(), Access::Everyone)?;
+    let could_not = "could not write the configuration";
+    daemon::write_config(&config_path, config.to_toml(), could_not)?;
     if database {
         upkeep::new_database(&local(&config_path)?)?;
     }

@@ -65,8 +65,8 @@ pub(crate) struct Inner {
 }
 
 /// A question that any disperser may answer.
-struct Ask<'a> {
-    path: &'a str,
+pub(crate) struct Ask<'a> {
+    path: String,
     query: Option<&'a str>,
     accept: &'static str,
     post: Option<&'a Post>,
@@ -163,14 +163,7 @@ impl Dispersers {
     ///
     /// [`ClientError`]; [`ClientError::Refused`] with status 404 if no disperser knows it.
     pub async fn status(&self, name: impl Into<BlobName>) -> Result<BlobStatus, ClientError> {
-        let path = format!("v1/blobs/{}/status", name.into());
-        let ask = Ask {
-            path: &path,
-            query: None,
-            accept: "application/json",
-            post: None,
-            max: MAX_STATUS_BYTES,
-        };
+        let ask = Ask::status(name.into());
         let found = self.inner.anywhere(&ask, None, read_status).await?;
         Ok(found.answer)
     }
@@ -185,14 +178,7 @@ impl Dispersers {
         name: impl Into<BlobName>,
         portable: bool,
     ) -> Result<UnverifiedCertificate, ClientError> {
-        let path = certificate_path(name.into());
-        let ask = Ask {
-            path: &path,
-            query: portable.then_some("form=portable"),
-            accept: "application/octet-stream",
-            post: None,
-            max: MAX_CERTIFICATE_BYTES,
-        };
+        let ask = Ask::certificate(name.into(), portable);
         let read = UnverifiedCertificate::from_bytes;
         let found = self.inner.anywhere(&ask, None, read).await?;
         Ok(found.answer)
@@ -243,24 +229,18 @@ impl Inner {
         })
     }
 
-    /// For one attempt to transfer so many bytes.
-    pub(crate) fn timeout(&self, bytes: u64) -> Duration {
-        self.config.request_timeout + self.transfer(bytes)
-    }
-
     fn transfer(&self, bytes: u64) -> Duration {
         Duration::from_millis(bytes.saturating_mul(1000) / self.config.min_rate.max(1))
     }
 
-    fn call<'a>(&self, base: &BaseUrl, ask: &Ask<'a>) -> Call<'a> {
-        let mut url = base.join(ask.path);
+    pub(crate) fn call<'a>(&self, base: &BaseUrl, ask: &Ask<'a>) -> Call<'a> {
+        let mut url = base.join(&ask.path);
         url.set_query(ask.query);
-        let bytes = ask.post.map_or(ask.max, |post| post.body.len());
         Call {
             url,
             accept: ask.accept,
             post: ask.post,
-            timeout: self.timeout(bytes as u64),
+            timeout: self.config.request_timeout + self.transfer(ask.bytes()),
             max: ask.max,
         }
     }
@@ -297,8 +277,7 @@ impl Inner {
         id: Option<BlobId>,
         read: impl Fn(&[u8]) -> Result<T, ClientError>,
     ) -> Result<Found<T>, ClientError> {
-        let bytes = ask.post.map_or(ask.max, |post| post.body.len());
-        let until = Instant::now() + self.config.put_deadline + self.transfer(bytes as u64);
+        let until = Instant::now() + self.config.put_deadline + self.transfer(ask.bytes());
         // Each with the time before which it is left in peace, and the attempts made.
         let mut left: Vec<(usize, Instant, u32)> = {
             let order = self.health().order(std::time::Instant::now());
@@ -321,12 +300,10 @@ impl Inner {
                     continue;
                 };
                 let attempt = attempts + 1;
-                if let (Some(id), Some((held, from)), true) = (id, holder, asked.insert(index)) {
-                    let why = errors.iter().find(|(index, _)| *index == from);
-                    let why = why.map(|(_, error)| error);
-                    if !self.may_go_on(id, from, index, held, why) {
-                        return Err(conclude(self, errors));
-                    }
+                if let (Some(id), Some((held, from)), true) = (id, holder, asked.insert(index))
+                    && !self.may_go_on(id, from, index, held, &errors)
+                {
+                    return Err(conclude(self, errors));
                 }
                 let answer = self.call(base, ask).once(&self.http, attempt, until).await;
                 let error = match answer.and_then(|body| read(&body)) {
@@ -378,9 +355,10 @@ impl Inner {
         from: usize,
         to: usize,
         held: Held,
-        why: Option<&ClientError>,
+        errors: &[(usize, ClientError)],
     ) -> bool {
-        let why = why.map(|error| PassedOver::new(self.url(from), error));
+        let why = errors.iter().find(|(index, _)| *index == from);
+        let why = why.map(|(_, error)| PassedOver::new(self.url(from), error));
         let failover = Failover {
             id,
             from: self.url(from),
@@ -401,9 +379,34 @@ impl Inner {
 }
 
 impl<'a> Ask<'a> {
+    pub(crate) fn status(name: BlobName) -> Self {
+        Self {
+            path: format!("v1/blobs/{name}/status"),
+            query: None,
+            accept: "application/json",
+            post: None,
+            max: MAX_STATUS_BYTES,
+        }
+    }
+
+    pub(crate) fn certificate(name: BlobName, portable: bool) -> Self {
+        Self {
+            path: format!("v1/blobs/{name}/certificate"),
+            query: portable.then_some("form=portable"),
+            accept: "application/octet-stream",
+            post: None,
+            max: MAX_CERTIFICATE_BYTES,
+        }
+    }
+
+    /// Most that is transferred, in the direction that counts.
+    fn bytes(&self) -> u64 {
+        self.post.map_or(self.max, |post| post.body.len()) as u64
+    }
+
     fn post(post: &'a Post) -> Self {
         Self {
-            path: "v1/blobs",
+            path: "v1/blobs".to_owned(),
             query: post.query.as_deref(),
             accept: "application/json",
             post: Some(post),
@@ -444,10 +447,6 @@ fn accepted(body: &[u8], id: BlobId) -> Result<BlobStatus, ClientError> {
             expected: id,
         })
     }
-}
-
-pub(crate) fn certificate_path(name: BlobName) -> String {
-    format!("v1/blobs/{name}/certificate")
 }
 
 pub(crate) fn read_status(body: &[u8]) -> Result<BlobStatus, ClientError> {

@@ -48,7 +48,9 @@ use crate::client::check_quorums;
 use crate::da::{Answer, DaClient};
 use crate::runtime::{blocking, now_ms};
 use crate::submission::{Prepared, commitments};
-use crate::{BlobName, Certified, ClientError, Policy, PutOptions, Submitted, Trust};
+use crate::{
+    BlobName, Certified, ClientError, Policy, PutOptions, Submitted, Trust, UnverifiedCertificate,
+};
 
 /// The block of the one operator table.
 const BLOCK: Block = Block(1);
@@ -336,9 +338,9 @@ impl DaClient for MemoryClient {
             sleep(latency).await;
             let certificate = self.certificate(submitted, begin).await?;
             submitted.check_is_ours(&certificate.blob_header)?;
-            let policy = self.policy.clone();
+            let certificate = UnverifiedCertificate::from(certificate);
             Ok(Certified {
-                certificate: blocking(move || policy.check(&certificate)).await??,
+                certificate: certificate.verify(&self.policy).await?,
                 status: self.status(submitted.id.into()).await?,
                 disperser: NAME.to_owned(),
                 passed_over: Vec::new(),

@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use ashlar_proto::VerifiedCertificate;
 use ashlar_proto::api::{BlobState, BlobStatus, StatusError};
-use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
 use ashlar_service::http::{self, BaseUrl, chain};
 use ashlar_service::problem::MAX_PROBLEM_BYTES;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, stream};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::api::Call;
 use crate::config::Held;
-use crate::dispersers::{Dispersers, Inner, certificate_path, conclude, read_status};
+use crate::dispersers::{Ask, Dispersers, Inner, conclude, read_status};
 use crate::health::Fault;
 use crate::sse::Parser;
 use crate::submission::Submitted;
@@ -241,9 +239,7 @@ impl Inner {
             // A failure looks for the next one itself: the one found above may just have become worse.
             let next = self.best_but(|index| asked.contains(&index));
             if let Some(to) = next.filter(|_| allowed && Instant::now() < until) {
-                let why = errors.iter().find(|(index, _)| *index == from);
-                let why = why.map(|(_, why)| why);
-                allowed = self.may_go_on(submitted.id, from, to, Held::Yes, why);
+                allowed = self.may_go_on(submitted.id, from, to, Held::Yes, &errors);
                 if allowed {
                     asked.insert(to);
                     watched.push((to, follow(to)));
@@ -396,15 +392,8 @@ impl Inner {
         base: &BaseUrl,
         submitted: &Submitted,
     ) -> Result<BlobStatus, ClientError> {
-        let timeout = self.config.request_timeout;
-        let call = Call {
-            url: base.join(&format!("v1/blobs/{}/status", submitted.id)),
-            accept: "application/json",
-            post: None,
-            timeout,
-            max: 1 << 20,
-        };
-        let until = Instant::now() + timeout;
+        let call = self.call(base, &Ask::status(submitted.id.into()));
+        let until = Instant::now() + self.config.request_timeout;
         read_status(&call.send(&self.http, &self.config.retry, until).await?)
     }
 
@@ -415,15 +404,7 @@ impl Inner {
         portable: bool,
         until: Instant,
     ) -> Result<UnverifiedCertificate, ClientError> {
-        let mut url = base.join(&certificate_path(submitted.id.into()));
-        url.set_query(portable.then_some("form=portable"));
-        let call = Call {
-            url,
-            accept: "application/octet-stream",
-            post: None,
-            timeout: self.timeout(MAX_CERTIFICATE_BYTES as u64),
-            max: MAX_CERTIFICATE_BYTES,
-        };
+        let call = self.call(base, &Ask::certificate(submitted.id.into(), portable));
         let body = call.send(&self.http, &self.config.retry, until).await?;
         UnverifiedCertificate::from_bytes(&body)
     }

@@ -20,7 +20,7 @@ use crate::code::MAX_CELL_LEN;
 use crate::curve::{G1Affine, G1Projective};
 use crate::field::Scalar;
 use crate::kernel::{self, FixedBases, Kernel, PerKernel};
-use crate::tables::{on_own_threads, table_bytes};
+use crate::tables::table_bytes;
 use crate::{Code, ELEMENTS_PER_ROW};
 
 /// The setup in the Fourier domain for each cell length 2⁰ … 2⁶, made when first needed: about a second of CPU and
@@ -39,9 +39,7 @@ impl Fk20Tables {
     ) -> &dyn FixedBases {
         let log = cell_len.trailing_zeros() as usize;
         self.by_log[log]
-            .get_or_init(kernel, || {
-                on_own_threads(|| bases(kernel, 1 << log, monomial))
-            })
+            .get_or_init(kernel, || bases(kernel, 1 << log, monomial))
             .as_ref()
     }
 }

@@ -24,8 +24,7 @@ use crate::field::{Scalar, integer};
 use crate::fk20::{self, Fk20Tables};
 use crate::hash::{Hash, random_weights, sha256};
 use crate::kernel::{self, FixedBases, Integer, Kernel, PerKernel, bit_reverse};
-
-use crate::tables::{on_own_threads, table_bytes};
+use crate::tables::table_bytes;
 use crate::{Code, Coded, ELEMENTS_PER_ROW};
 
 /// First bytes of a setup file.
@@ -209,9 +208,7 @@ impl Setup {
 
     fn table(&self, kernel: &'static dyn Kernel) -> &dyn FixedBases {
         let make = || kernel.fixed_bases(&self.lagrange, self.lagrange.len(), table_bytes());
-        self.table
-            .get_or_init(kernel, || on_own_threads(make))
-            .as_ref()
+        self.table.get_or_init(kernel, make).as_ref()
     }
 
     /// The proofs of all cells of the polynomial with these 4096 coefficients, checked to be on the curve.

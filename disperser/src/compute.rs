@@ -15,14 +15,49 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.ok()
 }
 
+/// Threads that compute. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Threads(Arc<rayon::ThreadPool>);
+
+impl Threads {
+    /// So many of this name, 0 for one a core.
+    pub(crate) fn new(
+        name: &'static str,
+        threads: usize,
+    ) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(move |n| format!("{name}-{n}"))
+            .build()?;
+        Ok(Self(Arc::new(pool)))
+    }
+
+    /// Runs `work`, with all of them at its disposal. If the caller goes away, the work is finished and its result dropped.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Panicked> {
+        let (send, receive) = oneshot::channel();
+        self.0.spawn(move || {
+            // Without the catch a panic would abort the whole process.
+            let result = std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+                tracing::error!("a computation panicked: {}", panic_text(panic.as_ref()));
+                Panicked
+            });
+            let _ = send.send(result);
+        });
+        receive.await.unwrap_or(Err(Panicked))
+    }
+}
+
 /// Threads for encoding, and others for what certificates wait for: proofs, signatures. The runtime's own threads never compute.
 ///
 /// Two pools, because a rayon pool takes new jobs last: the proofs of a batch would wait for the encoding of the next one. And while a
 /// batch is proven encoders pause before their next blob, so that proofs have all cores.
 #[derive(Clone)]
 pub(crate) struct ComputePool {
-    encoding: Arc<rayon::ThreadPool>,
-    urgent: Arc<rayon::ThreadPool>,
+    encoding: Threads,
+    urgent: Threads,
     gate: Arc<Gate>,
 }
 
@@ -33,16 +68,9 @@ pub(crate) struct Panicked;
 impl ComputePool {
     /// With so many threads for each of both, 0 for one a core.
     pub(crate) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let pool = |name: &'static str| {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .thread_name(move |n| format!("{name}-{n}"))
-                .build()
-                .map(Arc::new)
-        };
         Ok(Self {
-            encoding: pool("encode")?,
-            urgent: pool("urgent")?,
+            encoding: Threads::new("encode", threads)?,
+            urgent: Threads::new("urgent", threads)?,
             gate: Arc::default(),
         })
     }
@@ -53,7 +81,7 @@ impl ComputePool {
         work: impl FnOnce(&(dyn Fn() + Sync)) -> T + Send + 'static,
     ) -> Result<T, Panicked> {
         let gate = Arc::clone(&self.gate);
-        run(&self.encoding, move || work(&|| gate.pass())).await
+        self.encoding.run(move || work(&|| gate.pass())).await
     }
 
     /// Runs `work` while encoders pause.
@@ -62,35 +90,18 @@ impl ComputePool {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Panicked> {
         let closed = Closed::new(&self.gate);
-        let proved = run(&self.urgent, work).await;
+        let proved = self.urgent.run(work).await;
         drop(closed);
         proved
     }
 
-    /// Runs `work` on the threads that encoding does not use, with all of them at its disposal. If the caller goes away, the work is
-    /// finished and its result dropped.
+    /// [`Threads::run`], on those that encoding does not use.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Panicked> {
-        run(&self.urgent, work).await
+        self.urgent.run(work).await
     }
-}
-
-async fn run<T: Send + 'static>(
-    pool: &rayon::ThreadPool,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Panicked> {
-    let (send, receive) = oneshot::channel();
-    pool.spawn(move || {
-        // Without the catch a panic would abort the whole process.
-        let result = std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
-            tracing::error!("a computation panicked: {}", panic_text(panic.as_ref()));
-            Panicked
-        });
-        let _ = send.send(result);
-    });
-    receive.await.unwrap_or(Err(Panicked))
 }
 
 /// Longest pause before one blob: encoding goes on, however many batches are proven.

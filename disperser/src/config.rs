@@ -299,14 +299,12 @@ impl DisperserConfig {
         }
         let rows = rows_for(Encoding::Packed31, accept.max_payload).unwrap_or(u32::MAX);
         let longest_wait = accept.wait_timeout_secs.max(accept.body_timeout_secs);
-        let batch_memory = self
-            .protocol_versions()
-            .map(|v| encoded_bytes(v, batch.max_rows, batch.max_rows))
-            .max();
-        let blob_memory = self
-            .protocol_versions()
-            .map(|v| encoded_bytes(v, rows, 1))
-            .max();
+        let encoded = |rows, blobs| {
+            let bytes = self
+                .protocol_versions()
+                .map(|v| encoded_bytes(v, rows, blobs));
+            bytes.max().unwrap_or(u64::MAX)
+        };
         let payload = ("accept.max_payload", accept.max_payload);
         // The last request with a batch that a restart interrupted.
         let oldest = batch
@@ -356,17 +354,14 @@ impl DisperserConfig {
             (
                 "relay.slice_memory_bytes",
                 self.relay.slice_memory_bytes,
-                (
-                    "the slices of accept.max_payload",
-                    blob_memory.unwrap_or(u64::MAX),
-                ),
+                ("the slices of accept.max_payload", encoded(rows, 1)),
             ),
             (
                 "encode.memory_bytes",
                 self.encode.memory_bytes,
                 (
                     "a batch of batch.max_rows rows",
-                    batch_memory.unwrap_or(u64::MAX),
+                    encoded(batch.max_rows, batch.max_rows),
                 ),
             ),
             (

@@ -110,10 +110,7 @@ async fn hand_over(
             let Some(entry) = table.operator(operator) else {
                 return;
             };
-            let peer = Peer {
-                address: entry.address.clone(),
-                network_key: entry.network_key,
-            };
+            let peer = Peer::from(entry);
             for attempt in 0..SPREAD_ATTEMPTS {
                 let asked =
                     operators
@@ -156,10 +153,7 @@ impl OperatorClient {
         let Some(entry) = table.operator(operator) else {
             return false;
         };
-        let peer = Peer {
-            address: entry.address.clone(),
-            network_key: entry.network_key,
-        };
+        let peer = Peer::from(entry);
         let ping = wire::Request::Ping(wire::Ping { nonce: 0 });
         let asked = self.client.request(&peer, ping, Vec::new(), patience);
         // A refusal is an answer, too.
@@ -605,10 +599,7 @@ async fn exchange(
             Blame::Us,
         )
     })?;
-    let peer = Peer {
-        address: entry.address.clone(),
-        network_key: entry.network_key,
-    };
+    let peer = Peer::from(entry);
     let slots = operators_client.slots(&entry.operator_id);
     let _slot = slots
         .acquire()

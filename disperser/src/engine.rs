@@ -29,7 +29,7 @@ use crate::late::Late;
 use crate::memory::{Memory, MemoryBudget};
 use crate::metrics::Metrics;
 use crate::owners::{OwnedBlob, Owners};
-use crate::record::BlobRecord;
+use crate::record::{BatchRecord, BlobRecord};
 use crate::registry::Registry;
 use crate::state::TransitionError;
 use crate::store::StoreError;
@@ -277,8 +277,7 @@ impl Engine {
         } = tick;
         let now_ms = self.durable.clock.wall_ms();
         let begins = |_, record: &mut BlobRecord| {
-            let waited = now_ms.saturating_sub(record.submitted_at_ms);
-            self.metrics.stage("queue", Duration::from_millis(waited));
+            self.metrics.stage("queue", record.age(now_ms));
             match record.state {
                 BlobState::Encoding => Ok(()), // it was lost in the middle of it
                 _ => record.go(BlobState::Encoding, now_ms),
@@ -352,8 +351,23 @@ impl Engine {
         noted.inspect_err(|error| tracing::error!("{error}")).ok()
     }
 
+    /// Encodes the blobs of a batch once more, in batch order. Else the first that cannot be, and why.
+    pub(crate) async fn encode_again(
+        &self,
+        batch: &BatchRecord,
+    ) -> Result<Vec<Arc<EncodedBlob>>, (BlobId, EncodeError)> {
+        let results = self.encode_ids(batch.blobs.clone(), ClaimCheck::Together);
+        let mut encoded: HashMap<_, _> = results.await.into_iter().collect();
+        let in_order = batch.blobs.iter().map(|id| {
+            // Each has a result.
+            let result = encoded.remove(id).unwrap_or(Err(EncodeError::Panicked));
+            result.map(Arc::new).map_err(|error| (*id, error))
+        });
+        in_order.collect()
+    }
+
     /// Reads and encodes blobs: one result each, in no particular order.
-    pub(crate) async fn encode_ids(
+    async fn encode_ids(
         &self,
         ids: Vec<BlobId>,
         check: ClaimCheck,

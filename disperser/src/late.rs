@@ -18,7 +18,6 @@ use futures::StreamExt as _;
 
 use crate::config::encoded_bytes;
 use crate::distribute::{OperatorClient, SignedBatch, ask_late, spread};
-use crate::encoder::ClaimCheck;
 use crate::engine::Engine;
 use crate::matrix::Matrix;
 use crate::memory::Units;
@@ -73,10 +72,8 @@ impl Late {
 
     /// Forgets what nobody takes any more.
     fn prune(&self, now_ms: u64, longest: Duration) {
-        self.lock().retain(|batch| {
-            let age = now_ms.saturating_sub(batch.record.header.created_at_ms);
-            Duration::from_millis(age) < longest
-        });
+        self.lock()
+            .retain(|batch| batch.record.age(now_ms) < longest);
     }
 
     /// The operators that have missed something, each with a batch that says where it is.
@@ -161,15 +158,8 @@ impl Engine {
             self.late.add(batch);
             return Some(Sent::Later);
         };
-        let ids = batch.record.blobs.clone();
-        let results = self.encode_ids(ids, ClaimCheck::Together).await;
-        let mut encoded: HashMap<_, _> = results.into_iter().collect();
-        let blobs = batch.record.blobs.iter().map(|id| {
-            let blob = encoded.remove(id).and_then(Result::ok);
-            blob.map(Arc::new)
-        });
         // One may be forgotten by now.
-        let blobs = blobs.collect::<Option<Vec<_>>>()?;
+        let blobs = self.encode_again(&batch.record).await.ok()?;
         let matrix = Matrix::resume(blobs, Arc::clone(&batch.table), header.clone());
         let matrix = Arc::new(matrix.ok()?);
         let proving = Arc::clone(&matrix);

@@ -17,7 +17,7 @@ use crate::record::BlobRecord;
 /// A semaphore counts at most 2^32 units.
 const UNIT: u64 = 4096;
 
-/// Memory that nobody waits for. A part that was taken goes back when it is dropped.
+/// Memory in units. A part that was taken goes back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Units(Arc<Semaphore>);
 
@@ -35,15 +35,19 @@ impl Units {
     pub(crate) fn try_take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.0).try_acquire_many_owned(units).ok()
     }
+
+    fn free(&self) -> u64 {
+        self.0.available_permits() as u64
+    }
 }
 
 /// How many times what is free the blobs of the same quorums may have.
 const LENT: u64 = 3;
 
-/// Memory in units.
+/// Memory that can be waited for, shared by quorums.
 pub(crate) struct MemoryBudget {
     bytes: u64,
-    units: Arc<Semaphore>,
+    units: Units,
     lanes: Arc<Lanes>,
     /// How many wait for memory.
     waiting: AtomicUsize,
@@ -113,10 +117,9 @@ impl Drop for Waiting<'_> {
 
 impl MemoryBudget {
     pub(crate) fn new(bytes: u64) -> Self {
-        let units = usize::try_from(bytes / UNIT).unwrap_or(usize::MAX);
         Self {
             bytes,
-            units: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            units: Units::new(bytes),
             lanes: Arc::default(),
             waiting: AtomicUsize::new(0),
             wanted: Notify::new(),
@@ -130,8 +133,7 @@ impl MemoryBudget {
             reason = "neither the API nor the registry lets in a blob of another version"
         )]
         let version = ashlar_proto::version(record.version).expect("a known version");
-        let bytes = encoded_bytes(version, record.rows, 1);
-        u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+        Units::of(encoded_bytes(version, record.rows, 1)).unwrap_or(u32::MAX)
     }
 
     /// Whether so much memory exists at all.
@@ -141,14 +143,13 @@ impl MemoryBudget {
 
     /// Whether blobs of these quorums may have so much more. Who has nothing may have all, when it is free.
     pub(crate) fn has_room(&self, quorums: &[QuorumId], units: u32) -> bool {
-        let free = self.units.available_permits() as u64;
+        let free = self.units.free();
         let taken = self.lanes.lock().get(quorums).copied();
         taken.is_none_or(|taken| taken + u64::from(units) <= LENT * free)
     }
 
     pub(crate) fn try_take(&self, quorums: &[QuorumId], units: u32) -> Option<Memory> {
-        let permit = Arc::clone(&self.units).try_acquire_many_owned(units).ok()?;
-        Some(self.note(quorums, permit))
+        Some(self.note(quorums, self.units.try_take(units)?))
     }
 
     fn note(&self, quorums: &[QuorumId], permit: OwnedSemaphorePermit) -> Memory {
@@ -175,7 +176,7 @@ impl MemoryBudget {
         }
         let _waiting = self.wait(wake);
         let permit = tokio::select! {
-            permit = Arc::clone(&self.units).acquire_many_owned(units) => permit.ok()?,
+            permit = Arc::clone(&self.units.0).acquire_many_owned(units) => permit.ok()?,
             () = stop.cancelled() => return None,
         };
         Some(self.note(quorums, permit))
@@ -212,8 +213,7 @@ impl MemoryBudget {
 
     /// Bytes that are taken.
     pub(crate) fn used(&self) -> u64 {
-        let free = self.units.available_permits() as u64 * UNIT;
-        self.bytes.saturating_sub(free)
+        self.bytes.saturating_sub(self.units.free() * UNIT)
     }
 }
 

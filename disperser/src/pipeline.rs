@@ -260,10 +260,10 @@ impl Engine {
                     failures: Vec::new(),
                     expires_at_ms,
                 };
-                Ok((record.clone(), records.clone(), (matrix, record, records)))
+                Ok((record, records, matrix))
             };
             let store = registry.store();
-            let (matrix, record, records) = store.compose(created_at_ms, &commitments, make)?;
+            let (record, records, matrix) = store.compose(created_at_ms, &commitments, make)?;
             registry.publish(&records);
             Ok((matrix, record))
         });
@@ -279,8 +279,7 @@ impl Engine {
         let mut again = Vec::new();
         for owned in blobs {
             let blob = registry.live(&owned.id());
-            let submitted_at_ms = blob.map_or(now_ms, |blob| blob.submitted_at_ms);
-            let age = Duration::from_millis(now_ms.saturating_sub(submitted_at_ms));
+            let age = blob.map_or(Duration::ZERO, |blob| blob.age(now_ms));
             if matches!(error, MatrixError::Assignment(_)) && age < give_up {
                 again.push(owned);
             } else {
@@ -586,10 +585,9 @@ impl Engine {
         let now_ms = self.durable.clock.wall_ms();
         for record in &done {
             self.metrics.certified_bytes.inc_by(record.payload_len);
-            let waited = now_ms.saturating_sub(record.submitted_at_ms);
             self.metrics
                 .blob_seconds
-                .observe(Duration::from_millis(waited).as_secs_f64());
+                .observe(record.age(now_ms).as_secs_f64());
         }
         tracing::info!(sequence, signers, blobs = done.len(), "batch certified");
         Some(certified)
@@ -618,8 +616,7 @@ impl Engine {
                 if let Some(batch) = &mut blob.batch {
                     batch.signed = record.signed.clone();
                 }
-                let age = Duration::from_millis(now.saturating_sub(blob.submitted_at_ms));
-                if age < give_up {
+                if blob.age(now) < give_up {
                     blob.go(BlobState::Encoded, now)
                 } else {
                     blob.error = Some(StatusError {

@@ -87,8 +87,7 @@ impl Engine {
             lost.done();
             return;
         };
-        let now_ms = self.durable.clock.wall_ms();
-        let age = Duration::from_millis(now_ms.saturating_sub(blob.submitted_at_ms));
+        let age = blob.age(self.durable.clock.wall_ms());
         if age < Duration::from_secs(self.config.batch.give_up_secs) {
             self.requeue([lost]);
             return;

@@ -1,5 +1,7 @@
 //! What is on disk about a blob and about a batch.
 
+use std::time::Duration;
+
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Encoding, Hash};
 use ashlar_net::Subnet;
@@ -130,6 +132,11 @@ impl BlobRecord {
         }
     }
 
+    /// How long ago it was accepted; zero if the clock went back.
+    pub fn age(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.submitted_at_ms))
+    }
+
     /// Goes to another state.
     ///
     /// # Errors
@@ -234,6 +241,11 @@ impl BatchRecord {
     /// What operators sign.
     pub fn digest(&self) -> BatchDigest {
         self.header.digest()
+    }
+
+    /// How long ago it was composed; zero if the clock went back.
+    pub fn age(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.header.created_at_ms))
     }
 
     /// Goes to another state.

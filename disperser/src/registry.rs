@@ -36,6 +36,8 @@ pub struct Registry {
     inner: Mutex<Inner>,
     /// A blob left `accepting`.
     settled: Condvar,
+    /// Dropped after the store: fields are dropped in their order.
+    open: watch::Sender<()>,
 }
 
 struct Inner {
@@ -122,6 +124,7 @@ impl Registry {
             metrics,
             inner: Mutex::new(inner),
             settled: Condvar::new(),
+            open: watch::Sender::new(()),
         };
         registry.measure(&registry.lock());
         Ok(registry)
@@ -272,6 +275,12 @@ impl Registry {
             .collect();
         ids.sort_unstable();
         ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Ends when the registry is dropped and its store closed. Work that blocks outlives the task that asked for it.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut open = self.open.subscribe();
+        async move { while open.changed().await.is_ok() {} }
     }
 
     /// The record of an open blob, without a look at the disk.

@@ -14,7 +14,7 @@ use ashlar_proto::{BlobHeader, BlobId, ChunkRanges, HeaderError};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use crate::compute::ComputePool;
+use crate::compute::Threads;
 use crate::config::encoded_bytes;
 use crate::store::{Store, StoreError};
 
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Extends blobs again, and keeps the last ones.
 pub(crate) struct SliceRelay {
-    threads: ComputePool,
+    threads: Threads,
     turn: Arc<Semaphore>,
     memory: Budget,
     /// The newest last.
@@ -42,7 +42,7 @@ pub(crate) struct Extended {
 impl SliceRelay {
     pub(crate) fn new(memory_bytes: u64) -> Result<Self, rayon::ThreadPoolBuildError> {
         Ok(Self {
-            threads: ComputePool::new(1)?,
+            threads: Threads::new("slices", 1)?,
             turn: Arc::new(Semaphore::new(1)),
             memory: Budget::new(memory_bytes),
             kept: Mutex::default(),
@@ -60,12 +60,11 @@ impl SliceRelay {
             return Ok(kept);
         }
         let turn = Arc::clone(&self.turn).acquire_owned();
-        let turn = tokio::time::timeout(PATIENCE, turn).await;
-        let (Ok(turn), kept) = (turn, self.find(&id)) else {
+        let Ok(turn) = tokio::time::timeout(PATIENCE, turn).await else {
             return Err(RelayError::Busy);
         };
         // Somebody else has asked for the same one meanwhile.
-        if let Some(kept) = kept {
+        if let Some(kept) = self.find(&id) {
             return Ok(kept);
         }
         let version = header.protocol()?;

@@ -1,10 +1,9 @@
 //! What a restart finds on its way is continued.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_proto::{BlobId, QuorumId};
+use ashlar_proto::QuorumId;
 use ashlar_stake::OperatorTable;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -12,7 +11,6 @@ use tokio::time::Instant;
 use crate::batcher::Lane;
 use crate::compute::blocking;
 use crate::durable::Durable;
-use crate::encoder::ClaimCheck;
 use crate::engine::{BufferedBlob, Engine};
 use crate::matrix::Matrix;
 use crate::memory::MemoryBudget;
@@ -114,7 +112,7 @@ impl Engine {
             table,
             quorums,
             units,
-        } = match self.can_rebuild(record).await? {
+        } = match self.can_rebuild(record).await.ok_or(None)? {
             Ok(parts) if parts.units.len() != owned.len() => {
                 let why = "one of its blobs is in another batch, too";
                 return Err(Some((owned, why.to_owned())));
@@ -130,20 +128,13 @@ impl Engine {
             return Err(Some((owned, why.to_owned())));
         };
         let mut memory = self.take_memory(&quorums, needed).await.ok_or(None)?;
-        let results = self
-            .encode_ids(record.blobs.clone(), ClaimCheck::Together)
-            .await;
-        let mut encoded: HashMap<BlobId, _> = results.into_iter().collect();
-        let mut blobs = Vec::with_capacity(record.blobs.len());
-        for id in &record.blobs {
-            match encoded.remove(id).ok_or(None)? {
-                Ok(blob) => blobs.push(Arc::new(blob)),
-                Err(error) => {
-                    let why = format!("its blob {id} cannot be encoded again: {error}");
-                    return Err(Some((owned, why)));
-                }
+        let blobs = match self.encode_again(record).await {
+            Ok(blobs) => blobs,
+            Err((id, error)) => {
+                let why = format!("its blob {id} cannot be encoded again: {error}");
+                return Err(Some((owned, why)));
             }
-        }
+        };
         let matrix = match Matrix::resume(blobs.clone(), table, record.header.clone()) {
             Ok(matrix) => matrix,
             Err(error) => return Err(Some((owned, error.to_string()))),
@@ -161,39 +152,35 @@ impl Engine {
         Ok((matrix, held))
     }
 
-    /// What a batch is made of again. `Ok(Err(why))` if it cannot be.
-    async fn can_rebuild(
-        &self,
-        record: &BatchRecord,
-    ) -> Result<Result<Parts, String>, Option<(Vec<OwnedBlob>, String)>> {
+    /// What a batch is made of again, or why it cannot be. `None` if the disperser stops.
+    async fn can_rebuild(&self, record: &BatchRecord) -> Option<Result<Parts, String>> {
         let Durable {
             registry, clock, ..
         } = &self.durable;
-        let age = clock.wall_ms().saturating_sub(record.header.created_at_ms);
-        let age = Duration::from_millis(age);
+        let age = record.age(clock.wall_ms());
         let longest = Duration::from_secs(self.config.batch.max_resume_age_secs);
         if age > longest {
-            return Ok(Err(format!(
+            return Some(Err(format!(
                 "it is {} s old, older than {} s",
                 age.as_secs(),
                 longest.as_secs()
             )));
         }
         let (stake, block) = (Arc::clone(&self.stake), record.header.reference_block);
-        let table = blocking(move || stake.table_at(block)).await.ok_or(None)?;
+        let table = blocking(move || stake.table_at(block)).await?;
         let table = match table {
             Ok(table) => table,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Some(Err(error.to_string())),
         };
         let (mut quorums, mut units) = (Vec::new(), Vec::with_capacity(record.blobs.len()));
         for id in &record.blobs {
             let Some(blob) = registry.live(id) else {
-                return Ok(Err(format!("its blob {id} is not open")));
+                return Some(Err(format!("its blob {id} is not open")));
             };
             units.push(MemoryBudget::units(&blob));
             quorums = blob.quorums;
         }
-        Ok(Ok(Parts {
+        Some(Ok(Parts {
             table,
             quorums,
             units,

@@ -1,6 +1,5 @@
 //! Starting and stopping a disperser.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use ashlar_crypto::{Coded, Setup};
 use ashlar_net::{Client, NetError, NetLimits};
 use ashlar_proto::wire::limits::bulk_for_rows;
 use ashlar_service::listener::{BindError, Listeners};
-use ashlar_service::{OnEnd, Supervisor};
+use ashlar_service::{OnEnd, Running, Supervisor};
 use ashlar_stake::StakeSource;
 
 use crate::api::{self, ApiState};
@@ -19,7 +18,7 @@ use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
 use crate::engine::{Engine, report_kernel};
-use crate::health::{Health, HealthReport};
+use crate::health::Health;
 use crate::intake::OpenLimits;
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
@@ -151,6 +150,8 @@ impl Disperser {
             opened.await.map_err(|error| DisperserError::Internal {
                 what: error.to_string(),
             })??;
+        // Whoever stops a disperser may open its database next.
+        supervisor.spawn("registry", OnEnd::Stop, registry.closed());
         let net = NetLimits {
             max_bulk: bulk_for_rows(config.batch.max_rows),
             // An operator that checks and syncs a large batch says nothing meanwhile.
@@ -198,53 +199,13 @@ impl Disperser {
         state.open(engine);
         health.opened();
         tracing::info!(%http_addr, key = %owner, "disperser is open");
-        Ok(RunningDisperser {
-            http_addr,
-            health_addr,
-            supervisor,
-            health,
-            patience,
-        })
+        Ok(Running::new(http_addr, health_addr, supervisor, patience))
     }
 }
 
-/// A disperser at work. Dropping it without [`shutdown`](Self::shutdown) stops it as a crash would: nothing accepted is lost.
-#[derive(Debug)]
-pub struct RunningDisperser {
-    http_addr: SocketAddr,
-    health_addr: Option<SocketAddr>,
-    supervisor: Supervisor,
-    health: Arc<Health>,
-    patience: Duration,
-}
-
-impl RunningDisperser {
-    /// Where HTTP listens.
-    pub fn http_addr(&self) -> SocketAddr {
-        self.http_addr
-    }
-
-    /// Where health answers on its own, if it does.
-    pub fn health_addr(&self) -> Option<SocketAddr> {
-        self.health_addr
-    }
-
-    /// As `GET /v1/health` says it.
-    pub fn health(&self) -> HealthReport {
-        self.health.report()
-    }
-
-    /// Waits until a part ends that the disperser cannot live without, and says why it did: the process should stop then.
-    pub async fn failed(&self) -> String {
-        self.supervisor.failed().await
-    }
-
-    /// Stops: no new requests, streams end, writes under way finish, batches under way are left for the next start.
-    pub async fn shutdown(self) {
-        self.health.stopping();
-        self.supervisor.shutdown(self.patience).await;
-    }
-}
+/// A disperser at work. Dropping it without [`shutdown`](Running::shutdown) stops it as a crash would: nothing accepted is lost. A
+/// shutdown ends streams, finishes writes under way, and leaves batches under way for the next start.
+pub type RunningDisperser = Running;
 
 /// Why a disperser does not start.
 #[derive(Debug, thiserror::Error, Coded)]

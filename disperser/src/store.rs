@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// Takes a sequence number and makes a batch with it; batch, blobs, these commitments, which were computed here, and the number's
-    /// advance are one write. Synced.
+    /// advance are one write. Synced. Gives back what `make` gave.
     ///
     /// # Errors
     /// The database fails, or `make` does; then the number is not used.
@@ -219,7 +219,7 @@ impl Store {
         now_ms: u64,
         commitments: &[(BlobId, Vec<CommitmentBytes>)],
         make: impl FnOnce(Sequence) -> Result<(BatchRecord, Vec<BlobRecord>, T), StoreError>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<(BatchRecord, Vec<BlobRecord>, T), StoreError> {
         let _composing = self
             .composing
             .lock()
@@ -259,7 +259,7 @@ impl Store {
             ops.push(Op::Put(Table::Commitments, id.0.to_vec(), value));
         }
         self.kv.write(ops, true)?;
-        Ok(result)
+        Ok((batch, blobs, result))
     }
 
     /// Writes a batch that ended, with its blobs (certified, failed, or back among the encoded) and the certificates. Synced.

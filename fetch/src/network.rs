@@ -33,10 +33,7 @@ impl Network for Client {
         limit: AnswerLimit,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(Response, Bytes), Fault>> {
-        let peer = Peer {
-            address: operator.address.clone(),
-            network_key: operator.network_key,
-        };
+        let peer = Peer::from(operator);
         let options = CallOptions {
             deadline: timeout,
             answer: limit,

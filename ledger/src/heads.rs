@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -194,12 +194,7 @@ fn offset(block: Block) -> u64 {
 
 /// Writes a file whole: synced under another name, then renamed over the old one.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let part = path.with_extension("part");
-    let mut file = File::create(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&part, path)?;
-    folder::sync_above(path)
+    folder::write(path, &path.with_extension("part"), &[bytes])
 }
 
 fn check(domain: &Domain, content: &[u8]) -> [u8; CHECK] {

@@ -161,7 +161,6 @@ impl LedgerService {
             addr,
             health_addr,
             supervisor,
-            health,
             commands,
         })
     }
@@ -251,7 +250,6 @@ pub struct RunningLedger {
     /// Where health answers on its own, if it does.
     pub health_addr: Option<SocketAddr>,
     supervisor: Supervisor,
-    health: Arc<Health>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -263,7 +261,7 @@ impl RunningLedger {
 
     /// As `GET /v1/health` says it.
     pub fn health(&self) -> HealthReport {
-        self.health.report()
+        self.supervisor.health().report()
     }
 
     /// Waits until a part ends that the service cannot live without, and says why it did: the process should stop then.
@@ -273,7 +271,7 @@ impl RunningLedger {
 
     /// Stops: no new requests; what waits is made durable and answered; a snapshot.
     pub async fn shutdown(self) {
-        self.health.stopping();
+        self.supervisor.health().stopping();
         let (done, stopped) = oneshot::channel();
         let written = async {
             if self.commands.send(Command::Stop(done)).await.is_ok() {

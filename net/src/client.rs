@@ -8,6 +8,7 @@ use std::{
 };
 
 use ashlar_crypto::{NetworkKey, NetworkPublicKey};
+use ashlar_proto::OperatorEntry;
 use ashlar_proto::wire::{AnswerLimit, Request, Response, WireError};
 use bytes::Bytes;
 use quinn::Connection;
@@ -30,6 +31,15 @@ pub struct Peer {
     pub address: String,
     /// The key it has to prove.
     pub network_key: NetworkPublicKey,
+}
+
+impl From<&OperatorEntry> for Peer {
+    fn from(operator: &OperatorEntry) -> Self {
+        Self {
+            address: operator.address.clone(),
+            network_key: operator.network_key,
+        }
+    }
 }
 
 /// What a call may cost.

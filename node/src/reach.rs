@@ -141,10 +141,7 @@ impl Peers {
     }
 
     async fn ask_one(&self, entry: &OperatorEntry) -> PeerView {
-        let peer = Peer {
-            address: entry.address.clone(),
-            network_key: entry.network_key,
-        };
+        let peer = Peer::from(entry);
         let answer = self
             .client
             .request(&peer, Request::DialMe, Vec::new(), ASK_DEADLINE)

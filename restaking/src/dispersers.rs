@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Tables show a disperser, and the bond that it had in their block, from the block in which it registers, and no more from the block
-//! in which it exits or is slashed. A
-//! number is given once, so that whatever was signed under it is one disperser's for ever; a network key can come back under
-//! another number. A slash takes the whole bond and has no veto window: two signed batches under one sequence leave nothing to weigh.
+//! in which it exits or is slashed. A number is given once, so that whatever was signed under it is one disperser's for ever; a
+//! network key can come back under another number. A slash takes the whole bond and has no veto window: two signed batches under
+//! one sequence leave nothing to weigh.
 
 use alloy_primitives::B256;
 use ashlar_crypto::identity::{NetworkPublicKey, NetworkSignature};

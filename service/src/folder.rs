@@ -1,7 +1,7 @@
 //! Folders that outlive a power cut: a name in a folder is durable only when the folder is.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 /// Makes a folder, and those above it that are missing, each synced in the one above it. One that is there is left alone: what
@@ -44,4 +44,19 @@ pub fn sync(folder: &Path) -> io::Result<()> {
 /// As [`sync`].
 pub fn sync_above(path: &Path) -> io::Result<()> {
     sync(path.parent().unwrap_or(Path::new("")))
+}
+
+/// Writes a file whole, of these parts: synced as `unfinished`, another name in the same folder, and then put in its place, which is
+/// durable, too. A power cut leaves what was there before, or all of it.
+///
+/// # Errors
+/// It cannot be written. What was written of it may be left under the other name.
+pub fn write(path: &Path, unfinished: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let mut file = File::create(unfinished)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.sync_all()?;
+    fs::rename(unfinished, path)?;
+    sync_above(path)
 }

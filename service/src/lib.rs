@@ -1,6 +1,6 @@
 //! What every daemon shares, so that a new one is a page of code.
 //!
-//! * [`supervise`]: tasks that say what their end means; none ends in silence.
+//! * [`supervise`]: tasks that say what their end means; none ends in silence. [`running`]: a daemon at work.
 //! * [`health`]: opening, ready, or degraded and why.
 //! * [`config`](mod@config): a TOML file whose keys are documented once, beside their fields.
 //! * [`listener`]: HTTP with its limits; health in places of its own. [`capacity`]: what callers share, each network its part.
@@ -28,6 +28,7 @@ pub mod listener;
 pub mod manifest;
 pub mod metrics;
 pub mod problem;
+pub mod running;
 pub mod signals;
 pub mod supervise;
 pub mod value_log;
@@ -36,4 +37,5 @@ pub use backoff::Backoff;
 pub use config::ConfigError;
 pub use health::{Cause, Health, HealthReport};
 pub use problem::ApiError;
+pub use running::Running;
 pub use supervise::{OnEnd, Supervisor};

@@ -17,7 +17,7 @@
 //! end of a block are not used.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -158,10 +158,7 @@ impl Flaw {
             } => {
                 // RocksDB removes files with such an end.
                 let new = folder.join("CURRENT.dbtmp");
-                let mut file = File::create(&new)?;
-                writeln!(file, "{before}")?;
-                file.sync_all()?;
-                fs::rename(&new, &current)?;
+                return folder::write(&current, &new, &[before.as_bytes(), b"\n"]);
             }
             Self::Nameless { before: None } => fs::remove_file(&current)?,
             Self::Unused(names) => {

@@ -1,9 +1,11 @@
 //! What the tests of several crates share. No crate depends on it but for its tests.
 
 pub mod custody;
+pub mod files;
 pub mod hosts;
 pub mod link;
 pub mod power;
+pub mod process;
 pub mod random;
 pub mod switch;
 

@@ -115,8 +115,8 @@ pub struct Percentiles {
 }
 
 impl Percentiles {
-    /// By nearest rank: each is a time that was measured.
-    fn of(mut times: Vec<f64>) -> Option<Self> {
+    /// By nearest rank: each is a time that was measured. None without any.
+    pub fn of(mut times: Vec<f64>) -> Option<Self> {
         times.sort_unstable_by(f64::total_cmp);
         let rank = |percent: usize| {
             let at = (times.len() * percent).div_ceil(100).checked_sub(1)?;
@@ -374,13 +374,12 @@ pub async fn run(ui: Ui, args: LoadArgs) -> CliResult {
     ui.note(format!("posting {count} payloads of {} bytes", args.size));
     let (begin, many) = (Instant::now(), args.connections as usize);
     let tally = match args.rate {
-        Rate::Fixed(rate) => poster.at_rate(Duration::from_secs_f64(1.0 / rate), many),
-        Rate::Max => return finish(ui, &args, begin, poster.at_most(many, duration).await),
+        Rate::Fixed(rate) => {
+            let gap = Duration::from_secs_f64(1.0 / rate);
+            poster.at_rate(gap, many).await
+        }
+        Rate::Max => poster.at_most(many, duration).await,
     };
-    finish(ui, &args, begin, tally.await)
-}
-
-fn finish(ui: Ui, args: &LoadArgs, begin: Instant, tally: Tally) -> CliResult {
     let report = tally.report(args.size, begin.elapsed());
     ui.data(&report, || report.text())
 }

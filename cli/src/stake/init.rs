@@ -188,8 +188,7 @@ fn make(ui: Ui, args: &InitArgs, directory: &Path, params: Params) -> CliResult<
     })?;
     let mut config = LedgerConfig::default();
     if let Some(path) = &args.password_file {
-        config.paths.password_file = std::path::absolute(path)
-            .map_err(|error| CliError::io(format!("could not use {}", path.display()), &error))?;
+        config.paths.password_file = files::absolute(path)?;
     }
     config.listen.http = args.http;
     config.blocks.interval_ms = args

@@ -133,19 +133,6 @@ async fn watch(to: SocketAddr, times: tokio::sync::mpsc::UnboundedSender<Duratio
     }
 }
 
-/// The most memory that a process ever had, in bytes.
-fn peak(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: u64 = line
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    kib << 10
-}
-
 /// What it costs the honest client and health: how long posts take alone and beside the crowd, and the longest that health took.
 fn stand(crowd: &Crowd) -> (Pace, Pace, Duration) {
     let sockets = crowd.idle + crowd.uploads + 1024;
@@ -191,7 +178,9 @@ fn stand(crowd: &Crowd) -> (Pace, Pace, Duration) {
     let mut health: Vec<Duration> = std::iter::from_fn(|| health.try_recv().ok()).collect();
     health.sort_unstable();
     let longest = health.last().copied().expect("health was asked");
-    let (bound, peak) = (config.memory_bound(), peak(devnet.file.disperser.pid));
+    // The most that it ever had.
+    let peak = load::memory(devnet.file.disperser.pid, "VmHWM");
+    let bound = config.memory_bound();
     let [accepted, refused] = [0, 1].map(|at: usize| counts[at].load(Ordering::Relaxed));
     println!("alone: {alone}\nbeside the crowd: {beside}");
     println!(
@@ -227,7 +216,7 @@ fn what_a_crowd_costs_others() {
         uploads: 64,
         posts: 120,
     });
-    let (alone, beside) = (alone.percentile(0.99), beside.percentile(0.99));
+    let (alone, beside) = (alone.milliseconds.p99, beside.milliseconds.p99);
     assert!(beside <= 2.0 * alone, "{beside} ms, and {alone} ms alone");
     assert!(health <= Duration::from_millis(100), "{health:?}");
 }

@@ -135,9 +135,7 @@ fn a_payload_accepted_with_202_is_certified_although_the_disperser_is_killed_rig
         assert!(!text.contains("\"failed\""), "{text}");
         text.contains("\"certified\"")
     });
-    let certificate = http_request("GET", &format!("{base}/certificate"), &[], b"").unwrap();
-    let certificate = devnet.write("p.cert", &certificate.2);
-    devnet.get_expecting(&certificate, "operators", &bytes);
+    devnet.get_from_operators(id, &bytes);
 }
 
 #[test]

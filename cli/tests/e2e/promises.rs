@@ -163,11 +163,7 @@ impl Load {
             assert_eq!(status, 200, "the relay has {id}");
             assert!(relayed == bytes, "the relay has other bytes of {id}");
             if at % promises.len().div_ceil(FROM_OPERATORS).max(1) == 0 {
-                let (_, _, certificate) =
-                    http_request("GET", &format!("{}/{id}/certificate", self.url), &[], b"")
-                        .unwrap();
-                let file = devnet.write(&format!("{at}.cert"), &certificate);
-                devnet.get_expecting(&file, "operators", &bytes);
+                devnet.get_from_operators(id, &bytes);
             }
         }
         format!(

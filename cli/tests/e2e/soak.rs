@@ -202,7 +202,6 @@ fn names(devnet: &Devnet) -> Vec<String> {
 
 /// Posts a blob, waits for its certificate, and reads it back; its key.
 fn put_and_get(devnet: &Devnet, bodies: &[PutBlob], number: u64, counts: &Counts) -> String {
-    let base = &devnet.file.disperser_url;
     let blob = PutBlob {
         salt: number,
         ..bodies[(number % bodies.len() as u64) as usize].clone()
@@ -210,14 +209,10 @@ fn put_and_get(devnet: &Devnet, bodies: &[PutBlob], number: u64, counts: &Counts
     let status = load::put(devnet, &blob);
     let key = status.key.unwrap().to_string();
     if number.is_multiple_of(FROM_OPERATORS) {
-        let url = format!("{base}/v1/blobs/{key}/certificate");
-        let (_, _, certificate) = http_request("GET", &url, &[], b"").unwrap();
-        let file = devnet.write(&format!("{number}.cert"), &certificate);
-        devnet.get_expecting(&file, "operators", &blob.payload);
-        std::fs::remove_file(file).unwrap();
+        devnet.get_from_operators(&key, &blob.payload);
         counts.from_operators.fetch_add(1, Ordering::Relaxed);
     } else {
-        let url = format!("{base}/v1/blobs/{key}");
+        let url = format!("{}/v1/blobs/{key}", devnet.file.disperser_url);
         let (code, _, read) = http_request("GET", &url, &[], b"").unwrap();
         assert_eq!(code, 200, "{}", String::from_utf8_lossy(&read));
         assert!(
@@ -233,17 +228,13 @@ fn put_and_get(devnet: &Devnet, bodies: &[PutBlob], number: u64, counts: &Counts
 fn look(devnet: &Devnet, at: Duration) -> Look {
     Look {
         at,
-        resident: devnet.pids().into_iter().map(resident).collect(),
+        resident: devnet
+            .pids()
+            .into_iter()
+            .map(|pid| load::memory(pid, "VmRSS") as f64)
+            .collect(),
         disk: size(devnet.folder()),
     }
-}
-
-/// Resident memory of a process, bytes.
-fn resident(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    1024.0 * kib.unwrap().parse::<f64>().unwrap()
 }
 
 /// Bytes of all files under a folder; those that go away meanwhile do not count.

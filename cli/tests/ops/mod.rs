@@ -53,6 +53,9 @@ fn declared(source: &str) -> (String, BTreeMap<String, bool>) {
     (prefix, metrics)
 }
 
+/// Each has a unit and a dashboard.
+const DAEMONS: [&str; 5] = ["node", "signer", "disperser", "gateway", "ledger"];
+
 const SOURCES: [&str; 5] = [
     "node/src/metrics.rs",
     "node/src/signer/server/metrics.rs",
@@ -186,7 +189,7 @@ fn alerts_name_metrics_codes_and_causes_that_exist() {
 #[test]
 fn dashboards_show_metrics_that_exist() {
     let (series, guide) = (series(), read("docs/operator-guide.md"));
-    for name in ["node", "signer", "disperser", "gateway", "ledger"] {
+    for name in DAEMONS {
         let dashboard: Value =
             serde_json::from_str(&read(&format!("ops/grafana/{name}.json"))).unwrap();
         let panels = dashboard["panels"].as_array().unwrap();
@@ -200,16 +203,13 @@ fn dashboards_show_metrics_that_exist() {
     }
 }
 
-/// Daemons that an init system runs.
-const UNITS: [&str; 5] = ["node", "signer", "disperser", "gateway", "ledger"];
-
 /// Every command line that a unit or an image runs is one of ours, and the units agree with what the daemons promise.
 #[test]
 fn units_and_image_run_commands_that_exist() {
     let parses = |words: Vec<&str>| {
         ashlar_cli::Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     };
-    for name in UNITS {
+    for name in DAEMONS {
         let file = format!("ops/systemd/ashlar-{name}.service");
         let unit = read(&file);
         let value = |key: &str| {
@@ -230,7 +230,7 @@ fn units_and_image_run_commands_that_exist() {
         assert_eq!(value("RestartPreventExitStatus"), wrong.to_string());
         assert!(read("ops/systemd/ashlar.sysusers").contains(&format!("u {} ", value("User"))));
     }
-    for unit in &UNITS.map(|name| format!("ops/systemd/ashlar-{name}.service")) {
+    for unit in &DAEMONS.map(|name| format!("ops/systemd/ashlar-{name}.service")) {
         run_if_there("systemd-analyze", &["verify", unit]);
     }
     let image = read("ops/Containerfile");

@@ -12,7 +12,9 @@ use ashlar_crypto::{Blame, Claim, Coded, Encoding, Rows, Setup, check_commitment
 use ashlar_proto::{Account, BlobId, Block, Certificate, TableRoot, TrustedRoot};
 use futures::StreamExt;
 
-use crate::support::{Change, Disperser, LONG, Orders, config, policy, root, salted, start, table};
+use crate::support::{
+    Change, Disperser, LONG, Orders, config, one_signer, policy, root, salted, start, table,
+};
 use crate::world::{Batch, World, noise};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -427,9 +429,7 @@ async fn the_certificate_is_checked_against_whatever_is_trusted() {
         "{error}"
     );
 
-    let few =
-        |world: &World, batch: &Batch, _: Certificate| world.certify(batch, 0, &[1]).to_bytes();
-    let error = certified_with(by_table, few).await.unwrap_err();
+    let error = certified_with(by_table, one_signer).await.unwrap_err();
     assert!(matches!(error, ClientError::Certificate(_)), "{error}");
     assert_eq!(error.blame(), Blame::Peer);
 
@@ -476,10 +476,8 @@ async fn the_certificate_is_checked_against_whatever_is_trusted() {
 /// Without a check there is only a certificate of another type.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_checked_is_called_so() {
-    let few =
-        |world: &World, batch: &Batch, _: Certificate| world.certify(batch, 0, &[1]).to_bytes();
     let (disperser, url) = start(Orders {
-        certificate: Some(few),
+        certificate: Some(one_signer),
         ..Orders::default()
     })
     .await;

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use ashlar_client::{BlobState, ClientError, Dispersers, DispersersConfig, Failover, Held};
 use ashlar_crypto::Coded;
-use ashlar_proto::Certificate;
 
-use crate::support::{Disperser, LONG, Orders, config, policy, salted, start_in, table, world};
-use crate::world::{Batch, World};
+use crate::support::{
+    Disperser, LONG, Orders, config, one_signer, policy, salted, start_in, table, world,
+};
 
 /// Two dispersers of one network, a pool of them, and what it said before it went on.
 struct Pair {
@@ -175,10 +175,8 @@ async fn a_silent_one_is_watched_on_and_the_blob_goes_to_the_next_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_fails_or_lies_is_skipped_with_its_reason() {
-    let few =
-        |world: &World, batch: &Batch, _: Certificate| world.certify(batch, 0, &[1]).to_bytes();
     let liar = Orders {
-        certificate: Some(few),
+        certificate: Some(one_signer),
         ..Orders::default()
     };
     let failing = Orders {
@@ -258,10 +256,8 @@ async fn when_all_fail_each_reason_is_told() {
         fail: true,
         ..Orders::default()
     };
-    let few =
-        |world: &World, batch: &Batch, _: Certificate| world.certify(batch, 0, &[1]).to_bytes();
     let liar = Orders {
-        certificate: Some(few),
+        certificate: Some(one_signer),
         ..Orders::default()
     };
     let pair = pair(failing, liar, |_| {}).await;

@@ -13,7 +13,7 @@ use ashlar_proto::{BlobId, TableAccess};
 use crate::support::salted;
 use crate::world::noise;
 
-fn network() -> (MemoryNetwork, MemoryClient) {
+pub(crate) fn network() -> (MemoryNetwork, MemoryClient) {
     let network = MemoryNetwork::new(4);
     let age = Age::Within(Duration::from_secs(14 * 86_400));
     let policy = Policy::new(network.trust(), RequiredQuorums::all([0]), age);

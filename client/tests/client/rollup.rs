@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_client::memory::{Certificates, MemoryClient, MemoryNetwork};
-use ashlar_client::{Age, DaClient, Policy, PutOptions, RequiredQuorums};
+use ashlar_client::{DaClient, PutOptions};
 use ashlar_proto::Block;
 
 use crate::example::{Batcher, Chain, Derived, PATIENCE, derive, in_memory};
@@ -17,12 +17,10 @@ struct Rollup {
 
 impl Rollup {
     fn new() -> Self {
-        let network = MemoryNetwork::new(4);
-        let age = Age::Within(Duration::from_secs(14 * 86_400));
-        let policy = Policy::new(network.trust(), RequiredQuorums::all([0]), age);
+        let (network, client) = crate::memory::network();
         Self {
             folder: tempfile::tempdir().unwrap(),
-            client: network.client(policy),
+            client,
             network,
         }
     }

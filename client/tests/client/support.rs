@@ -25,6 +25,11 @@ use crate::world::{Batch, Behaviour, World};
 
 pub(crate) type Change = fn(&World, &Batch, Certificate) -> Vec<u8>;
 
+/// A certificate that one operator has signed: too few.
+pub(crate) fn one_signer(world: &World, batch: &Batch, _: Certificate) -> Vec<u8> {
+    world.certify(batch, 0, &[1]).to_bytes()
+}
+
 /// What the disperser is to do wrong.
 #[derive(Clone, Default)]
 pub(crate) struct Orders {

@@ -105,14 +105,15 @@ impl<T> Default for PerKernel<T> {
     }
 }
 
-impl<T> PerKernel<T> {
-    /// What was made over this kernel, which is the one in use or the portable one.
-    pub(crate) fn get_or_init(&self, kernel: &dyn Kernel, make: impl FnOnce() -> T) -> &T {
-        if kernel.name() == Portable.name() {
-            self.portable.get_or_init(make)
+impl<T: Send> PerKernel<T> {
+    /// What was made over this kernel, which is the one in use or the portable one. Making it may be parallel work.
+    pub(crate) fn get_or_init(&self, kernel: &dyn Kernel, make: impl FnOnce() -> T + Send) -> &T {
+        let made = if kernel.name() == Portable.name() {
+            &self.portable
         } else {
-            self.chosen.get_or_init(make)
-        }
+            &self.chosen
+        };
+        made.get_or_init(|| on_own_threads(make))
     }
 }
 

@@ -165,7 +165,7 @@ pub(crate) async fn post_blob(
     };
     let accepted = blocking(work).await;
     drop(guard);
-    let (record, _) = accepted.ok_or_else(internal_error)??;
+    let record = accepted.ok_or_else(internal_error)??;
     let record = match waiter {
         Some(waiter) => wait_final(&state, &engine, record, &waiter).await?,
         None => record,
@@ -243,7 +243,7 @@ fn accept(
     query: &PutQuery,
     sender: Subnet,
     body: Bytes,
-) -> Result<(BlobRecord, bool), ApiError> {
+) -> Result<BlobRecord, ApiError> {
     let posted = match kind {
         BodyKind::Raw => raw(state, query, sender, body)?,
         BodyKind::PutBlob => {
@@ -287,7 +287,7 @@ fn accept(
         tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
         engine.queue.push([QueuedBlob::from(&record)]);
     }
-    Ok((record, new))
+    Ok(record)
 }
 
 /// Why a blob is not taken in, as its caller hears it.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ashlar_proto::{BlobId, ChunkRanges};
 use ashlar_service::ApiError;
 use ashlar_service::api::Binary;
-use ashlar_service::content::{Content, Pace, Wanted};
+use ashlar_service::capacity::Held;
+use ashlar_service::content::{Content, Pace, Part, Wanted};
 use ashlar_service::extract::InQuery;
 use ashlar_service::listener::{BodyLimits, Sender};
 use axum::Extension;
@@ -64,9 +65,7 @@ pub(crate) async fn payload(
             "the blob failed for what was posted, or its time is over; its payload is not kept";
         ApiError::new(410, "blob.gone", detail)
     })?;
-    let range = part.range();
-    state.metrics.relayed_bytes.inc_by(range.end - range.start);
-    Ok(part.send([payload.into()], state.pace(), memory))
+    Ok(state.send(part, [payload.into()], memory))
 }
 
 /// Which slices.
@@ -133,18 +132,13 @@ pub(crate) async fn slices(
     }
     let pieces = extended.answer(runs).ok_or_else(internal_error)?;
     let len = pieces.iter().map(|piece: &Bytes| piece.len() as u64).sum();
-    match state
-        .content(&record, &tag, len)?
-        .wanted(&method, &headers)?
-    {
-        Wanted::Nothing(response) => Ok(response),
-        Wanted::Bytes(part) => {
-            let range = part.range();
-            let memory = state.serving.take(sender.network(), len).await?;
-            state.metrics.relayed_bytes.inc_by(range.end - range.start);
-            Ok(part.send(pieces, state.pace(), memory))
-        }
-    }
+    let content = state.content(&record, &tag, len)?;
+    let part = match content.wanted(&method, &headers)? {
+        Wanted::Nothing(response) => return Ok(response),
+        Wanted::Bytes(part) => part,
+    };
+    let memory = state.serving.take(sender.network(), len).await?;
+    Ok(state.send(part, pieces, memory))
 }
 
 impl ApiState {
@@ -160,11 +154,15 @@ impl ApiState {
         Ok(Content { tag, len, lifetime })
     }
 
-    fn pace(&self) -> Pace {
-        Pace {
+    /// A part of a content, which is all of these pieces.
+    fn send(&self, part: Part, pieces: impl IntoIterator<Item = Bytes>, memory: Held) -> Response {
+        let range = part.range();
+        self.metrics.relayed_bytes.inc_by(range.end - range.start);
+        let pace = Pace {
             min_rate: self.config.relay.min_rate,
             grace: BodyLimits::GRACE,
-        }
+        };
+        part.send(pieces, pace, memory)
     }
 }
 

@@ -169,12 +169,7 @@ proptest! {
 #[test]
 #[ignore = "a measurement"]
 fn what_a_payload_costs() {
-    let written = || {
-        let io = std::fs::read_to_string("/proc/self/io").unwrap();
-        let line = io.lines().find(|line| line.starts_with("write_bytes"));
-        let bytes: u64 = line.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
-        bytes
-    };
+    let written = || ashlar_testing::process::Used::here().written;
     for len in [120_000usize, 300_000, 1 << 20, 16 << 20] {
         let above = match std::env::var_os("ASHLAR_MEASURE") {
             Some(path) => tempfile::tempdir_in(path).unwrap(),

@@ -34,7 +34,7 @@ const NOW: u64 = 1_790_000_000_000;
 /// The number of a batch that is composed at this time.
 fn sequence_at(store: &Store, now_ms: u64) -> Sequence {
     let blob = encoded(b"payload", 1);
-    store
+    let (batch, ..) = store
         .compose(now_ms, &[], |sequence| {
             let place = BatchPosition {
                 disperser_id: 5,
@@ -42,9 +42,10 @@ fn sequence_at(store: &Store, now_ms: u64) -> Sequence {
                 created_at_ms: now_ms,
             };
             let matrix = Matrix::compose(vec![blob], table(&[1, 1]), place).unwrap();
-            Ok((batch_record(&matrix, &[]), Vec::new(), sequence))
+            Ok((batch_record(&matrix, &[]), Vec::new(), ()))
         })
-        .unwrap()
+        .unwrap();
+    batch.header.sequence
 }
 
 /// Composes a batch of one blob and returns its record.
@@ -59,7 +60,7 @@ fn compose(store: &Store, payload: &[u8], salt: u64) -> (BatchRecord, BlobRecord
     }
     record.header = Some(blob.header.clone());
     record.key = Some(blob.key);
-    store
+    let (batch, mut blobs, ()) = store
         .compose(
             NOW,
             &[(record.id, vec![CommitmentBytes([2; 48])])],
@@ -71,10 +72,11 @@ fn compose(store: &Store, payload: &[u8], salt: u64) -> (BatchRecord, BlobRecord
                 };
                 let matrix = Matrix::compose(vec![blob], table(&[1, 1]), place).unwrap();
                 let batch = batch_record(&matrix, std::slice::from_ref(&record));
-                Ok((batch.clone(), vec![record.clone()], (batch, record)))
+                Ok((batch, vec![record], ()))
             },
         )
-        .unwrap()
+        .unwrap();
+    (batch, blobs.remove(0))
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn a_composition_that_is_not_written_does_not_use_its_number() {
     let kv = MemoryKv::new();
     let store = open(&kv);
     let least = store.least_sequence().unwrap();
-    let failed: Result<(), _> =
+    let failed: Result<(_, _, ()), _> =
         store.compose(NOW, &[], |_| Err(StoreError::Corrupt { what: "a test" }));
     assert_eq!(failed.unwrap_err().code(), "store.corrupt");
     assert_eq!(store.least_sequence().unwrap(), least);

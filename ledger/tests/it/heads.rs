@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::common::*;
@@ -12,18 +11,7 @@ use ashlar_ledger::devnet::SERVICE;
 use ashlar_ledger::types::{HealthReport, Status};
 use ashlar_ledger::{HeadKeys, LedgerService, RunningLedger};
 use ashlar_proto::{Block, SignedHead};
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
-        }
-    }
-}
+use ashlar_testing::files::copy_folder;
 
 async fn signed_at(client: &LedgerClient, block: Block) -> Option<SignedHead> {
     client.table_root(SERVICE, block).await.unwrap().signed
@@ -112,7 +100,7 @@ async fn a_ledger_restored_from_a_copy_signs_no_block_twice() {
     let running = home.start().await;
     block_after(&client(&running), Block(2)).await;
     running.shutdown().await;
-    copy(home.data(), copied.path());
+    copy_folder(home.data(), copied.path()).unwrap();
 
     let running = home.start().await;
     let before = client(&running);
@@ -122,7 +110,7 @@ async fn a_ledger_restored_from_a_copy_signs_no_block_twice() {
 
     // The copy of the data is put back; what lies with the keys is not touched.
     std::fs::remove_dir_all(home.data()).unwrap();
-    copy(copied.path(), home.data());
+    copy_folder(copied.path(), home.data()).unwrap();
     let running = home.start().await;
     let client = client(&running);
     complains(&running, "heads", "heads.restored").await;

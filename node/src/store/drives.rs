@@ -255,20 +255,6 @@ impl<B: Backend> Drives<B> {
         (0..self.stripes.drives()).map(|_| Vec::new()).collect()
     }
 
-    /// The shard that a drive gets of a value.
-    fn shard(
-        &self,
-        position: usize,
-        space: Space,
-        key: &[u8],
-        len: usize,
-        shards: &[Vec<u8>],
-    ) -> Vec<u8> {
-        let index = self.stripes.index(key, position);
-        let bytes = shards.get(index).map_or(&[][..], Vec::as_slice);
-        frame::shard(space, key, index, len, bytes)
-    }
-
     /// What each drive gets as the value of a key, by position.
     fn frames<'a>(
         &'a self,
@@ -276,13 +262,20 @@ impl<B: Backend> Drives<B> {
         key: &'a [u8],
         value: &'a [u8],
     ) -> Result<impl Fn(usize) -> Bytes + 'a, BackendError> {
-        let shards = match is_striped(space, key) {
-            true => Some(self.stripes.split(value)?),
-            false => None,
+        let (whole, shards) = match is_striped(space, key) {
+            true => (None, self.stripes.split(value)?),
+            false => (
+                Some(Bytes::from(frame::whole(space, key, value))),
+                Vec::new(),
+            ),
         };
-        Ok(move |position| match &shards {
-            Some(shards) => self.shard(position, space, key, value.len(), shards).into(),
-            None => frame::whole(space, key, value).into(),
+        Ok(move |position| match &whole {
+            Some(whole) => whole.clone(),
+            None => {
+                let index = self.stripes.index(key, position);
+                let bytes = shards.get(index).map_or(&[][..], Vec::as_slice);
+                frame::shard(space, key, index, value.len(), bytes).into()
+            }
         })
     }
 
@@ -292,25 +285,16 @@ impl<B: Backend> Drives<B> {
         let mut keys = WriteKeys::default();
         for Put { space, key, value } in puts {
             keys.keys.push(Key::new(space, &key));
-            let put = |value: Option<Bytes>| Put {
-                space,
-                key: key.clone(),
-                value,
+            let frames = match &value {
+                Some(value) => Some(self.frames(space, &key, value)?),
+                None => None,
             };
-            match value {
-                Some(value) if is_striped(space, &key) => {
-                    let shards = self.stripes.split(&value)?;
-                    for (position, part) in parts.iter_mut().enumerate() {
-                        let shard = self.shard(position, space, &key, value.len(), &shards);
-                        part.push(put(Some(shard.into())));
-                    }
-                }
-                value => {
-                    let value = value.map(|value| Bytes::from(frame::whole(space, &key, &value)));
-                    parts
-                        .iter_mut()
-                        .for_each(|part| part.push(put(value.clone())));
-                }
+            for (position, part) in parts.iter_mut().enumerate() {
+                part.push(Put {
+                    space,
+                    key: key.clone(),
+                    value: frames.as_ref().map(|frames| frames(position)),
+                });
             }
         }
         Ok(Work { parts, keys })

@@ -22,7 +22,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads of one device.
 #[derive(Debug)]
-pub struct Lane {
+pub(crate) struct Lane {
     shared: Arc<Shared>,
     patience: Duration,
 }
@@ -94,7 +94,7 @@ impl Shared {
 
 impl Lane {
     /// One whose work is given up after `patience`.
-    pub fn new(patience: Duration) -> Self {
+    pub(crate) fn new(patience: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
@@ -112,12 +112,12 @@ impl Lane {
     }
 
     /// How long a piece of IO may take.
-    pub fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         self.patience
     }
 
     /// Whether work that was given up has not ended yet.
-    pub fn hangs(&self) -> bool {
+    pub(crate) fn hangs(&self) -> bool {
         self.shared.lock().given_up > 0
     }
 
@@ -131,7 +131,7 @@ impl Lane {
     ///
     /// # Errors
     /// [`BackendError::Hangs`] if the device hangs, or begins to; the work may be done all the same, later.
-    pub fn run<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, BackendError> {
@@ -142,7 +142,7 @@ impl Lane {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn run_for<T: Send + 'static>(
+    pub(crate) fn run_for<T: Send + 'static>(
         &self,
         patience: Duration,
         work: impl FnOnce() -> T + Send + 'static,
@@ -154,7 +154,7 @@ impl Lane {
     }
 
     /// Does some work even if the device hangs: then when it answers again, and nobody waits.
-    pub fn finish(&self, work: impl FnOnce() + Send + 'static) {
+    pub(crate) fn finish(&self, work: impl FnOnce() + Send + 'static) {
         let patience = if self.hangs() {
             Duration::ZERO
         } else {

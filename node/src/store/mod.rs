@@ -33,7 +33,7 @@ mod watched;
 
 pub use backend::{Backend, BackendError, DriveState, DriveStatus, Durability, Put, Space, Syncs};
 pub use drives::{Drives, DrivesOptions, MAX_DRIVES};
-pub use lane::Lane;
+pub(crate) use lane::Lane;
 pub use memory::MemoryBackend;
 pub use promises::MAX_EQUIVOCATIONS;
 pub use records::{
@@ -43,7 +43,7 @@ pub use records::{
 pub(crate) use records::{retention_end, slices_a_value};
 pub use rocks::{RocksBackend, RocksOptions};
 pub use table::TableStore;
-pub use watched::Watched;
+pub(crate) use watched::Watched;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::wire::CertifiedBatch;

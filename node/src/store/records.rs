@@ -79,7 +79,7 @@ pub struct BlobRecord {
 
 impl BlobRecord {
     /// The slices as values of the store, which share its memory.
-    pub(super) fn values(&self) -> impl Iterator<Item = Bytes> {
+    pub(super) fn values(&self) -> impl ExactSizeIterator<Item = Bytes> {
         let slice_bytes = self.data.len() / self.leaves.len().max(1);
         let value = slice_bytes * slices_a_value(slice_bytes);
         let chunks = self.data.chunks(value.max(1));

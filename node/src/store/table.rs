@@ -323,7 +323,7 @@ impl<B: Backend> Store for TableStore<B> {
         let proofs: usize = batch
             .blobs
             .iter()
-            .map(|b| 32 * (b.leaves.len() + 64) + 64 * b.values().count() + 1024)
+            .map(|b| 32 * (b.leaves.len() + 64) + 64 * b.values().len() + 1024)
             .sum();
         let size = summary.bytes as usize + proofs + 48 * batch.commitments.len() + 4096;
         fail_point!("store.commit");

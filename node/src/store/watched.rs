@@ -15,7 +15,7 @@ const REOPENING: u32 = 6;
 
 /// A backend on a device of its own. Dropped, it is closed on the device's threads: when the device answers again, if it hangs.
 #[derive(Debug)]
-pub struct Watched<B: Backend> {
+pub(crate) struct Watched<B: Backend> {
     lane: Arc<Lane>,
     /// `None` only while it is dropped.
     inner: Option<Arc<B>>,
@@ -54,7 +54,7 @@ impl<B: Backend> Watched<B> {
     ///
     /// # Errors
     /// What `open` says, or the device hangs.
-    pub fn open(
+    pub(crate) fn open(
         lane: &Arc<Lane>,
         open: impl FnOnce() -> Result<B, BackendError> + Send + 'static,
     ) -> Result<Self, BackendError> {

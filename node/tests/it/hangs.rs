@@ -1,13 +1,23 @@
 //! A disk whose IO does not return, under a running node.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::common::caller::{Caller, ME, get, start, until_cause, until_ready, valid};
 use crate::common::{Recipe, World, config};
+use ashlar_node::RunningNode;
 use ashlar_testing::power::{Mounted, unavailable};
 
 /// A request may wait for the disk so long, for each of a few pieces of IO.
 const IN_TIME: Duration = Duration::from_secs(6);
+
+/// A node with its data on a drive that can hang, for which it waits a second.
+async fn start_on_a_drive(world: &World, folder: &Path) -> (Mounted, RunningNode) {
+    let mut config = config(folder);
+    config.store.drive_timeout_secs = 1;
+    let mounted = Mounted::over(&config.paths.data).unwrap();
+    (mounted, start(world, config).await)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_only_drive_hangs_says_so_and_goes_on_when_it_answers() {
@@ -16,10 +26,7 @@ async fn a_node_whose_only_drive_hangs_says_so_and_goes_on_when_it_answers() {
     }
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
-    let mut config = config(folder.path());
-    config.store.drive_timeout_secs = 1;
-    let mounted = Mounted::over(&config.paths.data).unwrap();
-    let node = start(&world, config).await;
+    let (mounted, node) = start_on_a_drive(&world, folder.path()).await;
     let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
     let mine = world.chunks(ME, &[0]);
     let first = Recipe::small(1, 1).build();
@@ -77,10 +84,7 @@ async fn an_idle_node_notices_that_its_drive_hangs() {
     }
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
-    let mut config = config(folder.path());
-    config.store.drive_timeout_secs = 1;
-    let mounted = Mounted::over(&config.paths.data).unwrap();
-    let node = start(&world, config).await;
+    let (mounted, node) = start_on_a_drive(&world, folder.path()).await;
     mounted.hang(true);
     until_cause(&node, "storage").await;
     mounted.hang(false);

@@ -20,6 +20,7 @@ use ashlar_proto::wire::{
     BatchList, BatchPlace, CertifiedBatch, Combined, ErrorReply, KeepCertificate, Request, Response,
 };
 use ashlar_proto::{Attestation, Bitmap, Certificate, batch_tree};
+use ashlar_testing::process::Used;
 use futures::future::BoxFuture;
 
 /// The other operators.
@@ -365,16 +366,7 @@ async fn how_fast_a_disk_is_filled() {
     let request = Request::ListBatches(ashlar_proto::wire::ListBatches { after: None });
     let page = operators.ask(0, request, vec![]).await.encode().len() as u64;
     // Of all four nodes and the caller, which share this process.
-    let cpu = || {
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-        let (_, fields) = stat.rsplit_once(") ").unwrap();
-        let ticks = fields.split(' ').skip(11).take(2);
-        ticks
-            .map(|ticks| ticks.parse::<u64>().unwrap())
-            .sum::<u64>() as f64
-            / 100.0
-    };
-    let (begun, cpu_before) = (std::time::Instant::now(), cpu());
+    let (begun, before) = (std::time::Instant::now(), Used::here());
     restart(&mut operators, folder.path(), None, 1 << 40, None).await;
     until("all promises", || async {
         index(operators.me()).promises == BATCHES
@@ -385,7 +377,8 @@ async fn how_fast_a_disk_is_filled() {
         operators.me().status().repair.repaired == BATCHES
     })
     .await;
-    let (took, cpu) = (begun.elapsed().as_secs_f64(), cpu() - cpu_before);
+    let cpu = Used::here().since(before).processor;
+    let took = begun.elapsed().as_secs_f64();
     let (_, metrics) = crate::common::caller::get(operators.me().http_addr(), "/metrics").await;
     let line = |name: &str| {
         let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();

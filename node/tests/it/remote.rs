@@ -18,6 +18,7 @@ use ashlar_node::signer::server::{RunningSigner, SignerConfig, SignerKeys};
 use ashlar_node::{NodeConfig, NodeKeys, RunningNode};
 use ashlar_proto::Domain;
 use ashlar_proto::wire::{Ping, Request, SignBatch};
+use ashlar_testing::files::copy_folder;
 
 fn signer_identity() -> NetworkKey {
     NetworkKey::from_seed([77; 32])
@@ -127,18 +128,6 @@ async fn a_signer_that_goes_and_comes_back_under_load() {
     signer.shutdown().await;
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).unwrap()),
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_restored_from_a_backup_signs_nothing_twice() {
     let world = World::new();
@@ -154,7 +143,7 @@ async fn a_node_restored_from_a_backup_signs_nothing_twice() {
     node.shutdown().await;
     // The backup of a database in which nothing was signed.
     let backup = folder.path().join("backup");
-    copy_folder(&config.paths.data, &backup);
+    copy_folder(&config.paths.data, &backup).unwrap();
 
     let node = start_node(&world, config.clone()).await;
     let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
@@ -162,7 +151,7 @@ async fn a_node_restored_from_a_backup_signs_nothing_twice() {
     node.shutdown().await;
 
     std::fs::remove_dir_all(&config.paths.data).unwrap();
-    copy_folder(&backup, &config.paths.data);
+    copy_folder(&backup, &config.paths.data).unwrap();
     let node = start_node(&world, config).await;
     let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
     // Its own store knows of nothing and takes the other batch; the signer does not.

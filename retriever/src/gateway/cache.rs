@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -243,7 +243,9 @@ impl Cache {
         }
         let chance = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
         let unfinished = self.folder.join(format!("{UNFINISHED}{chance:016x}"));
-        let written = self.write(&unfinished, entry);
+        let head = meta.head(meta.hash(&entry.certificate, &entry.payload));
+        let parts: [&[u8]; 3] = [&head, &entry.certificate, &entry.payload];
+        let written = folder::write(&self.path(&meta.key), &unfinished, &parts);
         if written.is_err() {
             let _ = fs::remove_file(&unfinished);
         }
@@ -251,17 +253,6 @@ impl Cache {
         self.add(meta.clone(), SystemTime::now());
         self.make_room(0);
         Ok(())
-    }
-
-    fn write(&self, unfinished: &Path, entry: &Entry) -> io::Result<()> {
-        let (meta, certificate, payload) = (&entry.meta, &entry.certificate, &entry.payload);
-        let mut file = File::create_new(unfinished)?;
-        file.write_all(&meta.head(meta.hash(certificate, payload)))?;
-        file.write_all(certificate)?;
-        file.write_all(payload)?;
-        file.sync_all()?;
-        fs::rename(unfinished, self.path(&meta.key))?;
-        folder::sync(&self.folder)
     }
 
     fn add(&self, meta: Meta, used: SystemTime) {

@@ -1,6 +1,5 @@
 //! Starting and stopping a gateway.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use ashlar_fetch::Network;
 use ashlar_proto::times;
 use ashlar_service::http::{self, Authorities, BaseUrl, HttpError};
 use ashlar_service::listener::{BindError, Listeners};
-use ashlar_service::{Health, HealthReport, OnEnd, Supervisor};
+use ashlar_service::{Health, OnEnd, Running, Supervisor};
 use ashlar_stake::StakeSource;
 
 use super::api::{self, ApiState};
@@ -59,8 +58,6 @@ impl Gateway {
             Arc::clone(&metrics),
         );
         let opened = tokio::task::spawn_blocking(move || {
-            // Tables of a second of work, made before the first payload is checked.
-            ashlar_crypto::Setup::ethereum();
             Cache::open(folder, kept.max_bytes, kept.min_free_bytes, measured)
         });
         let internal = |error: tokio::task::JoinError| GatewayError::Internal {
@@ -79,51 +76,17 @@ impl Gateway {
         state.open(payloads);
         health.opened();
         tracing::info!(%http_addr, "gateway is open");
-        Ok(RunningGateway {
+        Ok(Running::new(
             http_addr,
             health_addr,
             supervisor,
-            health,
-        })
+            times::SHUTDOWN,
+        ))
     }
 }
 
-/// A gateway at work. Dropping it stops it.
-#[derive(Debug)]
-pub struct RunningGateway {
-    http_addr: SocketAddr,
-    health_addr: Option<SocketAddr>,
-    supervisor: Supervisor,
-    health: Arc<Health>,
-}
-
-impl RunningGateway {
-    /// Where HTTP listens.
-    pub fn http_addr(&self) -> SocketAddr {
-        self.http_addr
-    }
-
-    /// Where health answers on its own, if it does.
-    pub fn health_addr(&self) -> Option<SocketAddr> {
-        self.health_addr
-    }
-
-    /// As `GET /v1/health` says it.
-    pub fn health(&self) -> HealthReport {
-        self.health.report()
-    }
-
-    /// Waits until a part ends that the gateway cannot live without, and says why it did: the process should stop then.
-    pub async fn failed(&self) -> String {
-        self.supervisor.failed().await
-    }
-
-    /// Stops: no new requests; answers under way are sent.
-    pub async fn shutdown(self) {
-        self.health.stopping();
-        self.supervisor.shutdown(times::SHUTDOWN).await;
-    }
-}
+/// A gateway at work.
+pub type RunningGateway = Running;
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error, Coded)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::world::{Batch, Behaviour, World, noise};
 use ashlar_crypto::{Encoding, sha256};
 use ashlar_proto::api::Problem;
-use ashlar_proto::{BlobHeader, OperatorIndex, Submission};
+use ashlar_proto::{BlobHeader, Certificate, OperatorIndex, Submission};
 use ashlar_retriever::gateway::{Gateway, GatewayConfig, RunningGateway};
 use axum::Router;
 use axum::extract::{Path as InPath, State};
@@ -129,6 +129,15 @@ fn id(header: &BlobHeader, payload: &[u8]) -> String {
     submission.id().to_string()
 }
 
+/// A batch of one blob with this payload, which all operators hold, and the certificate of all of them.
+fn stored(world: &World, payload: &[u8]) -> (Arc<Batch>, Certificate) {
+    let payloads = [(payload, Encoding::Packed31)];
+    let batch = world.store(Batch::encode(world, &payloads, 1, |_, _| {}));
+    let everybody: Vec<u32> = (0..world.bls.len() as u32).collect();
+    let certificate = world.certify(&batch, 0, &everybody);
+    (batch, certificate)
+}
+
 fn asked(world: &World) -> usize {
     (0..8).map(|operator| world.asked(operator).len()).sum()
 }
@@ -137,15 +146,8 @@ fn asked(world: &World) -> usize {
 async fn a_payload_is_fetched_once_and_kept() {
     let world = World::new(&[100; 8], |_| Behaviour::Honest);
     let payload = noise(300_000, 3);
-    let batch = world.store(Batch::encode(
-        &world,
-        &[(&payload, Encoding::Packed31)],
-        1,
-        |_, _| {},
-    ));
-    let certificate = world
-        .certify(&batch, 0, &[0, 1, 2, 3, 4, 5, 6, 7])
-        .to_bytes();
+    let (batch, certificate) = stored(&world, &payload);
+    let certificate = certificate.to_bytes();
     let key = batch.blobs[0].blob_key();
     let folder = tempfile::tempdir().unwrap();
     let disperser = Arc::new(Disperser::default());
@@ -333,15 +335,8 @@ async fn dispersers_are_asked_for_certificates_and_believed_in_nothing() {
 async fn many_who_ask_for_one_blob_cause_one_fetch() {
     let world = World::new(&[100; 8], |_| Behaviour::Honest);
     let payload = noise(500_000, 3);
-    let batch = world.store(Batch::encode(
-        &world,
-        &[(&payload, Encoding::Packed31)],
-        1,
-        |_, _| {},
-    ));
-    let certificate = world
-        .certify(&batch, 0, &[0, 1, 2, 3, 4, 5, 6, 7])
-        .to_bytes();
+    let (_, certificate) = stored(&world, &payload);
+    let certificate = certificate.to_bytes();
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(&world, config(folder.path(), &[])).await;
     let posts = (0..40).map(|_| async {
@@ -393,14 +388,7 @@ async fn sixteen_mebibytes_come_past_a_third_of_hostile_operators() {
     };
     let world = World::new(&[100; 15], hostile);
     let payload = noise(16 << 20, 3);
-    let batch = world.store(Batch::encode(
-        &world,
-        &[(&payload, Encoding::Packed31)],
-        1,
-        |_, _| {},
-    ));
-    let everybody: Vec<u32> = (0..15).collect();
-    let certificate = world.certify(&batch, 0, &everybody);
+    let (batch, certificate) = stored(&world, &payload);
     let folder = tempfile::tempdir().unwrap();
     let disperser = Arc::new(Disperser::default());
     let url = disperser.serve().await;

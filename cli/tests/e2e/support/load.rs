@@ -4,10 +4,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use ashlar_cli::bench::load::Percentiles;
 use ashlar_crypto::{Encoding, Rows, Setup, commit_rows};
 use ashlar_proto::Account;
 use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE};
 use ashlar_proto::wire::PutBlob;
+
+pub use ashlar_testing::process::Used;
 
 use super::random::payload;
 use super::{Devnet, get_json, http_request, wait_for};
@@ -76,8 +79,9 @@ const CALLERS: usize = 64;
 
 /// What came of a load.
 pub struct Pace {
-    /// From the post to the certificate, the fastest first.
-    latencies: Vec<Duration>,
+    blobs: usize,
+    /// From the post to the certificate.
+    pub milliseconds: Percentiles,
     /// From the first post to the last certificate.
     pub took: Duration,
     /// Bytes of all payloads.
@@ -85,13 +89,6 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The latency that this share of all blobs does not exceed, in milliseconds.
-    pub fn percentile(&self, share: f64) -> f64 {
-        let last = self.latencies.len() - 1;
-        let at = (share * last as f64).ceil() as usize;
-        self.latencies[at].as_secs_f64() * 1e3
-    }
-
     /// Payload bytes a second, in units of 10^6.
     pub fn megabytes(&self) -> f64 {
         self.bytes as f64 / self.took.as_secs_f64() / 1e6
@@ -100,15 +97,12 @@ impl Pace {
 
 impl std::fmt::Display for Pace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Percentiles { p50, p90, p99, max } = self.milliseconds;
         write!(
             f,
-            "{} blobs, {:.1} MB/s; p50 {:.0} ms, p90 {:.0} ms, p99 {:.0} ms, most {:.0} ms",
-            self.latencies.len(),
+            "{} blobs, {:.1} MB/s; p50 {p50:.0} ms, p90 {p90:.0} ms, p99 {p99:.0} ms, most {max:.0} ms",
+            self.blobs,
             self.megabytes(),
-            self.percentile(0.5),
-            self.percentile(0.9),
-            self.percentile(0.99),
-            self.percentile(1.0),
         )
     }
 }
@@ -121,7 +115,7 @@ pub fn bodies(seed: u64, count: usize, len: usize) -> Vec<Vec<u8>> {
 
 /// Posts them all and waits for their certificates.
 pub fn run(devnet: &Devnet, bodies: &[Vec<u8>], payload_len: usize, arrivals: Arrivals) -> Pace {
-    let (next, latencies) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (next, times) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let start = Instant::now();
     let callers = match arrivals {
         Arrivals::Rate(_) => CALLERS,
@@ -142,54 +136,24 @@ pub fn run(devnet: &Devnet, bodies: &[Vec<u8>], payload_len: usize, arrivals: Ar
                         Arrivals::UnderWay(_) => start.elapsed(),
                     };
                     put_bytes(devnet, body);
-                    latencies.lock().unwrap().push(start.elapsed() - posted);
+                    let took = start.elapsed() - posted;
+                    times.lock().unwrap().push(took.as_secs_f64() * 1e3);
                 }
             });
         }
     });
-    let mut latencies = latencies.into_inner().unwrap();
-    latencies.sort_unstable();
     Pace {
         took: start.elapsed(),
         bytes: (bodies.len() * payload_len) as u64,
-        latencies,
+        blobs: bodies.len(),
+        milliseconds: Percentiles::of(times.into_inner().unwrap()).expect("something is posted"),
     }
 }
 
-/// What processes used so far.
-#[derive(Clone, Copy, Default)]
-pub struct Used {
-    /// Seconds of processors.
-    pub processor: f64,
-    /// Bytes written to disk.
-    pub written: u64,
-}
-
-impl Used {
-    /// Of these processes together.
-    pub fn by(pids: &[u32]) -> Used {
-        pids.iter().fold(Used::default(), |sum, pid| {
-            let file = |name| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
-            let (stat, io) = (file("stat"), file("io"));
-            let after_name = stat.rsplit(')').next().unwrap();
-            let ticks = after_name.split_whitespace().skip(11).take(2);
-            let ticks: f64 = ticks.map(|each| each.parse::<f64>().unwrap()).sum();
-            let written = io
-                .lines()
-                .find_map(|line| line.strip_prefix("write_bytes: "));
-            Used {
-                // 100 ticks a second on every Linux of today (sysconf, _SC_CLK_TCK).
-                processor: sum.processor + ticks / 100.0,
-                written: sum.written + written.unwrap().parse::<u64>().unwrap(),
-            }
-        })
-    }
-
-    /// What came since an earlier look.
-    pub fn since(self, before: Used) -> Used {
-        Used {
-            processor: self.processor - before.processor,
-            written: self.written - before.written,
-        }
-    }
+/// Memory of a process in bytes, by the name that the kernel has for it: `VmRSS` now, `VmHWM` at most.
+pub fn memory(pid: u32, which: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(which));
+    let kib = line.and_then(|line| line.strip_prefix(':')?.trim().strip_suffix(" kB"));
+    kib.unwrap().parse::<u64>().unwrap() << 10
 }

@@ -208,6 +208,15 @@ impl Devnet {
         report
     }
 
+    /// The payload of a blob out of what operators hold, by the certificate that the disperser has; it must be these bytes.
+    pub fn get_from_operators(&self, blob: &str, expected: &[u8]) {
+        let url = format!("{}/v1/blobs/{blob}/certificate", self.file.disperser_url);
+        let (_, _, certificate) = http_request("GET", &url, &[], b"").unwrap();
+        let file = self.write(&format!("{blob}.cert"), &certificate);
+        self.get_expecting(&file, "operators", expected);
+        std::fs::remove_file(file).unwrap();
+    }
+
     /// SIGKILL to an operator, and its end.
     pub fn kill_node(&mut self, index: usize) {
         let pid = self.file.nodes[index].pid;

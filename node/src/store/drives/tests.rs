@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ashlar_crypto::Coded;
 use ashlar_crypto::bls::SignatureBytes;
+use ashlar_testing::files::copy_folder;
 
 use super::*;
 use crate::store::tests::{ME, PATIENCE, sample, sequence};
@@ -451,19 +452,6 @@ fn crash(wrote: u32, settled: Option<u32>) {
     assert_eq!(rival.is_ok(), !there);
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 #[test]
 fn more_than_the_parity_stops_signing_until_they_are_back() {
     let rack = Rack::new();
@@ -606,12 +594,12 @@ fn an_old_copy_is_found() {
     let store = rack.create();
     sign(&store, &sample(1, 1, 1, 950));
     drop(store);
-    copy_folder(&rack.folder(2), old.path());
+    copy_folder(&rack.folder(2), old.path()).unwrap();
     let store = rack.open().unwrap();
     (2..=4).for_each(|n| sign(&store, &sample(1, n, n, 950)));
     drop(store);
     std::fs::remove_dir_all(rack.folder(2)).unwrap();
-    copy_folder(old.path(), &rack.folder(2));
+    copy_folder(old.path(), &rack.folder(2)).unwrap();
     let store = rack.open().unwrap();
     let cause = store.drives()[2].cause.clone().unwrap();
     assert!(cause.contains("old copy"), "{cause}");

@@ -1,6 +1,7 @@
 //! What only a disk can do: come back, be taken, break.
 
 use ashlar_crypto::bls::SignatureBytes;
+use ashlar_testing::files::copy_folder;
 
 use super::*;
 
@@ -198,7 +199,7 @@ fn torn_log_is_cut_and_broken_log_is_refused() {
     let bytes = std::fs::read(&log).unwrap();
 
     let torn = tempfile::tempdir().unwrap();
-    copy(folder.path(), torn.path());
+    copy_folder(folder.path(), torn.path()).unwrap();
     std::fs::write(
         torn.path().join(log.file_name().unwrap()),
         &bytes[..bytes.len() - 100],
@@ -214,23 +215,13 @@ fn torn_log_is_cut_and_broken_log_is_refused() {
     drop(store);
 
     let broken = tempfile::tempdir().unwrap();
-    copy(folder.path(), broken.path());
+    copy_folder(folder.path(), broken.path()).unwrap();
     let mut bad = bytes;
     let middle = bad.len() / 2;
     bad[middle] ^= 0xff;
     std::fs::write(broken.path().join(log.file_name().unwrap()), &bad).unwrap();
     let error = open(broken.path()).map(|_| ()).unwrap_err();
     assert_eq!(error.code(), "store.database_corrupt", "{error}");
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        // The log of values is empty in these tests.
-        if entry.file_type().unwrap().is_file() {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
 }
 
 /// On a real small file system (any folder on one of 64 to 512 MiB): full means no signature, reading goes on, and with

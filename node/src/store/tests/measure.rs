@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ashlar_testing::process::Used;
+
 use super::*;
 
 const MIB: u64 = 1 << 20;
@@ -53,20 +55,12 @@ fn batch(number: u64) -> BatchRecord {
 
 /// Seconds of CPU that this process has used, with all its threads.
 fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    ticks.map(|n| n.parse::<f64>().unwrap()).sum::<f64>() / 100.0
+    Used::here().processor
 }
 
 /// Bytes that this process has sent to disks.
 fn written() -> u64 {
-    let io = std::fs::read_to_string("/proc/self/io").unwrap();
-    let line = io
-        .lines()
-        .find(|line| line.starts_with("write_bytes"))
-        .unwrap();
-    line.rsplit(' ').next().unwrap().parse().unwrap()
+    Used::here().written
 }
 
 fn on_disk(folder: &Path) -> u64 {
