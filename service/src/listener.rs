@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use ashlar_crypto::Coded;
 use ashlar_net::Subnet;
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request, header};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -311,9 +312,15 @@ async fn connection(
             if let Some(full) = full {
                 request.extensions_mut().insert(full);
             }
+            let (request, read) = Asked::of(request);
             let answer = app.clone().oneshot(request);
             Box::pin(async move {
-                let answer = answer.await.unwrap_or_else(|never| match never {});
+                let mut answer = answer.await.unwrap_or_else(|never| match never {});
+                if !read.load(Ordering::Relaxed) {
+                    // The connection ends behind this answer, and a caller that does not know it loses its next request.
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(header::CONNECTION, close);
+                }
                 Ok::<_, Infallible>(answer.map(|body| Counted { body, _busy: busy }))
             })
         })
@@ -360,6 +367,44 @@ async fn linger(mut stream: Watched) -> std::io::Result<()> {
     let mut sink = [0; 8192];
     while stream.read(&mut sink).await? > 0 {}
     Ok(())
+}
+
+/// The body of a request, which tells whether it was read to its end.
+struct Asked {
+    body: Incoming,
+    read: Arc<AtomicBool>,
+}
+
+impl Asked {
+    fn of(request: Request<Incoming>) -> (Request<Self>, Arc<AtomicBool>) {
+        let read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+        let told = Arc::clone(&read);
+        (request.map(|body| Self { body, read: told }), read)
+    }
+}
+
+impl HttpBody for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.read.store(true, Ordering::Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The body of an answer: until its end the connection is busy.

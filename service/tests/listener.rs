@@ -212,6 +212,7 @@ async fn a_refusal_reaches_a_caller_that_is_still_sending() {
         .expect("no answer")
         .expect("the connection was reset");
     assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
     sending.abort();
 }
 

@@ -552,7 +552,8 @@ async fn data_expires() {
     assert_eq!(node.status().store.unwrap().batches, 1);
     time.pass(Duration::from_secs(left + 2));
     until("expiry", || async {
-        node.status().store.unwrap().batches == 0
+        let status = node.status();
+        status.store.unwrap().batches == 0 && status.last_expiry.is_some()
     })
     .await;
     assert_eq!(

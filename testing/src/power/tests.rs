@@ -247,7 +247,7 @@ fn programs_see_a_disk_that_is_full_or_broken_and_then_works_again() {
     std::fs::read(at("file")).unwrap();
 
     mounted.fail(None);
-    file.write_all_at(b"after", 0).unwrap();
+    file.write_all_at(b"behind", 0).unwrap();
     file.sync_all().unwrap();
-    assert_eq!(std::fs::read(at("file")).unwrap(), b"after");
+    assert_eq!(std::fs::read(at("file")).unwrap(), b"behind");
 }
