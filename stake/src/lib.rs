@@ -9,6 +9,7 @@ mod error;
 
 mod file;
 mod location;
+mod payment;
 mod registration;
 mod source;
 mod table;
@@ -26,6 +27,7 @@ pub use file::{
 pub use location::{
     LocationError, MAX_SOURCES, SourceError, TableLocation, TableOrigin, TableSource,
 };
+pub use payment::{AccountTerms, PaymentSource, Reservation};
 pub use registration::{PossessionCache, Registration};
 pub use source::StakeSource;
 pub use table::OperatorTable;
