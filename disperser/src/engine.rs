@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Coded, KernelStatus, Setup};
-use ashlar_net::Subnet;
 use ashlar_proto::api::{BlobState, StatusError};
 use ashlar_proto::{BlobId, QuorumId};
 use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
-use ashlar_stake::StakeSource;
+use ashlar_stake::{StakeError, StakeSource};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::terms::Terms;
 use crate::claim_limiter::ClaimLimiter;
 use crate::compute::{ComputePool, blocking};
 use crate::config::DisperserConfig;
@@ -29,7 +29,7 @@ use crate::late::Late;
 use crate::memory::{Memory, MemoryBudget};
 use crate::metrics::Metrics;
 use crate::owners::{OwnedBlob, Owners};
-use crate::record::{BatchRecord, BlobRecord};
+use crate::record::{BatchRecord, BlobRecord, Party};
 use crate::registry::Registry;
 use crate::state::TransitionError;
 use crate::store::StoreError;
@@ -63,7 +63,7 @@ struct Tick {
 }
 
 struct Held {
-    sender: Subnet,
+    sender: Party,
     owned: OwnedBlob,
     memory: Memory,
 }
@@ -95,6 +95,8 @@ pub(crate) struct BufferedBlob {
 pub(crate) struct Engine {
     pub(crate) config: DisperserConfig,
     pub(crate) stake: Arc<dyn StakeSource>,
+    /// What accounts have on the ledger, if somebody knows.
+    pub(crate) terms: Option<Arc<Terms>>,
     /// Signs batches.
     pub(crate) key: NetworkKey,
     pub(crate) pool: ComputePool,
@@ -125,6 +127,7 @@ impl Engine {
         pool: ComputePool,
         operators_client: OperatorClient,
         upkeep: Upkeep,
+        terms: Option<Arc<Terms>>,
     ) -> (Arc<Self>, mpsc::Receiver<BufferedBlob>) {
         // The channel only hands blobs over. Their number is bounded by the memory that they hold.
         let (encoded, batcher) = mpsc::channel(64);
@@ -132,6 +135,7 @@ impl Engine {
         let (metrics, durable) = (Arc::clone(&upkeep.metrics), upkeep.durable.clone());
         let engine = Self {
             stake: Arc::clone(&upkeep.stake),
+            terms,
             key,
             pool,
             operators_client: Arc::new(operators_client),
@@ -150,6 +154,13 @@ impl Engine {
             config,
         };
         (Arc::new(engine), batcher)
+    }
+
+    /// Our number in the newest operator table, if we are in it. Blocks.
+    pub(crate) fn disperser_id(&self) -> Result<Option<u32>, StakeError> {
+        let table = self.stake.table_at(self.stake.head()?)?;
+        let entry = table.disperser_by_key(&self.key.public());
+        Ok(entry.map(|entry| entry.id))
     }
 
     /// [`Durable::write`].
@@ -254,7 +265,7 @@ impl Engine {
             tick.hands.count += 1;
             rows = rows.saturating_add(record.rows);
             tick.ids.push(record.id);
-            let sender = waiting.origin.network;
+            let sender = waiting.origin.party;
             let held = Held {
                 sender,
                 owned,
