@@ -327,7 +327,13 @@ impl DaClient for MemoryClient {
             let latency = self.network.state().switches.put_latency;
             sleep(latency).await;
             let status = self.accept(&prepared.submission, payload)?;
-            Ok(prepared.accepted(NAME.to_owned(), status, begin.elapsed(), Vec::new()))
+            Ok(prepared.accepted(
+                NAME.to_owned(),
+                status,
+                begin.elapsed(),
+                Vec::new(),
+                Stake::ZERO,
+            ))
         })
     }
 

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decimal;
 #[cfg(feature = "openapi")]
 use super::Decimal;
+use super::decimal;
 use crate::auth::header::SignedVoucher;
 use crate::{Account, Block, Domain, QuorumId, Stake};
 use ashlar_crypto::account::AccountSignature;

@@ -216,9 +216,7 @@ pub enum AuthError {
         why: String,
     },
     /// There is none, and this disperser asks for one.
-    #[error(
-        "this disperser takes signed submissions only: send the header {AUTHORIZATION_HEADER}"
-    )]
+    #[error("this disperser takes signed submissions only: send the header {AUTHORIZATION_HEADER}")]
     Missing,
     /// For another service.
     #[error("the authorisation is for the service {got}, this disperser's is {expected}")]

@@ -140,7 +140,11 @@ fn headers_are_read_back_and_nothing_else_is() {
             assert_eq!(error.code(), "auth.malformed", "{wrong}");
         }
     }
-    let vouchers = ["cumulative=-1", "cumulative=1", "cumulative=0x1, signature=0x"];
+    let vouchers = [
+        "cumulative=-1",
+        "cumulative=1",
+        "cumulative=0x1, signature=0x",
+    ];
     for wrong in vouchers {
         let error = wrong.parse::<SignedVoucher>().unwrap_err();
         assert_eq!(error.code(), "auth.malformed", "{wrong}");
