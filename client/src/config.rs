@@ -6,7 +6,7 @@ use std::time::Duration;
 use ashlar_crypto::Encoding;
 use ashlar_proto::{Account, BlobId, DEFAULT_VERSION, Domain, Stake};
 
-use crate::{PayingAccount, RetryPolicy};
+use crate::{ClientError, PayingAccount, RetryPolicy};
 
 /// Settings of [`Dispersers`](crate::Dispersers).
 #[derive(Clone)]
@@ -147,5 +147,25 @@ impl Default for PutOptions {
             account: Account::default(),
             salt: None,
         }
+    }
+}
+
+/// The options, with the account that signs.
+///
+/// # Errors
+/// They name another one.
+pub(crate) fn named(
+    options: PutOptions,
+    account: Option<&PayingAccount>,
+) -> Result<PutOptions, ClientError> {
+    let (got, signer) = (options.account, account.map(PayingAccount::account));
+    match signer {
+        Some(expected) if got != expected && got != Account::default() => {
+            Err(ClientError::OtherAccount { got, expected })
+        }
+        _ => Ok(PutOptions {
+            account: signer.unwrap_or(got),
+            ..options
+        }),
     }
 }

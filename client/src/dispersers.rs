@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Call, pause, random};
-use crate::config::{Failover, Held, Pays};
+use crate::config::{self, Failover, Held, Pays};
 use crate::health::{Book, Fault, Health};
 use crate::paying::KnownPrices;
 use crate::submission::{Post, Prepared, Submitted};
@@ -141,7 +141,7 @@ impl Dispersers {
         payload: impl Into<Bytes>,
         options: PutOptions,
     ) -> Result<Submitted, ClientError> {
-        let (max, options) = (self.inner.config.max_payload, self.inner.signed(options)?);
+        let (max, options) = (self.inner.config.max_payload, self.inner.named(options)?);
         let prepared = Prepared::committed(payload.into(), &options, max).await?;
         self.inner.post(prepared).await
     }
@@ -157,7 +157,7 @@ impl Dispersers {
         payload: impl Into<Bytes>,
         options: PutOptions,
     ) -> Result<Submitted, ClientError> {
-        let (max, options) = (self.inner.config.max_payload, self.inner.signed(options)?);
+        let (max, options) = (self.inner.config.max_payload, self.inner.named(options)?);
         let prepared = Prepared::raw(payload.into(), &options, max).await?;
         self.inner.post(prepared).await
     }
@@ -232,6 +232,11 @@ impl Inner {
         index.ok_or_else(|| ClientError::UnknownDisperser {
             url: submitted.disperser.clone(),
         })
+    }
+
+    /// The options, with the account that signs.
+    fn named(&self, options: PutOptions) -> Result<PutOptions, ClientError> {
+        config::named(options, self.config.account.as_ref())
     }
 
     fn transfer(&self, bytes: u64) -> Duration {

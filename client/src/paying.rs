@@ -82,21 +82,6 @@ impl Dispersers {
 }
 
 impl Inner {
-    /// The options, with the account that signs.
-    pub(crate) fn signed(&self, options: PutOptions) -> Result<PutOptions, ClientError> {
-        let Some(account) = &self.config.account else {
-            return Ok(options);
-        };
-        let (got, expected) = (options.account, account.account());
-        if got != expected && got != ashlar_proto::Account::default() {
-            return Err(ClientError::OtherAccount { got, expected });
-        }
-        Ok(PutOptions {
-            account: expected,
-            ..options
-        })
-    }
-
     async fn document<T: DeserializeOwned>(
         &self,
         index: usize,

@@ -1,5 +1,5 @@
 //! Who may post, who pays, and how: an account's book ([`book`]), what it has on the ledger ([`terms`]), and how vouchers become money
-//! ([`redeem`]). `docs/protocol.md`, section 13, has the rules.
+//! ([`redeem`]). `docs/protocol.md`, section 15, has the rules.
 
 pub mod book;
 pub mod redeem;
@@ -12,8 +12,8 @@ use ashlar_proto::Account;
 
 use crate::accounts::book::AccountRecord;
 
-/// Accounts of which a record stays in memory while nobody uses it.
-const KEPT: usize = 4096;
+/// Accounts of which a record stays in memory while nobody uses it, 6 KiB each with a month of use.
+const KEPT: usize = 1024;
 
 /// The record of an account, if it is in memory. Nothing after a write that failed, or that nobody saw the end of: then the disk knows.
 pub(crate) type Cell = Arc<Mutex<Option<AccountRecord>>>;
@@ -33,3 +33,6 @@ impl Cells {
         Arc::clone(cells.entry(account).or_default())
     }
 }
+
+#[cfg(test)]
+mod tests;

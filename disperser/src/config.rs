@@ -306,7 +306,8 @@ impl DisperserConfig {
             return Err(ConfigError::invalid("accounts.row_day_price", 0, why));
         }
         if self.accounts.mode == AccountMode::AllowList && self.accounts.allow.is_empty() {
-            let why = "accounts.mode is \"allow-list\": without an account no blob could be accepted";
+            let why =
+                "accounts.mode is \"allow-list\": without an account no blob could be accepted";
             return Err(ConfigError::invalid("accounts.allow", "empty", why));
         }
         if accept.versions.is_empty() {

@@ -70,7 +70,10 @@ pub(crate) enum Wait {
 /// What an account signs, beside a submission.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "the document is made of it; `gate` reads the headers")]
+#[expect(
+    dead_code,
+    reason = "the document is made of it; `gate` reads the headers"
+)]
 pub(crate) struct PutHeaders {
     /// The account's permission: `domain=0x…, account=0x…, disperser=N, submission=0x…, deadline=SECONDS, signature=0x…`, and, if another
     /// key signed, `key=0x…, key-until=SECONDS, key-signature=0x…`. Needed unless everybody is served (`mode` of `/v1/prices`).
