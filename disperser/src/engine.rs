@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Coded, KernelStatus, Setup};
 use ashlar_proto::api::{BlobState, StatusError};
 use ashlar_proto::{BlobId, QuorumId};
@@ -52,6 +52,15 @@ pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelSt
         metrics.kernel_disagrees.set(1);
         health.raise(health::KERNEL, disagreement.to_string());
     }
+}
+
+/// The number of the disperser with this key in the newest operator table. Blocks.
+pub(crate) fn number_of(
+    stake: &dyn StakeSource,
+    key: &NetworkPublicKey,
+) -> Result<Option<u32>, StakeError> {
+    let table = stake.table_at(stake.head()?)?;
+    Ok(table.disperser_by_key(key).map(|entry| entry.id))
 }
 
 /// The blobs of one tick, with what is held for each.
@@ -158,9 +167,7 @@ impl Engine {
 
     /// Our number in the newest operator table, if we are in it. Blocks.
     pub(crate) fn disperser_id(&self) -> Result<Option<u32>, StakeError> {
-        let table = self.stake.table_at(self.stake.head()?)?;
-        let entry = table.disperser_by_key(&self.key.public());
-        Ok(entry.map(|entry| entry.id))
+        number_of(self.stake.as_ref(), &self.key.public())
     }
 
     /// [`Durable::write`].

@@ -21,7 +21,7 @@ use crate::compute::ComputePool;
 use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
-use crate::engine::{Engine, report_kernel};
+use crate::engine::{Engine, number_of, report_kernel};
 use crate::health::Health;
 use crate::intake::OpenLimits;
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
@@ -205,21 +205,21 @@ impl Disperser {
         };
         let (clock, expiry) = (upkeep.clone(), upkeep.clone());
         let interval = Duration::from_millis(config.store.expiry_interval_ms);
-        let redeemer = terms.clone().map(|terms| Redeemer {
-            durable: upkeep.durable.clone(),
-            terms,
-            when: When {
-                interval: Duration::from_secs(config.accounts.redeem_interval_secs),
-                above: Stake::from(config.accounts.redeem_above),
-            },
-        });
-        let (engine, encoded) =
-            Engine::new(config, network_key, pool, operators_client, upkeep, terms);
-        if let Some(redeemer) = redeemer {
-            let of = Arc::downgrade(&engine);
-            let id = move || of.upgrade()?.disperser_id().ok().flatten();
+        if let Some(terms) = terms.clone() {
+            let redeemer = Redeemer {
+                durable: upkeep.durable.clone(),
+                terms,
+                when: When {
+                    interval: Duration::from_secs(config.accounts.redeem_interval_secs),
+                    above: Stake::from(config.accounts.redeem_above),
+                },
+            };
+            let stake = Arc::clone(&upkeep.stake);
+            let id = move || number_of(stake.as_ref(), &owner).ok().flatten();
             supervisor.spawn("redeem", OnEnd::Stop, redeemer.run(id));
         }
+        let (engine, encoded) =
+            Engine::new(config, network_key, pool, operators_client, upkeep, terms);
         supervisor.spawn(
             "batcher",
             OnEnd::Stop,
