@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::aggregate::{Signed, verify_signatures};
-use crate::compute::ComputePool;
+use crate::compute::Threads;
 use crate::dispersal::{Action, Dispersal, DispersalParams, FailReason, Failure, FailureKind};
 use crate::matrix::{Matrix, MatrixError};
 use crate::metrics::{Attempt, Metrics};
@@ -37,7 +37,7 @@ pub(crate) struct OperatorClient {
     /// Those that failed, and have not signed since.
     suspects: Troubled<OperatorId>,
     metrics: Arc<Metrics>,
-    pool: ComputePool,
+    threads: Threads,
 }
 
 impl OperatorClient {
@@ -45,7 +45,7 @@ impl OperatorClient {
         client: Client,
         per_operator: usize,
         metrics: Arc<Metrics>,
-        pool: ComputePool,
+        threads: Threads,
     ) -> Self {
         Self {
             client,
@@ -53,7 +53,7 @@ impl OperatorClient {
             slots: Mutex::default(),
             suspects: Troubled::new(SUSPECTED),
             metrics,
-            pool,
+            threads,
         }
     }
 
@@ -394,7 +394,7 @@ impl DispersalRun {
         let asked: Vec<_> = answers.iter().map(|(operator, ..)| *operator).collect();
         let results = self
             .operators_client
-            .pool
+            .threads
             .run(move || verify_signatures(&digest.0, &answers))
             .await;
         // If the verification panicked nobody gets a verdict from it; see below.
@@ -496,7 +496,7 @@ pub(crate) async fn ask_late(
         each.filter_map(|((operator, ..), result)| Some((*operator, result.ok()?)))
             .collect()
     };
-    let verified = operators_client.pool.run(verify).await;
+    let verified = operators_client.threads.run(verify).await;
     // If it panicked the log says so, and nobody has signed.
     (verified.unwrap_or_else(|_| Vec::new()), again)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ashlar_crypto::bls::Signature;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes, Setup};
+use ashlar_net::Subnet;
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
 use ashlar_proto::{BatchDigest, BlobId, Certificate, OperatorIndex, QuorumSigned};
 use ashlar_stake::OperatorTable;
@@ -78,7 +79,10 @@ impl Drop for InFlightGuard {
 
 impl Engine {
     /// The batcher: closes batches and starts them, until the disperser stops. First it continues what a restart found.
-    pub(crate) async fn run_batcher(self: Arc<Self>, mut encoded: mpsc::Receiver<BufferedBlob>) {
+    pub(crate) async fn run_batcher(
+        self: Arc<Self>,
+        mut encoded: mpsc::Receiver<(Subnet, BufferedBlob)>,
+    ) {
         let pace = self.config.pace();
         let limits = BatchLimits {
             interval: pace.interval,
@@ -87,30 +91,34 @@ impl Engine {
         };
         let slots = Arc::new(Slots::new(pace.max_in_flight));
         let mut batches = JoinSet::new();
-        let mut batcher: Batcher<BufferedBlob> = Batcher::new(limits);
+        let mut batcher: Batcher<(Subnet, BufferedBlob)> = Batcher::new(limits);
         let epoch = Instant::now();
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
             let is_free = |lane: &Lane| slots.is_free(lane);
             let comes = !encoded.is_empty() || !self.queue.is_idle();
-            let is_idle = |lane: &Lane| !comes && slots.is_unused(lane);
+            let is_idle = |lane: &Lane, waiting: &mut dyn Iterator<Item = &(Subnet, _)>| {
+                !comes && slots.is_idle(lane, waiting.map(|(sender, _)| *sender))
+            };
             let memory = self.memory.is_waited_for();
-            while let Some((lane, held)) = batcher.poll(epoch.elapsed(), memory, is_idle, is_free) {
-                let slot = slots.take(&lane).await;
+            while let Some((lane, batch)) = batcher.poll(epoch.elapsed(), memory, is_idle, is_free)
+            {
+                let senders = batch.iter().map(|(sender, _)| *sender).collect();
+                let slot = slots.take(&lane, &senders).await;
                 let place = BatchPlace::new(&self, slot);
-                batches.spawn(Arc::clone(&self).run_new(lane, held, place));
+                batches.spawn(Arc::clone(&self).run_new(lane, batch, place));
             }
             self.metrics.batch_queue.set(batcher.len() as i64);
             // With all places taken the interval does not matter: the end of a batch wakes the batcher.
             let wake = batcher.next_wake(is_free).map(|at| epoch + at);
             tokio::select! {
-                Some(held) = encoded.recv() => {
+                Some((sender, held)) = encoded.recv() => {
                     let header = &held.blob.header;
                     let alone = held.owned.is_shaky().then_some(held.blob.id);
                     let quorums = header.quorums.clone();
                     let lane = Lane { version: header.version, quorums, alone };
                     let rows = header.rows;
-                    batcher.push(epoch.elapsed(), lane, rows, held);
+                    batcher.push(epoch.elapsed(), lane, rows, (sender, held));
                 }
                 () = self.wake_batcher.notified() => {}
                 () = sleep_until(wake), if wake.is_some() => {}
@@ -149,7 +157,12 @@ impl Engine {
     }
 
     /// Makes a batch of new blobs and brings it to its end.
-    async fn run_new(self: Arc<Self>, lane: Lane, held: Vec<BufferedBlob>, place: BatchPlace) {
+    async fn run_new(
+        self: Arc<Self>,
+        lane: Lane,
+        batch: Vec<(Subnet, BufferedBlob)>,
+        place: BatchPlace,
+    ) {
         let mut pause = RETRY_MIN;
         let (table, disperser_id) = loop {
             // Operators refuse a batch with a wrong date, and each refusal costs the blobs one of their attempts.
@@ -164,9 +177,13 @@ impl Engine {
             }
         };
         let began = Instant::now();
-        for blob in &held {
-            self.metrics.stage("batch", blob.since.elapsed());
+        for (_, held) in &batch {
+            self.metrics.stage("batch", held.since.elapsed());
         }
+        let held = match self.check_claims(batch).await {
+            Some(held) if !held.is_empty() => held,
+            _ => return,
+        };
         let blobs: Vec<_> = held.iter().map(|held| Arc::clone(&held.blob)).collect();
         // Everything that can be wrong with table and blobs shows before a sequence number is taken.
         let draft = match Draft::new(blobs, table) {
@@ -453,7 +470,7 @@ impl Engine {
         let signers = signed.iter().map(|(operator, _)| *operator).collect();
         let work = Arc::clone(matrix);
         let began = Instant::now();
-        let certified = self.pool.run(move || work.certify(&signed)).await;
+        let certified = self.pool.urgent.run(move || work.certify(&signed)).await;
         self.metrics.stage("certify", began.elapsed());
         let certificates = certified
             .map_err(|_| ("batch.certify", "making the certificates failed".to_owned()))?
@@ -530,7 +547,7 @@ impl Engine {
 
     async fn prove(&self, matrix: &Arc<Matrix>) -> Option<Vec<ProofBytes>> {
         let (work, began) = (Arc::clone(matrix), Instant::now());
-        let proving = self.pool.prove(move || work.prove(Setup::ethereum()));
+        let proving = self.pool.urgent.run(move || work.prove(Setup::ethereum()));
         let proofs = proving.await.ok()?;
         self.metrics.stage("prove", began.elapsed());
         Some(proofs)

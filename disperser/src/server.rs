@@ -119,6 +119,7 @@ impl Disperser {
             .map(|version| version.code)
             .collect();
         let prepared = pool
+            .urgent
             .run(move || {
                 codes
                     .into_iter()
@@ -156,6 +157,7 @@ impl Disperser {
             max_bulk: bulk_for_rows(config.batch.max_rows),
             // An operator that checks and syncs a large batch says nothing meanwhile.
             stall_timeout: Duration::from_secs(config.disperse.attempt_timeout_secs),
+            max_datagram: config.disperse.max_datagram,
             ..NetLimits::default()
         };
         let client = Client::new(&network_key, net)?;
@@ -163,7 +165,7 @@ impl Disperser {
             client,
             config.disperse.max_requests_per_operator,
             Arc::clone(&metrics),
-            pool.clone(),
+            pool.urgent.clone(),
         );
         let durable = Durable {
             registry: Arc::new(registry),
