@@ -398,6 +398,7 @@ async fn the_document_has_every_route_and_every_route_is_in_it() {
         "GET /v1/blobs/{key}/events",
         "GET /v1/blobs/{key}/certificate",
         "GET /v1/operators",
+        "GET /v1/activity",
         "GET /v1/health",
         "GET /v1/ready",
         "GET /metrics",

@@ -1,0 +1,138 @@
+// The disperser's page.
+
+import { Plot, bytes, bytesParts, count, duration, find, follow, h, id, percent, put, share, table, tile, word } from "./shared.js";
+
+/// What the plots show.
+const SPAN_MS = 600000;
+/// What "now" is in the numbers.
+const RECENT_MS = 60000;
+/// Batches in the table.
+const BATCHES = 12;
+
+/// From where a batch's time counts to where, and how it is called.
+const STAGES = [
+  ["s1", "queue", "submitted_at_ms", "encoding_ms"],
+  ["s2", "encode", "encoding_ms", "encoded_ms"],
+  ["s3", "wait for a batch", "encoded_ms", "batched_ms"],
+  ["s4", "prove", "batched_ms", "dispersing_ms"],
+  ["s5", "send and sign", "dispersing_ms", "end_ms"],
+];
+
+const STATES = {
+  composed: ["Proving", ""],
+  dispersing: ["Collecting signatures", ""],
+  certified: ["Certified", "good"],
+  abandoned: ["Abandoned", "bad"],
+};
+
+/// Bytes a second between two samples.
+const rate = (a, b, what) => ((b[what] - a[what]) * 1000) / Math.max(1, b.at_ms - a.at_ms);
+
+const throughput = new Plot(find("throughput"), "Payload a second",
+  [{ name: "certified", kind: "a" }, { name: "accepted", kind: "b" }], (value) => `${bytes(value)}/s`);
+const latency = new Plot(find("latency"), "Time from acceptance to certificate",
+  [{ name: "median", kind: "a" }, { name: "95 %", kind: "b" }], duration);
+put(find("stages"), STAGES.map(([kind, name]) => h("li", {}, h("i", { class: kind }), name)));
+
+function showPlots({ samples, now_ms }) {
+  const rates = samples.slice(1).map((sample, at) => ({
+    at: sample.at_ms,
+    values: ["certified_bytes", "accepted_bytes"].map((what) => rate(samples[at], sample, what)),
+  }));
+  throughput.show(rates, now_ms, SPAN_MS);
+  latency.show(samples.map((sample) => ({ at: sample.at_ms, values: [sample.median_ms, sample.p95_ms] })), now_ms, SPAN_MS);
+}
+
+/// The share of each quorum's stake that answers, the least first.
+function answering({ operators }) {
+  const quorums = new Map();
+  for (const { stakes, answers } of operators) {
+    for (const { quorum, percent: part } of stakes) quorums.set(quorum, (quorums.get(quorum) ?? 0) + (answers ? 0 : part));
+  }
+  return [...quorums].map(([quorum, gone]) => [quorum, 100 - gone]).sort((a, b) => a[1] - b[1]);
+}
+
+function showNumbers(now) {
+  const recent = now.samples.filter(({ at_ms }) => at_ms >= now.now_ms - RECENT_MS);
+  const [first, last] = [recent[0], recent.at(-1)];
+  const paced = (what) => (recent.length > 1 ? rate(first, last, what) : 0);
+  const [value, unit] = bytesParts(paced("certified_bytes"));
+  const timed = recent.filter(({ median_ms }) => median_ms !== null);
+  const middle = timed.map(({ median_ms }) => median_ms).sort((a, b) => a - b)[Math.floor(timed.length / 2)];
+  const slow = Math.max(...timed.map(({ p95_ms }) => p95_ms));
+  const silent = now.operators.filter(({ answers }) => !answers).length;
+  const [weakest] = answering(now);
+  put(find("numbers"),
+    tile("Certified", [value, `${unit}/s`], `${bytes(paced("accepted_bytes"))}/s accepted, in the last minute`),
+    tile("Time to a certificate", timed.length ? duration(middle).split(" ") : "–", timed.length ? `95 % within ${duration(slow)}, in the last minute` : "no blob in the last minute"),
+    tile("Blobs under way", count(now.open_blobs), `${bytes(now.open_bytes)}; ${count(now.encode_queue)} wait for an encoder, ${count(now.batch_queue)} for a batch`),
+    tile("Batches under way", count(now.batches_in_flight), `${count(now.batches_composed)} composed since the start, ${count(now.batches_abandoned)} abandoned`),
+    tile("Operators that answer", [count(now.operator_count - silent), `of ${count(now.operator_count)}`],
+      weakest ? `with ${percent(weakest[1])} of the stake of quorum ${weakest[0]}` : "no operator table", silent ? "warn" : ""),
+    tile("Certified since the start", [count(now.certified_blobs), "blobs"], `${bytes(now.certified_bytes)} of payload`));
+}
+
+/// The stages of a batch, those that it has come to: [class, name, milliseconds].
+function times(batch, now_ms) {
+  const at = { ...batch.stages, submitted_at_ms: batch.submitted_at_ms };
+  at.end_ms = at.certified_ms ?? at.failed_ms;
+  const past = STAGES.map(([kind, name, from, to]) => [kind, name, at[from], at[to]]);
+  return past.filter(([, , from]) => from !== undefined).map(([kind, name, from, to]) => [kind, name, Math.max(0, (to ?? now_ms) - from)]);
+}
+
+function showBatches({ batches, now_ms }) {
+  const shown = batches.slice(0, BATCHES).map((batch) => [batch, times(batch, now_ms)]);
+  const total = (parts) => parts.reduce((sum, [, , ms]) => sum + ms, 0);
+  const longest = Math.max(1, ...shown.map(([, parts]) => total(parts)));
+  const bar = (parts) => h("div", { class: "stages", role: "img", "aria-label": parts.map(([, name, ms]) => `${name} ${duration(ms)}`).join(", "),
+    title: parts.map(([, name, ms]) => `${name} ${duration(ms)}`).join("\n") },
+    parts.map(([kind, , ms]) => h("i", { class: kind, style: { width: `${((ms * 100) / longest).toFixed(2)}%` } })));
+  const signed = ({ signed: quorums, needed_percent, state }) => quorums.map(({ quorum, percent: part }) =>
+    h("div", { class: "tight" }, `${quorum}: ${percent(part)}`, share(part, needed_percent, part < needed_percent && state !== "dispersing" ? "warn" : undefined)));
+  const row = ([batch, parts]) => {
+    const [text, tone] = STATES[batch.state];
+    return [
+      id(batch.digest),
+      [word(text, tone), batch.error ? h("div", { class: "code soft" }, batch.error) : undefined],
+      count(batch.blobs),
+      bytes(batch.payload_len),
+      signed(batch),
+      bar(parts),
+      duration(total(parts)),
+      `${duration(now_ms - batch.submitted_at_ms)} ago`,
+    ];
+  };
+  table(find("batches"), "The last batches", ["Batch", "State", ["Blobs", "right"], ["Payload", "right tight"], "Stake signed, by quorum", ["Where the time went", "fill"], ["Time", "right tight"], ["Begun", "right tight"]],
+    shown.map(row));
+  if (shown.length === 0) put(find("batches"), h("p", { class: "soft" }, "No batch since the start."));
+}
+
+function showOperators({ operators, operator_count }) {
+  const quorums = [...new Set(operators.flatMap(({ stakes }) => stakes.map(({ quorum }) => quorum)))].sort((a, b) => a - b);
+  const part = (stakes, quorum) => stakes.find((stake) => stake.quorum === quorum)?.percent;
+  const row = (operator) => {
+    const asked = operator.signed + operator.missed;
+    const signs = (operator.signed * 100) / asked;
+    return [
+      id(operator.operator_id),
+      h("span", { class: "code" }, operator.address),
+      ...quorums.map((quorum) => (part(operator.stakes, quorum) === undefined ? "–" : percent(part(operator.stakes, quorum)))),
+      asked ? h("span", { class: "tight" }, `${percent(signs)} of ${count(asked)}`, share(signs, undefined, signs < 100 ? "warn" : undefined)) : "none asked for",
+      word(...(operator.answers ? ["Answers", "good"] : ["Does not answer", "bad"])),
+      operator.failure ? h("span", { class: "code soft" }, operator.failure) : "",
+    ];
+  };
+  table(find("operators"), "Operators", ["Operator", "Address", ...quorums.map((quorum) => [`Stake, quorum ${quorum}`, "right tight"]), "Signed of the last batches", "State", "Last failure"], operators.map(row));
+  put(find("operators-more"), operator_count > operators.length ? `${count(operators.length)} of ${count(operator_count)}: those in trouble, then those with the most stake` : "");
+}
+
+follow({ activity: "v1/activity" }, "makes no batches", ({ activity }) => {
+  if (!activity) return;
+  const number = activity.disperser_id === null ? "" : `Disperser ${activity.disperser_id} · `;
+  const block = activity.block === null ? "no operator table" : `operator table of block ${count(activity.block)}`;
+  put(find("about"), `${number}${block} · ${activity.software}`);
+  showNumbers(activity);
+  showPlots(activity);
+  showBatches(activity);
+  showOperators(activity);
+});
