@@ -77,8 +77,8 @@ pub(crate) struct OperatorActivity {
     pub(crate) address: String,
     /// Its stake in each quorum.
     pub(crate) stakes: Vec<StakeShare>,
-    /// Whether it is asked with the others: it did not fail, or has signed since.
-    pub(crate) answers: bool,
+    /// Whether it signed the last batch that it was asked to sign, and has not failed since. True also if it was asked for none.
+    pub(crate) signs: bool,
     /// Certified batches that it signed, of the last 256 batches.
     pub(crate) signed: u32,
     /// Batches that it was asked to sign and did not, of the last 256 batches.
@@ -112,6 +112,15 @@ struct Kept {
     signers: Arc<[OperatorIndex]>,
     /// Who answered with something else.
     missed: Arc<[(OperatorIndex, String)]>,
+}
+
+/// What one operator did with the batches.
+#[derive(Default)]
+struct Count<'a> {
+    signed: u32,
+    missed: u32,
+    missed_last: bool,
+    failure: Option<&'a str>,
 }
 
 #[derive(Default)]
@@ -260,43 +269,44 @@ impl Activity {
         self.lock().samples.iter().copied().collect()
     }
 
-    /// The operators of a table: those in trouble first, then those with the most stake. `answers` says who is not in trouble.
+    /// The operators of a table: those in trouble first, then those with the most stake. `failed` says who failed just now.
     pub(crate) fn operators(
         &self,
         table: &OperatorTable,
-        answers: impl Fn(&OperatorId) -> bool,
+        failed: impl Fn(&OperatorId) -> bool,
     ) -> Vec<OperatorActivity> {
         let kept: Vec<Kept> = self.lock().batches.iter().cloned().collect();
-        let mut counts: HashMap<OperatorId, (u32, u32, Option<&str>)> = HashMap::new();
+        let mut counts: HashMap<OperatorId, Count<'_>> = HashMap::new();
         for batch in &kept {
             let id = |index| Some(batch.table.operator(index)?.operator_id);
             for id in batch.signers.iter().filter_map(|index| id(*index)) {
-                counts.entry(id).or_default().0 += 1;
+                let count = counts.entry(id).or_default();
+                (count.signed, count.missed_last) = (count.signed + 1, false);
             }
             for (index, code) in &*batch.missed {
                 let Some(id) = id(*index) else { continue };
-                let (_, missed, failure) = counts.entry(id).or_default();
-                (*missed, *failure) = (*missed + 1, Some(code.as_str()));
+                let count = counts.entry(id).or_default();
+                (count.missed, count.missed_last) = (count.missed + 1, true);
+                count.failure = Some(code);
             }
         }
         let each = table.operators().iter().zip(0..).map(|(entry, index)| {
-            let (signed, missed, failure) =
-                counts.get(&entry.operator_id).copied().unwrap_or_default();
+            let count = counts.remove(&entry.operator_id).unwrap_or_default();
             OperatorActivity {
                 operator_id: entry.operator_id,
                 address: entry.address.clone(),
                 stakes: table.shares(OperatorIndex(index)),
-                answers: answers(&entry.operator_id),
-                signed,
-                missed,
-                failure: failure.map(str::to_owned),
+                signs: !count.missed_last && !failed(&entry.operator_id),
+                signed: count.signed,
+                missed: count.missed,
+                failure: count.failure.map(str::to_owned),
             }
         });
         let mut operators: Vec<_> = each.collect();
         operators.sort_by_cached_key(|operator| {
             let most = operator.stakes.iter().map(|share| share.percent);
             let most = most.fold(0.0, f64::max);
-            (operator.answers, Reverse((most * 100.0) as u64))
+            (operator.signs, Reverse((most * 100.0) as u64))
         });
         operators.truncate(OPERATORS);
         operators

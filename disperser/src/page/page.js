@@ -28,10 +28,10 @@ const STATES = {
 /// Bytes a second between two samples.
 const rate = (a, b, what) => ((b[what] - a[what]) * 1000) / Math.max(1, b.at_ms - a.at_ms);
 
-const throughput = new Plot(find("throughput"), "Payload a second",
-  [{ name: "certified", kind: "a" }, { name: "accepted", kind: "b" }], (value) => `${bytes(value)}/s`);
-const latency = new Plot(find("latency"), "Time from acceptance to certificate",
-  [{ name: "median", kind: "a" }, { name: "95 %", kind: "b" }], duration);
+const throughput = new Plot(find("throughput"), "Throughput",
+  [{ name: "certified", kind: "a" }, { name: "accepted", kind: "b" }], (value) => `${bytes(value)}/s`, 1024);
+const latency = new Plot(find("latency"), "Time to a certificate",
+  [{ name: "median", kind: "a" }, { name: "95 % within", kind: "b" }], duration, 1000);
 put(find("stages"), STAGES.map(([kind, name]) => h("li", {}, h("i", { class: kind }), name)));
 
 function showPlots({ samples, now_ms }) {
@@ -43,11 +43,11 @@ function showPlots({ samples, now_ms }) {
   latency.show(samples.map((sample) => ({ at: sample.at_ms, values: [sample.median_ms, sample.p95_ms] })), now_ms, SPAN_MS);
 }
 
-/// The share of each quorum's stake that answers, the least first.
-function answering({ operators }) {
+/// The share of each quorum's stake that signs, the least first.
+function signing({ operators }) {
   const quorums = new Map();
-  for (const { stakes, answers } of operators) {
-    for (const { quorum, percent: part } of stakes) quorums.set(quorum, (quorums.get(quorum) ?? 0) + (answers ? 0 : part));
+  for (const { stakes, signs } of operators) {
+    for (const { quorum, percent: part } of stakes) quorums.set(quorum, (quorums.get(quorum) ?? 0) + (signs ? 0 : part));
   }
   return [...quorums].map(([quorum, gone]) => [quorum, 100 - gone]).sort((a, b) => a[1] - b[1]);
 }
@@ -60,16 +60,16 @@ function showNumbers(now) {
   const timed = recent.filter(({ median_ms }) => median_ms !== null);
   const middle = timed.map(({ median_ms }) => median_ms).sort((a, b) => a - b)[Math.floor(timed.length / 2)];
   const slow = Math.max(...timed.map(({ p95_ms }) => p95_ms));
-  const silent = now.operators.filter(({ answers }) => !answers).length;
-  const [weakest] = answering(now);
+  const silent = now.operators.filter(({ signs }) => !signs).length;
+  const [weakest] = signing(now);
   put(find("numbers"),
     tile("Certified", [value, `${unit}/s`], `${bytes(paced("accepted_bytes"))}/s accepted, in the last minute`),
     tile("Time to a certificate", timed.length ? duration(middle).split(" ") : "–", timed.length ? `95 % within ${duration(slow)}, in the last minute` : "no blob in the last minute"),
     tile("Blobs under way", count(now.open_blobs), `${bytes(now.open_bytes)}; ${count(now.encode_queue)} wait for an encoder, ${count(now.batch_queue)} for a batch`),
     tile("Batches under way", count(now.batches_in_flight), `${count(now.batches_composed)} composed since the start, ${count(now.batches_abandoned)} abandoned`),
-    tile("Operators that answer", [count(now.operator_count - silent), `of ${count(now.operator_count)}`],
-      weakest ? `with ${percent(weakest[1])} of the stake of quorum ${weakest[0]}` : "no operator table", silent ? "warn" : ""),
-    tile("Certified since the start", [count(now.certified_blobs), "blobs"], `${bytes(now.certified_bytes)} of payload`));
+    tile("Operators", [count(now.operator_count - silent), `of ${count(now.operator_count)}`],
+      weakest ? `sign, with ${percent(weakest[1])} of the stake of quorum ${weakest[0]}` : "no operator table", silent ? "warn" : ""),
+    tile("Certified in all", [count(now.certified_blobs), "blobs"], `${bytes(now.certified_bytes)} since the start`));
 }
 
 /// The stages of a batch, those that it has come to: [class, name, milliseconds].
@@ -85,10 +85,16 @@ function showBatches({ batches, now_ms }) {
   const total = (parts) => parts.reduce((sum, [, , ms]) => sum + ms, 0);
   const longest = Math.max(1, ...shown.map(([, parts]) => total(parts)));
   const bar = (parts) => h("div", { class: "stages", role: "img", "aria-label": parts.map(([, name, ms]) => `${name} ${duration(ms)}`).join(", "),
-    title: parts.map(([, name, ms]) => `${name} ${duration(ms)}`).join("\n") },
-    parts.map(([kind, , ms]) => h("i", { class: kind, style: { width: `${((ms * 100) / longest).toFixed(2)}%` } })));
-  const signed = ({ signed: quorums, needed_percent, state }) => quorums.map(({ quorum, percent: part }) =>
-    h("div", { class: "tight" }, `${quorum}: ${percent(part)}`, share(part, needed_percent, part < needed_percent && state !== "dispersing" ? "warn" : undefined)));
+    title: parts.map(([, name, ms]) => `${name} ${duration(ms)}`).join("\n"),
+    style: { width: `${((total(parts) * 100) / longest).toFixed(2)}%` } },
+    parts.map(([kind, , ms]) => h("i", { class: kind, style: { "flex-grow": String(ms) } })));
+  // Of the quorum that lags behind; all of them for whoever points at it.
+  const signed = ({ signed: quorums, needed_percent, state }) => {
+    if (quorums.length === 0) return "";
+    const least = Math.min(...quorums.map((quorum) => quorum.percent));
+    const each = quorums.map(({ quorum, percent: part }) => `quorum ${quorum}: ${percent(part)}, ${percent(needed_percent)} needed`);
+    return h("span", { class: "beside", title: each.join("\n") }, percent(least), share(least, needed_percent, least < needed_percent && state === "abandoned" ? "warn" : undefined));
+  };
   const row = ([batch, parts]) => {
     const [text, tone] = STATES[batch.state];
     return [
@@ -102,7 +108,7 @@ function showBatches({ batches, now_ms }) {
       `${duration(now_ms - batch.submitted_at_ms)} ago`,
     ];
   };
-  table(find("batches"), "The last batches", ["Batch", "State", ["Blobs", "right"], ["Payload", "right tight"], "Stake signed, by quorum", ["Where the time went", "fill"], ["Time", "right tight"], ["Begun", "right tight"]],
+  table(find("batches"), "The last batches", ["Batch", "State", ["Blobs", "right"], ["Payload", "right tight"], "Stake signed", ["Where the time went", "fill"], ["Time", "right tight"], ["Begun", "right tight"]],
     shown.map(row));
   if (shown.length === 0) put(find("batches"), h("p", { class: "soft" }, "No batch since the start."));
 }
@@ -112,17 +118,18 @@ function showOperators({ operators, operator_count }) {
   const part = (stakes, quorum) => stakes.find((stake) => stake.quorum === quorum)?.percent;
   const row = (operator) => {
     const asked = operator.signed + operator.missed;
-    const signs = (operator.signed * 100) / asked;
+    const rate = (operator.signed * 100) / asked;
+    const state = operator.signs ? (asked ? ["Signs", "good"] : ["Not asked yet", ""]) : ["Does not sign", "bad"];
     return [
       id(operator.operator_id),
       h("span", { class: "code" }, operator.address),
       ...quorums.map((quorum) => (part(operator.stakes, quorum) === undefined ? "–" : percent(part(operator.stakes, quorum)))),
-      asked ? h("span", { class: "tight" }, `${percent(signs)} of ${count(asked)}`, share(signs, undefined, signs < 100 ? "warn" : undefined)) : "none asked for",
-      word(...(operator.answers ? ["Answers", "good"] : ["Does not answer", "bad"])),
+      asked ? h("span", { class: "beside" }, `${percent(rate)} of ${count(asked)}`, share(rate, undefined, rate < 100 ? "warn" : undefined)) : "–",
+      word(...state),
       operator.failure ? h("span", { class: "code soft" }, operator.failure) : "",
     ];
   };
-  table(find("operators"), "Operators", ["Operator", "Address", ...quorums.map((quorum) => [`Stake, quorum ${quorum}`, "right tight"]), "Signed of the last batches", "State", "Last failure"], operators.map(row));
+  table(find("operators"), "Operators", ["Operator", "Address", ...quorums.map((quorum) => [`Stake, quorum ${quorum}`, "right tight"]), "Signed lately", "State", "Last failure"], operators.map(row));
   put(find("operators-more"), operator_count > operators.length ? `${count(operators.length)} of ${count(operator_count)}: those in trouble, then those with the most stake` : "");
 }
 

@@ -4,7 +4,7 @@ import { bytes, bytesParts, count, date, duration, find, follow, h, id, percent,
 
 /// Who has to act on a refusal, as the node sees it.
 const BLAME = { us: "this node", caller: "the disperser", peer: "another peer" };
-const DRIVES = { InSync: ["In sync", "good"], Rebuilding: ["Rebuilding", "warn"], Failed: ["Failed", "bad"] };
+const DRIVES = { in_sync: ["In sync", "good"], rebuilding: ["Rebuilding", "warn"], failed: ["Failed", "bad"] };
 
 const none = (parent, text) => put(parent, h("p", { class: "soft" }, text));
 
@@ -38,7 +38,7 @@ function showWindows({ windows, last_expiry }) {
   if (windows.length === 0) return none(find("windows"), "Nothing is held.");
   const most = Math.max(...windows.map((window) => window.bytes), 1);
   table(find("windows"), "Expiry windows", [["Until", "tight"], ["Batches", "right"], "Slices"],
-    windows.map((window) => [date(window.ends_at * 1000), count(window.batches), h("span", { class: "tight" }, bytes(window.bytes), share((window.bytes * 100) / most))]));
+    windows.map((window) => [date(window.ends_at * 1000), count(window.batches), h("span", { class: "beside" }, bytes(window.bytes), share((window.bytes * 100) / most))]));
 }
 
 function showUpkeep({ scrub, last_scrub, repair, index, time_kept_ms, kernel, versions }) {

@@ -15,7 +15,7 @@ function make(element, attributes, children) {
       element.setAttribute(name, value);
     }
   }
-  element.append(...children.flat().filter((child) => child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== false));
   return element;
 }
 
@@ -27,7 +27,7 @@ export const find = (id) => document.getElementById(id);
 
 /** Gives an element these children, and leaves those alone that did not change: so a selection or a focus in them stays. */
 export function put(parent, ...children) {
-  const now = children.flat().filter((child) => child !== undefined && child !== false);
+  const now = children.flat(Infinity).filter((child) => child !== undefined && child !== false);
   now.forEach((child, at) => {
     const old = parent.childNodes[at];
     const node = typeof child === "string" ? document.createTextNode(child) : child;
@@ -106,27 +106,26 @@ export function table(parent, caption, columns, rows) {
   put(body, rows.map(line));
 }
 
-/** A step between lines of a grid: 1, 2 or 5 and zeros, so that there are at most four of them. */
-function step(most) {
-  const unit = 10 ** Math.floor(Math.log10(most / 4));
-  return [1, 2, 5, 10].map((times) => times * unit).find((size) => most / size <= 4);
+/** A step between lines of a grid, so that there are at most four of them: 1, 2 or 5 and zeros of the unit of such a number. */
+function step(most, base) {
+  const unit = base ** Math.max(0, Math.floor(Math.log(most) / Math.log(base)));
+  const tens = 10 ** Math.floor(Math.log10(most / unit / 4));
+  return unit * tens * [1, 2, 5, 10].find((times) => most / unit / tens / times <= 4);
 }
 
 /**
- * A plot over time. `series` are { name, kind: "a" or "b" }, `points` are { at, values }, one value a series or null, `text` writes a
- * value. It can be read with the pointer, or with the arrow keys.
+ * A plot over time. `series` are { name, kind: "a" or "b" }, `points` are { at, values }, one value a series or null. `text` writes a
+ * value, in units that are `base` times the next smaller one. It can be read with the pointer, or with the arrow keys.
  */
 export class Plot {
   #points = [];
   #chosen = null;
 
-  constructor(parent, label, series, text) {
-    Object.assign(this, { series, text, label });
-    this.read = h("p", { class: "soft small", "aria-live": "off" });
+  constructor(parent, title, series, text, base) {
+    Object.assign(this, { series, text, base, title });
+    this.key = h("ul", { class: "key" });
     this.area = h("div", { class: "plot", tabindex: "0", role: "img" });
-    const key = series.map(({ name, kind }) => h("li", {}, h("i", { class: kind }), name));
-    parent.append(h("div", { class: "head" }, h("ul", { class: "key" }, key), this.read), this.area);
-    this.read.style.margin = "0";
+    parent.append(h("div", { class: "head" }, h("h2", {}, title), this.key), this.area);
     const choose = (at) => {
       this.#chosen = at;
       this.draw();
@@ -166,7 +165,7 @@ export class Plot {
     if (!width || !this.span) return;
     const [left, right, top, bottom] = [56, width - 4, 8, height - 20];
     const highest = Math.max(...this.#points.flatMap((point) => point.values.map((value) => value ?? 0)), 0);
-    const size = step(highest || 1);
+    const size = step(highest || 1, this.base);
     const most = Math.max(Math.ceil(highest / size) * size, size);
     const x = (at) => right - ((this.until - at) / this.span) * (right - left);
     const y = (value) => bottom - (value / most) * (bottom - top);
@@ -203,10 +202,10 @@ export class Plot {
     if (this.#chosen !== null) {
       parts.push(s("line", { class: "cursor", x1: x(shown.at), x2: x(shown.at), y1: top, y2: bottom }));
     }
-    const value = (at) => (shown.values[at] === null ? "none" : this.text(shown.values[at]));
-    const said = shown ? this.series.map(({ name }, at) => `${name} ${value(at)}`).join(", ") : "no values yet";
-    put(this.read, shown ? `${clock(shown.at)} · ${said}` : said);
-    this.area.setAttribute("aria-label", `${this.label}: ${said}`);
+    const values = shown?.values.map((value) => (value === null ? "–" : this.text(value))) ?? [];
+    const key = this.series.map(({ name, kind }, at) => h("li", {}, h("i", { class: kind }), `${name} `, h("strong", {}, values[at] ?? "–")));
+    put(this.key, this.#chosen !== null && h("li", {}, clock(shown.at)), key);
+    this.area.setAttribute("aria-label", `${this.title}: ${this.key.innerText.replaceAll("\n", ", ")}`);
     put(this.area, s("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, parts));
   }
 }
