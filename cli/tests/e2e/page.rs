@@ -13,6 +13,9 @@ use crate::support::evil::{self, Batch, Sender};
 use crate::support::random::payload;
 use crate::support::{Devnet, get_json, http_request, load, wait_for};
 
+/// Of the window, in pixels.
+const WIDTH: u64 = 1100;
+
 /// Writes what the browser shows to `docs/images`, if that is asked for: in light and in dark.
 fn picture(browser: &Browser, name: &str) {
     if std::env::var_os("ASHLAR_PICTURES").is_none() {
@@ -24,12 +27,12 @@ fn picture(browser: &Browser, name: &str) {
         browser.prefer(scheme);
         let height = "return document.querySelector('footer').getBoundingClientRect().bottom";
         let height = browser.script(height).as_f64().unwrap() as u64;
-        browser.set_size(1180, height);
+        browser.set_size(WIDTH, height);
         std::thread::sleep(Duration::from_millis(300));
         let file = folder.join(format!("{name}-{scheme}.png"));
         std::fs::write(file, browser.picture()).unwrap();
     }
-    browser.set_size(1180, 900);
+    browser.set_size(WIDTH, 900);
 }
 
 /// How long a network is left in a state before its picture is taken.
@@ -97,7 +100,7 @@ fn is_well_made(browser: &Browser) {
         browser.script(ground)
     });
     assert_ne!(grounds[0], grounds[1]);
-    for width in [360, 800, 1180] {
+    for width in [360, 800, WIDTH] {
         browser.set_size(width, 900);
         let wide = browser.script("return document.documentElement.scrollWidth");
         assert!(wide.as_u64() <= Some(width), "{wide} wide in {width}");
@@ -122,7 +125,7 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     let base = devnet.file.disperser_url.clone();
     let activity = || get_json(&format!("{base}/v1/activity"));
     let browser = Browser::start();
-    browser.set_size(1180, 900);
+    browser.set_size(WIDTH, 900);
     let (_, head, _) = http_request("GET", &base, &[], b"").unwrap();
     assert!(head.contains("content-security-policy: default-src 'none';"), "{head}");
 

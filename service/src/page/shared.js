@@ -165,7 +165,7 @@ export class Plot {
     if (!width || !this.span) return;
     const [left, right, top, bottom] = [56, width - 4, 8, height - 20];
     const highest = Math.max(...this.#points.flatMap((point) => point.values.map((value) => value ?? 0)), 0);
-    const size = step(highest || 1, this.base);
+    const size = step(highest || this.base, this.base);
     const most = Math.max(Math.ceil(highest / size) * size, size);
     const x = (at) => right - ((this.until - at) / this.span) * (right - left);
     const y = (value) => bottom - (value / most) * (bottom - top);
