@@ -15,6 +15,7 @@ use ashlar_stake::OperatorTable;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::dispersal::Failure;
 use crate::engine::Engine;
 use crate::matrix::Matrix;
 use crate::metrics::Metrics;
@@ -83,7 +84,7 @@ pub(crate) struct OperatorActivity {
     pub(crate) signed: u32,
     /// Batches that it was asked to sign and did not, of the last 256 batches.
     pub(crate) missed: u32,
-    /// Why not, the last time, as a stable code.
+    /// Why not, the last time, as a stable code; none if it did not answer.
     pub(crate) failure: Option<String>,
 }
 
@@ -110,8 +111,10 @@ struct Kept {
     shown: BatchActivity,
     table: Arc<OperatorTable>,
     signers: Arc<[OperatorIndex]>,
-    /// Who answered with something else.
-    missed: Arc<[(OperatorIndex, String)]>,
+    /// Who did not sign, and why; none for who did not answer.
+    missed: Arc<[(OperatorIndex, Option<String>)]>,
+    /// Nobody waits for signatures any more.
+    over: bool,
 }
 
 /// What one operator did with the batches.
@@ -186,6 +189,7 @@ impl Activity {
             table: Arc::clone(matrix.table()),
             signers: Arc::default(),
             missed: Arc::default(),
+            over: false,
         });
     }
 
@@ -198,15 +202,17 @@ impl Activity {
         }
     }
 
-    /// Something about a batch changed. `error` says why it is abandoned, if it is.
-    pub(crate) fn changed(&self, record: &BatchRecord, now_ms: u64, error: Option<&str>) {
-        let signers: Arc<[_]> = record.signers.as_slice().into();
-        let missed = record.failures.iter().filter_map(|failed| {
-            let code = failed.failure.as_ref()?.code.clone();
-            let signed = signers.binary_search(&failed.operator).is_ok();
-            (!signed).then_some((failed.operator, code))
-        });
-        let missed = missed.collect();
+    /// Something about a batch changed.
+    pub(crate) fn changed(&self, record: &BatchRecord, now_ms: u64) {
+        self.note(record, now_ms, false, None);
+    }
+
+    /// Nobody waits for signatures of a batch any more: who did not answer has missed it. `error` says why it is abandoned, if it is.
+    pub(crate) fn over(&self, record: &BatchRecord, now_ms: u64, error: Option<&str>) {
+        self.note(record, now_ms, true, error);
+    }
+
+    fn note(&self, record: &BatchRecord, now_ms: u64, over: bool, error: Option<&str>) {
         let mut state = self.lock();
         let Some(kept) = state.batch(&record.digest()) else {
             return;
@@ -222,9 +228,18 @@ impl Activity {
         if !record.signed.is_empty() {
             shown.signed.clone_from(&record.signed);
         }
-        shown.signers = u32::try_from(signers.len()).unwrap_or(u32::MAX);
+        shown.signers = u32::try_from(record.signers.len()).unwrap_or(u32::MAX);
         shown.error = error.map(str::to_owned);
-        (kept.signers, kept.missed) = (signers, missed);
+        kept.over |= over;
+        let missed = record.failures.iter().filter(|failed| {
+            let signed = record.signers.binary_search(&failed.operator).is_ok();
+            !signed && (kept.over || failed.failure.is_some())
+        });
+        let code = |failure: &Failure| failure.code.clone();
+        kept.missed = missed
+            .map(|failed| (failed.operator, failed.failure.as_ref().map(code)))
+            .collect();
+        kept.signers = record.signers.as_slice().into();
     }
 
     /// Blobs were certified so long after they were accepted.
@@ -287,7 +302,7 @@ impl Activity {
                 let Some(id) = id(*index) else { continue };
                 let count = counts.entry(id).or_default();
                 (count.missed, count.missed_last) = (count.missed + 1, true);
-                count.failure = Some(code);
+                count.failure = code.as_deref();
             }
         }
         let each = table.operators().iter().zip(0..).map(|(entry, index)| {

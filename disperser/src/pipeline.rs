@@ -411,7 +411,7 @@ impl Engine {
                 None => break,
             }
         }
-        self.activity().changed(&record, self.durable.clock.wall_ms(), None);
+        self.activity().over(&record, self.durable.clock.wall_ms(), None);
         let (signed, missing) = distribution.late();
         let late = LateBatch {
             record,
@@ -445,7 +445,7 @@ impl Engine {
             registry.store().improve(&better, certificates.collect())
         });
         written.await?;
-        self.activity().changed(record, self.durable.clock.wall_ms(), None);
+        self.activity().changed(record, self.durable.clock.wall_ms());
         let (sequence, signers) = (record.header.sequence.0, record.signers.len());
         tracing::debug!(sequence, signers, "batch certified better");
         first
@@ -553,7 +553,7 @@ impl Engine {
         self.note(&record.blobs, |_, blob| {
             blob.go(BlobState::Dispersing, now_ms)
         })?;
-        self.activity().changed(record, now_ms, None);
+        self.activity().changed(record, now_ms);
         let sign = || record.header.sign_as_disperser(&self.key);
         Some(*record.signature.get_or_insert_with(sign))
     }
@@ -593,7 +593,7 @@ impl Engine {
             .observe(began.elapsed().as_secs_f64());
         self.metrics.certified_blobs.inc_by(done.len() as u64);
         let now_ms = self.durable.clock.wall_ms();
-        self.activity().changed(&certified, now_ms, None);
+        self.activity().changed(&certified, now_ms);
         self.activity().certified(done.iter().map(|blob| blob.age(now_ms)));
         for record in &done {
             self.metrics.certified_bytes.inc_by(record.payload_len);
@@ -622,7 +622,7 @@ impl Engine {
         if record.go(BatchState::Abandoned).is_err() {
             return;
         }
-        self.activity().changed(&record, self.durable.clock.wall_ms(), Some(code));
+        self.activity().over(&record, self.durable.clock.wall_ms(), Some(code));
         let give_up = Duration::from_secs(self.config.batch.give_up_secs);
         let written = self.durably("writing an abandoned batch", move |registry, now| {
             let change = |_, blob: &mut BlobRecord| {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ashlar_disperser::DisperserConfig;
 use serde_json::Value;
 
 use crate::support::browser::{Browser, unavailable};
@@ -122,6 +123,13 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
         return;
     }
     let mut devnet = Devnet::start();
+    // It gives a batch up after seconds, not minutes.
+    devnet.kill_disperser();
+    let file = devnet.file.disperser.dir.join("disperser.toml");
+    let mut config = DisperserConfig::load(&file).unwrap();
+    (config.disperse.deadline_secs, config.disperse.attempt_timeout_secs) = (10, 5);
+    std::fs::write(&file, config.to_toml().unwrap()).unwrap();
+    devnet.restart_disperser();
     let base = devnet.file.disperser_url.clone();
     let activity = || get_json(&format!("{base}/v1/activity"));
     let browser = Browser::start();

@@ -72,7 +72,7 @@ fn a_batch_is_seen_on_its_way_and_who_signs_late_has_signed() {
     assert_eq!((stages.batched_ms, stages.dispersing_ms), (Some(2000), None));
 
     record.go(BatchState::Dispersing).unwrap();
-    activity.changed(&record, 2100, None);
+    activity.changed(&record, 2100);
     let (signed, total) = (Stake::from(7), Stake::from(10));
     let quorum = QuorumSigned { quorum: 0, signed, total };
     activity.answered(&record.digest(), vec![quorum]);
@@ -81,17 +81,23 @@ fn a_batch_is_seen_on_its_way_and_who_signs_late_has_signed() {
     record.go(BatchState::Certified).unwrap();
     record.signers = vec![OperatorIndex(1), OperatorIndex(2)];
     record.failures = vec![failed(0, None)];
-    activity.changed(&record, 3000, None);
+    activity.changed(&record, 3000);
     assert_eq!((shown().state, shown().signers), (BatchState::Certified, 2));
     assert_eq!(shown().stages.certified_ms, Some(3000));
     // It may yet sign.
     assert_eq!(operators(&activity)[0], (true, 0, 0, None));
     record.failures = vec![failed(0, Some("net.timeout"))];
-    activity.changed(&record, 3100, None);
+    activity.changed(&record, 3100);
     let missed = (false, 0, 1, Some("net.timeout".to_owned()));
     assert_eq!(operators(&activity), [missed, (true, 1, 0, None), (true, 1, 0, None)]);
+    // Nor does it answer by the end.
+    record.failures = vec![failed(0, None)];
+    activity.changed(&record, 3110);
+    assert_eq!(operators(&activity)[0], (true, 0, 0, None));
+    activity.over(&record, 3120, None);
+    assert_eq!(operators(&activity)[0], (false, 0, 1, None));
     record.signers.insert(0, OperatorIndex(0));
-    activity.changed(&record, 3200, None);
+    activity.changed(&record, 3200);
     assert_eq!(operators(&activity)[0], (true, 1, 0, None));
     assert_eq!(shown().stages.certified_ms, Some(3000));
     // What was decided is not undone by an answer that was under way.
@@ -105,7 +111,7 @@ fn an_abandoned_batch_says_why() {
     let mut record = began(&activity, 1);
     record.failures = vec![failed(2, Some("net.unreachable"))];
     record.go(BatchState::Abandoned).unwrap();
-    activity.changed(&record, 9000, Some("dispersal.out_of_reach"));
+    activity.over(&record, 9000, Some("dispersal.out_of_reach"));
     let shown = activity.batches().remove(0);
     assert_eq!(shown.error.as_deref(), Some("dispersal.out_of_reach"));
     assert_eq!(shown.stages.failed_ms, Some(9000));

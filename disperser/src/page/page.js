@@ -9,13 +9,13 @@ const RECENT_MS = 60000;
 /// Batches in the table.
 const BATCHES = 12;
 
-/// From where a batch's time counts to where, and how it is called.
+/// The stages of a batch: how they are called, and when they begin.
 const STAGES = [
-  ["s1", "queue", "submitted_at_ms", "encoding_ms"],
-  ["s2", "encode", "encoding_ms", "encoded_ms"],
-  ["s3", "wait for a batch", "encoded_ms", "batched_ms"],
-  ["s4", "prove", "batched_ms", "dispersing_ms"],
-  ["s5", "send and sign", "dispersing_ms", "end_ms"],
+  ["s1", "queue", "submitted_at_ms"],
+  ["s2", "encode", "encoding_ms"],
+  ["s3", "wait for a batch", "encoded_ms"],
+  ["s4", "prove", "batched_ms"],
+  ["s5", "send and sign", "dispersing_ms"],
 ];
 
 const STATES = {
@@ -75,9 +75,10 @@ function showNumbers(now) {
 /// The stages of a batch, those that it has come to: [class, name, milliseconds].
 function times(batch, now_ms) {
   const at = { ...batch.stages, submitted_at_ms: batch.submitted_at_ms };
-  at.end_ms = at.certified_ms ?? at.failed_ms;
-  const past = STAGES.map(([kind, name, from, to]) => [kind, name, at[from], at[to]]);
-  return past.filter(([, , from]) => from !== undefined).map(([kind, name, from, to]) => [kind, name, Math.max(0, (to ?? now_ms) - from)]);
+  const end = at.certified_ms ?? at.failed_ms ?? now_ms;
+  const known = STAGES.filter(([, , begin]) => at[begin] !== undefined);
+  const next = (i) => (i < known.length ? at[known[i][2]] : end);
+  return known.map(([kind, name], i) => [kind, name, Math.max(0, next(i + 1) - next(i))]);
 }
 
 function showBatches({ batches, now_ms }) {
@@ -96,7 +97,7 @@ function showBatches({ batches, now_ms }) {
     return h("span", { class: "beside", title: each.join("\n") }, percent(least), share(least, needed_percent, least < needed_percent && state === "abandoned" ? "warn" : undefined));
   };
   const row = ([batch, parts]) => {
-    const [text, tone] = STATES[batch.state];
+    const [text, tone] = STATES[batch.state] ?? [batch.state];
     return [
       id(batch.digest),
       [word(text, tone), batch.error ? h("div", { class: "code soft" }, batch.error) : undefined],
@@ -126,7 +127,7 @@ function showOperators({ operators, operator_count }) {
       ...quorums.map((quorum) => (part(operator.stakes, quorum) === undefined ? "–" : percent(part(operator.stakes, quorum)))),
       asked ? h("span", { class: "beside" }, `${percent(rate)} of ${count(asked)}`, share(rate, undefined, rate < 100 ? "warn" : undefined)) : "–",
       word(...state),
-      operator.failure ? h("span", { class: "code soft" }, operator.failure) : "",
+      operator.missed ? h("span", { class: "code soft" }, operator.failure ?? "no answer") : "",
     ];
   };
   table(find("operators"), "Operators", ["Operator", "Address", ...quorums.map((quorum) => [`Stake, quorum ${quorum}`, "right tight"]), "Signed lately", "State", "Last failure"], operators.map(row));

@@ -127,7 +127,7 @@ export class Plot {
     this.area = h("div", { class: "plot", tabindex: "0", role: "img" });
     parent.append(h("div", { class: "head" }, h("h2", {}, title), this.key), this.area);
     const choose = (at) => {
-      this.#chosen = at;
+      this.#chosen = this.#points.length > 0 ? at : null;
       this.draw();
     };
     this.area.addEventListener("pointermove", (event) => {
@@ -156,7 +156,7 @@ export class Plot {
   show(points, until, span) {
     Object.assign(this, { until, span });
     this.#points = points.filter((point) => point.at >= until - span);
-    if (this.#chosen >= this.#points.length) this.#chosen = null;
+    if (this.#chosen !== null && this.#chosen >= this.#points.length) this.#chosen = null;
     this.draw();
   }
 
@@ -264,8 +264,12 @@ export async function follow(paths, halted, show) {
     const named = Object.fromEntries(all.map(([name], at) => [name, answers[at]]));
     failures = named.health ? 0 : failures + 1;
     document.querySelector("main").classList.toggle("stale", failures > 0);
-    showHealth(named.health, named.ready, halted);
-    show(named);
+    try {
+      showHealth(named.health, named.ready, halted);
+      show(named);
+    } catch (error) {
+      console.error(error); // the next answers may be such that they can be shown
+    }
     await new Promise((later) => setTimeout(later, Math.min(PAUSE_MS * 2 ** failures, LONGEST_MS)));
   }
 }
