@@ -15,7 +15,6 @@ use ashlar_stake::OperatorTable;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::dispersal::Failure;
 use crate::engine::Engine;
 use crate::matrix::Matrix;
 use crate::metrics::Metrics;
@@ -111,25 +110,26 @@ struct Kept {
     shown: BatchActivity,
     table: Arc<OperatorTable>,
     signers: Arc<[OperatorIndex]>,
-    /// Who did not sign, and why; none for who did not answer.
-    missed: Arc<[(OperatorIndex, Option<String>)]>,
+    /// Who did not sign.
+    missed: Arc<[OperatorIndex]>,
     /// Nobody waits for signatures any more.
     over: bool,
 }
 
 /// What one operator did with the batches.
 #[derive(Default)]
-struct Count<'a> {
+struct Count {
     signed: u32,
     missed: u32,
     missed_last: bool,
-    failure: Option<&'a str>,
 }
 
 #[derive(Default)]
 struct State {
     /// Oldest first.
     batches: VecDeque<Kept>,
+    /// Why operators did not sign, the last time; none for those that did not answer.
+    failures: HashMap<OperatorId, Option<String>>,
     samples: VecDeque<Sample>,
     /// Milliseconds from acceptance to certificate, since the last sample.
     times: VecDeque<u64>,
@@ -235,11 +235,20 @@ impl Activity {
             let signed = record.signers.binary_search(&failed.operator).is_ok();
             !signed && (kept.over || failed.failure.is_some())
         });
-        let code = |failure: &Failure| failure.code.clone();
-        kept.missed = missed
-            .map(|failed| (failed.operator, failed.failure.as_ref().map(code)))
-            .collect();
+        let missed: Vec<_> = missed.collect();
+        kept.missed = missed.iter().map(|failed| failed.operator).collect();
         kept.signers = record.signers.as_slice().into();
+        let table = Arc::clone(&kept.table);
+        for failed in missed {
+            let Some(entry) = table.operator(failed.operator) else {
+                continue;
+            };
+            let code = failed.failure.as_ref().map(|failure| failure.code.clone());
+            state.failures.insert(entry.operator_id, code);
+        }
+        if state.failures.len() > table.operators().len() {
+            state.failures.retain(|id, _| table.find(id).is_some());
+        }
     }
 
     /// Blobs were certified so long after they were accepted.
@@ -290,19 +299,21 @@ impl Activity {
         table: &OperatorTable,
         failed: impl Fn(&OperatorId) -> bool,
     ) -> Vec<OperatorActivity> {
-        let kept: Vec<Kept> = self.lock().batches.iter().cloned().collect();
-        let mut counts: HashMap<OperatorId, Count<'_>> = HashMap::new();
+        let (kept, failures) = {
+            let state = self.lock();
+            let kept: Vec<Kept> = state.batches.iter().cloned().collect();
+            (kept, state.failures.clone())
+        };
+        let mut counts: HashMap<OperatorId, Count> = HashMap::new();
         for batch in &kept {
             let id = |index| Some(batch.table.operator(index)?.operator_id);
             for id in batch.signers.iter().filter_map(|index| id(*index)) {
                 let count = counts.entry(id).or_default();
                 (count.signed, count.missed_last) = (count.signed + 1, false);
             }
-            for (index, code) in &*batch.missed {
-                let Some(id) = id(*index) else { continue };
+            for id in batch.missed.iter().filter_map(|index| id(*index)) {
                 let count = counts.entry(id).or_default();
                 (count.missed, count.missed_last) = (count.missed + 1, true);
-                count.failure = code.as_deref();
             }
         }
         let each = table.operators().iter().zip(0..).map(|(entry, index)| {
@@ -314,7 +325,7 @@ impl Activity {
                 signs: !count.missed_last && !failed(&entry.operator_id),
                 signed: count.signed,
                 missed: count.missed,
-                failure: count.failure.map(str::to_owned),
+                failure: failures.get(&entry.operator_id).cloned().flatten(),
             }
         });
         let mut operators: Vec<_> = each.collect();
