@@ -14,6 +14,15 @@ use crate::support::evil::{self, Batch, Sender};
 use crate::support::random::payload;
 use crate::support::{Devnet, get_json, http_request, load, wait_for};
 
+/// Ends those who look at it, also when the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Of the window, in pixels.
 const WIDTH: u64 = 1100;
 
@@ -161,6 +170,7 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     // Busy.
     let busy = AtomicBool::new(true);
     std::thread::scope(|scope| {
+        let _ends = Ends(&busy);
         for caller in 0..2 {
             let (devnet, busy) = (&devnet, &busy);
             scope.spawn(move || {
@@ -170,12 +180,13 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
             });
         }
         browser.wait_for("#batches", |text| text.matches("Certified").count() >= 3);
-        browser.wait_for("#throughput .key", |text| !text.contains("certified 0 B/s"));
+        browser.wait_for("#throughput .key", |text| {
+            text.contains("certified") && !text.contains("certified 0 B/s")
+        });
         browser.wait_for("#latency .key", |text| text.contains(" s") || text.contains(" ms"));
         stay(150);
         is_well_made(&browser);
         picture(&browser, "disperser-busy");
-        busy.store(false, Ordering::Relaxed);
     });
     // Quiet again: the numbers are those of the API, and of the metrics.
     wait_for("the page to show the end", || {
