@@ -193,7 +193,7 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
         let now = activity();
         now["open_blobs"] == 0
             && tile(&browser, "Certified in all") == format!("{} blobs", grouped(&now["certified_blobs"]))
-            && tile(&browser, "Blobs under way") == "0"
+            && tile(&browser, "Open blobs") == "0"
     });
     let now = activity();
     let (_, _, metrics) = http_request("GET", &format!("{base}/metrics"), &[], b"").unwrap();

@@ -30,7 +30,7 @@ const rate = (a, b, what) => ((b[what] - a[what]) * 1000) / Math.max(1, b.at_ms 
 
 const throughput = new Plot(find("throughput"), "Throughput",
   [{ name: "certified", kind: "a" }, { name: "accepted", kind: "b" }], (value) => `${bytes(value)}/s`, 1024);
-const latency = new Plot(find("latency"), "Time to a certificate",
+const latency = new Plot(find("latency"), "Latency to the certificate",
   [{ name: "median", kind: "a" }, { name: "95 % within", kind: "b" }], duration, 1000);
 put(find("stages"), STAGES.map(([kind, name]) => h("li", {}, h("i", { class: kind }), name)));
 
@@ -63,10 +63,10 @@ function showNumbers(now) {
   const silent = now.operators.filter(({ signs }) => !signs).length;
   const [weakest] = signing(now);
   put(find("numbers"),
-    tile("Certified", [value, `${unit}/s`], `${bytes(paced("accepted_bytes"))}/s accepted, in the last minute`),
-    tile("Time to a certificate", timed.length ? duration(middle).split(" ") : "–", timed.length ? `95 % within ${duration(slow)}, in the last minute` : "no blob in the last minute"),
-    tile("Blobs under way", count(now.open_blobs), `${bytes(now.open_bytes)}; ${count(now.encode_queue)} wait for an encoder, ${count(now.batch_queue)} for a batch`),
-    tile("Batches under way", count(now.batches_in_flight), `${count(now.batches_composed)} composed since the start, ${count(now.batches_abandoned)} abandoned`),
+    tile("Throughput", [value, `${unit}/s`], `certified in the last minute; ${bytes(paced("accepted_bytes"))}/s accepted`),
+    tile("Latency", timed.length ? duration(middle).split(" ") : "–", timed.length ? `to the certificate; 95 % within ${duration(slow)}` : "no blob in the last minute"),
+    tile("Open blobs", count(now.open_blobs), `${bytes(now.open_bytes)}; ${count(now.encode_queue)} wait for an encoder, ${count(now.batch_queue)} for a batch`),
+    tile("Open batches", count(now.batches_in_flight), `${count(now.batches_composed)} composed so far, ${count(now.batches_abandoned)} abandoned`),
     tile("Operators", [count(now.operator_count - silent), `of ${count(now.operator_count)}`],
       weakest ? `sign, with ${percent(weakest[1])} of the stake of quorum ${weakest[0]}` : "no operator table", silent ? "warn" : ""),
     tile("Certified in all", [count(now.certified_blobs), "blobs"], `${bytes(now.certified_bytes)} since the start`));
