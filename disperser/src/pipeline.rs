@@ -309,7 +309,10 @@ impl Engine {
             mut place,
             began,
         } = batch;
-        let first = record.blobs.first().and_then(|id| self.durable.registry.live(id));
+        let first = record
+            .blobs
+            .first()
+            .and_then(|id| self.durable.registry.live(id));
         self.activity().began(&record, &matrix, first);
         let (owned, memory) = apart(held);
         let certified = self.certify(&mut record, &matrix, proofs, &mut place).await;
@@ -411,7 +414,8 @@ impl Engine {
                 None => break,
             }
         }
-        self.activity().over(&record, self.durable.clock.wall_ms(), None);
+        self.activity()
+            .over(&record, self.durable.clock.wall_ms(), None);
         let (signed, missing) = distribution.late();
         let late = LateBatch {
             record,
@@ -445,7 +449,8 @@ impl Engine {
             registry.store().improve(&better, certificates.collect())
         });
         written.await?;
-        self.activity().changed(record, self.durable.clock.wall_ms());
+        self.activity()
+            .changed(record, self.durable.clock.wall_ms());
         let (sequence, signers) = (record.header.sequence.0, record.signers.len());
         tracing::debug!(sequence, signers, "batch certified better");
         first
@@ -594,7 +599,8 @@ impl Engine {
         self.metrics.certified_blobs.inc_by(done.len() as u64);
         let now_ms = self.durable.clock.wall_ms();
         self.activity().changed(&certified, now_ms);
-        self.activity().certified(done.iter().map(|blob| blob.age(now_ms)));
+        self.activity()
+            .certified(done.iter().map(|blob| blob.age(now_ms)));
         for record in &done {
             self.metrics.certified_bytes.inc_by(record.payload_len);
             self.metrics
@@ -622,7 +628,8 @@ impl Engine {
         if record.go(BatchState::Abandoned).is_err() {
             return;
         }
-        self.activity().over(&record, self.durable.clock.wall_ms(), Some(code));
+        self.activity()
+            .over(&record, self.durable.clock.wall_ms(), Some(code));
         let give_up = Duration::from_secs(self.config.batch.give_up_secs);
         let written = self.durably("writing an abandoned batch", move |registry, now| {
             let change = |_, blob: &mut BlobRecord| {

@@ -68,13 +68,19 @@ impl Page {
             ("/page/page.js", SCRIPT, self.script),
             ("/page/shared.js", SCRIPT, shared),
             ("/page/style.css", CSS, include_str!("page/style.css")),
-            ("/page/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
+            (
+                "/page/icon.svg",
+                "image/svg+xml",
+                include_str!("page/icon.svg"),
+            ),
         ];
-        files.into_iter().fold(Router::new(), |router, (path, kind, text)| {
-            let file = File::new(kind, text);
-            let answer = move |headers: HeaderMap| async move { file.answer(&headers) };
-            router.route(path, get(answer))
-        })
+        files
+            .into_iter()
+            .fold(Router::new(), |router, (path, kind, text)| {
+                let file = File::new(kind, text);
+                let answer = move |headers: HeaderMap| async move { file.answer(&headers) };
+                router.route(path, get(answer))
+            })
     }
 }
 

@@ -6,11 +6,11 @@ use ashlar_crypto::bls::{PublicKey, SignatureBytes, aggregate_public_keys};
 use ashlar_crypto::hash::Hash;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::merkle::MerkleTree;
+use ashlar_proto::api::StakeShare;
 use ashlar_proto::table::{
     DisperserEntry, MAX_TABLE_VERSIONS, OperatorEntry, TableAccess, TableHeader, dispersers_tree,
     operators_tree,
 };
-use ashlar_proto::api::StakeShare;
 use ashlar_proto::{
     Block, Domain, MAX_TABLE_OPERATORS, OperatorId, OperatorIndex, QuorumId, QuorumSigned, Stake,
     TableRoot, TableScope,
@@ -241,9 +241,17 @@ impl OperatorTable {
         each.filter_map(|&(quorum, stake)| {
             let total = self.total(quorum)?;
             let signed = stake;
-            let share = QuorumSigned { quorum, signed, total };
+            let share = QuorumSigned {
+                quorum,
+                signed,
+                total,
+            };
             let percent = share.percent();
-            Some(StakeShare { quorum, stake, percent })
+            Some(StakeShare {
+                quorum,
+                stake,
+                percent,
+            })
         })
         .collect()
     }

@@ -60,7 +60,9 @@ fn tile(browser: &Browser, name: &str) -> String {
 }
 
 fn rows(browser: &Browser, table: &str) -> Vec<String> {
-    let script = format!("return [...document.querySelectorAll('{table} tbody tr')].map(row => row.innerText)");
+    let script = format!(
+        "return [...document.querySelectorAll('{table} tbody tr')].map(row => row.innerText)"
+    );
     let rows = browser.script(&script);
     let rows = rows.as_array().unwrap().iter();
     rows.map(|row| row.as_str().unwrap().to_owned()).collect()
@@ -136,7 +138,10 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     devnet.kill_disperser();
     let file = devnet.file.disperser.dir.join("disperser.toml");
     let mut config = DisperserConfig::load(&file).unwrap();
-    (config.disperse.deadline_secs, config.disperse.attempt_timeout_secs) = (10, 5);
+    (
+        config.disperse.deadline_secs,
+        config.disperse.attempt_timeout_secs,
+    ) = (10, 5);
     std::fs::write(&file, config.to_toml().unwrap()).unwrap();
     devnet.restart_disperser();
     let base = devnet.file.disperser_url.clone();
@@ -144,7 +149,10 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     let browser = Browser::start();
     browser.set_size(WIDTH, 900);
     let (_, head, _) = http_request("GET", &base, &[], b"").unwrap();
-    assert!(head.contains("content-security-policy: default-src 'none';"), "{head}");
+    assert!(
+        head.contains("content-security-policy: default-src 'none';"),
+        "{head}"
+    );
 
     // Idle.
     browser.open(&base);
@@ -158,7 +166,10 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     for (row, operator) in shown.iter().zip(operators.as_array().unwrap()) {
         let id = operator["operator_id"].as_str().unwrap();
         assert!(row.contains(&id[..10]), "{row}: {operator}");
-        assert!(row.contains(operator["address"].as_str().unwrap()), "{row}: {operator}");
+        assert!(
+            row.contains(operator["address"].as_str().unwrap()),
+            "{row}: {operator}"
+        );
         let percent = format!("{} %", operator["stakes"][0]["percent"].as_f64().unwrap());
         assert!(row.contains(&percent), "{row}: {operator}");
         assert!(row.contains("Not asked yet"), "{row}");
@@ -175,7 +186,10 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
             let (devnet, busy) = (&devnet, &busy);
             scope.spawn(move || {
                 for seed in (caller * 1_000_000..).take_while(|_| busy.load(Ordering::Relaxed)) {
-                    load::put(devnet, &load::blob(seed, 300_000 + (seed as usize % 7) * 200_000));
+                    load::put(
+                        devnet,
+                        &load::blob(seed, 300_000 + (seed as usize % 7) * 200_000),
+                    );
                 }
             });
         }
@@ -183,7 +197,9 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
         browser.wait_for("#throughput .key", |text| {
             text.contains("certified") && !text.contains("certified 0 B/s")
         });
-        browser.wait_for("#latency .key", |text| text.contains(" s") || text.contains(" ms"));
+        browser.wait_for("#latency .key", |text| {
+            text.contains(" s") || text.contains(" ms")
+        });
         stay(150);
         is_well_made(&browser);
         picture(&browser, "disperser-busy");
@@ -192,7 +208,8 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     wait_for("the page to show the end", || {
         let now = activity();
         now["open_blobs"] == 0
-            && tile(&browser, "Certified in all") == format!("{} blobs", grouped(&now["certified_blobs"]))
+            && tile(&browser, "Certified in all")
+                == format!("{} blobs", grouped(&now["certified_blobs"]))
             && tile(&browser, "Open blobs") == "0"
     });
     let now = activity();
@@ -200,18 +217,28 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     let metrics = String::from_utf8(metrics).unwrap();
     for (name, key) in [
         ("ashlar_disperser_certified_blobs_total", "certified_blobs"),
-        ("ashlar_disperser_certified_payload_bytes_total", "certified_bytes"),
+        (
+            "ashlar_disperser_certified_payload_bytes_total",
+            "certified_bytes",
+        ),
         ("ashlar_disperser_batches_total", "batches_composed"),
     ] {
         let line = format!("{name} {}\n", now[key]);
         assert!(metrics.contains(&line), "{line}");
     }
     let newest = &now["batches"][0];
-    let (digest, first) = (newest["digest"].as_str().unwrap(), &rows(&browser, "#batches")[0]);
+    let (digest, first) = (
+        newest["digest"].as_str().unwrap(),
+        &rows(&browser, "#batches")[0],
+    );
     assert!(first.contains(&digest[..10]), "{first}: {newest}");
     let signers = |operator: &Value| operator["missed"] == 0 && operator["signs"] == true;
     wait_for("all operators to have signed", || {
-        activity()["operators"].as_array().unwrap().iter().all(signers)
+        activity()["operators"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(signers)
     });
     browser.wait_for("#operators", |text| text.matches("100 % of").count() == 8);
 
@@ -229,7 +256,10 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     let signed = format!("{} batches", grouped(&status["signed_batches"]));
     assert_eq!(tile(&browser, "Signed since the start"), signed);
     assert_eq!(tile(&browser, "Stake"), "30 %");
-    assert_eq!(rows(&browser, "#windows").len(), status["windows"].as_array().unwrap().len());
+    assert_eq!(
+        rows(&browser, "#windows").len(),
+        status["windows"].as_array().unwrap().len()
+    );
     assert!(!rows(&browser, "#windows").is_empty());
     is_well_made(&browser);
     picture(&browser, "node");
@@ -245,13 +275,17 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     assert_eq!(status, 202);
     browser.wait_for("#state", |state| state == "Degraded");
     browser.wait_for("#batches", |text| text.contains("Abandoned"));
-    browser.wait_for("#operators", |text| text.matches("Does not sign").count() == 2);
+    browser.wait_for("#operators", |text| {
+        text.matches("Does not sign").count() == 2
+    });
     wait_for("the reasons of the API", || {
         let health = get_json(&format!("{base}/v1/health"));
         let reason = &health["reasons"][0];
         let said = browser.text("#trouble");
         said.starts_with("Why it is degraded")
-            && ["code", "message"].iter().all(|part| said.contains(reason[part].as_str().unwrap()))
+            && ["code", "message"]
+                .iter()
+                .all(|part| said.contains(reason[part].as_str().unwrap()))
     });
     assert_eq!(tile(&browser, "Operators"), "6 of 8");
     is_well_made(&browser);

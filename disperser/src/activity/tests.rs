@@ -57,9 +57,16 @@ fn operators(activity: &Activity) -> Vec<(bool, u32, u32, Option<String>)> {
     let table = table(&[10, 20, 70]);
     let shown = activity.operators(&table, |_| false);
     let of = |entry: &ashlar_proto::OperatorEntry| {
-        let shown = shown.iter().find(|shown| shown.operator_id == entry.operator_id);
+        let shown = shown
+            .iter()
+            .find(|shown| shown.operator_id == entry.operator_id);
         let shown = shown.unwrap();
-        (shown.signs, shown.signed, shown.missed, shown.failure.clone())
+        (
+            shown.signs,
+            shown.signed,
+            shown.missed,
+            shown.failure.clone(),
+        )
     };
     table.operators().iter().map(of).collect()
 }
@@ -70,13 +77,23 @@ fn a_batch_is_seen_on_its_way_and_who_signs_late_has_signed() {
     let mut record = began(&activity, 1);
     let shown = || activity.batches().remove(0);
     let stages = shown().stages;
-    assert_eq!((shown().submitted_at_ms, stages.encoding_ms), (1000, Some(1200)));
-    assert_eq!((stages.batched_ms, stages.dispersing_ms), (Some(2000), None));
+    assert_eq!(
+        (shown().submitted_at_ms, stages.encoding_ms),
+        (1000, Some(1200))
+    );
+    assert_eq!(
+        (stages.batched_ms, stages.dispersing_ms),
+        (Some(2000), None)
+    );
 
     record.go(BatchState::Dispersing).unwrap();
     activity.changed(&record, 2100);
     let (signed, total) = (Stake::from(7), Stake::from(10));
-    let quorum = QuorumSigned { quorum: 0, signed, total };
+    let quorum = QuorumSigned {
+        quorum: 0,
+        signed,
+        total,
+    };
     activity.answered(&record.digest(), vec![quorum]);
     assert_eq!(shown().signed, [SignedQuorum::from(quorum)]);
 
@@ -91,7 +108,10 @@ fn a_batch_is_seen_on_its_way_and_who_signs_late_has_signed() {
     record.failures = vec![failed(0, Some("net.timeout"))];
     activity.changed(&record, 3100);
     let missed = (false, 0, 1, Some("net.timeout".to_owned()));
-    assert_eq!(operators(&activity), [missed, (true, 1, 0, None), (true, 1, 0, None)]);
+    assert_eq!(
+        operators(&activity),
+        [missed, (true, 1, 0, None), (true, 1, 0, None)]
+    );
     // Nor does it answer by the end.
     record.failures = vec![failed(0, None)];
     activity.changed(&record, 3110);
@@ -153,6 +173,10 @@ fn a_sample_has_the_times_since_the_last_one() {
     activity.certified((1..=100).rev().map(Duration::from_millis));
     activity.sample(&metrics, 2);
     activity.sample(&metrics, 3);
-    let times: Vec<_> = activity.samples().iter().map(|sample| (sample.median_ms, sample.p95_ms)).collect();
+    let times: Vec<_> = activity
+        .samples()
+        .iter()
+        .map(|sample| (sample.median_ms, sample.p95_ms))
+        .collect();
     assert_eq!(times, [(None, None), (Some(51), Some(96)), (None, None)]);
 }

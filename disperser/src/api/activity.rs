@@ -79,9 +79,13 @@ impl Activity {
         let head = engine.stake.head();
         let table = head.and_then(|block| engine.stake.table_at(block)).ok();
         let key = engine.key.public();
-        let entry = table.as_ref().and_then(|table| table.disperser_by_key(&key));
+        let entry = table
+            .as_ref()
+            .and_then(|table| table.disperser_by_key(&key));
         let failed = |id: &_| client.is_suspect(id);
-        let operators = table.as_ref().map(|table| client.activity.operators(table, failed));
+        let operators = table
+            .as_ref()
+            .map(|table| client.activity.operators(table, failed));
         Self {
             software: concat!("ashlar-disperser/", env!("CARGO_PKG_VERSION")),
             now_ms: engine.durable.clock.wall_ms(),

@@ -387,14 +387,23 @@ async fn the_activity_shows_batches_and_who_signs_them() {
     assert_eq!(shown["digest"], batch.digest.to_string());
     assert_eq!(shown["state"], "certified");
     assert_eq!(shown["signed"][0]["percent"], 80.0);
-    assert_eq!((&shown["blobs"], &shown["payload_len"]), (&1.into(), &1000.into()));
+    assert_eq!(
+        (&shown["blobs"], &shown["payload_len"]),
+        (&1.into(), &1000.into())
+    );
     let stages = &shown["stages"];
     let ms = |stage: &str| stages[stage].as_u64().unwrap();
     assert!(ms("batched_ms") <= ms("dispersing_ms") && ms("dispersing_ms") <= ms("certified_ms"));
     // In trouble first.
     let operators = now["operators"].as_array().unwrap();
-    let signs: Vec<_> = operators.iter().map(|of| (&of["signs"], &of["signed"])).collect();
-    assert_eq!(signs, [(&false.into(), &0.into()), (&true.into(), &1.into())]);
+    let signs: Vec<_> = operators
+        .iter()
+        .map(|of| (&of["signs"], &of["signed"]))
+        .collect();
+    assert_eq!(
+        signs,
+        [(&false.into(), &0.into()), (&true.into(), &1.into())]
+    );
     assert_eq!(operators[0]["stakes"][0]["percent"], 20.0);
     assert_eq!(now["certified_blobs"], 1);
     assert!(!now["samples"].as_array().unwrap().is_empty());

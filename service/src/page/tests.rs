@@ -35,14 +35,22 @@ async fn ask(method: &str, path: &str, known: Option<&str>) -> (u16, HeaderMap, 
 async fn its_files_are_typed_may_load_nothing_foreign_and_are_asked_for_again_each_time() {
     for (path, kind, begin) in [
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
-        ("/page/page.js", "text/javascript; charset=utf-8", "export {};"),
+        (
+            "/page/page.js",
+            "text/javascript; charset=utf-8",
+            "export {};",
+        ),
         ("/page/shared.js", "text/javascript; charset=utf-8", "//"),
         ("/page/style.css", "text/css; charset=utf-8", "/*"),
         ("/page/icon.svg", "image/svg+xml", "<svg"),
     ] {
         let (status, head, text) = ask("GET", path, None).await;
         let header = |name: HeaderName| head[name].to_str().unwrap();
-        assert_eq!((status, header(header::CONTENT_TYPE)), (200, kind), "{path}");
+        assert_eq!(
+            (status, header(header::CONTENT_TYPE)),
+            (200, kind),
+            "{path}"
+        );
         assert!(text.starts_with(begin), "{path}: {text:.20}");
         let policy = header(header::CONTENT_SECURITY_POLICY);
         assert!(policy.starts_with("default-src 'none';"), "{policy}");

@@ -17,7 +17,10 @@ pub fn unavailable(test: &str) -> bool {
     });
     if let Some(program) = missing {
         let why = "the Debian packages chromium and chromium-driver have it";
-        let _ = writeln!(std::io::stderr(), "{test}: SKIPPED, there is no {program}; {why}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "{test}: SKIPPED, there is no {program}; {why}"
+        );
     }
     missing.is_some()
 }
@@ -46,7 +49,10 @@ impl Browser {
         });
         let mut browser = Browser {
             driver,
-            session: format!("http://127.0.0.1:{}/session", port.expect("chromedriver listens")),
+            session: format!(
+                "http://127.0.0.1:{}/session",
+                port.expect("chromedriver listens")
+            ),
             _profile: profile,
         };
         let profile = format!("--user-data-dir={}", browser._profile.path().display());
@@ -99,13 +105,19 @@ impl Browser {
     /// What a script returns.
     #[track_caller]
     pub fn script(&self, script: &str) -> Value {
-        self.command("POST", "/execute/sync", &json!({ "script": script, "args": [] }))
+        self.command(
+            "POST",
+            "/execute/sync",
+            &json!({ "script": script, "args": [] }),
+        )
     }
 
     /// The text of the first element that a selector finds, as a person sees it; empty if there is none.
     #[track_caller]
     pub fn text(&self, selector: &str) -> String {
-        let text = self.script(&format!("return document.querySelector({selector:?})?.innerText"));
+        let text = self.script(&format!(
+            "return document.querySelector({selector:?})?.innerText"
+        ));
         text.as_str().unwrap_or_default().to_owned()
     }
 
@@ -123,11 +135,15 @@ impl Browser {
     /// `light` or `dark`, as the reader's system asks for it.
     pub fn prefer(&self, scheme: &str) {
         let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] }));
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [feature] }),
+        );
     }
 
     pub fn set_size(&self, width: u64, height: u64) {
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", size);
     }
 
