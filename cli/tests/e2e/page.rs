@@ -254,7 +254,7 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     browser.wait_for("#refusals", |text| text.contains("chunk.proof_mismatch"));
     let status = get_json(&format!("{node}/v1/status"));
     let signed = format!("{} batches", grouped(&status["signed_batches"]));
-    assert_eq!(tile(&browser, "Signed since the start"), signed);
+    assert_eq!(tile(&browser, "Signed"), signed);
     assert_eq!(tile(&browser, "Stake"), "30 %");
     assert_eq!(
         rows(&browser, "#windows").len(),

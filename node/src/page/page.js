@@ -16,7 +16,7 @@ function showNumbers(now) {
   const damaged = now.repair.damaged;
   put(find("numbers"),
     most ? tile("Stake", percent(most.percent).split(" "), [`of quorum ${most.quorum}`, ...others].join(", ")) : tile("Stake", "None", "not in the newest operator table", "warn"),
-    tile("Signed since the start", [count(now.signed_batches), "batches"], `${bytes(now.stored_bytes)}, in ${duration(now.uptime_secs * 1000)}`),
+    tile("Signed", [count(now.signed_batches), "batches"], `with ${bytes(now.stored_bytes)}, since the start ${duration(now.uptime_secs * 1000)} ago`),
     tile("Held", [held, unit], store ? `${count(store.blobs)} blobs in ${count(store.batches)} batches` : "the database is being opened"),
     tile("Free on disk", now.disk_free_bytes === null ? "–" : bytesParts(now.disk_free_bytes), now.drives.length ? "on the fullest drive in use" : "on the device of the database"),
     tile("Damaged", count(damaged), `${count(now.repair.repaired)} parts repaired since the start`, damaged ? "warn" : ""),
