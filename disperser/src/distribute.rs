@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::activity::Activity;
 use crate::aggregate::{Signed, verify_signatures};
 use crate::compute::Threads;
 use crate::dispersal::{Action, Dispersal, DispersalParams, FailReason, Failure, FailureKind};
@@ -37,6 +38,7 @@ pub(crate) struct OperatorClient {
     /// Those that failed, and have not signed since.
     suspects: Troubled<OperatorId>,
     metrics: Arc<Metrics>,
+    pub(crate) activity: Activity,
     threads: Threads,
 }
 
@@ -52,6 +54,7 @@ impl OperatorClient {
             per_operator,
             slots: Mutex::default(),
             suspects: Troubled::new(SUSPECTED),
+            activity: Activity::default(),
             metrics,
             threads,
         }
@@ -138,7 +141,8 @@ const SUSPECTED: Backoff = Backoff {
 };
 
 impl OperatorClient {
-    fn is_suspect(&self, operator: &OperatorId) -> bool {
+    /// Whether it failed, and has not signed since.
+    pub(crate) fn is_suspect(&self, operator: &OperatorId) -> bool {
         let until = self.suspects.until(operator);
         until.is_some_and(|until| Instant::now().into_std() < until)
     }
@@ -310,7 +314,12 @@ impl DispersalRun {
                         self.operators_client.metrics.stage("first_signature", now);
                     }
                     match ended {
-                        Ok((operator, result)) => self.machine.answered(now, operator, result),
+                        Ok((operator, result)) => {
+                            self.machine.answered(now, operator, result);
+                            let digest = self.batch.matrix.digest();
+                            let stake = self.machine.answering();
+                            self.operators_client.activity.answered(&digest, stake);
+                        }
                         // A panic is a result already, see `send`; this one cannot be told apart by operator.
                         Err(error) => tracing::error!("an attempt ended without a result: {error}"),
                     }

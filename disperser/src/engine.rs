@@ -569,9 +569,8 @@ impl Engine {
     /// Nothing is taken in on a disk that is nearly full: what is left is for finishing what was.
     async fn watch_disk(&self) {
         let store = &self.config.store;
-        let path = &self.config.paths.data;
-        let looking = path.clone();
-        let Some(free) = blocking(move || free_bytes(&looking)).await else {
+        let path = self.config.paths.data.clone();
+        let Some(free) = blocking(move || free_bytes(&path)).await else {
             return;
         };
         let why = match free {
@@ -580,10 +579,7 @@ impl Engine {
                 "{free} bytes free, store.min_free_bytes is {}: no blobs are taken in",
                 store.min_free_bytes
             )),
-            Err(error) => Some(format!(
-                "free space of {} is unknown: {error}",
-                path.display()
-            )),
+            Err(error) => Some(format!("free space of paths.data is unknown: {error}")),
         };
         self.health.set(health::DISK_SPACE, why);
     }

@@ -16,6 +16,7 @@
 //!
 //! At most [`DisperserConfig::memory_bound`]; the operator guide explains each part.
 
+mod activity;
 pub mod aggregate;
 mod api;
 pub mod batcher;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::activity::Activity;
 use crate::batcher::{BatchLimits, Batcher, Lane};
 use crate::compute::blocking;
 use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, explain, spread};
@@ -311,6 +312,10 @@ impl Engine {
         self.requeue(again);
     }
 
+    fn activity(&self) -> &Activity {
+        &self.operators_client.activity
+    }
+
     /// Brings a batch to its end.
     pub(crate) async fn disperse_batch(self: Arc<Self>, batch: InFlightBatch) {
         let InFlightBatch {
@@ -321,6 +326,11 @@ impl Engine {
             mut place,
             began,
         } = batch;
+        let first = record
+            .blobs
+            .first()
+            .and_then(|id| self.durable.registry.live(id));
+        self.activity().began(&record, &matrix, first);
         let (owned, memory) = apart(held);
         let certified = self.certify(&mut record, &matrix, proofs, &mut place).await;
         match certified {
@@ -412,15 +422,17 @@ impl Engine {
                 outcome = distribution.next() => outcome,
                 () = &mut wanted => break,
             };
+            record.failures = distribution.failures();
             let DispersalOutcome::Improved { signed, quorums } = outcome else {
                 break;
             };
-            record.failures = distribution.failures();
             match self.better(&mut record, matrix, signed, quorums).await {
                 Some(certificate) => best = Some(certificate),
                 None => break,
             }
         }
+        self.activity()
+            .over(&record, self.durable.clock.wall_ms(), None);
         let (signed, missing) = distribution.late();
         let late = LateBatch {
             record,
@@ -454,6 +466,8 @@ impl Engine {
             registry.store().improve(&better, certificates.collect())
         });
         written.await?;
+        self.activity()
+            .changed(record, self.durable.clock.wall_ms());
         let (sequence, signers) = (record.header.sequence.0, record.signers.len());
         tracing::debug!(sequence, signers, "batch certified better");
         first
@@ -561,6 +575,7 @@ impl Engine {
         self.note(&record.blobs, |_, blob| {
             blob.go(BlobState::Dispersing, now_ms)
         })?;
+        self.activity().changed(record, now_ms);
         let sign = || record.header.sign_as_disperser(&self.key);
         Some(*record.signature.get_or_insert_with(sign))
     }
@@ -600,6 +615,9 @@ impl Engine {
             .observe(began.elapsed().as_secs_f64());
         self.metrics.certified_blobs.inc_by(done.len() as u64);
         let now_ms = self.durable.clock.wall_ms();
+        self.activity().changed(&certified, now_ms);
+        self.activity()
+            .certified(done.iter().map(|blob| blob.age(now_ms)));
         for record in &done {
             self.metrics.certified_bytes.inc_by(record.payload_len);
             self.metrics
@@ -627,6 +645,8 @@ impl Engine {
         if record.go(BatchState::Abandoned).is_err() {
             return;
         }
+        self.activity()
+            .over(&record, self.durable.clock.wall_ms(), Some(code));
         let give_up = Duration::from_secs(self.config.batch.give_up_secs);
         let written = self.durably("writing an abandoned batch", move |registry, now| {
             let change = |_, blob: &mut BlobRecord| {

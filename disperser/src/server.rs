@@ -189,6 +189,7 @@ impl Disperser {
         supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
         supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
         supervisor.spawn("late", OnEnd::Stop, Arc::clone(&engine).run_late());
+        supervisor.spawn("activity", OnEnd::Stop, Arc::clone(&engine).run_activity());
         supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
         supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
         supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());
