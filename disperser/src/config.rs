@@ -199,6 +199,8 @@ ashlar_service::config! {
         pub refusal_retries: u32 = 2;
         /// Requests to one operator at the same time, over all batches.
         pub max_requests_per_operator: usize = 4, within 1..;
+        #[doc = ashlar_service::shared_key!(max_datagram)]
+        pub max_datagram: u16 = 1452, within 1200..=65_527;
     }
 
     /// Payloads and slices for readers, for as long as store.retention_secs says.

@@ -17,6 +17,7 @@
 //! At most [`DisperserConfig::memory_bound`]; the operator guide explains each part.
 
 pub mod accounts;
+mod activity;
 pub mod aggregate;
 mod api;
 pub mod batcher;

@@ -146,6 +146,7 @@ impl Disperser {
             .map(|version| version.code)
             .collect();
         let prepared = pool
+            .urgent
             .run(move || {
                 codes
                     .into_iter()
@@ -183,6 +184,7 @@ impl Disperser {
             max_bulk: bulk_for_rows(config.batch.max_rows),
             // An operator that checks and syncs a large batch says nothing meanwhile.
             stall_timeout: Duration::from_secs(config.disperse.attempt_timeout_secs),
+            max_datagram: config.disperse.max_datagram,
             ..NetLimits::default()
         };
         let client = Client::new(&network_key, net)?;
@@ -190,7 +192,7 @@ impl Disperser {
             client,
             config.disperse.max_requests_per_operator,
             Arc::clone(&metrics),
-            pool.clone(),
+            pool.urgent.clone(),
         );
         let durable = Durable {
             registry: Arc::new(registry),
@@ -228,6 +230,7 @@ impl Disperser {
         supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
         supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
         supervisor.spawn("late", OnEnd::Stop, Arc::clone(&engine).run_late());
+        supervisor.spawn("activity", OnEnd::Stop, Arc::clone(&engine).run_activity());
         supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
         supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
         supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());

@@ -64,7 +64,6 @@ pub(crate) fn encoded(payload: &[u8], salt: u64) -> Arc<EncodedBlob> {
         vec![input],
         ClaimCheck::Together,
         [3; 32],
-        &|| (),
     );
     let (_, result) = tick.blobs.into_iter().next().unwrap();
     Arc::new(result.unwrap())

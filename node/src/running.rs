@@ -355,6 +355,7 @@ fn net_limits(config: &NodeConfig) -> NetLimits {
         stranger_request_rate: load.reads_per_sec,
         request_timeout: Duration::from_secs(load.bulk_timeout_secs),
         shutdown_grace: Duration::from_secs(config.tasks.shutdown_secs),
+        max_datagram: config.listen.max_datagram,
         ..NetLimits::default()
     }
 }

@@ -205,6 +205,20 @@ impl From<QuorumSigned> for SignedQuorum {
     }
 }
 
+/// Stake of an operator in a quorum.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StakeShare {
+    /// The quorum.
+    pub quorum: QuorumId,
+    /// The operator's stake, in decimal.
+    #[serde(with = "decimal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Decimal))]
+    pub stake: Stake,
+    /// Its share of all stake of the quorum in percent, rounded down to two digits.
+    pub percent: f64,
+}
+
 /// Why a blob failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
