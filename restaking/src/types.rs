@@ -654,7 +654,7 @@ pub struct RewardRoot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fund {
-    /// Paid in by services.
+    /// Paid in by services, and of what accounts paid dispersers.
     pub paid_in: Amount,
     /// Claimed; never more than was paid in.
     pub claimed: Amount,

@@ -5,7 +5,8 @@ use ashlar_proto::{Network, Stake};
 
 use super::*;
 
-const NOTICE: u64 = 4;
+/// Blocks of 25 ms: more than two commands take on a busy machine.
+const NOTICE: u64 = 200;
 
 /// `ashlar account …` of Alice's, as JSON.
 fn of_alice(world: &World, text: &str) -> Result<Value, Failure> {
