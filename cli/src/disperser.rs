@@ -2,13 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ashlar_crypto::keystore::Cost;
 use ashlar_disperser::clock::system_clock;
 use ashlar_disperser::config::Profile;
 use ashlar_disperser::store::StoreError;
-use ashlar_disperser::{Disperser, DisperserConfig};
-use ashlar_stake::TableSource;
+use ashlar_disperser::{Disperser, DisperserConfig, Sources};
+use ashlar_ledger::{LedgerPayments, PaymentConfig};
+use ashlar_proto::api::AccountMode;
+use ashlar_stake::{PaymentSource, TableOrigin, TableSource};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -230,7 +233,8 @@ async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     let key = keys::open_network(&config.paths.network_key, &password)?;
     drop(password);
     let stake = follow_table(&config.operators, &config.paths.heads)?;
-    let disperser = Disperser::start(config, key, stake)
+    let payment = payments(&config)?;
+    let disperser = Disperser::start(config, key, Sources { stake, payment })
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the disperser could not start", &error))?;
     let http = disperser.http_addr();
@@ -241,6 +245,20 @@ async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     let broken = daemon::asked_or_broken(&mut stop, disperser.failed()).await;
     daemon::stop_within_deadline("disperser", disperser.shutdown()).await?;
     daemon::ended_well("disperser", broken)
+}
+
+/// What accounts have, if they are to pay: out of the ledger that the tables come from.
+fn payments(config: &DisperserConfig) -> CliResult<Option<Arc<dyn PaymentSource>>> {
+    let pays = config.accounts.mode == AccountMode::Paid;
+    if !pays || !matches!(config.operators.origin(), Ok(TableOrigin::Ledgers { .. })) {
+        // The disperser says what it lacks.
+        return Ok(None);
+    }
+    let source = LedgerPayments::open(&config.operators, PaymentConfig::default());
+    let source = source.map_err(|error| {
+        CliError::coded(Exit::Usage, "could not follow what accounts pay", &error)
+    })?;
+    Ok(Some(Arc::new(source)))
 }
 
 /// What `ashlar disperser clock accept` does.

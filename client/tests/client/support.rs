@@ -268,7 +268,6 @@ async fn account(State(disperser): Shared, Path(address): Path<String>) -> Json<
 
 impl Disperser {
     /// As a disperser that wants to be paid.
-    #[expect(clippy::result_large_err, reason = "it is an answer")]
     fn charge(&self, headers: &HeaderMap, id: BlobId, account: Account) -> Result<(), Response> {
         if self.orders.row_day == 0 {
             return Ok(());
