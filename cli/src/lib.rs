@@ -1,8 +1,9 @@
-//! The `ashlar` command: devnet, put, get, cert, node, signer, disperser, gateway, keys, operators, stake, bench, demo.
+//! The `ashlar` command: devnet, put, get, cert, node, signer, disperser, gateway, keys, operators, account, stake, bench, demo.
 //!
 //! One file for each command group holds its options and what it does. Data goes to standard output, everything else
 //! to standard error; `--json` makes both machine-readable. Exit codes are those of [`error::Exit`].
 
+pub mod account;
 pub mod bench;
 pub mod cert;
 pub mod clock;
@@ -105,6 +106,8 @@ pub enum Command {
     Keys(keys::KeysArgs),
     /// Look at the operator table
     Operators(operators::OperatorsArgs),
+    /// What an account has with a disperser: deposit, reserve, show, take back
+    Account(account::AccountArgs),
     /// The restaking ledger: stake, delegate, register, slash, ask; run one
     Stake(Box<stake::StakeArgs>),
     /// Measure how fast this machine is, next to the peers
@@ -201,6 +204,7 @@ fn run(cli: Cli, ui: Ui) -> CliResult {
         Command::Gateway(args) => gateway::run(ui, args),
         Command::Keys(args) => keys::run(ui, args),
         Command::Operators(args) => operators::run(ui, args),
+        Command::Account(args) => account::run(ui, args),
         Command::Stake(args) => stake::run(ui, *args),
         Command::Bench(args) => bench::run(ui, args),
         Command::Demo(args) => daemon::block_on(demo::run(ui, args)),

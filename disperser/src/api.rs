@@ -1,8 +1,10 @@
 //! The HTTP interface. Its OpenAPI document is made from the same declarations as its routes.
 
+mod accounts;
 mod activity;
 mod blobs;
 mod events;
+mod gate;
 mod put;
 mod relay;
 mod service;
@@ -112,6 +114,8 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(blobs::status))
         .routes(routes!(events::events))
         .routes(routes!(blobs::certificate))
+        .routes(routes!(accounts::prices))
+        .routes(routes!(accounts::account))
         .routes(routes!(service::operators))
         .routes(routes!(activity::activity))
 }

@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Coded, KernelStatus, Setup};
-use ashlar_net::Subnet;
 use ashlar_proto::api::{BlobState, StatusError};
 use ashlar_proto::{BlobId, QuorumId};
 use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
-use ashlar_stake::StakeSource;
+use ashlar_stake::{StakeError, StakeSource};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::terms::Terms;
 use crate::claim_limiter::ClaimLimiter;
 use crate::compute::{ComputePool, blocking};
 use crate::config::DisperserConfig;
@@ -31,7 +31,7 @@ use crate::late::Late;
 use crate::memory::{Memory, MemoryBudget};
 use crate::metrics::Metrics;
 use crate::owners::{OwnedBlob, Owners};
-use crate::record::{BatchRecord, BlobRecord};
+use crate::record::{BatchRecord, BlobRecord, Party};
 use crate::registry::Registry;
 use crate::state::TransitionError;
 use crate::store::StoreError;
@@ -56,6 +56,15 @@ pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelSt
     }
 }
 
+/// The number of the disperser with this key in the newest operator table. Blocks.
+pub(crate) fn number_of(
+    stake: &dyn StakeSource,
+    key: &NetworkPublicKey,
+) -> Result<Option<u32>, StakeError> {
+    let table = stake.table_at(stake.head()?)?;
+    Ok(table.disperser_by_key(key).map(|entry| entry.id))
+}
+
 /// The blobs of one tick, with what is held for each.
 struct Tick {
     check: ClaimCheck,
@@ -65,7 +74,7 @@ struct Tick {
 }
 
 struct Held {
-    sender: Subnet,
+    sender: Party,
     owned: OwnedBlob,
     memory: Memory,
 }
@@ -97,6 +106,8 @@ pub(crate) struct BufferedBlob {
 pub(crate) struct Engine {
     pub(crate) config: DisperserConfig,
     pub(crate) stake: Arc<dyn StakeSource>,
+    /// What accounts have on the ledger, if somebody knows.
+    pub(crate) terms: Option<Arc<Terms>>,
     /// Signs batches.
     pub(crate) key: NetworkKey,
     pub(crate) pool: ComputePool,
@@ -116,7 +127,7 @@ pub(crate) struct Engine {
     pub(crate) memory: MemoryBudget,
     /// Something changed that the batcher should look at.
     pub(crate) wake_batcher: Notify,
-    pub(crate) encoded: mpsc::Sender<(Subnet, BufferedBlob)>,
+    pub(crate) encoded: mpsc::Sender<(Party, BufferedBlob)>,
 }
 
 impl Engine {
@@ -127,13 +138,15 @@ impl Engine {
         pool: ComputePool,
         operators_client: OperatorClient,
         upkeep: Upkeep,
-    ) -> (Arc<Self>, mpsc::Receiver<(Subnet, BufferedBlob)>) {
+        terms: Option<Arc<Terms>>,
+    ) -> (Arc<Self>, mpsc::Receiver<(Party, BufferedBlob)>) {
         // The channel only hands blobs over. Their number is bounded by the memory that they hold.
         let (encoded, batcher) = mpsc::channel(64);
         let backoff = Duration::from_secs(config.accept.false_claim_backoff_secs);
         let (metrics, durable) = (Arc::clone(&upkeep.metrics), upkeep.durable.clone());
         let engine = Self {
             stake: Arc::clone(&upkeep.stake),
+            terms,
             key,
             pool,
             operators_client: Arc::new(operators_client),
@@ -152,6 +165,11 @@ impl Engine {
             config,
         };
         (Arc::new(engine), batcher)
+    }
+
+    /// Our number in the newest operator table, if we are in it. Blocks.
+    pub(crate) fn disperser_id(&self) -> Result<Option<u32>, StakeError> {
+        number_of(self.stake.as_ref(), &self.key.public())
     }
 
     /// [`Durable::write`].
@@ -256,7 +274,7 @@ impl Engine {
             tick.hands.count += 1;
             rows = rows.saturating_add(record.rows);
             tick.ids.push(record.id);
-            let sender = waiting.origin.network;
+            let sender = waiting.origin.party;
             let held = Held {
                 sender,
                 owned,
@@ -337,7 +355,7 @@ impl Engine {
     }
 
     /// A blob that cannot be encoded fails, and a false claim is held against its sender.
-    async fn refuse(&self, owned: OwnedBlob, sender: Subnet, error: &EncodeError) {
+    async fn refuse(&self, owned: OwnedBlob, sender: Party, error: &EncodeError) {
         if let EncodeError::Claim(_) = error {
             let now = std::time::Instant::now();
             self.metrics.false_claims.inc();
@@ -352,7 +370,7 @@ impl Engine {
     /// others are given back. `None` if that goes wrong.
     pub(crate) async fn check_claims(
         &self,
-        batch: Vec<(Subnet, BufferedBlob)>,
+        batch: Vec<(Party, BufferedBlob)>,
     ) -> Option<Vec<BufferedBlob>> {
         let (limiter, now) = (&self.queue.claim_limiter, std::time::Instant::now());
         let (mut suspects, mut others) = (Vec::new(), Vec::new());

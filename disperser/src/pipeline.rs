@@ -7,7 +7,6 @@ use std::time::Duration;
 use ashlar_crypto::bls::Signature;
 use ashlar_crypto::identity::NetworkSignature;
 use ashlar_crypto::{Coded, ProofBytes, Setup};
-use ashlar_net::Subnet;
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
 use ashlar_proto::{BatchDigest, BlobId, Certificate, OperatorIndex, QuorumSigned};
 use ashlar_stake::OperatorTable;
@@ -27,7 +26,7 @@ use crate::late::LateBatch;
 use crate::matrix::{BatchPosition, Draft, Matrix, MatrixError};
 use crate::memory::Memory;
 use crate::owners::OwnedBlob;
-use crate::record::{BatchRecord, BlobRecord};
+use crate::record::{BatchRecord, BlobRecord, Party};
 use crate::slots::{Slot, Slots};
 use crate::state::BatchState;
 use crate::store::StoreError;
@@ -82,7 +81,7 @@ impl Engine {
     /// The batcher: closes batches and starts them, until the disperser stops. First it continues what a restart found.
     pub(crate) async fn run_batcher(
         self: Arc<Self>,
-        mut encoded: mpsc::Receiver<(Subnet, BufferedBlob)>,
+        mut encoded: mpsc::Receiver<(Party, BufferedBlob)>,
     ) {
         let pace = self.config.pace();
         let limits = BatchLimits {
@@ -92,13 +91,13 @@ impl Engine {
         };
         let slots = Arc::new(Slots::new(pace.max_in_flight));
         let mut batches = JoinSet::new();
-        let mut batcher: Batcher<(Subnet, BufferedBlob)> = Batcher::new(limits);
+        let mut batcher: Batcher<(Party, BufferedBlob)> = Batcher::new(limits);
         let epoch = Instant::now();
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
             let is_free = |lane: &Lane| slots.is_free(lane);
             let comes = !encoded.is_empty() || !self.queue.is_idle();
-            let is_idle = |lane: &Lane, waiting: &mut dyn Iterator<Item = &(Subnet, _)>| {
+            let is_idle = |lane: &Lane, waiting: &mut dyn Iterator<Item = &(Party, _)>| {
                 !comes && slots.is_idle(lane, waiting.map(|(sender, _)| *sender))
             };
             let memory = self.memory.is_waited_for();
@@ -161,7 +160,7 @@ impl Engine {
     async fn run_new(
         self: Arc<Self>,
         lane: Lane,
-        batch: Vec<(Subnet, BufferedBlob)>,
+        batch: Vec<(Party, BufferedBlob)>,
         place: BatchPlace,
     ) {
         let mut pause = RETRY_MIN;

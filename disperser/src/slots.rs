@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ashlar_net::Subnet;
 use tokio::sync::Notify;
 
 use crate::batcher::Lane;
+use crate::record::Party;
 
 /// Batches of one lane under way when another one of it is started before its time, for somebody who has none.
 const EARLY: usize = 2;
@@ -29,7 +29,7 @@ struct Taken {
 #[derive(Debug)]
 struct OnItsWay {
     lane: Lane,
-    senders: HashSet<Subnet>,
+    senders: HashSet<Party>,
 }
 
 impl Taken {
@@ -73,7 +73,7 @@ impl Slots {
 
     /// Whether a batch of this lane should go at once: none of it is on its way, or none with anything of one of those who wait. So
     /// whoever posts much makes nobody wait for his batches, and still has one at a time.
-    pub(crate) fn is_idle(&self, lane: &Lane, mut waiting: impl Iterator<Item = Subnet>) -> bool {
+    pub(crate) fn is_idle(&self, lane: &Lane, mut waiting: impl Iterator<Item = Party>) -> bool {
         let batches = self.taken.lock();
         let of_lane = || batches.iter().filter(|batch| batch.lane == *lane);
         let is_new = |sender| !of_lane().any(|batch| batch.senders.contains(&sender));
@@ -84,7 +84,7 @@ impl Slots {
     }
 
     /// A place of this lane for blobs of these senders, if there is one.
-    pub(crate) fn try_take(&self, lane: &Lane, senders: &HashSet<Subnet>) -> Option<Slot> {
+    pub(crate) fn try_take(&self, lane: &Lane, senders: &HashSet<Party>) -> Option<Slot> {
         let mut batches = self.taken.lock();
         if !self.has_room(&batches, lane) {
             return None;
@@ -101,7 +101,7 @@ impl Slots {
     }
 
     /// A place of this lane, as soon as there is one.
-    pub(crate) async fn take(&self, lane: &Lane, senders: &HashSet<Subnet>) -> Slot {
+    pub(crate) async fn take(&self, lane: &Lane, senders: &HashSet<Party>) -> Slot {
         loop {
             let given_back = self.taken.given_back.notified();
             if let Some(slot) = self.try_take(lane, senders) {

@@ -2,6 +2,7 @@
 
 mod challenges;
 mod general;
+mod payments;
 mod rewards;
 mod state;
 mod tables;
@@ -304,6 +305,7 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(transactions::post_transaction))
         .routes(routes!(transactions::post_evidence))
         .routes(routes!(transactions::post_answer))
+        .routes(routes!(transactions::post_voucher))
         .routes(routes!(transactions::account))
         .routes(routes!(general::head))
         .routes(routes!(general::root))
@@ -322,6 +324,10 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(state::services))
         .routes(routes!(state::service))
         .routes(routes!(state::members))
+        .routes(routes!(payments::payments))
+        .routes(routes!(payments::payees))
+        .routes(routes!(payments::accounts))
+        .routes(routes!(payments::account))
         .routes(routes!(state::slash_requests))
         .routes(routes!(challenges::challenges))
         .routes(routes!(challenges::challenge))

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::Method;
-use ashlar_crypto::account::AccountKey;
+use ashlar_crypto::account::{AccountKey, AccountSignature};
+use ashlar_proto::auth::Voucher;
 use ashlar_proto::{Account, Block, Domain, Network, TableAccess as _};
 use ashlar_restaking::evidence::{CustodyAnswer, Fault};
-use ashlar_restaking::{ServiceId, Transaction};
+use ashlar_restaking::{Amount, ServiceId, Transaction};
 use ashlar_stake::{OperatorTable, PossessionCache};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
@@ -23,7 +24,8 @@ pub use error::ClientError;
 use crate::auth::SignedTransaction;
 use crate::types::{
     AccountView, AnswerBody, EventPage, EvidenceBody, EvidenceReceipt, Head, HeadKeysView,
-    HealthReport, MAX_WAIT_MS, Page, Receipt, StateRoot, TableHead, TableRootView, TableView,
+    HealthReport, MAX_WAIT_MS, Page, PaymentAccountDetail, PaymentsView, Receipt, StateRoot,
+    TableHead, TableRootView, TableView, VoucherBody,
 };
 
 /// How patient a client is.
@@ -283,6 +285,54 @@ impl LedgerClient {
             answer: answer.clone(),
         })?;
         self.post("v1/answers", body).await
+    }
+
+    /// Hands in an account's voucher, in nobody's name.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`]: it pays nothing.
+    pub async fn redeem_voucher(
+        &self,
+        service: ServiceId,
+        voucher: Voucher,
+        signature: AccountSignature,
+    ) -> Result<Receipt, ClientError> {
+        let body = http::to_body(&VoucherBody {
+            service,
+            disperser: voucher.disperser_id,
+            account: voucher.account,
+            cumulative: Amount(voucher.cumulative),
+            signature,
+        })?;
+        self.post("v1/vouchers", body).await
+    }
+
+    /// What an account has with a disperser.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn payment_account(
+        &self,
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+    ) -> Result<PaymentAccountDetail, ClientError> {
+        self.query(&format!(
+            "v1/state/services/{service}/dispersers/{disperser}/accounts/{account}"
+        ))
+        .await
+    }
+
+    /// What a service is paid for, and what came of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn payments(&self, service: ServiceId) -> Result<PaymentsView, ClientError> {
+        self.query(&format!("v1/state/services/{service}/payments"))
+            .await
     }
 
     /// Asks for any path of the service, such as `v1/state/operators?after=0x…`, as the type of its answer ([`crate::types`])

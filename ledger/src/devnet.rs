@@ -18,9 +18,9 @@ use ashlar_proto::{
     Account, Block, DEFAULT_VERSION, Network, OperatorId, QuorumId, VERSIONS, operator_id,
 };
 use ashlar_restaking::{
-    Action, Amount, CustodyTerms, DisperserTerms, Genesis, MAX_DISPERSERS, Params, QuorumConfig,
-    QuorumStrategy, ServiceId, State, StrategyId, StrategyKind, Timing, Transaction,
-    TransactionError, Wad,
+    Action, Amount, CustodyTerms, DisperserTerms, Genesis, MAX_DISPERSERS, MAX_NOTICE, Params,
+    PaymentTerms, QuorumConfig, QuorumStrategy, ServiceId, State, StrategyId, StrategyKind, Timing,
+    Transaction, TransactionError, Wad,
 };
 
 use crate::service::LedgerConfig;
@@ -43,6 +43,14 @@ pub const ETH_UNIT: u64 = 32;
 pub const TOKEN_UNIT: u64 = 1000;
 /// Bond of a disperser, in ether.
 const DISPERSER_BOND: u64 = 10;
+/// What each account has with each disperser, in ether.
+pub const DEPOSIT: u64 = 100;
+/// Rows a second that can be reserved: of 128 KiB each, 100 MB/s.
+const CAPACITY: u32 = 800;
+/// What a reserved row a second costs a block.
+const ROW_PRICE: u64 = ETHER / 1_000_000;
+/// Of every payment, so much goes to operators and stakers, in basis points.
+const OPERATORS_BPS: u16 = 7000;
 /// The largest stake of one operator in a quorum.
 pub const MAX_STAKE: u64 = 1_000_000;
 /// Validators of one account; what is beyond them is stETH, because each validator is a transaction.
@@ -195,6 +203,8 @@ pub struct DevnetSpec {
     pub roles: DevnetRoles,
     /// The service's dispersers.
     pub dispersers: Vec<DevnetDisperser>,
+    /// Accounts that have [`DEPOSIT`] with each of them.
+    pub payers: Vec<Account>,
     /// 1 to as many as the default protocol version allows.
     pub operators: Vec<DevnetOperator>,
 }
@@ -361,8 +371,18 @@ pub fn devnet_genesis(spec: &DevnetSpec) -> Result<Devnet, DevnetError> {
         validators: 0,
     };
     script.market(spec, quorums);
-    for disperser in &spec.dispersers {
+    for (number, disperser) in (0u32..).zip(&spec.dispersers) {
         script.disperser(disperser);
+        for payer in &spec.payers {
+            script.push(
+                *payer,
+                Action::FundAccount {
+                    service: SERVICE,
+                    disperser: number,
+                    amount: Amount::ether(DEPOSIT),
+                },
+            );
+        }
     }
     for (place, operator) in spec.operators.iter().enumerate() {
         script.operator(place, operator);
@@ -446,6 +466,20 @@ impl Script {
                     max_open: 1024,
                     max_open_per_operator: 64,
                 }),
+            },
+        );
+        self.push(
+            roles.owner,
+            Action::SetPaymentTerms {
+                service: SERVICE,
+                terms: PaymentTerms {
+                    token: token("stETH"),
+                    operators_bps: OPERATORS_BPS,
+                    row_price: ROW_PRICE.into(),
+                    capacity: CAPACITY,
+                    // So long the stake behind what was signed stays, too.
+                    notice: spec.params.withdrawal_delay.min(MAX_NOTICE),
+                },
             },
         );
         for (number, quorum) in (0..quorums).zip(0u8..) {

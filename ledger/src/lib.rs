@@ -16,6 +16,7 @@ pub mod devnet;
 #[doc(hidden)]
 pub mod fuzzing;
 mod heads;
+mod payments;
 pub mod service;
 pub mod source;
 pub mod store;
@@ -24,6 +25,7 @@ pub mod types;
 pub use auth::SignedTransaction;
 pub use client::{ClientConfig, ClientError, LedgerClient};
 pub use heads::HeadFileError;
+pub use payments::{LedgerPayments, PaymentConfig};
 pub use service::{HeadKeys, LedgerConfig, LedgerService, RunningLedger, ServiceError};
 pub use source::HttpStakeSource;
 pub use types::{Head, Receipt};

@@ -305,13 +305,14 @@ impl HttpStakeSource {
                 follow::Follower::new(client.clone(), place, Arc::clone(&shared))
             })
             .collect();
-        spawn(&shared, "heads", async move {
+        spawn("heads", async move {
             let all = futures::future::join_all(followers.into_iter().map(follow::Follower::run));
             tokio::select! {
                 _ = all => {}
                 _ = ended => {}
             }
-        })?;
+        })
+        .map_err(|error| shared.unavailable("stake.thread", error.to_string()))?;
         let (new, old) = (
             tables::start(&shared, &clients, tables::Age::New)?,
             tables::start(&shared, &clients, tables::Age::Old)?,
@@ -349,21 +350,17 @@ impl HttpStakeSource {
 }
 
 /// A thread with a runtime of its own.
-fn spawn(
-    shared: &Shared,
+pub(crate) fn spawn(
     name: &str,
     work: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), StakeError> {
-    let failed = |error: std::io::Error| shared.unavailable("stake.thread", error.to_string());
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(failed)?;
+        .build()?;
     std::thread::Builder::new()
         .name(format!("ledger-{name}"))
         .spawn(move || runtime.block_on(work))
-        .map_err(failed)?;
-    Ok(())
+        .map(drop)
 }
 
 impl StakeSource for HttpStakeSource {

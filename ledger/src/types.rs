@@ -6,6 +6,7 @@
 use std::borrow::{Borrow, Cow};
 
 use alloy_primitives::{B256, Bytes};
+use ashlar_crypto::account::AccountSignature;
 use ashlar_proto::api::{Bytes32, HexBytes};
 use ashlar_proto::{
     Account, Block, HeadKeySuccession, OperatorId, OperatorIndex, QuorumId, SignedHead, TableRoot,
@@ -13,11 +14,11 @@ use ashlar_proto::{
 use ashlar_restaking::evidence::{Accused, CustodyAnswer, Fault, FaultKind};
 use ashlar_restaking::{
     Allocation, Amount, BondFund, Disperser, Event, Fund, Member, OpenChallenge, Operator,
-    OperatorShares, Params, PositionView, Quorum, QuorumTotals, RewardKind, RewardRoot, Service,
-    ServiceId, SlashRequest, Staker, Strategy, StrategyId, Vault, VaultId, VaultPart, VaultRequest,
-    Withdrawal,
+    OperatorShares, Params, Payee, PaymentAccount, PaymentMarket, PositionView, Quorum,
+    QuorumTotals, RewardKind, RewardRoot, Service, ServiceId, SlashRequest, Staker, Strategy,
+    StrategyId, Vault, VaultId, VaultPart, VaultRequest, Withdrawal,
 };
-use ashlar_stake::TableRecord;
+use ashlar_stake::{AccountTerms, Reservation, TableRecord};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema};
@@ -440,6 +441,129 @@ pub struct ShareView {
     pub account: Account,
     /// How much.
     pub amount: Amount,
+}
+
+/// What a service is paid for, and what came of it (`GET /v1/state/services/{id}/payments`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentsView {
+    /// The ledger's block.
+    pub block: Block,
+    /// Terms, and where the tokens are, as the ledger's state has it.
+    #[serde(flatten)]
+    pub market: PaymentMarket,
+    /// Rows a second that are reserved in this block.
+    pub reserved_rows: u64,
+}
+
+/// Who was paid: an item of `GET /v1/state/services/{id}/payees`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PayeeView {
+    /// The disperser.
+    pub disperser: u32,
+    /// Its account, to which its part was paid.
+    pub account: Account,
+    /// What accounts have with it and paid it, as the ledger's state has it.
+    #[serde(flatten)]
+    pub payee: Payee,
+}
+
+/// Who pays a disperser: an item of `GET /v1/state/services/{id}/dispersers/{disperser}/accounts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentAccountView {
+    /// The account.
+    pub account: Account,
+    /// What it has and what it paid, as the ledger's state has it.
+    #[serde(flatten)]
+    pub record: PaymentAccount,
+}
+
+/// What an account has with a disperser (`GET /v1/state/services/{id}/dispersers/{disperser}/accounts/{account}`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PaymentAccountDetail {
+    /// The account.
+    pub account: Account,
+    /// As a disperser counts with it.
+    pub terms: AccountTermsView,
+    /// As the ledger's state has it.
+    pub record: PaymentAccount,
+}
+
+/// What a disperser can count on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccountTermsView {
+    /// The block that this is the state of.
+    pub block: Block,
+    /// Vouchers up to this sum are covered when all that was announced is taken back.
+    pub funded: Amount,
+    /// The highest voucher that was redeemed.
+    pub redeemed: Amount,
+    /// Blocks from an announcement until it takes effect.
+    pub notice: u64,
+    /// Rows that the account need not pay one by one.
+    pub reservation: Option<ReservationView>,
+}
+
+/// A reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReservationView {
+    /// Rows a second in the long run.
+    pub rows_per_second: u32,
+    /// Rows at once, at most.
+    pub burst_rows: u32,
+    /// The first block that it counts in.
+    pub from: Block,
+    /// The first block that it counts in no more.
+    pub until: Block,
+}
+
+impl From<AccountTerms> for AccountTermsView {
+    fn from(terms: AccountTerms) -> Self {
+        Self {
+            block: terms.block,
+            funded: Amount(terms.funded),
+            redeemed: Amount(terms.redeemed),
+            notice: terms.notice,
+            reservation: terms.reservation.map(|of| ReservationView {
+                rows_per_second: of.rows_per_second,
+                burst_rows: of.burst_rows,
+                from: of.from,
+                until: of.until,
+            }),
+        }
+    }
+}
+
+impl From<AccountTermsView> for AccountTerms {
+    fn from(view: AccountTermsView) -> Self {
+        Self {
+            block: view.block,
+            funded: view.funded.0,
+            redeemed: view.redeemed.0,
+            notice: view.notice,
+            reservation: view.reservation.map(|of| Reservation {
+                rows_per_second: of.rows_per_second,
+                burst_rows: of.burst_rows,
+                from: of.from,
+                until: of.until,
+            }),
+        }
+    }
+}
+
+/// `POST /v1/vouchers`: anybody may send it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoucherBody {
+    /// The service whose domain it is signed for.
+    pub service: ServiceId,
+    /// Who is paid.
+    pub disperser: u32,
+    /// Who pays, and signed it.
+    pub account: Account,
+    /// All that the account owes the disperser by vouchers, ever.
+    pub cumulative: Amount,
+    /// The account's signature, 65 bytes as hex.
+    pub signature: AccountSignature,
 }
 
 /// The newest table of a service (`GET /v1/services/{id}/head`).

@@ -10,6 +10,13 @@ use crate::{
     wire::ErrorReply,
 };
 
+mod accounts;
+
+pub use accounts::{
+    AccountMode, AccountView, CHARGED_HEADER, DayUse, Prices, REFUNDED_HEADER, ReservationView,
+    RetentionDays, TermsView, VoucherView, price,
+};
+
 /// Media type of [`Problem`].
 pub const PROBLEM_TYPE: &str = "application/problem+json";
 /// Media type of a [`PutBlob`](crate::wire::PutBlob) body.

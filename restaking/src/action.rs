@@ -5,6 +5,7 @@
 //! follow from it here, and the commands of `ashlar stake tx` in the command line.
 
 mod list;
+mod payments;
 
 use alloy_primitives::B256;
 use ashlar_crypto::account::AccountSignature;
@@ -20,12 +21,12 @@ use super::operators::NewOperator;
 use super::services::{NewService, Slash};
 use super::signed::Signed;
 use super::typed_data::Visit;
-use super::types::somebody;
+use super::types::{NewReservation, somebody};
 use super::vaults::NewVault;
 use super::{
-    Amount, CustodyTerms, DisperserTerms, Event, FaultRecord, Params, QuorumConfig, QuorumStrategy,
-    RewardKind, ServiceId, SlashPart, State, StrategyId, StrategyKind, TransactionError, VaultId,
-    Wad,
+    Amount, CustodyTerms, DisperserTerms, Event, FaultRecord, Params, PaymentTerms, QuorumConfig,
+    QuorumStrategy, RewardKind, ServiceId, SlashPart, State, StrategyId, StrategyKind,
+    TransactionError, VaultId, Wad,
 };
 
 const TAG: &[u8] = b"ashlar/ledger-transaction/2";

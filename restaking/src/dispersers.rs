@@ -6,6 +6,8 @@
 //!                         └───── slash_disperser ─────┴─▶ SLASHED, the bond is burnt
 //! ```
 //!
+//! A disperser that accounts have something with closes them before it exits (`payments.rs`).
+//!
 //! Tables show a disperser, and the bond that it had in their block, from the block in which it registers, and no more from the block
 //! in which it exits or is slashed. A number is given once, so that whatever was signed under it is one disperser's for ever; a
 //! network key can come back under another number. A slash takes the whole bond and has no veto window: two signed batches under
@@ -61,7 +63,7 @@ impl State {
             .map(|((_, id), record)| (*id, record))
     }
 
-    fn disperser_ref(&self, service: ServiceId, disperser: u32) -> Outcome<&Disperser> {
+    pub(super) fn disperser_ref(&self, service: ServiceId, disperser: u32) -> Outcome<&Disperser> {
         self.service_ref(service)?;
         self.dispersers
             .get(&(service, disperser))
@@ -173,6 +175,7 @@ impl State {
         let record = self.disperser_ref(service, disperser)?;
         check_sender(sender, "disperser's account", record.account)?;
         check_active(record, disperser)?;
+        self.check_nothing_open(service, disperser)?;
         let slashable_until = self.after(self.meta.params.deallocation_delay)?;
         self.leave_tables(service, disperser, Standing::Exiting { slashable_until })?;
         self.at(
@@ -243,7 +246,7 @@ impl State {
             bond,
             evidence_hash,
         });
-        Ok(())
+        self.payee_slashed(service, disperser)
     }
 
     /// From this block on tables do not show it; where they did not before, nothing changes but its standing.
@@ -272,7 +275,7 @@ impl State {
     }
 }
 
-fn check_active(record: &Disperser, disperser: u32) -> Outcome {
+pub(super) fn check_active(record: &Disperser, disperser: u32) -> Outcome {
     match record.standing {
         Standing::Active => Ok(()),
         Standing::Exiting { slashable_until } => Err(TransactionError::DisperserExiting {

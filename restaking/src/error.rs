@@ -214,6 +214,48 @@ errors! {
     DisperserGone { disperser: u32 } = "disperser.gone", "disperser {disperser} has left and has its bond back";
     /// It was slashed.
     DisperserSlashed { disperser: u32, block: Block } = "disperser.slashed", "disperser {disperser} lost its bond in block {block}";
+    /// Accounts have something with it, and nobody told them.
+    DepositsOpen { disperser: u32, held: Amount } = "disperser.deposits_open", "accounts have {held} with disperser {disperser}: close its accounts (close_accounts), and leave after the notice";
+    /// Accounts have something with it, and the notice runs.
+    DepositsNotice { got: Block, expected: Block } = "disperser.deposits_notice", "it is block {got}; accounts were told that the disperser leaves, and it can from block {expected} on";
+
+    // Accounts and payments.
+    /// Terms of payment out of range.
+    PaymentTerms { what: &'static str, got: u64, min: u64, max: u64 } = "service.payments", "the {what} of the terms of payment is {got}, allowed are {min} to {max}";
+    /// What was agreed to.
+    PaymentTermsFixed { service: ServiceId } = "payment.terms_fixed", "the payment token, the operators' share and the notice of service {service} stay as they were set first: change the price or the capacity only";
+    /// The service has no terms.
+    NoPayments { service: ServiceId } = "payment.not_taken", "service {service} takes no payments: its owner has set no terms (set_payment_terms)";
+    /// An absurd amount.
+    PaymentAmount { got: Amount, max: Amount } = "payment.amount", "an amount of {got} is more than anybody has: at most {max} are allowed";
+    /// Nothing was ever deposited or reserved.
+    UnknownPaymentAccount { account: Account, disperser: u32 } = "payment.unknown_account", "account {account} never had anything with disperser {disperser}";
+    /// The disperser takes nothing any more.
+    AccountsClosed { disperser: u32, ends: Block } = "payment.closed", "the accounts of disperser {disperser} are closed: vouchers count before block {ends}, from then on accounts take what is left";
+    /// The bytes are no signature.
+    VoucherSignature { source: ashlar_crypto::account::AccountError } = "payment.voucher_signature", "the voucher is not signed: {source}";
+    /// Somebody else's, or of something else.
+    VoucherSigner { got: Account, expected: Account } = "payment.voucher_signer", "the signature is account {got}'s, expected {expected}: sign exactly this voucher, for this disperser, under this service's domain";
+    /// A higher one was redeemed.
+    VoucherBelow { got: Amount, expected: Amount } = "payment.voucher_below", "the voucher says {got}, and {expected} are paid already: hand in a higher one";
+    /// More than was deposited.
+    VoucherAbove { got: Amount, expected: Amount } = "payment.voucher_above", "the voucher says {got}, and deposits cover {expected}: deposit more, or hand in a lower one";
+    /// More than there is.
+    RefundAmount { got: Amount, expected: Amount } = "payment.refund_amount", "{expected} are asked for, {got} are left of the deposit: ask for less";
+    /// Nothing was announced, or nothing is left.
+    NoRefund { account: Account } = "payment.no_refund", "there is nothing for account {account} to take: announce a refund first";
+    /// The notice runs.
+    RefundEarly { got: Block, expected: Block } = "payment.refund_early", "it is block {got}, the refund can be taken from block {expected} on";
+    /// A number of a reservation out of range.
+    ReservationRange { what: &'static str, got: u64, min: u64, max: u64 } = "reservation.range", "the {what} of the reservation is {got}, allowed are {min} to {max}";
+    /// One at a time.
+    ReservationOpen { until: Block } = "reservation.open", "the account has a reservation with this disperser until block {until}: buy the next one then";
+    /// Not so much is left.
+    ReservationCapacity { got: u64, expected: u64 } = "reservation.capacity", "{expected} rows a second are asked for, {got} are left in a block of that time: reserve fewer, or for another time";
+    /// Too many at a time.
+    ReservationsFull { max: u32 } = "reservation.full", "the service has {max} reservations, which is as many as can be: wait until one is over";
+    /// Dearer than expected.
+    ReservationPrice { got: Amount, expected: Amount } = "reservation.price", "the reservation costs {got}, and at most {expected} are offered";
 
     // Heads.
     /// Nobody can know its table yet.

@@ -5,7 +5,7 @@ use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_proto::{Account, BlobKey, Block, OperatorId, QuorumId, TableRoot};
 use serde::{Deserialize, Serialize};
 
-use super::{Amount, RewardKind, ServiceId, StrategyId, VaultId, Wad};
+use super::{Amount, PaymentTerms, RewardKind, ServiceId, StrategyId, VaultId, Wad};
 
 /// One thing that happened. In JSON `{"type": "deposited", …}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,6 +276,69 @@ pub enum Event {
         earner: Account,
         token: Account,
         amount: Amount,
+    },
+    /// Accounts pay on other terms.
+    PaymentTermsSet {
+        service: ServiceId,
+        terms: PaymentTerms,
+    },
+    /// An account deposited; vouchers up to `covered` are.
+    AccountFunded {
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+        amount: Amount,
+        covered: Amount,
+    },
+    /// An account takes so much back from a block on; nothing, if the amount is zero.
+    RefundAnnounced {
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+        amount: Amount,
+        from: Block,
+    },
+    /// An account has tokens back.
+    RefundTaken {
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+        amount: Amount,
+    },
+    /// An account paid by a voucher.
+    VoucherRedeemed {
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+        cumulative: Amount,
+        to_disperser: Amount,
+        to_operators: Amount,
+    },
+    /// An account has rows reserved.
+    ReservationBought {
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+        rows_per_second: u32,
+        burst_rows: u32,
+        from: Block,
+        until: Block,
+        cost: Amount,
+    },
+    /// The blocks of a reservation before `until` are paid.
+    ReservationPaid {
+        service: ServiceId,
+        disperser: u32,
+        account: Account,
+        until: Block,
+        to_disperser: Amount,
+        to_operators: Amount,
+    },
+    /// A disperser takes nothing any more; accounts take what is left from block `ends` on.
+    AccountsClosed {
+        service: ServiceId,
+        disperser: u32,
+        ends: Block,
     },
     /// A new vault.
     VaultCreated { vault: VaultId },

@@ -8,6 +8,7 @@
 //! * Stake: [`Strategy`], [`Position`], [`OperatorShares`], [`Withdrawal`]. Every share is in one counter; see [`State::check_books`].
 //! * Security: [`Service`], [`QuorumConfig`], [`Allocation`]: what a quorum can slash of an operator, and nobody else.
 //! * Custody: [`OpenChallenge`], [`CustodyTerms`]: an operator is asked to show what it signed for, or loses stake.
+//! * Payments: [`PaymentAccount`], [`PaymentTerms`]: what accounts pay dispersers, and who gets a share of it.
 //! * Rewards: [`distribution`], [`State::reward_shares`], [`State::vault_rewards`].
 //! * Tables: [`State::table_at`] for any block that is over.
 //! * Disk: [`log`] is the codec of the log; reading and writing is the service's.
@@ -20,6 +21,7 @@
 //! | positions | k, what is queued, what is paid | |
 //! | slashing | what a position keeps | the magnitude taken, an operator's and a queue's shares left |
 //! | weights | each step | |
+//! | payments | the share of operators and stakers | |
 //! | vaults | shares minted, tokens paid | shares burnt for tokens, losses |
 
 mod action;
@@ -37,6 +39,7 @@ mod heads;
 pub mod log;
 mod operators;
 mod params;
+mod payments;
 mod rewards;
 pub mod risk;
 mod services;
@@ -60,6 +63,7 @@ pub use event::Event;
 pub use genesis::{Genesis, Meta};
 pub use operators::{DEFAULT_SPLIT_BPS, MAX_ALLOCATION_DELAY, MAX_MEMBERSHIPS};
 pub use params::{Params, Timing};
+pub use payments::{MAX_BURST_SECONDS, MAX_NOTICE, MAX_RESERVATION_BLOCKS, MAX_RESERVATIONS};
 pub use services::{MAX_CONDITIONS, MAX_MULTIPLIER, MAX_QUORUM_STRATEGIES, MAX_VERSIONS};
 pub use stake::{MAX_STRATEGIES, MAX_WITHDRAWALS, VIRTUAL_OFFSET, max_shares, validator_balance};
 pub use state::{MAX_NAME, MAX_REASON, State};

@@ -10,6 +10,7 @@ use super::distribution::{
 };
 use super::error::Outcome;
 use super::operators::DEFAULT_SPLIT_BPS;
+use super::payments::check_payment;
 use super::state::{check_amount, take_number};
 use super::types::*;
 use super::{Amount, Event, State, TransactionError};
@@ -24,7 +25,9 @@ impl State {
             .ok_or(super::state::inconsistent("a fund is gone"))
     }
 
+    /// Each payment is bounded, so that no sum can overflow: what falls due with time pays in, too, and must not fail.
     pub(super) fn pay_in(&mut self, token: Account, amount: Amount) -> Outcome {
+        check_payment(amount)?;
         let fund = self.fund_mut(token)?;
         fund.paid_in = fund.paid_in.plus(amount)?;
         Ok(())

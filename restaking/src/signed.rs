@@ -8,8 +8,8 @@ use ashlar_proto::{Account, Block, OperatorId, TableRoot};
 
 use super::distribution::{RewardClaim, TokenClaim};
 use super::{
-    Amount, CustodyTerms, DisperserTerms, FaultRecord, Params, QuorumConfig, QuorumStrategy,
-    RewardKind, SlashPart, StrategyKind, Timing, Wad,
+    Amount, CustodyTerms, DisperserTerms, FaultRecord, Params, PaymentTerms, QuorumConfig,
+    QuorumStrategy, RewardKind, SlashPart, StrategyKind, Timing, Wad,
 };
 
 /// What a value of the ledger is in a signed struct.
@@ -136,6 +136,13 @@ structs! {
         token: address,
         min_bond: uint256,
         max: uint32,
+    }
+    PaymentTerms {
+        token: address,
+        operators_bps: uint16,
+        row_price: uint256,
+        capacity: uint32,
+        notice: uint64,
     }
     QuorumStrategy {
         strategy: uint32,

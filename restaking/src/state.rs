@@ -120,6 +120,11 @@ state! {
     bonds: Account => BondFund,
     /// Bonds paid out, ever, by account and token.
     bonds_paid: (Account, Account) => Amount,
+    markets: ServiceId => PaymentMarket,
+    payees: (ServiceId, u32) => Payee,
+    payment_accounts: (ServiceId, u32, Account) => PaymentAccount,
+    /// Rows a second that are reserved from the block on, until the next entry's.
+    reserved: (ServiceId, Block) => u64,
     splits: (OperatorId, ServiceId) => Delayed<u16>,
     roots: u64 => RewardRoot,
     funds: Account => Fund,
@@ -266,6 +271,9 @@ impl State {
                 Timer::Unanswered(challenge) => self.unanswered(challenge)?,
                 Timer::DisperserGone(service, disperser) => {
                     self.disperser_gone(service, disperser)?;
+                }
+                Timer::ReservationOver(service, disperser, account) => {
+                    self.reservation_over(service, disperser, account)?;
                 }
             }
         }

@@ -6,7 +6,7 @@ mod world;
 
 pub(crate) use custody::custody_terms;
 pub(crate) use invariants::Watch;
-pub(crate) use world::{World, key, operator_key};
+pub(crate) use world::{World, key, operator_key, payer, payment_terms};
 
 use std::collections::BTreeMap;
 

@@ -5,6 +5,7 @@ mod dispersers;
 mod heads;
 mod log;
 mod numbers;
+mod payments;
 mod refusals;
 mod registrations;
 mod tables;

@@ -1,6 +1,7 @@
 //! What the state is made of. All of it can be read; only [`State::apply`](super::State::apply) changes it.
 
 mod fault;
+mod payments;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,11 @@ use serde::{Deserialize, Serialize};
 
 pub use ashlar_proto::{Block, ServiceId};
 pub use fault::FaultRecord;
+pub(super) use payments::NewReservation;
+pub use payments::{
+    Closing, HeldReservation, Payee, PaymentAccount, PaymentFund, PaymentMarket, PaymentTerms,
+    Refund,
+};
 
 use super::{Amount, Wad};
 
@@ -648,7 +654,7 @@ pub struct RewardRoot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fund {
-    /// Paid in by services.
+    /// Paid in by services, and of what accounts paid dispersers.
     pub paid_in: Amount,
     /// Claimed; never more than was paid in.
     pub claimed: Amount,
@@ -759,4 +765,6 @@ pub enum Timer {
     Unanswered(u64),
     /// A disperser that left cannot be slashed any more.
     DisperserGone(ServiceId, u32),
+    /// A reservation's last block is over.
+    ReservationOver(ServiceId, u32, Account),
 }

@@ -311,7 +311,7 @@ impl State {
     /// Checks that every share and every weight is accounted for, to the unit:
     /// `deposited = idle + operators + queued + matured + paid + slashed + penalised + rounding`, the shares that exist are the
     /// first four, tokens that came in are there or went out, quorums' totals are sums of weights, and
-    /// the bonds held are those of open challenges and of dispersers.
+    /// the bonds held are those of open challenges and of dispersers, and payments are those of accounts.
     ///
     /// Walks operators, strategies and members, no stakers. For tests, audits, and after opening a snapshot.
     ///
@@ -381,7 +381,7 @@ impl State {
             let count = bonded.remove(id).unwrap_or_default();
             expect(count == service.bonded, "bonded dispersers of a service")?;
         }
-        Ok(())
+        self.check_payments()
     }
 }
 
@@ -391,7 +391,7 @@ fn add(amounts: &[Amount]) -> Outcome<Amount> {
         .try_fold(Amount::ZERO, |sum, amount| sum.plus(*amount))
 }
 
-fn expect(holds: bool, what: &'static str) -> Outcome {
+pub(super) fn expect(holds: bool, what: &'static str) -> Outcome {
     if holds {
         Ok(())
     } else {

@@ -6,11 +6,13 @@
 //! DIR/operators.toml         the operator table, of a devnet without a ledger
 //! DIR/lock                   held while a devnet runs here
 //! DIR/node-<i>/              node.toml, bls.json, network.json, staker.json, password, data/, heads/, log
+//! DIR/account/               account.json, password; the account that posts, with a deposit on the ledger
 //! DIR/disperser/             disperser.toml, network.json, password, data/, heads/, log
 //! ```
 
 use std::path::{Path, PathBuf};
 
+use ashlar_proto::Account;
 use ashlar_stake::TableSource;
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +43,23 @@ pub struct DevnetFile {
     pub nodes: Vec<NodeEntry>,
     /// The disperser.
     pub disperser: DisperserEntry,
+    /// The account that posts and pays: it has a deposit with the disperser, if there is a ledger.
+    pub account: AccountEntry,
     /// The restaking ledger, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerEntry>,
+}
+
+/// The account of a devnet that posts and pays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountEntry {
+    /// Its address.
+    pub address: Account,
+    /// Its keystore.
+    pub key: PathBuf,
+    /// The file with its password.
+    pub password_file: PathBuf,
 }
 
 /// The ledger of a devnet.

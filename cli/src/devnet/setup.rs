@@ -19,7 +19,7 @@ use ashlar_stake::{
 };
 
 use super::Plan;
-use super::layout::{DevnetFile, DisperserEntry, LedgerEntry, NodeEntry};
+use super::layout::{AccountEntry, DevnetFile, DisperserEntry, LedgerEntry, NodeEntry};
 use super::ports::{self, Held};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
@@ -158,6 +158,7 @@ pub fn create_at(
         retention_secs: plan.retention_secs,
     };
     let (disperser, network) = make_disperser(&disperser_dir, &settings)?;
+    let payer = make_payer(&dir.join("account"))?;
     let ledger = match founder {
         None => {
             let path = dir.join("operators.toml");
@@ -183,7 +184,8 @@ pub fn create_at(
         }
         Some(founder) => {
             let account = make_account(&disperser_dir, "account.json")?;
-            founder.found(DevnetDisperser { account, network }, restakers)?;
+            let disperser = DevnetDisperser { account, network };
+            founder.found(disperser, payer.address, restakers)?;
             Some(LedgerEntry {
                 pid: 0,
                 url: founder.url(),
@@ -203,6 +205,7 @@ pub fn create_at(
             pid: 0,
             dir: disperser_dir,
         },
+        account: payer,
         ledger,
     };
     file.write(dir)?;
@@ -273,6 +276,17 @@ fn make_node(
         proof_of_possession: bls.prove_possession().to_bytes(),
     };
     Ok((registration, bls))
+}
+
+/// The account that posts and pays.
+fn make_payer(dir: &Path) -> CliResult<AccountEntry> {
+    files::create_folder(dir)?;
+    let (password_file, _) = make_password(dir)?;
+    Ok(AccountEntry {
+        address: make_account(dir, "account.json")?,
+        key: dir.join("account.json"),
+        password_file,
+    })
 }
 
 /// A new account's key in a folder that has its password.
@@ -347,14 +361,19 @@ impl LedgerFounder {
             tables: vec![TableLocation::Ledger {
                 url: self.url(),
                 service: SERVICE,
-                network: self.spec(Vec::new(), Vec::new()).genesis().id(),
+                network: self.spec(Vec::new(), Vec::new(), Vec::new()).genesis().id(),
             }],
             head_keys: vec![self.head_key],
             ca: PathBuf::new(),
         }
     }
 
-    fn spec(&self, dispersers: Vec<DevnetDisperser>, operators: Vec<DevnetOperator>) -> DevnetSpec {
+    fn spec(
+        &self,
+        dispersers: Vec<DevnetDisperser>,
+        payers: Vec<Account>,
+        operators: Vec<DevnetOperator>,
+    ) -> DevnetSpec {
         DevnetSpec {
             network: NETWORK.to_owned(),
             salt: self.salt.into(),
@@ -363,15 +382,21 @@ impl LedgerFounder {
             params: devnet_params(BLOCK_MS / 1000, ESCROW_BLOCKS),
             roles: DevnetRoles::all(self.admin),
             dispersers,
+            payers,
             operators,
         }
     }
 
-    /// Makes a ledger in which all operators have their stakes from the first block on.
-    fn found(&self, disperser: DevnetDisperser, operators: Vec<DevnetOperator>) -> CliResult {
+    /// Makes a ledger in which all operators have their stakes, and `payer` its deposit, from the first block on.
+    fn found(
+        &self,
+        disperser: DevnetDisperser,
+        payer: Account,
+        operators: Vec<DevnetOperator>,
+    ) -> CliResult {
         let dir = &self.dir;
-        let devnet: Devnet =
-            devnet_genesis(&self.spec(vec![disperser], operators)).map_err(|error| {
+        let devnet: Devnet = devnet_genesis(&self.spec(vec![disperser], vec![payer], operators))
+            .map_err(|error| {
                 CliError::coded(Exit::Failure, "could not make the devnet's ledger", &error)
             })?;
         LedgerService::found(&dir.join("data"), &devnet.genesis, &devnet.transactions).map_err(

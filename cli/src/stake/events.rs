@@ -19,6 +19,11 @@ const AMOUNTS: &[&str] = &[
     "loss",
     "assets",
     "fee_shares",
+    "covered",
+    "cumulative",
+    "to_disperser",
+    "to_operators",
+    "cost",
 ];
 /// Fields that hold parts of a whole.
 const PARTS: &[&str] = &["magnitude", "factor"];

@@ -271,6 +271,23 @@ groups! {
         #[arg(id = "custody.max_open_per_operator", long = "custody-open-per-operator", required = false)]
         max_open_per_operator: u32,
     }
+    PaymentTerms {
+        /// Token of deposits, vouchers and reservations
+        #[arg(id = "terms.token", long = "payment-token")]
+        token: Account,
+        /// Of every payment, so much goes to operators and stakers
+        #[arg(id = "terms.operators_bps", long = "operators-share")]
+        operators_bps: Bps,
+        /// What a reserved row a second costs a block
+        #[arg(id = "terms.row_price", long = "row-price")]
+        row_price: Amount,
+        /// Rows a second that can be reserved, with all dispersers together
+        #[arg(id = "terms.capacity", long = "capacity")]
+        capacity: u32,
+        /// Blocks from the announcement of a refund until it can be taken
+        #[arg(id = "terms.notice", long = "notice")]
+        notice: u64,
+    }
     QuorumConfig {
         /// What counts, and how much a share of it weighs; several times, strategies rising
         #[arg(id = "config.strategies", long = "multiplier", required = true)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ashlar_crypto::account::AccountSignature;
-use ashlar_ledger::SignedTransaction;
+use ashlar_ledger::{Receipt, SignedTransaction};
 use ashlar_proto::{Account, Network, operator_id};
 use ashlar_restaking::{Action, Transaction};
 use clap::Args;
@@ -114,7 +114,6 @@ pub fn run(ui: Ui, mut args: TxArgs, connection: &ConnectionArgs) -> CliResult {
         return typed_data(ui, &action, args.nonce, &signer);
     }
     let name = action.name();
-    let what = format!("the ledger did not apply {name}");
     let (sender, receipt) = match &args.signature {
         Some(signature) => {
             let sender = signer.account()?;
@@ -122,6 +121,7 @@ pub fn run(ui: Ui, mut args: TxArgs, connection: &ConnectionArgs) -> CliResult {
                 CliError::usage("a signature without its nonce")
                     .next("--nonce N, as in the document that was signed")
             })?;
+            let what = not_applied(&action);
             let signed = SignedTransaction {
                 network: signer.network()?,
                 nonce,
@@ -137,17 +137,8 @@ pub fn run(ui: Ui, mut args: TxArgs, connection: &ConnectionArgs) -> CliResult {
                     "--key FILE names a keystore; make one with: ashlar keys new account --out staker.json",
                 )
             })?;
-            let prompt = format!("Password of {}", path.display());
-            let password = files::password(args.password_file.as_deref(), &prompt, false)?;
-            let key = keys::open_account(path, &password)?;
-            let client = connection.client().clone();
-            let client = match args.network {
-                Some(network) => client.for_network(network),
-                None => client,
-            };
-            let sender = client.add_key(key);
-            let transaction = Transaction { sender, action };
-            (sender, connection.run(&what, client.submit(&transaction))?)
+            let password_file = args.password_file.as_deref();
+            send(&connection, path, password_file, args.network, action)?
         }
     };
     ui.data(&receipt, || {
@@ -158,6 +149,36 @@ pub fn run(ui: Ui, mut args: TxArgs, connection: &ConnectionArgs) -> CliResult {
         text.push_str(&events::lines(&receipt.events));
         text
     })
+}
+
+/// Signs a transaction with the key of a keystore, and sends it. Gives its sender, too.
+///
+/// # Errors
+/// The key cannot be opened, or the ledger refuses.
+pub fn send(
+    connection: &Connection,
+    path: &Path,
+    password_file: Option<&Path>,
+    network: Option<Network>,
+    action: Action,
+) -> CliResult<(Account, Receipt)> {
+    let prompt = format!("Password of {}", path.display());
+    let password = files::password(password_file, &prompt, false)?;
+    let key = keys::open_account(path, &password)?;
+    let client = connection.client().clone();
+    let client = match network {
+        Some(network) => client.for_network(network),
+        None => client,
+    };
+    let sender = client.add_key(key);
+    let what = not_applied(&action);
+    let transaction = Transaction { sender, action };
+    let receipt = connection.run(&what, client.submit(&transaction))?;
+    Ok((sender, receipt))
+}
+
+fn not_applied(action: &Action) -> String {
+    format!("the ledger did not apply {}", action.name())
 }
 
 /// What a wallet signs: the document, with the sender's next nonce unless one is named.

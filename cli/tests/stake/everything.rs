@@ -1,6 +1,8 @@
 //! `ashlar stake tx` and `show` against a service at work: every kind of transaction is sent and applied, everything is shown, what
 //! is refused says why, and the log of all of it replays to the same root.
 
+mod pay;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -726,6 +728,7 @@ fn everything_can_be_sent_and_shown() {
     market(&mut world);
     stake(&mut world);
     disperse(&mut world);
+    pay::pay(&mut world);
     challenge(&mut world);
     slash(&mut world);
     let collect = vault(&mut world);
@@ -772,7 +775,7 @@ fn everything_can_be_sent_and_shown() {
         .collect();
     let missing: Vec<_> = every.difference(&world.sent).collect();
     assert!(missing.is_empty(), "never sent: {missing:?}");
-    assert_eq!(every.len(), 56);
+    assert_eq!(every.len(), 63);
 
     // Signed for another network, or by nobody: refused, and nothing changes.
     let error = world

@@ -10,8 +10,8 @@ fn lane(quorum: u8) -> Lane {
     }
 }
 
-fn sender(number: u8) -> Subnet {
-    Subnet::of([10, 0, number, 1].into())
+fn sender(number: u8) -> Party {
+    crate::testing::party(number)
 }
 
 #[test]

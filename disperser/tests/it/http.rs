@@ -440,6 +440,8 @@ async fn the_document_has_every_route_and_every_route_is_in_it() {
         "GET /v1/blobs/{key}/status",
         "GET /v1/blobs/{key}/events",
         "GET /v1/blobs/{key}/certificate",
+        "GET /v1/prices",
+        "GET /v1/accounts/{address}",
         "GET /v1/operators",
         "GET /v1/activity",
         "GET /v1/health",

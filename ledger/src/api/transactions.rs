@@ -3,8 +3,9 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use ashlar_proto::auth::Voucher;
 use ashlar_proto::{Account, Network};
-use ashlar_restaking::{Action, Transaction};
+use ashlar_restaking::{Action, State as Ledger, Transaction, TransactionError};
 use ashlar_service::ApiError;
 use ashlar_service::extract::InPath;
 use ashlar_service::listener::{BodyLimits, Sender, declared_length, read_body};
@@ -13,11 +14,11 @@ use axum::{Extension, Json, RequestPartsExt as _};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::{Answer, ApiState, Shared, internal_error};
+use super::{Answer, ApiState, Opened, Shared, internal_error};
 use crate::auth::SignedTransaction;
 use crate::service::evidence;
 use crate::service::writer::{Command, refused};
-use crate::types::{AccountView, AnswerBody, EvidenceBody, EvidenceReceipt, Receipt};
+use crate::types::{AccountView, AnswerBody, EvidenceBody, EvidenceReceipt, Receipt, VoucherBody};
 
 /// The body as JSON, bounded in bytes and in time.
 async fn read_json<T: DeserializeOwned>(state: &ApiState, request: Request) -> Result<T, ApiError> {
@@ -171,18 +172,69 @@ pub(crate) async fn post_answer(State(state): Shared, request: Request) -> Answe
     let opened = Arc::clone(state.opened()?);
     let AnswerBody { challenge, answer } = read_json(&state, request).await?;
     let answer = answer.to_bytes();
-    let checking = Arc::clone(&state);
-    // Before it reaches the log: what proves nothing leaves no trace there.
+    apply_proven(&state, opened, move |ledger| {
+        let sender = ledger.check_answer(challenge, &answer)?;
+        let action = Action::AnswerChallenge { challenge, answer };
+        Ok(Transaction { sender, action })
+    })
+    .await
+}
+
+/// Hands in an account's voucher. Anybody may, and nobody signs beside the account: a voucher proves itself. What it says beyond the
+/// highest one before is paid, the service's share to operators and stakers, the rest to the disperser.
+#[utoipa::path(
+    post,
+    path = "/v1/vouchers",
+    request_body = VoucherBody,
+    responses(
+        (status = 200, description = "Paid, and that is on disk", body = Receipt),
+        (status = 422, description = "It pays nothing: not signed by the account, not covered, or not above the highest one; nothing has changed"),
+    ),
+    tag = "ledger"
+)]
+pub(crate) async fn post_voucher(State(state): Shared, request: Request) -> Answer<Receipt> {
+    let opened = Arc::clone(state.opened()?);
+    let VoucherBody {
+        service,
+        disperser,
+        account,
+        cumulative,
+        signature,
+    } = read_json(&state, request).await?;
+    apply_proven(&state, opened, move |ledger| {
+        let voucher = Voucher {
+            account,
+            disperser_id: disperser,
+            cumulative: cumulative.0,
+        };
+        ledger.check_voucher(service, voucher, &signature)?;
+        Ok(Transaction {
+            sender: account,
+            action: Action::RedeemVoucher {
+                service,
+                disperser,
+                account,
+                cumulative,
+                signature,
+            },
+        })
+    })
+    .await
+}
+
+/// Applies what proves itself, in the name of whom it is for. It is checked before it reaches the log: what proves nothing leaves no
+/// trace there.
+async fn apply_proven(
+    state: &Arc<ApiState>,
+    opened: Arc<Opened>,
+    check: impl FnOnce(&Ledger) -> Result<Transaction, TransactionError> + Send + 'static,
+) -> Answer<Receipt> {
+    let checking = Arc::clone(state);
     let transaction = state
         .blocking(&state.checks, move || {
             let store = opened.store.read().unwrap_or_else(PoisonError::into_inner);
             checking.check_storage()?;
-            let sender = store
-                .state()
-                .check_answer(challenge, &answer)
-                .map_err(|refusal| ApiError::from(refused(&refusal)))?;
-            let action = Action::AnswerChallenge { challenge, answer };
-            Ok(Transaction { sender, action })
+            check(store.state()).map_err(|refusal| ApiError::from(refused(&refusal)))
         })
         .await?;
     let (answer, answered) = oneshot::channel();

@@ -38,6 +38,7 @@ fn spec(stakes: &[u64]) -> DevnetSpec {
             account: Account([8; 20]),
             network: NetworkKey::from_seed([200; 32]),
         }],
+        payers: vec![account("payer")],
         operators: (1u8..)
             .zip(stakes)
             .map(|(index, stake)| operator(index, *stake))

@@ -32,7 +32,8 @@ pub(super) fn start(
         Age::New => "tables",
         Age::Old => "old-tables",
     };
-    spawn(shared, name, worker.run(asked))?;
+    spawn(name, worker.run(asked))
+        .map_err(|error| shared.unavailable("stake.thread", error.to_string()))?;
     Ok(sender)
 }
 

@@ -11,6 +11,7 @@ mod common;
 mod elsewhere;
 mod evidence;
 mod heads;
+mod payments;
 mod service;
 mod source;
 mod store;

@@ -16,11 +16,13 @@
 /// the field's name, `#[command(flatten)]` where it is several options, and `name: RustType as SolidityType`. What carries it out has the
 /// fields as references. `by hand` marks those whose command is written out, because another key than the sender's signs a part of them.
 ///
+/// Those of accounts and payments are in a file of their own, at the end.
+///
 /// Types are looked up where the list is handed to: the command line has its own of the same names where a value is written otherwise.
 #[macro_export]
 macro_rules! transactions {
     ($receiver:ident) => {
-        $receiver! {
+        $crate::payment_transactions! { $receiver {
             state, sender;
 
             /// Add a strategy: an asset that can be restaked.
@@ -758,6 +760,6 @@ macro_rules! transactions {
                 state.check_updater(sender)?;
                 state.vault_distribute(*vault, *token)
             };
-        }
+        } }
     };
 }

@@ -132,6 +132,7 @@ pub(crate) fn check(state: &State) {
     check_rewards(state);
     check_challenges(state);
     check_dispersers(state);
+    check_payments(state);
     for (id, _) in state.vaults() {
         check_vault(state, id);
     }
@@ -213,6 +214,72 @@ fn check_dispersers(state: &State) {
     assert_eq!(state.disperser_keys.iter().count(), shown);
 }
 
+/// That sums agree is checked with the books.
+fn check_payments(state: &State) {
+    let block = state.meta.block;
+    for (key, payee) in state.payees.iter() {
+        let terms = state.market(key.0).unwrap().terms;
+        let paid = payee.to_disperser.plus(payee.to_operators).unwrap();
+        let share = paid.basis_points(terms.operators_bps).unwrap();
+        assert_eq!(payee.to_operators, share, "the share of operators");
+    }
+    let mut reserved: BTreeMap<ServiceId, Vec<HeldReservation>> = BTreeMap::new();
+    for ((service, disperser, account), record) in state.payment_accounts.iter() {
+        let terms = state.account_terms(*service, *disperser, *account);
+        let terms = terms.unwrap();
+        assert!(terms.redeemed <= terms.funded, "vouchers are covered");
+        assert!(terms.funded <= record.covered().unwrap().0);
+        if let Some(held) = record.reservation {
+            assert!(held.from <= held.settled && block <= held.until);
+            reserved.entry(*service).or_default().push(held);
+        }
+    }
+    // In every block that is to come exactly what is held, and no more than there is.
+    for ((service, from), rows) in state
+        .reserved
+        .iter()
+        .filter(|((_, from), _)| *from >= block)
+    {
+        let held = reserved.get(service).into_iter().flatten();
+        let sum: u64 = held
+            .filter(|held| (held.from..held.until).contains(from))
+            .map(|held| u64::from(held.rows_per_second))
+            .sum();
+        assert_eq!(*rows, sum, "reserved rows of block {from}");
+        assert!(*rows <= state.market(*service).unwrap().terms.capacity.into());
+    }
+    for (service, held) in &reserved {
+        for one in held {
+            assert!(state.reserved.contains(&(*service, one.until)));
+        }
+    }
+}
+
+/// What the rewards of operators and stakers were paid, and nothing else came into their fund.
+fn check_income(before: &State, after: &State, events: &[Event]) {
+    let mut income: BTreeMap<_, Amount> = BTreeMap::new();
+    for event in events {
+        let (token, amount) = match event {
+            Event::RewardPaid { token, amount, .. } => (token, amount),
+            Event::VaultDistributed {
+                token,
+                amount,
+                kind: RewardKind::Fee | RewardKind::Bounty | RewardKind::Incentive,
+                ..
+            } => (token, amount),
+            _ => continue,
+        };
+        let sum = income.entry(*token).or_default();
+        *sum = sum.plus(*amount).unwrap();
+    }
+    for (token, fund) in after.funds.iter() {
+        let came = income.remove(token).unwrap_or_default();
+        let then = before.fund(*token).paid_in;
+        assert_eq!(fund.paid_in, then.plus(came).unwrap(), "rewards of {token}");
+    }
+    assert!(income.is_empty());
+}
+
 fn check_vault(state: &State, id: VaultId) {
     let vault = state.vault(id).unwrap();
     let held = state
@@ -264,6 +331,11 @@ impl Watch {
         events: &[Event],
     ) {
         check(after);
+        check_income(before, after, events);
+        for (key, record) in before.payment_accounts.iter() {
+            let now = after.payment_accounts.get(key).unwrap();
+            assert!(now.redeemed >= record.redeemed, "vouchers only rise");
+        }
         for (key, pool) in before.pools.iter() {
             let now = after.pools.get(key).unwrap();
             assert!(now.magnitude <= pool.magnitude, "magnitudes never grow");

@@ -1,6 +1,9 @@
 //! Random transactions that have a chance to be accepted.
 
+mod payments;
 mod signed;
+
+pub(crate) use payments::{payer, payment_terms};
 
 use std::sync::OnceLock;
 
@@ -276,7 +279,8 @@ impl World {
         if let Some(transaction) = self.first() {
             return transaction;
         }
-        let (sender, action) = match self.below(100) {
+        let (sender, action) = match self.below(112) {
+            100.. => self.of_account(state),
             0..=29 => self.of_staker(state),
             30..=54 => self.of_operator(state),
             55..=74 => self.of_service(state),

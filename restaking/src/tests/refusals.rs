@@ -647,6 +647,7 @@ fn every_refusal_is_met() {
     met.extend(super::challenges::refusals());
     met.extend(super::dispersers::refusals());
     met.extend(super::heads::refusals());
+    met.extend(super::payments::refusals());
     met.extend(super::registrations::refusals());
     for seed in 900..930 {
         let mut trace = Trace::new(seed);

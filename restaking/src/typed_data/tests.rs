@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use ashlar_crypto::account::keccak256;
+use ashlar_crypto::account::{AccountSignature, keccak256};
 use ashlar_proto::{Account, Network, OperatorId};
 use serde_json::Value;
 
@@ -158,6 +158,28 @@ fn samples() -> Vec<Action> {
                 ejection_cooldown: 3,
                 redistribute_to: Some(who),
             },
+        },
+        Action::SetPaymentTerms {
+            service: 1,
+            terms: PaymentTerms {
+                token: who,
+                operators_bps: 7000,
+                row_price: Amount::ether(1),
+                capacity: 800,
+                notice: 7200,
+            },
+        },
+        Action::AnnounceRefund {
+            service: 1,
+            disperser: 0,
+            amount: None,
+        },
+        Action::RedeemVoucher {
+            service: 1,
+            disperser: 0,
+            account: who,
+            cumulative: Amount::ether(1),
+            signature: AccountSignature([7; 65]),
         },
         Action::AnswerChallenge {
             challenge: 1,

@@ -12,6 +12,8 @@ use super::says;
 
 #[path = "custody.rs"]
 mod custody;
+#[path = "payments.rs"]
+mod payments;
 #[path = "rewards.rs"]
 mod rewards;
 

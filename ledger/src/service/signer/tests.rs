@@ -28,6 +28,7 @@ fn devnet() -> Devnet {
         head_key: Account(key().address()),
         salt: B256::ZERO,
         dispersers: Vec::new(),
+        payers: Vec::new(),
         operators: vec![DevnetOperator {
             account: Account([8; 20]),
             staker: Account([9; 20]),

@@ -73,6 +73,11 @@ pub fn disperser_key() -> NetworkKey {
     devnet_key(&[0; 32], "disperser")
 }
 
+/// The key of an account that pays.
+pub fn payer_key() -> AccountKey {
+    devnet_account(&[0; 32], "payer")
+}
+
 /// The key that signs heads.
 pub fn head_key() -> AccountKey {
     devnet_account(&[0; 32], "heads")
@@ -95,6 +100,7 @@ pub fn spec(stakes: &[u64]) -> DevnetSpec {
             account: account(&devnet_account(&[0; 32], "disperser")),
             network: disperser_key(),
         }],
+        payers: vec![account(&payer_key())],
         operators: (1u8..)
             .zip(stakes)
             .map(|(index, stake)| DevnetOperator {
