@@ -173,7 +173,7 @@ impl OpeningNode {
                 let kept_ms = store.kept_time()?;
                 let kept = kept_ms.zip(store.kept_allowance()?);
                 let equivocations = count_equivocations(store.as_ref())?;
-                index::begin(&opening, store.as_ref())?;
+                index::begin(&opening, store.as_ref(), kept_ms)?;
                 Ok::<_, DatabaseError>((store, kept_ms, kept, equivocations))
             })
             .await?;
