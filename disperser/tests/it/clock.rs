@@ -143,7 +143,7 @@ async fn a_long_stop_needs_a_person_who_accepts_the_clock() {
         let disperser = Disperser::start_with(
             settings.clone(),
             NetworkKey::from_seed(**key.seed()),
-            world.stake.clone(),
+            world.sources(),
             world.wall_clock(),
             open,
         );

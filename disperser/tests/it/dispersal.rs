@@ -541,7 +541,7 @@ async fn over_rocksdb_everything_is_there_after_a_restart() {
     settings.paths.data = folder.path().join("data");
     let key = || NetworkKey::from_seed(**world.key.seed());
     let running = Running::new(
-        Disperser::start(settings.clone(), key(), world.stake.clone())
+        Disperser::start(settings.clone(), key(), world.sources())
             .await
             .unwrap(),
     );
@@ -552,7 +552,7 @@ async fn over_rocksdb_everything_is_there_after_a_restart() {
     running.disperser.shutdown().await;
 
     let running = Running::new(
-        Disperser::start(settings, key(), world.stake.clone())
+        Disperser::start(settings, key(), world.sources())
             .await
             .unwrap(),
     );

@@ -315,7 +315,7 @@ async fn health_says_opening_until_the_database_is_open() {
     let url = format!("http://{}", settings.listen.http);
     let (release, released) = std::sync::mpsc::channel::<()>();
     let key = NetworkKey::from_seed(**world.key.seed());
-    let stake = world.stake.clone();
+    let stake = world.sources();
     let starting = tokio::spawn(Disperser::start_with(
         settings,
         key,

@@ -15,7 +15,7 @@ use ashlar_crypto::{
 };
 use ashlar_disperser::clock::{WallClock, system_clock};
 use ashlar_disperser::kv::{Kv, MemoryKv};
-use ashlar_disperser::{Disperser, DisperserConfig, RunningDisperser};
+use ashlar_disperser::{Disperser, DisperserConfig, RunningDisperser, Sources};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
 use ashlar_proto::TableAccess;
 use ashlar_proto::api::{BlobState, BlobStatus, Problem};
@@ -396,14 +396,19 @@ impl World {
 
     pub async fn start(&self, config: DisperserConfig) -> Running {
         let kv = self.kv.next_life();
-        let stake: Arc<dyn StakeSource> = self.stake.clone();
         let open = move || Ok(Arc::new(kv) as Arc<dyn Kv>);
         let key = NetworkKey::from_seed(**self.key.seed());
         Running::new(
-            Disperser::start_with(config, key, stake, self.wall_clock(), open)
+            Disperser::start_with(config, key, self.sources(), self.wall_clock(), open)
                 .await
                 .unwrap(),
         )
+    }
+
+    /// The tables; nobody pays.
+    pub fn sources(&self) -> Sources {
+        let stake: Arc<dyn StakeSource> = self.stake.clone();
+        stake.into()
     }
 
     /// The disperser's wall clock.
