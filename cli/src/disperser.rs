@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::context::{DisperserOption, TableOption, follow_table};
 use crate::daemon::{self, Stop};
+use crate::devnet;
 use crate::error::{CliError, CliResult, Exit};
 use crate::files;
 use crate::keys;
@@ -153,6 +154,7 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
         .map_err(|_| CliError::usage(format!("{} is not an address", settings.http)))?;
     config.operators.clone_from(&settings.tables);
     config.store.shutdown_secs = 5;
+    config.disperse.max_datagram = devnet::DATAGRAM;
     config.store.retention_secs = settings.retention_secs;
     write(&dir.join(CONFIG), &config)
 }

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::context::{TableOption, devnet_here, follow_table};
 use crate::daemon::{self, Stop};
+use crate::devnet;
 use crate::error::{CliError, CliResult, Exit};
 use crate::files;
 use crate::keys::{self, KeyInfo};
@@ -185,6 +186,7 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
     config.load.memory_bytes = 768 << 20;
     config.store.min_free_bytes = 256 << 20;
     config.tasks.shutdown_secs = 5;
+    config.listen.max_datagram = devnet::DATAGRAM;
     if settings.retention_secs > 0 {
         config.store.retention_secs = settings.retention_secs;
         config.store.window_secs = (settings.retention_secs / 10).max(1);

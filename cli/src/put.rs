@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_client::{
-    Age, BlobState, BlobStatus, ClientError, Dispersers, DispersersConfig, Policy, PutOptions,
-    RequiredQuorums, Submitted, Trust,
+    Age, BlobState, BlobStatus, ClientError, Dispersers, DispersersConfig, PayingAccount, Policy,
+    PutOptions, RequiredQuorums, Submitted, Trust,
 };
 use ashlar_crypto::{Blame, Coded, Encoding};
 use ashlar_proto::{Account, DEFAULT_VERSION, QuorumId};
+use ashlar_restaking::Amount;
 use ashlar_stake::StakeSource;
 use clap::Args;
 use serde::Serialize;
@@ -18,6 +19,8 @@ use crate::cert::{self, VerifiedView};
 use crate::context::{DisperserOption, TableOption};
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
+use crate::keys;
+use crate::stake::units;
 use crate::ui::{self, Ui};
 
 /// The protocol takes no larger payload, whatever a disperser allows.
@@ -32,6 +35,7 @@ Examples:
   tar c . | ashlar put - --cert backup.cert           from standard input
   ashlar put blobs.bin --encoding eip4844             rows are EIP-4844 blobs as they are: 131072 bytes each
   ashlar put block.bin --no-wait --json               prints the id; the certificate follows later
+  ashlar put block.bin --account account.json --max-price 0.01eth   signed, and paid from the account's deposit
 
 The commitments are computed here, so the disperser can certify nothing but this payload. The certificate is checked
 with the operator table (--table, ASHLAR_TABLE, or a devnet here) before it is written: of that table's service, signed by
@@ -61,9 +65,19 @@ pub struct PutArgs {
     /// The protocol version
     #[arg(long, value_name = "VERSION", default_value_t = DEFAULT_VERSION)]
     pub protocol: u16,
-    /// The account that pays [default: the zero account]
-    #[arg(long, value_name = "ADDRESS")]
-    pub account: Option<Account>,
+    /// Who posts: an account's key, which signs; or an address, which is only named, for dispersers that serve everybody
+    /// [default: the zero account]
+    #[arg(long, value_name = "KEYFILE")]
+    pub account: Option<PathBuf>,
+    /// Pay so much at most: 1.5eth, 20gwei, or base units [default: nothing]
+    #[arg(long, value_name = "AMOUNT", requires = "account", value_parser = units::amount)]
+    pub max_price: Option<Amount>,
+    /// Keep count of what the account has signed in this file, too [default: believe a voucher that the disperser shows]
+    #[arg(long, value_name = "FILE", requires = "account")]
+    pub vouchers: Option<PathBuf>,
+    /// A file whose first line is the password of the account's key [default: ask]
+    #[arg(long, value_name = "FILE", requires = "account")]
+    pub password_file: Option<PathBuf>,
     /// Makes equal payloads different blobs; the same salt finds the same blob again [default: random]
     #[arg(long, value_name = "NUMBER")]
     pub salt: Option<u64>,
@@ -88,6 +102,8 @@ pub struct Post {
     pub options: PutOptions,
     /// How long to wait for the certificate.
     pub timeout: Duration,
+    /// Signs, and pays.
+    pub account: Option<PayingAccount>,
 }
 
 /// What is to be done about the certificate of a blob.
@@ -108,6 +124,7 @@ impl Post {
             check,
             options: PutOptions::default(),
             timeout: Duration::from_secs(120),
+            account: None,
         }
     }
 }
@@ -165,6 +182,7 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
         }
         Check::With(args.table.open()?)
     };
+    let (named, account) = who(&args)?;
     let payload_sha256 = format!("0x{}", hex::encode(ashlar_crypto::sha256(&[&payload])));
     let payload_bytes = payload.len() as u64;
     let posted = post(
@@ -176,10 +194,11 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
                 version: args.protocol,
                 encoding: args.encoding,
                 quorums,
-                account: args.account.unwrap_or_default(),
+                account: named,
                 salt: args.salt,
             },
             timeout: Duration::from_secs(args.timeout),
+            account,
         },
         payload,
     )
@@ -217,6 +236,32 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
     ui.data(&out, || out.text(&posted.stages))
 }
 
+/// The account that is named, and the one that signs, if it does.
+fn who(args: &PutArgs) -> CliResult<(Account, Option<PayingAccount>)> {
+    let Some(given) = &args.account else {
+        return Ok((Account::default(), None));
+    };
+    if let Some(address) = given.to_str().and_then(|text| text.parse().ok()) {
+        if args.max_price.is_some() || args.vouchers.is_some() {
+            return Err(CliError::usage("an address cannot sign, so it cannot pay")
+                .next("name the account's key: --account KEYFILE"));
+        }
+        return Ok((address, None));
+    }
+    let prompt = "Password of the account's key";
+    let password = files::password(args.password_file.as_deref(), prompt, false)?;
+    let mut account = PayingAccount::new(keys::open_account(given, &password)?);
+    if let Some(limit) = args.max_price {
+        account = account.max_price(limit.0);
+    }
+    if let Some(file) = &args.vouchers {
+        account = account.counted_in(file).map_err(|error| {
+            CliError::coded(Exit::Usage, "could not read the count of vouchers", &error)
+        })?;
+    }
+    Ok((account.account(), Some(account)))
+}
+
 fn beside(file: &std::path::Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".cert");
@@ -231,6 +276,11 @@ pub async fn post(ui: Ui, post: &Post, payload: Vec<u8>) -> CliResult<Posted> {
     crate::daemon::install_crypto();
     let config = DispersersConfig {
         max_payload: PAYLOAD_LIMIT,
+        account: post.account.clone(),
+        domain: match &post.check {
+            Check::With(source) => Some(source.domain()),
+            Check::Unverified | Check::NotAwaited => None,
+        },
         ..DispersersConfig::new(post.disperser.clone())
     };
     let failed = |error: ClientError| failure(error, &post.disperser);
@@ -345,7 +395,15 @@ fn failure(error: ClientError, disperser: &str) -> CliError {
             };
             let mut failure = CliError::new(exit, &problem.code, format!("the disperser {disperser} refused"));
             failure.blame = Some(error.blame());
-            failure.because(problem.to_string())
+            let failure = failure.because(problem.to_string());
+            match problem.code.as_str() {
+                "auth.missing" => failure.next("it serves accounts only: name the key of one with --account"),
+                "voucher.too_low" => failure.next("it wants to be paid: say how much at most with --max-price"),
+                _ => failure,
+            }
+        }
+        ClientError::PriceAboveLimit { .. } => {
+            CliError::coded(Exit::Refused, "the blob costs more than it may", &error).next("raise --max-price, or ask another disperser")
         }
         ClientError::Failed(reason) => {
             let mut failure = CliError::new(Exit::Failure, &reason.code, "the disperser gave the blob up");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ashlar_service::http::{Broken, RetryPolicy, exchange, is_worth_repeating};
+use ashlar_service::http::{Answer, Broken, RetryPolicy, exchange, is_worth_repeating};
 use bytes::Bytes;
 use reqwest::{RequestBuilder, Url, header};
 use tokio::time::{Instant, sleep};
@@ -14,6 +14,8 @@ use crate::submission::Post;
 pub(crate) struct Call<'a> {
     pub(crate) url: Url,
     pub(crate) accept: &'static str,
+    /// What an account signs for it.
+    pub(crate) signed: Vec<(&'static str, String)>,
     /// What is posted, if it is no GET.
     pub(crate) post: Option<&'a Post>,
     /// For one attempt, from the connection to the last byte of the answer.
@@ -31,7 +33,11 @@ impl Call<'_> {
                 .body(post.body.clone()),
             None => http.get(self.url.clone()),
         };
-        request.header(header::ACCEPT, self.accept)
+        let signed = self.signed.iter();
+        signed.fold(
+            request.header(header::ACCEPT, self.accept),
+            |request, (name, value)| request.header(*name, value),
+        )
     }
 
     /// One attempt; `attempt` counts from 1.
@@ -40,11 +46,11 @@ impl Call<'_> {
         http: &reqwest::Client,
         attempt: u32,
         deadline: Instant,
-    ) -> Result<Bytes, ClientError> {
+    ) -> Result<Answer, ClientError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let limit = self.timeout.min(left);
         match exchange(self.request(http), self.max, limit).await {
-            Ok(answer) if answer.is_success() => Ok(answer.body.into()),
+            Ok(answer) if answer.is_success() => Ok(answer),
             Ok(answer) => Err(ClientError::Refused {
                 problem: Box::new(answer.problem()),
                 retry_after: answer.retry_after,
@@ -72,7 +78,7 @@ impl Call<'_> {
         let mut attempt = 1;
         loop {
             let error = match self.once(http, attempt, deadline).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(answer.body.into()),
                 Err(error) => error,
             };
             match pause(policy, attempt, &error) {

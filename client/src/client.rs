@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use crate::da::{Answer, DaClient};
 use crate::{
-    BlobName, Certified, ClientError, Dispersers, DispersersConfig, Failover, Policy, PutOptions,
-    Submitted,
+    BlobName, Certified, ClientError, Dispersers, DispersersConfig, Failover, PayingAccount,
+    Policy, PutOptions, Submitted,
 };
 
 /// The SDK over a network. Cheap to clone; any number of calls may run at once.
@@ -77,6 +77,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Signs for what is posted, and pays for it.
+    #[must_use]
+    pub fn account(mut self, account: PayingAccount) -> Self {
+        self.dispersers.account = Some(account);
+        self
+    }
+
     /// All settings of the dispersers, their URLs among them.
     #[must_use]
     pub fn dispersers(mut self, config: DispersersConfig) -> Self {
@@ -129,7 +136,10 @@ impl ClientBuilder {
     ///
     /// As [`Dispersers::new`]; [`ClientError::NoTable`] if operators are to be asked and the policy trusts a root alone.
     pub fn build(self) -> Result<Client, ClientError> {
-        let dispersers = Dispersers::new(self.dispersers)?;
+        let dispersers = Dispersers::new(DispersersConfig {
+            domain: Some(self.policy.trust().domain()),
+            ..self.dispersers
+        })?;
         let mut retrieval = self.retrieval;
         let urls = dispersers.config().urls.iter().cloned();
         retrieval.relays = urls.chain(retrieval.relays).collect();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ashlar_crypto::Encoding;
-use ashlar_proto::{Account, BlobId, DEFAULT_VERSION};
+use ashlar_proto::{Account, BlobId, DEFAULT_VERSION, Domain, Stake};
 
-use crate::RetryPolicy;
+use crate::{ClientError, PayingAccount, RetryPolicy};
 
 /// Settings of [`Dispersers`](crate::Dispersers).
 #[derive(Clone)]
@@ -33,6 +33,10 @@ pub struct DispersersConfig {
     pub failover_after: Duration,
     /// Asked before a blob is posted to another disperser than the first one. Without it a blob always may go on.
     pub before_failover: Option<BeforeFailover>,
+    /// Signs for what is posted, and pays for it. Without one, only dispersers that serve everybody take a blob.
+    pub account: Option<PayingAccount>,
+    /// The service that dispersers have to be of before an account signs for them. A [`Client`](crate::Client) takes that of its policy.
+    pub domain: Option<Domain>,
 }
 
 impl std::fmt::Debug for DispersersConfig {
@@ -41,6 +45,7 @@ impl std::fmt::Debug for DispersersConfig {
             .field("urls", &self.urls)
             .field("put_deadline", &self.put_deadline)
             .field("failover_after", &self.failover_after)
+            .field("account", &self.account)
             .finish_non_exhaustive()
     }
 }
@@ -58,6 +63,8 @@ impl Default for DispersersConfig {
             put_deadline: Duration::from_secs(120),
             failover_after: Duration::from_secs(30),
             before_failover: None,
+            account: None,
+            domain: None,
         }
     }
 }
@@ -90,6 +97,17 @@ pub struct Failover {
     pub code: String,
     /// The same in words.
     pub reason: String,
+    /// What it costs, if an account pays there.
+    pub pays: Option<Pays>,
+}
+
+/// What a blob costs at another disperser, in the smallest unit of the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pays {
+    /// The other one charges this.
+    pub price: Stake,
+    /// The one before has charged this already, or may have.
+    pub already: Stake,
 }
 
 /// Whether a disperser has a blob.
@@ -112,7 +130,7 @@ pub struct PutOptions {
     pub encoding: Encoding,
     /// Quorums that are to sign, strictly rising. Default: quorum 0.
     pub quorums: Vec<u8>,
-    /// Who pays. Default: the zero account.
+    /// Who pays. Default: the zero account, or that of [`DispersersConfig::account`].
     pub account: Account,
     /// Makes equal payloads different blobs. The same payload with the same options and salt is the same blob, however
     /// often and to whichever disperser it is posted; so a caller that may crash between posting and writing down the id
@@ -129,5 +147,25 @@ impl Default for PutOptions {
             account: Account::default(),
             salt: None,
         }
+    }
+}
+
+/// The options, with the account that signs.
+///
+/// # Errors
+/// They name another one.
+pub(crate) fn named(
+    options: PutOptions,
+    account: Option<&PayingAccount>,
+) -> Result<PutOptions, ClientError> {
+    let (got, signer) = (options.account, account.map(PayingAccount::account));
+    match signer {
+        Some(expected) if got != expected && got != Account::default() => {
+            Err(ClientError::OtherAccount { got, expected })
+        }
+        _ => Ok(PutOptions {
+            account: signer.unwrap_or(got),
+            ..options
+        }),
     }
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use ashlar_proto::api::BlobStatus;
 use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
-use ashlar_proto::{BlobId, BlobKey};
+use ashlar_proto::{BlobId, BlobKey, Stake, Submission};
 use ashlar_service::http::{self, Authorities, BaseUrl};
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::{Call, pause, random};
-use crate::config::{Failover, Held};
+use crate::config::{self, Failover, Held, Pays};
 use crate::health::{Book, Fault, Health};
+use crate::paying::KnownPrices;
 use crate::submission::{Post, Prepared, Submitted};
 use crate::{ClientError, DispersersConfig, PassedOver, PutOptions, UnverifiedCertificate};
 
@@ -62,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) http: reqwest::Client,
     pub(crate) bases: Vec<BaseUrl>,
     health: Mutex<Book>,
+    pub(crate) prices: KnownPrices,
 }
 
 /// A question that any disperser may answer.
@@ -79,6 +81,8 @@ struct Found<T> {
     index: usize,
     answer: T,
     passed_over: Vec<PassedOver>,
+    /// What it may have charged.
+    price: Stake,
 }
 
 impl Dispersers {
@@ -102,6 +106,7 @@ impl Dispersers {
         Ok(Self {
             inner: Arc::new(Inner {
                 health: Mutex::new(Book::new(bases.len())),
+                prices: KnownPrices::new(bases.len()),
                 config,
                 http,
                 bases,
@@ -136,7 +141,7 @@ impl Dispersers {
         payload: impl Into<Bytes>,
         options: PutOptions,
     ) -> Result<Submitted, ClientError> {
-        let max = self.inner.config.max_payload;
+        let (max, options) = (self.inner.config.max_payload, self.inner.named(options)?);
         let prepared = Prepared::committed(payload.into(), &options, max).await?;
         self.inner.post(prepared).await
     }
@@ -152,7 +157,7 @@ impl Dispersers {
         payload: impl Into<Bytes>,
         options: PutOptions,
     ) -> Result<Submitted, ClientError> {
-        let max = self.inner.config.max_payload;
+        let (max, options) = (self.inner.config.max_payload, self.inner.named(options)?);
         let prepared = Prepared::raw(payload.into(), &options, max).await?;
         self.inner.post(prepared).await
     }
@@ -229,6 +234,11 @@ impl Inner {
         })
     }
 
+    /// The options, with the account that signs.
+    fn named(&self, options: PutOptions) -> Result<PutOptions, ClientError> {
+        config::named(options, self.config.account.as_ref())
+    }
+
     fn transfer(&self, bytes: u64) -> Duration {
         Duration::from_millis(bytes.saturating_mul(1000) / self.config.min_rate.max(1))
     }
@@ -239,6 +249,7 @@ impl Inner {
         Call {
             url,
             accept: ask.accept,
+            signed: Vec::new(),
             post: ask.post,
             timeout: self.config.request_timeout + self.transfer(ask.bytes()),
             max: ask.max,
@@ -250,10 +261,11 @@ impl Inner {
         let id = prepared.submission.id();
         let ask = Ask::post(&prepared.post);
         let found = self
-            .anywhere(&ask, Some(id), |body| accepted(body, id))
+            .anywhere(&ask, Some(&prepared.submission), |body| accepted(body, id))
             .await?;
         let url = self.url(found.index);
-        Ok(prepared.accepted(url, found.answer, begin.elapsed(), found.passed_over))
+        let (took, passed_over) = (begin.elapsed(), found.passed_over);
+        Ok(prepared.accepted(url, found.answer, took, passed_over, found.price))
     }
 
     /// Posts to one disperser, and repeats that.
@@ -263,18 +275,30 @@ impl Inner {
         submitted: &Submitted,
         until: Instant,
     ) -> Result<BlobStatus, ClientError> {
-        let base = self.bases.get(index).ok_or(ClientError::NoDisperser)?;
-        let call = self.call(base, &Ask::post(&submitted.post));
-        let body = call.send(&self.http, &self.config.retry, until).await?;
-        accepted(&body, submitted.id)
+        let (ask, submission) = (Ask::post(&submitted.post), &submitted.submission);
+        let mut attempt = 1;
+        loop {
+            let error = match self
+                .post_once(index, &ask, submission, attempt, until)
+                .await
+            {
+                Ok((body, _)) => return accepted(&body, submitted.id),
+                Err(error) => error,
+            };
+            match pause(&self.config.retry, attempt, &error) {
+                Some(wait) if Instant::now() + wait < until => sleep(wait).await,
+                _ => return Err(error),
+            }
+            attempt += 1;
+        }
     }
 
     /// Asks the dispersers, the best first, in rounds: one that cannot answer now is asked again as the policy says, and
-    /// not before its `Retry-After`; meanwhile the others are. `id`: of the blob that is posted, if one is.
+    /// not before its `Retry-After`; meanwhile the others are. `submission`: what is posted, if something is.
     async fn anywhere<T>(
         &self,
         ask: &Ask<'_>,
-        id: Option<BlobId>,
+        submission: Option<&Submission>,
         read: impl Fn(&[u8]) -> Result<T, ClientError>,
     ) -> Result<Found<T>, ClientError> {
         let until = Instant::now() + self.config.put_deadline + self.transfer(ask.bytes());
@@ -300,27 +324,36 @@ impl Inner {
                     continue;
                 };
                 let attempt = attempts + 1;
-                if let (Some(id), Some((held, from)), true) = (id, holder, asked.insert(index))
-                    && !self.may_go_on(id, from, index, held, &errors)
+                if let (Some(submission), Some((held, from)), true) =
+                    (submission, holder, asked.insert(index))
+                    && !self.may_go_on(submission, from, index, held, &errors).await
                 {
                     return Err(conclude(self, errors));
                 }
-                let answer = self.call(base, ask).once(&self.http, attempt, until).await;
-                let error = match answer.and_then(|body| read(&body)) {
-                    Ok(answer) => {
+                let answer = match submission {
+                    Some(posted) => self.post_once(index, ask, posted, attempt, until).await,
+                    None => {
+                        let answer = self.call(base, ask).once(&self.http, attempt, until).await;
+                        answer.map(|answer| (answer.body.into(), Stake::ZERO))
+                    }
+                };
+                let read = answer.and_then(|(body, price): (Bytes, _)| Ok((read(&body)?, price)));
+                let error = match read {
+                    Ok((answer, price)) => {
                         self.works(index);
                         let passed_over = self.passed_over(&errors);
                         return Ok(Found {
                             index,
                             answer,
                             passed_over,
+                            price,
                         });
                     }
                     Err(error) => error,
                 };
                 tracing::debug!(disperser = %base, attempt, %error, "passed over");
                 // Not to know a blob is no failure.
-                if id.is_some() || error.problem().is_none() {
+                if submission.is_some() || error.problem().is_none() {
                     self.failed(index, &error);
                 }
                 if let Some(wait) = pause(&self.config.retry, attempt, &error) {
@@ -348,10 +381,10 @@ impl Inner {
             .collect()
     }
 
-    /// Says that a blob goes on to another disperser, and asks whether it may.
-    pub(crate) fn may_go_on(
+    /// Says that a blob goes on to another disperser, and what that costs, and asks whether it may.
+    pub(crate) async fn may_go_on(
         &self,
-        id: BlobId,
+        submission: &Submission,
         from: usize,
         to: usize,
         held: Held,
@@ -359,8 +392,10 @@ impl Inner {
     ) -> bool {
         let why = errors.iter().find(|(index, _)| *index == from);
         let why = why.map(|(_, error)| PassedOver::new(self.url(from), error));
+        let (id, pays) = (submission.id(), self.pays(submission, from, to, held).await);
         let failover = Failover {
             id,
+            pays,
             from: self.url(from),
             to: self.url(to),
             held,
@@ -370,6 +405,9 @@ impl Inner {
                 .to_owned(),
             reason: why.map_or_else(|| "no news of the blob".to_owned(), |why| why.reason),
         };
+        if let Some(Pays { price, already }) = pays {
+            tracing::warn!(%id, to = failover.to, %price, %already, "a second disperser is paid for the blob");
+        }
         tracing::warn!(%id, from = failover.from, to = failover.to, ?held, reason = failover.reason, "the blob goes to another disperser");
         match &self.config.before_failover {
             Some(ask) => ask(&failover),
@@ -379,14 +417,19 @@ impl Inner {
 }
 
 impl<'a> Ask<'a> {
-    pub(crate) fn status(name: BlobName) -> Self {
+    /// A document of the service.
+    pub(crate) fn document(path: String) -> Self {
         Self {
-            path: format!("v1/blobs/{name}/status"),
+            path,
             query: None,
             accept: "application/json",
             post: None,
             max: MAX_STATUS_BYTES,
         }
+    }
+
+    pub(crate) fn status(name: BlobName) -> Self {
+        Self::document(format!("v1/blobs/{name}/status"))
     }
 
     pub(crate) fn certificate(name: BlobName, portable: bool) -> Self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ashlar_crypto::{Blame, Coded, PayloadError};
 use ashlar_proto::certificate::{CertificateDecodeError, CertificateError};
-use ashlar_proto::{BlobId, HeaderError, QuorumId};
+use ashlar_proto::{Account, BlobId, Domain, HeaderError, QuorumId, Stake};
 use ashlar_retriever::{RetrieveError, RetrieveErrorKind};
 use ashlar_service::http::HttpError;
 use ashlar_stake::StakeError;
@@ -142,6 +142,55 @@ pub enum ClientError {
     /// The payload could not be rebuilt.
     #[error(transparent)]
     Retrieve(#[from] RetrieveError),
+    /// The blob costs more than the account is to pay.
+    #[error("{disperser} asks {price} for this blob, and at most {limit} is to be paid")]
+    #[coded("price_above_limit", blame = Caller)]
+    PriceAboveLimit {
+        /// Base URL.
+        disperser: String,
+        /// What it asks, in the smallest unit of the token.
+        price: Stake,
+        /// [`PayingAccount::max_price`](crate::PayingAccount::max_price).
+        limit: Stake,
+    },
+    /// The options name another account than the one that signs.
+    #[error("the options name the account {got}, and {expected} signs")]
+    #[coded("other_account", blame = Caller)]
+    OtherAccount {
+        /// In the options.
+        got: Account,
+        /// The one that signs.
+        expected: Account,
+    },
+    /// The disperser is of another service than the client's.
+    #[error(
+        "the disperser {disperser} is of the service {got}, not of {expected}: nothing was signed"
+    )]
+    OtherService {
+        /// Base URL.
+        disperser: String,
+        /// As it says.
+        got: Domain,
+        /// Ours.
+        expected: Domain,
+    },
+    /// The disperser says that more is owed than the account has ever signed for.
+    #[error(
+        "the disperser {disperser} says that {got} is owed, and the account has signed for {signed} at most: nothing was signed"
+    )]
+    #[coded("account_disagrees")]
+    AccountDisagrees {
+        /// Base URL.
+        disperser: String,
+        /// As it says.
+        got: Stake,
+        /// By our count, and by the voucher that it shows.
+        signed: Stake,
+    },
+    /// The account's key does not sign, or what was signed cannot be written down.
+    #[error("the account cannot sign: {0}")]
+    #[coded("cannot_sign", blame = Caller)]
+    CannotSign(String),
     /// A bug, or a broken machine.
     #[error("internal error: {0}")]
     #[coded(blame = Us)]

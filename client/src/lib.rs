@@ -43,6 +43,11 @@
 //! same id, and the first certificate that holds is the result. Two dispersers may both certify the blob. These certificates have
 //! the same blob key and do not contradict each other; a rollup uses the one that its chain has first.
 //!
+//! **Paying.** A [`PayingAccount`] signs for each submission, to one disperser at a time. Where that one wants to be paid, the price is asked
+//! before anything is signed, and nothing above [`max_price`](PayingAccount::max_price) is signed. A voucher is for everything owed in
+//! all: the account counts itself what that is, and believes a disperser only as far as it has signed. A blob that goes on to a
+//! second disperser is charged there, too: [`Failover::pays`] says so before.
+//!
 //! **Errors** say who has to act ([`Coded`](ashlar_crypto::Coded)) and whether the same call may succeed later:
 //!
 //! ```
@@ -62,6 +67,7 @@
 //! );
 //! ```
 
+mod account;
 mod api;
 mod client;
 mod config;
@@ -70,18 +76,20 @@ mod dispersers;
 mod error;
 mod health;
 pub mod memory;
+mod paying;
 mod policy;
 mod runtime;
 pub mod sse;
 mod submission;
 mod watch;
 
+pub use account::{AccountSigner, GrantedKey, PayingAccount, Quote};
 pub use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 pub use ashlar_proto::{RequiredQuorums, TrustedRoot, TrustedTable, VerifiedCertificate};
 pub use ashlar_retriever::{Network, Retrieved, Retriever, RetrieverConfig, Source};
 pub use ashlar_service::http::RetryPolicy;
 pub use client::{Client, ClientBuilder};
-pub use config::{BeforeFailover, DispersersConfig, Failover, Held, PutOptions};
+pub use config::{BeforeFailover, DispersersConfig, Failover, Held, Pays, PutOptions};
 pub use da::{Answer, DaClient};
 pub use dispersers::{BlobName, Dispersers};
 pub use error::{ClientError, PassedOver};

@@ -32,11 +32,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::bls::{SecretKey, Signature, aggregate_signatures};
-use ashlar_crypto::{Blame, NetworkKey, Rows, Slices};
-use ashlar_proto::api::{BlobState, BlobStatus, Problem, StageTimes, StatusError};
+use ashlar_crypto::{Blame, Coded, NetworkKey, Rows, Slices, rows_for};
+use ashlar_proto::api::{
+    AccountMode, AccountView, BlobState, BlobStatus, Problem, StageTimes, StatusError, price,
+};
+use ashlar_proto::auth::header::{AuthError, SignedVoucher};
 use ashlar_proto::{
-    Attestation, BatchHeader, Bitmap, BlobHeader, BlobId, BlobKey, Block, Certificate, Network,
-    OperatorIndex, QuorumId, Sequence, Stake, Submission, TableScope, TrustedTable,
+    Account, Attestation, BatchHeader, Bitmap, BlobHeader, BlobId, BlobKey, Block, Certificate,
+    Network, OperatorIndex, QuorumId, Sequence, Stake, Submission, TableScope, TrustedTable,
     VerifiedCertificate, batch_tree, commitments_root, version,
 };
 use ashlar_retriever::{Report, RetrievalPath, RetrieveError, RetrieveErrorKind, Retrieved};
@@ -44,12 +47,15 @@ use ashlar_stake::{OperatorTable, Registration};
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
+use crate::account::{Quote, Signed, To};
 use crate::client::check_quorums;
+use crate::config;
 use crate::da::{Answer, DaClient};
 use crate::runtime::{blocking, now_ms};
 use crate::submission::{Prepared, commitments};
 use crate::{
-    BlobName, Certified, ClientError, Policy, PutOptions, Submitted, Trust, UnverifiedCertificate,
+    BlobName, Certified, ClientError, PayingAccount, Policy, PutOptions, Submitted, Trust,
+    UnverifiedCertificate,
 };
 
 /// The block of the one operator table.
@@ -58,6 +64,8 @@ const BLOCK: Block = Block(1);
 const QUORUMS: [QuorumId; 2] = [0, 1];
 /// Largest payload, as of a disperser by default.
 const MAX_PAYLOAD: u64 = 16 << 20;
+/// The number of the one disperser.
+const DISPERSER_ID: u32 = 1;
 /// What stands where a disperser's URL would.
 const NAME: &str = "memory";
 
@@ -82,6 +90,9 @@ pub struct Switches {
     pub certificates: Certificates,
     /// So many reads fail, because too few operators answer.
     pub fail_gets: u32,
+    /// Price of a row for each quorum, in the smallest unit of a token. If it is not zero, posts have to be signed and paid
+    /// ([`MemoryClient::paying`]); every account has a deposit for it.
+    pub row_price: Stake,
 }
 
 /// Certificates that a disperser could send.
@@ -120,6 +131,15 @@ struct State {
     ids: HashMap<BlobKey, BlobId>,
     /// Batches closed so far.
     sequence: u64,
+    accounts: HashMap<Account, Paid>,
+}
+
+/// What an account was charged and refunded, and its highest voucher.
+#[derive(Clone, Copy, Default)]
+struct Paid {
+    charged: Stake,
+    refunded: Stake,
+    voucher: Option<SignedVoucher>,
 }
 
 struct Stored {
@@ -127,6 +147,8 @@ struct Stored {
     payload: Option<Bytes>,
     status: BlobStatus,
     certificate: Option<Certificate>,
+    /// What its account was charged.
+    price: Stake,
 }
 
 /// The SDK over a [`MemoryNetwork`].
@@ -134,6 +156,7 @@ struct Stored {
 pub struct MemoryClient {
     network: MemoryNetwork,
     policy: Policy,
+    account: Option<PayingAccount>,
 }
 
 impl MemoryNetwork {
@@ -188,6 +211,7 @@ impl MemoryNetwork {
         MemoryClient {
             network: self.clone(),
             policy,
+            account: None,
         }
     }
 
@@ -201,6 +225,21 @@ impl MemoryNetwork {
         let mut state = self.state();
         let stored = state.find(name.into());
         stored.is_some_and(|stored| stored.payload.take().is_some())
+    }
+
+    /// What an account was charged and refunded, and its highest voucher.
+    pub fn account(&self, account: Account) -> AccountView {
+        let paid = self.state().accounts.get(&account).copied();
+        let paid = paid.unwrap_or_default();
+        AccountView {
+            account,
+            charged: paid.charged,
+            refunded: paid.refunded,
+            owed: paid.charged.saturating_sub(paid.refunded),
+            voucher: paid.voucher.map(Into::into),
+            terms: None,
+            days: Vec::new(),
+        }
     }
 
     /// How many different blobs were accepted.
@@ -249,7 +288,7 @@ impl MemoryNetwork {
             blobs: 1,
             rows: blob_header.rows,
             reference_block: BLOCK,
-            disperser_id: 1,
+            disperser_id: DISPERSER_ID,
             sequence: Sequence(sequence),
             created_at_ms: now_ms()?.saturating_sub(age),
         };
@@ -322,12 +361,14 @@ impl DaClient for MemoryClient {
     fn put(&self, payload: Bytes, options: PutOptions) -> Answer<'_, Submitted> {
         Box::pin(async move {
             check_quorums(&self.policy, &options)?;
+            let options = config::named(options, self.account.as_ref())?;
             let prepared = Prepared::committed(payload.clone(), &options, MAX_PAYLOAD).await?;
             let begin = Instant::now();
             let latency = self.network.state().switches.put_latency;
             sleep(latency).await;
-            let status = self.accept(&prepared.submission, payload)?;
-            Ok(prepared.accepted(NAME.to_owned(), status, begin.elapsed(), Vec::new()))
+            let signed = self.sign(&prepared.submission)?;
+            let (status, price) = self.accept(&prepared.submission, payload, signed)?;
+            Ok(prepared.accepted(NAME.to_owned(), status, begin.elapsed(), Vec::new(), price))
         })
     }
 
@@ -397,8 +438,91 @@ fn unknown() -> ClientError {
 }
 
 impl MemoryClient {
-    fn accept(&self, submission: &Submission, payload: Bytes) -> Result<BlobStatus, ClientError> {
-        let now = now_ms()?;
+    /// The same client, with an account that signs and pays.
+    #[must_use]
+    pub fn paying(mut self, account: PayingAccount) -> Self {
+        self.account = Some(account);
+        self
+    }
+
+    fn price(&self, submission: &Submission) -> Result<Stake, ClientError> {
+        let rows = rows_for(submission.encoding, submission.payload_len)?;
+        let row_price = self.network.state().switches.row_price;
+        Ok(price(row_price, rows, 1, submission.quorums.len()))
+    }
+
+    fn of(&self) -> To {
+        To {
+            domain: self.network.inner.table.domain(),
+            disperser_id: DISPERSER_ID,
+        }
+    }
+
+    /// What the account signs, if there is one.
+    fn sign(&self, submission: &Submission) -> Result<Option<Signed>, ClientError> {
+        let Some(account) = &self.account else {
+            return Ok(None);
+        };
+        let (of, price) = (self.of(), self.price(submission)?);
+        let quote = Quote {
+            disperser: NAME.to_owned(),
+            mode: match price.is_zero() {
+                true => AccountMode::Open,
+                false => AccountMode::Paid,
+            },
+            price,
+        };
+        if account.pays() && account.is_lost(of) {
+            account.reconcile(of, NAME, &self.network.account(account.account()))?;
+        }
+        account
+            .sign(of, submission.id(), &quote, now_ms()?)
+            .map(Some)
+    }
+
+    /// Charges a blob that is new, as a disperser does: once, and never on credit.
+    fn charge(
+        &self,
+        state: &mut State,
+        submission: &Submission,
+        price: Stake,
+        signed: Option<&Signed>,
+    ) -> Result<(), ClientError> {
+        if price.is_zero() {
+            return Ok(());
+        }
+        let told = |error: AuthError| refused(error.status(), error.code(), &error.to_string());
+        let signed = signed.ok_or_else(|| told(AuthError::Missing))?;
+        let (of, account) = (self.of(), submission.account);
+        let now = now_ms()? / 1000;
+        let authorized = signed.authorization.verify(of.domain, of.disperser_id, now);
+        let authorized = authorized.map_err(told)?;
+        authorized.check(submission.id(), account).map_err(told)?;
+        let paid = state.accounts.entry(account).or_default();
+        if let Some(voucher) = signed.voucher {
+            let verified = voucher.verify(of.domain, account, of.disperser_id);
+            let given = verified.map_err(told)?.cumulative;
+            if paid.voucher.is_none_or(|before| before.cumulative < given) {
+                paid.voucher = Some(voucher);
+            }
+        }
+        let needed = paid.charged.saturating_sub(paid.refunded) + price;
+        let covered = paid.voucher.map_or(Stake::ZERO, |of| of.cumulative);
+        if covered < needed {
+            let detail = format!("{needed} is owed in all, and vouchers cover {covered}");
+            return Err(refused(402, "voucher.too_low", &detail));
+        }
+        paid.charged += price;
+        Ok(())
+    }
+
+    fn accept(
+        &self,
+        submission: &Submission,
+        payload: Bytes,
+        signed: Option<Signed>,
+    ) -> Result<(BlobStatus, Stake), ClientError> {
+        let (now, price) = (now_ms()?, self.price(submission)?);
         let mut state = self.network.state();
         if take(&mut state.switches.refuse_puts) {
             return Err(refused(503, "intake.full", "there is too much to do"));
@@ -407,12 +531,18 @@ impl MemoryClient {
             let detail = format!("no operator has stake in quorum {quorum}");
             return Err(refused(400, "quorum.unknown", &detail));
         }
-        let lost = take(&mut state.switches.lose_answers);
         let id = submission.id();
+        let known = state.blobs.get(&id);
+        if known.is_none_or(|known| known.status.state == BlobState::Failed) {
+            self.charge(&mut state, submission, price, signed.as_ref())?;
+        }
+        let lost = take(&mut state.switches.lose_answers);
+        let paid = state.accounts.get(&submission.account).copied();
         let stored = state.blobs.entry(id).or_insert_with(|| Stored {
             submission: submission.clone(),
             payload: Some(payload),
             certificate: None,
+            price,
             status: BlobStatus {
                 id,
                 key: None,
@@ -431,6 +561,7 @@ impl MemoryClient {
         if stored.status.state == BlobState::Failed {
             stored.status.state = BlobState::Queued;
             stored.status.error = None;
+            stored.price = price;
         }
         if lost {
             return Err(ClientError::Transport {
@@ -440,7 +571,12 @@ impl MemoryClient {
                 reason: "the answer was lost".to_owned(),
             });
         }
-        Ok(stored.status.clone())
+        let answer = (stored.status.clone(), stored.price);
+        drop(state);
+        if let (Some(under_way), Some(paid)) = (signed.and_then(|signed| signed.under_way), paid) {
+            under_way.accepted(paid.charged, paid.refunded);
+        }
+        Ok(answer)
     }
 
     /// The certificate that the disperser has for a blob, true or not.
@@ -469,6 +605,8 @@ impl MemoryClient {
                 };
                 stored.status.state = BlobState::Failed;
                 stored.status.error = Some(error.clone());
+                let (account, price) = (stored.submission.account, stored.price);
+                state.accounts.entry(account).or_default().refunded += price;
                 return Err(ClientError::Failed(error));
             }
             if let Some(certificate) = &stored.certificate {

@@ -6,7 +6,7 @@ use ashlar_crypto::{CommitmentBytes, Hash, Rows, Setup, commit_rows, rows_for, s
 use ashlar_proto::api::{BlobStatus, PUT_BLOB_TYPE};
 use ashlar_proto::header::check_quorums;
 use ashlar_proto::wire::PutBlob;
-use ashlar_proto::{BlobHeader, BlobId, HeaderError, Submission, commitments_root, version};
+use ashlar_proto::{BlobHeader, BlobId, HeaderError, Stake, Submission, commitments_root, version};
 use bytes::Bytes;
 
 use crate::runtime::blocking;
@@ -32,6 +32,8 @@ pub struct Submitted {
     pub commit_time: Duration,
     /// Time from the first attempt to post it to the answer.
     pub post_time: Duration,
+    /// What was paid for it there, at most, in the smallest unit of the token. Zero where nobody pays, or a reservation did.
+    pub price: Stake,
     pub(crate) post: Post,
 }
 
@@ -133,6 +135,7 @@ impl Prepared {
         status: BlobStatus,
         post_time: Duration,
         passed_over: Vec<PassedOver>,
+        price: Stake,
     ) -> Submitted {
         Submitted {
             id: status.id,
@@ -143,6 +146,7 @@ impl Prepared {
             status,
             commit_time: self.commit_time,
             post_time,
+            price,
             post: self.post,
         }
     }

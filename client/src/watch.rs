@@ -239,7 +239,9 @@ impl Inner {
             // A failure looks for the next one itself: the one found above may just have become worse.
             let next = self.best_but(|index| asked.contains(&index));
             if let Some(to) = next.filter(|_| allowed && Instant::now() < until) {
-                allowed = self.may_go_on(submitted.id, from, to, Held::Yes, &errors);
+                let submission = &submitted.submission;
+                let going = self.may_go_on(submission, from, to, Held::Yes, &errors);
+                allowed = going.await;
                 if allowed {
                     asked.insert(to);
                     watched.push((to, follow(to)));

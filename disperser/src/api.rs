@@ -1,7 +1,10 @@
 //! The HTTP interface. Its OpenAPI document is made from the same declarations as its routes.
 
+mod accounts;
+mod activity;
 mod blobs;
 mod events;
+mod gate;
 mod put;
 mod relay;
 mod service;
@@ -14,6 +17,7 @@ use ashlar_service::ApiError;
 use ashlar_service::api::{Daemon, internal};
 use ashlar_service::capacity::Capacity;
 use ashlar_service::listener::Apps;
+use ashlar_service::page::Page;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +28,12 @@ use crate::engine::Engine;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::relay::SliceRelay;
+
+/// What people see.
+const PAGE: Page = Page {
+    html: include_str!("page/index.html"),
+    script: include_str!("page/page.js"),
+};
 
 /// What a request may take beside its body and its wait: looking things up, and the disk.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -39,6 +49,7 @@ pub(crate) struct ApiState {
     serving: Capacity,
     slices: SliceRelay,
     waiters: Capacity,
+    activity: activity::LastAnswer,
 }
 
 impl ApiState {
@@ -57,6 +68,7 @@ impl ApiState {
             serving: capacity("serving", config.relay.memory_bytes),
             slices,
             waiters: capacity("waiters", config.accept.max_waiters as u64),
+            activity: activity::LastAnswer::default(),
             config,
             health,
             metrics,
@@ -102,7 +114,10 @@ fn routed() -> OpenApiRouter<Arc<ApiState>> {
         .routes(routes!(blobs::status))
         .routes(routes!(events::events))
         .routes(routes!(blobs::certificate))
+        .routes(routes!(accounts::prices))
+        .routes(routes!(accounts::account))
         .routes(routes!(service::operators))
+        .routes(routes!(activity::activity))
 }
 
 /// All that is served over HTTP.
@@ -121,5 +136,5 @@ pub(crate) fn apps(state: Arc<ApiState>) -> Apps {
             .saturating_add(Duration::from_secs(accept.wait_timeout_secs))
             .saturating_add(MARGIN),
     };
-    daemon.apps(routed(), state)
+    daemon.apps(routed(), state).with_page(PAGE)
 }

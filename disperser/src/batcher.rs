@@ -4,8 +4,8 @@
 //! becomes a batch when
 //! * it fills one (rows or blobs),
 //! * its oldest blob has waited for the interval,
-//! * or nothing is gained by waiting: no batch of its line is on its way and no blob on its way here (`is_idle`), or the encoders
-//!   stand still because the blobs that wait here hold all the memory.
+//! * or nothing is gained by waiting: no blob is on its way here, and no batch of its line, or of those who wait there, on its way
+//!   to operators (`is_idle`); or the encoders stand still because the blobs that wait here hold all the memory.
 //!
 //! So a lone blob leaves at once, and under load batches fill while the ones before them are on their way.
 
@@ -79,20 +79,23 @@ impl<T> Batcher<T> {
     }
 
     /// The next batch, if one is due of a lane that has a free place; of several that are, the one whose first blob waits longest.
-    /// All are due if the blobs that wait hold memory that others need, and a lane is if nothing else of it is on its way. Call it
+    /// All are due if the blobs that wait hold memory that others need, and a lane is if it is idle, by its blobs that wait. Call it
     /// until it gives nothing.
     pub fn poll(
         &mut self,
         now: Duration,
         memory_is_wanted: bool,
-        is_idle: impl Fn(&Lane) -> bool,
+        is_idle: impl Fn(&Lane, &mut dyn Iterator<Item = &T>) -> bool,
         is_free: impl Fn(&Lane) -> bool,
     ) -> Option<(Lane, Vec<T>)> {
         let lane = self
             .lanes
             .iter()
             .filter(|(lane, _)| is_free(lane))
-            .filter(|(lane, line)| memory_is_wanted || is_idle(lane) || self.due(now, line))
+            .filter(|(lane, line)| {
+                let items = &mut line.iter().map(|waiting| &waiting.item);
+                memory_is_wanted || self.due(now, line) || is_idle(lane, items)
+            })
             .min_by_key(|(_, line)| line.front().map(|first| first.since))
             .map(|(lane, _)| lane.clone())?;
         let line = self.lanes.get_mut(&lane)?;

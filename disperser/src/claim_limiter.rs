@@ -7,7 +7,8 @@
 //! * is a suspect for [`MEMORY`] longer: its claims are checked apart from everybody else's, one by one, so that a false
 //!   one costs one commitment, as much as a blob without any.
 //!
-//! An address stands for its network ([`Subnet`]): whoever has many of them can send as many false claims. Only those that sent
+//! An address stands for its network, an account that signed for itself ([`Party`]): whoever has many can send as many false claims. Only
+//! those that sent
 //! one are remembered, at most [`CAPACITY`] of them: about 256 KiB. To push one out, somebody has to send a false claim from each
 //! of so many other networks.
 
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ashlar_net::Subnet;
+use crate::record::Party;
 
 /// Most addresses in the book.
 pub const CAPACITY: usize = 4096;
@@ -36,7 +37,7 @@ struct Entry {
 #[derive(Debug)]
 pub struct ClaimLimiter {
     first: Duration,
-    book: Mutex<HashMap<Subnet, Entry>>,
+    book: Mutex<HashMap<Party, Entry>>,
 }
 
 impl ClaimLimiter {
@@ -48,26 +49,26 @@ impl ClaimLimiter {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Subnet, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Party, Entry>> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is left of the sender's back-off; `None` if it may send claims.
-    pub fn backoff(&self, sender: Subnet, now: Instant) -> Option<Duration> {
+    pub fn backoff(&self, sender: Party, now: Instant) -> Option<Duration> {
         let until = self.lock().get(&sender)?.until;
         let left = until.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 
     /// Whether claims of the sender are checked apart from those of others.
-    pub fn is_suspect(&self, sender: Subnet, now: Instant) -> bool {
+    pub fn is_suspect(&self, sender: Party, now: Instant) -> bool {
         self.lock()
             .get(&sender)
             .is_some_and(|entry| now < entry.until + MEMORY)
     }
 
     /// A claim of the sender, checked alone, was false. What it sent before it could know of its back-off does not lengthen it.
-    pub fn record_false_claim(&self, sender: Subnet, now: Instant) {
+    pub fn record_false_claim(&self, sender: Party, now: Instant) {
         let mut book = self.lock();
         book.retain(|_, entry| now < entry.until + MEMORY);
         let strikes = match book.get(&sender) {

@@ -1,8 +1,7 @@
 //! Computing, apart from the runtime's threads.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -20,14 +19,21 @@ pub(crate) async fn blocking<T: Send + 'static>(
 pub(crate) struct Threads(Arc<rayon::ThreadPool>);
 
 impl Threads {
-    /// So many of this name, 0 for one a core.
+    /// So many of this name, 0 for one a core, which others of the machine go before by so many steps of `nice`.
     pub(crate) fn new(
         name: &'static str,
         threads: usize,
+        nice: i32,
     ) -> Result<Self, rayon::ThreadPoolBuildError> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(move |n| format!("{name}-{n}"))
+            .start_handler(move |_| {
+                // On Linux it is a thread's own. Whoever cannot have it computes as fast as the others.
+                if let Err(error) = rustix::process::nice(nice) {
+                    tracing::warn!("{name}: no lower priority: {error}");
+                }
+            })
             .build()?;
         Ok(Self(Arc::new(pool)))
     }
@@ -52,13 +58,14 @@ impl Threads {
 
 /// Threads for encoding, and others for what certificates wait for: proofs, signatures. The runtime's own threads never compute.
 ///
-/// Two pools, because a rayon pool takes new jobs last: the proofs of a batch would wait for the encoding of the next one. And while a
-/// batch is proven encoders pause before their next blob, so that proofs have all cores.
+/// Two pools, because a rayon pool takes new jobs last: the proofs of a batch would wait for the encoding of the next one. And where
+/// both want a core, the operating system gives encoding a tenth of it.
 #[derive(Clone)]
 pub(crate) struct ComputePool {
-    encoding: Threads,
-    urgent: Threads,
-    gate: Arc<Gate>,
+    /// For encoding, and what else has time.
+    pub(crate) encoding: Threads,
+    /// For what a certificate waits for.
+    pub(crate) urgent: Threads,
 }
 
 /// The computation panicked: a bug of ours, reported where it happened.
@@ -69,84 +76,9 @@ impl ComputePool {
     /// With so many threads for each of both, 0 for one a core.
     pub(crate) fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         Ok(Self {
-            encoding: Threads::new("encode", threads)?,
-            urgent: Threads::new("urgent", threads)?,
-            gate: Arc::default(),
+            encoding: Threads::new("encode", threads, 10)?,
+            urgent: Threads::new("urgent", threads, 0)?,
         })
-    }
-
-    /// Runs `work` on the threads for encoding; it calls the function that it gets before each blob.
-    pub(crate) async fn encode<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&(dyn Fn() + Sync)) -> T + Send + 'static,
-    ) -> Result<T, Panicked> {
-        let gate = Arc::clone(&self.gate);
-        self.encoding.run(move || work(&|| gate.pass())).await
-    }
-
-    /// Runs `work` while encoders pause.
-    pub(crate) async fn prove<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Panicked> {
-        let closed = Closed::new(&self.gate);
-        let proved = self.urgent.run(work).await;
-        drop(closed);
-        proved
-    }
-
-    /// [`Threads::run`], on those that encoding does not use.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Panicked> {
-        self.urgent.run(work).await
-    }
-}
-
-/// Longest pause before one blob: encoding goes on, however many batches are proven.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Holds encoders up while batches are proven.
-#[derive(Default)]
-struct Gate {
-    proving: Mutex<usize>,
-    opened: Condvar,
-}
-
-impl Gate {
-    fn pass(&self) {
-        let proving = self.proving.lock().unwrap_or_else(PoisonError::into_inner);
-        if *proving > 0 {
-            let closed = |proving: &mut usize| *proving > 0;
-            let _ = self
-                .opened
-                .wait_timeout_while(proving, LONGEST_PAUSE, closed);
-        }
-    }
-}
-
-/// A batch that is being proven.
-struct Closed(Arc<Gate>);
-
-impl Closed {
-    fn new(gate: &Arc<Gate>) -> Self {
-        *gate.proving.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Self(Arc::clone(gate))
-    }
-}
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        let mut proving = self
-            .0
-            .proving
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *proving -= 1;
-        if *proving == 0 {
-            self.0.opened.notify_all();
-        }
     }
 }
 

@@ -9,10 +9,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ashlar_crypto::{BYTES_PER_ROW, Encoding, TABLE_BYTES, rows_for};
+use ashlar_proto::api::{self, AccountMode, Prices, RetentionDays};
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{
-    DEFAULT_VERSION, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits, ProtocolVersion,
-    header::check_quorums, times, version,
+    Account, DEFAULT_VERSION, Domain, HARD_MAX_BATCH_ROWS, HARD_MAX_PAYLOAD, Limits,
+    ProtocolVersion, Stake, header::check_quorums, times, version,
 };
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_service::listener;
@@ -36,6 +37,8 @@ ashlar_service::config! {
         pub listen: Listen,
         /// Which blobs are accepted, and how many at a time.
         pub accept: Accept,
+        /// Who is served, and who pays.
+        pub accounts: Accounts,
         /// Encoding.
         pub encode: Encode,
         /// When batches are closed.
@@ -112,6 +115,25 @@ ashlar_service::config! {
         pub trusted_proxies: Vec<IpAddr> = Vec::new();
     }
 
+    /// Who is served, and who pays.
+    pub struct Accounts {
+        /// "open": everybody, signed or not. "allow-list": the accounts of allow, signed. "paid": accounts that have a deposit or a
+        /// reservation with this disperser on the ledger, signed; operators.sources has to be one, then.
+        pub mode: AccountMode = AccountMode::Open;
+        /// The accounts of the allow-list.
+        pub allow: Vec<Account> = Vec::new();
+        /// Price of a row (128 KiB before coding) for each day that it is kept and each quorum that signs, in the smallest unit of the
+        /// ledger's token. A reservation's rows are paid already.
+        pub row_day_price: u64 = 0, within 0..=i64::MAX as u64;
+        /// A voucher may exceed what is owed by the price of so many rows: more is a mistake of the account's program, and refused. Puts at
+        /// the same time need that room.
+        pub ahead_rows: u32 = 16_384, within 1..;
+        /// Vouchers are redeemed on the ledger so often, in seconds; before that if an account withdraws, and when the disperser stops.
+        pub redeem_interval_secs: u64 = 3600, within 1..;
+        /// A voucher by which so much more would be paid is redeemed at once; 0: none is.
+        pub redeem_above: u64 = 0, within 0..=i64::MAX as u64;
+    }
+
     /// Encoding.
     pub struct Encode {
         /// Threads for encoding and proofs; 0 is one a core.
@@ -177,6 +199,8 @@ ashlar_service::config! {
         pub refusal_retries: u32 = 2;
         /// Requests to one operator at the same time, over all batches.
         pub max_requests_per_operator: usize = 4, within 1..;
+        #[doc = ashlar_service::shared_key!(max_datagram)]
+        pub max_datagram: u16 = 1452, within 1200..=65_527;
     }
 
     /// Payloads and slices for readers, for as long as store.retention_secs says.
@@ -279,6 +303,15 @@ impl DisperserConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_ranges()?;
         let (accept, batch, disperse) = (&self.accept, &self.batch, &self.disperse);
+        if self.accounts.mode == AccountMode::Paid && self.accounts.row_day_price == 0 {
+            let why = "accounts.mode is \"paid\": what does a row cost?";
+            return Err(ConfigError::invalid("accounts.row_day_price", 0, why));
+        }
+        if self.accounts.mode == AccountMode::AllowList && self.accounts.allow.is_empty() {
+            let why =
+                "accounts.mode is \"allow-list\": without an account no blob could be accepted";
+            return Err(ConfigError::invalid("accounts.allow", "empty", why));
+        }
         if accept.versions.is_empty() {
             let why = "without one no blob could be accepted";
             return Err(ConfigError::invalid("accept.versions", "empty", why));
@@ -449,12 +482,55 @@ impl DisperserConfig {
         }
     }
 
+    /// What a blob costs, if it is not on a reservation. Nothing for a version that is not accepted: it is refused.
+    pub fn price(&self, id: u16, rows: u32, quorums: usize) -> Stake {
+        let days = version(id).map_or(0, |version| self.retention_days(version));
+        api::price(self.accounts.row_day(), rows, days, quorums)
+    }
+
+    fn retention_days(&self, version: &ProtocolVersion) -> u32 {
+        let days = self.retention(version).as_secs().div_ceil(24 * 3600);
+        u32::try_from(days).unwrap_or(u32::MAX)
+    }
+
+    /// What is published about prices.
+    pub fn prices(&self, domain: Domain, disperser_id: u32) -> Prices {
+        let retention = self.protocol_versions().map(|version| RetentionDays {
+            version: version.id,
+            days: self.retention_days(version),
+        });
+        Prices {
+            domain,
+            disperser_id,
+            mode: self.accounts.mode,
+            row_day: self.accounts.row_day(),
+            retention: retention.collect(),
+            ahead: self.accounts.ahead(),
+        }
+    }
+
     /// How long what belongs to a blob of this version is kept.
     pub fn retention(&self, version: &ProtocolVersion) -> Duration {
         Duration::from_secs(match self.store.retention_secs {
             0 => version.retention_secs,
             secs => secs,
         })
+    }
+}
+
+impl Accounts {
+    fn row_day(&self) -> Stake {
+        Stake::from(self.row_day_price)
+    }
+
+    /// No blob costs less.
+    pub fn least_price(&self) -> Stake {
+        self.row_day()
+    }
+
+    /// A voucher may exceed what is owed by so much: rows that are kept for a retention of 14 days, in one quorum.
+    pub fn ahead(&self) -> Stake {
+        api::price(self.row_day(), self.ahead_rows, 14, 1)
     }
 }
 

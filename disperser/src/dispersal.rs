@@ -172,6 +172,16 @@ struct Peer {
     last_failure: Option<Failure>,
 }
 
+impl Peer {
+    /// With a signature, good or not.
+    fn has_answered(&self) -> bool {
+        matches!(
+            self.slot,
+            Slot::Signed | Slot::Answered(_) | Slot::Verifying
+        )
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Collecting,
@@ -330,26 +340,28 @@ impl Dispersal {
 
     /// How much of each quorum has signed, verified.
     pub fn signed(&self) -> Vec<QuorumSigned> {
-        self.needs
-            .iter()
-            .map(|need| QuorumSigned {
-                quorum: need.quorum,
-                signed: self.stake(need.quorum, |peer| peer.slot == Slot::Signed),
-                total: need.total,
-            })
-            .collect()
+        self.stakes(|peer| peer.slot == Slot::Signed)
+    }
+
+    /// How much of each quorum has answered with a signature so far, good or not.
+    pub fn answering(&self) -> Vec<QuorumSigned> {
+        self.stakes(Peer::has_answered)
+    }
+
+    fn stakes(&self, counts: impl Fn(&Peer) -> bool) -> Vec<QuorumSigned> {
+        let of = |need: &QuorumNeed| QuorumSigned {
+            quorum: need.quorum,
+            signed: self.stake(need.quorum, &counts),
+            total: need.total,
+        };
+        self.needs.iter().map(of).collect()
     }
 
     /// The quorums of which too little has answered so far.
     pub fn lacking(&self) -> Vec<QuorumId> {
-        let answered = |peer: &Peer| {
-            matches!(
-                peer.slot,
-                Slot::Signed | Slot::Answered(_) | Slot::Verifying
-            )
-        };
         let lacks = |need: &&QuorumNeed| {
-            self.stake(need.quorum, answered) < needed_stake(need.total, need.percent)
+            let answered = self.stake(need.quorum, Peer::has_answered);
+            answered < needed_stake(need.total, need.percent)
         };
         let lacking = self.needs.iter().filter(lacks);
         lacking.map(|need| need.quorum).collect()

@@ -21,8 +21,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::activity::Activity;
 use crate::aggregate::{Signed, verify_signatures};
-use crate::compute::ComputePool;
+use crate::compute::Threads;
 use crate::dispersal::{Action, Dispersal, DispersalParams, FailReason, Failure, FailureKind};
 use crate::matrix::{Matrix, MatrixError};
 use crate::metrics::{Attempt, Metrics};
@@ -37,7 +38,8 @@ pub(crate) struct OperatorClient {
     /// Those that failed, and have not signed since.
     suspects: Troubled<OperatorId>,
     metrics: Arc<Metrics>,
-    pool: ComputePool,
+    pub(crate) activity: Activity,
+    threads: Threads,
 }
 
 impl OperatorClient {
@@ -45,15 +47,16 @@ impl OperatorClient {
         client: Client,
         per_operator: usize,
         metrics: Arc<Metrics>,
-        pool: ComputePool,
+        threads: Threads,
     ) -> Self {
         Self {
             client,
             per_operator,
             slots: Mutex::default(),
             suspects: Troubled::new(SUSPECTED),
+            activity: Activity::default(),
             metrics,
-            pool,
+            threads,
         }
     }
 
@@ -138,7 +141,8 @@ const SUSPECTED: Backoff = Backoff {
 };
 
 impl OperatorClient {
-    fn is_suspect(&self, operator: &OperatorId) -> bool {
+    /// Whether it failed, and has not signed since.
+    pub(crate) fn is_suspect(&self, operator: &OperatorId) -> bool {
         let until = self.suspects.until(operator);
         until.is_some_and(|until| Instant::now().into_std() < until)
     }
@@ -310,7 +314,12 @@ impl DispersalRun {
                         self.operators_client.metrics.stage("first_signature", now);
                     }
                     match ended {
-                        Ok((operator, result)) => self.machine.answered(now, operator, result),
+                        Ok((operator, result)) => {
+                            self.machine.answered(now, operator, result);
+                            let digest = self.batch.matrix.digest();
+                            let stake = self.machine.answering();
+                            self.operators_client.activity.answered(&digest, stake);
+                        }
                         // A panic is a result already, see `send`; this one cannot be told apart by operator.
                         Err(error) => tracing::error!("an attempt ended without a result: {error}"),
                     }
@@ -394,7 +403,7 @@ impl DispersalRun {
         let asked: Vec<_> = answers.iter().map(|(operator, ..)| *operator).collect();
         let results = self
             .operators_client
-            .pool
+            .threads
             .run(move || verify_signatures(&digest.0, &answers))
             .await;
         // If the verification panicked nobody gets a verdict from it; see below.
@@ -496,7 +505,7 @@ pub(crate) async fn ask_late(
         each.filter_map(|((operator, ..), result)| Some((*operator, result.ok()?)))
             .collect()
     };
-    let verified = operators_client.pool.run(verify).await;
+    let verified = operators_client.threads.run(verify).await;
     // If it panicked the log says so, and nobody has signed.
     (verified.unwrap_or_else(|_| Vec::new()), again)
 }

@@ -72,7 +72,7 @@ impl Line {
 
     fn of(&mut self, check: ClaimCheck) -> &mut FairQueue<QueuedBlob> {
         match check {
-            ClaimCheck::Together => &mut self.blobs,
+            ClaimCheck::Together | ClaimCheck::Later => &mut self.blobs,
             ClaimCheck::Apart => &mut self.suspects,
         }
     }
@@ -166,6 +166,11 @@ impl EncodeQueue {
     /// Nothing waits that could go on, and the encoder has nothing in its hands.
     pub(crate) fn is_idle(&self) -> bool {
         self.lock().taken == 0 && !self.has_open_line()
+    }
+
+    /// Somebody waits who may go on, or encoders have more in their hands than so many.
+    pub(crate) fn has_more_than(&self, taken: usize) -> bool {
+        self.lock().taken > taken || self.has_open_line()
     }
 
     /// Somebody waits whose quorums work.

@@ -4,6 +4,9 @@
 //! computed again only after a restart. They lie slice-major, so the run of slices that an operator gets is one piece of
 //! memory and is sent without a copy, however many operators get it.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use ashlar_crypto::{
     Claim, ClaimError, Coded, CommitmentBytes, MerkleTree, PayloadError, Rows, Setup, Slices,
     check_commitments, commit_rows, sha256,
@@ -34,6 +37,8 @@ pub enum ClaimCheck {
     Together,
     /// Each by itself: they come from senders of false ones.
     Apart,
+    /// Not now: [`check_claims`] does it with those of the whole batch.
+    Later,
 }
 
 /// What became of one tick.
@@ -60,6 +65,8 @@ pub struct EncodedBlob {
     pub commitments: Vec<CommitmentBytes>,
     /// They were computed here, and are on no disk.
     pub computed: bool,
+    /// They are claimed, and nobody has checked them.
+    pub unchecked: bool,
     /// All slices, slice-major.
     pub slices: Bytes,
     /// Bytes of a slice.
@@ -85,14 +92,12 @@ impl EncodeError {
 }
 
 /// Encodes the blobs of one tick: one result each, in order. Their claims are checked with the random `seed`, which must be
-/// fresh; a false one fails its blob alone. Runs on the current rayon pool, and calls `pace` before it extends a blob: it may
-/// wait there.
+/// fresh; a false one fails its blob alone. Runs on the current rayon pool.
 pub fn encode_tick(
     setup: &Setup,
     inputs: Vec<EncodeInput>,
     check: ClaimCheck,
     seed: [u8; 32],
-    pace: &(dyn Fn() + Sync),
 ) -> EncodedTick {
     let prepared: Vec<(EncodeInput, Result<Rows, EncodeError>)> = inputs
         .into_par_iter()
@@ -101,18 +106,20 @@ pub fn encode_tick(
             (input, rows)
         })
         .collect();
+    let now = |_: &&(EncodeInput, _)| check != ClaimCheck::Later;
     let claims: Vec<Claim<'_>> = prepared
         .iter()
+        .filter(now)
         .filter_map(|(input, rows)| {
             let (rows, commitments) = (rows.as_ref().ok()?, input.commitments.as_ref()?);
             Some(Claim { rows, commitments })
         })
         .collect();
     let together = match check {
-        ClaimCheck::Together => claims.len().max(1),
         ClaimCheck::Apart => 1,
+        ClaimCheck::Together | ClaimCheck::Later => claims.len().max(1),
     };
-    let check = || {
+    let check_now = || {
         let mut checks = 0;
         let mut checked = Vec::with_capacity(claims.len());
         for claims in claims.chunks(together) {
@@ -126,18 +133,20 @@ pub fn encode_tick(
     let extend = || {
         let each = prepared.par_iter();
         let extended = each.map(|(input, rows)| match rows {
-            Ok(rows) => extend(input, rows, pace),
+            Ok(rows) => extend(input, rows),
             Err(error) => Err(error.clone()),
         });
         extended.collect::<Vec<_>>()
     };
     // One commitment, whatever the number of claims, which is mostly one thread's work: beside the extension of the rows.
-    let ((checks, checked), extended) = rayon::join(check, extend);
+    let ((checks, checked), extended) = rayon::join(check_now, extend);
     let mut checked = checked.into_iter();
     let claims: Vec<Option<Result<(), ClaimError>>> = prepared
         .iter()
         .map(|(input, rows)| match (rows, &input.commitments) {
-            (Ok(_), Some(_)) => checked.next().map(|result| result.map(|_| ())),
+            (Ok(_), Some(_)) if check != ClaimCheck::Later => {
+                checked.next().map(|result| result.map(|_| ()))
+            }
             _ => None,
         })
         .collect();
@@ -153,14 +162,33 @@ pub fn encode_tick(
     EncodedTick { blobs, checks }
 }
 
+/// Checks the claims of encoded blobs, those of a group with one commitment as long as all are true: the false ones, and the number
+/// of commitments that it took. `seed` as for [`encode_tick`]. Runs on the current rayon pool.
+pub fn check_claims<'a>(
+    setup: &Setup,
+    groups: impl Iterator<Item = &'a [Arc<EncodedBlob>]>,
+    seed: [u8; 32],
+) -> (HashMap<BlobId, EncodeError>, usize) {
+    let (mut refused, mut commitments) = (HashMap::new(), 0);
+    for group in groups {
+        let claims = group.iter().map(|blob| Claim {
+            rows: &blob.rows,
+            commitments: &blob.commitments,
+        });
+        let checked = check_commitments(setup, &claims.collect::<Vec<_>>(), seed);
+        commitments += checked.commitments;
+        let results = group.iter().zip(checked.results);
+        refused.extend(results.filter_map(|(blob, result)| {
+            let error = result.err()?;
+            Some((blob.id, EncodeError::Claim(error)))
+        }));
+    }
+    (refused, commitments)
+}
+
 /// The slices of a blob and their tree.
-fn extend(
-    input: &EncodeInput,
-    rows: &Rows,
-    pace: &(dyn Fn() + Sync),
-) -> Result<(Slices, MerkleTree), EncodeError> {
+fn extend(input: &EncodeInput, rows: &Rows) -> Result<(Slices, MerkleTree), EncodeError> {
     let version = ashlar_proto::version(input.record.version).map_err(HeaderError::from)?;
-    pace();
     let slices = Slices::extend(version.code, rows);
     let tree = slices.tree();
     Ok((slices, tree))
@@ -195,8 +223,8 @@ fn encode_one(
     claim: Option<Result<(), ClaimError>>,
 ) -> Result<EncodedBlob, EncodeError> {
     let record = &input.record;
+    let unchecked = claim.is_none() && input.commitments.is_some();
     let commitments = match (claim, &input.commitments) {
-        (Some(Ok(())), Some(commitments)) => commitments.clone(),
         (Some(Err(error)), _) => {
             return Err(if record.claimed {
                 EncodeError::Claim(error)
@@ -204,7 +232,8 @@ fn encode_one(
                 EncodeError::Stored(error)
             });
         }
-        _ => commit_rows(setup, &rows)
+        (_, Some(commitments)) => commitments.clone(),
+        (_, None) => commit_rows(setup, &rows)
             .iter()
             .map(|c| c.to_bytes())
             .collect(),
@@ -224,6 +253,7 @@ fn encode_one(
         header,
         rows,
         computed: input.commitments.is_none(),
+        unchecked,
         commitments,
         slice_bytes: slices.slice_bytes(),
         slices: Bytes::from(slices.into_bytes()),

@@ -4,32 +4,34 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ashlar_crypto::identity::NetworkKey;
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::{Coded, KernelStatus, Setup};
-use ashlar_net::Subnet;
 use ashlar_proto::api::{BlobState, StatusError};
 use ashlar_proto::{BlobId, QuorumId};
 use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
-use ashlar_stake::StakeSource;
+use ashlar_stake::{StakeError, StakeSource};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::terms::Terms;
 use crate::claim_limiter::ClaimLimiter;
 use crate::compute::{ComputePool, blocking};
 use crate::config::DisperserConfig;
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
 use crate::encode_queue::{EncodeQueue, QueuedBlob};
-use crate::encoder::{ClaimCheck, EncodeError, EncodeInput, EncodedBlob, encode_tick};
+use crate::encoder::{
+    ClaimCheck, EncodeError, EncodeInput, EncodedBlob, check_claims, encode_tick,
+};
 use crate::health::{self, Health};
 use crate::late::Late;
 use crate::memory::{Memory, MemoryBudget};
 use crate::metrics::Metrics;
 use crate::owners::{OwnedBlob, Owners};
-use crate::record::{BatchRecord, BlobRecord};
+use crate::record::{BatchRecord, BlobRecord, Party};
 use crate::registry::Registry;
 use crate::state::TransitionError;
 use crate::store::StoreError;
@@ -54,6 +56,15 @@ pub(crate) fn report_kernel(health: &Health, metrics: &Metrics, status: KernelSt
     }
 }
 
+/// The number of the disperser with this key in the newest operator table. Blocks.
+pub(crate) fn number_of(
+    stake: &dyn StakeSource,
+    key: &NetworkPublicKey,
+) -> Result<Option<u32>, StakeError> {
+    let table = stake.table_at(stake.head()?)?;
+    Ok(table.disperser_by_key(key).map(|entry| entry.id))
+}
+
 /// The blobs of one tick, with what is held for each.
 struct Tick {
     check: ClaimCheck,
@@ -63,7 +74,7 @@ struct Tick {
 }
 
 struct Held {
-    sender: Subnet,
+    sender: Party,
     owned: OwnedBlob,
     memory: Memory,
 }
@@ -95,6 +106,8 @@ pub(crate) struct BufferedBlob {
 pub(crate) struct Engine {
     pub(crate) config: DisperserConfig,
     pub(crate) stake: Arc<dyn StakeSource>,
+    /// What accounts have on the ledger, if somebody knows.
+    pub(crate) terms: Option<Arc<Terms>>,
     /// Signs batches.
     pub(crate) key: NetworkKey,
     pub(crate) pool: ComputePool,
@@ -114,7 +127,7 @@ pub(crate) struct Engine {
     pub(crate) memory: MemoryBudget,
     /// Something changed that the batcher should look at.
     pub(crate) wake_batcher: Notify,
-    pub(crate) encoded: mpsc::Sender<BufferedBlob>,
+    pub(crate) encoded: mpsc::Sender<(Party, BufferedBlob)>,
 }
 
 impl Engine {
@@ -125,13 +138,15 @@ impl Engine {
         pool: ComputePool,
         operators_client: OperatorClient,
         upkeep: Upkeep,
-    ) -> (Arc<Self>, mpsc::Receiver<BufferedBlob>) {
+        terms: Option<Arc<Terms>>,
+    ) -> (Arc<Self>, mpsc::Receiver<(Party, BufferedBlob)>) {
         // The channel only hands blobs over. Their number is bounded by the memory that they hold.
         let (encoded, batcher) = mpsc::channel(64);
         let backoff = Duration::from_secs(config.accept.false_claim_backoff_secs);
         let (metrics, durable) = (Arc::clone(&upkeep.metrics), upkeep.durable.clone());
         let engine = Self {
             stake: Arc::clone(&upkeep.stake),
+            terms,
             key,
             pool,
             operators_client: Arc::new(operators_client),
@@ -150,6 +165,11 @@ impl Engine {
             config,
         };
         (Arc::new(engine), batcher)
+    }
+
+    /// Our number in the newest operator table, if we are in it. Blocks.
+    pub(crate) fn disperser_id(&self) -> Result<Option<u32>, StakeError> {
+        number_of(self.stake.as_ref(), &self.key.public())
     }
 
     /// [`Durable::write`].
@@ -205,7 +225,7 @@ impl Engine {
         let check = turn.check;
         let (max_blobs, max_rows) = match check {
             _ if turn.probe => (1, u32::MAX),
-            ClaimCheck::Together => (pace.tick_blobs, pace.tick_rows),
+            ClaimCheck::Together | ClaimCheck::Later => (pace.tick_blobs, pace.tick_rows),
             ClaimCheck::Apart => (
                 pace.tick_blobs.div_ceil(SUSPECT_SHARE),
                 pace.tick_rows.div_ceil(SUSPECT_SHARE as u32),
@@ -220,8 +240,8 @@ impl Engine {
                 count: 0,
             },
         };
-        let mut rows = 0u32;
-        while tick.ids.len() < max_blobs {
+        let (mut rows, mut alone) = (0u32, false);
+        while tick.ids.len() < max_blobs && !alone {
             let Some(waiting) = self.queue.take(&turn) else {
                 break;
             };
@@ -237,7 +257,7 @@ impl Engine {
                 }
             };
             let first = tick.ids.is_empty();
-            let alone = owned.is_shaky();
+            alone = owned.is_shaky();
             let (units, quorums) = (MemoryBudget::units(&record), &record.quorums);
             let full = !first && (alone || rows.saturating_add(record.rows) > max_rows)
                 || !self.memory.has_room(quorums, units);
@@ -254,16 +274,19 @@ impl Engine {
             tick.hands.count += 1;
             rows = rows.saturating_add(record.rows);
             tick.ids.push(record.id);
-            let sender = waiting.origin.network;
+            let sender = waiting.origin.party;
             let held = Held {
                 sender,
                 owned,
                 memory,
             };
             tick.held.insert(record.id, held);
-            if alone {
-                break;
-            }
+        }
+        // One commitment checks all claims of a tick, and costs more than the extension of five rows. Beside that of a lone tick there is a
+        // core for it; when there is more to do, it is made once a batch.
+        let more = self.queue.has_more_than(tick.hands.count);
+        if more && !alone && tick.check == ClaimCheck::Together {
+            tick.check = ClaimCheck::Later;
         }
         (!tick.ids.is_empty()).then_some(tick)
     }
@@ -297,17 +320,7 @@ impl Engine {
             };
             match result {
                 Ok(blob) => good.push((Arc::new(blob), of_blob)),
-                Err(error) => {
-                    if let EncodeError::Claim(_) = error {
-                        self.metrics.false_claims.inc();
-                        self.queue
-                            .claim_limiter
-                            .record_false_claim(of_blob.sender, std::time::Instant::now());
-                    }
-                    let own_fault = error.is_the_clients();
-                    self.fail(of_blob.owned, error.code(), error.to_string(), own_fault)
-                        .await;
-                }
+                Err(error) => self.refuse(of_blob.owned, of_blob.sender, &error).await,
             }
         }
         let (ids, now_ms): (Vec<_>, _) = (
@@ -319,7 +332,7 @@ impl Engine {
             if let Some((blob, _)) = good.get(at).filter(|(blob, _)| blob.id == record.id) {
                 record.header = Some(blob.header.clone());
                 record.key = Some(blob.key);
-                record.claimed = false;
+                record.claimed = blob.unchecked;
             }
             record.go(BlobState::Encoded, now_ms)
         };
@@ -337,8 +350,58 @@ impl Engine {
                 _memory: held.memory,
             };
             // The batcher lives as long as the engine; if it is gone the disperser stops.
-            let _ = self.encoded.send(buffered).await;
+            let _ = self.encoded.send((held.sender, buffered)).await;
         }
+    }
+
+    /// A blob that cannot be encoded fails, and a false claim is held against its sender.
+    async fn refuse(&self, owned: OwnedBlob, sender: Party, error: &EncodeError) {
+        if let EncodeError::Claim(_) = error {
+            let now = std::time::Instant::now();
+            self.metrics.false_claims.inc();
+            self.queue.claim_limiter.record_false_claim(sender, now);
+        }
+        let own_fault = error.is_the_clients();
+        self.fail(owned, error.code(), error.to_string(), own_fault)
+            .await;
+    }
+
+    /// Checks the claims of a batch that were not when its blobs were encoded, as in a tick. A false one fails its blob alone; the
+    /// others are given back. `None` if that goes wrong.
+    pub(crate) async fn check_claims(
+        &self,
+        batch: Vec<(Party, BufferedBlob)>,
+    ) -> Option<Vec<BufferedBlob>> {
+        let (limiter, now) = (&self.queue.claim_limiter, std::time::Instant::now());
+        let (mut suspects, mut others) = (Vec::new(), Vec::new());
+        for (sender, held) in batch.iter().filter(|(_, held)| held.blob.unchecked) {
+            let blobs = match limiter.is_suspect(*sender, now) {
+                true => &mut suspects,
+                false => &mut others,
+            };
+            blobs.push(Arc::clone(&held.blob));
+        }
+        let mut refused = HashMap::new();
+        if !suspects.is_empty() || !others.is_empty() {
+            let (began, seed) = (Instant::now(), fresh_seed()?);
+            let together = self.config.pace().tick_blobs;
+            let check = move || {
+                let groups = others.chunks(together).chain(suspects.chunks(1));
+                check_claims(Setup::ethereum(), groups, seed)
+            };
+            let commitments;
+            (refused, commitments) = self.pool.urgent.run(check).await.ok()?;
+            self.metrics.claim_checks.inc_by(commitments as u64);
+            self.metrics.stage("check", began.elapsed());
+        }
+        let mut good = Vec::with_capacity(batch.len());
+        for (sender, held) in batch {
+            match refused.remove(&held.blob.id) {
+                Some(error) => self.refuse(held.owned, sender, &error).await,
+                None => good.push(held),
+            }
+        }
+        Some(good)
     }
 
     /// [`Registry::note`]. `None` if the states do not allow it: a bug of ours.
@@ -415,14 +478,11 @@ impl Engine {
                 }
             }
         }
-        let mut seed = [0; 32];
-        if let Err(error) = getrandom::fill(&mut seed) {
-            tracing::error!("no randomness from the operating system: {error}");
-            return None;
-        }
+        let seed = fresh_seed()?;
         let encoded = self
             .pool
-            .encode(move |pace| encode_tick(Setup::ethereum(), inputs, check, seed, pace))
+            .encoding
+            .run(move || encode_tick(Setup::ethereum(), inputs, check, seed))
             .await
             .ok()?;
         drop(in_memory);
@@ -527,9 +587,8 @@ impl Engine {
     /// Nothing is taken in on a disk that is nearly full: what is left is for finishing what was.
     async fn watch_disk(&self) {
         let store = &self.config.store;
-        let path = &self.config.paths.data;
-        let looking = path.clone();
-        let Some(free) = blocking(move || free_bytes(&looking)).await else {
+        let path = self.config.paths.data.clone();
+        let Some(free) = blocking(move || free_bytes(&path)).await else {
             return;
         };
         let why = match free {
@@ -538,10 +597,7 @@ impl Engine {
                 "{free} bytes free, store.min_free_bytes is {}: no blobs are taken in",
                 store.min_free_bytes
             )),
-            Err(error) => Some(format!(
-                "free space of {} is unknown: {error}",
-                path.display()
-            )),
+            Err(error) => Some(format!("free space of paths.data is unknown: {error}")),
         };
         self.health.set(health::DISK_SPACE, why);
     }
@@ -564,6 +620,14 @@ impl Engine {
             "the database has failed for {STORAGE_PATIENCE:?}: it has to be opened again"
         );
     }
+}
+
+/// Fresh randomness. `None`, and a word in the log, if the operating system has none.
+fn fresh_seed() -> Option<[u8; 32]> {
+    let mut seed = [0; 32];
+    let filled = getrandom::fill(&mut seed);
+    let failed = |error: &_| tracing::error!("no randomness from the operating system: {error}");
+    filled.inspect_err(failed).ok().map(|()| seed)
 }
 
 #[cfg(test)]

@@ -5,18 +5,18 @@
 //! whoever floods the queue waits behind its own blobs alone. Rows are the unit because they are the work: a blob of one byte is as
 //! much as a full row.
 //!
-//! A sender is a network of addresses. It comes first because an account is a mere claim as long as submissions are not signed:
-//! otherwise one sender could have a turn for each account that it makes up, or spend the turns of an account that is not its own.
+//! A sender is a [`Party`]: an account that signed, or a network of addresses. A network comes before the accounts that it names, because
+//! these are mere claims: otherwise one sender could have a turn for each account that it makes up, or spend the turns of an account that
+//! is not its own.
 //!
 //! There is state for those who wait, and nothing of others: its bound is that of open blobs.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-use ashlar_net::Subnet;
 use ashlar_proto::Account;
 
-use crate::record::Origin;
+use crate::record::{Origin, Party};
 
 /// Rows of a turn: 1 MiB of payload.
 pub(crate) const QUANTUM: u64 = 8;
@@ -24,14 +24,14 @@ pub(crate) const QUANTUM: u64 = 8;
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
-    networks: Turns<Subnet, Turns<Account, VecDeque<(u64, T)>>>,
+    parties: Turns<Party, Turns<Account, VecDeque<(u64, T)>>>,
     len: usize,
 }
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self {
-            networks: Turns::default(),
+            parties: Turns::default(),
             len: 0,
         }
     }
@@ -48,14 +48,14 @@ impl<T> FairQueue<T> {
 
     /// Behind what waits of the same origin.
     pub(crate) fn push(&mut self, of: &Origin, rows: u64, item: T) {
-        let accounts = self.networks.of(of.network);
+        let accounts = self.parties.of(of.party);
         accounts.of(of.account).push_back((rows, item));
         self.len += 1;
     }
 
     /// Back to where [`pop`](Self::pop) took it from.
     pub(crate) fn put_back(&mut self, of: &Origin, rows: u64, item: T) {
-        let accounts = self.networks.again(of.network, rows);
+        let accounts = self.parties.again(of.party, rows);
         let queue = accounts.again(of.account, rows);
         queue.push_front((rows, item));
         self.len += 1;
@@ -63,26 +63,26 @@ impl<T> FairQueue<T> {
 
     /// The next one.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let (_, item) = self.networks.pop()?;
+        let (_, item) = self.parties.pop()?;
         self.len -= 1;
         Some(item)
     }
 
     /// All that wait, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let accounts = self.networks.turns.values();
+        let accounts = self.parties.turns.values();
         let queues = accounts.flat_map(|turn| turn.queue.turns.values());
         queues.flat_map(|turn| turn.queue.iter().map(|(_, item)| item))
     }
 
-    /// Takes out what is so among what these networks sent, in the order in which it would have come from each account.
+    /// Takes out what is so among what these parties sent, in the order in which it would have come from each account.
     pub(crate) fn take_out(
         &mut self,
-        from: impl Fn(&Subnet) -> bool,
+        from: impl Fn(&Party) -> bool,
         is_so: impl Fn(&T) -> bool,
     ) -> Vec<T> {
         let mut out = Vec::new();
-        for (_, turn) in self.networks.turns.iter_mut().filter(|(of, _)| from(of)) {
+        for (_, turn) in self.parties.turns.iter_mut().filter(|(of, _)| from(of)) {
             for account in turn.queue.turns.values_mut() {
                 let all = std::mem::take(&mut account.queue);
                 for (rows, item) in all {
@@ -94,7 +94,7 @@ impl<T> FairQueue<T> {
             }
             turn.queue.forget_empty();
         }
-        self.networks.forget_empty();
+        self.parties.forget_empty();
         self.len -= out.len();
         out
     }

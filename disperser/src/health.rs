@@ -18,5 +18,7 @@ pub const CLOCK_DISAGREES: Cause = Cause::halts("clock.disagrees");
 pub const CLOCK_BEHIND: Cause = Cause::halts("clock.behind");
 /// A fast kernel computed wrongly here: the portable one works in its place.
 pub const KERNEL: Cause = Cause::degrades("kernel.disagrees");
+/// Vouchers cannot be redeemed: what accounts owe is not paid.
+pub const PAYMENT: Cause = Cause::degrades("payment");
 /// Blobs were lost by whoever worked on them, in a panic or because of a record that cannot be read: they are tried again.
 pub const LOST_BLOBS: Cause = Cause::degrades("lost_blobs");

@@ -3,17 +3,16 @@
 //! A 202 is a promise: nothing that was taken in is ended because others come. So a sender gets only so much that others find room:
 //! it may have four times what is free. Alone that is four fifths of all; each of n that want more than they get has 4 / (4 n + 1)
 //! of all, and 1 / (4 n + 1) stays free for the next one, who has room at once. These are the "dynamic thresholds" of shared buffers
-//! (Choudhury and Hahne, 1998). The same rule holds for the accounts of a sender, in what it may have. Who has nothing may have all
-//! that is free.
+//! (Choudhury and Hahne, 1998). A sender is a [`Party`]; the same rule holds for the accounts that a network names, in what it may
+//! have. Who has nothing may have all that is free.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
-use ashlar_net::Subnet;
 use ashlar_proto::Account;
 
-use crate::record::Origin;
+use crate::record::{Origin, Party};
 
 /// How many times what is free a sender may have.
 const LENT: u64 = 4;
@@ -68,7 +67,7 @@ impl Load {
 }
 
 #[derive(Debug, Default)]
-struct OfNetwork {
+struct OfParty {
     open: Load,
     accounts: HashMap<Account, Load>,
 }
@@ -78,7 +77,7 @@ struct OfNetwork {
 pub(crate) struct Intake {
     limits: OpenLimits,
     open: Load,
-    networks: HashMap<Subnet, OfNetwork>,
+    parties: HashMap<Party, OfParty>,
     /// Done since then.
     done: (Instant, Load),
     /// Blobs and bytes a second, once they are known.
@@ -90,7 +89,7 @@ impl Intake {
         Self {
             limits,
             open: Load::default(),
-            networks: HashMap::new(),
+            parties: HashMap::new(),
             done: (now, Load::default()),
             rate: None,
         }
@@ -104,20 +103,20 @@ impl Intake {
     /// Whether there is room for a blob of a sender, and of an account if it is known.
     pub(crate) fn check(
         &mut self,
-        network: &Subnet,
+        party: &Party,
         account: Option<&Account>,
         bytes: u64,
         now: Instant,
     ) -> Result<(), NoRoom> {
-        let of_network = self.networks.get(network);
-        let of_account = account.and_then(|account| of_network?.accounts.get(account));
-        let (network, account) = (
-            of_network.map_or(Load::default(), |of| of.open),
+        let of_party = self.parties.get(party);
+        let of_account = account.and_then(|account| of_party?.accounts.get(account));
+        let (party, account) = (
+            of_party.map_or(Load::default(), |of| of.open),
             of_account.copied().unwrap_or_default(),
         );
         let Self { limits, open, .. } = self;
-        let blobs = Room::of(limits.blobs, open.blobs, network.blobs, account.blobs);
-        let bytes_room = Room::of(limits.bytes, open.bytes, network.bytes, account.bytes);
+        let blobs = Room::of(limits.blobs, open.blobs, party.blobs, account.blobs);
+        let bytes_room = Room::of(limits.bytes, open.bytes, party.bytes, account.bytes);
         if blobs.share >= 1 && bytes_room.share >= bytes {
             return Ok(());
         }
@@ -134,28 +133,28 @@ impl Intake {
     /// A blob is open from now on.
     pub(crate) fn take_in(&mut self, of: &Origin, bytes: u64) {
         let one = Load::one(bytes);
-        let network = self.networks.entry(of.network).or_default();
+        let party = self.parties.entry(of.party).or_default();
         self.open.add(one);
-        network.open.add(one);
-        network.accounts.entry(of.account).or_default().add(one);
+        party.open.add(one);
+        party.accounts.entry(of.account).or_default().add(one);
     }
 
     /// A blob that was taken in is not there after all.
     pub(crate) fn give_back(&mut self, of: &Origin, bytes: u64) {
         let one = Load::one(bytes);
-        let Entry::Occupied(mut network) = self.networks.entry(of.network) else {
+        let Entry::Occupied(mut party) = self.parties.entry(of.party) else {
             return;
         };
-        let Entry::Occupied(mut account) = network.get_mut().accounts.entry(of.account) else {
+        let Entry::Occupied(mut account) = party.get_mut().accounts.entry(of.account) else {
             return;
         };
         account.get_mut().sub(one);
         if account.get().blobs == 0 {
             account.remove();
         }
-        network.get_mut().open.sub(one);
-        if network.get().open.blobs == 0 {
-            network.remove();
+        party.get_mut().open.sub(one);
+        if party.get().open.blobs == 0 {
+            party.remove();
         }
         self.open.sub(one);
     }
@@ -203,16 +202,16 @@ struct Room {
 }
 
 impl Room {
-    fn of(total: u64, open: u64, of_network: u64, of_account: u64) -> Self {
+    fn of(total: u64, open: u64, of_party: u64, of_account: u64) -> Self {
         let free = total.saturating_sub(open);
-        if of_network == 0 {
+        if of_party == 0 {
             return Self { free, share: free };
         }
-        let network = free.saturating_mul(LENT).saturating_sub(of_network);
-        let account = network.saturating_mul(LENT).saturating_sub(of_account);
+        let party = free.saturating_mul(LENT).saturating_sub(of_party);
+        let account = party.saturating_mul(LENT).saturating_sub(of_account);
         Self {
             free,
-            share: free.min(network).min(account),
+            share: free.min(party).min(account),
         }
     }
 }

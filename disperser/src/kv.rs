@@ -34,11 +34,13 @@ pub enum Table {
     BetterCertificates,
     /// Time of expiry | kind | id → nothing.
     Expiry,
+    /// Account → its record (JSON). Kept for ever: vouchers are cumulative.
+    Accounts,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Meta,
         Self::Blobs,
         Self::Payloads,
@@ -50,6 +52,7 @@ impl Table {
         Self::Certificates,
         Self::BetterCertificates,
         Self::Expiry,
+        Self::Accounts,
     ];
 
     /// Name of the column family.
@@ -66,6 +69,7 @@ impl Table {
             Self::Certificates => "certificates",
             Self::BetterCertificates => "better_certificates",
             Self::Expiry => "expiry",
+            Self::Accounts => "accounts",
         }
     }
 }

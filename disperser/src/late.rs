@@ -164,7 +164,10 @@ impl Engine {
         let matrix = Arc::new(matrix.ok()?);
         let proving = Arc::clone(&matrix);
         // Nobody waits for these: on the threads of the encoders.
-        let proofs = self.pool.encode(move |_| proving.prove(Setup::ethereum()));
+        let proofs = self
+            .pool
+            .encoding
+            .run(move || proving.prove(Setup::ethereum()));
         let (proofs, signature) = (proofs.await.ok()?, batch.record.signature?);
         let signed = Arc::new(SignedBatch::new(Arc::clone(&matrix), proofs, signature));
         let timeout = Duration::from_secs(self.config.disperse.attempt_timeout_secs);

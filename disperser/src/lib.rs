@@ -16,6 +16,8 @@
 //!
 //! At most [`DisperserConfig::memory_bound`]; the operator guide explains each part.
 
+pub mod accounts;
+mod activity;
 pub mod aggregate;
 mod api;
 pub mod batcher;
@@ -57,4 +59,4 @@ mod upkeep;
 
 pub use config::{ConfigError, DisperserConfig};
 pub use health::HealthReport;
-pub use server::{Disperser, DisperserError, RunningDisperser};
+pub use server::{Disperser, DisperserError, RunningDisperser, Sources};

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::activity::Activity;
 use crate::batcher::{BatchLimits, Batcher, Lane};
 use crate::compute::blocking;
 use crate::distribute::{DispersalOutcome, DispersalRun, SignedBatch, explain, spread};
@@ -25,7 +26,7 @@ use crate::late::LateBatch;
 use crate::matrix::{BatchPosition, Draft, Matrix, MatrixError};
 use crate::memory::Memory;
 use crate::owners::OwnedBlob;
-use crate::record::{BatchRecord, BlobRecord};
+use crate::record::{BatchRecord, BlobRecord, Party};
 use crate::slots::{Slot, Slots};
 use crate::state::BatchState;
 use crate::store::StoreError;
@@ -78,7 +79,10 @@ impl Drop for InFlightGuard {
 
 impl Engine {
     /// The batcher: closes batches and starts them, until the disperser stops. First it continues what a restart found.
-    pub(crate) async fn run_batcher(self: Arc<Self>, mut encoded: mpsc::Receiver<BufferedBlob>) {
+    pub(crate) async fn run_batcher(
+        self: Arc<Self>,
+        mut encoded: mpsc::Receiver<(Party, BufferedBlob)>,
+    ) {
         let pace = self.config.pace();
         let limits = BatchLimits {
             interval: pace.interval,
@@ -87,30 +91,34 @@ impl Engine {
         };
         let slots = Arc::new(Slots::new(pace.max_in_flight));
         let mut batches = JoinSet::new();
-        let mut batcher: Batcher<BufferedBlob> = Batcher::new(limits);
+        let mut batcher: Batcher<(Party, BufferedBlob)> = Batcher::new(limits);
         let epoch = Instant::now();
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
             let is_free = |lane: &Lane| slots.is_free(lane);
             let comes = !encoded.is_empty() || !self.queue.is_idle();
-            let is_idle = |lane: &Lane| !comes && slots.is_unused(lane);
+            let is_idle = |lane: &Lane, waiting: &mut dyn Iterator<Item = &(Party, _)>| {
+                !comes && slots.is_idle(lane, waiting.map(|(sender, _)| *sender))
+            };
             let memory = self.memory.is_waited_for();
-            while let Some((lane, held)) = batcher.poll(epoch.elapsed(), memory, is_idle, is_free) {
-                let slot = slots.take(&lane).await;
+            while let Some((lane, batch)) = batcher.poll(epoch.elapsed(), memory, is_idle, is_free)
+            {
+                let senders = batch.iter().map(|(sender, _)| *sender).collect();
+                let slot = slots.take(&lane, &senders).await;
                 let place = BatchPlace::new(&self, slot);
-                batches.spawn(Arc::clone(&self).run_new(lane, held, place));
+                batches.spawn(Arc::clone(&self).run_new(lane, batch, place));
             }
             self.metrics.batch_queue.set(batcher.len() as i64);
             // With all places taken the interval does not matter: the end of a batch wakes the batcher.
             let wake = batcher.next_wake(is_free).map(|at| epoch + at);
             tokio::select! {
-                Some(held) = encoded.recv() => {
+                Some((sender, held)) = encoded.recv() => {
                     let header = &held.blob.header;
                     let alone = held.owned.is_shaky().then_some(held.blob.id);
                     let quorums = header.quorums.clone();
                     let lane = Lane { version: header.version, quorums, alone };
                     let rows = header.rows;
-                    batcher.push(epoch.elapsed(), lane, rows, held);
+                    batcher.push(epoch.elapsed(), lane, rows, (sender, held));
                 }
                 () = self.wake_batcher.notified() => {}
                 () = sleep_until(wake), if wake.is_some() => {}
@@ -149,7 +157,12 @@ impl Engine {
     }
 
     /// Makes a batch of new blobs and brings it to its end.
-    async fn run_new(self: Arc<Self>, lane: Lane, held: Vec<BufferedBlob>, place: BatchPlace) {
+    async fn run_new(
+        self: Arc<Self>,
+        lane: Lane,
+        batch: Vec<(Party, BufferedBlob)>,
+        place: BatchPlace,
+    ) {
         let mut pause = RETRY_MIN;
         let (table, disperser_id) = loop {
             // Operators refuse a batch with a wrong date, and each refusal costs the blobs one of their attempts.
@@ -164,9 +177,13 @@ impl Engine {
             }
         };
         let began = Instant::now();
-        for blob in &held {
-            self.metrics.stage("batch", blob.since.elapsed());
+        for (_, held) in &batch {
+            self.metrics.stage("batch", held.since.elapsed());
         }
+        let held = match self.check_claims(batch).await {
+            Some(held) if !held.is_empty() => held,
+            _ => return,
+        };
         let blobs: Vec<_> = held.iter().map(|held| Arc::clone(&held.blob)).collect();
         // Everything that can be wrong with table and blobs shows before a sequence number is taken.
         let draft = match Draft::new(blobs, table) {
@@ -294,6 +311,10 @@ impl Engine {
         self.requeue(again);
     }
 
+    fn activity(&self) -> &Activity {
+        &self.operators_client.activity
+    }
+
     /// Brings a batch to its end.
     pub(crate) async fn disperse_batch(self: Arc<Self>, batch: InFlightBatch) {
         let InFlightBatch {
@@ -304,6 +325,11 @@ impl Engine {
             mut place,
             began,
         } = batch;
+        let first = record
+            .blobs
+            .first()
+            .and_then(|id| self.durable.registry.live(id));
+        self.activity().began(&record, &matrix, first);
         let (owned, memory) = apart(held);
         let certified = self.certify(&mut record, &matrix, proofs, &mut place).await;
         match certified {
@@ -395,15 +421,17 @@ impl Engine {
                 outcome = distribution.next() => outcome,
                 () = &mut wanted => break,
             };
+            record.failures = distribution.failures();
             let DispersalOutcome::Improved { signed, quorums } = outcome else {
                 break;
             };
-            record.failures = distribution.failures();
             match self.better(&mut record, matrix, signed, quorums).await {
                 Some(certificate) => best = Some(certificate),
                 None => break,
             }
         }
+        self.activity()
+            .over(&record, self.durable.clock.wall_ms(), None);
         let (signed, missing) = distribution.late();
         let late = LateBatch {
             record,
@@ -437,6 +465,8 @@ impl Engine {
             registry.store().improve(&better, certificates.collect())
         });
         written.await?;
+        self.activity()
+            .changed(record, self.durable.clock.wall_ms());
         let (sequence, signers) = (record.header.sequence.0, record.signers.len());
         tracing::debug!(sequence, signers, "batch certified better");
         first
@@ -453,7 +483,7 @@ impl Engine {
         let signers = signed.iter().map(|(operator, _)| *operator).collect();
         let work = Arc::clone(matrix);
         let began = Instant::now();
-        let certified = self.pool.run(move || work.certify(&signed)).await;
+        let certified = self.pool.urgent.run(move || work.certify(&signed)).await;
         self.metrics.stage("certify", began.elapsed());
         let certificates = certified
             .map_err(|_| ("batch.certify", "making the certificates failed".to_owned()))?
@@ -530,7 +560,7 @@ impl Engine {
 
     async fn prove(&self, matrix: &Arc<Matrix>) -> Option<Vec<ProofBytes>> {
         let (work, began) = (Arc::clone(matrix), Instant::now());
-        let proving = self.pool.prove(move || work.prove(Setup::ethereum()));
+        let proving = self.pool.urgent.run(move || work.prove(Setup::ethereum()));
         let proofs = proving.await.ok()?;
         self.metrics.stage("prove", began.elapsed());
         Some(proofs)
@@ -544,6 +574,7 @@ impl Engine {
         self.note(&record.blobs, |_, blob| {
             blob.go(BlobState::Dispersing, now_ms)
         })?;
+        self.activity().changed(record, now_ms);
         let sign = || record.header.sign_as_disperser(&self.key);
         Some(*record.signature.get_or_insert_with(sign))
     }
@@ -583,6 +614,9 @@ impl Engine {
             .observe(began.elapsed().as_secs_f64());
         self.metrics.certified_blobs.inc_by(done.len() as u64);
         let now_ms = self.durable.clock.wall_ms();
+        self.activity().changed(&certified, now_ms);
+        self.activity()
+            .certified(done.iter().map(|blob| blob.age(now_ms)));
         for record in &done {
             self.metrics.certified_bytes.inc_by(record.payload_len);
             self.metrics
@@ -610,6 +644,8 @@ impl Engine {
         if record.go(BatchState::Abandoned).is_err() {
             return;
         }
+        self.activity()
+            .over(&record, self.durable.clock.wall_ms(), Some(code));
         let give_up = Duration::from_secs(self.config.batch.give_up_secs);
         let written = self.durably("writing an abandoned batch", move |registry, now| {
             let change = |_, blob: &mut BlobRecord| {

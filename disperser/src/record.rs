@@ -13,16 +13,36 @@ use ashlar_proto::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::book::Charge;
 use crate::dispersal::Failure;
 use crate::state::{BatchState, TransitionError, batch_can_become, blob_can_become};
 
 /// Who posted a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Network of the address that it came from.
-    pub network: Subnet,
+    /// Whose share of the disperser it takes.
+    pub party: Party,
     /// Account that it names; all zero for none.
     pub account: Account,
+}
+
+/// Among whom the disperser is shared. An account that has signed, where not everybody can have one, stands for itself, wherever it
+/// posts from. Everybody else stands for a network of addresses: an account is a mere claim then, or made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// Network of the address that it came from.
+    Network(Subnet),
+    /// Account that signed.
+    Account(Account),
+}
+
+impl std::fmt::Display for Party {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Account(account) => account.fmt(f),
+        }
+    }
 }
 
 /// A state that a blob was in, for its event stream.
@@ -58,6 +78,8 @@ pub struct BlobRecord {
     pub account: Account,
     /// Network of the address that it came from.
     pub network: Subnet,
+    /// What the account was charged, if it has signed and not everybody is served. Refunded if the blob has failed.
+    pub charge: Option<Charge>,
     /// Chosen by the submitter.
     pub salt: u64,
     /// Where it is.
@@ -106,6 +128,7 @@ impl BlobRecord {
             quorums: submission.quorums.clone(),
             account: submission.account,
             network,
+            charge: None,
             salt: submission.salt,
             state: BlobState::Queued,
             submitted_at_ms: now_ms,
@@ -127,7 +150,10 @@ impl BlobRecord {
     /// Who posted it.
     pub fn origin(&self) -> Origin {
         Origin {
-            network: self.network,
+            party: match self.charge {
+                Some(_) => Party::Account(self.account),
+                None => Party::Network(self.network),
+            },
             account: self.account,
         }
     }

@@ -18,12 +18,13 @@ use ashlar_proto::{Account, BlobId, BlobKey, Submission};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use crate::accounts::book::{Charging, PayError};
 use crate::intake::{Intake, NoRoom, OpenLimits};
 use crate::memory::Units;
 use crate::metrics::Metrics;
-use crate::record::{BlobRecord, Origin};
+use crate::record::{BlobRecord, Origin, Party};
 use crate::state::TransitionError;
-use crate::store::{Store, StoreError};
+use crate::store::{NotAccepted, Store, StoreError};
 
 /// How long a post waits for another one of the same blob to reach the disk.
 const TWIN_PATIENCE: Duration = Duration::from_secs(30);
@@ -81,6 +82,8 @@ pub struct Posted {
     pub payload: Bytes,
     /// The client's commitments.
     pub commitments: Option<Vec<CommitmentBytes>>,
+    /// How its account pays, if it has signed and not everybody is served.
+    pub charging: Option<Charging>,
 }
 
 impl Registry {
@@ -152,19 +155,19 @@ impl Registry {
     /// There is no room.
     pub fn check_room(
         &self,
-        network: &Subnet,
+        party: &Party,
         account: Option<&Account>,
         payload_len: u64,
     ) -> Result<(), AcceptError> {
         let intake = &mut self.lock().intake;
-        Ok(intake.check(network, account, payload_len, Instant::now())?)
+        Ok(intake.check(party, account, payload_len, Instant::now())?)
     }
 
     /// Takes in a blob, to be kept until `expires_at_ms`; on return it is on disk. A blob that is there already, and has not failed, is not taken in again:
     /// its record comes back with `false`. Blocks.
     ///
     /// # Errors
-    /// There is no room, or the store fails; then nothing was taken in.
+    /// There is no room, the account cannot pay, or the store fails; then nothing was taken in, and nothing charged.
     pub fn accept(
         &self,
         posted: Posted,
@@ -173,10 +176,12 @@ impl Registry {
     ) -> Result<(BlobRecord, bool), AcceptError> {
         let id = posted.submission.id();
         let len = posted.submission.payload_len;
-        let origin = Origin {
-            network: posted.network,
-            account: posted.submission.account,
+        let account = posted.submission.account;
+        let party = match posted.charging {
+            Some(_) => Party::Account(account),
+            None => Party::Network(posted.network),
         };
+        let origin = Origin { party, account };
         let order = {
             let mut inner = self.lock();
             // Somebody else is just posting the same: it counts only once it is on disk.
@@ -194,8 +199,7 @@ impl Registry {
                 return Ok((live.record.clone(), false));
             }
             let now = Instant::now();
-            let (network, account) = (&origin.network, Some(&origin.account));
-            inner.intake.check(network, account, len, now)?;
+            inner.intake.check(&party, Some(&account), len, now)?;
             inner.intake.take_in(&origin, len);
             inner.accepting.insert(id);
             inner.next_order += 1;
@@ -250,8 +254,9 @@ impl Registry {
             rows,
             payload,
             commitments,
+            charging,
         } = posted;
-        let record = BlobRecord::new(
+        let mut record = BlobRecord::new(
             &submission,
             network,
             rows,
@@ -260,8 +265,14 @@ impl Registry {
             now_ms,
             expires_at_ms,
         );
-        self.store
-            .accept(&record, payload, commitments.as_deref())?;
+        let claims = commitments.as_deref();
+        match charging {
+            None => self.store.accept(&record, payload, claims)?,
+            Some(charging) => {
+                self.store
+                    .accept_charged(&mut record, payload, claims, &charging)?;
+            }
+        }
         Ok((record, true))
     }
 
@@ -443,10 +454,23 @@ pub enum AcceptError {
     /// The same blob was just posted by somebody else, and does not reach the disk.
     #[error("the same blob is just being written; try again later")]
     Twin,
+    /// Its account cannot pay.
+    #[error(transparent)]
+    #[coded(transparent)]
+    Pay(PayError),
     /// The store fails.
     #[error(transparent)]
     #[coded(blame = Us)]
     Store(#[from] StoreError),
+}
+
+impl From<NotAccepted> for AcceptError {
+    fn from(error: NotAccepted) -> Self {
+        match error {
+            NotAccepted::Pay(error) => Self::Pay(error),
+            NotAccepted::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<NoRoom> for AcceptError {

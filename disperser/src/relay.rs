@@ -42,7 +42,7 @@ pub(crate) struct Extended {
 impl SliceRelay {
     pub(crate) fn new(memory_bytes: u64) -> Result<Self, rayon::ThreadPoolBuildError> {
         Ok(Self {
-            threads: Threads::new("slices", 1)?,
+            threads: Threads::new("slices", 1, 10)?,
             turn: Arc::new(Semaphore::new(1)),
             memory: Budget::new(memory_bytes),
             kept: Mutex::default(),

@@ -1,5 +1,6 @@
 //! What a restart finds on its way is continued.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ impl Engine {
         if !self.upkeep.clock_is_believed().await {
             return;
         }
-        let mut running = JoinSet::new();
+        let (mut running, nobody) = (JoinSet::new(), HashSet::new());
         for (record, owned) in batches {
             let began = Instant::now();
             // Its memory first: what waits for a place holds memory, so the other way round each could wait for the other.
@@ -76,7 +77,7 @@ impl Engine {
                         alone: None,
                     };
                     let slot = tokio::select! {
-                        slot = slots.take(&lane) => slot,
+                        slot = slots.take(&lane, &nobody) => slot,
                         () = self.stop.cancelled() => return,
                     };
                     tracing::info!(sequence = record.header.sequence.0, digest = %record.digest(), "batch continued");

@@ -6,18 +6,22 @@ use std::time::Duration;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::{Coded, Setup};
 use ashlar_net::{Client, NetError, NetLimits};
+use ashlar_proto::Stake;
+use ashlar_proto::api::AccountMode;
 use ashlar_proto::wire::limits::bulk_for_rows;
 use ashlar_service::listener::{BindError, Listeners};
 use ashlar_service::{OnEnd, Running, Supervisor};
-use ashlar_stake::StakeSource;
+use ashlar_stake::{PaymentSource, StakeSource};
 
+use crate::accounts::redeem::{Redeemer, When};
+use crate::accounts::terms::Terms;
 use crate::api::{self, ApiState};
 use crate::clock::{Clock, WallClock, system_clock};
 use crate::compute::ComputePool;
 use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
-use crate::engine::{Engine, report_kernel};
+use crate::engine::{Engine, number_of, report_kernel};
 use crate::health::Health;
 use crate::intake::OpenLimits;
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
@@ -26,6 +30,24 @@ use crate::registry::Registry;
 use crate::relay::SliceRelay;
 use crate::store::{Store, StoreError};
 use crate::upkeep::Upkeep;
+
+/// Where a disperser learns who is who, and who pays.
+#[derive(Clone)]
+pub struct Sources {
+    /// Operator tables.
+    pub stake: Arc<dyn StakeSource>,
+    /// Deposits and reservations; needed if `accounts.mode` is `paid`.
+    pub payment: Option<Arc<dyn PaymentSource>>,
+}
+
+impl From<Arc<dyn StakeSource>> for Sources {
+    fn from(stake: Arc<dyn StakeSource>) -> Self {
+        Self {
+            stake,
+            payment: None,
+        }
+    }
+}
 
 /// Starts dispersers.
 #[derive(Debug, Clone, Copy)]
@@ -40,13 +62,13 @@ impl Disperser {
     pub async fn start(
         config: DisperserConfig,
         network_key: NetworkKey,
-        stake: Arc<dyn StakeSource>,
+        sources: impl Into<Sources>,
     ) -> Result<RunningDisperser, DisperserError> {
         let path = config.paths.data.clone();
         let options = RocksOptions {
             write_buffer_bytes: config.store.write_buffer_bytes,
         };
-        Self::start_with(config, network_key, stake, system_clock(), move || {
+        Self::start_with(config, network_key, sources, system_clock(), move || {
             Ok(Arc::new(RocksKv::open(&path, options)?))
         })
         .await
@@ -79,11 +101,16 @@ impl Disperser {
     pub async fn start_with(
         config: DisperserConfig,
         network_key: NetworkKey,
-        stake: Arc<dyn StakeSource>,
+        sources: impl Into<Sources>,
         wall: WallClock,
         open: impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static,
     ) -> Result<RunningDisperser, DisperserError> {
         config.validate()?;
+        let Sources { stake, payment } = sources.into();
+        if config.accounts.mode == AccountMode::Paid && payment.is_none() {
+            return Err(DisperserError::NobodyPays);
+        }
+        let terms = payment.map(|source| Arc::new(Terms::new(source)));
         let listeners = Listeners::bind(config.listen.http, config.listen.health)?;
         let (http_addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
         let health = Arc::new(Health::default());
@@ -119,6 +146,7 @@ impl Disperser {
             .map(|version| version.code)
             .collect();
         let prepared = pool
+            .urgent
             .run(move || {
                 codes
                     .into_iter()
@@ -156,6 +184,7 @@ impl Disperser {
             max_bulk: bulk_for_rows(config.batch.max_rows),
             // An operator that checks and syncs a large batch says nothing meanwhile.
             stall_timeout: Duration::from_secs(config.disperse.attempt_timeout_secs),
+            max_datagram: config.disperse.max_datagram,
             ..NetLimits::default()
         };
         let client = Client::new(&network_key, net)?;
@@ -163,7 +192,7 @@ impl Disperser {
             client,
             config.disperse.max_requests_per_operator,
             Arc::clone(&metrics),
-            pool.clone(),
+            pool.urgent.clone(),
         );
         let durable = Durable {
             registry: Arc::new(registry),
@@ -178,7 +207,21 @@ impl Disperser {
         };
         let (clock, expiry) = (upkeep.clone(), upkeep.clone());
         let interval = Duration::from_millis(config.store.expiry_interval_ms);
-        let (engine, encoded) = Engine::new(config, network_key, pool, operators_client, upkeep);
+        if let Some(terms) = terms.clone() {
+            let redeemer = Redeemer {
+                durable: upkeep.durable.clone(),
+                terms,
+                when: When {
+                    interval: Duration::from_secs(config.accounts.redeem_interval_secs),
+                    above: Stake::from(config.accounts.redeem_above),
+                },
+            };
+            let stake = Arc::clone(&upkeep.stake);
+            let id = move || number_of(stake.as_ref(), &owner).ok().flatten();
+            supervisor.spawn("redeem", OnEnd::Stop, redeemer.run(id));
+        }
+        let (engine, encoded) =
+            Engine::new(config, network_key, pool, operators_client, upkeep, terms);
         supervisor.spawn(
             "batcher",
             OnEnd::Stop,
@@ -187,6 +230,7 @@ impl Disperser {
         supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
         supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
         supervisor.spawn("late", OnEnd::Stop, Arc::clone(&engine).run_late());
+        supervisor.spawn("activity", OnEnd::Stop, Arc::clone(&engine).run_activity());
         supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
         supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
         supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());
@@ -229,6 +273,11 @@ pub enum DisperserError {
         /// Its folder.
         path: String,
     },
+    /// Accounts are to pay, and nothing says what they have.
+    #[error(
+        "accounts.mode is \"paid\", and operators.sources is no ledger, on which accounts could have deposits; follow a ledger, or set accounts.mode"
+    )]
+    NobodyPays,
     /// The network.
     #[error(transparent)]
     Net(#[from] NetError),

@@ -1,37 +1,55 @@
 //! Places for batches on their way to operators.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 use crate::batcher::Lane;
+use crate::record::Party;
+
+/// Batches of one lane under way when another one of it is started before its time, for somebody who has none.
+const EARLY: usize = 2;
 
 /// Each lane has its own places, `batch.max_in_flight` of them, and all lanes together twice as many: one whose operators are slow
 /// does not hold up the others.
 #[derive(Debug)]
 pub(crate) struct Slots {
     of_lane: usize,
-    all: Arc<Semaphore>,
-    lanes: Mutex<HashMap<Lane, Arc<Semaphore>>>,
-    given_back: Arc<Notify>,
+    taken: Arc<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    batches: Mutex<Vec<Arc<OnItsWay>>>,
+    given_back: Notify,
+}
+
+/// A batch, and whose blobs are in it.
+#[derive(Debug)]
+struct OnItsWay {
+    lane: Lane,
+    senders: HashSet<Party>,
+}
+
+impl Taken {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<OnItsWay>>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A batch's place. Free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// In this order: whoever is woken finds both free.
-    _lane: OwnedSemaphorePermit,
-    _all: OwnedSemaphorePermit,
-    _wake: WakeOnDrop,
+    batch: Arc<OnItsWay>,
+    taken: Arc<Taken>,
 }
 
-#[derive(Debug)]
-struct WakeOnDrop(Arc<Notify>);
-
-impl Drop for WakeOnDrop {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.notify_waiters();
+        let others = |batch: &Arc<OnItsWay>| !Arc::ptr_eq(batch, &self.batch);
+        self.taken.lock().retain(others);
+        self.taken.given_back.notify_waiters();
     }
 }
 
@@ -39,50 +57,60 @@ impl Slots {
     pub(crate) fn new(of_lane: usize) -> Self {
         Self {
             of_lane,
-            all: Arc::new(Semaphore::new(
-                of_lane.saturating_mul(2).min(Semaphore::MAX_PERMITS),
-            )),
-            lanes: Mutex::default(),
-            given_back: Arc::default(),
+            taken: Arc::default(),
         }
+    }
+
+    fn has_room(&self, batches: &[Arc<OnItsWay>], lane: &Lane) -> bool {
+        let of_lane = batches.iter().filter(|batch| batch.lane == *lane).count();
+        of_lane < self.of_lane && batches.len() < self.of_lane.saturating_mul(2)
     }
 
     /// Whether this lane has a free place.
     pub(crate) fn is_free(&self, lane: &Lane) -> bool {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = |lane: &Arc<Semaphore>| lane.available_permits() > 0;
-        self.all.available_permits() > 0 && lanes.get(lane).is_none_or(free)
+        self.has_room(&self.taken.lock(), lane)
     }
 
-    /// Whether no batch of this lane is on its way.
-    pub(crate) fn is_unused(&self, lane: &Lane) -> bool {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let unused = |lane: &Arc<Semaphore>| lane.available_permits() == self.of_lane;
-        lanes.get(lane).is_none_or(unused)
+    /// Whether a batch of this lane should go at once: none of it is on its way, or none with anything of one of those who wait. So
+    /// whoever posts much makes nobody wait for his batches, and still has one at a time.
+    pub(crate) fn is_idle(&self, lane: &Lane, mut waiting: impl Iterator<Item = Party>) -> bool {
+        let batches = self.taken.lock();
+        let of_lane = || batches.iter().filter(|batch| batch.lane == *lane);
+        let is_new = |sender| !of_lane().any(|batch| batch.senders.contains(&sender));
+        match of_lane().count() {
+            0 => true,
+            under_way => under_way < EARLY && waiting.any(is_new),
+        }
     }
 
-    /// A place of this lane, if there is one.
-    pub(crate) fn try_take(&self, lane: &Lane) -> Option<Slot> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.retain(|_, places| places.available_permits() < self.of_lane);
-        let places = lanes
-            .entry(lane.clone())
-            .or_insert_with(|| Arc::new(Semaphore::new(self.of_lane)));
+    /// A place of this lane for blobs of these senders, if there is one.
+    pub(crate) fn try_take(&self, lane: &Lane, senders: &HashSet<Party>) -> Option<Slot> {
+        let mut batches = self.taken.lock();
+        if !self.has_room(&batches, lane) {
+            return None;
+        }
+        let batch = Arc::new(OnItsWay {
+            lane: lane.clone(),
+            senders: senders.clone(),
+        });
+        batches.push(Arc::clone(&batch));
         Some(Slot {
-            _lane: Arc::clone(places).try_acquire_owned().ok()?,
-            _all: Arc::clone(&self.all).try_acquire_owned().ok()?,
-            _wake: WakeOnDrop(Arc::clone(&self.given_back)),
+            batch,
+            taken: Arc::clone(&self.taken),
         })
     }
 
     /// A place of this lane, as soon as there is one.
-    pub(crate) async fn take(&self, lane: &Lane) -> Slot {
+    pub(crate) async fn take(&self, lane: &Lane, senders: &HashSet<Party>) -> Slot {
         loop {
-            let given_back = self.given_back.notified();
-            if let Some(slot) = self.try_take(lane) {
+            let given_back = self.taken.given_back.notified();
+            if let Some(slot) = self.try_take(lane, senders) {
                 return slot;
             }
             given_back.await;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

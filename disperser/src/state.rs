@@ -63,7 +63,7 @@ pub fn batch_can_become(from: BatchState, to: BatchState) -> bool {
 }
 
 /// Where a batch is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BatchState {
     /// On disk with its sequence number; nothing was sent yet, as far as the disk knows.

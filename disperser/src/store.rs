@@ -1,7 +1,9 @@
 //! What the disperser keeps: typed access to the [`Kv`] tables.
 //!
 //! What must not be lost is synced before the call returns:
-//! * [`Store::accept`], before the `202`;
+//! * [`Store::accept`], before the `202`; [`Store::accept_charged`] with what the blob's account is charged in the same atomic write,
+//!   and [`Store::failed`] and [`Store::finish_batch`] with the refund of what failed for good: an account is charged once for each
+//!   blob that was accepted and has not failed, and for nothing else;
 //! * [`Store::compose`], before the first byte of a batch leaves: the batch's composition and the advance of the sequence
 //!   number are one atomic write, so a number is never used twice and a restart finds the batch that it names;
 //! * [`Store::finish_batch`], before anybody sees the certificates.
@@ -18,12 +20,16 @@
 //! chance in a million. The same holds for two dispersers with one key, which nobody should run. Within one database
 //! numbers rise whatever the clock does.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ashlar_crypto::{Coded, CommitmentBytes, identity::NetworkPublicKey};
-use ashlar_proto::{BatchDigest, BlobId, BlobKey, Sequence};
+use ashlar_proto::api::BlobState;
+use ashlar_proto::{Account, BatchDigest, BlobId, BlobKey, Sequence, Stake};
 use bytes::Bytes;
 
+use crate::accounts::Cells;
+use crate::accounts::book::{AccountRecord, Charge, Charging, PayError, Size};
 use crate::kv::{Kv, KvError, Op, Table};
 use crate::record::{BatchRecord, BlobRecord};
 use crate::state::TransitionError;
@@ -31,7 +37,7 @@ use crate::state::TransitionError;
 /// Keys with their values.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-const FORMAT: &[u8] = b"ashlar/disperser/2";
+const FORMAT: &[u8] = b"ashlar/disperser/3";
 const META_FORMAT: &[u8] = b"format";
 const META_OWNER: &[u8] = b"owner";
 const META_SEQUENCE: &[u8] = b"next_sequence";
@@ -52,6 +58,8 @@ pub struct Store {
     kv: Arc<dyn Kv>,
     /// Held while a batch is composed: two batches never take the same sequence number.
     composing: Arc<Mutex<()>>,
+    /// Accounts that are being charged or refunded.
+    cells: Arc<Cells>,
 }
 
 impl Store {
@@ -62,7 +70,8 @@ impl Store {
     pub fn open(kv: Arc<dyn Kv>, owner: &NetworkPublicKey) -> Result<Self, StoreError> {
         let store = Self {
             kv,
-            composing: Arc::new(Mutex::new(())),
+            composing: Arc::default(),
+            cells: Arc::default(),
         };
         match store.kv.get(Table::Meta, META_FORMAT)? {
             None => store.kv.write(
@@ -103,7 +112,8 @@ impl Store {
     pub fn open_stopped(kv: Arc<dyn Kv>) -> Result<Self, StoreError> {
         let store = Self {
             kv,
-            composing: Arc::new(Mutex::new(())),
+            composing: Arc::default(),
+            cells: Arc::default(),
         };
         let format = store.meta(META_FORMAT, "the format")?;
         if format != FORMAT {
@@ -170,6 +180,56 @@ impl Store {
         payload: Bytes,
         commitments: Option<&[CommitmentBytes]>,
     ) -> Result<(), StoreError> {
+        self.write_accepted(record, payload, commitments, None)
+    }
+
+    /// The same, and its account is charged in the same write: the record says what.
+    ///
+    /// # Errors
+    /// The account cannot pay, or the database fails. Then nothing was taken in, and nothing charged.
+    pub fn accept_charged(
+        &self,
+        record: &mut BlobRecord,
+        payload: Bytes,
+        commitments: Option<&[CommitmentBytes]>,
+        charging: &Charging,
+    ) -> Result<(), NotAccepted> {
+        let size = Size {
+            rows: record.rows,
+            bytes: record.payload_len,
+        };
+        self.change_account(record.account, |account| {
+            let charge = account.charge(size, charging, record.submitted_at_ms)?;
+            record.charge = Some(charge);
+            let op = put_account(record.account, account)?;
+            Ok(self.write_accepted(record, payload, commitments, Some(op))?)
+        })
+    }
+
+    /// Changes an account's record, and writes it within `change`. If that fails, or panics, the record is read again from the disk.
+    fn change_account<E: From<StoreError>>(
+        &self,
+        account: Account,
+        change: impl FnOnce(&mut AccountRecord) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let cell = self.cells.of(account);
+        let mut held = cell.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut record = match held.take() {
+            Some(record) => record,
+            None => self.read_account(account)?,
+        };
+        change(&mut record)?;
+        *held = Some(record);
+        Ok(())
+    }
+
+    fn write_accepted(
+        &self,
+        record: &BlobRecord,
+        payload: Bytes,
+        commitments: Option<&[CommitmentBytes]>,
+        charged: Option<Op>,
+    ) -> Result<(), StoreError> {
         let id = record.id.as_bytes();
         let mut ops = vec![
             put_blob(record)?,
@@ -189,10 +249,94 @@ impl Store {
             Some(commitments) => Op::Put(Table::Commitments, id.to_vec(), join(commitments)),
             None => Op::Delete(Table::Commitments, id.to_vec()),
         });
+        ops.extend(charged);
         Ok(self.kv.write(ops, true)?)
     }
 
-    /// Writes blobs that failed. If that is their own fault their payloads and commitments go; the records stay. Synced.
+    /// Writes these changes, and with them what the failed blobs among these were charged goes back to their accounts: once, for a blob
+    /// that has failed on disk was refunded then. Synced.
+    fn write_and_refund(&self, blobs: &[BlobRecord], mut ops: Vec<Op>) -> Result<(), StoreError> {
+        let mut refunds: BTreeMap<Account, Vec<Charge>> = BTreeMap::new();
+        for blob in blobs {
+            if let Some(charge) = blob.charge.filter(|_| blob.state == BlobState::Failed)
+                && charge.amount > Stake::ZERO
+                && let Some(before) = self.blob(&blob.id)?
+                && before.state != BlobState::Failed
+            {
+                refunds.entry(blob.account).or_default().push(charge);
+            }
+        }
+        let cells: Vec<_> = refunds.keys().map(|of| self.cells.of(*of)).collect();
+        // In rising order, as everybody takes them.
+        let mut held: Vec<_> = cells
+            .iter()
+            .map(|cell| cell.lock().unwrap_or_else(PoisonError::into_inner))
+            .collect();
+        let mut changed = Vec::with_capacity(held.len());
+        for ((of, charges), held) in refunds.iter().zip(&mut held) {
+            let mut account = match held.take() {
+                Some(account) => account,
+                None => self.read_account(*of)?,
+            };
+            charges.iter().for_each(|charge| account.refund(charge));
+            ops.push(put_account(*of, &account)?);
+            changed.push(account);
+        }
+        self.kv.write(ops, true)?;
+        for (held, account) in held.iter_mut().zip(changed) {
+            **held = Some(account);
+        }
+        Ok(())
+    }
+
+    fn read_account(&self, account: Account) -> Result<AccountRecord, StoreError> {
+        let bytes = self.kv.get(Table::Accounts, &account.0)?;
+        bytes.map_or_else(
+            || Ok(AccountRecord::default()),
+            |bytes| parse("an account's record", &bytes),
+        )
+    }
+
+    /// An account's record; that of one which has posted nothing is empty. Waits for a change that is being written.
+    ///
+    /// # Errors
+    /// The database fails, or the record cannot be read.
+    pub fn account(&self, account: Account) -> Result<AccountRecord, StoreError> {
+        let cell = self.cells.of(account);
+        let held = cell.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.as_ref() {
+            Some(record) => Ok(record.clone()),
+            None => self.read_account(account),
+        }
+    }
+
+    /// All accounts, with their records on disk.
+    ///
+    /// # Errors
+    /// The database fails, or a record cannot be read.
+    pub fn accounts(&self) -> Result<Vec<(Account, AccountRecord)>, StoreError> {
+        let all = self.scan_all(Table::Accounts)?.into_iter();
+        all.map(|(key, bytes)| {
+            let account = Account::from_slice(&key).ok_or(StoreError::Corrupt {
+                what: "the list of accounts",
+            })?;
+            Ok((account, parse("an account's record", &bytes)?))
+        })
+        .collect()
+    }
+
+    /// Notes up to which sum the ledger has paid an account's vouchers. Not synced: the ledger knows.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn note_redeemed(&self, account: Account, paid: Stake) -> Result<(), StoreError> {
+        self.change_account(account, |record| {
+            record.redeemed = record.redeemed.max(paid);
+            Ok(self.kv.write(vec![put_account(account, record)?], false)?)
+        })
+    }
+
+    /// Writes blobs that failed, and refunds them. If that is their own fault their payloads and commitments go; the records stay. Synced.
     ///
     /// # Errors
     /// The database fails.
@@ -206,7 +350,7 @@ impl Store {
                 ops.push(Op::Delete(Table::Commitments, id));
             }
         }
-        Ok(self.kv.write(ops, true)?)
+        self.write_and_refund(records, ops)
     }
 
     /// Takes a sequence number and makes a batch with it; batch, blobs, these commitments, which were computed here, and the number's
@@ -262,7 +406,7 @@ impl Store {
         Ok((batch, blobs, result))
     }
 
-    /// Writes a batch that ended, with its blobs (certified, failed, or back among the encoded) and the certificates. Synced.
+    /// Writes a batch that ended, with its blobs (certified, failed and refunded, or back among the encoded) and the certificates. Synced.
     ///
     /// # Errors
     /// The database fails.
@@ -272,7 +416,6 @@ impl Store {
         blobs: &[BlobRecord],
         certificates: Vec<(BlobId, Vec<u8>)>,
     ) -> Result<(), StoreError> {
-        use ashlar_proto::api::BlobState;
         let mut ops = vec![
             put_batch(batch)?,
             Op::Delete(
@@ -290,7 +433,7 @@ impl Store {
         for (id, certificate) in certificates {
             ops.push(Op::Put(Table::Certificates, id.0.to_vec(), certificate));
         }
-        Ok(self.kv.write(ops, true)?)
+        self.write_and_refund(blobs, ops)
     }
 
     /// Writes better certificates of a batch that is certified, beside the issued ones. Not synced: those are there.
@@ -568,6 +711,11 @@ fn put_blob(record: &BlobRecord) -> Result<Op, StoreError> {
     ))
 }
 
+fn put_account(account: Account, record: &AccountRecord) -> Result<Op, StoreError> {
+    let value = json("an account's record", record)?;
+    Ok(Op::Put(Table::Accounts, account.0.to_vec(), value))
+}
+
 fn put_batch(record: &BatchRecord) -> Result<Op, StoreError> {
     Ok(Op::Put(
         Table::Batches,
@@ -608,6 +756,17 @@ fn parse<T: serde::de::DeserializeOwned>(
     bytes: &[u8],
 ) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|_| StoreError::Corrupt { what })
+}
+
+/// Why a blob is not written for the first time.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAccepted {
+    /// Its account cannot pay.
+    #[error(transparent)]
+    Pay(#[from] PayError),
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The store cannot do what it should.

@@ -12,7 +12,7 @@ use ashlar_stake::{OperatorTable, Registration};
 use bytes::Bytes;
 
 use crate::encoder::{ClaimCheck, EncodeInput, EncodedBlob, encode_tick};
-use crate::record::BlobRecord;
+use crate::record::{BlobRecord, Party};
 use crate::registry::Posted;
 
 pub(crate) fn submission(payload: &[u8], salt: u64) -> Submission {
@@ -31,6 +31,10 @@ pub(crate) fn network(n: u8) -> Subnet {
     Subnet::of([10, 0, n, 1].into())
 }
 
+pub(crate) fn party(n: u8) -> Party {
+    Party::Network(network(n))
+}
+
 pub(crate) fn posted(payload: &[u8], salt: u64) -> Posted {
     Posted {
         submission: submission(payload, salt),
@@ -38,6 +42,7 @@ pub(crate) fn posted(payload: &[u8], salt: u64) -> Posted {
         rows: ashlar_crypto::rows_for(Encoding::Packed31, payload.len() as u64).unwrap(),
         payload: Bytes::copy_from_slice(payload),
         commitments: None,
+        charging: None,
     }
 }
 
@@ -59,7 +64,6 @@ pub(crate) fn encoded(payload: &[u8], salt: u64) -> Arc<EncodedBlob> {
         vec![input],
         ClaimCheck::Together,
         [3; 32],
-        &|| (),
     );
     let (_, result) = tick.blobs.into_iter().next().unwrap();
     Arc::new(result.unwrap())

@@ -20,6 +20,7 @@ use ashlar_proto::wire::limits;
 /// With K connections of known callers (at most `max_known_connections`) and S of strangers (at most `max_stranger_connections`):
 ///
 /// * unread data in QUIC's buffers: `max(known_window_memory, K * stranger_window) + S * stranger_window`
+/// * the UDP socket's own: `2048 * max_datagram`, of which only what the network fills is ever touched
 /// * half-open connections: about 64 KiB each, `max_half_open` of them
 /// * envelopes being read: `envelope_memory + max_stranger_requests * max_stranger_envelope`, and about twice as much again while
 ///   they are decoded

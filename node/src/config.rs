@@ -80,6 +80,8 @@ ashlar_service::config! {
     pub struct Listen {
         /// UDP address for dispersers and readers: the one in the operator table leads here.
         pub quic: SocketAddr = SocketAddr::from(([0, 0, 0, 0], 7400));
+        #[doc = ashlar_service::shared_key!(max_datagram)]
+        pub max_datagram: u16 = 1452, within 1200..=65_527;
         /// TCP address for health, status and metrics. For the operator only: keep it off the internet.
         pub http: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7480));
         #[doc = ashlar_service::shared_key!(listen.health)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ashlar_service::ApiError;
 use ashlar_service::api::Daemon;
 use ashlar_service::listener::Apps;
+use ashlar_service::page::Page;
 use axum::Json;
 use axum::extract::State;
 use utoipa::OpenApi;
@@ -21,6 +22,12 @@ use crate::status::{EquivocationList, EquivocationPair, MAX_SHOWN, NodeStatus};
 const RETRY_AFTER_SECS: u64 = 5;
 /// The longest that an answer takes.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What its operator sees.
+const PAGE: Page = Page {
+    html: include_str!("page/index.html"),
+    script: include_str!("page/page.js"),
+};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -49,7 +56,7 @@ pub(crate) fn apps(shared: Arc<Shared>) -> Apps {
         refused: shared.metrics.refused.clone(),
         deadline: DEADLINE,
     };
-    daemon.apps(routed(), shared)
+    daemon.apps(routed(), shared).with_page(PAGE)
 }
 
 /// The state of the node, for its operator.

@@ -1,4 +1,5 @@
-//! A database that was made anew learns what its operator had promised: from the index of batches that peers keep.
+//! A database that was made anew learns what its operator had promised, and one that was away what it missed: from the index of
+//! batches that peers keep.
 //!
 //! ```text
 //! peers ──pages of certified batches──▶ certificate checked by the table of its block
@@ -12,6 +13,9 @@
 //! as one of those that are asked does not: the signers of a certificate hold the confirmation threshold of each of its quorums, so
 //! peers with more than the rest of the stake have one of them among them. Until so many have given their whole index nothing is
 //! signed, unless floors cover what was signed before.
+//!
+//! A disperser sends a batch for [`RESUME`] after it made it. A node that was stopped for longer has promised nothing meanwhile: it signs
+//! at once, and takes its part of what is listed since. It is nobody's duty, and one more who has it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +26,7 @@ use ashlar_fetch::Fault;
 use ashlar_proto::wire::{BatchPlace, CertifiedBatch, ListBatches, Request, Response};
 use ashlar_proto::{
     Block, Certificate, CertificateError, Domain, OperatorEntry, OperatorId, Sequence, Stake,
-    VERSIONS, needed_stake,
+    VERSIONS, needed_stake, times::RESUME,
 };
 use ashlar_service::Backoff;
 use ashlar_service::metrics::Code;
@@ -310,7 +314,11 @@ impl Lister {
     async fn walk(&self, peer: &OperatorEntry) -> Result<(), ListError> {
         let rate = self.healer.shared.config.tasks.repair_bytes_per_sec;
         for _ in 0..MAX_PAGES {
-            let known = self.state().progress.peers.get(&peer.operator_id).copied();
+            let (known, since) = {
+                let progress = &self.state().progress;
+                let known = progress.peers.get(&peer.operator_id).copied();
+                (known, progress.since)
+            };
             let after = known.unwrap_or_default().after;
             let started = Instant::now();
             let request = Request::ListBatches(ListBatches { after });
@@ -326,7 +334,7 @@ impl Lister {
             let next = match list.next {
                 Some(next) if !goes_on(&next, after.as_ref()) => return Err(ListError::Order),
                 // The rest is over by now.
-                next => next.filter(|next| next.window > now),
+                next => next.filter(|next| next.window > now.max(since)),
             };
             self.take(list.batches).await?;
             self.state().progress.peers.insert(
@@ -490,11 +498,34 @@ fn waiting(status: &IndexStatus) -> Option<String> {
     ))
 }
 
-/// Says how far it is before anything can be signed.
+/// Says how far it is before anything can be signed, and what is to be asked by a node that last ran at `kept_ms`.
 ///
 /// # Errors
-/// The store cannot be read.
-pub(crate) fn begin(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
+/// The store cannot be read, or written.
+pub(crate) fn begin(
+    shared: &Shared,
+    store: &dyn Store,
+    kept_ms: Option<u64>,
+) -> Result<(), StoreError> {
+    let stopped = kept_ms.map(Duration::from_millis);
+    let now = Duration::from_millis(shared.time.wall_ms());
+    let away = stopped.filter(|stopped| now.saturating_sub(*stopped) > RESUME);
+    let known = store.index_progress()?;
+    if let Some(away) = away
+        && known.as_ref().is_none_or(|progress| progress.done)
+    {
+        let versions = VERSIONS.iter().map(|version| version.retention_secs);
+        let kept_for = match shared.config.rules().retention {
+            Some(retention) => retention.as_secs(),
+            None => versions.min().unwrap_or(0),
+        };
+        store.keep_index_progress(&IndexProgress {
+            may_sign: true,
+            held: known.is_none_or(|progress| progress.held),
+            since: away.as_secs().saturating_add(kept_for),
+            ..IndexProgress::default()
+        })?;
+    }
     if let Some(progress) = store.index_progress()? {
         let status = IndexStatus {
             done: progress.done,

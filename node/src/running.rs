@@ -173,7 +173,7 @@ impl OpeningNode {
                 let kept_ms = store.kept_time()?;
                 let kept = kept_ms.zip(store.kept_allowance()?);
                 let equivocations = count_equivocations(store.as_ref())?;
-                index::begin(&opening, store.as_ref())?;
+                index::begin(&opening, store.as_ref(), kept_ms)?;
                 Ok::<_, DatabaseError>((store, kept_ms, kept, equivocations))
             })
             .await?;
@@ -355,6 +355,7 @@ fn net_limits(config: &NodeConfig) -> NetLimits {
         stranger_request_rate: load.reads_per_sec,
         request_timeout: Duration::from_secs(load.bulk_timeout_secs),
         shutdown_grace: Duration::from_secs(config.tasks.shutdown_secs),
+        max_datagram: config.listen.max_datagram,
         ..NetLimits::default()
     }
 }

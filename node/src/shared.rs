@@ -15,7 +15,7 @@ use crate::health::{self, Health, Status};
 use crate::metrics::{ConnectionLabel, Metrics, WindowLabel};
 use crate::reach::Peers;
 use crate::refusals::Refusals;
-use crate::status::{Facts, NodeStatus};
+use crate::status::{Facts, NodeStatus, WindowStatus};
 use crate::store::{DriveState, DriveStatus, Lane, Store};
 
 /// One of it for each node.
@@ -160,6 +160,17 @@ impl Shared {
             .unwrap_or_default()
     }
 
+    fn windows(&self) -> Vec<WindowStatus> {
+        let held = self.store.get().map(|store| store.totals_by_window());
+        let each = held.into_iter().flatten();
+        each.map(|(window, held)| WindowStatus {
+            ends_at: window.0,
+            batches: held.batches,
+            bytes: held.bytes,
+        })
+        .collect()
+    }
+
     pub(crate) fn status(&self) -> NodeStatus {
         let facts = self.facts.get();
         NodeStatus {
@@ -174,7 +185,9 @@ impl Shared {
             head: facts.head,
             head_time_ms: facts.head_time_ms,
             operator_index: facts.operator_index,
+            stakes: facts.stakes,
             store: self.store.get().map(|store| store.totals()),
+            windows: self.windows(),
             disk_free_bytes: facts.disk_free,
             drives: self.drives(),
             signed_batches: self.metrics.signed.get(),

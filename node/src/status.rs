@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_proto::api::StakeShare;
 use ashlar_proto::{BatchDigest, Block, Domain, OperatorId, OperatorIndex, Sequence};
 use ashlar_restaking::evidence::{DispersedBatch, DisperserEquivocation, Fault};
 use serde::Serialize;
@@ -45,8 +46,12 @@ pub struct NodeStatus {
     pub head_time_ms: Option<u64>,
     /// Place in the newest table, if any.
     pub operator_index: Option<OperatorIndex>,
+    /// Its stakes in the newest table; empty if it is not in it.
+    pub stakes: Vec<StakeShare>,
     /// What is held, once the database is open.
     pub store: Option<Totals>,
+    /// The same by expiry window, the one that expires first at the front.
+    pub windows: Vec<WindowStatus>,
     /// Free bytes on the device of the database, if known; of several drives on the fullest one that is used.
     pub disk_free_bytes: Option<u64>,
     /// The drives, in their order; empty if the database lies in one folder.
@@ -73,6 +78,17 @@ pub struct NodeStatus {
     pub custody: Option<CustodyStatus>,
     /// Health, as in `GET /v1/health`.
     pub health: crate::health::HealthReport,
+}
+
+/// What is held of an expiry window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct WindowStatus {
+    /// Its end, unix seconds: then it is dropped.
+    pub ends_at: u64,
+    /// Batches.
+    pub batches: u64,
+    /// Slice bytes.
+    pub bytes: u64,
 }
 
 /// What a scrub found.
@@ -189,6 +205,7 @@ pub(crate) struct FactsInner {
     pub(crate) head: Option<Block>,
     pub(crate) head_time_ms: Option<u64>,
     pub(crate) operator_index: Option<OperatorIndex>,
+    pub(crate) stakes: Vec<StakeShare>,
     pub(crate) disk_free: Option<u64>,
     pub(crate) scrub: Option<ScrubReport>,
     pub(crate) last_scrub: Option<ScrubReport>,

@@ -236,6 +236,7 @@ fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
             shared.facts.set(|facts| {
                 (facts.head, facts.head_time_ms) = (Some(head), head_time_ms);
                 facts.operator_index = index;
+                facts.stakes = index.map_or_else(Vec::new, |index| table.shares(index));
             });
             shared.health.clear(health::OPERATOR_TABLE);
             let why = match index.and_then(|i| table.operator(i)) {

@@ -10,6 +10,13 @@ use crate::{
     wire::ErrorReply,
 };
 
+mod accounts;
+
+pub use accounts::{
+    AccountMode, AccountView, CHARGED_HEADER, DayUse, Prices, REFUNDED_HEADER, ReservationView,
+    RetentionDays, TermsView, VoucherView, price,
+};
+
 /// Media type of [`Problem`].
 pub const PROBLEM_TYPE: &str = "application/problem+json";
 /// Media type of a [`PutBlob`](crate::wire::PutBlob) body.
@@ -196,6 +203,20 @@ impl From<QuorumSigned> for SignedQuorum {
             percent: q.percent(),
         }
     }
+}
+
+/// Stake of an operator in a quorum.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StakeShare {
+    /// The quorum.
+    pub quorum: QuorumId,
+    /// The operator's stake, in decimal.
+    #[serde(with = "decimal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Decimal))]
+    pub stake: Stake,
+    /// Its share of all stake of the quorum in percent, rounded down to two digits.
+    pub percent: f64,
 }
 
 /// Why a blob failed.

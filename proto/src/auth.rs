@@ -1,5 +1,4 @@
-//! What an account signs for a disperser: permission to post, and payment. These are formats; a disperser decides when
-//! it asks for them.
+//! What an account signs for a disperser: permission to post, and payment. A disperser decides whether it asks for them.
 //!
 //! All are EIP-712 structs under the service's [`Domain`], so none of them counts in another service.
 
@@ -8,6 +7,8 @@ use ashlar_crypto::hash::Hash;
 
 use crate::eip712::signing_hash;
 use crate::{Account, BlobId, Domain, Stake};
+
+pub mod header;
 
 /// The EIP-712 structs.
 #[allow(missing_docs)]

@@ -165,6 +165,9 @@ macro_rules! shared_key {
     (paths.heads) => {
         "Folder in which the heads that a ledger signed are remembered, so that it cannot tell another story later. Keep it with the database."
     };
+    (max_datagram) => {
+        "Largest UDP datagram to try and to accept, in bytes. Larger ones cost less processor a byte; a connection finds out what its path carries, and 1452 is what nearly all do. 8952 where every host has jumbo frames."
+    };
     (accept.trusted_proxies) => {
         "Addresses of reverse proxies: a request from one of them counts as sent by whoever it names in X-Forwarded-For. Without it everybody behind a proxy is one sender."
     };

@@ -133,7 +133,7 @@ fn set(response: &mut Response, name: HeaderName, value: &str) {
 }
 
 /// Whether one of the tags that a header lists is this one, or any; none without the header.
-fn lists(headers: &HeaderMap, name: HeaderName, tag: &str) -> Option<bool> {
+pub(crate) fn lists(headers: &HeaderMap, name: HeaderName, tag: &str) -> Option<bool> {
     let mut values = headers.get_all(name).iter().peekable();
     values.peek()?;
     let mut tags = values

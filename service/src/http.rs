@@ -200,8 +200,7 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The whole body.
     pub body: Vec<u8>,
-    content_type: Option<String>,
-    location: Option<String>,
+    headers: header::HeaderMap,
 }
 
 impl Answer {
@@ -210,10 +209,16 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// The value of a header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// The problem document of an answer that is no success, or what can be made of it.
     pub fn problem(&self) -> Problem {
-        let mut problem = problem::parse(self.status, self.content_type.as_deref(), &self.body);
-        if let Some(location) = &self.location
+        let content_type = self.header(header::CONTENT_TYPE.as_str());
+        let mut problem = problem::parse(self.status, content_type, &self.body);
+        if let Some(location) = self.header(header::LOCATION.as_str())
             && (300..400).contains(&self.status)
         {
             problem.detail = format!("redirects are not followed; this one leads to {location}");
@@ -269,17 +274,14 @@ pub async fn exchange(
 ///
 /// [`Broken`], and none for an error answer.
 pub async fn read(mut response: Response, max: usize) -> Result<Answer, Broken> {
-    let text = |name: header::HeaderName| {
-        let value = response.headers().get(name)?.to_str().ok()?;
-        Some(value.to_owned())
-    };
     let mut answer = Answer {
         status: response.status().as_u16(),
-        retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after(&value)),
-        content_type: text(header::CONTENT_TYPE),
-        location: text(header::LOCATION),
+        retry_after: None,
+        headers: std::mem::take(response.headers_mut()),
         body: Vec::new(),
     };
+    let after = answer.header(header::RETRY_AFTER.as_str());
+    answer.retry_after = after.and_then(retry_after);
     let success = answer.is_success();
     let most = if success { max } else { MAX_PROBLEM_BYTES };
     loop {

@@ -10,7 +10,7 @@
 //! * [`content`]: bytes that never change, with ranges, tags and caching.
 //! * [`folder`]: folders that outlive a power cut.
 //! * [`manifest`]: mends the list of files of a RocksDB database after a power cut. [`value_log`]: large values beside a database, written once.
-//! * [`metrics`](mod@metrics): metrics that are declared once, and their page.
+//! * [`metrics`](mod@metrics): metrics that are declared once, and their page. [`page`](mod@page): the page for people at `/`.
 //! * [`backoff`]: how long to wait before another attempt. [`signals`]: who asks a process to stop.
 
 pub mod api;
@@ -27,6 +27,7 @@ pub mod http;
 pub mod listener;
 pub mod manifest;
 pub mod metrics;
+pub mod page;
 pub mod problem;
 pub mod running;
 pub mod signals;

@@ -6,13 +6,14 @@ use ashlar_crypto::bls::{PublicKey, SignatureBytes, aggregate_public_keys};
 use ashlar_crypto::hash::Hash;
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::merkle::MerkleTree;
+use ashlar_proto::api::StakeShare;
 use ashlar_proto::table::{
     DisperserEntry, MAX_TABLE_VERSIONS, OperatorEntry, TableAccess, TableHeader, dispersers_tree,
     operators_tree,
 };
 use ashlar_proto::{
-    Block, Domain, MAX_TABLE_OPERATORS, OperatorId, OperatorIndex, QuorumId, Stake, TableRoot,
-    TableScope,
+    Block, Domain, MAX_TABLE_OPERATORS, OperatorId, OperatorIndex, QuorumId, QuorumSigned, Stake,
+    TableRoot, TableScope,
 };
 
 use crate::{PossessionCache, Registration, TableError};
@@ -231,6 +232,28 @@ impl OperatorTable {
     /// Total stake of a quorum; `None` if nobody has stake in it.
     pub fn total(&self, quorum: QuorumId) -> Option<Stake> {
         self.header.total(quorum)
+    }
+
+    /// The stakes of an operator with their shares of the quorums, for people; none past the end.
+    pub fn shares(&self, index: OperatorIndex) -> Vec<StakeShare> {
+        let stakes = self.operator(index).map(|entry| &entry.stakes);
+        let each = stakes.into_iter().flatten();
+        each.filter_map(|&(quorum, stake)| {
+            let total = self.total(quorum)?;
+            let signed = stake;
+            let share = QuorumSigned {
+                quorum,
+                signed,
+                total,
+            };
+            let percent = share.percent();
+            Some(StakeShare {
+                quorum,
+                stake,
+                percent,
+            })
+        })
+        .collect()
     }
 
     /// The proof of possession that an operator registered with; `None` past the end, or if the table was made without.

@@ -4,6 +4,7 @@ pub mod custody;
 pub mod files;
 pub mod hosts;
 pub mod link;
+pub mod payments;
 pub mod power;
 pub mod process;
 pub mod random;

@@ -24,6 +24,8 @@ use crate::ui::{Ui, listing};
 
 /// Stakes of the first operators when nobody names any; further operators start over.
 pub const DEFAULT_STAKES: [u64; 8] = [30, 20, 15, 10, 10, 7, 5, 3];
+/// Largest datagrams between the processes, which loopback carries as jumbo frames do.
+pub const DATAGRAM: u16 = 8952;
 /// How long all processes together may take to become ready.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
 /// How long a process may take to stop before it is killed.

@@ -25,6 +25,7 @@ mod liars;
 mod many_payloads;
 mod node_upkeep;
 mod pace;
+mod page;
 mod power;
 mod promises;
 mod rebuild;

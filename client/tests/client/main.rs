@@ -9,6 +9,7 @@ mod example;
 mod failover;
 mod guide;
 mod memory;
+mod paying;
 mod rollup;
 mod support;
 #[path = "../../../retriever/tests/it/world/mod.rs"]

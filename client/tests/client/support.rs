@@ -1,5 +1,6 @@
 //! A disperser that does what a test tells it to.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,9 +11,17 @@ use ashlar_client::{
     RetryPolicy, Trust,
 };
 use ashlar_crypto::{Blame, Encoding, sha256};
-use ashlar_proto::api::{PROBLEM_TYPE, PUT_BLOB_TYPE, StageTimes, StatusError};
+use ashlar_proto::api::{
+    AccountMode, AccountView, CHARGED_HEADER, PROBLEM_TYPE, PUT_BLOB_TYPE, Prices, REFUNDED_HEADER,
+    RetentionDays, StageTimes, StatusError,
+};
+use ashlar_proto::auth::header::{
+    AUTHORIZATION_HEADER, SignedAuthorization, SignedVoucher, VOUCHER_HEADER,
+};
 use ashlar_proto::wire::PutBlob;
-use ashlar_proto::{BlobId, Certificate, Submission, TableAccess, TrustedRoot, TrustedTable};
+use ashlar_proto::{
+    Account, BlobId, Certificate, Stake, Submission, TableAccess, TrustedRoot, TrustedTable,
+};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -55,6 +64,21 @@ pub(crate) struct Orders {
     pub(crate) hang: bool,
     /// Encodes this instead of the payload.
     pub(crate) other_payload: Option<Vec<u8>>,
+    /// Asks this for a row, a day and a quorum; each blob is kept for a day.
+    pub(crate) row_day: u64,
+    /// Says that so much more is owed than was charged.
+    pub(crate) overstates: u64,
+}
+
+/// What was charged, to whoever came.
+#[derive(Clone, Default)]
+pub(crate) struct Till {
+    pub(crate) charged: Stake,
+    pub(crate) voucher: Option<SignedVoucher>,
+    /// The submissions that were charged.
+    ids: HashSet<BlobId>,
+    /// Sums of all vouchers that came.
+    pub(crate) sums: Vec<u64>,
 }
 
 pub(crate) struct Disperser {
@@ -67,6 +91,7 @@ pub(crate) struct Disperser {
     pub(crate) bodies: Mutex<Vec<Bytes>>,
     pub(crate) queries: Mutex<Vec<String>>,
     pub(crate) stored: Mutex<Option<Stored>>,
+    pub(crate) till: Mutex<Till>,
 }
 
 #[derive(Clone)]
@@ -96,8 +121,11 @@ pub(crate) async fn start_in(world: &Arc<World>, orders: Orders) -> (Arc<Dispers
         bodies: Mutex::default(),
         queries: Mutex::default(),
         stored: Mutex::default(),
+        till: Mutex::default(),
     });
     let app = Router::new()
+        .route("/v1/prices", get(prices))
+        .route("/v1/accounts/{address}", get(account))
         .route("/v1/blobs", post(put))
         .route("/v1/blobs/{key}", get(payload))
         .route("/v1/blobs/{key}/status", get(status))
@@ -175,6 +203,9 @@ async fn put(
         payload_sha256: sha256(&[&put.payload]),
     }
     .id();
+    if let Err(refused) = disperser.charge(&headers, id, put.account) {
+        return refused;
+    }
     let encoded = disperser
         .orders
         .other_payload
@@ -195,7 +226,85 @@ async fn put(
     if disperser.orders.hang {
         futures::future::pending::<()>().await;
     }
-    (StatusCode::ACCEPTED, Json(status)).into_response()
+    let charged = disperser.till.lock().unwrap().charged.to_string();
+    let totals = [(CHARGED_HEADER, charged), (REFUNDED_HEADER, "0".to_owned())];
+    (StatusCode::ACCEPTED, totals, Json(status)).into_response()
+}
+
+/// The number of every disperser here.
+const DISPERSER_ID: u32 = 5;
+
+async fn prices(State(disperser): Shared) -> Json<Prices> {
+    let row_day = disperser.orders.row_day;
+    Json(Prices {
+        domain: disperser.world.table.domain(),
+        disperser_id: DISPERSER_ID,
+        mode: match row_day {
+            0 => AccountMode::Open,
+            _ => AccountMode::Paid,
+        },
+        row_day: Stake::from(row_day),
+        retention: vec![RetentionDays {
+            version: 1,
+            days: 1,
+        }],
+        ahead: Stake::MAX,
+    })
+}
+
+async fn account(State(disperser): Shared, Path(address): Path<String>) -> Json<AccountView> {
+    let till = disperser.till.lock().unwrap().clone();
+    let charged = till.charged + Stake::from(disperser.orders.overstates);
+    Json(AccountView {
+        account: address.parse().unwrap(),
+        charged,
+        refunded: Stake::ZERO,
+        owed: charged,
+        voucher: till.voucher.map(Into::into),
+        terms: None,
+        days: Vec::new(),
+    })
+}
+
+impl Disperser {
+    /// As a disperser that wants to be paid.
+    #[expect(clippy::result_large_err, reason = "it is an answer")]
+    fn charge(&self, headers: &HeaderMap, id: BlobId, account: Account) -> Result<(), Response> {
+        if self.orders.row_day == 0 {
+            return Ok(());
+        }
+        let text = |name: &str| Some(headers.get(name)?.to_str().unwrap().to_owned());
+        let Some(signed) = text(AUTHORIZATION_HEADER) else {
+            return Err(problem(401, "auth.missing", None));
+        };
+        let (domain, now) = (self.world.table.domain(), std::time::UNIX_EPOCH.elapsed());
+        let signed: SignedAuthorization = signed.parse().unwrap();
+        let now = now.unwrap().as_secs();
+        let authorized = signed.verify(domain, DISPERSER_ID, now).unwrap();
+        authorized.check(id, account).unwrap();
+        let mut till = self.till.lock().unwrap();
+        if till.ids.contains(&id) {
+            return Ok(());
+        }
+        if let Some(voucher) = text(VOUCHER_HEADER) {
+            let voucher: SignedVoucher = voucher.parse().unwrap();
+            let sum = voucher.verify(domain, account, DISPERSER_ID).unwrap();
+            till.sums.push(sum.cumulative.to());
+            if till
+                .voucher
+                .is_none_or(|old| old.cumulative < sum.cumulative)
+            {
+                till.voucher = Some(voucher);
+            }
+        }
+        let needed = till.charged + Stake::from(self.orders.row_day);
+        if till.voucher.is_none_or(|of| of.cumulative < needed) {
+            return Err(problem(402, "voucher.too_low", None));
+        }
+        till.charged = needed;
+        till.ids.insert(id);
+        Ok(())
+    }
 }
 
 pub(crate) fn a_status(id: BlobId, state: BlobState) -> BlobStatus {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use ashlar_crypto::field::first_non_canonical;
 use ashlar_crypto::{Blame, Coded as _, Encoding, PayloadError, rows_for, sha256};
 use ashlar_net::Subnet;
-use ashlar_proto::api::{BlobState, BlobStatus, PUT_BLOB_TYPE, Problem};
+use ashlar_proto::api::{
+    BlobState, BlobStatus, CHARGED_HEADER, PUT_BLOB_TYPE, Problem, REFUNDED_HEADER,
+};
 use ashlar_proto::header::check_quorums;
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{Account, QuorumId, Submission};
@@ -18,20 +20,22 @@ use ashlar_service::extract::InQuery;
 use ashlar_service::listener::{BodyLimits, Sender, declared_length, read_body};
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
+use super::gate::{self, Gate};
 use super::{ApiState, internal_error};
+use crate::accounts::book::{AccountRecord, Size};
 use crate::compute::blocking;
 use crate::encode_queue::QueuedBlob;
 use crate::engine::Engine;
 use crate::health;
-use crate::record::BlobRecord;
+use crate::record::{BlobRecord, Party};
 use crate::registry::{AcceptError, Posted};
 
 /// What a post can say beside its body.
@@ -63,6 +67,24 @@ pub(crate) enum Wait {
     Certified,
 }
 
+/// What an account signs, beside a submission.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "the document is made of it; `gate` reads the headers"
+)]
+pub(crate) struct PutHeaders {
+    /// The account's permission: `domain=0x…, account=0x…, disperser=N, submission=0x…, deadline=SECONDS, signature=0x…`, and, if another
+    /// key signed, `key=0x…, key-until=SECONDS, key-signature=0x…`. Needed unless everybody is served (`mode` of `/v1/prices`).
+    #[param(rename = "Ashlar-Authorization", value_type = Option<String>)]
+    authorization: Option<String>,
+    /// What the account owes in all, with this blob: `cumulative=DECIMAL, signature=0x…`. Needed where a deposit pays and no voucher
+    /// before covers it.
+    #[param(rename = "Ashlar-Voucher", value_type = Option<String>)]
+    voucher: Option<String>,
+}
+
 /// Post a blob.
 ///
 /// A raw body is the payload; the disperser computes the commitments. A protobuf body is a `PutBlob` message with the client's own
@@ -70,18 +92,22 @@ pub(crate) enum Wait {
 #[utoipa::path(
     post,
     path = "/v1/blobs",
-    params(PutQuery),
+    params(PutQuery, PutHeaders),
     request_body(
         content((Binary = "application/octet-stream"), (Binary = "application/x-protobuf")),
         description = "The payload, or a PutBlob message"
     ),
     responses(
         (status = 200, description = "Certified (with wait=certified, or posted before)", body = BlobStatus),
-        (status = 202, description = "Accepted; Location is where to ask", body = BlobStatus),
+        (status = 202, description = "Accepted; Location is where to ask. To an account that is charged: what it was charged and refunded in all",
+            body = BlobStatus, headers(("Ashlar-Charged" = String), ("Ashlar-Refunded" = String))),
+        (status = 401, description = "Not signed, or no longer valid (auth.missing, auth.expired, …)"),
+        (status = 402, description = "The voucher does not cover what is owed (voucher.too_low), or the deposit does not cover the voucher (account.funds)"),
+        (status = 403, description = "Signed for something else, or by somebody who is not served (auth.submission, account.not_listed, …)"),
         (status = 415, description = "Unknown content type"),
         (status = 422, description = "The blob failed for a fault of its own (with wait=certified)"),
         (status = 502, description = "Too few operators signed (with wait=certified)"),
-        (status = 429, description = "This network sent false commitments, or it or the account has its share; see Retry-After"),
+        (status = 429, description = "This network sent false commitments, it or the account has its share, or the reservation is used up for now (reservation.exceeded); see Retry-After"),
     ),
     tag = "blobs"
 )]
@@ -101,17 +127,6 @@ pub(crate) async fn post_blob(
             "a protobuf body names version, encoding, quorums, account and salt itself",
         ));
     }
-    if kind == BodyKind::PutBlob
-        && let Some(left) = engine
-            .queue
-            .claim_limiter
-            .backoff(sender, std::time::Instant::now())
-    {
-        let detail = format!(
-            "{sender} sent commitments that are false; wait, or post the payload as a raw body, without any"
-        );
-        return Err(ApiError::new(429, "claim.backoff", detail).retry_after(left.as_secs() + 1));
-    }
     let max = match kind {
         BodyKind::Raw => state.config.accept.max_payload,
         BodyKind::PutBlob => state.config.max_body(),
@@ -121,19 +136,34 @@ pub(crate) async fn post_blob(
     if let Some(declared) = declared.filter(|declared| *declared > max) {
         return Err(too_large(declared));
     }
+    let gate = gate::admit(&state, &engine, &headers).await?;
+    let party = gate.and_then(|gate| gate.party());
+    let party = party.unwrap_or(Party::Network(sender));
+    if kind == BodyKind::PutBlob
+        && let Some(left) = engine
+            .queue
+            .claim_limiter
+            .backoff(party, std::time::Instant::now())
+    {
+        let detail = format!(
+            "{party} sent commitments that are false; wait, or post the payload as a raw body, without any"
+        );
+        return Err(ApiError::new(429, "claim.backoff", detail).retry_after(left.as_secs() + 1));
+    }
     // Refused early, before a byte of the body is read. What a body without a length takes shows when it is there.
     if engine.health.raised(health::DISK_SPACE).is_some() {
         return Err(state.busy("intake.disk", "the disk is nearly full; try again later"));
     }
-    let account = match kind {
-        BodyKind::Raw => Some(query.account()?),
-        BodyKind::PutBlob => None,
+    let account = match (gate, kind) {
+        (Some(gate), _) => Some(gate.account()),
+        (None, BodyKind::Raw) => Some(query.account()?),
+        (None, BodyKind::PutBlob) => None,
     };
     let expected = declared.unwrap_or(1).min(state.config.accept.max_payload);
     engine
         .durable
         .registry
-        .check_room(&sender, account.as_ref(), expected)
+        .check_room(&party, account.as_ref(), expected)
         .map_err(|error| no_room(&state, &error))?;
     // A caller that wants to wait and cannot is told so before the blob is taken in.
     let waiter = match query.wait {
@@ -160,7 +190,7 @@ pub(crate) async fn post_blob(
             if gone.load(Ordering::SeqCst) {
                 return Err(ApiError::new(408, "request.cancelled", "the caller left"));
             }
-            accept(&state, &engine, kind, &query, sender, body)
+            accept(&state, &engine, kind, &query, gate, sender, body)
         }
     };
     let accepted = blocking(work).await;
@@ -170,7 +200,15 @@ pub(crate) async fn post_blob(
         Some(waiter) => wait_final(&state, &engine, record, &waiter).await?,
         None => record,
     };
-    answer(&record)
+    let totals = match record.charge {
+        Some(_) => {
+            let account = record.account;
+            let totals = blocking(move || gate::account_record(&engine, account)).await;
+            Some(totals.ok_or_else(internal_error)??)
+        }
+        None => None,
+    };
+    answer(&record, totals.as_ref())
 }
 
 struct SetOnDrop(Arc<AtomicBool>);
@@ -241,11 +279,12 @@ fn accept(
     engine: &Arc<Engine>,
     kind: BodyKind,
     query: &PutQuery,
+    gate: Option<Gate>,
     sender: Subnet,
     body: Bytes,
 ) -> Result<BlobRecord, ApiError> {
-    let posted = match kind {
-        BodyKind::Raw => raw(state, query, sender, body)?,
+    let mut posted = match kind {
+        BodyKind::Raw => raw(state, query, gate, sender, body)?,
         BodyKind::PutBlob => {
             if body.is_empty() {
                 return Err(ApiError::coded(400, &PayloadError::Empty));
@@ -264,7 +303,23 @@ fn accept(
             )?
         }
     };
+    if let Some(gate) = gate {
+        let (id, account) = (posted.submission.id(), posted.submission.account);
+        gate.check(id, account)?;
+        if let Some(record) = gate::known(engine, id)? {
+            return Ok(record);
+        }
+    }
     check(state, engine, &posted)?;
+    if let Some(gate) = gate {
+        let (submission, rows) = (&posted.submission, posted.rows);
+        let size = Size {
+            rows,
+            bytes: submission.payload_len,
+        };
+        let quorums = submission.quorums.len();
+        posted.charging = gate.charging(state, engine, submission.version, quorums, size)?;
+    }
     let version = ashlar_proto::version(posted.submission.version)
         .map_err(|error| ApiError::coded(400, &error))?;
     let retention = u64::try_from(state.config.retention(version).as_millis()).unwrap_or(u64::MAX);
@@ -299,6 +354,7 @@ fn no_room(state: &ApiState, error: &AcceptError) -> ApiError {
         AcceptError::Share { retry_after_secs } => {
             ApiError::coded(429, error).retry_after(retry_after_secs)
         }
+        AcceptError::Pay(ref error) => gate::unpaid(error),
         AcceptError::Twin => state.busy(error.code(), error),
         AcceptError::Store(ref error) => {
             tracing::error!("a blob could not be written: {error}");
@@ -310,6 +366,7 @@ fn no_room(state: &ApiState, error: &AcceptError) -> ApiError {
 fn raw(
     state: &ApiState,
     query: &PutQuery,
+    gate: Option<Gate>,
     sender: Subnet,
     payload: Bytes,
 ) -> Result<Posted, ApiError> {
@@ -343,7 +400,10 @@ fn raw(
         version,
         encoding,
         quorums,
-        query.account()?,
+        match (&query.account, gate) {
+            (None, Some(gate)) => gate.account(),
+            _ => query.account()?,
+        },
         query.salt.unwrap_or(0),
         payload,
         None,
@@ -380,6 +440,7 @@ fn post(
         rows,
         payload,
         commitments,
+        charging: None,
     })
 }
 
@@ -473,7 +534,7 @@ async fn wait_final(
     }
 }
 
-fn answer(record: &BlobRecord) -> Result<Response, ApiError> {
+fn answer(record: &BlobRecord, totals: Option<&AccountRecord>) -> Result<Response, ApiError> {
     let status = match record.state {
         BlobState::Certified => StatusCode::OK,
         BlobState::Failed => {
@@ -488,12 +549,13 @@ fn answer(record: &BlobRecord) -> Result<Response, ApiError> {
         _ => StatusCode::ACCEPTED,
     };
     let location = format!("/v1/blobs/{}/status", record.id);
-    Ok((
-        status,
-        [(header::LOCATION, location)],
-        Json(record.status()),
-    )
-        .into_response())
+    let mut headers = vec![(header::LOCATION, location)];
+    if let Some(totals) = totals {
+        let name = HeaderName::from_static;
+        headers.push((name(CHARGED_HEADER), totals.charged.to_string()));
+        headers.push((name(REFUNDED_HEADER), totals.refunded.to_string()));
+    }
+    Ok((status, AppendHeaders(headers), Json(record.status())).into_response())
 }
 
 /// A blob that failed while its poster waited.

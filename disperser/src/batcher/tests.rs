@@ -27,9 +27,9 @@ fn the_interval_closes_a_batch() {
     batcher.push(5 * MS, lane(&[0]), 1, 'a');
     batcher.push(500 * MS, lane(&[0]), 1, 'b');
     assert_eq!(batcher.next_wake(|_| true), Some(1005 * MS));
-    assert_eq!(batcher.poll(1004 * MS, false, |_| false, |_| true), None);
+    assert_eq!(batcher.poll(1004 * MS, false, |_, _| false, |_| true), None);
     assert_eq!(
-        batcher.poll(1005 * MS, false, |_| false, |_| true),
+        batcher.poll(1005 * MS, false, |_, _| false, |_| true),
         Some((lane(&[0]), vec!['a', 'b']))
     );
     assert!(batcher.is_empty());
@@ -43,11 +43,11 @@ fn rows_or_blobs_fill_a_batch_and_the_rest_waits_on() {
         batcher.push(Duration::ZERO, lane(&[0]), rows, item);
     }
     assert_eq!(
-        batcher.poll(Duration::ZERO, false, |_| false, |_| true),
+        batcher.poll(Duration::ZERO, false, |_, _| false, |_| true),
         Some((lane(&[0]), vec!['a', 'b']))
     );
     assert_eq!(
-        batcher.poll(Duration::ZERO, false, |_| false, |_| true),
+        batcher.poll(Duration::ZERO, false, |_, _| false, |_| true),
         None
     );
     assert_eq!(batcher.len(), 1);
@@ -55,7 +55,7 @@ fn rows_or_blobs_fill_a_batch_and_the_rest_waits_on() {
         batcher.push(MS, lane(&[0]), 1, item);
     }
     assert_eq!(
-        batcher.poll(MS, false, |_| false, |_| true),
+        batcher.poll(MS, false, |_, _| false, |_| true),
         Some((lane(&[0]), vec!['c', 'd', 'e', 'f']))
     );
 }
@@ -65,13 +65,13 @@ fn idleness_and_lack_of_memory_close_at_once() {
     for (memory, idle) in [(true, false), (false, true)] {
         let mut batcher = Batcher::new(limits());
         let poll = |batcher: &mut Batcher<_>| {
-            let is_idle = |of: &Lane| idle && *of == lane(&[0]);
+            let is_idle = |of: &Lane, _: &mut dyn Iterator<Item = &char>| idle && *of == lane(&[0]);
             batcher.poll(Duration::ZERO, memory, is_idle, |_| true)
         };
         assert_eq!(poll(&mut batcher), None);
         batcher.push(Duration::ZERO, lane(&[0]), 1, 'a');
         assert_eq!(
-            batcher.poll(Duration::ZERO, false, |_| false, |_| true),
+            batcher.poll(Duration::ZERO, false, |_, _| false, |_| true),
             None
         );
         batcher.push(Duration::ZERO, lane(&[1]), 1, 'b');
@@ -97,7 +97,7 @@ fn versions_and_quorums_do_not_mix_and_the_longest_wait_goes_first() {
     );
     batcher.push(4 * MS, lane(&[0]), 1, 'd');
     let mut order = Vec::new();
-    while let Some((_, batch)) = batcher.poll(5000 * MS, false, |_| false, |_| true) {
+    while let Some((_, batch)) = batcher.poll(5000 * MS, false, |_, _| false, |_| true) {
         order.push(batch);
     }
     assert_eq!(order, [vec!['a'], vec!['b', 'd'], vec!['c']]);
@@ -119,7 +119,7 @@ fn a_blob_that_was_lost_goes_alone() {
     );
     batcher.push(3 * MS, lane(&[0]), 1, 'c');
     let mut order = Vec::new();
-    while let Some((_, batch)) = batcher.poll(5000 * MS, false, |_| false, |_| true) {
+    while let Some((_, batch)) = batcher.poll(5000 * MS, false, |_, _| false, |_| true) {
         order.push(batch);
     }
     assert_eq!(order, [vec!['a', 'c'], vec!['b']]);
@@ -131,7 +131,7 @@ fn a_blob_larger_than_a_batch_goes_alone_and_does_not_block() {
     batcher.push(Duration::ZERO, lane(&[0]), 1000, 'a');
     batcher.push(Duration::ZERO, lane(&[0]), 1, 'b');
     assert_eq!(
-        batcher.poll(Duration::ZERO, false, |_| false, |_| true),
+        batcher.poll(Duration::ZERO, false, |_, _| false, |_| true),
         Some((lane(&[0]), vec!['a']))
     );
 }
@@ -146,7 +146,7 @@ proptest! {
         let mut now = Duration::ZERO;
         let mut rows_of = Vec::new();
         let take = |batcher: &mut Batcher<usize>, left: &mut Vec<(Lane, usize, Duration)>, rows_of: &[u32], now| {
-            while let Some((lane, batch)) = batcher.poll(now, false, |_| false, |_| true) {
+            while let Some((lane, batch)) = batcher.poll(now, false, |_, _| false, |_| true) {
                 assert!(batch.len() <= limits.max_blobs);
                 assert!(batch.iter().map(|b| rows_of[*b]).sum::<u32>() <= limits.max_rows);
                 left.extend(batch.into_iter().map(|b| (lane.clone(), b, now)));
@@ -187,9 +187,9 @@ fn a_lane_without_a_place_waits_and_the_others_go() {
     batcher.push(Duration::ZERO, lane(&[0]), 1, "full");
     batcher.push(MS, lane(&[1]), 1, "free");
     let is_free = |lane: &Lane| lane.quorums != [0];
-    let (_, batch) = batcher.poll(2 * MS, false, |_| true, is_free).unwrap();
+    let (_, batch) = batcher.poll(2 * MS, false, |_, _| true, is_free).unwrap();
     assert_eq!(batch, ["free"]);
-    assert_eq!(batcher.poll(5000 * MS, true, |_| false, is_free), None);
+    assert_eq!(batcher.poll(5000 * MS, true, |_, _| false, is_free), None);
     assert_eq!(batcher.next_wake(is_free), None);
     assert!(batcher.next_wake(|_| true).is_some());
 }

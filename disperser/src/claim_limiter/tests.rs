@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use ashlar_net::Subnet;
+
 use super::*;
 
 const FIRST: Duration = Duration::from_secs(10);
 
-fn sender(n: u32) -> Subnet {
-    Subnet::of(IpAddr::from((n << 8).to_be_bytes()))
+fn sender(n: u32) -> Party {
+    Party::Network(Subnet::of(IpAddr::from((n << 8).to_be_bytes())))
 }
 
 #[test]

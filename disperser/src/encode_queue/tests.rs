@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use ashlar_net::Subnet;
+use crate::record::Party;
 use ashlar_proto::Account;
 
 use super::*;
 use crate::fair_queue::QUANTUM;
-use crate::testing::network;
+use crate::testing::party;
 
 fn id(n: u8) -> BlobId {
     BlobId([n; 32])
 }
 
-fn from(n: u8, network: Subnet) -> QueuedBlob {
+fn from(n: u8, party: Party) -> QueuedBlob {
     QueuedBlob {
         id: id(n),
         quorums: vec![0],
         origin: Origin {
-            network,
+            party,
             account: Account([0; 20]),
         },
         rows: 1,
@@ -29,7 +29,7 @@ fn from(n: u8, network: Subnet) -> QueuedBlob {
 fn of(n: u8, quorums: &[QuorumId]) -> QueuedBlob {
     QueuedBlob {
         quorums: quorums.to_vec(),
-        ..from(n, network(0))
+        ..from(n, party(0))
     }
 }
 
@@ -52,7 +52,7 @@ fn tick(queue: &EncodeQueue, now: Instant) -> (ClaimCheck, Vec<BlobId>) {
 #[test]
 fn suspects_take_turns_with_everybody_else() {
     let now = Instant::now();
-    let (good, bad) = (network(0), network(1));
+    let (good, bad) = (party(0), party(1));
     let queue = queue(Duration::from_secs(1));
     queue.claim_limiter.record_false_claim(bad, now);
     queue.push([from(1, good), from(2, bad), from(3, good), from(4, bad)]);
@@ -88,7 +88,7 @@ fn suspects_take_turns_with_everybody_else() {
 #[test]
 fn within_a_line_senders_take_turns() {
     let (queue, now) = (queue(Duration::ZERO), Instant::now());
-    let (many, one) = (network(0), network(1));
+    let (many, one) = (party(0), party(1));
     queue.push((0..100).map(|n| from(n, many)));
     queue.push([from(100, one)]);
     let (_, order) = tick(&queue, now);

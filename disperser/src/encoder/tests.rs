@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::HashSet;
+
 use ashlar_crypto::merkle::leaf_hash;
 use ashlar_crypto::{Blame, Encoding};
 
@@ -18,17 +20,11 @@ fn input(payload: &[u8], salt: u64, commitments: Option<Vec<CommitmentBytes>>) -
 }
 
 fn encode(inputs: Vec<EncodeInput>) -> Vec<Result<EncodedBlob, EncodeError>> {
-    encode_tick(
-        Setup::ethereum(),
-        inputs,
-        ClaimCheck::Together,
-        [5; 32],
-        &|| (),
-    )
-    .blobs
-    .into_iter()
-    .map(|(_, result)| result)
-    .collect()
+    encode_tick(Setup::ethereum(), inputs, ClaimCheck::Together, [5; 32])
+        .blobs
+        .into_iter()
+        .map(|(_, result)| result)
+        .collect()
 }
 
 #[test]
@@ -80,20 +76,23 @@ fn false_claims_fail_alone() {
     assert_eq!(results[1].as_ref().unwrap_err().blame(), Blame::Caller);
 }
 
+/// Eight blobs with the commitments of the same payload, which is not theirs for those that lie.
+fn claims(lies: &[u64]) -> Vec<EncodeInput> {
+    let claimed = &encoded(b"payload", 0).commitments;
+    let each = (0..8).map(|salt| {
+        let payload: &[u8] = match lies.contains(&salt) {
+            true => b"another",
+            false => b"payload",
+        };
+        input(payload, salt, Some(claimed.clone()))
+    });
+    each.collect()
+}
+
 #[test]
 fn true_claims_cost_one_commitment_and_those_of_suspects_one_each() {
-    let blob = encoded(b"payload", 0);
     let tick = |check, lies: &[u64]| {
-        let inputs = (0..8u64)
-            .map(|salt| {
-                let payload: &[u8] = match lies.contains(&salt) {
-                    true => b"another",
-                    false => b"payload",
-                };
-                input(payload, salt, Some(blob.commitments.clone()))
-            })
-            .collect();
-        let tick = encode_tick(Setup::ethereum(), inputs, check, [5; 32], &|| ());
+        let tick = encode_tick(Setup::ethereum(), claims(lies), check, [5; 32]);
         let refused: Vec<u64> = tick
             .blobs
             .iter()
@@ -111,6 +110,35 @@ fn true_claims_cost_one_commitment_and_those_of_suspects_one_each() {
         let checks = tick(ClaimCheck::Together, lies);
         assert!(checks <= 1 + 2 * 8, "{checks} for {lies:?}");
     }
+}
+
+#[test]
+fn claims_can_be_checked_after_the_rows_are_extended() {
+    for lies in [&[][..], &[6], &[2, 3, 7]] {
+        let tick = encode_tick(Setup::ethereum(), claims(lies), ClaimCheck::Later, [5; 32]);
+        assert_eq!(tick.checks, 0);
+        let blobs: Vec<_> = tick
+            .blobs
+            .into_iter()
+            .map(|(_, blob)| Arc::new(blob.unwrap()))
+            .collect();
+        assert!(blobs.iter().all(|blob| blob.unchecked));
+        for of_group in [1, 4, 8] {
+            let groups = blobs.chunks(of_group);
+            let (refused, checks) = check_claims(Setup::ethereum(), groups, [6; 32]);
+            let expected = lies.iter().map(|salt| blobs[*salt as usize].id);
+            assert_eq!(
+                refused.keys().copied().collect::<HashSet<_>>(),
+                expected.collect()
+            );
+            let is_claim = |error: &EncodeError| matches!(error, EncodeError::Claim(_));
+            assert!(refused.values().all(is_claim));
+            let least = 8 / of_group;
+            assert!(checks == least || !lies.is_empty() && checks > least);
+        }
+    }
+    let computed = encode(vec![input(b"payload", 0, None)]).remove(0).unwrap();
+    assert!(computed.computed && !computed.unchecked);
 }
 
 #[test]

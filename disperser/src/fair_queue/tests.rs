@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::network;
+use crate::testing::party;
 
 fn origin(net: u8, account: u8) -> Origin {
     Origin {
-        network: network(net),
+        party: party(net),
         account: Account([account; 20]),
     }
 }
@@ -71,7 +71,7 @@ fn what_is_taken_out_is_gone_and_the_rest_stays() {
     for n in 0..10 {
         queue.push(&origin(n % 3, n % 2), 1, n);
     }
-    let out = queue.take_out(|of| *of == network(0), |n| *n != 6);
+    let out = queue.take_out(|of| *of == party(0), |n| *n != 6);
     assert_eq!(out.into_iter().collect::<HashSet<_>>(), [0, 3, 9].into());
     assert_eq!(queue.len(), 7);
     let left: HashSet<_> = drain(&mut queue).into_iter().collect();
@@ -125,7 +125,7 @@ proptest! {
                     }
                 }
                 Step::TakeOut(net) => {
-                    let out = queue.take_out(|of| *of == network(net), |(_, rows, _)| rows % 2 == 0);
+                    let out = queue.take_out(|of| *of == party(net), |(_, rows, _)| rows % 2 == 0);
                     for (of, _, n) in out {
                         prop_assert_eq!(of.0, net);
                         waiting.get_mut(&of).unwrap().retain(|waits| *waits != n);
@@ -139,7 +139,7 @@ proptest! {
         }
         prop_assert!(waiting.values().all(VecDeque::is_empty));
         // And nothing is remembered of who does not wait.
-        prop_assert!(queue.networks.turns.is_empty() && queue.networks.order.is_empty());
+        prop_assert!(queue.parties.turns.is_empty() && queue.parties.order.is_empty());
     }
 
     /// While one account waits every other has at most the turns that this one has, and what was left of the one before: for each of

@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::network;
+use crate::testing::party;
 
 const MIB: u64 = 1 << 20;
 
 fn origin(net: u8, account: u8) -> Origin {
     Origin {
-        network: network(net),
+        party: party(net),
         account: Account([account; 20]),
     }
 }
@@ -29,7 +29,7 @@ fn intake(blobs: u64, bytes: u64) -> (Intake, Instant) {
 fn fill(intake: &mut Intake, of: &Origin, bytes: u64, now: Instant) -> (u64, NoRoom) {
     let mut count = 0;
     loop {
-        match intake.check(&of.network, Some(&of.account), bytes, now) {
+        match intake.check(&of.party, Some(&of.account), bytes, now) {
             Ok(()) => intake.take_in(of, bytes),
             Err(no_room) => return (count, no_room),
         }
@@ -76,7 +76,7 @@ fn when_nothing_is_free_nobody_is_to_blame() {
         beyond_share: false,
         retry_after_secs: 2,
     };
-    assert_eq!(intake.check(&network(2), None, 1, now), Err(no_room));
+    assert_eq!(intake.check(&party(2), None, 1, now), Err(no_room));
 }
 
 #[test]
@@ -84,10 +84,10 @@ fn the_wait_follows_the_rate_at_which_blobs_are_done_with() {
     let (mut intake, mut now) = intake(u64::MAX, 100 * MIB);
     let (me, large) = (origin(1, 1), 10 * MIB);
     let wait = |intake: &mut Intake, now| {
-        while intake.check(&me.network, None, large, now).is_ok() {
+        while intake.check(&me.party, None, large, now).is_ok() {
             intake.take_in(&me, large);
         }
-        let no_room = intake.check(&me.network, None, 100 * MIB, now);
+        let no_room = intake.check(&me.party, None, 100 * MIB, now);
         no_room.unwrap_err().retry_after_secs
     };
     assert_eq!(wait(&mut intake, now), 2, "nothing is known yet");
@@ -118,7 +118,7 @@ proptest! {
         for (net, account, bytes, enters) in steps {
             let of = origin(net, account);
             if enters {
-                if intake.check(&of.network, Some(&of.account), bytes, now).is_ok() {
+                if intake.check(&of.party, Some(&of.account), bytes, now).is_ok() {
                     intake.take_in(&of, bytes);
                     open.push((of, bytes));
                 }
@@ -132,7 +132,7 @@ proptest! {
         for (of, bytes) in open {
             intake.finish(&of, bytes, now);
         }
-        prop_assert!(intake.networks.is_empty());
+        prop_assert!(intake.parties.is_empty());
         prop_assert_eq!(intake.open, Load::default());
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ashlar_service::value_log::{self, Gone, ValueLog};
+use fail::fail_point;
 use rocksdb::{
     ColumnFamilyDescriptor, DB, DBCompressionType, Direction, IteratorMode, Options, WriteBatch,
     WriteOptions,
@@ -173,7 +174,10 @@ impl Kv for RocksKv {
         values.sync().map_err(write_failed)?;
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.db.write_opt(batch, &options).map_err(write_failed)
+        fail_point!("rocks.write");
+        self.db.write_opt(batch, &options).map_err(write_failed)?;
+        fail_point!("rocks.written");
+        Ok(())
     }
 
     fn forget(&self, time_ms: u64) -> Result<(), KvError> {

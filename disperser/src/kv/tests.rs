@@ -19,7 +19,8 @@ fn column_family_names_are_pinned() {
             "open_batches",
             "certificates",
             "better_certificates",
-            "expiry"
+            "expiry",
+            "accounts"
         ],
         "these names are on people's disks"
     );

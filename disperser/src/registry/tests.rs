@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::kv::MemoryKv;
-use crate::testing::{network, owner, posted};
+use crate::testing::{owner, party, posted};
 
 fn open(kv: &MemoryKv, blobs: u64, bytes: u64) -> Registry {
     let store = Store::open(Arc::new(kv.clone()), &owner().public()).unwrap();
@@ -26,7 +26,7 @@ const FULL: AcceptError = AcceptError::Full {
 };
 
 fn has_room(registry: &Registry, bytes: u64) -> Result<(), AcceptError> {
-    registry.check_room(&network(1), None, bytes)
+    registry.check_room(&party(1), None, bytes)
 }
 
 fn fail(registry: &Registry, id: BlobId) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Temper, World, config, http, problem};
+use crate::support::{PATIENCE, Temper, World, config, http, problem, until};
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_disperser::Disperser;
 use ashlar_disperser::kv::{Kv, MemoryKv};
@@ -367,6 +367,49 @@ async fn health_says_opening_until_the_database_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_activity_shows_batches_and_who_signs_them() {
+    let world = World::new(&[(Temper::Honest, 80), (Temper::Refuses, 20)]);
+    let running = world.start(config()).await;
+    let activity = async || -> serde_json::Value {
+        let answer = running.get("/v1/activity").await;
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        answer.json().await.unwrap()
+    };
+    let posted = running.accepted("", &[7; 1000]).await;
+    let batch = running.certified(&posted.id).await.batch.unwrap();
+    let mut now = activity().await;
+    until("the activity", async || {
+        now = activity().await;
+        now["operators"][0]["missed"] == 1
+    })
+    .await;
+    let shown = &now["batches"][0];
+    assert_eq!(shown["digest"], batch.digest.to_string());
+    assert_eq!(shown["state"], "certified");
+    assert_eq!(shown["signed"][0]["percent"], 80.0);
+    assert_eq!(
+        (&shown["blobs"], &shown["payload_len"]),
+        (&1.into(), &1000.into())
+    );
+    let stages = &shown["stages"];
+    let ms = |stage: &str| stages[stage].as_u64().unwrap();
+    assert!(ms("batched_ms") <= ms("dispersing_ms") && ms("dispersing_ms") <= ms("certified_ms"));
+    // In trouble first.
+    let operators = now["operators"].as_array().unwrap();
+    let signs: Vec<_> = operators
+        .iter()
+        .map(|of| (&of["signs"], &of["signed"]))
+        .collect();
+    assert_eq!(
+        signs,
+        [(&false.into(), &0.into()), (&true.into(), &1.into())]
+    );
+    assert_eq!(operators[0]["stakes"][0]["percent"], 20.0);
+    assert_eq!(now["certified_blobs"], 1);
+    assert!(!now["samples"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_document_has_every_route_and_every_route_is_in_it() {
     let world = World::new(&[(Temper::Honest, 1)]);
     let running = world.start(config()).await;
@@ -397,7 +440,10 @@ async fn the_document_has_every_route_and_every_route_is_in_it() {
         "GET /v1/blobs/{key}/status",
         "GET /v1/blobs/{key}/events",
         "GET /v1/blobs/{key}/certificate",
+        "GET /v1/prices",
+        "GET /v1/accounts/{address}",
         "GET /v1/operators",
+        "GET /v1/activity",
         "GET /v1/health",
         "GET /v1/ready",
         "GET /metrics",

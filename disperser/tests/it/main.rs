@@ -6,6 +6,7 @@
     unreachable_pub
 )]
 
+mod accounts;
 mod claims;
 mod clock;
 mod dispersal;

@@ -233,6 +233,8 @@ struct IndexValue {
     peers: Vec<ListedPeerValue>,
     #[prost(bool, tag = "4")]
     held: bool,
+    #[prost(uint64, tag = "5")]
+    since: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -416,6 +418,7 @@ pub(super) fn encode_index_progress(key: &[u8], progress: &IndexProgress) -> Vec
         done: progress.done,
         peers: peers.collect(),
         held: progress.held,
+        since: progress.since,
     };
     seal(key, &value.encode_to_vec())
 }
@@ -442,6 +445,7 @@ pub(super) fn decode_index_progress(key: &[u8], value: &[u8]) -> Result<IndexPro
         may_sign: value.may_sign,
         done: value.done,
         held: value.held,
+        since: value.since,
         peers: peers.collect::<Result<_, StoreError>>()?,
     })
 }

@@ -196,6 +196,7 @@ pub fn values(certificate: &Certificate, blobs: &[BlobHeader]) -> Vec<(&'static 
         may_sign: true,
         done: false,
         held: false,
+        since: 7,
         peers: [(OperatorId([9; 32]), listed)].into(),
     };
     let body = |kind: u8, sealed: Vec<u8>| {

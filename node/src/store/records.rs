@@ -253,7 +253,7 @@ impl SignedRecord {
     }
 }
 
-/// How far a database that was made anew has taken the index of batches from peers.
+/// How far a database that was made anew, or was away for long, has taken the index of batches from peers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IndexProgress {
     /// Whether batches may be signed meanwhile: enough peers were asked, or floors cover what was signed before.
@@ -262,6 +262,8 @@ pub struct IndexProgress {
     pub done: bool,
     /// Whether the data of all that had been promised was here, after that: nothing is looked for any more.
     pub held: bool,
+    /// Only what expires after this is asked for, unix seconds.
+    pub since: u64,
     /// The peers that were asked so far.
     pub peers: BTreeMap<OperatorId, ListedPeer>,
 }

@@ -1,6 +1,7 @@
 //! A node whose disk was replaced by an empty one: peers tell it what it had promised, and have the data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::common::caller::{ME, until};
 use crate::common::faulty::Disk;
@@ -16,6 +17,7 @@ use ashlar_node::health::Status;
 use ashlar_node::status::IndexStatus;
 use ashlar_node::store::{IndexProgress, Store};
 use ashlar_node::{Node, RunningNode};
+use ashlar_proto::times::RESUME;
 use ashlar_proto::wire::{
     BatchList, BatchPlace, CertifiedBatch, Combined, ErrorReply, KeepCertificate, Request, Response,
 };
@@ -70,6 +72,18 @@ async fn restart(
     rate: u64,
     ledger: Option<&Arc<Ledger>>,
 ) {
+    restart_after(operators, folder, disk, rate, ledger, Duration::ZERO).await;
+}
+
+/// The same after it was stopped for so long.
+async fn restart_after(
+    operators: &mut Operators,
+    folder: &std::path::Path,
+    disk: Option<Arc<Disk>>,
+    rate: u64,
+    ledger: Option<&Arc<Ledger>>,
+    away: Duration,
+) {
     let mut config = config(&folder.join("again"));
     config.custody.poll_secs = 1;
     config.tasks.repair_bytes_per_sec = rate;
@@ -90,6 +104,9 @@ async fn restart(
                 store
                     .keep_index_progress(&IndexProgress::default())
                     .unwrap();
+            } else {
+                let ran = store.kept_time().unwrap().unwrap();
+                store.keep_time(ran - away.as_millis() as u64).unwrap();
             }
             Ok(Arc::new(store) as Arc<dyn Store>)
         })
@@ -156,6 +173,35 @@ async fn an_empty_disk_is_filled_with_what_was_promised() {
         panic!("no list")
     };
     assert_eq!((list.batches.len(), list.next), (4, None));
+    operators.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_away_for_long_takes_its_part_of_what_it_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut operators = start(folder.path(), None).await;
+    let (mine, missed) = (operators.batch(1), operators.batch(2));
+    certify(&operators, &mine, &[0, 1, 2, 3]).await;
+    certify(&operators, &missed, &OTHERS).await;
+    // A disperser sends again what was missed in a short time.
+    for (away, taken) in [(RESUME / 2, 0), (RESUME * 2, 1)] {
+        let disk = Some(Arc::clone(&operators.disks[ME]));
+        restart_after(&mut operators, folder.path(), disk, 64 << 20, None, away).await;
+        // It signs at once.
+        let caller = operators.caller();
+        let chunks = operators.world.chunks(ME, &[0]);
+        let batch = operators.batch(10 + taken);
+        caller.store(&batch, &chunks).await.unwrap();
+        if taken == 0 {
+            assert_eq!(index(operators.me()), IndexStatus::default());
+            continue;
+        }
+        let status = indexed(&operators).await;
+        assert_eq!((status.promises, status.taken), (0, taken), "{status:?}");
+        operators.serves(&missed).await;
+    }
+    let report = operators.me().scrub().await.unwrap();
+    assert_eq!((report.batches, report.corrupt), (4, 0), "{report:?}");
     operators.stop().await;
 }
 

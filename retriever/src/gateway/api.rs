@@ -9,6 +9,7 @@ use ashlar_service::api::{Binary, Daemon};
 use ashlar_service::capacity::Capacity;
 use ashlar_service::content::{Content, Wanted};
 use ashlar_service::listener::{Apps, BodyLimits, Sender, declared_length, read_body};
+use ashlar_service::page::Page;
 use ashlar_service::{ApiError, Health};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -24,6 +25,12 @@ use super::config::GatewayConfig;
 use super::metrics::Metrics;
 use super::store::{Blob, Payloads, now_ms};
 use crate::scores::OperatorScore;
+
+/// What people see.
+const PAGE: Page = Page {
+    html: include_str!("page/index.html"),
+    script: include_str!("page/page.js"),
+};
 
 /// What a request may take beside a fetch and a wait for a place, which take as long at most.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -233,5 +240,5 @@ pub(super) fn apps(state: Arc<ApiState>, health: Arc<Health>, metrics: Arc<Metri
         .routes(routes!(payload))
         .routes(routes!(by_certificate))
         .routes(routes!(operators));
-    daemon.apps(routes, state)
+    daemon.apps(routes, state).with_page(PAGE)
 }

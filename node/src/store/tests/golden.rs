@@ -112,6 +112,7 @@ fn values() {
         may_sign: true,
         done: false,
         held: false,
+        since: 0,
         peers: [(ME, peer)].into(),
     };
     all.push(codec::encode_index_progress(codec::META_INDEX, &progress));
