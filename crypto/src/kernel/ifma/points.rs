@@ -19,11 +19,11 @@ use crate::kernel::batch_affine::{self, Batched};
 use crate::kernel::fft::invert as inverse_of;
 use crate::kernel::points::Points;
 
-const LIMBS: usize = 8;
-const WORDS: [u64; 6] = <ark_bls12_381::FqConfig as MontConfig<6>>::MODULUS.0;
-const P: Modulus<LIMBS> = Modulus::new(&WORDS);
-const P1: [u64; LIMBS] = split(&WORDS, 1);
-const P2: [u64; LIMBS] = split(&WORDS, 2);
+pub(super) const LIMBS: usize = 8;
+pub(super) const WORDS: [u64; 6] = <ark_bls12_381::FqConfig as MontConfig<6>>::MODULUS.0;
+pub(super) const P: Modulus<LIMBS> = Modulus::new(&WORDS);
+pub(super) const P1: [u64; LIMBS] = split(&WORDS, 1);
+pub(super) const P2: [u64; LIMBS] = split(&WORDS, 2);
 const P3: [u64; LIMBS] = split(&WORDS, 3);
 const P4: [u64; LIMBS] = split(&WORDS, 4);
 // Factors are below 4·p, so a product is below 16·p² / 2⁴¹⁶ + p, which is below 2·p. The largest number is the sum that a
@@ -59,7 +59,7 @@ impl WidePoint {
     }
 }
 
-fn to_limbs(x: &Fq) -> Coordinate {
+pub(super) fn to_limbs(x: &Fq) -> Coordinate {
     // Montgomery's form with 2³⁸⁴, of which arkworks keeps the limbs, is 2³² short.
     split(&(*x * Fq::from(1u64 << 32)).0.0, 1)
 }
@@ -89,10 +89,10 @@ fn from_limbs(limbs: &Coordinate) -> Fq {
     Fq::new_unchecked(residue(limbs)) * factor
 }
 
-type Wide<L> = [<L as Lanes>::V; LIMBS];
+pub(super) type Wide<L> = [<L as Lanes>::V; LIMBS];
 
 #[inline(always)]
-fn load<'a, L: Lanes>(coordinate: impl Fn(usize) -> &'a Coordinate) -> Wide<L> {
+pub(super) fn load<'a, L: Lanes>(coordinate: impl Fn(usize) -> &'a Coordinate) -> Wide<L> {
     let mut rows: Wide<L> = each(
         L::splat(0),
         #[inline(always)]
@@ -103,7 +103,7 @@ fn load<'a, L: Lanes>(coordinate: impl Fn(usize) -> &'a Coordinate) -> Wide<L> {
 }
 
 #[inline(always)]
-fn store<L: Lanes>(mut value: Wide<L>) -> [Coordinate; LANES] {
+pub(super) fn store<L: Lanes>(mut value: Wide<L>) -> [Coordinate; LANES] {
     L::transpose(&mut value);
     let mut rows = [[0; LIMBS]; LANES];
     for (row, vector) in rows.iter_mut().zip(value) {
@@ -113,7 +113,7 @@ fn store<L: Lanes>(mut value: Wide<L>) -> [Coordinate; LANES] {
 }
 
 #[inline(always)]
-fn mul<L: Lanes>(a: &Wide<L>, b: &Wide<L>) -> Wide<L> {
+pub(super) fn mul<L: Lanes>(a: &Wide<L>, b: &Wide<L>) -> Wide<L> {
     modulus::multiply::<L, LIMBS>(a, b, &P)
 }
 
@@ -124,7 +124,7 @@ fn sub<L: Lanes>(a: &Wide<L>, b: &Wide<L>) -> Wide<L> {
 }
 
 #[inline(always)]
-fn splat<L: Lanes>(value: &Coordinate) -> Wide<L> {
+pub(super) fn splat<L: Lanes>(value: &Coordinate) -> Wide<L> {
     each(
         L::splat(0),
         #[inline(always)]
@@ -142,7 +142,7 @@ fn select<L: Lanes>(mask: L::Mask, yes: &Wide<L>, no: &Wide<L>) -> Wide<L> {
 }
 
 #[inline(always)]
-fn zero<L: Lanes>(x: &Wide<L>) -> L::Mask {
+pub(super) fn zero<L: Lanes>(x: &Wide<L>) -> L::Mask {
     let mut any = x[0];
     for limb in &x[1..] {
         any = L::or(any, *limb);
