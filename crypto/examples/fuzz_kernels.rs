@@ -6,7 +6,7 @@
 //!   --seconds N   all areas in turns, that long; without it, until 10^8 point additions, 10^8 products of each field,
 //!                 10^5 group transforms and fixed-base products, 10^4 row commitments are done
 //!   --seed N      begins there; with the seed of a failure and its area, the failure is repeated
-//!   --area N      this area alone, 0 to 7
+//!   --area N      this area alone, 0 to 8
 //! ```
 //!
 //! Exits with 1 at the first disagreement.
@@ -22,6 +22,7 @@ fn goal(area: Area) -> u64 {
     match area {
         Area::Points | Area::BaseField | Area::ScalarField => 100_000_000,
         Area::FixedBases | Area::GroupTransforms | Area::Transforms => 100_000,
+        Area::Decoding => 1_000_000,
         Area::Msm | Area::Commitments => 10_000,
     }
 }

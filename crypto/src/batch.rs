@@ -343,8 +343,6 @@ fn combine_values(
     index: u32,
     pieces: &[&[u8]],
 ) -> Result<Vec<Scalar>, ChunkError> {
-    let mut values = vec![Scalar::zero(); code.cell_len()];
-    let mut powers = powers.iter();
     for (piece, bytes) in pieces.iter().enumerate() {
         if let Some(element) = first_non_canonical(bytes) {
             return Err(ChunkError::NonCanonical {
@@ -353,10 +351,13 @@ fn combine_values(
                 element,
             });
         }
-        for (cell, power) in bytes.chunks_exact(code.cell_bytes()).zip(&mut powers) {
-            kernel::active().add_scaled(&mut values, power, cell);
-        }
     }
+    let cells = pieces
+        .iter()
+        .flat_map(|piece| piece.chunks_exact(code.cell_bytes()));
+    let terms: Vec<_> = cells.zip(powers.iter().copied()).collect();
+    let mut values = vec![Scalar::zero(); code.cell_len()];
+    kernel::active().add_weighted(&mut values, &terms);
     Ok(values)
 }
 
@@ -389,27 +390,30 @@ fn holds(
     let column_weights = random_weights("ashlar/chunk-weights/1", seed, columns.len());
     let total: Scalar = column_weights.iter().sum();
     let commitment_weights: Vec<_> = weights.iter().map(|weight| *weight * total).collect();
-    let (mut values, mut proofs) = (
-        Vec::with_capacity(columns.len()),
-        Vec::with_capacity(columns.len()),
-    );
-    for (column, weight) in columns.iter().zip(column_weights) {
-        values.push(WeightedValues {
+    let values: Vec<_> = columns
+        .iter()
+        .zip(&column_weights)
+        .map(|(column, weight)| WeightedValues {
             index: column.index,
-            values: column.values.iter().map(|value| *value * weight).collect(),
-        });
-        proofs.push(WeightedProof {
+            values: &column.values,
+            weight: *weight,
+        })
+        .collect();
+    let proofs: Vec<_> = columns
+        .iter()
+        .zip(&column_weights)
+        .map(|(column, weight)| WeightedProof {
             index: column.index,
             proof: column.proof.point(),
-            weight,
-        });
-    }
+            weight: *weight,
+        })
+        .collect();
     multiproof::check(
         setup,
         code,
         commitments,
         &commitment_weights,
-        values,
+        &values,
         &proofs,
     )
 }

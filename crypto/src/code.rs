@@ -101,6 +101,13 @@ impl Code {
         root_of_unity(self.elements()).pow([position as u64])
     }
 
+    /// 1/h of [`Code::coset_shift`].
+    pub(crate) fn coset_unshift(&self, index: u32) -> Scalar {
+        let position = bit_reverse(index as usize, self.chunks().trailing_zeros());
+        // A root of unity: its inverse is another one, and nothing is inverted.
+        root_of_unity(self.elements()).pow([(self.elements() - position) as u64])
+    }
+
     /// Elements of an extended row.
     pub(crate) const fn elements(&self) -> usize {
         ELEMENTS_PER_ROW * self.blowup as usize

@@ -1,5 +1,5 @@
-//! Between the two curve libraries: arkworks' points everywhere inside the crate, `blst` for decoding, subgroup checks
-//! and pairings, where it is several times faster.
+//! Between the two curve libraries: arkworks' points everywhere inside the crate, `blst` for decoding single points, subgroup
+//! checks and pairings, where it is several times faster. Many points are decoded by the kernel in use.
 //!
 //! Both keep a base-field element as six 64-bit limbs of its Montgomery form with R = 2³⁸⁴, so a point passes from
 //! one to the other as it is. A test compares the two on random points and on infinity.

@@ -17,11 +17,11 @@ mod proofs;
 
 use thiserror::Error;
 
-use crate::Coded;
 use crate::code::RecoverError;
 use crate::curve::{self, G1Affine};
 use crate::field::{Scalar, first_non_canonical, scalar_from_be};
 use crate::kzg::PointError;
+use crate::{Coded, kernel};
 
 pub use cells::{
     BYTES_PER_CELL, CELLS_PER_EXT_BLOB, Cell, compute_cells, compute_cells_and_kzg_proofs,
@@ -143,6 +143,24 @@ fn point(what: &'static str, bytes: &[u8]) -> Result<G1Affine, EipError> {
         got: bytes.len(),
     })?;
     curve::decompress(array).map_err(|error| EipError::Point { what, error })
+}
+
+/// Decodes points together.
+fn points<P: AsRef<[u8]>>(what: &'static str, list: &[P]) -> Result<Vec<G1Affine>, EipError> {
+    let sized = list
+        .iter()
+        .map_while(|bytes| bytes.as_ref().try_into().ok());
+    let encodings: Vec<Bytes48> = sized.collect();
+    let points =
+        kernel::decompress(&encodings).map_err(|(_, error)| EipError::Point { what, error })?;
+    match list.get(encodings.len()) {
+        None => Ok(points),
+        Some(bytes) => Err(EipError::Length {
+            what,
+            expected: 48,
+            got: bytes.as_ref().len(),
+        }),
+    }
 }
 
 fn same_count(what: &'static str, expected: usize, got: usize) -> Result<(), EipError> {

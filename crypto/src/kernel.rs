@@ -21,7 +21,9 @@ mod selection;
 mod self_check;
 mod sha256;
 
-use crate::curve::G1Affine;
+use rayon::prelude::*;
+
+use crate::curve::{self, G1Affine, POINT_BYTES, PointError};
 use crate::field::Scalar;
 
 pub use fft::MAX_BLOWUP;
@@ -73,9 +75,12 @@ pub(crate) trait Kernel: Send + Sync {
     /// order; `parity` gets the rest of the evaluations on the `4096 × blowup`-th roots, also bit-reversed.
     fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]);
 
-    /// `sums[i] += weight · elements[i]`; the elements are canonical bytes, the sums in raw form
-    /// ([`crate::field::raw_from_be`]).
-    fn add_scaled(&self, sums: &mut [Scalar], weight: &Scalar, elements: &[u8]);
+    /// `sums[i] += Σ weight · elements[i]` over the terms; the elements are canonical bytes, of at least as many as there are
+    /// sums, and the sums are in raw form ([`crate::field::raw_from_be`]).
+    fn add_weighted(&self, sums: &mut [Scalar], terms: &[(&[u8], Scalar)]);
+
+    /// Decodes compressed points: each is a point of the group, infinity included, or says why not.
+    fn decompress(&self, encodings: &[[u8; POINT_BYTES]]) -> Vec<Result<G1Affine, PointError>>;
 
     /// Precomputes multiples of bases that never change, groups of `group` one behind the other, in about `budget` bytes:
     /// less memory makes what they are used for slower.
@@ -106,6 +111,37 @@ pub(crate) fn msm(points: &[G1Affine], scalars: &[Integer]) -> G1Affine {
         "msm",
         |kernel| kernel.msm(points, scalars),
         G1Affine::is_on_curve,
+    )
+}
+
+/// Compressed points handed to a thread at a time.
+const POINTS_A_PART: usize = 16;
+
+/// Decodes compressed points by the kernel in use, on all threads of the current rayon pool. Points are checked to be on the
+/// curve, and a refusal is that of `blst`, too: nobody is blamed for a fault of the kernel.
+///
+/// # Errors
+///
+/// The index of the first that is no point of the group, and what is wrong with it.
+pub(crate) fn decompress(
+    encodings: &[[u8; POINT_BYTES]],
+) -> Result<Vec<G1Affine>, (usize, PointError)> {
+    checked(
+        "decompress",
+        |kernel| {
+            let decoded: Vec<_> = encodings
+                .par_chunks(POINTS_A_PART)
+                .flat_map_iter(|part| kernel.decompress(part))
+                .collect();
+            let indexed = decoded.into_iter().enumerate();
+            indexed
+                .map(|(index, one)| one.map_err(|error| (index, error)))
+                .collect()
+        },
+        |result: &Result<Vec<G1Affine>, _>| match result {
+            Ok(points) => points.iter().all(G1Affine::is_on_curve),
+            Err((index, error)) => curve::decompress(&encodings[*index]) == Err(*error),
+        },
     )
 }
 

@@ -11,7 +11,7 @@ use crate::curve::{self, G1Affine};
 use crate::field::limbs;
 use crate::hex_bytes::impl_hex_bytes;
 use crate::setup::Committer;
-use crate::{Rows, Setup};
+use crate::{Rows, Setup, kernel};
 
 pub use crate::curve::{POINT_BYTES, PointError};
 pub use claims::{CheckedClaims, Claim, ClaimError, check_commitments};
@@ -100,36 +100,34 @@ checked_point! {
 ///
 /// # Errors
 ///
-/// The index of a bad one, and what is wrong with it.
+/// The index of the first bad one, and what is wrong with it.
 pub fn decode_commitments(
     bytes: &[CommitmentBytes],
 ) -> Result<Vec<Commitment>, (usize, PointError)> {
-    let decoded: Vec<_> = bytes
-        .par_iter()
-        .map(|bytes| Commitment::try_from(*bytes))
-        .collect();
-    decoded
-        .into_iter()
-        .enumerate()
-        .map(|(index, one)| one.map_err(|error| (index, error)))
-        .collect()
+    let encodings: Vec<_> = bytes.iter().map(|bytes| bytes.0).collect();
+    let points = kernel::decompress(&encodings)?.into_iter().zip(bytes);
+    Ok(points
+        .map(|(point, bytes)| Commitment {
+            point,
+            bytes: *bytes,
+        })
+        .collect())
 }
 
 /// Decodes many proofs on all threads of the current rayon pool.
 ///
 /// # Errors
 ///
-/// The index of a bad one, and what is wrong with it.
+/// The index of the first bad one, and what is wrong with it.
 pub fn decode_proofs(bytes: &[ProofBytes]) -> Result<Vec<Proof>, (usize, PointError)> {
-    let decoded: Vec<_> = bytes
-        .par_iter()
-        .map(|bytes| Proof::try_from(*bytes))
-        .collect();
-    decoded
-        .into_iter()
-        .enumerate()
-        .map(|(index, one)| one.map_err(|error| (index, error)))
-        .collect()
+    let encodings: Vec<_> = bytes.iter().map(|bytes| bytes.0).collect();
+    let points = kernel::decompress(&encodings)?.into_iter().zip(bytes);
+    Ok(points
+        .map(|(point, bytes)| Proof {
+            point,
+            bytes: *bytes,
+        })
+        .collect())
 }
 
 /// Commits to every row; the commitments are those of EIP-4844, and checked to be on the curve. Runs on all threads of the

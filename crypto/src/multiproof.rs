@@ -1,6 +1,6 @@
 //! The universal verification equation (Feist, ethresear.ch 13240): any number of cell proofs, one pairing check.
 
-use ark_ff::{Field, One, Zero};
+use ark_ff::{Field, Zero};
 use rayon::prelude::*;
 
 use crate::curve::{self, G1Affine};
@@ -15,11 +15,15 @@ pub(crate) struct WeightedProof<'a> {
     pub(crate) weight: Scalar,
 }
 
-/// A coset with the weighted sum of all values claimed on it, in raw form.
-pub(crate) struct WeightedValues {
+/// The values claimed on a coset, in raw form, with their weight in the check.
+pub(crate) struct WeightedValues<'a> {
     pub(crate) index: u32,
-    pub(crate) values: Vec<Scalar>,
+    pub(crate) values: &'a [Scalar],
+    pub(crate) weight: Scalar,
 }
+
+/// Cosets interpolated at a time: a multiple of what a kernel has lanes, 128 KiB of values.
+const COSETS: usize = 64;
 
 /// Checks `e(Σ ρ π, [τ^l]₂) = e(Σ ρ C − [Σ ρ I(τ)]₁ + Σ ρ h^l π, [1]₂)`, where `commitments` with `commitment_weights`
 /// make Σ ρ C, and I interpolates the values on each coset.
@@ -28,24 +32,13 @@ pub(crate) fn check(
     code: Code,
     commitments: &[G1Affine],
     commitment_weights: &[Scalar],
-    values: Vec<WeightedValues>,
+    values: &[WeightedValues<'_>],
     proofs: &[WeightedProof<'_>],
 ) -> bool {
-    let kernel = kernel::active();
     let cell_len = code.cell_len();
-    // Σ ρ I as coefficients: an inverse transform a coset, then its shift taken out.
     let interpolation = values
-        .into_par_iter()
-        .map(|WeightedValues { index, mut values }| {
-            kernel.inverse_fft(&mut values);
-            let unshift = kernel::invert(&code.coset_shift(index));
-            let mut power = Scalar::one();
-            for value in &mut values {
-                *value *= power;
-                power *= unshift;
-            }
-            values
-        })
+        .par_chunks(COSETS)
+        .map(|part| interpolate(code, part))
         .reduce(
             || vec![Scalar::zero(); cell_len],
             |a, b| a.iter().zip(&b).map(|(a, b)| *a + b).collect(),
@@ -73,4 +66,34 @@ pub(crate) fn check(
         || kernel::msm(&right_points, &right_scalars),
     );
     curve::pairings_equal(&left, setup.g2_power(cell_len), &right, setup.g2_power(0))
+}
+
+/// Σ ρ I as coefficients, in raw form: inverse transforms of all cosets side by side, then from each its weight and its
+/// shift to the power of the coefficient's position.
+fn interpolate(code: Code, cosets: &[WeightedValues<'_>]) -> Vec<Scalar> {
+    const LANES: usize = 8;
+    let kernel = kernel::active();
+    let columns = cosets.len().next_multiple_of(LANES);
+    let mut table = vec![Scalar::zero(); code.cell_len() * columns];
+    for (column, coset) in cosets.iter().enumerate() {
+        for (row, value) in table.chunks_exact_mut(columns).zip(coset.values) {
+            row[column] = *value;
+        }
+    }
+    kernel.inverse_fft_columns(&mut table, columns);
+    let scale = kernel::invert(&Scalar::from(code.cell_len() as u64));
+    let mut factors: Vec<_> = cosets.iter().map(|coset| coset.weight * scale).collect();
+    let mut unshifts: Vec<_> = cosets
+        .iter()
+        .map(|coset| code.coset_unshift(coset.index))
+        .collect();
+    factors.resize(columns, Scalar::zero());
+    unshifts.resize(columns, Scalar::zero());
+    let rows = table.chunks_exact_mut(columns);
+    rows.map(|row| {
+        kernel.multiply(row, &factors);
+        kernel.multiply(&mut factors, &unshifts);
+        row.iter().sum()
+    })
+    .collect()
 }

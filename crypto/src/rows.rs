@@ -136,9 +136,11 @@ pub(crate) fn add_weighted_rows(sums: &mut [Scalar], rows: &[(&[u8], Scalar)]) {
         .enumerate()
         .for_each(|(block, sums)| {
             let start = block * BLOCK * BYTES_PER_ELEMENT;
-            for (row, weight) in rows {
-                kernel::active().add_scaled(sums, weight, &row[start..]);
-            }
+            let terms: Vec<_> = rows
+                .iter()
+                .map(|(row, weight)| (&row[start..], *weight))
+                .collect();
+            kernel::active().add_weighted(sums, &terms);
         });
 }
 

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use ark_ff::{One, PrimeField, Zero};
+use rayon::prelude::*;
 
-use super::{Bytes32, Bytes48, EipError, elements, point, same_count};
+use super::{Bytes32, Bytes48, EipError, elements, points, same_count};
 use crate::code::{RecoverError, extend_row, recover_slices};
 use crate::curve;
 use crate::field::{Scalar, scalar_to_be};
@@ -99,21 +100,15 @@ pub fn verify_cell_kzg_proof_batch<C: AsRef<[u8]>, D: AsRef<[u8]>, P: AsRef<[u8]
         });
         rows.push(row);
     }
-    let commitments = unique
-        .iter()
-        .map(|bytes| point("commitment", bytes))
-        .collect::<Result<Vec<_>, _>>()?;
-    let points = proofs
-        .iter()
-        .map(|bytes| point("proof", bytes.as_ref()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let commitments = points("commitment", &unique)?;
+    let points = points("proof", proofs)?;
     if count == 0 {
         return Ok(true);
     }
     let challenge = compute_challenge(&unique, &rows, cell_indices, cells, proofs)?;
 
     let mut commitment_weights = vec![Scalar::zero(); commitments.len()];
-    let mut values: HashMap<u32, Vec<Scalar>> = HashMap::new();
+    let mut terms: HashMap<u32, Vec<(&[u8], Scalar)>> = HashMap::new();
     let mut weighted = Vec::with_capacity(count);
     let mut weight = Scalar::one();
     for (((row, index), cell), proof) in rows.iter().zip(cell_indices).zip(cells).zip(&points) {
@@ -122,10 +117,10 @@ pub fn verify_cell_kzg_proof_batch<C: AsRef<[u8]>, D: AsRef<[u8]>, P: AsRef<[u8]
         if let Some(sum) = commitment_weights.get_mut(*row as usize) {
             *sum += weight;
         }
-        let sums = values
+        terms
             .entry(index)
-            .or_insert_with(|| vec![Scalar::zero(); CODE.cell_len()]);
-        kernel::active().add_scaled(sums, &weight, cell.as_ref());
+            .or_default()
+            .push((cell.as_ref(), weight));
         weighted.push(WeightedProof {
             index,
             proof,
@@ -133,16 +128,28 @@ pub fn verify_cell_kzg_proof_batch<C: AsRef<[u8]>, D: AsRef<[u8]>, P: AsRef<[u8]
         });
         weight *= challenge;
     }
-    let values = values
-        .into_iter()
-        .map(|(index, values)| WeightedValues { index, values })
+    let sums: Vec<_> = terms
+        .par_iter()
+        .map(|(index, terms)| {
+            let mut values = vec![Scalar::zero(); CODE.cell_len()];
+            kernel::active().add_weighted(&mut values, terms);
+            (*index, values)
+        })
+        .collect();
+    let values: Vec<_> = sums
+        .iter()
+        .map(|(index, values)| WeightedValues {
+            index: *index,
+            values,
+            weight: Scalar::one(),
+        })
         .collect();
     Ok(multiproof::check(
         setup,
         CODE,
         &commitments,
         &commitment_weights,
-        values,
+        &values,
         &weighted,
     ))
 }

@@ -4,6 +4,7 @@
 //! that comes out. Where there is one, a plain twin of arkworks' arithmetic takes part.
 
 mod choices;
+mod encodings;
 mod group;
 mod points;
 mod scalars;
@@ -35,11 +36,13 @@ pub enum Area {
     GroupTransforms,
     /// Commitments to rows, with the tables that they are made with.
     Commitments,
+    /// Compressed points decoded.
+    Decoding,
 }
 
 impl Area {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Points,
         Self::BaseField,
         Self::ScalarField,
@@ -48,6 +51,7 @@ impl Area {
         Self::FixedBases,
         Self::GroupTransforms,
         Self::Commitments,
+        Self::Decoding,
     ];
 }
 
@@ -62,6 +66,7 @@ impl fmt::Display for Area {
             Self::FixedBases => "fixed-base products",
             Self::GroupTransforms => "group transforms",
             Self::Commitments => "row commitments",
+            Self::Decoding => "decoded points",
         })
     }
 }
@@ -96,6 +101,7 @@ pub fn round(area: Area, choices: &mut Choices<'_>) -> Result<u64, Disagreement>
         Area::FixedBases => group::fixed_bases(choices),
         Area::GroupTransforms => group::transforms(choices),
         Area::Commitments => group::commitments(choices),
+        Area::Decoding => encodings::decoding(choices),
     }
 }
 

@@ -3,12 +3,12 @@
 //!
 //! Such points are no group, so the results of two kernels can be compared only if both add in the same order.
 
-use ark_bls12_381::Fq;
-use ark_ec::AffineRepr;
-use ark_ff::{Field, MontConfig};
+use ark_bls12_381::{Fq, G1Projective};
+use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::{AdditiveGroup, Field, MontConfig, Zero};
 
 use super::fft;
-use crate::curve::G1Affine;
+use crate::curve::{self, G1Affine, POINT_BYTES};
 
 /// How two points stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,4 +101,67 @@ pub(super) fn unfold(sums: &[G1Affine], mut chord: impl FnMut() -> (Fq, Fq)) -> 
         .collect();
     let half = |at: usize| pairs.iter().map(move |pair| pair[at]);
     half(0).chain(half(1)).collect()
+}
+
+/// The primes that divide the order of the curve beside r, the order of the group. Their product is 1 − z, z the curve's
+/// parameter, and no point outside of the group has another order than a divisor of (1 − z) · r.
+pub(super) const SMALL_PRIMES: [u64; 5] = [3, 11, 10_177, 859_267, 52_437_899];
+
+/// `k · point` for any point of the curve: arkworks' own product is for those of the group.
+pub(super) fn times(point: &G1Affine, k: &[u64]) -> G1Affine {
+    let mut product = G1Projective::zero();
+    for word in k.iter().rev() {
+        for bit in (0..u64::BITS).rev() {
+            product.double_in_place();
+            if word >> bit & 1 == 1 {
+                product += point;
+            }
+        }
+    }
+    product.into_affine()
+}
+
+/// A point of the curve that r sends to infinity: of no order in common with the group. `None` if no point has this x.
+pub(super) fn outsider(x: Fq) -> Option<G1Affine> {
+    let point = G1Affine::get_point_from_x_unchecked(x, false)?;
+    Some(times(
+        &point,
+        &<ark_bls12_381::FrConfig as MontConfig<4>>::MODULUS.0,
+    ))
+}
+
+/// Compressed points, and what is none: all reasons to refuse one, twice, at places that are no multiple of each other.
+pub(super) fn encodings() -> Vec<[u8; POINT_BYTES]> {
+    let member = G1Affine::generator();
+    let (good, infinity) = (curve::compress(&member), curve::compress(&G1Affine::zero()));
+    let changed = |mut bytes: [u8; POINT_BYTES], at: usize, bits: u8| {
+        bytes[at] ^= bits;
+        bytes
+    };
+    let small = |x: u8| changed(changed([0; POINT_BYTES], 0, 0x80), POINT_BYTES - 1, x);
+    let mut encodings = vec![
+        good,
+        infinity,
+        changed(good, 0, 0x20),
+        changed(good, 0, 0x80),
+        changed(good, 0, 0x40),
+        changed(good, 47, 1),
+        changed(infinity, 0, 0x20),
+        changed(infinity, 47, 1),
+        [0x9f; POINT_BYTES],
+        [0xff; POINT_BYTES],
+    ];
+    encodings.extend((0..6).map(small));
+    let outsiders = (1..).map(|x: u64| Fq::from(x)).filter_map(outsider);
+    if let Some(outsider) = outsiders.take(1).next() {
+        for prime in SMALL_PRIMES {
+            let all: u64 = SMALL_PRIMES.iter().product();
+            let torsion = times(&outsider, &[all / prime]);
+            encodings.push(curve::compress(&torsion));
+            encodings.push(curve::compress(&(torsion + member).into_affine()));
+        }
+    }
+    encodings.extend_from_within(..);
+    encodings.push(good);
+    encodings
 }

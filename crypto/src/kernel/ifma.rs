@@ -3,10 +3,12 @@
 //! Everything is written over [`Lanes`], eight 64-bit lanes with a multiply-add of 52-bit numbers. Two types implement
 //! it: the processor's vectors, and arrays in plain Rust, over which every machine tests what only some can run.
 
+mod decompress;
 mod lanes;
 mod modulus;
 mod points;
 mod scalars;
+mod weighted;
 
 use std::marker::PhantomData;
 
@@ -20,7 +22,7 @@ pub(super) use points::chain_of_products;
 use super::points::FixedBases;
 use super::portable::Portable;
 use super::{Integer, Kernel, g1_fft, msm};
-use crate::curve::G1Affine;
+use crate::curve::{G1Affine, POINT_BYTES, PointError};
 use crate::field::Scalar;
 
 /// The kernel over these lanes.
@@ -97,8 +99,12 @@ impl<L: Lanes> Kernel for Ifma<L> {
         scalars::extend::<L>(blowup, row, parity);
     }
 
-    fn add_scaled(&self, sums: &mut [Scalar], weight: &Scalar, elements: &[u8]) {
-        Portable.add_scaled(sums, weight, elements);
+    fn add_weighted(&self, sums: &mut [Scalar], terms: &[(&[u8], Scalar)]) {
+        weighted::add_weighted::<L>(sums, terms);
+    }
+
+    fn decompress(&self, encodings: &[[u8; POINT_BYTES]]) -> Vec<Result<G1Affine, PointError>> {
+        decompress::decompress::<L>(encodings)
     }
 
     fn fixed_bases(&self, bases: &[G1Affine], group: usize, budget: usize) -> Box<dyn FixedBases> {

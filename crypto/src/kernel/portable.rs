@@ -4,7 +4,7 @@ use super::batch_affine::Batched;
 use super::points::FixedBases;
 use super::scalar_fft::{self, Element};
 use super::{Integer, Kernel, fft, g1_fft, msm};
-use crate::curve::G1Affine;
+use crate::curve::{self, G1Affine, POINT_BYTES, PointError};
 use crate::field::{Scalar, raw_from_be, raw_to_be};
 use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
 
@@ -73,10 +73,16 @@ impl Kernel for Portable {
         }
     }
 
-    fn add_scaled(&self, sums: &mut [Scalar], weight: &Scalar, elements: &[u8]) {
-        for (sum, element) in sums.iter_mut().zip(elements.as_chunks().0) {
-            *sum += raw_from_be(element) * weight;
+    fn add_weighted(&self, sums: &mut [Scalar], terms: &[(&[u8], Scalar)]) {
+        for (elements, weight) in terms {
+            for (sum, element) in sums.iter_mut().zip(elements.as_chunks().0) {
+                *sum += raw_from_be(element) * weight;
+            }
         }
+    }
+
+    fn decompress(&self, encodings: &[[u8; POINT_BYTES]]) -> Vec<Result<G1Affine, PointError>> {
+        encodings.iter().map(curve::decompress).collect()
     }
 
     fn fixed_bases(&self, bases: &[G1Affine], group: usize, budget: usize) -> Box<dyn FixedBases> {

@@ -4,7 +4,7 @@ use ark_bls12_381::Fq;
 use ark_ff::{AdditiveGroup, Field};
 use thiserror::Error;
 
-use super::forged::{Relation, unfold};
+use super::forged::{Relation, encodings, unfold};
 use super::portable::Portable;
 use super::{Integer, Kernel};
 use crate::curve::G1Affine;
@@ -33,6 +33,8 @@ pub(super) fn check(kernel: &dyn Kernel) -> Result<(), KernelDisagreement> {
     let same =
         |operation, work: &dyn Fn(&dyn Kernel) -> Vec<G1Affine>| compare(kernel, operation, work);
     scalars(kernel)?;
+    let encodings = encodings();
+    compare(kernel, "decompress", |kernel| kernel.decompress(&encodings))?;
     let integers: Vec<_> = (0..32).map(integer).collect();
     let group = Portable.g1_fft(&[ark_ec::AffineRepr::generator(); 4], 32);
     same("msm", &|kernel| vec![kernel.msm(&group, &integers)])?;
@@ -134,8 +136,10 @@ fn scalars(kernel: &dyn Kernel) -> Result<(), KernelDisagreement> {
     over("inverse_fft_rows", &|kernel, values| {
         kernel.inverse_fft_rows(values, 16);
     })?;
-    over("add_scaled", &|kernel, values| {
-        kernel.add_scaled(values, &reversed[7], &row);
+    // More terms than are added up without a reduction.
+    let terms: Vec<_> = reversed.iter().map(|weight| (&row[..], *weight)).collect();
+    over("add_weighted", &|kernel, values| {
+        kernel.add_weighted(&mut values[..37], &terms[..150]);
     })
 }
 

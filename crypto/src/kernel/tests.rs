@@ -323,7 +323,7 @@ fn weighted_elements_are_added() {
                 .iter()
                 .map(|sum| crate::field::raw_from_be(&crate::field::scalar_to_be(sum)))
                 .collect();
-            kernel.add_scaled(&mut raw, &weight, &bytes);
+            kernel.add_weighted(&mut raw, &[(&bytes, weight)]);
             for ((raw, sum), element) in raw.iter().zip(&sums).zip(&elements) {
                 assert_eq!(crate::field::from_raw(raw), *sum + weight * element);
             }

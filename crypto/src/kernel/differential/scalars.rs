@@ -85,13 +85,29 @@ pub(super) fn transforms(choices: &mut Choices<'_>) -> Result<u64, Disagreement>
             kernel.inverse_fft_rows(values, size);
         })?,
         6 => {
-            let elements: Vec<u8> = list(choices, values.len())
+            let terms = match choices.below(3) {
+                0 => choices.below(3),
+                1 => choices.below(20),
+                _ => 120 + choices.below(20),
+            };
+            let elements: Vec<u8> = list(choices, values.len() + terms)
                 .iter()
                 .flat_map(scalar_to_be)
                 .collect();
-            let weight = choices.scalar();
-            over(choices, "add_scaled", &|kernel, values| {
-                kernel.add_scaled(values, &weight, &elements);
+            // The largest sums come from the largest of both.
+            let largest = scalar_to_be(&-Scalar::from(1u64)).repeat(values.len());
+            let terms: Vec<_> = (0..terms)
+                .map(|at| {
+                    let weight = choices.scalar();
+                    if choices.one_in(3) {
+                        (&largest[..], weight)
+                    } else {
+                        (&elements[at * 32..], weight)
+                    }
+                })
+                .collect();
+            over(choices, "add_weighted", &|kernel, values| {
+                kernel.add_weighted(values, &terms);
             })?;
         }
         _ => extension(choices)?,

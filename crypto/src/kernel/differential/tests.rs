@@ -67,6 +67,11 @@ fn row_commitments() {
 }
 
 #[test]
+fn decoded_points() {
+    rounds(Area::Decoding, 100);
+}
+
+#[test]
 fn a_fuzzers_bytes_are_choices() {
     let mut choices = Choices::from_bytes(&[3, 0, 9, 255]);
     assert_eq!(

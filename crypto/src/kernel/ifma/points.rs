@@ -19,11 +19,11 @@ use crate::kernel::batch_affine::{self, Batched};
 use crate::kernel::fft::invert as inverse_of;
 use crate::kernel::points::Points;
 
-const LIMBS: usize = 8;
-const WORDS: [u64; 6] = <ark_bls12_381::FqConfig as MontConfig<6>>::MODULUS.0;
-const P: Modulus<LIMBS> = Modulus::new(&WORDS);
-const P1: [u64; LIMBS] = split(&WORDS, 1);
-const P2: [u64; LIMBS] = split(&WORDS, 2);
+pub(super) const LIMBS: usize = 8;
+pub(super) const WORDS: [u64; 6] = <ark_bls12_381::FqConfig as MontConfig<6>>::MODULUS.0;
+pub(super) const P: Modulus<LIMBS> = Modulus::new(&WORDS);
+pub(super) const P1: [u64; LIMBS] = split(&WORDS, 1);
+pub(super) const P2: [u64; LIMBS] = split(&WORDS, 2);
 const P3: [u64; LIMBS] = split(&WORDS, 3);
 // Factors are below 4·p, so a product is below 16·p² / 2⁴¹⁶ + p, which is p and next to nothing.
 const _: () = assert!(fits::<LIMBS>(&WORDS, 16));
@@ -57,7 +57,7 @@ impl WidePoint {
     }
 }
 
-fn to_limbs(x: &Fq) -> Coordinate {
+pub(super) fn to_limbs(x: &Fq) -> Coordinate {
     // Montgomery's form with 2³⁸⁴, of which arkworks keeps the limbs, is 2³² short.
     split(&(*x * Fq::from(1u64 << 32)).0.0, 1)
 }
@@ -87,7 +87,7 @@ fn from_limbs(limbs: &Coordinate) -> Fq {
     Fq::new_unchecked(residue(limbs)) * factor
 }
 
-type Wide<L> = [<L as Lanes>::V; LIMBS];
+pub(super) type Wide<L> = [<L as Lanes>::V; LIMBS];
 /// Two vectors of numbers that go side by side: a product waits for itself, and the other's fill the gaps.
 type Two<L> = [Wide<L>; 2];
 /// Pairs of points that go side by side.
@@ -99,7 +99,7 @@ fn two<L: Lanes>(f: impl Fn(usize) -> Wide<L>) -> Two<L> {
 }
 
 #[inline(always)]
-fn load<'a, L: Lanes>(coordinate: impl Fn(usize) -> &'a Coordinate) -> Wide<L> {
+pub(super) fn load<'a, L: Lanes>(coordinate: impl Fn(usize) -> &'a Coordinate) -> Wide<L> {
     let mut rows: Wide<L> = each(
         L::splat(0),
         #[inline(always)]
@@ -110,7 +110,7 @@ fn load<'a, L: Lanes>(coordinate: impl Fn(usize) -> &'a Coordinate) -> Wide<L> {
 }
 
 #[inline(always)]
-fn store<L: Lanes>(mut value: Wide<L>) -> [Coordinate; LANES] {
+pub(super) fn store<L: Lanes>(mut value: Wide<L>) -> [Coordinate; LANES] {
     L::transpose(&mut value);
     let mut rows = [[0; LIMBS]; LANES];
     for (row, vector) in rows.iter_mut().zip(value) {
@@ -120,7 +120,7 @@ fn store<L: Lanes>(mut value: Wide<L>) -> [Coordinate; LANES] {
 }
 
 #[inline(always)]
-fn mul<L: Lanes>(a: &Wide<L>, b: &Wide<L>) -> Wide<L> {
+pub(super) fn mul<L: Lanes>(a: &Wide<L>, b: &Wide<L>) -> Wide<L> {
     modulus::multiply::<L, LIMBS>(a, b, &P)
 }
 
@@ -160,7 +160,7 @@ fn sub<L: Lanes>(a: &Wide<L>, b: &Wide<L>) -> Wide<L> {
 }
 
 #[inline(always)]
-fn splat<L: Lanes>(value: &Coordinate) -> Wide<L> {
+pub(super) fn splat<L: Lanes>(value: &Coordinate) -> Wide<L> {
     each(
         L::splat(0),
         #[inline(always)]
@@ -178,7 +178,7 @@ fn select<L: Lanes>(mask: L::Mask, yes: &Wide<L>, no: &Wide<L>) -> Wide<L> {
 }
 
 #[inline(always)]
-fn zero<L: Lanes>(x: &Wide<L>) -> L::Mask {
+pub(super) fn zero<L: Lanes>(x: &Wide<L>) -> L::Mask {
     let mut any = x[0];
     for limb in &x[1..] {
         any = L::or(any, *limb);

@@ -16,9 +16,9 @@ use super::modulus::{self, Modulus, each, fits, loose_bound, split};
 use crate::ELEMENTS_PER_ROW as ELEMENTS;
 use crate::kernel::fft::{BLOWUPS, bit_reverse, invert, root_of_unity};
 
-const LIMBS: usize = 5;
+pub(super) const LIMBS: usize = 5;
 const WORDS: [u64; 4] = <ark_bls12_381::FrConfig as MontConfig<4>>::MODULUS.0;
-const R: Modulus<LIMBS> = Modulus::new(&WORDS);
+pub(super) const R: Modulus<LIMBS> = Modulus::new(&WORDS);
 const R1: [u64; LIMBS] = split(&WORDS, 1);
 const R2: [u64; LIMBS] = split(&WORDS, 2);
 /// Levels of the longest transform: a level adds 2·r to numbers that begin below r. Longer ones are the portable kernel's.
@@ -35,7 +35,7 @@ const _: () =
     assert!((loose_bound(LIMBS) + (1 << LIMB_BITS)) as u128 * (MAX_LEVELS as u128 + 1) < 1 << 63);
 
 /// One element a lane, limbs of 52 bits, or more where they are not carried.
-type Wide<L> = [<L as Lanes>::V; LIMBS];
+pub(super) type Wide<L> = [<L as Lanes>::V; LIMBS];
 /// The same in memory: limb by limb, eight neighbouring elements.
 type Stored = [[u64; LANES]; LIMBS];
 /// A twiddle for all lanes alike.
@@ -142,7 +142,7 @@ fn carry<L: Lanes>(a: &Wide<L>) -> Wide<L> {
 
 /// Below r, from anything below 2²⁶⁰, whose limbs need not be carried.
 #[inline(always)]
-fn canonical<L: Lanes>(a: &Wide<L>) -> Wide<L> {
+pub(super) fn canonical<L: Lanes>(a: &Wide<L>) -> Wide<L> {
     let a = carry::<L>(a);
     let quotient = L::madd_hi(L::splat(0), a[4], L::splat(RECIPROCAL_SCALED));
     let quotient = L::shr::<RECIPROCAL_SHIFT>(quotient);
@@ -303,7 +303,7 @@ fn read_tile<L: Lanes>(bytes: &[u8]) -> [Wide<L>; LANES] {
 
 /// Limbs of 52 bits from little-endian words.
 #[inline(always)]
-fn limbs<L: Lanes>(w: [L::V; 4]) -> Wide<L> {
+pub(super) fn limbs<L: Lanes>(w: [L::V; 4]) -> Wide<L> {
     let mask = L::splat(LIMB_MASK);
     [
         L::and(w[0], mask),
@@ -316,7 +316,7 @@ fn limbs<L: Lanes>(w: [L::V; 4]) -> Wide<L> {
 
 /// The inverse of [`limbs`].
 #[inline(always)]
-fn words<L: Lanes>(l: &Wide<L>) -> [L::V; 4] {
+pub(super) fn words<L: Lanes>(l: &Wide<L>) -> [L::V; 4] {
     [
         L::or(l[0], L::shl::<52>(l[1])),
         L::or(L::shr::<12>(l[1]), L::shl::<40>(l[2])),

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::curve::G1Affine;
+use crate::curve::{G1Affine, POINT_BYTES, PointError};
 use crate::field::Scalar;
 use crate::kernel::{FixedBases, Integer};
 
@@ -36,8 +36,11 @@ impl Kernel for Faulty {
     fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]) {
         Portable.extend(blowup, row, parity);
     }
-    fn add_scaled(&self, sums: &mut [Scalar], weight: &Scalar, elements: &[u8]) {
-        Portable.add_scaled(sums, weight, elements);
+    fn add_weighted(&self, sums: &mut [Scalar], terms: &[(&[u8], Scalar)]) {
+        Portable.add_weighted(sums, terms);
+    }
+    fn decompress(&self, encodings: &[[u8; POINT_BYTES]]) -> Vec<Result<G1Affine, PointError>> {
+        Portable.decompress(encodings)
     }
     fn fixed_bases(&self, bases: &[G1Affine], group: usize, budget: usize) -> Box<dyn FixedBases> {
         Portable.fixed_bases(bases, group, budget)

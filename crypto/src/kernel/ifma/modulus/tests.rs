@@ -50,6 +50,11 @@ fn product_agrees<F: PrimeField, const N: usize>(
         );
         assert!(product.iter().all(|limb| limb[at] <= LIMB_MASK));
     }
+    let (squared, multiplied) = (
+        square::<Emulated, N>(a, &modulus),
+        multiply::<Emulated, N>(a, a, &modulus),
+    );
+    assert_eq!(squared, multiplied);
 }
 
 /// The ways to multiply against each other.
