@@ -24,11 +24,11 @@ Examples:
   ashlar account deposit 1.5eth --key account.json  pay a disperser by vouchers from then on
   ashlar account show                               what is there, what is paid, what is reserved
   ashlar account reserve --rows-per-second 10 --blocks 7200
-  ashlar account withdraw 0.5eth                    announces it; after the notice: ashlar account withdraw --take
+  ashlar account withdraw 0.5eth                    announces it
+  ashlar account withdraw --take                    takes it, after the notice
   ashlar account payments                           prices, and who was paid
 
-In the folder of a devnet its ledger, its disperser and its account are meant, unless others are named. Amounts are in whole tokens of
-eighteen decimals where none is written; --json has base units.";
+In the folder of a devnet its ledger, disperser and account are meant, unless others are named. Amounts are shown in whole tokens of eighteen decimals, exact to the last digit; --json has base units.";
 
 /// Options of `ashlar account`.
 #[derive(Clone, Debug, Args)]
@@ -114,7 +114,7 @@ enum AccountCommand {
         /// For so many blocks
         #[arg(long, value_name = "NUMBER")]
         blocks: u64,
-        /// The first of them [default: a few blocks from now]
+        /// The first of them [default: some seconds from now]
         #[arg(long, value_name = "BLOCK")]
         from: Option<Block>,
         /// What it may cost at most [default: what it costs now]
@@ -127,8 +127,8 @@ enum AccountCommand {
     Payments,
 }
 
-/// Blocks until a reservation begins that is bought now: its transaction has to be there before.
-const LEAD: u64 = 3;
+/// Milliseconds until a reservation begins that is bought now: its transaction has to be there before.
+const LEAD_MS: u64 = 5000;
 
 /// Runs `ashlar account`.
 ///
@@ -200,7 +200,7 @@ pub fn run(ui: Ui, args: AccountArgs) -> CliResult {
             most,
         } => {
             let payments = who.payments(&connection)?;
-            let from = from.unwrap_or(payments.block.saturating_add(LEAD));
+            let from = from.map_or_else(|| soon(&connection), Ok)?;
             let most = match most {
                 Some(most) => most,
                 None => cost(&payments.market.terms, rows_per_second, blocks)?,
@@ -217,6 +217,16 @@ pub fn run(ui: Ui, args: AccountArgs) -> CliResult {
             who.send(ui, &connection, action)
         }
     }
+}
+
+/// The first block that a transaction sent now comes before.
+fn soon(connection: &Connection) -> CliResult<Block> {
+    let head = connection.run(
+        "could not ask the ledger for its block",
+        connection.client().head(),
+    )?;
+    let blocks = LEAD_MS / head.block_ms.max(1);
+    Ok(head.block.saturating_add(blocks.saturating_add(2)))
 }
 
 /// What a reservation costs.

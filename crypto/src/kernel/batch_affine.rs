@@ -159,10 +159,6 @@ impl Points for Batched {
         }
     }
 
-    fn is_infinity(point: &Point) -> bool {
-        is_infinity(point)
-    }
-
     #[inline(always)]
     fn negated(point: &Point) -> Point {
         let mut opposite = *point;

@@ -21,11 +21,11 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 3..=14;
 /// Points in reach of an entry, which has a bit for the sign beside the position.
 const MAX_POINTS: usize = 1 << 31;
 /// Points that are fetched before they are read.
-const AHEAD: usize = 12;
+const AHEAD: usize = 48;
 /// Points gathered at a time: large enough to share an inversion well, small enough for the cache.
-const GROUP: usize = 8192;
-/// Buckets summed up in one run; the runs of all bucket sets go in parallel through batched additions.
-const RUN: usize = 32;
+const GROUP: usize = 4096;
+/// So many sums and more are doubled in step; fewer one by one, without divisions.
+const IN_STEP: usize = 16;
 /// Below this many points a multi-scalar multiplication stays on its thread.
 const PARALLEL: usize = 4096;
 
@@ -65,7 +65,7 @@ fn digits(scalar: &Integer, width: usize, windows: usize, mut each: impl FnMut(u
 }
 
 /// Points to add into buckets, sorted by bucket.
-struct Entries {
+pub(super) struct Entries {
     /// End of each bucket's entries.
     ends: Vec<u32>,
     /// Position of a point, times two, plus one if its negative is meant.
@@ -74,7 +74,7 @@ struct Entries {
 
 impl Entries {
     /// Runs `visit` twice, once to count and once to place; it reports (bucket, position, negative).
-    fn new(buckets: usize, visit: impl Fn(&mut dyn FnMut(usize, usize, bool))) -> Self {
+    pub(super) fn new(buckets: usize, visit: impl Fn(&mut dyn FnMut(usize, usize, bool))) -> Self {
         let mut ends = vec![0u32; buckets + 1];
         visit(&mut |bucket, _, _| ends[bucket + 1] += 1);
         let mut total = 0;
@@ -94,7 +94,7 @@ impl Entries {
     }
 
     /// The sum of each bucket; `source` gives the points by position.
-    fn sums<P: Points>(&self, source: &[P::Point]) -> Vec<P::Point> {
+    pub(super) fn sums<P: Points>(&self, source: &[P::Point]) -> Vec<P::Point> {
         let mut sums = vec![P::INFINITY; self.ends.len()];
         let mut work = Work::<P>::default();
         let (mut start, mut first) = (0, 0);
@@ -188,39 +188,39 @@ impl<P: Points> Work<P> {
     }
 }
 
-/// For each set of `per_set` buckets (weights 1, 2, …): the weighted sum.
-fn weighted_sums<P: Points>(buckets: &[P::Point], per_set: usize) -> Vec<G1Projective> {
-    let run = per_set.min(RUN);
-    let runs = buckets.len() / run;
-    let mut totals = vec![P::INFINITY; runs];
-    let mut running = vec![P::INFINITY; runs];
-    let mut column = vec![P::INFINITY; runs];
+/// For each set of `per_set` buckets (weights 1, 2, …; a power of two): the weighted sum.
+fn weighted_sums<P: Points>(mut buckets: Vec<P::Point>, per_set: usize) -> Vec<G1Projective> {
+    // Bucket i counts once, and 2^b times for every bit b of i: the sum of all, and for each bit that of the buckets that
+    // have it, makes few steps of many additions. Neighbours are added up until a set is one bucket; before that, those at
+    // odd places are the ones with the bit, and are added up beside the others from then on.
+    let sets = buckets.len() / per_set;
     let mut scratch = P::Scratch::default();
-    for weight in (0..run).rev() {
-        for (to, bucket) in column.iter_mut().zip(buckets.chunks_exact(run)) {
-            *to = bucket[weight];
+    let mut odd = Vec::with_capacity(buckets.len());
+    for level in 0..per_set.trailing_zeros() {
+        let with_bit = (sets * per_set) >> (level + 1);
+        odd.clear();
+        odd.extend(buckets.iter().skip(1).step_by(2));
+        for at in 0..odd.len() {
+            buckets[at] = buckets[2 * at];
         }
-        P::add(&mut running, &column, &mut scratch);
-        P::add(&mut totals, &running, &mut scratch);
+        buckets.truncate(odd.len());
+        P::add(&mut buckets, &odd, &mut scratch);
+        buckets.extend_from_slice(&odd[..with_bit]);
     }
-    let per_set = per_set / run;
-    totals
-        .chunks_exact(per_set)
-        .zip(running.chunks_exact(per_set))
-        .map(|(totals, sums)| {
-            // Run s holds the weights s·run + 1, …: its buckets' plain sum counts s·run times more.
-            let mut shifted = G1Projective::zero();
-            let mut suffix = G1Projective::zero();
-            for sum in sums.iter().skip(1).rev() {
-                suffix += P::export(sum);
-                shifted += suffix;
-            }
-            for _ in 0..run.trailing_zeros() {
-                shifted.double_in_place();
-            }
-            totals
-                .iter()
-                .fold(shifted, |acc, total| acc + P::export(total))
+    let (all, bits) = buckets.split_at(sets);
+    if sets >= IN_STEP {
+        let mut sums = vec![P::INFINITY; sets];
+        for bit in bits.chunks_exact(sets).rev() {
+            P::double(&mut sums, 1, &mut scratch);
+            P::add(&mut sums, bit, &mut scratch);
+        }
+        P::add(&mut sums, all, &mut scratch);
+        return sums.iter().map(|sum| P::export(sum).into()).collect();
+    }
+    (0..sets)
+        .map(|set| {
+            let bits: Vec<_> = bits[set..].iter().step_by(sets).map(P::export).collect();
+            horner(bits.iter(), 1) + P::export(&all[set])
         })
         .collect()
 }
@@ -302,9 +302,9 @@ impl<P: Points> Tables<P> {
                 }
             }
         });
-        let sums = weighted_sums::<P>(&entries.sums::<P>(table), per_set);
+        let sums = weighted_sums::<P>(entries.sums::<P>(table), per_set);
         sums.chunks_exact(self.rounds)
-            .map(|rounds| horner(rounds, self.width))
+            .map(|rounds| horner(rounds.iter(), self.width))
             .collect()
     }
 }
@@ -329,17 +329,18 @@ impl<P: Points> FixedBases for Tables<P> {
 }
 
 /// `Σ sums[i] · 2^(width·i)`.
-fn horner(sums: &[G1Projective], width: usize) -> G1Projective {
-    sums.iter()
-        .rev()
-        .fold(G1Projective::zero(), |mut acc, sum| {
-            if !acc.is_zero() {
-                for _ in 0..width {
-                    acc.double_in_place();
-                }
+fn horner<'a, T: 'a>(sums: impl DoubleEndedIterator<Item = &'a T>, width: usize) -> G1Projective
+where
+    G1Projective: std::ops::Add<&'a T, Output = G1Projective>,
+{
+    sums.rev().fold(G1Projective::zero(), |mut acc, sum| {
+        if !acc.is_zero() {
+            for _ in 0..width {
+                acc.double_in_place();
             }
-            acc + sum
-        })
+        }
+        acc + sum
+    })
 }
 
 /// `Σ scalars[i] · points[i]` over any points, as far as the shorter of the two goes.
@@ -380,8 +381,8 @@ fn msm_part<P: Points>(points: &[G1Affine], scalars: &[Integer]) -> G1Projective
             });
         }
     });
-    let sums = weighted_sums::<P>(&entries.sums::<P>(&points), per_set);
-    horner(&sums, width)
+    let sums = weighted_sums::<P>(entries.sums::<P>(&points), per_set);
+    horner(sums.iter(), width)
 }
 
 fn bit_length(scalar: &Integer) -> usize {

@@ -23,9 +23,6 @@ pub(crate) trait Points: Send + Sync + 'static {
     /// Into arkworks' form.
     fn export(point: &Self::Point) -> G1Affine;
 
-    /// Whether it is the neutral element.
-    fn is_infinity(point: &Self::Point) -> bool;
-
     /// The opposite point.
     fn negated(point: &Self::Point) -> Self::Point;
 

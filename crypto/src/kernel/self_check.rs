@@ -53,8 +53,14 @@ pub(super) fn check(kernel: &dyn Kernel) -> Result<(), KernelDisagreement> {
         let bases = kernel.fixed_bases(&once, once.len(), usize::MAX);
         vec![bases.msm(&ones), bases.msm(&integers)]
     })?;
-    // The first butterflies of the transforms are over halves, and over neighbours.
+    // A transform of two is a butterfly; the others have their first ones over halves, and over neighbours.
     let (first, second) = pairs.split_at(pairs.len() / 2);
+    same("g1_fft", &|kernel| {
+        let pairs = first.iter().zip(second);
+        pairs
+            .flat_map(|(a, b)| kernel.g1_fft(&[*a, *b], 2))
+            .collect()
+    })?;
     let halves = [&first[1..9], &second[1..9]].concat();
     let neighbours: Vec<_> = (0..16).map(|at| halves[at % 2 * 8 + at / 2]).collect();
     same("g1_fft", &|kernel| kernel.g1_fft(&halves, 16))?;

@@ -322,11 +322,15 @@ async fn an_equivocating_disperser_loses_its_bond() {
     assert!(
         matches!(
             receipt.receipts[0].events[..],
-            [Event::DisperserSlashed {
-                service: SERVICE,
-                disperser: DISPERSER,
-                ..
-            }]
+            [
+                Event::DisperserSlashed {
+                    service: SERVICE,
+                    disperser: DISPERSER,
+                    ..
+                },
+                // The devnet's account has a deposit with it.
+                Event::AccountsClosed { .. }
+            ]
         ),
         "{receipt:?}"
     );

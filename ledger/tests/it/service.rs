@@ -581,6 +581,7 @@ async fn the_document_lists_the_routes_that_there_are() {
                 .replace("{block}", "0")
                 .replace("{operator}", &operator(1).to_string())
                 .replace("{quorum}", "0")
+                .replace("{disperser}", "0")
                 .replace("{account}", &account(&staker_key(1)).to_string())
                 .replace("{earner}", &account(&staker_key(1)).to_string())
                 .replace("{token}", &account(&staker_key(1)).to_string())

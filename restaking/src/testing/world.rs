@@ -393,7 +393,11 @@ impl World {
             17..=18 => Action::OptOut { service, quorum },
             _ if self.below(3) == 0 => {
                 // Late ones that never joined anything.
-                return (account(0x45), Action::RetireOperator {});
+                let action = match state.operator_accounts.contains(&account(0x45)) {
+                    true => Action::RetireOperator {},
+                    false => Self::register(5, 0),
+                };
+                return (account(0x45), action);
             }
             _ => Action::OptIn { service, quorum },
         };

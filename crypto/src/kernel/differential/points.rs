@@ -264,9 +264,6 @@ impl Points for Plain {
     fn export(point: &G1Affine) -> G1Affine {
         *point
     }
-    fn is_infinity(point: &G1Affine) -> bool {
-        point.is_zero()
-    }
     fn negated(point: &G1Affine) -> G1Affine {
         -*point
     }

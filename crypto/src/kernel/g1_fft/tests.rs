@@ -2,7 +2,7 @@
 
 use ark_bls12_381::G1Projective;
 use ark_ec::{CurveGroup, PrimeGroup};
-use ark_ff::Zero;
+use ark_ff::{One, Zero};
 use proptest::prelude::*;
 
 use super::*;
@@ -19,12 +19,19 @@ fn lambda_is_the_eigenvalue_of_the_endomorphism() {
     assert_eq!((point * lambda).into_affine(), Batched::export(&image[0]));
 }
 
-fn value(digits: &[i8]) -> Scalar {
-    digits.iter().rev().fold(Scalar::zero(), |value, digit| {
-        let digit = i64::from(*digit);
-        let size = Scalar::from(digit.unsigned_abs());
-        value * Scalar::from(1u64 << WINDOW) + if digit < 0 { -size } else { size }
-    })
+/// The digits with their places, and the number that they are.
+fn digits(number: u128) -> (Vec<(usize, i32)>, Scalar) {
+    let mut digits = Vec::new();
+    sparse_digits(number, |place, digit| digits.push((place, digit)));
+    let value = digits.iter().fold(Scalar::zero(), |value, (place, digit)| {
+        let size = Scalar::from(digit.unsigned_abs()) * Scalar::from(2u64).pow([*place as u64]);
+        if *digit < 0 {
+            value - size
+        } else {
+            value + size
+        }
+    });
+    (digits, value)
 }
 
 proptest! {
@@ -37,10 +44,15 @@ proptest! {
     }
 
     #[test]
-    fn windows_are_small(number in any::<u128>()) {
-        let digits = signed_windows(number);
-        prop_assert_eq!(value(&digits), Scalar::from(number));
-        prop_assert!(digits.iter().all(|digit| usize::from(digit.unsigned_abs()) <= TABLE));
+    fn digits_are_odd_and_far_apart(number in 0..=LAMBDA + 1) {
+        let (digits, value) = digits(number);
+        prop_assert_eq!(value, Scalar::from(number));
+        for (_, digit) in &digits {
+            prop_assert!(digit % 2 != 0 && digit.unsigned_abs() < 1 << (WIDTH - 1));
+        }
+        for neighbours in digits.windows(2) {
+            prop_assert!(neighbours[1].0 - neighbours[0].0 >= WIDTH as usize);
+        }
     }
 }
 
@@ -58,11 +70,66 @@ fn edge_scalars() {
             Scalar::from(low) + Scalar::from(LAMBDA) * Scalar::from(high),
             scalar
         );
-        let base = G1Projective::generator().into_affine();
-        let product = multiply::<Batched>(&[Batched::import(&base)], &[scalar.into_bigint().0]);
-        assert_eq!(Batched::export(&product[0]), (base * scalar).into_affine());
     }
-    for number in [0, 1, 15, 16, 17, 31, u128::MAX, u128::MAX - 1, 1 << 127] {
-        assert_eq!(value(&signed_windows(number)), Scalar::from(number));
+    for number in [0, 1, 15, 16, 17, 31, 1 << 127, LAMBDA, LAMBDA + 1] {
+        assert_eq!(digits(number).1, Scalar::from(number));
+    }
+}
+
+/// Every split into stages, blocks that share their points, infinity and points that meet.
+#[test]
+fn transforms_are_those_of_the_definition() {
+    for (log, more) in [
+        (0, 2),
+        (1, 0),
+        (2, 1),
+        (3, 3),
+        (4, 0),
+        (5, 1),
+        (6, 3),
+        (7, 0),
+        (8, 1),
+    ] {
+        let (len, size) = (1usize << log, 1usize << (log + more));
+        let coefficients: Vec<_> = (0..len)
+            .map(|at| match at % 5 {
+                0 => Scalar::from(7u64),
+                1 => Scalar::zero(),
+                2 => -Scalar::from(7u64),
+                _ => random_scalar("transform", at),
+            })
+            .collect();
+        let generator = G1Projective::generator();
+        let times = |factors: &[Scalar]| {
+            let points: Vec<_> = factors.iter().map(|factor| generator * factor).collect();
+            G1Projective::normalize_batch(&points)
+        };
+        let evaluate = |root: Scalar, at: usize| {
+            let x = root.pow([at as u64]);
+            coefficients
+                .iter()
+                .rev()
+                .fold(Scalar::zero(), |value, c| value * x + c)
+        };
+        let root = root_of_unity(size);
+        let expected: Vec<_> = (0..size)
+            .map(|at| evaluate(root, bit_reverse(at, size.trailing_zeros())))
+            .collect();
+        assert_eq!(
+            fft::<Batched>(&times(&coefficients), size),
+            times(&expected),
+            "{len} {size}"
+        );
+        if more == 0 {
+            let reversed: Vec<_> = (0..size)
+                .map(|at| coefficients[bit_reverse(at, log)])
+                .collect();
+            let expected: Vec<_> = (0..size).map(|at| evaluate(invert(&root), at)).collect();
+            assert_eq!(
+                inverse_fft::<Batched>(times(&reversed)),
+                times(&expected),
+                "{len}"
+            );
+        }
     }
 }

@@ -52,6 +52,10 @@ pub(crate) trait Lanes: Copy + Send + Sync + 'static {
     fn bits(mask: Self::Mask) -> u8;
     /// Lane j of vector i becomes lane i of vector j.
     fn transpose(rows: &mut [Self::V; LANES]);
+    /// The entry of the table that the low three bits of each lane name.
+    fn lookup(table: &[u64; LANES], index: Self::V) -> Self::V;
+    /// Lane i gets lane i ^ DISTANCE, the distance 1, 2 or 4.
+    fn exchange<const DISTANCE: usize>(a: Self::V) -> Self::V;
     /// Reverses the bytes of each lane.
     fn swap_bytes(a: Self::V) -> Self::V;
     /// Runs `work` compiled for the instructions of these lanes.
@@ -141,6 +145,12 @@ impl Lanes for Emulated {
     }
     fn transpose(rows: &mut [Self::V; LANES]) {
         *rows = std::array::from_fn(|j| std::array::from_fn(|i| rows[i][j]));
+    }
+    fn lookup(table: &[u64; LANES], index: Self::V) -> Self::V {
+        map(index, |index| table[index as usize % LANES])
+    }
+    fn exchange<const DISTANCE: usize>(a: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i ^ DISTANCE])
     }
     fn swap_bytes(a: Self::V) -> Self::V {
         map(a, u64::swap_bytes)
@@ -294,6 +304,21 @@ mod avx512 {
                 for column in 0..4 {
                     r[column] = low(b[column], b[column + 4]);
                     r[column + 4] = high(b[column], b[column + 4]);
+                }
+            }
+        }
+        #[inline(always)]
+        fn lookup(table: &[u64; LANES], index: __m512i) -> __m512i {
+            unsafe { _mm512_permutexvar_epi64(index, Self::load(table)) }
+        }
+        #[inline(always)]
+        fn exchange<const DISTANCE: usize>(a: __m512i) -> __m512i {
+            const { assert!(matches!(DISTANCE, 1 | 2 | 4)) };
+            unsafe {
+                match DISTANCE {
+                    1 => _mm512_permutex_epi64::<0b10_11_00_01>(a),
+                    2 => _mm512_permutex_epi64::<0b01_00_11_10>(a),
+                    _ => _mm512_shuffle_i64x2::<0b01_00_11_10>(a, a),
                 }
             }
         }

@@ -94,38 +94,164 @@ pub(crate) fn each<T: Copy, const N: usize>(begin: T, f: impl Fn(usize) -> T) ->
 }
 
 /// `a · b / 2^(52·N)` modulo the modulus: below `a·b / 2^(52·N) + modulus`. Limbs of both factors are below 2⁵².
-// Written with indices, as the formulas are: four arrays at places that differ.
-#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub(crate) fn multiply<L: Lanes, const N: usize>(
     a: &[L::V; N],
     b: &[L::V; N],
     modulus: &Modulus<N>,
 ) -> [L::V; N] {
+    carry::<L, N>(multiply_loose::<L, N>(a, b, modulus))
+}
+
+/// A limb takes in four half products on each of N steps, and a carry; carries read it with its sign. What
+/// [`multiply_loose`] gives is below this.
+pub(crate) const fn loose_bound(limbs: usize) -> u64 {
+    (4 * limbs as u64 + 1) << LIMB_BITS
+}
+
+/// [`multiply`] before the carries: the number is the same, its limbs are below [`loose_bound`].
+// Written with indices, as the formulas are: four arrays at places that differ.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+pub(crate) fn multiply_loose<L: Lanes, const N: usize>(
+    a: &[L::V; N],
+    b: &[L::V; N],
+    modulus: &Modulus<N>,
+) -> [L::V; N] {
     let zero = L::splat(0);
     let negative_inverse = L::splat(modulus.negative_inverse);
-    // A limb takes in four half products on each of its N steps, and a carry; carries read it with its sign.
-    const { assert!((4 * N as u128 + 1) << LIMB_BITS <= 1 << 63) };
-    let mut t = [zero; N];
+    const { assert!(loose_bound(N) <= 1 << 62) };
+    // Each step waits for the quotient of the one before. The products of the factors, which need no quotient, have sums of
+    // their own, so that the chain is short: two half products and some sums a step.
+    let (mut products, mut multiples) = ([zero; N], [zero; N]);
     for factor in b {
-        let mut low = [zero; N];
         for j in 0..N {
-            low[j] = L::madd_lo(t[j], a[j], *factor);
+            products[j] = L::madd_lo(products[j], a[j], *factor);
         }
+        let lowest = L::add(products[0], multiples[0]);
         // The multiplier reads the low 52 bits of its factors, so nothing has to be masked.
-        let quotient = L::madd_lo(zero, low[0], negative_inverse);
+        let quotient = L::madd_lo(zero, lowest, negative_inverse);
+        add_multiple::<L, N>(&mut multiples, lowest, quotient, modulus);
         for j in 0..N {
-            low[j] = L::madd_lo(low[j], L::splat(modulus.limbs[j]), quotient);
-        }
-        // One limb down, in the same step as the upper halves: a copy by itself would go through memory.
-        low[1] = L::add(low[1], L::shr::<LIMB_BITS>(low[0]));
-        for j in 0..N {
-            let above = if j + 1 < N { low[j + 1] } else { zero };
-            let high = L::madd_hi(above, a[j], *factor);
-            t[j] = L::madd_hi(high, L::splat(modulus.limbs[j]), quotient);
+            let above = if j + 1 < N { products[j + 1] } else { zero };
+            products[j] = L::madd_hi(above, a[j], *factor);
         }
     }
-    carry::<L, N>(t)
+    each(
+        zero,
+        #[inline(always)]
+        |limb| L::add(products[limb], multiples[limb]),
+    )
+}
+
+/// Two products at a time, step by step: while one waits, the other goes on. As [`multiply_loose`], but with one sum a limb, so
+/// that the sums of both stay in registers.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+pub(crate) fn multiply_two<L: Lanes, const N: usize>(
+    a: &[[L::V; N]; 2],
+    b: &[[L::V; N]; 2],
+    modulus: &Modulus<N>,
+) -> [[L::V; N]; 2] {
+    let zero = L::splat(0);
+    let negative_inverse = L::splat(modulus.negative_inverse);
+    let mut t = [[zero; N]; 2];
+    for step in 0..N {
+        let mut quotients = [zero; 2];
+        for k in 0..2 {
+            for j in 0..N {
+                t[k][j] = L::madd_lo(t[k][j], a[k][j], b[k][step]);
+            }
+            quotients[k] = L::madd_lo(zero, t[k][0], negative_inverse);
+        }
+        for k in 0..2 {
+            let quotient = quotients[k];
+            for j in 0..N {
+                t[k][j] = L::madd_lo(t[k][j], L::splat(modulus.limbs[j]), quotient);
+            }
+            t[k][1] = L::add(t[k][1], L::shr::<LIMB_BITS>(t[k][0]));
+            for j in 0..N {
+                let above = if j + 1 < N { t[k][j + 1] } else { zero };
+                let high = L::madd_hi(above, a[k][j], b[k][step]);
+                t[k][j] = L::madd_hi(high, L::splat(modulus.limbs[j]), quotient);
+            }
+        }
+    }
+    t
+}
+
+/// `a² / 2^(52·N)` as [`multiply_two`] of a and itself: mixed products are made once and doubled.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+pub(crate) fn square_two<L: Lanes, const N: usize>(
+    a: &[[L::V; N]; 2],
+    modulus: &Modulus<N>,
+) -> [[L::V; N]; 2] {
+    let zero = L::splat(0);
+    let negative_inverse = L::splat(modulus.negative_inverse);
+    let mut multiples = [[zero; N]; 2];
+    for step in 0..N {
+        for k in 0..2 {
+            let lowest = L::add(square_limb::<L, N>(&a[k], step), multiples[k][0]);
+            let quotient = L::madd_lo(zero, lowest, negative_inverse);
+            add_multiple::<L, N>(&mut multiples[k], lowest, quotient, modulus);
+        }
+    }
+    for k in 0..2 {
+        for limb in 0..N {
+            let upper = square_limb::<L, N>(&a[k], N + limb);
+            multiples[k][limb] = L::add(upper, multiples[k][limb]);
+        }
+    }
+    multiples
+}
+
+/// One of the 2·N limbs of a square, not carried.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+fn square_limb<L: Lanes, const N: usize>(a: &[L::V; N], limb: usize) -> L::V {
+    let mut mixed = L::splat(0);
+    for low in 0..N {
+        if 2 * low < limb && limb - low < N {
+            mixed = L::madd_lo(mixed, a[low], a[limb - low]);
+        }
+    }
+    for low in 0..N {
+        if 2 * low + 1 < limb && limb - 1 - low < N {
+            mixed = L::madd_hi(mixed, a[low], a[limb - 1 - low]);
+        }
+    }
+    let doubled = L::add(mixed, mixed);
+    if limb.is_multiple_of(2) {
+        L::madd_lo(doubled, a[limb / 2], a[limb / 2])
+    } else {
+        L::madd_hi(doubled, a[limb / 2], a[limb / 2])
+    }
+}
+
+/// A step of the reduction: the quotient's multiple of the modulus, of which the lowest limb becomes zero and goes.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+fn add_multiple<L: Lanes, const N: usize>(
+    multiples: &mut [L::V; N],
+    lowest: L::V,
+    quotient: L::V,
+    modulus: &Modulus<N>,
+) {
+    let zero = L::splat(0);
+    let (first, second) = (L::splat(modulus.limbs[0]), L::splat(modulus.limbs[1]));
+    let carried = L::shr::<LIMB_BITS>(L::madd_lo(lowest, first, quotient));
+    let upper = L::add(L::madd_hi(zero, first, quotient), carried);
+    multiples[0] = L::add(L::madd_lo(multiples[1], second, quotient), upper);
+    // One limb down, in the same step: a copy by itself would go through memory.
+    for j in 1..N {
+        let above = if j + 1 < N {
+            L::madd_lo(multiples[j + 1], L::splat(modulus.limbs[j + 1]), quotient)
+        } else {
+            zero
+        };
+        multiples[j] = L::madd_hi(above, L::splat(modulus.limbs[j]), quotient);
+    }
 }
 
 /// Limbs below 2⁵² again; the number is the same and must not be negative. Limbs are read with their sign.

@@ -12,7 +12,7 @@ use ark_ff::{BigInt, BigInteger, Field, MontConfig, PrimeField};
 
 use super::Ifma;
 use super::lanes::{LANES, LIMB_BITS, LIMB_MASK, Lanes};
-use super::modulus::{self, Modulus, each, fits, join, split};
+use super::modulus::{self, Modulus, each, fits, join, loose_bound, split};
 use crate::curve::G1Affine;
 use crate::kernel::base_field::{Fe, prefetch};
 use crate::kernel::batch_affine::{self, Batched};
@@ -25,9 +25,7 @@ const P: Modulus<LIMBS> = Modulus::new(&WORDS);
 const P1: [u64; LIMBS] = split(&WORDS, 1);
 const P2: [u64; LIMBS] = split(&WORDS, 2);
 const P3: [u64; LIMBS] = split(&WORDS, 3);
-const P4: [u64; LIMBS] = split(&WORDS, 4);
-// Factors are below 4·p, so a product is below 16·p² / 2⁴¹⁶ + p, which is below 2·p. The largest number is the sum that a
-// new x is taken from: a product and 4·p.
+// Factors are below 4·p, so a product is below 16·p² / 2⁴¹⁶ + p, which is p and next to nothing.
 const _: () = assert!(fits::<LIMBS>(&WORDS, 16));
 
 /// A coordinate: the number times 2⁴¹⁶ modulo p, between 0 and 2·p, in limbs of 52 bits. An x is below 2·p with limbs
@@ -90,6 +88,15 @@ fn from_limbs(limbs: &Coordinate) -> Fq {
 }
 
 type Wide<L> = [<L as Lanes>::V; LIMBS];
+/// Two vectors of numbers that go side by side: a product waits for itself, and the other's fill the gaps.
+type Two<L> = [Wide<L>; 2];
+/// Pairs of points that go side by side.
+const STEP: usize = 2 * LANES;
+
+#[inline(always)]
+fn two<L: Lanes>(f: impl Fn(usize) -> Wide<L>) -> Two<L> {
+    each([L::splat(0); LIMBS], f)
+}
 
 #[inline(always)]
 fn load<'a, L: Lanes>(coordinate: impl Fn(usize) -> &'a Coordinate) -> Wide<L> {
@@ -115,6 +122,35 @@ fn store<L: Lanes>(mut value: Wide<L>) -> [Coordinate; LANES] {
 #[inline(always)]
 fn mul<L: Lanes>(a: &Wide<L>, b: &Wide<L>) -> Wide<L> {
     modulus::multiply::<L, LIMBS>(a, b, &P)
+}
+
+/// Products, their limbs not carried.
+#[inline(always)]
+fn mul_two_loose<L: Lanes>(a: &Two<L>, b: &Two<L>) -> Two<L> {
+    modulus::multiply_two::<L, LIMBS>(a, b, &P)
+}
+
+#[inline(always)]
+fn mul_two<L: Lanes>(a: &Two<L>, b: &Two<L>) -> Two<L> {
+    let products = mul_two_loose::<L>(a, b);
+    two::<L>(
+        #[inline(always)]
+        |k| modulus::carry::<L, LIMBS>(products[k]),
+    )
+}
+
+/// Squares, their limbs not carried.
+#[inline(always)]
+fn square_two<L: Lanes>(a: &Two<L>) -> Two<L> {
+    modulus::square_two::<L, LIMBS>(a, &P)
+}
+
+#[inline(always)]
+fn sub_two<L: Lanes>(a: &Two<L>, b: &Two<L>) -> Two<L> {
+    two::<L>(
+        #[inline(always)]
+        |k| sub::<L>(&a[k], &b[k]),
+    )
 }
 
 /// `a − b` for b up to 2·p.
@@ -186,35 +222,50 @@ fn one() -> Coordinate {
     to_limbs(&Fq::ONE)
 }
 
-/// The inverse of every lane; zero of zero.
+/// The inverse of every lane, none of which is zero.
 #[inline(always)]
-fn invert<L: Lanes>(product: Wide<L>) -> Wide<L> {
+fn invert<L: Lanes>(number: Wide<L>) -> Wide<L> {
+    // Products of two, four and all lanes; the inverse of the last gives those of the others.
+    let neighbour = exchange::<L, 1>(&number);
+    let two = mul::<L>(&number, &neighbour);
+    let other_two = exchange::<L, 2>(&two);
+    let four = mul::<L>(&two, &other_two);
+    let other_four = exchange::<L, 4>(&four);
+    let eight = mul::<L>(&four, &other_four);
+    let of_eight = splat::<L>(&inverse(&store::<L>(eight)[0]));
+    let of_two = mul::<L>(&mul::<L>(&of_eight, &other_four), &other_two);
+    mul::<L>(&of_two, &neighbour)
+}
+
+/// The inverses of both.
+#[inline(always)]
+fn invert_two<L: Lanes>(numbers: &Two<L>) -> Two<L> {
+    let [a, b] = numbers;
+    let inverse = invert::<L>(mul::<L>(a, b));
+    mul_two::<L>(&[inverse; 2], &[*b, *a])
+}
+
+fn inverse(number: &Coordinate) -> Coordinate {
     // As elements of 2³⁸⁴ the limbs x·2⁴¹⁶ are x·2³²; the inverse of that, in limbs, is x⁻¹·2³⁵², and 2⁴¹⁶ is wanted.
     let correction = Fe::new(&Fq::from(1u128 << 64));
-    let values = store::<L>(product).map(|row| Fe::from_limbs(residue(&row).0));
-    // Montgomery's trick again, over the lanes.
-    let mut before = [Fe::ONE; LANES];
-    let mut all = Fe::ONE;
-    for (before, value) in before.iter_mut().zip(&values) {
-        *before = all;
-        all.multiply(value);
-    }
-    let mut rest = all.inverse();
-    let mut inverses = [[0; LIMBS]; LANES];
-    for ((inverse, before), value) in inverses.iter_mut().zip(&before).zip(&values).rev() {
-        let mut product = Fe::ZERO;
-        product.set_product(&rest, before);
-        product.multiply(&correction);
-        *inverse = split(&product.limbs(), 1);
-        rest.multiply(value);
-    }
-    load::<L>(|lane| &inverses[lane])
+    let mut inverse = Fe::from_limbs(residue(number).0).inverse();
+    inverse.multiply(&correction);
+    split(&inverse.limbs(), 1)
+}
+
+#[inline(always)]
+fn exchange<L: Lanes, const DISTANCE: usize>(value: &Wide<L>) -> Wide<L> {
+    each(
+        L::splat(0),
+        #[inline(always)]
+        |limb| L::exchange::<DISTANCE>(value[limb]),
+    )
 }
 
 /// Memory that batches reuse.
 pub(crate) struct Terms<L: Lanes> {
-    /// A denominator and the product of those before it, for each group of eight.
-    terms: Vec<(Wide<L>, Wide<L>)>,
+    /// Denominators and the products of those before them, for two groups of eight at a time, each with products of its own.
+    terms: Vec<(Two<L>, Two<L>)>,
     /// Pairs left to the portable kernel.
     left: Vec<u32>,
 }
@@ -228,33 +279,81 @@ impl<L: Lanes> Default for Terms<L> {
     }
 }
 
+/// The unit in which [`settle`] counts: p's highest limb, rounded up.
+const UNIT: u64 = P1[LIMBS - 1] + 1;
+/// 2⁵² / [`UNIT`].
+const PER_UNIT: u64 = (1 << LIMB_BITS) / UNIT;
+/// What [`settle`] allows for what the lower limbs take from the highest one.
+const SLACK: u64 = 12;
+/// Limb by limb: what [`settle`] adds to numbers between (i − 5)·p and (i − 4)·p, or thereabouts.
+const MULTIPLES: [[u64; LANES]; LIMBS] = {
+    let mut multiples = [[0; LANES]; LIMBS];
+    let mut limb = 0;
+    while limb < LIMBS {
+        let mut index = 0;
+        while index < LANES {
+            multiples[limb][index] = P1[limb].wrapping_mul(5u64.wrapping_sub(index as u64));
+            index += 1;
+        }
+        limb += 1;
+    }
+    multiples
+};
+// A limb below the highest is above −2⁵⁴ and below `loose_bound`: it takes less than 5 of the highest one's units, and gives
+// less than 34. So a number is above what the highest limb, less the slack, says even if p's highest limb is rounded up
+// five times, and the multiple that is added makes it positive. What is left is below p and a thousandth: the slack, what
+// lower limbs give, and rounding are below 100 units.
+const _: () = assert!(SLACK >= 5 + 5 && loose_bound(LIMBS) >> LIMB_BITS < 34 && 100 * 1000 < UNIT);
+
+/// A number between −4·p and 2·p, its limbs with a sign and above −2⁵⁴, brought to between 0 and 1.001·p.
+#[inline(always)]
+fn settle<L: Lanes>(number: &Wide<L>) -> Wide<L> {
+    let positive = L::add(number[LIMBS - 1], L::splat(5 * UNIT - SLACK));
+    let index = L::madd_hi(L::splat(0), positive, L::splat(PER_UNIT));
+    modulus::carry::<L, LIMBS>(each(
+        L::splat(0),
+        #[inline(always)]
+        |limb| L::add(number[limb], L::lookup(&MULTIPLES[limb], index)),
+    ))
+}
+
 /// A slope and two points give the sum's coordinates.
 #[inline(always)]
 fn third_point<L: Lanes>(
-    slope: &Wide<L>,
-    x1: &Wide<L>,
-    y1: &Wide<L>,
-    x2: &Wide<L>,
-) -> (Wide<L>, Wide<L>) {
-    let square = mul::<L>(slope, slope);
-    // Below p + 4·p and a little.
-    let x = modulus::carry::<L, LIMBS>(each(
-        L::splat(0),
+    slope: &Two<L>,
+    x1: &Two<L>,
+    y1: &Two<L>,
+    x2: &Two<L>,
+) -> (Two<L>, Two<L>) {
+    let square = square_two::<L>(slope);
+    let x = two::<L>(
         #[inline(always)]
-        |limb| {
-            let sum = L::add(square[limb], L::splat(P4[limb]));
-            L::sub(L::sub(sum, x1[limb]), x2[limb])
+        |k| {
+            settle::<L>(&each(
+                L::splat(0),
+                #[inline(always)]
+                |limb| L::sub(L::sub(square[k][limb], x1[k][limb]), x2[k][limb]),
+            ))
         },
-    ));
-    let x = modulus::reduce_once::<L, LIMBS>(&modulus::reduce_once::<L, LIMBS>(&x, &P4), &P2);
-    let y = sub::<L>(&mul::<L>(slope, &sub::<L>(x1, &x)), y1);
-    (x, modulus::reduce_once::<L, LIMBS>(&y, &P2))
+    );
+    let product = mul_two_loose::<L>(slope, &sub_two::<L>(x1, &x));
+    let y = two::<L>(
+        #[inline(always)]
+        |k| {
+            settle::<L>(&each(
+                L::splat(0),
+                #[inline(always)]
+                |limb| L::sub(product[k][limb], y1[k][limb]),
+            ))
+        },
+    );
+    (x, y)
 }
 
 /// Which lanes of a group count, when there are `count` pairs.
 #[inline(always)]
 fn lanes_of(count: usize, group: usize) -> usize {
-    (count - group * LANES).min(LANES)
+    count.saturating_sub(group * LANES).min(LANES)
 }
 
 /// Eight pairs of points: `a(i)` and `b(i)` for i from `group · 8`. The last pair fills the lanes beyond `count`.
@@ -278,33 +377,37 @@ fn both<'a, L: Lanes>(
     )
 }
 
-/// Collects the denominators of all pairs, ones where nothing is divided, and returns the inverse of their product.
+/// Collects the denominators of all pairs, ones where nothing is divided, and returns the inverses of their products.
 #[inline(always)]
 fn collect<'a, L: Lanes>(
     count: usize,
     memory: &mut Terms<L>,
     pair: impl Fn(usize) -> (&'a WidePoint, &'a WidePoint),
-) -> Wide<L> {
+) -> Two<L> {
     memory.terms.clear();
     memory.left.clear();
     let unit = splat::<L>(&one());
-    let mut product = unit;
-    for group in 0..count.div_ceil(LANES) {
-        let (x1, x2) = both::<L>(count, group, &pair, |point| &point.x);
-        let infinite = L::either(zero::<L>(&x1), zero::<L>(&x2));
-        let difference = sub::<L>(&x2, &x1);
-        // What the lowest limb does not tell apart is rare: only then the others are looked at. Exactly the lanes that
-        // divide by one are those left out here and the infinite ones, which need no sum.
-        let mut same = L::but_not(maybe_zero::<L>(&difference), infinite);
-        if L::bits(same) != 0 {
-            same = L::but_not(is_zero::<L>(&difference), infinite);
-            leave(count, group, &mut memory.left, L::bits(same));
+    let mut products = [unit; 2];
+    for step in 0..count.div_ceil(STEP) {
+        let mut denominators = [unit; 2];
+        for (k, denominator) in denominators.iter_mut().enumerate() {
+            let group = 2 * step + k;
+            let (x1, x2) = both::<L>(count, group, &pair, |point| &point.x);
+            let infinite = L::either(zero::<L>(&x1), zero::<L>(&x2));
+            let difference = sub::<L>(&x2, &x1);
+            // What the lowest limb does not tell apart is rare: only then the others are looked at. Exactly the lanes that
+            // divide by one are those left out here and the infinite ones, which need no sum.
+            let mut same = L::but_not(maybe_zero::<L>(&difference), infinite);
+            if L::bits(same) != 0 {
+                same = L::but_not(is_zero::<L>(&difference), infinite);
+                leave(count, group, &mut memory.left, L::bits(same));
+            }
+            *denominator = select::<L>(L::either(infinite, same), &unit, &difference);
         }
-        let denominator = select::<L>(L::either(infinite, same), &unit, &difference);
-        memory.terms.push((denominator, product));
-        product = mul::<L>(&product, &denominator);
+        memory.terms.push((denominators, products));
+        products = mul_two::<L>(&products, &denominators);
     }
-    invert::<L>(product)
+    invert_two::<L>(&products)
 }
 
 /// Leaves pairs of a group to the portable kernel: one for each lane of the mask that counts.
@@ -314,27 +417,33 @@ fn leave(count: usize, group: usize, left: &mut Vec<u32>, lanes: u8) {
     left.extend(lanes.map(|lane| (group * LANES + lane) as u32));
 }
 
-/// The inverse for the group that `terms` ends with.
+/// The inverses for the groups of this step, the last one that is left.
 #[inline(always)]
-fn next_inverse<L: Lanes>(memory: &Terms<L>, group: usize, rest: &mut Wide<L>) -> Wide<L> {
-    let (denominator, before) = &memory.terms[group];
-    let inverse = mul::<L>(rest, before);
-    *rest = mul::<L>(rest, denominator);
-    inverse
+fn next_inverse<L: Lanes>(memory: &Terms<L>, step: usize, rest: &mut Two<L>) -> Two<L> {
+    let (denominators, before) = &memory.terms[step];
+    let inverses = mul_two::<L>(rest, before);
+    *rest = mul_two::<L>(rest, denominators);
+    inverses
 }
 
 /// `first + second` of each lane, given the inverse of the difference of their x.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn sum<L: Lanes>(
-    (x1, y1): (&Wide<L>, &Wide<L>),
-    (x2, y2): (&Wide<L>, &Wide<L>),
-    inverse: &Wide<L>,
-) -> (Wide<L>, Wide<L>) {
-    let (first, second) = (zero::<L>(x1), zero::<L>(x2));
-    let slope = mul::<L>(&sub::<L>(y2, y1), inverse);
-    let (x, y) = third_point::<L>(&slope, x1, y1, x2);
-    let (x, y) = (select::<L>(second, x1, &x), select::<L>(second, y1, &y));
-    (select::<L>(first, x2, &x), select::<L>(first, y2, &y))
+    (x1, y1): (&Two<L>, &Two<L>),
+    (x2, y2): (&Two<L>, &Two<L>),
+    inverse: &Two<L>,
+) -> (Two<L>, Two<L>) {
+    let slope = mul_two::<L>(&sub_two::<L>(y2, y1), inverse);
+    let (mut x, mut y) = third_point::<L>(&slope, x1, y1, x2);
+    for k in 0..2 {
+        let (first, second) = (zero::<L>(&x1[k]), zero::<L>(&x2[k]));
+        x[k] = select::<L>(second, &x1[k], &x[k]);
+        y[k] = select::<L>(second, &y1[k], &y[k]);
+        x[k] = select::<L>(first, &x2[k], &x[k]);
+        y[k] = select::<L>(first, &y2[k], &y[k]);
+    }
+    (x, y)
 }
 
 /// Adds pairs by the portable kernel.
@@ -365,6 +474,46 @@ const INFINITY: WidePoint = WidePoint {
     y: [0; LIMBS],
 };
 
+/// Coordinates of two groups of points.
+type Coordinates<L> = (Two<L>, Two<L>);
+
+/// The pairs of a step.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+fn load_points<'a, L: Lanes>(
+    count: usize,
+    step: usize,
+    pair: &impl Fn(usize) -> (&'a WidePoint, &'a WidePoint),
+) -> (Coordinates<L>, Coordinates<L>) {
+    let zeros = [[L::splat(0); LIMBS]; 2];
+    let (mut x1, mut y1, mut x2, mut y2) = (zeros, zeros, zeros, zeros);
+    for k in 0..2 {
+        (x1[k], x2[k]) = both::<L>(count, 2 * step + k, pair, |point| &point.x);
+        (y1[k], y2[k]) = both::<L>(count, 2 * step + k, pair, |point| &point.y);
+    }
+    ((x1, y1), (x2, y2))
+}
+
+/// Hands out the points of a step, those that count.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+fn store_points<L: Lanes>(
+    count: usize,
+    step: usize,
+    x: Two<L>,
+    y: Two<L>,
+    mut to: impl FnMut(usize, WidePoint),
+) {
+    for k in 0..2 {
+        let group = 2 * step + k;
+        let (xs, ys) = (store::<L>(x[k]), store::<L>(y[k]));
+        let lanes = xs.into_iter().zip(ys).take(lanes_of(count, group));
+        for (lane, (x, y)) in lanes.enumerate() {
+            to(group * LANES + lane, WidePoint { x, y });
+        }
+    }
+}
+
 #[inline(always)]
 fn add_pairs<L: Lanes>(
     points: &mut [WidePoint],
@@ -391,21 +540,18 @@ fn add_pairs<L: Lanes>(
             (a, add_portably(&points[a], &others.unwrap_or(points)[b]))
         })
         .collect();
-    for group in (0..count.div_ceil(LANES)).rev() {
-        let inverse = next_inverse::<L>(memory, group, &mut rest);
+    for step in (0..count.div_ceil(STEP)).rev() {
+        let inverse = next_inverse::<L>(memory, step, &mut rest);
         let second = others.unwrap_or(points);
         let pair = |index: usize| {
             let (a, b) = pairs(index);
             (&points[a], &second[b])
         };
-        let (x1, x2) = both::<L>(count, group, &pair, |point| &point.x);
-        let (y1, y2) = both::<L>(count, group, &pair, |point| &point.y);
-        let (x, y) = sum::<L>((&x1, &y1), (&x2, &y2), &inverse);
-        let (xs, ys) = (store::<L>(x), store::<L>(y));
-        let lanes = xs.into_iter().zip(ys).take(lanes_of(count, group));
-        for (lane, (x, y)) in lanes.enumerate() {
-            points[pairs(group * LANES + lane).0] = WidePoint { x, y };
-        }
+        let (first, second) = load_points::<L>(count, step, &pair);
+        let (x, y) = sum::<L>((&first.0, &first.1), (&second.0, &second.1), &inverse);
+        store_points::<L>(count, step, x, y, |index, sum| {
+            points[pairs(index).0] = sum;
+        });
     }
     for (at, sum) in specials {
         points[at] = sum;
@@ -418,37 +564,45 @@ fn double<L: Lanes>(points: &mut [WidePoint], memory: &mut Terms<L>) {
     if count == 0 {
         return;
     }
-    let at = |group: usize, lane: usize| (group * LANES + lane).min(count - 1);
     let unit = splat::<L>(&one());
     memory.terms.clear();
-    let mut product = unit;
-    for group in 0..count.div_ceil(LANES) {
-        let x = load::<L>(|lane| &points[at(group, lane)].x);
-        let y = load::<L>(|lane| &points[at(group, lane)].y);
-        // No point of the group has y = 0.
-        let twice = modulus::add::<L, LIMBS>(&y, &y);
-        let denominator = select::<L>(zero::<L>(&x), &unit, &twice);
-        memory.terms.push((denominator, product));
-        product = mul::<L>(&product, &denominator);
-    }
-    let mut rest = invert::<L>(product);
-    for group in (0..count.div_ceil(LANES)).rev() {
-        let inverse = next_inverse::<L>(memory, group, &mut rest);
-        let x = load::<L>(|lane| &points[at(group, lane)].x);
-        let y = load::<L>(|lane| &points[at(group, lane)].y);
-        let square = mul::<L>(&x, &x);
-        let triple = modulus::carry::<L, LIMBS>(each(
-            L::splat(0),
+    let mut products = [unit; 2];
+    for step in 0..count.div_ceil(STEP) {
+        let ((x, y), _) = load_points::<L>(count, step, &|index| (&points[index], &points[index]));
+        let denominators = two::<L>(
             #[inline(always)]
-            |limb| L::add(L::add(square[limb], square[limb]), square[limb]),
-        ));
-        let slope = mul::<L>(&triple, &inverse);
-        // Of infinity the slope is 0, and so is x3, exactly: 4·p − 0 − 0, reduced.
+            |k| {
+                // No point of the group has y = 0.
+                let twice = modulus::add::<L, LIMBS>(&y[k], &y[k]);
+                select::<L>(zero::<L>(&x[k]), &unit, &twice)
+            },
+        );
+        memory.terms.push((denominators, products));
+        products = mul_two::<L>(&products, &denominators);
+    }
+    let mut rest = invert_two::<L>(&products);
+    for step in (0..count.div_ceil(STEP)).rev() {
+        let inverse = next_inverse::<L>(memory, step, &mut rest);
+        let ((x, y), _) = load_points::<L>(count, step, &|index| (&points[index], &points[index]));
+        let square = square_two::<L>(&x);
+        let triple = two::<L>(
+            #[inline(always)]
+            |k| {
+                modulus::carry::<L, LIMBS>(each(
+                    L::splat(0),
+                    #[inline(always)]
+                    |limb| L::add(L::add(square[k][limb], square[k][limb]), square[k][limb]),
+                ))
+            },
+        );
+        let slope = mul_two::<L>(&triple, &inverse);
         let (x3, y3) = third_point::<L>(&slope, &x, &y, &x);
-        let (xs, ys) = (store::<L>(x3), store::<L>(y3));
-        for ((to, x), y) in points.iter_mut().skip(group * LANES).zip(xs).zip(ys) {
-            *to = WidePoint { x, y };
-        }
+        // Infinity stays as it is: its x is 0, exactly.
+        let x3 = two::<L>(
+            #[inline(always)]
+            |k| select::<L>(zero::<L>(&x[k]), &x[k], &x3[k]),
+        );
+        store_points::<L>(count, step, x3, y3, |index, point| points[index] = point);
     }
 }
 
@@ -468,23 +622,16 @@ fn butterflies<L: Lanes>(low: &mut [WidePoint], high: &mut [WidePoint], memory: 
             (*index as usize, plus, minus)
         })
         .collect();
-    let zero = splat::<L>(&[0; LIMBS]);
-    for group in (0..count.div_ceil(LANES)).rev() {
-        let inverse = next_inverse::<L>(memory, group, &mut rest);
+    let zero = [splat::<L>(&[0; LIMBS]); 2];
+    for step in (0..count.div_ceil(STEP)).rev() {
+        let inverse = next_inverse::<L>(memory, step, &mut rest);
         let pair = |index: usize| (&low[index], &high[index]);
-        let (x1, x2) = both::<L>(count, group, &pair, |point| &point.x);
-        let (y1, y2) = both::<L>(count, group, &pair, |point| &point.y);
-        let opposite = sub::<L>(&zero, &y2);
+        let ((x1, y1), (x2, y2)) = load_points::<L>(count, step, &pair);
+        let opposite = sub_two::<L>(&zero, &y2);
         let (x, y) = sum::<L>((&x1, &y1), (&x2, &y2), &inverse);
-        let (xs, ys) = (store::<L>(x), store::<L>(y));
-        for ((to, x), y) in low.iter_mut().skip(group * LANES).zip(xs).zip(ys) {
-            *to = WidePoint { x, y };
-        }
+        store_points::<L>(count, step, x, y, |index, point| low[index] = point);
         let (x, y) = sum::<L>((&x1, &y1), (&x2, &opposite), &inverse);
-        let (xs, ys) = (store::<L>(x), store::<L>(y));
-        for ((to, x), y) in high.iter_mut().skip(group * LANES).zip(xs).zip(ys) {
-            *to = WidePoint { x, y };
-        }
+        store_points::<L>(count, step, x, y, |index, point| high[index] = point);
     }
     for (at, plus, minus) in specials {
         (low[at], high[at]) = (plus, minus);
@@ -503,10 +650,6 @@ impl<L: Lanes> Points for Ifma<L> {
 
     fn export(point: &WidePoint) -> G1Affine {
         export(point)
-    }
-
-    fn is_infinity(point: &WidePoint) -> bool {
-        point.is_infinity()
     }
 
     #[inline(always)]

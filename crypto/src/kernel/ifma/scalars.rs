@@ -3,7 +3,8 @@
 //! The forward transform splits `x^2n − c²` into `x^n − c` and `x^n + c` from the top down (Cooley-Tukey), so a whole
 //! block shares one twiddle and the coset of a block of the extension is nothing but another place in the tree of
 //! roots. Multiplying before adding lets numbers grow by at most 2·r a level: twelve levels stay below 26·r, and
-//! 2²⁶⁰ is more than 35·r, so nothing is reduced before the end.
+//! 2²⁶⁰ is more than 35·r, so nothing is reduced before the end. Nor are limbs carried, except those of a factor: a level
+//! adds less than 2⁵⁷ to each.
 
 use std::sync::OnceLock;
 
@@ -11,7 +12,7 @@ use ark_bls12_381::Fr;
 use ark_ff::{BigInt, Field, MontConfig, PrimeField};
 
 use super::lanes::{LANES, LIMB_BITS, LIMB_MASK, Lanes};
-use super::modulus::{self, Modulus, each, fits, split};
+use super::modulus::{self, Modulus, each, fits, loose_bound, split};
 use crate::ELEMENTS_PER_ROW as ELEMENTS;
 use crate::kernel::fft::{BLOWUPS, bit_reverse, invert, root_of_unity};
 
@@ -29,7 +30,11 @@ const _: () = assert!(fits::<LIMBS>(&WORDS, 2 + 2 * ROW_LEVELS as u64));
 /// 2²⁶⁰ − r.
 const NEGATIVE_R: [u64; LIMBS] = negative();
 
-/// One element a lane, limbs of 52 bits.
+// A level adds a product whose limbs are not carried, and a multiple of r.
+const _: () =
+    assert!((loose_bound(LIMBS) + (1 << LIMB_BITS)) as u128 * (MAX_LEVELS as u128 + 1) < 1 << 63);
+
+/// One element a lane, limbs of 52 bits, or more where they are not carried.
 type Wide<L> = [<L as Lanes>::V; LIMBS];
 /// The same in memory: limb by limb, eight neighbouring elements.
 type Stored = [[u64; LANES]; LIMBS];
@@ -83,22 +88,65 @@ fn store<L: Lanes>(value: &Wide<L>, to: &mut Stored) {
     }
 }
 
-/// `(a + b·w, a − b·w)`; b·w is below 2·r whatever b < 2²⁶⁰ was.
+/// `(a + b·w, a − b·w)`; b·w is below 2·r whatever b < 2²⁶⁰ was. Limbs of a, b and the results are not carried.
 #[inline(always)]
 fn butterfly<L: Lanes>(a: &Wide<L>, b: &Wide<L>, w: &Wide<L>) -> (Wide<L>, Wide<L>) {
-    let product = modulus::multiply::<L, LIMBS>(b, w, &R);
-    (
-        modulus::add::<L, LIMBS>(a, &product),
-        modulus::subtract::<L, LIMBS>(a, &product, &R2),
-    )
+    let product = modulus::multiply_loose::<L, LIMBS>(&carry::<L>(b), w, &R);
+    let sum = each(
+        L::splat(0),
+        #[inline(always)]
+        |limb| L::add(a[limb], product[limb]),
+    );
+    let difference = each(
+        L::splat(0),
+        #[inline(always)]
+        |limb| L::sub(L::add(a[limb], L::splat(R2[limb])), product[limb]),
+    );
+    (sum, difference)
 }
 
-/// Below r, from anything below 2²⁶⁰.
+/// Two levels of butterflies on places 0, 1, 2 and 3, whose distances are 2 and then 1.
+#[inline(always)]
+fn down<L: Lanes>(
+    [a, b, c, d]: [Wide<L>; 4],
+    both: &Wide<L>,
+    low: &Wide<L>,
+    high: &Wide<L>,
+) -> [Wide<L>; 4] {
+    let (a, c) = butterfly::<L>(&a, &c, both);
+    let (b, d) = butterfly::<L>(&b, &d, both);
+    let (a, b) = butterfly::<L>(&a, &b, low);
+    let (c, d) = butterfly::<L>(&c, &d, high);
+    [a, b, c, d]
+}
+
+/// The same with the distances 1 and then 2.
+#[inline(always)]
+fn up<L: Lanes>(
+    [a, b, c, d]: [Wide<L>; 4],
+    both: &Wide<L>,
+    low: &Wide<L>,
+    high: &Wide<L>,
+) -> [Wide<L>; 4] {
+    let (a, b) = butterfly::<L>(&a, &b, both);
+    let (c, d) = butterfly::<L>(&c, &d, both);
+    let (a, c) = butterfly::<L>(&a, &c, low);
+    let (b, d) = butterfly::<L>(&b, &d, high);
+    [a, b, c, d]
+}
+
+#[inline(always)]
+fn carry<L: Lanes>(a: &Wide<L>) -> Wide<L> {
+    modulus::carry::<L, LIMBS>(*a)
+}
+
+/// Below r, from anything below 2²⁶⁰, whose limbs need not be carried.
 #[inline(always)]
 fn canonical<L: Lanes>(a: &Wide<L>) -> Wide<L> {
+    let a = carry::<L>(a);
     let quotient = L::madd_hi(L::splat(0), a[4], L::splat(RECIPROCAL_SCALED));
     let quotient = L::shr::<RECIPROCAL_SHIFT>(quotient);
-    let mut t = *a;
+    let mut t = a;
     for j in 0..LIMBS {
         t[j] = L::madd_lo(t[j], L::splat(NEGATIVE_R[j]), quotient);
         if j + 1 < LIMBS {
@@ -183,8 +231,10 @@ fn forward(blowup: usize) -> &'static [Forward] {
 struct Inverse {
     /// Levels with half 1, 2, 4: the same for all groups.
     small: [Twiddle; 7],
-    /// Levels with half 8 … 2048: vectors of neighbouring twiddles; the last is divided by the row's length.
+    /// Levels with half 8 … 2048: vectors of neighbouring twiddles.
     levels: Vec<Vec<Stored>>,
+    /// One by the row's length.
+    scale: Twiddle,
 }
 
 fn inverse() -> &'static Inverse {
@@ -217,7 +267,12 @@ fn inverse() -> &'static Inverse {
                     .collect()
             })
             .collect();
-        Inverse { small, levels }
+        let scale = twiddle(invert(&Fr::from(ELEMENTS as u64)));
+        Inverse {
+            small,
+            levels,
+            scale,
+        }
     })
 }
 
@@ -322,31 +377,69 @@ fn tile_level<L: Lanes>(
     }
 }
 
-/// The coefficients of a row (bit-reversed evaluations, canonical bytes), times its length, in order.
+/// Groups that stay in the first-level cache while the levels inside of them are done.
+const PART: usize = GROUPS / 4;
+// Two levels a pass: a part has those of the tiles, and then four more.
+const _: () = assert!(PART == LANES * 16);
+
+/// The coefficients of a row (bit-reversed evaluations, canonical bytes), in order; below 2·r and carried.
 #[inline(always)]
 fn coefficients<L: Lanes>(row: &[u8], values: &mut [Stored]) {
     let tables = inverse();
-    for (bytes, groups) in row
-        .chunks_exact(TILE * 32)
-        .zip(values.chunks_exact_mut(LANES))
-    {
-        let mut tile = read_tile::<L>(bytes);
-        tile_level::<L>(&mut tile, 1, |_, _| splat::<L>(&tables.small[0]));
-        tile_level::<L>(&mut tile, 2, |_, at| splat::<L>(&tables.small[1 + at]));
-        tile_level::<L>(&mut tile, 4, |_, at| splat::<L>(&tables.small[3 + at]));
-        transpose::<L>(&mut tile);
-        for (vector, stored) in tile.iter().zip(groups) {
-            store::<L>(vector, stored);
+    let parts = row.chunks_exact(PART * LANES * 32);
+    for (bytes, part) in parts.zip(values.chunks_exact_mut(PART)) {
+        for (bytes, groups) in bytes
+            .chunks_exact(TILE * 32)
+            .zip(part.chunks_exact_mut(LANES))
+        {
+            let mut tile = read_tile::<L>(bytes);
+            tile_level::<L>(&mut tile, 1, |_, _| splat::<L>(&tables.small[0]));
+            tile_level::<L>(&mut tile, 2, |_, at| splat::<L>(&tables.small[1 + at]));
+            tile_level::<L>(&mut tile, 4, |_, at| splat::<L>(&tables.small[3 + at]));
+            transpose::<L>(&mut tile);
+            for half in [1, 2, 4usize] {
+                let twiddles = &tables.levels[half.trailing_zeros() as usize];
+                tile_level::<L>(&mut tile, half, |_, at| load::<L>(&twiddles[at]));
+            }
+            for (vector, stored) in tile.iter().zip(groups) {
+                store::<L>(vector, stored);
+            }
         }
+        up_levels::<L>(tables, part, LANES, |value| value);
+        up_levels::<L>(tables, part, 4 * LANES, |value| value);
     }
-    for (log, twiddles) in tables.levels.iter().enumerate() {
-        let half = 1usize << log;
-        for block in values.chunks_exact_mut(2 * half) {
-            let (low, high) = block.split_at_mut(half);
-            for ((a, b), w) in low.iter_mut().zip(high).zip(twiddles) {
-                let (plus, minus) = butterfly::<L>(&load::<L>(a), &load::<L>(b), &load::<L>(w));
-                store::<L>(&plus, a);
-                store::<L>(&minus, b);
+    let scale = splat::<L>(&tables.scale);
+    up_levels::<L>(
+        tables,
+        values,
+        PART,
+        #[inline(always)]
+        |value| modulus::multiply::<L, LIMBS>(&carry::<L>(&value), &scale, &R),
+    );
+}
+
+/// Two levels of the inverse transform: butterflies of groups at a distance of `half`, then twice that.
+#[inline(always)]
+fn up_levels<L: Lanes>(
+    tables: &Inverse,
+    values: &mut [Stored],
+    half: usize,
+    finish: impl Fn(Wide<L>) -> Wide<L>,
+) {
+    let log = half.trailing_zeros() as usize;
+    let both = &tables.levels[log];
+    let (low, high) = tables.levels[log + 1].split_at(half);
+    for block in values.chunks_exact_mut(4 * half) {
+        for (at, both) in both.iter().enumerate() {
+            let four = each(
+                [L::splat(0); LIMBS],
+                #[inline(always)]
+                |place| load::<L>(&block[place * half + at]),
+            );
+            let (low, high) = (load::<L>(&low[at]), load::<L>(&high[at]));
+            let four = up::<L>(four, &load::<L>(both), &low, &high);
+            for (place, value) in four.into_iter().enumerate() {
+                store::<L>(&finish(value), &mut block[place * half + at]);
             }
         }
     }
@@ -354,66 +447,101 @@ fn coefficients<L: Lanes>(row: &[u8], values: &mut [Stored]) {
 
 /// Evaluates the coefficients on one block and writes canonical bytes.
 #[inline(always)]
-fn evaluate<L: Lanes>(tables: &Forward, values: &mut [Stored], out: &mut [u8]) {
-    for (depth, twiddles) in tables.levels.iter().enumerate() {
-        let half = GROUPS >> (depth + 1);
-        for (block, w) in values.chunks_exact_mut(2 * half).zip(twiddles) {
-            let w = splat::<L>(w);
-            let (low, high) = block.split_at_mut(half);
-            for (a, b) in low.iter_mut().zip(high) {
-                let (plus, minus) = butterfly::<L>(&load::<L>(a), &load::<L>(b), &w);
-                store::<L>(&plus, a);
-                store::<L>(&minus, b);
-            }
+fn evaluate<L: Lanes>(
+    tables: &Forward,
+    coefficients: &[Stored],
+    values: &mut [Stored],
+    out: &mut [u8],
+) {
+    let twiddles = |depth: usize, at: usize| {
+        let low = &tables.levels[depth + 1][2 * at..];
+        (&tables.levels[depth][at], &low[0], &low[1])
+    };
+    down_levels::<L>(twiddles(0, 0), Some(coefficients), values);
+    let parts = values.chunks_exact_mut(PART);
+    for (part, (values, out)) in parts
+        .zip(out.chunks_exact_mut(PART * LANES * 32))
+        .enumerate()
+    {
+        down_levels::<L>(twiddles(2, part), None, values);
+        let quarters = values.chunks_exact_mut(PART / 4);
+        for (quarter, values) in quarters.enumerate() {
+            down_levels::<L>(twiddles(4, 4 * part + quarter), None, values);
+        }
+        let first = part * PART / LANES;
+        for (at, (groups, bytes)) in values
+            .chunks_exact(LANES)
+            .zip(out.chunks_exact_mut(TILE * 32))
+            .enumerate()
+        {
+            evaluate_tile::<L>(tables, first + at, groups, bytes);
         }
     }
-    for ((groups, twiddles), bytes) in values
-        .chunks_exact(LANES)
-        .zip(&tables.tiles)
-        .zip(out.chunks_exact_mut(TILE * 32))
-    {
-        let mut tile: [Wide<L>; LANES] = each(
+}
+
+/// Two levels of the forward transform over one block: butterflies of groups at a distance of half the block, and then of a
+/// quarter. The values are read from `from`, if there is one.
+#[inline(always)]
+fn down_levels<L: Lanes>(
+    (both, low, high): (&Twiddle, &Twiddle, &Twiddle),
+    from: Option<&[Stored]>,
+    values: &mut [Stored],
+) {
+    let [both, low, high] = [splat::<L>(both), splat::<L>(low), splat::<L>(high)];
+    let quarter = values.len() / 4;
+    for at in 0..quarter {
+        let from = from.unwrap_or(values);
+        let four = each(
             [L::splat(0); LIMBS],
             #[inline(always)]
-            |at| load::<L>(&groups[at]),
+            |place| load::<L>(&from[place * quarter + at]),
         );
-        transpose::<L>(&mut tile);
-        tile_level::<L>(&mut tile, 4, |_, _| load::<L>(&twiddles[0]));
-        tile_level::<L>(&mut tile, 2, |block, _| load::<L>(&twiddles[1 + block]));
-        tile_level::<L>(&mut tile, 1, |block, _| load::<L>(&twiddles[3 + block]));
-        for vector in &mut tile {
-            *vector = canonical::<L>(vector);
+        let four = down::<L>(four, &both, &low, &high);
+        for (place, value) in four.iter().enumerate() {
+            store::<L>(value, &mut values[place * quarter + at]);
         }
-        write_tile::<L>(&tile, bytes);
     }
+}
+
+/// The last six levels, over eight groups: three between groups, and three inside of them.
+#[inline(always)]
+fn evaluate_tile<L: Lanes>(tables: &Forward, at: usize, groups: &[Stored], bytes: &mut [u8]) {
+    let mut tile: [Wide<L>; LANES] = each(
+        [L::splat(0); LIMBS],
+        #[inline(always)]
+        |group| load::<L>(&groups[group]),
+    );
+    for (level, half) in [4, 2, 1usize].into_iter().enumerate() {
+        let twiddles = &tables.levels[6 + level][at << level..];
+        tile_level::<L>(&mut tile, half, |block, _| splat::<L>(&twiddles[block]));
+    }
+    transpose::<L>(&mut tile);
+    let twiddles = &tables.tiles[at];
+    tile_level::<L>(&mut tile, 4, |_, _| load::<L>(&twiddles[0]));
+    tile_level::<L>(&mut tile, 2, |block, _| load::<L>(&twiddles[1 + block]));
+    tile_level::<L>(&mut tile, 1, |block, _| load::<L>(&twiddles[3 + block]));
+    for vector in &mut tile {
+        *vector = canonical::<L>(vector);
+    }
+    write_tile::<L>(&tile, bytes);
 }
 
 /// The rest of a row's extension; see the kernel's `extend`.
 pub(crate) fn extend<L: Lanes>(blowup: usize, row: &[u8], parity: &mut [u8]) {
     let mut coefficients_of = vec![[[0; LANES]; LIMBS]; GROUPS];
     let mut values = coefficients_of.clone();
-    let tables = forward(blowup);
     L::run(
         #[inline(always)]
         || {
             coefficients::<L>(row, &mut coefficients_of);
-            scale_down::<L>(&mut coefficients_of);
-            for (tables, out) in tables.iter().zip(parity.chunks_exact_mut(ELEMENTS * 32)) {
-                values.copy_from_slice(&coefficients_of);
-                evaluate::<L>(tables, &mut values, out);
+            for (tables, out) in forward(blowup)
+                .iter()
+                .zip(parity.chunks_exact_mut(ELEMENTS * 32))
+            {
+                evaluate::<L>(tables, &coefficients_of, &mut values, out);
             }
         },
     );
-}
-
-/// Divides by the row's length, which also brings the numbers below 2·r.
-#[inline(always)]
-fn scale_down<L: Lanes>(values: &mut [Stored]) {
-    let scale = splat::<L>(&twiddle(invert(&Fr::from(ELEMENTS as u64))));
-    for value in values {
-        let scaled = modulus::multiply::<L, LIMBS>(&load::<L>(value), &scale, &R);
-        store::<L>(&scaled, value);
-    }
 }
 
 /// Twiddles of transforms of 2^log numbers.

@@ -92,6 +92,7 @@ fn lanes_agree() {
         L::run(
             #[inline(always)]
             || {
+                let table = *c;
                 let (a, b, c) = (L::load(a), L::load(b), L::load(c));
                 let one = L::splat(1);
                 let mask = |mask| L::select(mask, one, a);
@@ -113,6 +114,10 @@ fn lanes_agree() {
                     mask(L::either(L::zero_lanes(c), L::negative_lanes(b))),
                     L::splat(bits.into()),
                     L::swap_bytes(a),
+                    L::lookup(&table, b),
+                    L::exchange::<1>(a),
+                    L::exchange::<2>(a),
+                    L::exchange::<4>(a),
                 ];
                 out.extend(rows);
                 let stored = out.into_iter().map(|vector| {

@@ -52,7 +52,31 @@ fn product_agrees<F: PrimeField, const N: usize>(
     }
 }
 
+/// The ways to multiply against each other.
+fn products_agree<const N: usize>(words: &[u64], a: &[[u64; LANES]; N], b: &[[u64; LANES]; N]) {
+    let modulus = Modulus::<N>::new(words);
+    let [ab, ba] = multiply_two::<Emulated, N>(&[*a, *b], &[*b, *a], &modulus);
+    let [aa, bb] = square_two::<Emulated, N>(&[*a, *b], &modulus);
+    for (product, a, b) in [(ab, a, b), (ba, b, a), (aa, a, a), (bb, b, b)] {
+        let expected = multiply_loose::<Emulated, N>(a, b, &modulus);
+        for limbs in [&product, &expected] {
+            assert!(limbs.iter().flatten().all(|limb| *limb < loose_bound(N)));
+        }
+        let carried = carry::<Emulated, N>;
+        assert_eq!(carried(product), carried(expected));
+    }
+}
+
 proptest! {
+    #[test]
+    fn all_products_agree(
+        (a, b) in (numbers::<8>(1 << 20), numbers::<8>(1 << 20)),
+        (c, d) in (numbers::<5>(1 << 47), numbers::<5>(1 << 47)),
+    ) {
+        products_agree::<8>(&FqConfig::MODULUS.0, &a, &b);
+        products_agree::<5>(&FrConfig::MODULUS.0, &c, &d);
+    }
+
     #[test]
     fn base_field_products(a in numbers::<8>(1 << 20), b in numbers::<8>(1 << 20)) {
         product_agrees::<Fq, 8>(&FqConfig::MODULUS.0, &a, &b);
