@@ -232,7 +232,7 @@ fn time_of(reservation: &Reservation, rows: u32) -> u64 {
 }
 
 /// Takes rows out of a token bucket, which is the time at which it is full again (the "generic cell rate algorithm"): the new time.
-/// A clock that went back costs a burst at most.
+/// A clock that went back by more than the burst's time starts a full bucket: it costs us one burst.
 fn take(
     reservation: &Reservation,
     used_until_us: u64,
@@ -246,7 +246,10 @@ fn take(
         });
     }
     let burst = time_of(reservation, reservation.burst_rows);
-    let full_at = used_until_us.clamp(now_us, now_us.saturating_add(burst));
+    let full_at = match used_until_us > now_us.saturating_add(burst) {
+        true => now_us,
+        false => used_until_us.max(now_us),
+    };
     let after = full_at.saturating_add(time_of(reservation, rows));
     let wait_us = after.saturating_sub(now_us).saturating_sub(burst);
     match wait_us {
