@@ -222,7 +222,7 @@ fn square_limb<L: Lanes, const N: usize>(a: &[L::V; N], limb: usize) -> L::V {
         }
     }
     let doubled = L::add(mixed, mixed);
-    if limb % 2 == 0 {
+    if limb.is_multiple_of(2) {
         L::madd_lo(doubled, a[limb / 2], a[limb / 2])
     } else {
         L::madd_hi(doubled, a[limb / 2], a[limb / 2])
