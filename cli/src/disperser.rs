@@ -157,6 +157,8 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
         .map_err(|_| CliError::usage(format!("{} is not an address", settings.http)))?;
     config.operators.clone_from(&settings.tables);
     config.store.shutdown_secs = 5;
+    // Records and certificates are small: more would fill for an hour.
+    config.store.write_buffer_bytes = 16 << 20;
     config.disperse.max_datagram = devnet::DATAGRAM;
     config.store.retention_secs = settings.retention_secs;
     write(&dir.join(CONFIG), &config)

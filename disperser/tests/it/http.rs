@@ -144,7 +144,7 @@ async fn every_refusal_has_its_status_and_code() {
         ("/v1/operators?block=5".into(), 404, "stake.unknown_block"),
         ("/v1/operators?block=x".into(), 400, "request.query"),
         ("/v2/blobs".into(), 404, "route.unknown"),
-        ("/".into(), 404, "route.unknown"),
+        ("/v1".into(), 404, "route.unknown"),
         ("/v1/blobs".into(), 405, "route.method"),
     ] {
         let told = problem(running.get(&path).await).await;

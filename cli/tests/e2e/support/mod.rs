@@ -592,9 +592,15 @@ pub fn http_request(
     stream.write_all(head.as_bytes()).ok()?;
     // A server that refuses early may close before it has read everything.
     let _ = stream.write_all(body);
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let split = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let (mut answer, mut part) = (Vec::new(), vec![0; 64 << 10]);
+    // Some servers keep the connection whatever they are asked.
+    while !is_whole(&answer) {
+        match stream.read(&mut part) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => answer.extend_from_slice(&part[..read]),
+        }
+    }
+    let split = head_end(&answer)?;
     let head = String::from_utf8_lossy(&answer[..split]).into_owned();
     let status = head.split_whitespace().nth(1)?.parse().ok()?;
     let mut body = answer[split + 4..].to_vec();
@@ -605,6 +611,22 @@ pub fn http_request(
         body = unchunk(&body);
     }
     Some((status, head, body))
+}
+
+fn head_end(answer: &[u8]) -> Option<usize> {
+    answer.windows(4).position(|window| window == b"\r\n\r\n")
+}
+
+/// Whether all is there that the head tells the length of.
+fn is_whole(answer: &[u8]) -> bool {
+    let length = head_end(answer).and_then(|split| {
+        let head = String::from_utf8_lossy(&answer[..split]).to_ascii_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"))?;
+        Some(split + 4 + length.trim().parse::<usize>().ok()?)
+    });
+    length.is_some_and(|length| answer.len() >= length)
 }
 
 fn unchunk(mut rest: &[u8]) -> Vec<u8> {
