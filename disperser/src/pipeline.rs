@@ -10,7 +10,7 @@ use ashlar_crypto::{Coded, ProofBytes, Setup};
 use ashlar_proto::api::{BlobState, SignedQuorum, StatusError};
 use ashlar_proto::{BatchDigest, BlobId, Certificate, OperatorIndex, QuorumSigned};
 use ashlar_stake::OperatorTable;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -77,6 +77,19 @@ impl Drop for InFlightGuard {
     }
 }
 
+/// The one batch that is being made. Proofs have all cores: two batches at a time would only take twice as long, both of them.
+struct Making {
+    engine: Arc<Engine>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        self.engine.wake_batcher.notify_one();
+    }
+}
+
 impl Engine {
     /// The batcher: closes batches and starts them, until the disperser stops. First it continues what a restart found.
     pub(crate) async fn run_batcher(
@@ -90,12 +103,13 @@ impl Engine {
             max_blobs: self.config.batch.max_blobs as usize,
         };
         let slots = Arc::new(Slots::new(pace.max_in_flight));
+        let making = Arc::new(Semaphore::new(1));
         let mut batches = JoinSet::new();
         let mut batcher: Batcher<(Party, BufferedBlob)> = Batcher::new(limits);
         let epoch = Instant::now();
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
-            let is_free = |lane: &Lane| slots.is_free(lane);
+            let is_free = |lane: &Lane| making.available_permits() > 0 && slots.is_free(lane);
             let comes = !encoded.is_empty() || !self.queue.is_idle();
             let is_idle = |lane: &Lane, waiting: &mut dyn Iterator<Item = &(Party, _)>| {
                 !comes && slots.is_idle(lane, waiting.map(|(sender, _)| *sender))
@@ -106,7 +120,11 @@ impl Engine {
                 let senders = batch.iter().map(|(sender, _)| *sender).collect();
                 let slot = slots.take(&lane, &senders).await;
                 let place = BatchPlace::new(&self, slot);
-                batches.spawn(Arc::clone(&self).run_new(lane, batch, place));
+                let making = Making {
+                    engine: Arc::clone(&self),
+                    permit: Arc::clone(&making).try_acquire_owned().ok(),
+                };
+                batches.spawn(Arc::clone(&self).run_new(lane, batch, place, making));
             }
             self.metrics.batch_queue.set(batcher.len() as i64);
             // With all places taken the interval does not matter: the end of a batch wakes the batcher.
@@ -162,6 +180,7 @@ impl Engine {
         lane: Lane,
         batch: Vec<(Party, BufferedBlob)>,
         place: BatchPlace,
+        making: Making,
     ) {
         let mut pause = RETRY_MIN;
         let (table, disperser_id) = loop {
@@ -204,6 +223,7 @@ impl Engine {
             Some((matrix.digest(), self.prove(&matrix).await?))
         };
         let (composed, proofs) = tokio::join!(composing, proving);
+        drop(making);
         let Some((matrix, record)) = composed else {
             return;
         };
