@@ -494,13 +494,16 @@ impl Outcome {
         error
     }
 
-    /// The error object, whatever it is.
+    /// The error object, whatever it is. A daemon's log may go on behind it.
     #[track_caller]
     pub fn error(&self) -> Value {
-        let line = self.stderr.lines().last().unwrap_or_default();
-        let value: Value = serde_json::from_str(line)
-            .unwrap_or_else(|_| panic!("no JSON error on stderr: {}", self.stderr));
-        value["error"].clone()
+        let lines = self.stderr.lines().rev();
+        let mut errors = lines.filter_map(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            line.get("error").cloned()
+        });
+        let error = errors.next();
+        error.unwrap_or_else(|| panic!("no JSON error on stderr: {}", self.stderr))
     }
 }
 
