@@ -133,7 +133,7 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     if unavailable("the_pages_show_an_idle_a_busy_and_a_degraded_network") {
         return;
     }
-    let mut devnet = Devnet::start();
+    let mut devnet = Devnet::start_with(&["--no-ledger"]);
     // It gives a batch up after seconds, not minutes.
     devnet.kill_disperser();
     let file = devnet.file.disperser.dir.join("disperser.toml");
