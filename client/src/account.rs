@@ -178,7 +178,7 @@ impl PayingAccount {
         disperser: &str,
         view: &AccountView,
     ) -> Result<(), ClientError> {
-        let shown = view.voucher.map(SignedVoucher::from).filter(|voucher| {
+        let shown = view.voucher.filter(|voucher| {
             let verified = voucher.verify(of.domain, self.account(), of.disperser_id);
             verified.is_ok()
         });

@@ -236,7 +236,7 @@ impl MemoryNetwork {
             charged: paid.charged,
             refunded: paid.refunded,
             owed: paid.charged.saturating_sub(paid.refunded),
-            voucher: paid.voucher.map(Into::into),
+            voucher: paid.voucher,
             terms: None,
             days: Vec::new(),
         }

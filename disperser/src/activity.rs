@@ -105,7 +105,6 @@ pub(crate) struct Sample {
 }
 
 /// A batch with what is only counted.
-#[derive(Clone)]
 struct Kept {
     shown: BatchActivity,
     table: Arc<OperatorTable>,
@@ -299,19 +298,22 @@ impl Activity {
         table: &OperatorTable,
         failed: impl Fn(&OperatorId) -> bool,
     ) -> Vec<OperatorActivity> {
-        let (kept, failures) = {
+        let (counted, failures) = {
             let state = self.lock();
-            let kept: Vec<Kept> = state.batches.iter().cloned().collect();
-            (kept, state.failures.clone())
+            let counted = state.batches.iter().map(|kept| {
+                let (signers, missed) = (Arc::clone(&kept.signers), Arc::clone(&kept.missed));
+                (Arc::clone(&kept.table), signers, missed)
+            });
+            (counted.collect::<Vec<_>>(), state.failures.clone())
         };
         let mut counts: HashMap<OperatorId, Count> = HashMap::new();
-        for batch in &kept {
-            let id = |index| Some(batch.table.operator(index)?.operator_id);
-            for id in batch.signers.iter().filter_map(|index| id(*index)) {
+        for (table, signers, missed) in &counted {
+            let id = |index| Some(table.operator(index)?.operator_id);
+            for id in signers.iter().filter_map(|index| id(*index)) {
                 let count = counts.entry(id).or_default();
                 (count.signed, count.missed_last) = (count.signed + 1, false);
             }
-            for id in batch.missed.iter().filter_map(|index| id(*index)) {
+            for id in missed.iter().filter_map(|index| id(*index)) {
                 let count = counts.entry(id).or_default();
                 (count.missed, count.missed_last) = (count.missed + 1, true);
             }

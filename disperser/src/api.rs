@@ -31,7 +31,8 @@ use crate::relay::SliceRelay;
 
 /// What people see.
 const PAGE: Page = Page {
-    html: include_str!("page/index.html"),
+    name: "disperser",
+    body: include_str!("page/body.html"),
     script: include_str!("page/page.js"),
 };
 

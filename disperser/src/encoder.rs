@@ -106,10 +106,10 @@ pub fn encode_tick(
             (input, rows)
         })
         .collect();
-    let now = |_: &&(EncodeInput, _)| check != ClaimCheck::Later;
+    let later = check == ClaimCheck::Later;
     let claims: Vec<Claim<'_>> = prepared
         .iter()
-        .filter(now)
+        .filter(|_| !later)
         .filter_map(|(input, rows)| {
             let (rows, commitments) = (rows.as_ref().ok()?, input.commitments.as_ref()?);
             Some(Claim { rows, commitments })
@@ -144,9 +144,7 @@ pub fn encode_tick(
     let claims: Vec<Option<Result<(), ClaimError>>> = prepared
         .iter()
         .map(|(input, rows)| match (rows, &input.commitments) {
-            (Ok(_), Some(_)) if check != ClaimCheck::Later => {
-                checked.next().map(|result| result.map(|_| ()))
-            }
+            (Ok(_), Some(_)) if !later => checked.next().map(|result| result.map(|_| ())),
             _ => None,
         })
         .collect();

@@ -61,7 +61,7 @@ pub(crate) fn number_of(
     stake: &dyn StakeSource,
     key: &NetworkPublicKey,
 ) -> Result<Option<u32>, StakeError> {
-    let table = stake.table_at(stake.head()?)?;
+    let table = stake.newest()?;
     Ok(table.disperser_by_key(key).map(|entry| entry.id))
 }
 

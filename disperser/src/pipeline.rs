@@ -152,7 +152,7 @@ impl Engine {
     pub(crate) async fn newest_table(&self) -> Option<(Arc<OperatorTable>, u32)> {
         let stake = Arc::clone(&self.stake);
         let look = move || {
-            let table = stake.head().and_then(|block| stake.table_at(block));
+            let table = stake.newest();
             (table, stake.health())
         };
         let (table, healthy) = blocking(look).await?;

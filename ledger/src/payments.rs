@@ -9,10 +9,11 @@ use ashlar_crypto::account::AccountSignature;
 use ashlar_proto::Account;
 use ashlar_proto::auth::Voucher;
 use ashlar_restaking::ServiceId;
-use ashlar_stake::{AccountTerms, PaymentSource, StakeError, TableOrigin, TableSource};
+use ashlar_stake::{AccountTerms, PaymentSource, StakeError, TableSource};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::client::{ClientConfig, ClientError, LedgerClient};
+use crate::source::ledgers;
 
 /// How payments are asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,43 +207,21 @@ impl LedgerPayments {
     /// [`StakeError::Source`] if the description does not fit together; [`StakeError::Remote`] if it names a file, an address is none, or
     /// the operating system gives no thread.
     pub fn open(source: &TableSource, config: PaymentConfig) -> Result<Self, StakeError> {
-        let remote = |url: &str, code, reason: String| StakeError::Remote {
-            url: url.to_owned(),
-            code,
-            reason,
-        };
-        let (urls, network, service) = match source.origin()? {
-            TableOrigin::Ledgers {
-                urls,
-                network,
-                service,
-            } => (urls, network, service),
-            TableOrigin::File(path) => {
-                let reason = "it is a file, and nobody pays through a file".to_owned();
-                return Err(remote(&path.display().to_string(), "http.url", reason));
-            }
-        };
         let client_config = ClientConfig {
-            ca: source.ca().map(std::path::Path::to_path_buf),
             attempt_timeout: config.patience,
             deadline: config.patience,
             connect_timeout: config.patience.min(Duration::from_secs(3)),
             max_answer: MAX_ANSWER,
             ..ClientConfig::default()
         };
-        let clients = urls
-            .into_iter()
-            .map(|url| {
-                LedgerClient::parse_with(url, client_config.clone())
-                    .map(|client| client.for_network(network))
-                    .map_err(|error| {
-                        remote(url, ashlar_crypto::Coded::code(&error), error.to_string())
-                    })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let file = "it is a file, and nobody pays through a file";
+        let of = ledgers(source, client_config, file)?;
+        let clients = of.clients.into_iter();
         let shared = Arc::new(Shared {
-            service,
-            clients,
+            service: of.service,
+            clients: clients
+                .map(|client| client.for_network(of.network))
+                .collect(),
             config,
             known: Mutex::default(),
         });

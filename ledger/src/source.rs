@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::Coded as _;
-use ashlar_proto::{Block, Domain, TableAccess as _};
+use ashlar_proto::{Block, Domain, Network, TableAccess as _};
 use ashlar_restaking::ServiceId;
 use ashlar_stake::{
     OperatorTable, PossessionCache, StakeError, StakeSource, TableOrigin, TableRecord, TableSource,
@@ -234,6 +234,56 @@ impl Shared {
     }
 }
 
+/// The ledgers that a source of tables names.
+pub(crate) struct Ledgers<'a> {
+    pub(crate) urls: Vec<&'a str>,
+    pub(crate) network: Network,
+    pub(crate) service: ServiceId,
+    /// One for each URL.
+    pub(crate) clients: Vec<LedgerClient>,
+}
+
+/// With clients of these settings that trust what the source trusts. `file` says why a file will not do.
+pub(crate) fn ledgers<'a>(
+    source: &'a TableSource,
+    config: ClientConfig,
+    file: &str,
+) -> Result<Ledgers<'a>, StakeError> {
+    let (urls, network, service) = match source.origin()? {
+        TableOrigin::Ledgers {
+            urls,
+            network,
+            service,
+        } => (urls, network, service),
+        TableOrigin::File(path) => {
+            return Err(StakeError::Remote {
+                url: path.display().to_string(),
+                code: "http.url",
+                reason: file.to_owned(),
+            });
+        }
+    };
+    let config = ClientConfig {
+        ca: source.ca().map(std::path::Path::to_path_buf),
+        ..config
+    };
+    let clients = urls.iter().map(|url| {
+        let client = LedgerClient::parse_with(url, config.clone());
+        client.map_err(|error| StakeError::Remote {
+            url: (*url).to_owned(),
+            code: ashlar_crypto::Coded::code(&error),
+            reason: error.to_string(),
+        })
+    });
+    let clients = clients.collect::<Result<_, _>>()?;
+    Ok(Ledgers {
+        urls,
+        network,
+        service,
+        clients,
+    })
+}
+
 impl HttpStakeSource {
     /// Follows the ledgers that are described. Returns at once; [`wait_ready`](Self::wait_ready) waits for the first table.
     ///
@@ -242,35 +292,16 @@ impl HttpStakeSource {
     /// [`StakeError::Source`] if the description does not fit together or names a file; [`StakeError::Remote`] if an address is
     /// none, or the operating system gives no thread; [`StakeError::Memory`] if what was remembered cannot be read.
     pub fn open(source: &TableSource, config: FollowConfig) -> Result<Self, StakeError> {
-        let (urls, network, service) = match source.origin()? {
-            TableOrigin::Ledgers {
-                urls,
-                network,
-                service,
-            } => (urls, network, service),
-            TableOrigin::File(path) => {
-                return Err(StakeError::Remote {
-                    url: path.display().to_string(),
-                    code: "http.url",
-                    reason: "it is a file, not a ledger".into(),
-                });
-            }
-        };
-        let client_config = ClientConfig {
-            ca: source.ca().map(std::path::Path::to_path_buf),
-            ..follow::impatient(&config)
-        };
-        let clients = urls
-            .iter()
-            .map(|url| {
-                LedgerClient::parse_with(url, client_config.clone()).map_err(|error| (url, error))
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|(url, error)| StakeError::Remote {
-                url: (*url).to_owned(),
-                code: ashlar_crypto::Coded::code(&error),
-                reason: error.to_string(),
-            })?;
+        let Ledgers {
+            urls,
+            network,
+            service,
+            clients,
+        } = ledgers(
+            source,
+            follow::impatient(&config),
+            "it is a file, not a ledger",
+        )?;
         let urls: Vec<String> = urls.into_iter().map(str::to_owned).collect();
         let memory = HeadStore::open(
             config.memory.as_deref(),

@@ -25,7 +25,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What its operator sees.
 const PAGE: Page = Page {
-    html: include_str!("page/index.html"),
+    name: "node",
+    body: include_str!("page/body.html"),
     script: include_str!("page/page.js"),
 };
 

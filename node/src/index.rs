@@ -225,7 +225,7 @@ impl Lister {
             return Ok(true);
         }
         let stake = Arc::clone(&self.healer.stake);
-        let table = blocking(move || stake.table_at(stake.head()?)).await?;
+        let table = blocking(move || stake.newest()).await?;
         let me = self.healer.shared.operator_id;
         let peers: Vec<OperatorEntry> = {
             let state = self.state();
@@ -570,7 +570,7 @@ fn check(
             source: Box::new(error),
         })?;
     // Its key may have changed between the block and the batch.
-    let newest = healer.stake.table_at(healer.stake.head()?)?;
+    let newest = healer.stake.newest()?;
     let signed = [&table, &newest].into_iter().any(|table| {
         table
             .disperser(header.disperser_id)

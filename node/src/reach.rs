@@ -126,7 +126,7 @@ impl Peers {
     /// There is no table.
     pub(crate) async fn ask(&self) -> Result<Reachability, StakeError> {
         let stake = Arc::clone(&self.stake);
-        let table = blocking(move || stake.table_at(stake.head()?)).await?;
+        let table = blocking(move || stake.newest()).await?;
         let own = |entry: &OperatorEntry| entry.operator_id == self.own;
         let address = table.operators().iter().find(|entry| own(entry));
         let address = address.map(|entry| entry.address.clone());

@@ -595,7 +595,7 @@ impl Healer {
         let header: &BatchHeader = &record.offered.header;
         let table = self.table(header.reference_block).await?;
         let stake = Arc::clone(&self.stake);
-        let newest = blocking(move || stake.table_at(stake.head()?)).await?;
+        let newest = blocking(move || stake.newest()).await?;
         let assignment = Assignment::compute(&table, header.protocol()?, quorums)?;
         let me = table.find(&self.shared.operator_id);
         let own = me.map(|me| assignment.chunks(me)).unwrap_or_default();

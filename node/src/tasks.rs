@@ -224,7 +224,7 @@ pub(crate) async fn drives(shared: Arc<Shared>, store: Arc<dyn Store>, stop: Can
 
 fn watch_table(shared: &Shared, service: &Service, stake: &dyn StakeSource) {
     let look = || -> Result<Arc<OperatorTable>, StakeError> {
-        let table = stake.table_at(stake.head()?)?;
+        let table = stake.newest()?;
         service.learn(Arc::clone(&table));
         stake.health()?;
         Ok(table)

@@ -14,7 +14,7 @@ mod accounts;
 
 pub use accounts::{
     AccountMode, AccountView, CHARGED_HEADER, DayUse, Prices, REFUNDED_HEADER, ReservationView,
-    RetentionDays, TermsView, VoucherView, price,
+    RetentionDays, TermsView, price,
 };
 
 /// Media type of [`Problem`].

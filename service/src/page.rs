@@ -5,6 +5,7 @@
 
 use ashlar_crypto::sha256;
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -19,8 +20,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// What is a daemon's own in its page.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
-    /// The document. It loads `page/page.js` as a module and `page/style.css`.
-    pub html: &'static str,
+    /// What the daemon is: `node`.
+    pub name: &'static str,
+    /// The document between its head line and its end: `main` and `footer`.
+    pub body: &'static str,
     /// That script; it imports what all pages need of `./shared.js`.
     pub script: &'static str,
 }
@@ -29,14 +32,15 @@ pub struct Page {
 #[derive(Debug, Clone)]
 struct File {
     kind: &'static str,
-    text: &'static str,
+    text: Bytes,
     /// Changes with the text.
     tag: String,
 }
 
 impl File {
-    fn new(kind: &'static str, text: &'static str) -> Self {
-        let hash = sha256(&[text.as_bytes()]);
+    fn new(kind: &'static str, text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        let hash = sha256(&[&text]);
         let tag = format!("\"{}\"", hex::encode(hash));
         Self { kind, text, tag }
     }
@@ -53,7 +57,7 @@ impl File {
         if lists(request, header::IF_NONE_MATCH, &self.tag) == Some(true) {
             return (StatusCode::NOT_MODIFIED, head).into_response();
         }
-        (head, [(header::CONTENT_TYPE, self.kind)], self.text).into_response()
+        (head, [(header::CONTENT_TYPE, self.kind)], self.text.clone()).into_response()
     }
 }
 
@@ -62,22 +66,29 @@ impl Page {
         const CSS: &str = "text/css; charset=utf-8";
         const HTML: &str = "text/html; charset=utf-8";
         const SCRIPT: &str = "text/javascript; charset=utf-8";
-        let shared = include_str!("page/shared.js");
+        const ICON: &str = "image/svg+xml";
+        let document = include_str!("page/document.html")
+            .replace("{name}", self.name)
+            .replace("{body}", self.body);
         let files = [
-            ("/", HTML, self.html),
-            ("/page/page.js", SCRIPT, self.script),
-            ("/page/shared.js", SCRIPT, shared),
-            ("/page/style.css", CSS, include_str!("page/style.css")),
+            ("/", File::new(HTML, document)),
+            ("/page/page.js", File::new(SCRIPT, self.script)),
+            (
+                "/page/shared.js",
+                File::new(SCRIPT, include_str!("page/shared.js")),
+            ),
+            (
+                "/page/style.css",
+                File::new(CSS, include_str!("page/style.css")),
+            ),
             (
                 "/page/icon.svg",
-                "image/svg+xml",
-                include_str!("page/icon.svg"),
+                File::new(ICON, include_str!("page/icon.svg")),
             ),
         ];
         files
             .into_iter()
-            .fold(Router::new(), |router, (path, kind, text)| {
-                let file = File::new(kind, text);
+            .fold(Router::new(), |router, (path, file)| {
                 let answer = move |headers: HeaderMap| async move { file.answer(&headers) };
                 router.route(path, get(answer))
             })

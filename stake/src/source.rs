@@ -27,6 +27,15 @@ pub trait StakeSource: Send + Sync {
     /// [`StakeError::UnknownBlock`] if there is none.
     fn table_at(&self, block: Block) -> Result<Arc<OperatorTable>, StakeError>;
 
+    /// The table of the newest block.
+    ///
+    /// # Errors
+    ///
+    /// As [`head`](Self::head) and [`table_at`](Self::table_at).
+    fn newest(&self) -> Result<Arc<OperatorTable>, StakeError> {
+        self.table_at(self.head()?)
+    }
+
     /// Whether the source still follows what it reads. An error means that it answers from what it read last, and why:
     /// a process that sees one works on, and reports that it is degraded.
     ///

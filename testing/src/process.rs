@@ -1,6 +1,23 @@
-//! What processes cost.
+//! What processes cost, and processes that end where they are told to.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::os::unix::process::ExitStatusExt as _;
+
+/// Runs one ignored test of this binary in a process of its own, which finds its orders in the environment: whether it aborted, as a
+/// failpoint makes it, and what it said on standard error. Any other end than that and a good one panics.
+pub fn child(test: &str, variable: &str, orders: &str) -> (bool, String) {
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .args(["--test-threads", "1"])
+        .env(variable, orders)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let aborted = output.status.signal() == Some(6);
+    assert!(aborted || output.status.success(), "{orders}\n{text}");
+    (aborted, text)
+}
 
 /// What processes have used since they began.
 #[derive(Debug, Clone, Copy, Default)]

@@ -204,7 +204,7 @@ async fn table_that(
 
 async fn newest(stake: &Arc<dyn StakeSource>) -> CliResult<Arc<OperatorTable>> {
     let stake = Arc::clone(stake);
-    let table = tokio::task::spawn_blocking(move || stake.table_at(stake.head()?))
+    let table = tokio::task::spawn_blocking(move || stake.newest())
         .await
         .map_err(|error| {
             CliError::new(

@@ -248,7 +248,7 @@ fn look_at_table(
             return None;
         }
     };
-    let table = source.head().and_then(|head| source.table_at(head));
+    let table = source.newest();
     let table = match table {
         Ok(table) => table,
         Err(error) => {

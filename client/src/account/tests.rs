@@ -47,7 +47,7 @@ fn view(charged: u64, refunded: u64, voucher: Option<u64>) -> AccountView {
             disperser_id: 5,
             cumulative: Stake::from(cumulative),
         };
-        SignedVoucher::sign(to().domain, voucher, &key()).into()
+        SignedVoucher::sign(to().domain, voucher, &key())
     });
     AccountView {
         account,

@@ -260,7 +260,7 @@ async fn account(State(disperser): Shared, Path(address): Path<String>) -> Json<
         charged,
         refunded: Stake::ZERO,
         owed: charged,
-        voucher: till.voucher.map(Into::into),
+        voucher: till.voucher,
         terms: None,
         days: Vec::new(),
     })

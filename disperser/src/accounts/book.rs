@@ -9,7 +9,7 @@
 //! Vouchers are cumulative, so those of puts at the same time may come in any order: the highest one covers all that it sums.
 
 use ashlar_crypto::Coded;
-use ashlar_proto::api::{AccountView, DayUse, ReservationView, TermsView, VoucherView, decimal};
+use ashlar_proto::api::{AccountView, DayUse, ReservationView, TermsView, decimal};
 use ashlar_proto::auth::header::SignedVoucher;
 use ashlar_proto::{Account, Stake};
 use ashlar_stake::{AccountTerms, Reservation};
@@ -61,7 +61,7 @@ pub struct AccountRecord {
     #[serde(with = "decimal")]
     pub refunded: Stake,
     /// The highest voucher.
-    pub voucher: Option<VoucherView>,
+    pub voucher: Option<SignedVoucher>,
     /// The highest voucher that the ledger has paid, as far as we know.
     #[serde(with = "decimal")]
     pub redeemed: Stake,
@@ -147,7 +147,7 @@ impl AccountRecord {
         if let Some(voucher) = charging.voucher
             && voucher.cumulative > self.signed()
         {
-            self.voucher = Some(voucher.into());
+            self.voucher = Some(voucher);
         }
         Ok(charging.price)
     }

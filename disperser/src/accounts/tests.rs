@@ -113,7 +113,7 @@ fn check(registry: &Registry, kv: &dyn Kv, said: &str) {
         assert_eq!(record.owed(), owed, "account {n}");
         assert!(record.owed() <= record.signed(), "credit");
         if let Some(voucher) = record.voucher {
-            let verified = SignedVoucher::from(voucher).verify(domain(), account, 5);
+            let verified = voucher.verify(domain(), account, 5);
             verified.expect("the voucher kept is one that was signed");
         }
     }
@@ -247,21 +247,8 @@ fn a_process_that_ends_around_any_write_has_charged_every_blob_once() {
         for point in ["rocks.write", "rocks.written"] {
             round += 1;
             let orders = format!("{}|{point}|{hit}|{round}", folder.path().display());
-            let output = std::process::Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "accounts::tests::child",
-                    "--ignored",
-                    "--nocapture",
-                ])
-                .args(["--test-threads", "1"])
-                .env(CHILD, &orders)
-                .output()
-                .unwrap();
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            use std::os::unix::process::ExitStatusExt;
-            let aborted = output.status.signal() == Some(6);
-            assert!(aborted || output.status.success(), "{orders}\n{text}");
+            let (aborted, text) =
+                ashlar_testing::process::child("accounts::tests::child", CHILD, &orders);
             ended += u32::from(aborted);
             said.push_str(&text);
             let kv = rocks(folder.path());

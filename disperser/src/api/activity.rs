@@ -76,8 +76,7 @@ impl Activity {
     /// Blocks.
     fn of(engine: &Engine) -> Self {
         let (metrics, client) = (&engine.metrics, &engine.operators_client);
-        let head = engine.stake.head();
-        let table = head.and_then(|block| engine.stake.table_at(block)).ok();
+        let table = engine.stake.newest().ok();
         let key = engine.key.public();
         let entry = table
             .as_ref()

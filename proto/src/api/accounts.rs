@@ -7,7 +7,6 @@ use super::Decimal;
 use super::decimal;
 use crate::auth::header::SignedVoucher;
 use crate::{Account, Block, Domain, QuorumId, Stake};
-use ashlar_crypto::account::AccountSignature;
 
 /// Header of the answer to an accepted post: [`AccountView::charged`] after it.
 pub const CHARGED_HEADER: &str = "ashlar-charged";
@@ -98,49 +97,11 @@ pub struct AccountView {
     #[cfg_attr(feature = "openapi", schema(value_type = Decimal))]
     pub owed: Stake,
     /// The highest voucher that it has given.
-    pub voucher: Option<VoucherView>,
+    pub voucher: Option<SignedVoucher>,
     /// What it has on the ledger, as far as that can be asked now.
     pub terms: Option<TermsView>,
     /// What it used, the last days first.
     pub days: Vec<DayUse>,
-}
-
-/// A voucher that an account has given, with its signature: the account can see that it is its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct VoucherView {
-    /// Everything owed since the account was opened. Decimal.
-    #[serde(with = "decimal")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Decimal))]
-    pub cumulative: Stake,
-    /// By the account.
-    pub signature: AccountSignature,
-}
-
-impl From<VoucherView> for SignedVoucher {
-    fn from(view: VoucherView) -> Self {
-        let VoucherView {
-            cumulative,
-            signature,
-        } = view;
-        Self {
-            cumulative,
-            signature,
-        }
-    }
-}
-
-impl From<SignedVoucher> for VoucherView {
-    fn from(voucher: SignedVoucher) -> Self {
-        let SignedVoucher {
-            cumulative,
-            signature,
-        } = voucher;
-        Self {
-            cumulative,
-            signature,
-        }
-    }
 }
 
 /// What an account has with this disperser on the ledger.

@@ -16,6 +16,8 @@ use ashlar_crypto::Coded;
 use ashlar_crypto::account::{AccountError, AccountKey, AccountSignature};
 
 use super::{AccountStatement, Authorization, KeyGrant, Voucher};
+use serde::{Deserialize, Serialize};
+
 use crate::api::decimal;
 use crate::{Account, BlobId, Domain, Stake};
 
@@ -160,9 +162,13 @@ impl SignedAuthorization {
 }
 
 /// A voucher as it comes, without what its submission says already. Account keys alone sign vouchers: a granted key cannot pay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// In JSON an account sees by the signature that it is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = VoucherView))]
 pub struct SignedVoucher {
-    /// [`Voucher::cumulative`].
+    /// Everything owed since the account was opened. Decimal.
+    #[serde(with = "decimal")]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::api::Decimal))]
     pub cumulative: Stake,
     /// By the account.
     pub signature: AccountSignature,

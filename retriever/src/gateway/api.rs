@@ -28,7 +28,8 @@ use crate::scores::OperatorScore;
 
 /// What people see.
 const PAGE: Page = Page {
-    html: include_str!("page/index.html"),
+    name: "gateway",
+    body: include_str!("page/body.html"),
     script: include_str!("page/page.js"),
 };
 

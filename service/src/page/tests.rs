@@ -8,7 +8,8 @@ use tower::ServiceExt as _;
 use super::*;
 
 const PAGE: Page = Page {
-    html: "<!doctype html>",
+    name: "daemon",
+    body: "<main></main>\n",
     script: "export {};",
 };
 

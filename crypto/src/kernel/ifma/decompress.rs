@@ -47,6 +47,7 @@ pub(super) fn decompress<L: Lanes>(
     encodings: &[[u8; POINT_BYTES]],
 ) -> Vec<Result<G1Affine, PointError>> {
     let mut points = Vec::with_capacity(encodings.len());
+    let constants = Constants::new();
     for group in encodings.chunks(LANES) {
         if group.len() <= FEW {
             points.extend(group.iter().map(curve::decompress));
@@ -59,7 +60,6 @@ pub(super) fn decompress<L: Lanes>(
             // No matter which: on the curve, and nobody looks at it.
             Parsed::Infinity | Parsed::Bad => [0; LIMBS],
         });
-        let constants = Constants::new();
         let found = L::run(
             #[inline(always)]
             || solve::<L>(&x, &constants),

@@ -207,21 +207,8 @@ fn crash_everywhere(drives: bool, hits: &[u64]) {
             }
             let kind = if drives { "drives" } else { "folder" };
             let orders = format!("{}|{kind}|{point}|{hit}|{round}", folder.path().display());
-            let output = std::process::Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "store::tests::crash::child",
-                    "--ignored",
-                    "--nocapture",
-                ])
-                .args(["--test-threads", "1"])
-                .env(CHILD, &orders)
-                .output()
-                .unwrap();
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            use std::os::unix::process::ExitStatusExt;
-            let aborted = output.status.signal() == Some(6);
-            assert!(aborted || output.status.success(), "{orders}\n{text}");
+            let (aborted, text) =
+                ashlar_testing::process::child("store::tests::crash::child", CHILD, &orders);
             ended += u32::from(aborted);
             said.hear(&text);
             let mut disk = Disk::at(folder.path(), drives);
