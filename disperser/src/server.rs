@@ -15,7 +15,6 @@ use ashlar_stake::{PaymentSource, StakeSource};
 use axum::Router;
 
 use crate::accounts::redeem::{Redeemer, When};
-use crate::accounts::terms::Terms;
 use crate::api::{self, ApiState};
 use crate::clock::{Clock, WallClock, system_clock};
 use crate::compute::ComputePool;
@@ -162,7 +161,6 @@ async fn launch(
     if config.accounts.mode == AccountMode::Paid && payment.is_none() {
         return Err(DisperserError::NobodyPays);
     }
-    let terms = payment.map(|source| Arc::new(Terms::new(source)));
     let health = Arc::new(Health::default());
     let metrics = Arc::new(Metrics::default());
     let supervisor = Supervisor::new(Arc::clone(&health));
@@ -255,10 +253,10 @@ async fn launch(
     };
     let (clock, expiry) = (upkeep.clone(), upkeep.clone());
     let interval = Duration::from_millis(config.store.expiry_interval_ms);
-    if let Some(terms) = terms.clone() {
+    if let Some(payment) = payment.clone() {
         let redeemer = Redeemer {
             durable: upkeep.durable.clone(),
-            terms,
+            payment,
             when: When {
                 interval: Duration::from_secs(config.accounts.redeem_interval_secs),
                 above: Stake::from(config.accounts.redeem_above),
@@ -268,7 +266,8 @@ async fn launch(
         let id = move || number_of(stake.as_ref(), &owner).ok().flatten();
         supervisor.spawn("redeem", OnEnd::Stop, redeemer.run(id));
     }
-    let (engine, encoded) = Engine::new(config, network_key, pool, operators_client, upkeep, terms);
+    let (engine, encoded) =
+        Engine::new(config, network_key, pool, operators_client, upkeep, payment);
     supervisor.spawn(
         "batcher",
         OnEnd::Stop,
