@@ -235,7 +235,7 @@ fn versions_are_named_in_one_place() {
     }
 }
 
-/// A rollup that links the SDK, or tests over its twin in memory, compiles no database.
+/// A rollup that links the SDK, or tests over its twin in memory, compiles no database, and no disperser unless it embeds one.
 #[test]
 fn the_sdk_needs_no_database() {
     let tree = std::process::Command::new(env!("CARGO"))
@@ -252,7 +252,9 @@ fn the_sdk_needs_no_database() {
         .unwrap();
     let packages = String::from_utf8(tree.stdout).unwrap();
     assert!(packages.contains("ashlar-retriever"), "{packages}");
-    assert!(!packages.contains("rocksdb"), "{packages}");
+    for daemon in ["rocksdb", "ashlar-disperser", "ashlar-node"] {
+        assert!(!packages.contains(daemon), "{daemon} in {packages}");
+    }
 }
 
 /// `unsafe` lives in one room, the kernels of crypto; a file there that opens the door says so with an `allow`.
@@ -303,41 +305,5 @@ fn files_stay_readable_in_one_sitting() {
                 path.display()
             );
         }
-    }
-}
-
-/// A rollup that only talks to dispersers compiles none, and no database.
-#[test]
-fn the_sdk_brings_no_database_and_no_daemon() {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut tree = std::process::Command::new(cargo);
-    tree.args([
-        "tree",
-        "--package",
-        "ashlar-client",
-        "--edges",
-        "normal,build",
-    ])
-    .args([
-        "--prefix",
-        "none",
-        "--format",
-        "{lib}",
-        "--locked",
-        "--offline",
-    ])
-    .current_dir(root());
-    let output = tree.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let crates: BTreeSet<&str> = text.lines().collect();
-    assert!(crates.contains("ashlar_proto"), "{crates:?}");
-    for daemon in [
-        "ashlar_disperser",
-        "ashlar_node",
-        "ashlar_ledger",
-        "rocksdb",
-    ] {
-        assert!(!crates.contains(daemon), "the SDK brings {daemon}");
     }
 }

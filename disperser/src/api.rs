@@ -10,7 +10,7 @@ mod relay;
 mod service;
 
 use std::fmt::Display;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ashlar_service::ApiError;
@@ -45,7 +45,8 @@ pub(crate) struct ApiState {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stop: CancellationToken,
-    engine: OnceLock<Arc<Engine>>,
+    /// From the time that the database is open until the disperser stops.
+    engine: RwLock<Option<Arc<Engine>>>,
     bodies: Capacity,
     serving: Capacity,
     slices: SliceRelay,
@@ -64,7 +65,7 @@ impl ApiState {
         let retry_after_secs = config.accept.retry_after_secs;
         let capacity = |name, total| Capacity::new(name, total, retry_after_secs);
         Arc::new(Self {
-            engine: OnceLock::new(),
+            engine: RwLock::default(),
             bodies: capacity("uploads", config.accept.body_memory_bytes),
             serving: capacity("serving", config.relay.memory_bytes),
             slices,
@@ -77,9 +78,19 @@ impl ApiState {
         })
     }
 
+    fn set(&self, engine: Option<Arc<Engine>>) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
     /// The database is open.
     pub(crate) fn open(&self, engine: Arc<Engine>) {
-        let _ = self.engine.set(engine);
+        self.set(Some(engine));
+    }
+
+    /// Ends with the disperser: what is asked later is refused, and does not hold the database open.
+    pub(crate) async fn close(self: Arc<Self>) {
+        self.stop.cancelled().await;
+        self.set(None);
     }
 
     /// 503: come back later.
@@ -87,10 +98,14 @@ impl ApiState {
         ApiError::busy(code, detail, self.config.accept.retry_after_secs)
     }
 
-    fn engine(&self) -> Result<&Arc<Engine>, ApiError> {
-        self.engine
-            .get()
-            .ok_or_else(|| self.busy("service.opening", "the database is being opened"))
+    fn engine(&self) -> Result<Arc<Engine>, ApiError> {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        engine
+            .clone()
+            .ok_or_else(|| match self.stop.is_cancelled() {
+                true => self.busy("service.stopping", "the disperser stops"),
+                false => self.busy("service.opening", "the database is being opened"),
+            })
     }
 }
 

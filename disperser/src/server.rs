@@ -287,6 +287,7 @@ async fn launch(
     );
     let patience = Duration::from_secs(engine.config.store.shutdown_secs);
     state.open(engine);
+    supervisor.spawn("api", OnEnd::Stop, state.close());
     health.opened();
     tracing::info!(key = %owner, "disperser is open");
     Ok((supervisor, patience))

@@ -245,7 +245,8 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     browser.wait_for("#operators", |text| text.matches("100 % of").count() == 8);
 
     // Nobody has signed so far for what was posted.
-    assert_eq!(browser.text("#accounts-card"), "");
+    let shown = "return getComputedStyle(document.getElementById('accounts-card')).display";
+    assert_eq!(browser.script(shown), "none");
     let account = devnet.file.account.clone();
     let [key, password] = [&account.key, &account.password_file].map(|path| path.to_str().unwrap());
     let signed = ["--account", key, "--password-file", password];

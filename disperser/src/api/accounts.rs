@@ -23,7 +23,7 @@ use crate::compute::blocking;
     tag = "accounts"
 )]
 pub(crate) async fn prices(State(state): State<Arc<ApiState>>) -> Result<Json<Prices>, ApiError> {
-    let engine = Arc::clone(state.engine()?);
+    let engine = state.engine()?;
     let work = move || {
         let disperser_id = disperser_id(&state, &engine)?;
         Ok(state.config.prices(engine.stake.domain(), disperser_id))
@@ -51,7 +51,7 @@ pub(crate) async fn account(
     let account: Account = address
         .parse()
         .map_err(|error: ashlar_proto::IdError| ApiError::coded(400, &error))?;
-    let engine = Arc::clone(state.engine()?);
+    let engine = state.engine()?;
     let work = move || {
         let record = account_record(&engine, account)?;
         let now_ms = engine.durable.clock.wall_ms();

@@ -126,7 +126,6 @@ pub(crate) async fn activity(State(state): State<Arc<ApiState>>) -> Result<Respo
     let answer = match fresh {
         Some((_, answer)) => answer.clone(),
         None => {
-            let engine = Arc::clone(engine);
             let made = blocking(move || serde_json::to_vec(&Activity::of(&engine))).await;
             let made = made.and_then(Result::ok).ok_or_else(internal_error)?;
             let answer = Bytes::from(made);

@@ -130,7 +130,7 @@ pub(crate) async fn certificate(
             .retry_after(state.config.accept.retry_after_secs));
         }
     }
-    let engine = Arc::clone(state.engine()?);
+    let engine = state.engine()?;
     let work = Arc::clone(&engine);
     let bytes = blocking(move || -> Result<Vec<u8>, ApiError> {
         let store = work.durable.registry.store();

@@ -118,7 +118,7 @@ pub(crate) async fn post_blob(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let engine = Arc::clone(state.engine()?);
+    let engine = state.engine()?;
     let (kind, sender) = (BodyKind::of(&headers)?, sender.network());
     if kind == BodyKind::PutBlob && query.names_blob() {
         return Err(ApiError::new(

@@ -119,7 +119,8 @@ pub(crate) async fn slices(
         let last = format!("at most {}", chunks - 1);
         return Err(ApiError::new(400, "request.chunks", detail).with(runs.last(), last));
     }
-    let store = state.engine()?.durable.registry.store();
+    let engine = state.engine()?;
+    let store = engine.durable.registry.store();
     let extended = state.slices.slices(store, record.id, header).await;
     let extended = extended.map_err(|error| match &error {
         RelayError::Busy => state.busy("slices.full", &error),
