@@ -1,6 +1,7 @@
-//! `ashlar demo`: the whole promise on one machine. A file is posted and certified; operators that hold as much stake as
-//! the safety threshold allows are killed, the disperser is stopped; the file is rebuilt from the operators that are left. An account
-//! pays for it: it is shown who was paid. In the end one of them signs two batches under one number, and so does the disperser: both are slashed for it.
+//! `ashlar demo`: the whole promise on one machine. A file is posted, paid for and certified; operators that hold as much stake as
+//! the safety threshold allows are killed, the disperser is stopped; it is shown who paid and who was paid, and the file is rebuilt from
+//! the operators that are left. In the end one of them signs two batches under one number, and so does the disperser: both are slashed
+//! for it.
 
 mod payments;
 mod slashing;

@@ -126,32 +126,28 @@ impl Payments {
     pub(super) fn text(&self) -> String {
         let operators_bps = u64::from(self.operators_bps);
         let rest = bps_percent(10_000u64.saturating_sub(operators_bps));
-        let payer = &short(self.account);
-        let disperser = format!(
+        let share = bps_percent(operators_bps);
+        let payer = || short(self.account);
+        let payee = format!(
             "disperser {}, {}",
             self.disperser,
             short(self.disperser_account)
         );
+        let charged = format!("was charged for {} rows", self.rows);
+        let voucher = "paid, by a voucher redeemed on the ledger".to_owned();
+        let rewards = format!("were paid {share}, as rewards");
         let rows = [
+            (payer(), charged, self.charged),
+            (payer(), voucher, self.redeemed),
+            (payer(), "has left of its deposit".to_owned(), self.left),
+            (payee, format!("was paid {rest}"), self.to_disperser),
             (
-                payer,
-                format!("was charged for {} rows", self.rows),
-                self.charged,
-            ),
-            (
-                payer,
-                "paid, by a voucher redeemed on the ledger".to_owned(),
-                self.redeemed,
-            ),
-            (payer, "has left of its deposit".to_owned(), self.left),
-            (&disperser, format!("was paid {rest}"), self.to_disperser),
-            (
-                &"operators and stakers".to_owned(),
-                format!("were paid {}, as rewards", bps_percent(operators_bps)),
+                "operators and stakers".to_owned(),
+                rewards,
                 self.to_operators,
             ),
         ];
-        let rows = rows.map(|(who, what, amount)| vec![who.clone(), what, whole(amount)]);
+        let rows = rows.map(|(who, what, amount)| vec![who, what, whole(amount)]);
         let table = ui::table(&["who", "what", "ETH"], rows.to_vec());
         let lines = table.lines().map(|line| format!("             {line}\n"));
         lines.collect()
