@@ -19,7 +19,7 @@ deps-lint:
 build: deps ## the `ashlar` binary, in target/release
 	cargo build --release --locked --workspace
 
-demo: build ## the whole path on this machine: post, certify, kill operators, rebuild, compare
+demo: build ## the whole path on this machine: post, pay, certify, kill operators, rebuild, compare
 	$(ASHLAR) demo
 
 test: deps-lint ## everything that CI runs

@@ -114,7 +114,7 @@ enum AccountCommand {
         /// For so many blocks
         #[arg(long, value_name = "NUMBER")]
         blocks: u64,
-        /// The first of them [default: some seconds from now]
+        /// The first of them [default: some seconds from now; where there is a reservation, its end: that makes it longer]
         #[arg(long, value_name = "BLOCK")]
         from: Option<Block>,
         /// What it may cost at most [default: what it costs now]
@@ -200,7 +200,14 @@ pub fn run(ui: Ui, args: AccountArgs) -> CliResult {
             most,
         } => {
             let payments = who.payments(&connection)?;
-            let from = from.map_or_else(|| soon(&connection), Ok)?;
+            let from = match from {
+                Some(from) => from,
+                None => {
+                    let detail = who.detail(&connection, keys::account(who.key()?)?)?;
+                    let open = detail.terms.reservation.map(|open| open.until);
+                    open.map_or_else(|| soon(&connection), Ok)?
+                }
+            };
             let most = match most {
                 Some(most) => most,
                 None => cost(&payments.market.terms, rows_per_second, blocks)?,

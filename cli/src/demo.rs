@@ -1,7 +1,9 @@
-//! `ashlar demo`: the whole promise on one machine. A file is posted and certified; operators that hold as much stake as
-//! the safety threshold allows are killed, the disperser is stopped; the file is rebuilt from the operators that are left. In the
-//! end one of them signs two batches under one number, and so does the disperser: both are slashed for it.
+//! `ashlar demo`: the whole promise on one machine. A file is posted, paid for and certified; operators that hold as much stake as
+//! the safety threshold allows are killed, the disperser is stopped; it is shown who paid and who was paid, and the file is rebuilt from
+//! the operators that are left. In the end one of them signs two batches under one number, and so does the disperser: both are slashed
+//! for it.
 
+mod payments;
 mod slashing;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::time::Instant;
 use ashlar_client::{Age, Policy, RequiredQuorums, Trust};
 use ashlar_crypto::sha256;
 use ashlar_proto::Stake;
+use ashlar_proto::api::AccountMode;
 use ashlar_retriever::Source;
 use clap::Args;
 use serde::Serialize;
@@ -23,6 +26,7 @@ use crate::error::{CliError, CliResult, Exit};
 use crate::files;
 use crate::get::{self, Fetch};
 use crate::put::{self, Post};
+use crate::stake::units;
 use crate::ui::{self, Ui, listing};
 
 /// Bytes of the payload that the demo makes: more than 8 MiB, and no round number.
@@ -85,6 +89,7 @@ struct DemoOut {
     report: ashlar_retriever::Report,
     rebuilt_sha256: String,
     equal: bool,
+    payments: payments::Payments,
     slashed: slashing::Slashed,
     burnt: slashing::SlashedDisperser,
     steps: Vec<Step>,
@@ -137,7 +142,10 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
         payload.len()
     ));
 
-    let plan = Plan::new(Some(args.operators), Some(QUORUMS), &[])?;
+    let plan = Plan {
+        accounts: AccountMode::Paid,
+        ..Plan::new(Some(args.operators), Some(QUORUMS), &[])?
+    };
     steps.begin(format!(
         "starting a ledger, {} operators and a disperser, each a process of its own",
         args.operators
@@ -149,11 +157,16 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     steps.end("devnet ready", started);
     let table = open_table(&devnet.file.tables)?;
 
-    steps.begin("posting the file and waiting for its certificate".to_owned());
+    let payer = put::of_devnet(&devnet.file.account)?;
+    steps.begin(format!(
+        "account {} posts the file, pays, and waits for its certificate",
+        units::short(payer.account())
+    ));
     let started = Instant::now();
     let check = put::Check::With(Arc::clone(&table));
     let mut post = Post::new(devnet.file.disperser_url.clone(), check);
     post.options.quorums = (0..QUORUMS).collect();
+    post.account = Some(payer);
     let posted = put::post(ui, &post, payload.clone()).await?;
     steps.end("posted and certified", started);
     let certificate = posted.certificate.ok_or_else(|| {
@@ -178,6 +191,7 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     let view = cert::view(&certificate, size);
     let checked = cert::verified_view(&verified);
     ui.note(certificate_text(&view, &checked, &posted.stages));
+    let bill = payments::bill(&devnet.file, verified.blob_header()).await?;
 
     let victims = victims(&plan, verified.version().safety_percent);
     steps.begin(format!("SIGKILL to operators {}", list(&victims)));
@@ -206,7 +220,7 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     }
     steps.end("operators killed", started);
 
-    steps.begin("stopping the disperser".to_owned());
+    steps.begin("stopping the disperser, which hands in the account's voucher".to_owned());
     let started = Instant::now();
     if !devnet
         .disperser
@@ -215,7 +229,9 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
     {
         ui.warn("the disperser did not stop by itself and was killed");
     }
-    steps.end("disperser stopped", started);
+    let payments = payments::settle(&devnet.file, bill).await?;
+    ui.note(payments.text().trim_end());
+    steps.end("disperser stopped and paid", started);
 
     steps.begin(format!(
         "rebuilding the file from the other {} operators",
@@ -294,6 +310,7 @@ async fn demo(ui: Ui, args: &DemoArgs) -> CliResult {
         report,
         rebuilt_sha256: rebuilt_digest,
         equal,
+        payments,
         slashed,
         burnt,
         steps: steps.steps,
@@ -534,7 +551,7 @@ impl DemoOut {
             })
             .collect();
         format!(
-            "\n{}\nposted   {}  {} bytes\nrebuilt  {}  from {} operators, {} fetched\nkilled   operators {} with {} of the stake; the disperser was stopped\nslashed  operator {}: {}\nslashed  disperser {}: bond {} → 0\n\nequal: the file survived.\n",
+            "\n{}\nposted   {}  {} bytes\nrebuilt  {}  from {} operators, {} fetched\nkilled   operators {} with {} of the stake; the disperser was stopped\npaid     {}\nslashed  operator {}: {}\nslashed  disperser {}: bond {} → 0\n\nequal: the file survived.\n",
             steps,
             self.payload_sha256,
             self.payload_bytes,
@@ -547,6 +564,7 @@ impl DemoOut {
             ui::bytes(self.report.bytes_fetched),
             each.join(", "),
             percent.join(" / "),
+            self.payments.line(),
             self.slashed.operator,
             falls.join(", "),
             self.burnt.disperser,

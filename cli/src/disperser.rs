@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ashlar_crypto::keystore::Cost;
 use ashlar_disperser::clock::system_clock;
-use ashlar_disperser::config::Profile;
+use ashlar_disperser::config::{Accounts, Profile};
 use ashlar_disperser::store::StoreError;
 use ashlar_disperser::{Disperser, DisperserConfig, Sources};
 use ashlar_ledger::{LedgerPayments, PaymentConfig};
@@ -128,6 +128,8 @@ pub struct Settings {
     pub tables: TableSource,
     /// How long data is kept, in seconds; 0 is the protocol's own time.
     pub retention_secs: u64,
+    /// Who is served, and who pays.
+    pub accounts: Accounts,
 }
 
 /// Runs `ashlar disperser`.
@@ -161,6 +163,7 @@ pub fn write_config(dir: &Path, settings: &Settings) -> CliResult {
     config.store.write_buffer_bytes = 16 << 20;
     config.disperse.max_datagram = devnet::DATAGRAM;
     config.store.retention_secs = settings.retention_secs;
+    config.accounts.clone_from(&settings.accounts);
     write(&dir.join(CONFIG), &config)
 }
 

@@ -9,6 +9,8 @@ use ashlar_client::{
     PutOptions, RequiredQuorums, Submitted, Trust,
 };
 use ashlar_crypto::{Blame, Coded, Encoding};
+use ashlar_ledger::devnet::DEPOSIT;
+use ashlar_proto::api::AccountMode;
 use ashlar_proto::{Account, DEFAULT_VERSION, QuorumId};
 use ashlar_restaking::Amount;
 use ashlar_stake::StakeSource;
@@ -16,7 +18,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cert::{self, VerifiedView};
-use crate::context::{DisperserOption, TableOption};
+use crate::context::{DisperserOption, TableOption, devnet_here};
+use crate::devnet::layout::AccountEntry;
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::keys;
@@ -66,14 +69,14 @@ pub struct PutArgs {
     #[arg(long, value_name = "VERSION", default_value_t = DEFAULT_VERSION)]
     pub protocol: u16,
     /// Who posts: an account's key, which signs; or an address, which is only named, for dispersers that serve everybody
-    /// [default: the zero account]
+    /// [default: the zero account; of a devnet in .ashlar/devnet that asks who posts, its account]
     #[arg(long, value_name = "KEYFILE")]
     pub account: Option<PathBuf>,
-    /// Pay so much at most: 1.5eth, 20gwei, or base units [default: nothing]
-    #[arg(long, value_name = "AMOUNT", requires = "account", value_parser = units::amount)]
+    /// Pay so much at most: 1.5eth, 20gwei, or base units [default: nothing; a devnet's account: its deposit]
+    #[arg(long, value_name = "AMOUNT", value_parser = units::amount)]
     pub max_price: Option<Amount>,
     /// Keep count of what the account has signed in this file, too [default: believe a voucher that the disperser shows]
-    #[arg(long, value_name = "FILE", requires = "account")]
+    #[arg(long, value_name = "FILE")]
     pub vouchers: Option<PathBuf>,
     /// A file whose first line is the password of the account's key [default: ask]
     #[arg(long, value_name = "FILE", requires = "account")]
@@ -174,7 +177,7 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
         ui.note("the certificate is not checked (--unverified)");
         Check::Unverified
     } else {
-        if args.table.given()?.is_none() && crate::context::devnet_here()?.is_none() {
+        if args.table.given()?.is_none() && devnet_here()?.is_none() {
             return Err(CliError::usage(
                 "no operator table is known here, so the certificate cannot be checked",
             )
@@ -182,13 +185,14 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
         }
         Check::With(args.table.open()?)
     };
-    let (named, account) = who(&args)?;
+    let disperser = args.disperser.resolve()?;
+    let (named, account) = who(&args, &disperser)?;
     let payload_sha256 = format!("0x{}", hex::encode(ashlar_crypto::sha256(&[&payload])));
     let payload_bytes = payload.len() as u64;
     let posted = post(
         ui,
         &Post {
-            disperser: args.disperser.resolve()?,
+            disperser,
             check,
             options: PutOptions {
                 version: args.protocol,
@@ -237,20 +241,27 @@ pub async fn run(ui: Ui, args: PutArgs) -> CliResult {
 }
 
 /// The account that is named, and the one that signs, if it does.
-fn who(args: &PutArgs) -> CliResult<(Account, Option<PayingAccount>)> {
-    let Some(given) = &args.account else {
-        return Ok((Account::default(), None));
-    };
-    if let Some(address) = given.to_str().and_then(|text| text.parse().ok()) {
-        if args.max_price.is_some() || args.vouchers.is_some() {
-            return Err(CliError::usage("an address cannot sign, so it cannot pay")
-                .next("name the account's key: --account KEYFILE"));
+fn who(args: &PutArgs, disperser: &str) -> CliResult<(Account, Option<PayingAccount>)> {
+    let pays = args.max_price.is_some() || args.vouchers.is_some();
+    let cannot = |why| Err(CliError::usage(why).next("name the account's key: --account KEYFILE"));
+    let mut account = match &args.account {
+        None => match devnet_here()?.filter(|here| here.disperser_url == disperser) {
+            Some(devnet) if devnet.accounts != AccountMode::Open => of_devnet(&devnet.account)?,
+            _ if pays => return cannot("no account is named that could pay"),
+            _ => return Ok((Account::default(), None)),
+        },
+        Some(given) => {
+            if let Some(address) = given.to_str().and_then(|text| text.parse().ok()) {
+                return match pays {
+                    true => cannot("an address cannot sign, so it cannot pay"),
+                    false => Ok((address, None)),
+                };
+            }
+            let prompt = "Password of the account's key";
+            let password = files::password(args.password_file.as_deref(), prompt, false)?;
+            PayingAccount::new(keys::open_account(given, &password)?)
         }
-        return Ok((address, None));
-    }
-    let prompt = "Password of the account's key";
-    let password = files::password(args.password_file.as_deref(), prompt, false)?;
-    let mut account = PayingAccount::new(keys::open_account(given, &password)?);
+    };
     if let Some(limit) = args.max_price {
         account = account.max_price(limit.0);
     }
@@ -260,6 +271,16 @@ fn who(args: &PutArgs) -> CliResult<(Account, Option<PayingAccount>)> {
         })?;
     }
     Ok((account.account(), Some(account)))
+}
+
+/// A devnet's account, which pays whatever its deposit covers.
+///
+/// # Errors
+/// Its key cannot be opened.
+pub fn of_devnet(account: &AccountEntry) -> CliResult<PayingAccount> {
+    let password = files::password(Some(&account.password_file), "", false)?;
+    let key = keys::open_account(&account.key, &password)?;
+    Ok(PayingAccount::new(key).max_price(Amount::ether(DEPOSIT).0))
 }
 
 fn beside(file: &std::path::Path) -> PathBuf {

@@ -550,8 +550,9 @@ impl Engine {
                 store.failed(records, own_fault)
             })
         });
-        if failed.await.is_some() {
+        if let Some(records) = failed.await {
             owned.done();
+            self.metrics.refund(&records);
             self.metrics.failed_blobs.get_or_create(&code.into()).inc();
         }
     }

@@ -1,13 +1,18 @@
 //! Metrics of every stage, in the text format of OpenMetrics.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use ashlar_proto::Stake;
+use ashlar_proto::api::BlobState;
 use ashlar_service::metrics::{Code, seconds, sizes};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+
+use crate::record::BlobRecord;
 
 /// Labels of an attempt with an operator. There are as many series as operators, times a handful of results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,6 +31,25 @@ pub struct Stage {
 }
 
 impl Metrics {
+    /// An account was charged so much.
+    pub(crate) fn charge(&self, amount: Stake) {
+        self.charged.inc_by(f64::from(amount));
+    }
+
+    /// What those of these blobs cost that have just failed was given back.
+    pub(crate) fn refund(&self, blobs: &[BlobRecord]) {
+        let failed = blobs.iter().filter(|blob| blob.state == BlobState::Failed);
+        for charge in failed.filter_map(|blob| blob.charge) {
+            self.refunded.inc_by(f64::from(charge.amount));
+        }
+    }
+
+    /// A voucher was handed in, and so much more was paid.
+    pub(crate) fn redeem(&self, more: Stake) {
+        self.redeemed.inc_by(f64::from(more));
+        self.redemptions.get_or_create(&"done".into()).inc();
+    }
+
     /// A stage took so long.
     pub(crate) fn stage(&self, stage: &'static str, took: Duration) {
         self.stage_seconds
@@ -43,6 +67,14 @@ ashlar_service::metrics! {
         pub accepted_bytes: Counter, "accepted_payload", Bytes;
         /// Requests refused, by code.
         pub refused: Family<Code, Counter>, "refused_requests";
+        /// What accounts were charged for blobs, in the smallest unit of the token.
+        pub charged: Counter<f64, AtomicU64>, "charged";
+        /// What was given back of it, because blobs failed.
+        pub refunded: Counter<f64, AtomicU64>, "refunded";
+        /// What the ledger has paid for vouchers that were handed in.
+        pub redeemed: Counter<f64, AtomicU64>, "redeemed";
+        /// Vouchers handed in: done, or the code of the refusal.
+        pub redemptions: Family<Code, Counter>, "redemptions";
         /// Blobs neither certified nor failed.
         pub open_blobs: Gauge, "open_blobs";
         /// Their payload.

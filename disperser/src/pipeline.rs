@@ -688,6 +688,7 @@ impl Engine {
         });
         let Some(records) = written.await else { return };
         self.metrics.abandoned_batches.inc();
+        self.metrics.refund(&records);
         drop(place);
         let again: HashSet<BlobId> = records
             .iter()

@@ -231,6 +231,9 @@ impl Registry {
             );
             self.metrics.accepted_blobs.inc();
             self.metrics.accepted_bytes.inc_by(len);
+            if let Some(charge) = record.charge {
+                self.metrics.charge(charge.amount);
+            }
         }
         result
     }

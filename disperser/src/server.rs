@@ -261,6 +261,7 @@ async fn launch(
                 interval: Duration::from_secs(config.accounts.redeem_interval_secs),
                 above: Stake::from(config.accounts.redeem_above),
             },
+            metrics: Arc::clone(&upkeep.metrics),
         };
         let stake = Arc::clone(&upkeep.stake);
         let id = move || number_of(stake.as_ref(), &owner).ok().flatten();

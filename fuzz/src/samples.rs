@@ -7,10 +7,12 @@ use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
 use ashlar_crypto::identity::{NetworkKey, NetworkSignature};
 use ashlar_crypto::payload::Encoding;
 use ashlar_crypto::{Hash, ProofBytes};
+use ashlar_proto::auth::header::{SignedAuthorization, SignedVoucher};
+use ashlar_proto::auth::{AccountStatement as _, Authorization, KeyGrant, Voucher};
 use ashlar_proto::header::batch_tree;
 use ashlar_proto::wire::BatchPlace;
 use ashlar_proto::{
-    Account, Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, Block, Certificate,
+    Account, Attestation, BatchDigest, BatchHeader, Bitmap, BlobHeader, BlobId, Block, Certificate,
     ChunkRanges, DisperserEntry, Domain, Head, OperatorIndex, Sequence, SignedHead, Stake,
     TableAccess, TableScope, operator_id,
 };
@@ -229,6 +231,53 @@ pub(crate) fn disperser_signature() -> NetworkSignature {
 /// Signs heads, and sends transactions.
 pub(crate) fn account_key() -> AccountKey {
     AccountKey::from_bytes(&[5; 32]).expect("a key")
+}
+
+/// The account that posts.
+pub(crate) fn account() -> Account {
+    Account(account_key().address())
+}
+
+/// The disperser that it posts to, and until when.
+pub(crate) const DISPERSER: u32 = 0;
+pub(crate) const DEADLINE: u64 = 1_700_000_600;
+
+fn authorization_of(key: &AccountKey) -> SignedAuthorization {
+    let authorization = Authorization {
+        disperser_id: DISPERSER,
+        submission: BlobId([6; 32]),
+        deadline: DEADLINE,
+    };
+    SignedAuthorization::sign(table().domain(), authorization, key)
+}
+
+/// An authorisation by the account.
+pub(crate) fn authorization() -> SignedAuthorization {
+    authorization_of(&account_key())
+}
+
+/// The same by a key that the account has granted that.
+pub(crate) fn granted() -> SignedAuthorization {
+    let key = AccountKey::from_bytes(&[4; 32]).expect("a key");
+    let grant = KeyGrant {
+        key: Account(key.address()),
+        until: DEADLINE,
+    };
+    SignedAuthorization {
+        account: account(),
+        grant: Some((grant, grant.sign(&table().domain(), &account_key()))),
+        ..authorization_of(&key)
+    }
+}
+
+/// The account's voucher.
+pub(crate) fn voucher() -> SignedVoucher {
+    let voucher = Voucher {
+        account: account(),
+        disperser_id: DISPERSER,
+        cumulative: Stake::from(123_456),
+    };
+    SignedVoucher::sign(table().domain(), voucher, &account_key())
 }
 
 /// The head of the table's block.

@@ -191,6 +191,11 @@ fn messages(seeds: &mut Seeds) {
     put.commitments = vec![CommitmentBytes([0xc0; 48])];
     seeds.add("put_blob", "claimed", put.encode());
 
+    let signed = samples::authorization().to_string();
+    seeds.add("auth_headers", "authorization", signed);
+    seeds.add("auth_headers", "granted", samples::granted().to_string());
+    seeds.add("auth_headers", "voucher", samples::voucher().to_string());
+
     let (_, blob) = blob_record();
     seeds.json("disperser_json", "status", &blob.status());
     let problem = Problem::new(413, "payload.too_large", Blame::Caller, "17 MiB");

@@ -248,8 +248,8 @@ errors! {
     RefundEarly { got: Block, expected: Block } = "payment.refund_early", "it is block {got}, the refund can be taken from block {expected} on";
     /// A number of a reservation out of range.
     ReservationRange { what: &'static str, got: u64, min: u64, max: u64 } = "reservation.range", "the {what} of the reservation is {got}, allowed are {min} to {max}";
-    /// One at a time.
-    ReservationOpen { until: Block } = "reservation.open", "the account has a reservation with this disperser until block {until}: buy the next one then";
+    /// One at a time, and this does not make it longer.
+    ReservationOpen { until: Block } = "reservation.open", "the account has a reservation with this disperser until block {until}: buy the next one then, or make it longer by as many rows from that block on, while the price is the same";
     /// Not so much is left.
     ReservationCapacity { got: u64, expected: u64 } = "reservation.capacity", "{expected} rows a second are asked for, {got} are left in a block of that time: reserve fewer, or for another time";
     /// Too many at a time.

@@ -13,6 +13,7 @@
 use std::path::{Path, PathBuf};
 
 use ashlar_proto::Account;
+use ashlar_proto::api::AccountMode;
 use ashlar_stake::TableSource;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,8 @@ pub struct DevnetFile {
     /// How long data is kept, in seconds; 0 is the protocol's own time.
     #[serde(default)]
     pub retention_secs: u64,
+    /// Whom the disperser serves.
+    pub accounts: AccountMode,
     /// The operators, in the order in which they were made (their index in the table is another: there they are sorted
     /// by id).
     pub nodes: Vec<NodeEntry>,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ashlar_proto::Stake;
+use ashlar_proto::api::AccountMode;
 use clap::Args;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::json;
@@ -38,6 +39,7 @@ Examples:
   ashlar devnet --stakes 40,30,20,10 --stakes 10,20,30,40     two quorums: the second --stakes is quorum 1's
   ashlar devnet --quorums 2                          two quorums, the second with the stakes in reverse order
   ashlar devnet --retention-secs 600                 data expires after ten minutes
+  ashlar devnet --accounts paid                      the disperser wants to be paid: ashlar put, here, signs and pays by itself
   ashlar devnet --dir /tmp/net --ready-file /tmp/ready --json   for scripts: one JSON object a line
 
 The stakes are real restaking: a ledger runs beside the operators, in which they and their stakers deposited ether in five forms
@@ -61,6 +63,10 @@ pub struct DevnetArgs {
     /// How long data is kept, in seconds, so that it expires while somebody watches [default: the protocol's own time]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(300..))]
     pub retention_secs: Option<u64>,
+    /// Whom the disperser serves: open (everybody, curl too), allow-list (the devnet's account), paid (accounts that pay; the
+    /// devnet's has a deposit) [default: open]
+    #[arg(long, value_name = "MODE")]
+    pub accounts: Option<AccountMode>,
     /// No restaking ledger: the operator table is a file, and stays as it is
     #[arg(long)]
     pub no_ledger: bool,
@@ -103,6 +109,8 @@ pub struct Plan {
     pub stakes: Vec<Vec<Stake>>,
     /// How long data is kept, in seconds; 0 is the protocol's own time.
     pub retention_secs: u64,
+    /// Whom the disperser serves.
+    pub accounts: AccountMode,
 }
 
 impl Plan {
@@ -130,6 +138,7 @@ impl Plan {
         let mut plan = Plan {
             stakes: Vec::with_capacity(quorums),
             retention_secs: 0,
+            accounts: AccountMode::Open,
         };
         for quorum in 0..quorums {
             let list = match stakes.get(quorum) {
@@ -414,9 +423,11 @@ pub async fn run(ui: Ui, args: DevnetArgs) -> CliResult {
     let asked = args.operators.is_some()
         || args.quorums.is_some()
         || !args.stakes.is_empty()
-        || args.retention_secs.is_some();
+        || args.retention_secs.is_some()
+        || args.accounts.is_some();
     let plan = Plan {
         retention_secs: args.retention_secs.unwrap_or(0),
+        accounts: args.accounts.unwrap_or_default(),
         ..Plan::new(args.operators, args.quorums, &args.stakes)?
     };
     let start = Devnet::start(
@@ -495,8 +506,15 @@ fn ready_text(file: &DevnetFile) -> String {
         ),
         None => (String::new(), ""),
     };
+    let account = match file.accounts {
+        AccountMode::Open => String::new(),
+        mode => format!(
+            "accounts   {mode}; ashlar put, here, signs by {}\n",
+            file.account.address
+        ),
+    };
     format!(
-        "ready\n\ndisperser  {}  (pid {})\n{ledger}table      {}\n\n{}\nPost a file, in this folder:  ashlar put FILE --cert FILE.cert\n{look}Stop everything:              Ctrl-C",
+        "ready\n\ndisperser  {}  (pid {})\n{ledger}table      {}\n{account}\n{}\nPost a file, in this folder:  ashlar put FILE --cert FILE.cert\n{look}Stop everything:              Ctrl-C",
         file.disperser_url, file.disperser.pid, file.tables, operators,
     )
 }

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use ashlar_crypto::bls::SecretKey;
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::keystore::Cost;
+use ashlar_disperser::config::Accounts;
 use ashlar_ledger::devnet::{
     Devnet, DevnetDisperser, DevnetOperator, DevnetRoles, DevnetSpec, MAX_STAKE, SERVICE,
     devnet_genesis, devnet_params,
 };
 use ashlar_ledger::service::signing_floor::SigningFloor;
 use ashlar_ledger::{LedgerConfig, LedgerService};
+use ashlar_proto::api::AccountMode;
 use ashlar_proto::table::OperatorEntry;
 use ashlar_proto::{Account, Block, QuorumId, Stake};
 use ashlar_stake::{
@@ -37,6 +39,10 @@ const ESCROW_BLOCKS: u64 = 120;
 const NETWORK: &str = "ashlar-devnet";
 /// Name of the ledger's folder.
 const LEDGER: &str = "ledger";
+/// What a row costs for a day and a quorum: for 14 days in one quorum 1400 gwei, somewhat more than one that is reserved.
+const ROW_DAY_PRICE: u64 = 100_000_000_000;
+/// Seconds after which vouchers are redeemed at the latest: somebody watches.
+const REDEEM_SECS: u64 = 10;
 /// The number of the devnet's only disperser: the first that a ledger gives.
 const DISPERSER_ID: u32 = 0;
 
@@ -106,8 +112,15 @@ pub fn create_at(
         )));
     }
     // Refused before there is anything to clean up.
-    if ledger {
-        check_for_ledger(plan)?;
+    match (ledger, plan.accounts) {
+        (true, _) => check_for_ledger(plan)?,
+        (false, AccountMode::Paid) => {
+            return Err(
+                CliError::usage("without a ledger there is nothing to pay with")
+                    .next("leave out --no-ledger, or --accounts paid"),
+            );
+        }
+        (false, _) => {}
     }
     let disperser_dir = dir.join("disperser");
     let disperser_http = address(Listener::Disperser);
@@ -152,13 +165,14 @@ pub fn create_at(
         });
         operators.push(record);
     }
+    let payer = make_payer(&dir.join("account"))?;
     let settings = crate::disperser::Settings {
         http: disperser_http.clone(),
         tables: tables.clone(),
         retention_secs: plan.retention_secs,
+        accounts: accounts(plan.accounts, payer.address),
     };
     let (disperser, network) = make_disperser(&disperser_dir, &settings)?;
-    let payer = make_payer(&dir.join("account"))?;
     let ledger = match founder {
         None => {
             let path = dir.join("operators.toml");
@@ -200,6 +214,7 @@ pub fn create_at(
         tables,
         reader: ReaderDefaults::devnet(),
         retention_secs: plan.retention_secs,
+        accounts: plan.accounts,
         nodes,
         disperser: DisperserEntry {
             pid: 0,
@@ -212,10 +227,27 @@ pub fn create_at(
     Ok(file)
 }
 
+/// Whom the devnet's disperser serves: its account alone, if not everybody.
+fn accounts(mode: AccountMode, payer: Account) -> Accounts {
+    let mut accounts = Accounts {
+        mode,
+        ..Accounts::default()
+    };
+    match mode {
+        AccountMode::Open => {}
+        AccountMode::AllowList => accounts.allow.push(payer),
+        AccountMode::Paid => {
+            accounts.row_day_price = ROW_DAY_PRICE;
+            accounts.redeem_interval_secs = REDEEM_SECS;
+        }
+    }
+    accounts
+}
+
 /// Refuses to go on with a devnet that is not what was asked for.
 ///
 /// # Errors
-/// The stakes in the folder are others, or the time for which it keeps data is.
+/// The stakes in the folder are others, the time for which it keeps data is, or whom its disperser serves.
 pub fn check_plan(file: &DevnetFile, plan: &Plan, dir: &Path) -> CliResult {
     let there: Vec<Vec<String>> = file.nodes.iter().map(|node| node.stakes.clone()).collect();
     let asked: Vec<Vec<String>> = (0..plan.operators())
@@ -227,12 +259,17 @@ pub fn check_plan(file: &DevnetFile, plan: &Plan, dir: &Path) -> CliResult {
         })
         .collect();
     let (kept, asked_kept) = (file.retention_secs, plan.retention_secs);
-    if there == asked && kept == asked_kept {
+    let (mode, asked_mode) = (file.accounts, plan.accounts);
+    if there == asked && kept == asked_kept && mode == asked_mode {
         return Ok(());
     }
     Err(CliError::usage(format!("{} holds another devnet", dir.display()))
-        .because(format!("there: {}, data kept for {kept} s; asked for: {}, {asked_kept} s; 0 s is the protocol's own time", spell(&there), spell(&asked)))
-        .next("leave out --operators, --stakes, --quorums and --retention-secs to go on with it, or choose another folder with --dir"))
+        .because(format!(
+            "there: {}, data kept for {kept} s, accounts {mode}; asked for: {}, {asked_kept} s, accounts {asked_mode}; 0 s is the protocol's own time",
+            spell(&there),
+            spell(&asked)
+        ))
+        .next("leave out --operators, --stakes, --quorums, --retention-secs and --accounts to go on with it, or choose another folder with --dir"))
 }
 
 fn spell(stakes: &[Vec<String>]) -> String {

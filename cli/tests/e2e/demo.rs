@@ -55,6 +55,12 @@ fn the_demo_rebuilds_its_file_without_a_third_of_the_stake_and_leaves_nothing() 
             .any(|operator| operator["operator"] == killed["operator_id"] && operator["good"] != 0);
         assert!(!gave, "a dead operator delivered: {out}");
     }
+    // The account paid for it: what was charged was redeemed, and went to the disperser and to operators and stakers, seven tenths.
+    let paid = |name: &str| -> u128 { out["payments"][name].as_str().unwrap().parse().unwrap() };
+    let price = 2 * 14 * 100_000_000_000 * u128::from(out["certificate"]["rows"].as_u64().unwrap());
+    assert_eq!((paid("charged"), paid("redeemed")), (price, price), "{out}");
+    assert_eq!(paid("to_operators"), price * 7 / 10, "{out}");
+    assert_eq!(paid("to_disperser"), price - price * 7 / 10, "{out}");
     // Slashed by half, as the ledger's configuration says, in both quorums, and seen in a later table.
     let slashed = &out["slashed"];
     let blocks: Vec<u64> = serde_json::from_value(slashed["blocks"].clone()).unwrap();

@@ -1,10 +1,12 @@
 //! The devnet as a program: nothing outlives it, it tells what ended, and it goes on where it stopped.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
+use ashlar_cli::devnet::layout::DEFAULT_DIR;
+
 use crate::support::random::payload;
-use crate::support::{Devnet, Outcome, alive, binary, wait_for};
+use crate::support::{Devnet, Outcome, alive, binary, http_request, wait_for};
 
 #[test]
 fn sigkill_of_the_devnet_leaves_nothing_running() {
@@ -115,4 +117,81 @@ fn an_interrupted_start_leaves_nothing_running() {
                     .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&here))
             })
     });
+}
+
+/// Commands in the test's folder find the devnet by themselves.
+fn find_it(devnet: &Devnet) {
+    let here = devnet.folder().join(DEFAULT_DIR);
+    std::fs::create_dir(here.parent().unwrap()).unwrap();
+    symlink(devnet.folder().join("devnet"), here).unwrap();
+}
+
+/// The refusal of a post that nobody has signed.
+fn unsigned(devnet: &Devnet) -> (u16, String) {
+    let url = format!("{}/v1/blobs", devnet.file.disperser_url);
+    let (status, _, body) = http_request("POST", &url, &[], b"unsigned").unwrap();
+    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    (status, problem["code"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_devnet_that_wants_to_be_paid_is_paid_by_put() {
+    let mut devnet = Devnet::start_with(&["--operators", "2", "--accounts", "paid"]);
+    assert_eq!(unsigned(&devnet), (401, "auth.missing".to_owned()));
+    let file = devnet.write("block", &payload(23, 200_000));
+    let put = |more: &[&str]| {
+        let mut command = devnet.command(["put", "--json"]);
+        Outcome::of(command.arg(&file).args(more))
+    };
+    let refused = put(&[]).failure(1, "auth.missing");
+    assert!(
+        refused["next"].to_string().contains("--account"),
+        "{refused}"
+    );
+    put(&["--max-price", "1eth"]).failure(2, "usage");
+    find_it(&devnet);
+    put(&["--max-price", "2799gwei"]).failure(3, "client.price_above_limit");
+    put(&[]).success();
+    put(&["--max-price", "2800gwei"]).success();
+    // Two rows for 14 days, twice.
+    let paid = "5600000000000";
+    wait_for("the vouchers to be redeemed", || {
+        let shown = devnet.run(["account", "show"]).success();
+        shown["terms"]["redeemed"] == paid
+    });
+    let all = devnet.run(["account", "payments"]).success();
+    let payee = &all["payees"][0];
+    let parts = [&payee["to_disperser"], &payee["to_operators"]];
+    assert_eq!(parts, ["1680000000000", "3920000000000"], "{all}");
+
+    // Whom it serves is part of what it is.
+    assert_eq!(devnet.terminate(), Some(0));
+    let mut other = devnet.command(["devnet", "--json", "--operators", "2", "--dir"]);
+    Outcome::of(other.arg(devnet.folder().join("devnet"))).failure(2, "usage");
+}
+
+#[test]
+fn a_devnet_with_a_list_serves_its_account() {
+    let devnet = Devnet::start_with(&[
+        "--operators",
+        "1",
+        "--no-ledger",
+        "--accounts",
+        "allow-list",
+    ]);
+    assert_eq!(unsigned(&devnet), (401, "auth.missing".to_owned()));
+    find_it(&devnet);
+    devnet.put_with("signed", &payload(24, 1000), &[]);
+    let password = devnet.write("password", b"secret\n");
+    let key = devnet.folder().join("other.json");
+    let mut new = devnet.command(["account", "new", "--json", "--out"]);
+    Outcome::of(new.arg(&key).arg("--password-file").arg(&password)).success();
+    let file = devnet.write("unlisted", b"unlisted");
+    let mut put = devnet.command(["put", "--json"]);
+    put.arg(file).arg("--account").arg(key);
+    Outcome::of(put.arg("--password-file").arg(password)).failure(1, "account.not_listed");
+
+    let mut unpaid = devnet.command(["devnet", "--json", "--no-ledger", "--accounts", "paid"]);
+    let dir = devnet.folder().join("unpaid");
+    Outcome::of(unpaid.arg("--dir").arg(dir)).failure(2, "usage");
 }

@@ -42,7 +42,7 @@ fn secret(dir: &Path, name: &str) -> zeroize::Zeroizing<[u8; 32]> {
     keystore::decrypt(&text, password.trim()).unwrap().1
 }
 
-fn account_key(dir: &Path, name: &str) -> AccountKey {
+pub fn account_key(dir: &Path, name: &str) -> AccountKey {
     AccountKey::from_bytes(&secret(dir, name)).unwrap()
 }
 

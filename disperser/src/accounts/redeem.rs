@@ -14,6 +14,7 @@ use super::book::AccountRecord;
 use crate::compute::blocking;
 use crate::durable::Durable;
 use crate::health;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 
 /// Time between two looks at what there is to redeem.
@@ -43,6 +44,7 @@ pub(crate) struct Redeemer {
     pub(crate) durable: Durable,
     pub(crate) payment: Arc<dyn PaymentSource>,
     pub(crate) when: When,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Redeemer {
@@ -142,9 +144,13 @@ impl Redeemer {
                 disperser_id,
                 cumulative: signed.cumulative,
             };
-            self.payment
-                .redeem(voucher, signed.signature)
-                .map_err(|error| failed(error.code(), &error))?;
+            let redeemed = self.payment.redeem(voucher, signed.signature);
+            redeemed.map_err(|error| {
+                let refusals = &self.metrics.redemptions;
+                refusals.get_or_create(&error.code().into()).inc();
+                failed(error.code(), &error)
+            })?;
+            self.metrics.redeem(more);
             tracing::info!(%account, cumulative = %signed.cumulative, %more, "voucher redeemed");
         }
         let paid = signed.cumulative.max(terms.redeemed);

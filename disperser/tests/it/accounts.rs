@@ -233,6 +233,11 @@ async fn every_refusal_has_its_code_and_charges_nothing() {
         )
         .await;
     }
+    // What is missing is said, in words and in numbers.
+    let told = problem(put(&running, 1, Some(1001)).await).await;
+    let numbers = (told.got.as_deref(), told.expected.as_deref());
+    assert_eq!(numbers, (Some("1000"), Some("1001")));
+    assert!(told.detail.contains("deposit 1 more"), "{told:?}");
     let theirs = SignedVoucher {
         cumulative: Stake::from(PRICE),
         ..voucher(PRICE + 1)
@@ -251,6 +256,7 @@ async fn every_refusal_has_its_code_and_charges_nothing() {
     // And with all of it right.
     accepted(send(&running, 1, mine, Some(voucher(PRICE))).await).await;
     assert_eq!(account(&running).await.charged, Stake::from(PRICE));
+    assert_eq!(running.metric("charged_total").await, PRICE);
     running.disperser.shutdown().await;
 }
 
@@ -317,6 +323,11 @@ async fn what_fails_is_refunded_and_the_next_voucher_asks_less() {
     let view = account(&running).await;
     assert_eq!(view.refunded, Stake::from(PRICE));
     assert_eq!(view.owed, Stake::ZERO);
+    let sums = [
+        running.metric("charged_total").await,
+        running.metric("refunded_total").await,
+    ];
+    assert_eq!(sums, [PRICE, PRICE]);
     // What was signed for it covers the next one.
     let next = accepted(put(&running, 8, None).await).await.id;
     running.certified(&next).await;
@@ -366,6 +377,7 @@ async fn vouchers_are_redeemed_when_it_is_worth_it_and_when_an_account_withdraws
             && !running.complaints().contains(&"payment".to_owned())
     })
     .await;
+    assert_eq!(running.metric("redeemed_total").await, 2 * PRICE);
     running.disperser.shutdown().await;
     // Nothing is handed in twice.
     let sums: Vec<_> = bank

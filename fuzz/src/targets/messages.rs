@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use ashlar_proto::api::{BlobStatus, Problem};
+use ashlar_proto::auth::header::{MAX_HEADER_BYTES, SignedAuthorization, SignedVoucher};
 use ashlar_proto::wire::{
     GetChunks, GetCombined, GetSlices, KeepCertificate, ListBatches, Ping, PutBlob, Request,
     Response, SignBatch, StoreBatch,
@@ -15,7 +16,7 @@ use ashlar_proto::{
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{json, json_without, no_percents};
+use super::{json, json_without, no_percents, text};
 use crate::memory;
 use crate::samples::{self, table};
 
@@ -193,6 +194,35 @@ pub(crate) fn put_blob(data: &[u8]) {
     let again = PutBlob::decode(put.encode()).expect("it was decoded before");
     assert_eq!(again, put);
     assert!(put.encode().len() as u64 <= PutBlob::max_len(put.payload.len() as u64));
+}
+
+/// The headers that an account signs for a submission: what is read has one meaning, and stands for nobody but its signer.
+pub(crate) fn auth_headers(data: &[u8]) {
+    let Some(text) = text(data) else {
+        return;
+    };
+    let (domain, account) = (table().domain(), samples::account());
+    if let Ok(signed) = text.parse::<SignedAuthorization>() {
+        assert!(text.len() <= MAX_HEADER_BYTES);
+        let again = signed.to_string();
+        assert_eq!(again.parse(), Ok(signed));
+        if let Ok(authorized) = signed.verify(domain, samples::DISPERSER, samples::DEADLINE) {
+            let (ours, theirs) = (samples::authorization(), samples::granted());
+            let known = [ours, theirs]
+                .iter()
+                .any(|of| (of.authorization, of.account) == (signed.authorization, signed.account));
+            assert!(known, "nobody signed this: {signed}");
+            assert_eq!(authorized.account(), account);
+        }
+    }
+    if let Ok(signed) = text.parse::<SignedVoucher>() {
+        assert!(text.len() <= MAX_HEADER_BYTES);
+        assert_eq!(signed.to_string().parse(), Ok(signed));
+        if signed.verify(domain, account, samples::DISPERSER).is_ok() {
+            let ours = samples::voucher().cumulative;
+            assert_eq!(signed.cumulative, ours, "nobody signed this: {signed}");
+        }
+    }
 }
 
 /// What a disperser answers in JSON.

@@ -31,6 +31,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("wire_memory", messages::wire_memory),
     Target::new("frame", messages::frame),
     Target::new("put_blob", messages::put_blob),
+    Target::new("auth_headers", messages::auth_headers),
     Target::new("disperser_json", messages::disperser_json),
     Target::new("ledger_request", restaking::request),
     Target::new("ledger_answer", restaking::answer),

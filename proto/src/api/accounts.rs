@@ -1,5 +1,8 @@
 //! JSON about accounts: prices, and what an account has used and owes.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "openapi")]
@@ -25,6 +28,26 @@ pub enum AccountMode {
     AllowList,
     /// Accounts that pay, by vouchers or a reservation.
     Paid,
+}
+
+impl fmt::Display for AccountMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::AllowList => "allow-list",
+            Self::Paid => "paid",
+        })
+    }
+}
+
+impl FromStr for AccountMode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let modes = [Self::Open, Self::AllowList, Self::Paid];
+        let named = modes.into_iter().find(|mode| mode.to_string() == text);
+        named.ok_or("it is open, allow-list or paid")
+    }
 }
 
 /// Answer to `GET /v1/prices`.

@@ -64,7 +64,7 @@ macro_rules! payment_transactions {
             account "anybody": "redeem-voucher --service 1 --disperser 0 --account $ACCOUNT --cumulative 0.1eth --voucher-signature $SIGNATURE"
             => $state.redeem_voucher(*service, *disperser, *account, *cumulative, signature);
 
-            /// Buy rows a second with a disperser, from block to block.
+            /// Buy rows a second with a disperser, from block to block; as many from the end of a reservation on make it longer.
             "buy_reservation" BuyReservation {
                 service: ServiceId as uint32,
                 disperser: u32 as uint32,

@@ -36,6 +36,20 @@ impl HeldReservation {
         self.per_block.mul_div(blocks.into(), 1u64.into())
     }
 
+    /// For longer: with another one that begins where it ends, of the same rows at the same price.
+    fn extended(self, by: Self) -> Option<Self> {
+        let longer = Self {
+            until: by.until,
+            ..self
+        };
+        let same = Self {
+            from: self.from,
+            settled: self.settled,
+            ..by
+        };
+        (by.from == self.until && longer == same).then_some(longer)
+    }
+
     /// What is not paid of it yet.
     pub fn left(&self) -> Result<Amount, TransactionError> {
         self.cost(self.until.0.saturating_sub(self.settled.0))
@@ -74,33 +88,37 @@ impl State {
         check_range("end", until.0, from.0 + 1..last.0 + 1)?;
         let key = (service, disperser, account);
         let mut record = self.payer(&key);
-        if let Some(open) = record.reservation {
-            return Err(TransactionError::ReservationOpen { until: open.until });
-        }
-        let market = self.market_mut(service)?;
-        if market.reservations >= MAX_RESERVATIONS {
-            return Err(TransactionError::ReservationsFull {
-                max: MAX_RESERVATIONS,
-            });
-        }
-        market.reservations += 1;
-        let per_block = terms.row_price.mul_div(rows.into(), 1u64.into())?;
-        let held = HeldReservation {
+        let bought = HeldReservation {
             rows_per_second,
             burst_rows,
             from,
             until,
-            per_block,
+            per_block: terms.row_price.mul_div(rows.into(), 1u64.into())?,
             settled: from,
         };
-        let cost = held.left()?;
+        let held = match record.reservation {
+            Some(open) => open
+                .extended(bought)
+                .ok_or(TransactionError::ReservationOpen { until: open.until })?,
+            None => {
+                let market = self.market_mut(service)?;
+                if market.reservations >= MAX_RESERVATIONS {
+                    return Err(TransactionError::ReservationsFull {
+                        max: MAX_RESERVATIONS,
+                    });
+                }
+                market.reservations += 1;
+                bought
+            }
+        };
+        let cost = bought.left()?;
         if cost > most {
             return Err(TransactionError::ReservationPrice {
                 got: cost,
                 expected: most,
             });
         }
-        check_payment(cost)?;
+        check_payment(held.left()?)?;
         self.count_rows(service, from..until, |level| {
             level
                 .checked_add(rows)
@@ -215,9 +233,10 @@ impl State {
         disperser: u32,
         account: Account,
     ) -> Outcome {
-        let key = (service, disperser, account);
-        // Without one it ended before, when the account took all that it had.
-        if self.payer(&key).reservation.is_some() {
+        let (key, block) = ((service, disperser, account), self.block());
+        // Without one it ended before, when the account took all that it had; or it was made longer.
+        let held = self.payer(&key).reservation;
+        if held.is_some_and(|held| held.until <= block) {
             let amount = self.end_reservation(&key)?;
             if !amount.is_zero() {
                 self.emit(Event::RefundTaken {

@@ -194,6 +194,22 @@ fn silence_costs_stake_once_for_a_blob_and_the_bond_goes_back() {
     assert_eq!(shares(&lab), wei("74500000000000000000"));
 }
 
+#[test]
+fn whoever_leaves_with_an_open_challenge_answers_it_all_the_same() {
+    let mut lab = lab();
+    lab.ok(WHO, open(&lab, 1));
+    let leave = Action::OptOut {
+        service: 1,
+        quorum: 0,
+    };
+    lab.ok(0x40, leave);
+    assert_eq!(lab.state.challenges().count(), 1);
+    lab.block = lab.block + 4;
+    let events = lab.state.advance(lab.block).unwrap();
+    assert_eq!(slashed(&events), [0]);
+    assert_eq!(shares(&lab), Amount::ether(85));
+}
+
 fn wei(text: &str) -> Amount {
     text.parse().unwrap()
 }

@@ -216,6 +216,35 @@ fn a_reservation_is_earned_block_by_block() {
 }
 
 #[test]
+fn a_reservation_is_made_longer_before_it_ends() {
+    let mut lab = lab();
+    let now = lab.block;
+    send(&mut lab, reserve(10, now, now + 10)).unwrap();
+    lab.pass(8);
+    send(&mut lab, reserve(10, now + 10, now + 15)).unwrap();
+    assert_eq!(terms(&lab).reservation.unwrap().until, now + 15);
+    assert_eq!(lab.state.market(1).unwrap().reservations, 1);
+    // 10 rows for 15 blocks at 7. It goes on over what was its end.
+    assert_eq!(books(&lab), [1050, 1050, 0, 0, 0]);
+    lab.pass(4);
+    assert!(terms(&lab).reservation.is_some());
+    assert_eq!(lab.state.reserved_rows(1, lab.block), 10);
+    // At another price it is another one.
+    let dearer = PaymentTerms {
+        row_price: 8u64.into(),
+        ..payment_terms()
+    };
+    lab.ok(OWNER, set(dearer));
+    let longer = reserve(10, now + 15, now + 20);
+    assert_eq!(send(&mut lab, longer), Err("reservation.open"));
+    lab.pass(3);
+    assert_eq!(terms(&lab).reservation, None);
+    assert_eq!(books(&lab), [1050, 0, 349, 701, 0]);
+    assert_eq!(lab.state.reserved.iter().count(), 0);
+    assert_eq!(lab.state.market(1).unwrap().reservations, 0);
+}
+
+#[test]
 fn rows_are_never_sold_twice() {
     let mut lab = lab();
     let now = lab.block;
@@ -449,8 +478,9 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         Err(ashlar_crypto::Coded::code(&refusal)),
     );
     send(&mut lab, reserve(1, now, now + 1)).unwrap();
-    let again = reserve(1, now + 1, now + 2);
-    expect("reservation.open", send(&mut lab, again));
+    for other in [reserve(2, now + 1, now + 2), reserve(1, now + 2, now + 3)] {
+        expect("reservation.open", send(&mut lab, other));
+    }
 
     // A disperser that leaves.
     expect("disperser.deposits_open", Err(lab.code(WHO, EXIT)));

@@ -238,7 +238,12 @@ impl Devnet {
     /// SIGTERM to an operator, and its end.
     pub fn stop_node(&mut self, index: usize) {
         self.down.insert(index);
-        self.end(self.file.nodes[index].pid, Signal::SIGTERM);
+        self.stop(self.file.nodes[index].pid);
+    }
+
+    /// SIGTERM to a process, and its end.
+    pub fn stop(&mut self, pid: u32) {
+        self.end(pid, Signal::SIGTERM);
     }
 
     fn kill(&mut self, pid: u32) {

@@ -72,6 +72,14 @@ pub(super) fn pay(world: &mut World) {
         reserved["account"]["terms"]["reservation"]["burst_rows"],
         180
     );
+    // As many rows again make it longer; others wait for its end.
+    let longer = of_alice(world, "reserve --rows-per-second 3 --blocks 10").unwrap();
+    let end = &reserved["account"]["terms"]["reservation"]["until"];
+    assert_eq!(&longer["receipt"]["events"][0]["from"], end);
+    let now = &longer["account"]["terms"]["reservation"]["until"];
+    assert_eq!(now.as_u64().unwrap(), end.as_u64().unwrap() + 10);
+    let error = of_alice(world, "reserve --rows-per-second 4 --blocks 10").unwrap_err();
+    assert_eq!(error.code, "reservation.open");
     let until = world.block() + 1000;
     let bob = format!("buy-reservation {of} --rows-per-second 98 --burst-rows 98");
     let error = world

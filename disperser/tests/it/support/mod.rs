@@ -535,8 +535,8 @@ impl Running {
                     .and_then(|line| line.strip_prefix(name))
                     .is_some_and(|rest| rest.starts_with([' ', '{']))
             })
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
-            .sum()
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum::<f64>() as u64
     }
 
     /// Codes of what health complains about.

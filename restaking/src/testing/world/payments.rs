@@ -95,12 +95,20 @@ impl World {
                 );
             }
             12..=14 => {
-                let from = state.meta().block + self.below(6);
+                // A new one, or the open one for longer.
+                let (rows_per_second, burst_rows, from) = match record.reservation {
+                    Some(held) => (held.rows_per_second, held.burst_rows, held.until),
+                    None => (
+                        1 + self.below(60) as u32,
+                        1 + self.below(600) as u32,
+                        state.meta().block + self.below(6),
+                    ),
+                };
                 Action::BuyReservation {
                     service,
                     disperser,
-                    rows_per_second: 1 + self.below(60) as u32,
-                    burst_rows: 1 + self.below(600) as u32,
+                    rows_per_second,
+                    burst_rows,
                     from,
                     until: from + 1 + self.below(20),
                     most: Amount::ether(1),
