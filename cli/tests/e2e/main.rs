@@ -24,6 +24,7 @@ mod kills;
 mod liars;
 mod many_payloads;
 mod node_upkeep;
+mod own_disperser;
 mod pace;
 mod page;
 mod power;
