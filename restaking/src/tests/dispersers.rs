@@ -1,7 +1,6 @@
 //! Dispersers, their bonds, and the protocol versions of a service.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
@@ -383,7 +382,12 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_types,
+    reason = "what it costs is printed, and nothing depends on it"
+)]
 fn of_thousands_of_dispersers_a_registration_changes_one_leaf() {
+    use std::time::Instant;
     const MANY: usize = 4000;
     let mut lab = lab();
     let service = lab.state.services.edit(&1).unwrap();

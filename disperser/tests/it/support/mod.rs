@@ -14,7 +14,7 @@ use ashlar_crypto::{
     Setup, commit_rows, verify_chunks,
 };
 use ashlar_disperser::clock::{WallClock, system_clock};
-use ashlar_disperser::kv::{Kv, MemoryKv};
+use ashlar_disperser::kv::{Kv, MemoryKv, Table};
 use ashlar_disperser::{Disperser, DisperserConfig, RunningDisperser, Sources};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
 use ashlar_proto::TableAccess;
@@ -444,6 +444,17 @@ impl World {
                 .await
                 .unwrap(),
         )
+    }
+
+    /// The same, once it knows which numbers it has used: all that a start writes is written.
+    pub async fn started(&self, config: DisperserConfig) -> Running {
+        let running = self.start(config).await;
+        until("the sequence is known", async || {
+            let unknown = self.kv.get(Table::Meta, b"sequence_unknown");
+            unknown.unwrap().is_none()
+        })
+        .await;
+        running
     }
 
     /// The tables; nobody pays.
