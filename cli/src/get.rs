@@ -7,6 +7,7 @@ use std::time::Duration;
 use ashlar_crypto::NetworkKey;
 use ashlar_net::NetLimits;
 use ashlar_proto::VerifiedCertificate;
+use ashlar_retriever::http::Server;
 use ashlar_retriever::{
     Report, RetrievalPath, RetrieveErrorKind, Retriever, RetrieverConfig, Source,
 };
@@ -73,7 +74,7 @@ pub struct Fetch {
     /// The operator table.
     pub stake: Arc<dyn StakeSource>,
     /// Dispersers that may have the payload.
-    pub relays: Vec<String>,
+    pub relays: Vec<Server>,
     /// When to give up.
     pub deadline: Duration,
 }
@@ -96,10 +97,10 @@ pub async fn run(ui: Ui, args: GetArgs) -> CliResult {
     let verified = cert::check(&args.cert, &certificate, &policy)?;
     let (from, relays) = match args.from {
         From::Operators => (Source::Operators, Vec::new()),
-        From::Relay => (Source::Relay, vec![args.disperser.resolve()?]),
+        From::Relay => (Source::Relay, vec![relay(&args.disperser.resolve()?)?]),
         // Without a disperser, `auto` is left with the operators.
         From::Auto => match args.disperser.resolve() {
-            Ok(url) => (Source::Auto, vec![url]),
+            Ok(url) => (Source::Auto, vec![relay(&url)?]),
             Err(_) => (Source::Operators, Vec::new()),
         },
     };
@@ -165,6 +166,10 @@ pub async fn fetch(fetch: &Fetch, verified: &VerifiedCertificate) -> CliResult<(
             Err(failure.next("start or reach more operators, raise --timeout, or try --from auto"))
         }
     }
+}
+
+fn relay(url: &str) -> CliResult<Server> {
+    Server::at(url).map_err(|error| CliError::coded(Exit::Usage, "no such relay", &error))
 }
 
 fn retriever(fetch: &Fetch) -> CliResult<Retriever> {

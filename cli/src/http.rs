@@ -38,17 +38,19 @@ pub async fn get_json(url: &str, who: &str) -> CliResult<Value> {
 /// As [`get_json`].
 pub async fn get_json_within(url: &str, who: &str, deadline: Duration) -> CliResult<Value> {
     let request = client(url.starts_with("https:"))?.get(url);
-    let answer = exchange(request, LIMIT, deadline).await.map_err(|broken| {
-        let (exit, code) = match broken {
-            Broken::Timeout(_) => (Exit::Timeout, "http.timeout"),
-            Broken::Transport { sent: false, .. } => (Exit::Unavailable, "http.unreachable"),
-            Broken::Transport { .. } => (Exit::Failure, "http.failed"),
-            Broken::TooLong(_) => (Exit::Failure, "http.too_large"),
-        };
-        CliError::new(exit, code, format!("{who} at {url} did not answer"))
-            .because(broken.to_string())
-            .next("is it running, and is the address right?")
-    })?;
+    let answer = exchange(request.send(), LIMIT, deadline)
+        .await
+        .map_err(|broken| {
+            let (exit, code) = match broken {
+                Broken::Timeout(_) => (Exit::Timeout, "http.timeout"),
+                Broken::Transport { sent: false, .. } => (Exit::Unavailable, "http.unreachable"),
+                Broken::Transport { .. } => (Exit::Failure, "http.failed"),
+                Broken::TooLong(_) => (Exit::Failure, "http.too_large"),
+            };
+            CliError::new(exit, code, format!("{who} at {url} did not answer"))
+                .because(broken.to_string())
+                .next("is it running, and is the address right?")
+        })?;
     serde_json::from_slice(&answer.body).map_err(|error| {
         CliError::new(
             Exit::Failure,

@@ -305,3 +305,39 @@ fn files_stay_readable_in_one_sitting() {
         }
     }
 }
+
+/// A rollup that only talks to dispersers compiles none, and no database.
+#[test]
+fn the_sdk_brings_no_database_and_no_daemon() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut tree = std::process::Command::new(cargo);
+    tree.args([
+        "tree",
+        "--package",
+        "ashlar-client",
+        "--edges",
+        "normal,build",
+    ])
+    .args([
+        "--prefix",
+        "none",
+        "--format",
+        "{lib}",
+        "--locked",
+        "--offline",
+    ])
+    .current_dir(root());
+    let output = tree.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let crates: BTreeSet<&str> = text.lines().collect();
+    assert!(crates.contains("ashlar_proto"), "{crates:?}");
+    for daemon in [
+        "ashlar_disperser",
+        "ashlar_node",
+        "ashlar_ledger",
+        "rocksdb",
+    ] {
+        assert!(!crates.contains(daemon), "the SDK brings {daemon}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ashlar_service::http::{Answer, Broken, RetryPolicy, exchange, is_worth_repeating};
+use ashlar_service::http::{Answer, Broken, RetryPolicy, Server, exchange, is_worth_repeating};
 use bytes::Bytes;
 use reqwest::{RequestBuilder, Url, header};
 use tokio::time::{Instant, sleep};
@@ -12,6 +12,7 @@ use crate::submission::Post;
 
 /// A request that can be sent again.
 pub(crate) struct Call<'a> {
+    pub(crate) server: &'a Server,
     pub(crate) url: Url,
     pub(crate) accept: &'static str,
     /// What an account signs for it.
@@ -49,7 +50,7 @@ impl Call<'_> {
     ) -> Result<Answer, ClientError> {
         let left = deadline.saturating_duration_since(Instant::now());
         let limit = self.timeout.min(left);
-        match exchange(self.request(http), self.max, limit).await {
+        match exchange(self.server.send(self.request(http)), self.max, limit).await {
             Ok(answer) if answer.is_success() => Ok(answer),
             Ok(answer) => Err(ClientError::Refused {
                 problem: Box::new(answer.problem()),

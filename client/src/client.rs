@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use crate::da::{Answer, DaClient};
 use crate::{
-    BlobName, Certified, ClientError, Dispersers, DispersersConfig, Failover, PayingAccount,
-    Policy, PutOptions, Submitted,
+    BlobName, Certified, ClientError, Dispersers, DispersersConfig, Failover, LocalApi,
+    PayingAccount, Policy, PutOptions, Submitted,
 };
 
 /// The SDK over a network. Cheap to clone; any number of calls may run at once.
@@ -74,6 +74,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn disperser(mut self, url: impl Into<String>) -> Self {
         self.dispersers.urls.push(url.into());
+        self
+    }
+
+    /// A disperser in this process, which is preferred to all others: what `Disperser::embed` of the disperser's library gives. The
+    /// SDK itself has no disperser in it, and no database.
+    #[must_use]
+    pub fn embedded(mut self, disperser: impl LocalApi + 'static) -> Self {
+        self.dispersers.embedded = Some(Arc::new(disperser));
         self
     }
 
@@ -141,8 +149,8 @@ impl ClientBuilder {
             ..self.dispersers
         })?;
         let mut retrieval = self.retrieval;
-        let urls = dispersers.config().urls.iter().cloned();
-        retrieval.relays = urls.chain(retrieval.relays).collect();
+        let servers = dispersers.inner.servers.iter().cloned();
+        retrieval.relays = servers.chain(retrieval.relays).collect();
         let retriever = match self.network {
             Some(network) => {
                 let tables = self.policy.trust().tables().ok_or(ClientError::NoTable)?;

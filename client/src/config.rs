@@ -6,11 +6,13 @@ use std::time::Duration;
 use ashlar_crypto::Encoding;
 use ashlar_proto::{Account, BlobId, DEFAULT_VERSION, Domain, Stake};
 
-use crate::{ClientError, PayingAccount, RetryPolicy};
+use crate::{ClientError, LocalApi, PayingAccount, RetryPolicy};
 
 /// Settings of [`Dispersers`](crate::Dispersers).
 #[derive(Clone)]
 pub struct DispersersConfig {
+    /// A disperser in this process, which is preferred to all others: a rollup's own one.
+    pub embedded: Option<Arc<dyn LocalApi>>,
     /// Base URLs, `http` or `https`, the preferred one first.
     pub urls: Vec<String>,
     /// Largest payload that is accepted, bytes. Default 16 MiB.
@@ -42,6 +44,7 @@ pub struct DispersersConfig {
 impl std::fmt::Debug for DispersersConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DispersersConfig")
+            .field("embedded", &self.embedded.is_some())
             .field("urls", &self.urls)
             .field("put_deadline", &self.put_deadline)
             .field("failover_after", &self.failover_after)
@@ -53,6 +56,7 @@ impl std::fmt::Debug for DispersersConfig {
 impl Default for DispersersConfig {
     fn default() -> Self {
         Self {
+            embedded: None,
             urls: Vec::new(),
             max_payload: 16 << 20,
             connect_timeout: Duration::from_secs(3),

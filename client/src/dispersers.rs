@@ -7,7 +7,7 @@ use std::time::Duration;
 use ashlar_proto::api::BlobStatus;
 use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
 use ashlar_proto::{BlobId, BlobKey, Stake, Submission};
-use ashlar_service::http::{self, Authorities, BaseUrl};
+use ashlar_service::http::{self, Authorities, Server};
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -61,7 +61,7 @@ pub struct Dispersers {
 pub(crate) struct Inner {
     pub(crate) config: DispersersConfig,
     pub(crate) http: reqwest::Client,
-    pub(crate) bases: Vec<BaseUrl>,
+    pub(crate) servers: Vec<Server>,
     health: Mutex<Book>,
     pub(crate) prices: KnownPrices,
 }
@@ -92,24 +92,25 @@ impl Dispersers {
     ///
     /// [`ClientError::NoDisperser`]; a URL that is none; TLS that cannot be set up for one that is `https`.
     pub fn new(config: DispersersConfig) -> Result<Self, ClientError> {
-        if config.urls.is_empty() {
+        let embedded = config.embedded.clone().map(Server::local).map(Ok);
+        let others = config.urls.iter().map(|url| Server::at(url));
+        let servers: Vec<_> = embedded
+            .into_iter()
+            .chain(others)
+            .collect::<Result<_, _>>()?;
+        if servers.is_empty() {
             return Err(ClientError::NoDisperser);
         }
-        let bases: Vec<BaseUrl> = config
-            .urls
-            .iter()
-            .map(|url| BaseUrl::parse(url))
-            .collect::<Result<_, _>>()?;
-        let https = bases.iter().any(BaseUrl::is_https);
+        let https = servers.iter().any(Server::is_https);
         let http = http::client(Authorities::needed(https), config.connect_timeout)?;
         let http = http::build(http.read_timeout(config.event_silence))?;
         Ok(Self {
             inner: Arc::new(Inner {
-                health: Mutex::new(Book::new(bases.len())),
-                prices: KnownPrices::new(bases.len()),
+                health: Mutex::new(Book::new(servers.len())),
+                prices: KnownPrices::new(servers.len()),
                 config,
                 http,
-                bases,
+                servers,
             }),
         })
     }
@@ -124,7 +125,7 @@ impl Dispersers {
     #[must_use]
     pub fn health(&self) -> Vec<(String, Health)> {
         let health = self.inner.health().all().to_vec();
-        let urls = self.inner.bases.iter().map(BaseUrl::to_string);
+        let urls = self.inner.servers.iter().map(Server::to_string);
         urls.zip(health).collect()
     }
 
@@ -220,15 +221,15 @@ impl Inner {
     }
 
     pub(crate) fn url(&self, index: usize) -> String {
-        self.bases
+        self.servers
             .get(index)
-            .map_or_else(String::new, BaseUrl::to_string)
+            .map_or_else(String::new, Server::to_string)
     }
 
     /// Which disperser has a submission.
     pub(crate) fn index_of(&self, submitted: &Submitted) -> Result<usize, ClientError> {
-        let place = |base: &BaseUrl| base.to_string() == submitted.disperser;
-        let index = self.bases.iter().position(place);
+        let place = |server: &Server| server.to_string() == submitted.disperser;
+        let index = self.servers.iter().position(place);
         index.ok_or_else(|| ClientError::UnknownDisperser {
             url: submitted.disperser.clone(),
         })
@@ -243,10 +244,11 @@ impl Inner {
         Duration::from_millis(bytes.saturating_mul(1000) / self.config.min_rate.max(1))
     }
 
-    pub(crate) fn call<'a>(&self, base: &BaseUrl, ask: &Ask<'a>) -> Call<'a> {
-        let mut url = base.join(&ask.path);
+    pub(crate) fn call<'a>(&self, server: &'a Server, ask: &Ask<'a>) -> Call<'a> {
+        let mut url = server.join(&ask.path);
         url.set_query(ask.query);
         Call {
+            server,
             url,
             accept: ask.accept,
             signed: Vec::new(),
@@ -320,7 +322,7 @@ impl Inner {
                     again.push((index, not_before, attempts));
                     continue;
                 }
-                let Some(base) = self.bases.get(index) else {
+                let Some(server) = self.servers.get(index) else {
                     continue;
                 };
                 let attempt = attempts + 1;
@@ -333,7 +335,10 @@ impl Inner {
                 let answer = match submission {
                     Some(posted) => self.post_once(index, ask, posted, attempt, until).await,
                     None => {
-                        let answer = self.call(base, ask).once(&self.http, attempt, until).await;
+                        let answer = self
+                            .call(server, ask)
+                            .once(&self.http, attempt, until)
+                            .await;
                         answer.map(|answer| (answer.body.into(), Stake::ZERO))
                     }
                 };
@@ -351,7 +356,7 @@ impl Inner {
                     }
                     Err(error) => error,
                 };
-                tracing::debug!(disperser = %base, attempt, %error, "passed over");
+                tracing::debug!(disperser = %server, attempt, %error, "passed over");
                 // Not to know a blob is no failure.
                 if submission.is_some() || error.problem().is_none() {
                     self.failed(index, &error);

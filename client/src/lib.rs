@@ -87,7 +87,7 @@ pub use account::{AccountSigner, GrantedKey, PayingAccount, Quote};
 pub use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 pub use ashlar_proto::{RequiredQuorums, TrustedRoot, TrustedTable, VerifiedCertificate};
 pub use ashlar_retriever::{Network, Retrieved, Retriever, RetrieverConfig, Source};
-pub use ashlar_service::http::RetryPolicy;
+pub use ashlar_service::http::{LocalApi, RetryPolicy};
 pub use client::{Client, ClientBuilder};
 pub use config::{BeforeFailover, DispersersConfig, Failover, Held, Pays, PutOptions};
 pub use da::{Answer, DaClient};

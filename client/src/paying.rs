@@ -63,7 +63,7 @@ impl Dispersers {
         let rows = rows_for(options.encoding, payload_len)?;
         check_quorums(&options.quorums)?;
         let (mut quotes, mut last) = (Vec::new(), None);
-        for index in 0..self.inner.bases.len() {
+        for index in 0..self.inner.servers.len() {
             let prices = self.inner.prices(index).await;
             let quote = prices.and_then(|prices| {
                 self.inner
@@ -87,9 +87,9 @@ impl Inner {
         index: usize,
         path: String,
     ) -> Result<T, ClientError> {
-        let base = self.bases.get(index).ok_or(ClientError::NoDisperser)?;
+        let server = self.servers.get(index).ok_or(ClientError::NoDisperser)?;
         let until = Instant::now() + self.config.request_timeout;
-        let call = self.call(base, &Ask::document(path));
+        let call = self.call(server, &Ask::document(path));
         let answer = call.once(&self.http, 1, until).await?;
         serde_json::from_slice(&answer.body).map_err(|error| ClientError::Answer {
             what: "document about accounts",
@@ -179,10 +179,10 @@ impl Inner {
         attempt: u32,
         until: Instant,
     ) -> Result<(Bytes, Stake), ClientError> {
-        let base = self.bases.get(index).ok_or(ClientError::NoDisperser)?;
+        let server = self.servers.get(index).ok_or(ClientError::NoDisperser)?;
         let Some(account) = &self.config.account else {
             let answer = self
-                .call(base, ask)
+                .call(server, ask)
                 .once(&self.http, attempt, until)
                 .await?;
             return Ok((answer.body.into(), Stake::ZERO));
@@ -190,7 +190,7 @@ impl Inner {
         let mut first = true;
         loop {
             let (signed, price) = self.sign(index, account, submission).await?;
-            let mut call = self.call(base, ask);
+            let mut call = self.call(server, ask);
             let authorization = signed.authorization.to_string();
             call.signed.push((AUTHORIZATION_HEADER, authorization));
             let voucher = signed.voucher.map(|voucher| voucher.to_string());
@@ -221,7 +221,7 @@ impl Inner {
             if !stale || !first {
                 return Err(error);
             }
-            tracing::debug!(disperser = %base, %error, "what is owed is asked again");
+            tracing::debug!(disperser = %server, %error, "what is owed is asked again");
             first = false;
             if let Some((_, prices)) = self.prices.last(index) {
                 account.lose(To::from(&prices));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ashlar_proto::VerifiedCertificate;
 use ashlar_proto::api::{BlobState, BlobStatus, StatusError};
-use ashlar_service::http::{self, BaseUrl, chain};
+use ashlar_service::http::{self, Server, chain};
 use ashlar_service::problem::MAX_PROBLEM_BYTES;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, stream};
@@ -63,12 +63,12 @@ impl Dispersers {
     ) -> Result<impl Stream<Item = Result<BlobStatus, ClientError>> + Send + 'static, ClientError>
     {
         let index = self.inner.index_of(submitted)?;
-        let base = self
+        let server = self
             .inner
-            .bases
+            .servers
             .get(index)
             .ok_or(ClientError::NoDisperser)?;
-        self.inner.events(base, submitted).await
+        self.inner.events(server, submitted).await
     }
 
     /// Waits until a blob is certified, and checks that the certificate is for what was submitted and that it holds.
@@ -153,13 +153,13 @@ impl Inner {
         let follow = |index: usize| -> BoxFuture<'_, Result<(BlobStatus, T), ClientError>> {
             let (tell, judge) = (&tell, &judge);
             let followed = async move {
-                let base = self.bases.get(index).ok_or(ClientError::NoDisperser)?;
+                let server = self.servers.get(index).ok_or(ClientError::NoDisperser)?;
                 let mut last = submitted.status.clone();
                 if index != first {
                     let status = self.post_at(index, submitted, until).await?;
                     tell(&mut last, &status);
                 }
-                let watched = self.watch(base, submitted, &mut last, tell);
+                let watched = self.watch(server, submitted, &mut last, tell);
                 let status = match timeout_at(until, watched).await {
                     Ok(status) => status?,
                     Err(_) => {
@@ -179,7 +179,7 @@ impl Inner {
                 // A little time is left for the certificate, even if the last event came in the last moment.
                 let until = until.max(Instant::now() + self.config.request_timeout);
                 let certificate = self
-                    .fetch_certificate(base, submitted, portable, until)
+                    .fetch_certificate(server, submitted, portable, until)
                     .await?;
                 submitted.check_is_ours(&certificate.unverified().blob_header)?;
                 Ok((status, judge(certificate).await?))
@@ -262,7 +262,7 @@ impl Inner {
     /// Ends with a final status, or with an error that waiting does not mend.
     async fn watch(
         &self,
-        base: &BaseUrl,
+        server: &Server,
         submitted: &Submitted,
         last: &mut BlobStatus,
         tell: &(impl Fn(&mut BlobStatus, &BlobStatus) + Sync),
@@ -273,7 +273,7 @@ impl Inner {
         let mut pause = PAUSES.0;
         loop {
             let round = Instant::now();
-            match self.events(base, submitted).await {
+            match self.events(server, submitted).await {
                 Ok(events) => {
                     let mut events = std::pin::pin!(events);
                     while let Some(Ok(status)) = events.next().await {
@@ -293,7 +293,7 @@ impl Inner {
                 }
                 Err(error) => tracing::debug!(%error, "no events"),
             }
-            match self.poll_status(base, submitted).await {
+            match self.poll_status(server, submitted).await {
                 Ok(status) if status.id == submitted.id => {
                     tell(last, &status);
                     if status.state.is_final() {
@@ -319,13 +319,13 @@ impl Inner {
 
     async fn events(
         &self,
-        base: &BaseUrl,
+        server: &Server,
         submitted: &Submitted,
     ) -> Result<
         impl Stream<Item = Result<BlobStatus, ClientError>> + Send + 'static + use<>,
         ClientError,
     > {
-        let url = base.join(&format!("v1/blobs/{}/events", submitted.id));
+        let url = server.join(&format!("v1/blobs/{}/events", submitted.id));
         let broken = |url: String, reason: String| ClientError::Transport {
             url,
             attempts: 1,
@@ -336,7 +336,7 @@ impl Inner {
         let request = self.http.get(url.clone()).header(accept.0, accept.1);
         let until = Instant::now() + self.config.request_timeout;
         let late = |_| broken(url.to_string(), "no answer in time".to_owned());
-        let answer = timeout_at(until, request.send())
+        let answer = timeout_at(until, server.send(request))
             .await
             .map_err(late)?
             .map_err(|error| broken(url.to_string(), chain(&error.without_url())))?;
@@ -391,22 +391,22 @@ impl Inner {
 
     async fn poll_status(
         &self,
-        base: &BaseUrl,
+        server: &Server,
         submitted: &Submitted,
     ) -> Result<BlobStatus, ClientError> {
-        let call = self.call(base, &Ask::status(submitted.id.into()));
+        let call = self.call(server, &Ask::status(submitted.id.into()));
         let until = Instant::now() + self.config.request_timeout;
         read_status(&call.send(&self.http, &self.config.retry, until).await?)
     }
 
     async fn fetch_certificate(
         &self,
-        base: &BaseUrl,
+        server: &Server,
         submitted: &Submitted,
         portable: bool,
         until: Instant,
     ) -> Result<UnverifiedCertificate, ClientError> {
-        let call = self.call(base, &Ask::certificate(submitted.id.into(), portable));
+        let call = self.call(server, &Ask::certificate(submitted.id.into(), portable));
         let body = call.send(&self.http, &self.config.retry, until).await?;
         UnverifiedCertificate::from_bytes(&body)
     }

@@ -1,9 +1,7 @@
-//! Who may post, who pays, and how: an account's book ([`book`]), what it has on the ledger ([`terms`]), and how vouchers become money
-//! ([`redeem`]). `docs/protocol.md`, section 15, has the rules.
+//! Who may post, who pays, and how: an account's book ([`book`]), and how vouchers become money ([`redeem`]). `docs/protocol.md`, section 15, has the rules.
 
 pub mod book;
 pub mod redeem;
-pub mod terms;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

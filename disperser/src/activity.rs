@@ -7,9 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ashlar_proto::api::{BlobState, SignedQuorum, StageTimes, StakeShare};
+use ashlar_proto::api::{BlobState, SignedQuorum, StageTimes, StakeShare, decimal};
 use ashlar_proto::{
-    BatchDigest, Block, OperatorId, OperatorIndex, QuorumId, QuorumSigned, Sequence, TableAccess,
+    Account, BatchDigest, Block, OperatorId, OperatorIndex, QuorumId, QuorumSigned, Sequence,
+    Stake, TableAccess,
 };
 use ashlar_stake::OperatorTable;
 use serde::Serialize;
@@ -27,6 +28,9 @@ const KEPT: usize = 256;
 const SHOWN: usize = 32;
 /// Operators that are shown: those in trouble first, then those with the most stake.
 const OPERATORS: usize = 256;
+/// Accounts of which the use is counted, and those that are shown: with the most rows.
+const ACCOUNTS: usize = 1024;
+const ACCOUNTS_SHOWN: usize = 32;
 /// Between two samples, and how many are kept: ten minutes.
 const INTERVAL: Duration = Duration::from_secs(5);
 const SAMPLES: usize = 121;
@@ -87,6 +91,25 @@ pub(crate) struct OperatorActivity {
     pub(crate) failure: Option<String>,
 }
 
+/// What an account that has signed for its blobs used since the start.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct AccountActivity {
+    /// The account.
+    pub(crate) account: Account,
+    /// Blobs accepted.
+    pub(crate) blobs: u64,
+    /// Their rows.
+    pub(crate) rows: u64,
+    /// Their payload bytes.
+    pub(crate) bytes: u64,
+    /// What was charged for them, refunds not counted. Decimal.
+    #[serde(with = "decimal")]
+    #[schema(value_type = String)]
+    pub(crate) charged: Stake,
+    /// When the last one was accepted, milliseconds since 1970.
+    pub(crate) last_ms: u64,
+}
+
 /// The counters at a time. Rates are differences of two samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Sample {
@@ -132,6 +155,7 @@ struct State {
     samples: VecDeque<Sample>,
     /// Milliseconds from acceptance to certificate, since the last sample.
     times: VecDeque<u64>,
+    accounts: HashMap<Account, AccountActivity>,
 }
 
 impl State {
@@ -260,6 +284,41 @@ impl Activity {
             let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
             state.times.push_back(millis);
         }
+    }
+
+    /// A blob was accepted whose account has signed for it. Where there are too many accounts, who was quiet the longest is forgotten.
+    pub(crate) fn accepted(&self, record: &BlobRecord) {
+        let account = record.account;
+        let mut state = self.lock();
+        if state.accounts.len() >= ACCOUNTS && !state.accounts.contains_key(&account) {
+            let quietest = state.accounts.values().min_by_key(|of| of.last_ms);
+            let quietest = quietest.map(|of| of.account);
+            quietest.and_then(|account| state.accounts.remove(&account));
+        }
+        let of = state.accounts.entry(account);
+        let of = of.or_insert_with(|| AccountActivity {
+            account,
+            blobs: 0,
+            rows: 0,
+            bytes: 0,
+            charged: Stake::ZERO,
+            last_ms: 0,
+        });
+        of.blobs += 1;
+        of.rows += u64::from(record.rows);
+        of.bytes = of.bytes.saturating_add(record.payload_len);
+        if let Some(charge) = &record.charge {
+            of.charged = of.charged.saturating_add(charge.amount);
+        }
+        of.last_ms = record.submitted_at_ms;
+    }
+
+    /// The accounts that used most rows.
+    pub(crate) fn accounts(&self) -> Vec<AccountActivity> {
+        let mut accounts: Vec<_> = self.lock().accounts.values().cloned().collect();
+        accounts.sort_by_key(|of| (Reverse(of.rows), of.account));
+        accounts.truncate(ACCOUNTS_SHOWN);
+        accounts
     }
 
     fn sample(&self, metrics: &Metrics, at_ms: u64) {

@@ -10,13 +10,12 @@ use ashlar_proto::api::{BlobState, StatusError};
 use ashlar_proto::{BlobId, QuorumId};
 use ashlar_service::disk::free_bytes;
 use ashlar_service::metrics::gauge;
-use ashlar_stake::{StakeError, StakeSource};
+use ashlar_stake::{PaymentSource, StakeError, StakeSource};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::accounts::terms::Terms;
 use crate::claim_limiter::ClaimLimiter;
 use crate::compute::{ComputePool, blocking};
 use crate::config::DisperserConfig;
@@ -107,7 +106,7 @@ pub(crate) struct Engine {
     pub(crate) config: DisperserConfig,
     pub(crate) stake: Arc<dyn StakeSource>,
     /// What accounts have on the ledger, if somebody knows.
-    pub(crate) terms: Option<Arc<Terms>>,
+    pub(crate) payment: Option<Arc<dyn PaymentSource>>,
     /// Signs batches.
     pub(crate) key: NetworkKey,
     pub(crate) pool: ComputePool,
@@ -140,7 +139,7 @@ impl Engine {
         pool: ComputePool,
         operators_client: OperatorClient,
         upkeep: Upkeep,
-        terms: Option<Arc<Terms>>,
+        payment: Option<Arc<dyn PaymentSource>>,
     ) -> (Arc<Self>, mpsc::Receiver<(Party, BufferedBlob)>) {
         // The channel only hands blobs over. Their number is bounded by the memory that they hold.
         let (encoded, batcher) = mpsc::channel(64);
@@ -148,7 +147,7 @@ impl Engine {
         let (metrics, durable) = (Arc::clone(&upkeep.metrics), upkeep.durable.clone());
         let engine = Self {
             stake: Arc::clone(&upkeep.stake),
-            terms,
+            payment,
             key,
             pool,
             operators_client: Arc::new(operators_client),

@@ -60,4 +60,4 @@ mod upkeep;
 
 pub use config::{ConfigError, DisperserConfig};
 pub use health::HealthReport;
-pub use server::{Disperser, DisperserError, RunningDisperser, Sources};
+pub use server::{Disperser, DisperserError, Embedded, RunningDisperser, Sources};

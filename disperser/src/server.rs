@@ -9,12 +9,12 @@ use ashlar_net::{Client, NetError, NetLimits};
 use ashlar_proto::Stake;
 use ashlar_proto::api::AccountMode;
 use ashlar_proto::wire::limits::bulk_for_rows;
-use ashlar_service::listener::{BindError, Listeners};
+use ashlar_service::listener::{Apps, BindError, Listeners};
 use ashlar_service::{OnEnd, Running, Supervisor};
 use ashlar_stake::{PaymentSource, StakeSource};
+use axum::Router;
 
 use crate::accounts::redeem::{Redeemer, When};
-use crate::accounts::terms::Terms;
 use crate::api::{self, ApiState};
 use crate::clock::{Clock, WallClock, system_clock};
 use crate::compute::ComputePool;
@@ -22,7 +22,7 @@ use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
 use crate::engine::{Engine, number_of, report_kernel};
-use crate::health::Health;
+use crate::health::{Health, HealthReport};
 use crate::intake::OpenLimits;
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
@@ -64,14 +64,38 @@ impl Disperser {
         network_key: NetworkKey,
         sources: impl Into<Sources>,
     ) -> Result<RunningDisperser, DisperserError> {
-        let path = config.paths.data.clone();
-        let options = RocksOptions {
-            write_buffer_bytes: config.store.write_buffer_bytes,
-        };
-        Self::start_with(config, network_key, sources, system_clock(), move || {
-            Ok(Arc::new(RocksKv::open(&path, options)?))
+        let open = database(&config);
+        Self::start_with(config, network_key, sources, system_clock(), open).await
+    }
+
+    /// Starts a disperser inside of this process, a rollup's own one, with its database in `config.paths.data`. It listens nowhere,
+    /// whatever `config.listen` says: its API is [`Embedded::api`]. This returns when the database is open.
+    ///
+    /// # Errors
+    /// What keeps it from running.
+    pub async fn embed(
+        config: DisperserConfig,
+        network_key: NetworkKey,
+        sources: impl Into<Sources>,
+    ) -> Result<Embedded, DisperserError> {
+        config.validate()?;
+        let open = database(&config);
+        let mut api = Router::new();
+        let serve = |_: &Supervisor, apps: Apps| api = apps.api;
+        let (supervisor, patience) = launch(
+            config,
+            network_key,
+            sources.into(),
+            system_clock(),
+            open,
+            serve,
+        )
+        .await?;
+        Ok(Embedded {
+            supervisor,
+            patience,
+            api,
         })
-        .await
     }
 
     /// Opens the database in `config.paths.data` of a disperser that is stopped, for a person who has looked at the clock:
@@ -87,11 +111,8 @@ impl Disperser {
                 path: path.display().to_string(),
             });
         }
-        let options = RocksOptions {
-            write_buffer_bytes: config.store.write_buffer_bytes,
-        };
-        let kv = RocksKv::open(path, options).map_err(StoreError::from)?;
-        Ok(Store::open_stopped(Arc::new(kv))?)
+        let kv = database(config)().map_err(StoreError::from)?;
+        Ok(Store::open_stopped(kv)?)
     }
 
     /// The same over any wall clock and any store: `open` is called once, on a thread that may block.
@@ -106,149 +127,205 @@ impl Disperser {
         open: impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static,
     ) -> Result<RunningDisperser, DisperserError> {
         config.validate()?;
-        let Sources { stake, payment } = sources.into();
-        if config.accounts.mode == AccountMode::Paid && payment.is_none() {
-            return Err(DisperserError::NobodyPays);
-        }
-        let terms = payment.map(|source| Arc::new(Terms::new(source)));
         let listeners = Listeners::bind(config.listen.http, config.listen.health)?;
         let (http_addr, health_addr) = (listeners.http_addr(), listeners.health_addr());
-        let health = Arc::new(Health::default());
-        let metrics = Arc::new(Metrics::default());
-        let supervisor = Supervisor::new(Arc::clone(&health));
-        let stop = supervisor.stop_token();
-        let no_threads = |error| DisperserError::Internal {
-            what: format!("no threads: {error}"),
-        };
-        let slices = SliceRelay::new(config.relay.slice_memory_bytes).map_err(no_threads)?;
-        let state = ApiState::new(
-            config.clone(),
-            Arc::clone(&health),
-            Arc::clone(&metrics),
-            stop.clone(),
-            slices,
-        );
-        let apps = api::apps(Arc::clone(&state));
-        listeners.serve(&supervisor, apps, config.listener());
-
-        let pool = ComputePool::new(config.encode.threads).map_err(no_threads)?;
-        // Several dispersers in one process share the tables, and the first decides.
-        let table_bytes = usize::try_from(config.encode.table_bytes).unwrap_or(usize::MAX);
-        if let Err(error) = ashlar_crypto::limit_tables(table_bytes) {
-            tracing::warn!("encode.table_bytes is {table_bytes} and has no effect: {error}");
-        }
-        let kernel = ashlar_crypto::kernel_status();
-        tracing::info!(kernel = kernel.active, "arithmetic");
-        report_kernel(&health, &metrics, kernel);
-        // Tables of seconds of work, made before the first blob needs them.
-        let codes: Vec<_> = config
-            .protocol_versions()
-            .map(|version| version.code)
-            .collect();
-        let prepared = pool
-            .urgent
-            .run(move || {
-                codes
-                    .into_iter()
-                    .for_each(|code| Setup::ethereum().prepare(code))
-            })
-            .await;
-        prepared.map_err(|_| DisperserError::Internal {
-            what: "the ceremony's setup cannot be prepared".into(),
-        })?;
-
-        let owner = network_key.public();
-        let limits = OpenLimits {
-            blobs: config.accept.max_open_blobs as u64,
-            bytes: config.accept.max_open_bytes,
-            memory: config.encode.payload_memory_bytes,
-            retry_after_secs: config.accept.retry_after_secs,
-        };
-        let (for_registry, head_ms) = (Arc::clone(&metrics), stake.head_time_ms());
-        let opened = tokio::task::spawn_blocking(move || {
-            let store = Store::open(open()?, &owner)?;
-            let clock = Clock::new(wall, store.kept_time()?);
-            // Durable before anything is accepted; if the disk is full, as soon as it is not.
-            let time_ms = clock.read(head_ms).accepted_ms;
-            let kept = store.keep_time(time_ms).map(|()| time_ms).ok();
-            let registry = Registry::open(store, limits, for_registry)?;
-            Ok::<_, StoreError>((registry, clock, kept))
-        });
-        let (registry, clock, kept_ms) =
-            opened.await.map_err(|error| DisperserError::Internal {
-                what: error.to_string(),
-            })??;
-        // Whoever stops a disperser may open its database next.
-        supervisor.spawn("registry", OnEnd::Stop, registry.closed());
-        let net = NetLimits {
-            max_bulk: bulk_for_rows(config.batch.max_rows),
-            // An operator that checks and syncs a large batch says nothing meanwhile.
-            stall_timeout: Duration::from_secs(config.disperse.attempt_timeout_secs),
-            max_datagram: config.disperse.max_datagram,
-            ..NetLimits::default()
-        };
-        let client = Client::new(&network_key, net)?;
-        let operators_client = OperatorClient::new(
-            client,
-            config.disperse.max_requests_per_operator,
-            Arc::clone(&metrics),
-            pool.urgent.clone(),
-        );
-        let durable = Durable {
-            registry: Arc::new(registry),
-            clock: Arc::new(clock),
-            health: Arc::clone(&health),
-            stop,
-        };
-        let upkeep = Upkeep {
-            durable,
-            stake,
-            metrics,
-        };
-        let (clock, expiry) = (upkeep.clone(), upkeep.clone());
-        let interval = Duration::from_millis(config.store.expiry_interval_ms);
-        if let Some(terms) = terms.clone() {
-            let redeemer = Redeemer {
-                durable: upkeep.durable.clone(),
-                terms,
-                when: When {
-                    interval: Duration::from_secs(config.accounts.redeem_interval_secs),
-                    above: Stake::from(config.accounts.redeem_above),
-                },
-            };
-            let stake = Arc::clone(&upkeep.stake);
-            let id = move || number_of(stake.as_ref(), &owner).ok().flatten();
-            supervisor.spawn("redeem", OnEnd::Stop, redeemer.run(id));
-        }
-        let (engine, encoded) =
-            Engine::new(config, network_key, pool, operators_client, upkeep, terms);
-        supervisor.spawn(
-            "batcher",
-            OnEnd::Stop,
-            Arc::clone(&engine).run_batcher(encoded),
-        );
-        supervisor.spawn(
-            "sequence",
-            OnEnd::Normal,
-            Arc::clone(&engine).run_sequence(),
-        );
-        supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
-        supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
-        supervisor.spawn("late", OnEnd::Stop, Arc::clone(&engine).run_late());
-        supervisor.spawn("activity", OnEnd::Stop, Arc::clone(&engine).run_activity());
-        supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
-        supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
-        supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());
-        supervisor.spawn(
-            "database",
-            OnEnd::Stop,
-            Arc::clone(&engine).run_storage_watch(),
-        );
-        let patience = Duration::from_secs(engine.config.store.shutdown_secs);
-        state.open(engine);
-        health.opened();
-        tracing::info!(%http_addr, key = %owner, "disperser is open");
+        let limits = config.listener();
+        let serve = |supervisor: &Supervisor, apps| listeners.serve(supervisor, apps, limits);
+        let (supervisor, patience) =
+            launch(config, network_key, sources.into(), wall, open, serve).await?;
+        tracing::info!(%http_addr, "the disperser serves");
         Ok(Running::new(http_addr, health_addr, supervisor, patience))
+    }
+}
+
+/// Opens the database of a configuration. Blocks.
+fn database(
+    config: &DisperserConfig,
+) -> impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static {
+    let path = config.paths.data.clone();
+    let options = RocksOptions {
+        write_buffer_bytes: config.store.write_buffer_bytes,
+    };
+    move || Ok(Arc::new(RocksKv::open(&path, options)?))
+}
+
+/// Starts all parts of a disperser; `serve` gets its API before the database is opened. Also gives the time that its parts have to stop.
+async fn launch(
+    config: DisperserConfig,
+    network_key: NetworkKey,
+    Sources { stake, payment }: Sources,
+    wall: WallClock,
+    open: impl FnOnce() -> Result<Arc<dyn Kv>, KvError> + Send + 'static,
+    serve: impl FnOnce(&Supervisor, Apps),
+) -> Result<(Supervisor, Duration), DisperserError> {
+    if config.accounts.mode == AccountMode::Paid && payment.is_none() {
+        return Err(DisperserError::NobodyPays);
+    }
+    let health = Arc::new(Health::default());
+    let metrics = Arc::new(Metrics::default());
+    let supervisor = Supervisor::new(Arc::clone(&health));
+    let stop = supervisor.stop_token();
+    let no_threads = |error| DisperserError::Internal {
+        what: format!("no threads: {error}"),
+    };
+    let slices = SliceRelay::new(config.relay.slice_memory_bytes).map_err(no_threads)?;
+    let state = ApiState::new(
+        config.clone(),
+        Arc::clone(&health),
+        Arc::clone(&metrics),
+        stop.clone(),
+        slices,
+    );
+    serve(&supervisor, api::apps(Arc::clone(&state)));
+
+    let pool = ComputePool::new(config.encode.threads).map_err(no_threads)?;
+    // Several dispersers in one process share the tables, and the first decides.
+    let table_bytes = usize::try_from(config.encode.table_bytes).unwrap_or(usize::MAX);
+    if let Err(error) = ashlar_crypto::limit_tables(table_bytes) {
+        tracing::warn!("encode.table_bytes is {table_bytes} and has no effect: {error}");
+    }
+    let kernel = ashlar_crypto::kernel_status();
+    tracing::info!(kernel = kernel.active, "arithmetic");
+    report_kernel(&health, &metrics, kernel);
+    // Tables of seconds of work, made before the first blob needs them.
+    let codes: Vec<_> = config
+        .protocol_versions()
+        .map(|version| version.code)
+        .collect();
+    let prepared = pool
+        .urgent
+        .run(move || {
+            codes
+                .into_iter()
+                .for_each(|code| Setup::ethereum().prepare(code))
+        })
+        .await;
+    prepared.map_err(|_| DisperserError::Internal {
+        what: "the ceremony's setup cannot be prepared".into(),
+    })?;
+
+    let owner = network_key.public();
+    let limits = OpenLimits {
+        blobs: config.accept.max_open_blobs as u64,
+        bytes: config.accept.max_open_bytes,
+        memory: config.encode.payload_memory_bytes,
+        retry_after_secs: config.accept.retry_after_secs,
+    };
+    let (for_registry, head_ms) = (Arc::clone(&metrics), stake.head_time_ms());
+    let opened = tokio::task::spawn_blocking(move || {
+        let store = Store::open(open()?, &owner)?;
+        let clock = Clock::new(wall, store.kept_time()?);
+        // Durable before anything is accepted; if the disk is full, as soon as it is not.
+        let time_ms = clock.read(head_ms).accepted_ms;
+        let kept = store.keep_time(time_ms).map(|()| time_ms).ok();
+        let registry = Registry::open(store, limits, for_registry)?;
+        Ok::<_, StoreError>((registry, clock, kept))
+    });
+    let (registry, clock, kept_ms) = opened.await.map_err(|error| DisperserError::Internal {
+        what: error.to_string(),
+    })??;
+    // Whoever stops a disperser may open its database next.
+    supervisor.spawn("registry", OnEnd::Stop, registry.closed());
+    let net = NetLimits {
+        max_bulk: bulk_for_rows(config.batch.max_rows),
+        // An operator that checks and syncs a large batch says nothing meanwhile.
+        stall_timeout: Duration::from_secs(config.disperse.attempt_timeout_secs),
+        max_datagram: config.disperse.max_datagram,
+        ..NetLimits::default()
+    };
+    let client = Client::new(&network_key, net)?;
+    let operators_client = OperatorClient::new(
+        client,
+        config.disperse.max_requests_per_operator,
+        Arc::clone(&metrics),
+        pool.urgent.clone(),
+    );
+    let durable = Durable {
+        registry: Arc::new(registry),
+        clock: Arc::new(clock),
+        health: Arc::clone(&health),
+        stop,
+    };
+    let upkeep = Upkeep {
+        durable,
+        stake,
+        metrics,
+    };
+    let (clock, expiry) = (upkeep.clone(), upkeep.clone());
+    let interval = Duration::from_millis(config.store.expiry_interval_ms);
+    if let Some(payment) = payment.clone() {
+        let redeemer = Redeemer {
+            durable: upkeep.durable.clone(),
+            payment,
+            when: When {
+                interval: Duration::from_secs(config.accounts.redeem_interval_secs),
+                above: Stake::from(config.accounts.redeem_above),
+            },
+        };
+        let stake = Arc::clone(&upkeep.stake);
+        let id = move || number_of(stake.as_ref(), &owner).ok().flatten();
+        supervisor.spawn("redeem", OnEnd::Stop, redeemer.run(id));
+    }
+    let (engine, encoded) =
+        Engine::new(config, network_key, pool, operators_client, upkeep, payment);
+    supervisor.spawn(
+        "batcher",
+        OnEnd::Stop,
+        Arc::clone(&engine).run_batcher(encoded),
+    );
+    supervisor.spawn(
+        "sequence",
+        OnEnd::Normal,
+        Arc::clone(&engine).run_sequence(),
+    );
+    supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
+    supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
+    supervisor.spawn("late", OnEnd::Stop, Arc::clone(&engine).run_late());
+    supervisor.spawn("activity", OnEnd::Stop, Arc::clone(&engine).run_activity());
+    supervisor.spawn("clock", OnEnd::Stop, clock.run_clock(kept_ms));
+    supervisor.spawn("expiry", OnEnd::Stop, expiry.run_expiry(interval));
+    supervisor.spawn("watch", OnEnd::Stop, Arc::clone(&engine).run_watch());
+    supervisor.spawn(
+        "database",
+        OnEnd::Stop,
+        Arc::clone(&engine).run_storage_watch(),
+    );
+    let patience = Duration::from_secs(engine.config.store.shutdown_secs);
+    state.open(engine);
+    health.opened();
+    tracing::info!(key = %owner, "disperser is open");
+    Ok((supervisor, patience))
+}
+
+/// A disperser inside of this process. Dropping it without [`shutdown`](Self::shutdown) stops it as a crash would: nothing accepted
+/// is lost.
+#[derive(Debug)]
+pub struct Embedded {
+    supervisor: Supervisor,
+    patience: Duration,
+    api: Router,
+}
+
+impl Embedded {
+    /// Its API, pages and metrics, for the SDK's builder (`embedded`), and to be nested in a server of the rollup's.
+    pub fn api(&self) -> Router {
+        self.api.clone()
+    }
+
+    /// As `GET /v1/health` says it.
+    pub fn health(&self) -> HealthReport {
+        self.supervisor.health().report()
+    }
+
+    /// Waits until a part ends that the disperser cannot live without, and says why it did.
+    pub async fn failed(&self) -> String {
+        self.supervisor.failed().await
+    }
+
+    /// Stops it. Batches under way are left for the next start.
+    pub async fn shutdown(self) {
+        self.supervisor.health().stopping();
+        self.supervisor.shutdown(self.patience).await;
     }
 }
 

@@ -41,8 +41,9 @@ impl Default for PaymentConfig {
     }
 }
 
-/// Questions that wait at a time; further callers are told that the source is busy.
-const QUESTIONS: usize = 256;
+/// Questions that wait at a time, each with the thread of its caller: anybody can make up accounts. Further callers are told that the
+/// source is busy.
+const QUESTIONS: usize = 16;
 /// Of them, so many are asked at a time.
 const AT_ONCE: usize = 16;
 /// Most bytes of an answer, which has less than one KiB.

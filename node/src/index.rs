@@ -14,8 +14,8 @@
 //! peers with more than the rest of the stake have one of them among them. Until so many have given their whole index nothing is
 //! signed, unless floors cover what was signed before.
 //!
-//! A disperser sends a batch for [`RESUME`] after it made it. A node that was stopped for longer has promised nothing meanwhile: it signs
-//! at once, and takes its part of what is listed since. It is nobody's duty, and one more who has it.
+//! A disperser sends a batch for [`RESUME`] after it made it. A node that was stopped or cut off for longer has promised nothing
+//! meanwhile: it signs at once, and takes its part of what is listed since. It is nobody's duty, and one more who has it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -163,13 +163,23 @@ struct Lister {
     state: Mutex<State>,
 }
 
-/// Takes the index, if this database has to, and again when a signed record is lost.
+/// Takes the index, if this database has to, and again when a signed record is lost, or a long silence has ended.
 pub(crate) async fn run(healer: Arc<Healer>, stop: CancellationToken) {
+    let silence = &healer.shared.silence;
     while !stop.is_cancelled() {
         once(Arc::clone(&healer), &stop).await;
         tokio::select! {
-            () = stop.cancelled() => {}
+            () = stop.cancelled() => return,
             () = healer.reindex.notified() => {}
+            () = silence.ended.notified() => {}
+        }
+        let Some(since_ms) = silence.taken() else {
+            continue;
+        };
+        let silent = Arc::clone(&healer);
+        let noted = move || ask_since(&silent.shared, silent.store.as_ref(), since_ms);
+        if let Err(error) = blocking(noted).await {
+            tracing::warn!(%error, "what was missed in a long silence is not looked for");
         }
     }
 }
@@ -499,24 +509,11 @@ pub(crate) fn begin(
     store: &dyn Store,
     kept_ms: Option<u64>,
 ) -> Result<(), StoreError> {
-    let stopped = kept_ms.map(Duration::from_millis);
-    let now = Duration::from_millis(shared.time.wall_ms());
-    let away = stopped.filter(|stopped| now.saturating_sub(*stopped) > RESUME);
-    let known = store.index_progress()?;
-    if let Some(away) = away
-        && known.as_ref().is_none_or(|progress| progress.done)
-    {
-        let versions = VERSIONS.iter().map(|version| version.retention_secs);
-        let kept_for = match shared.config.rules().retention {
-            Some(retention) => retention.as_secs(),
-            None => versions.min().unwrap_or(0),
-        };
-        store.keep_index_progress(&IndexProgress {
-            may_sign: true,
-            held: known.is_none_or(|progress| progress.held),
-            since: away.as_secs().saturating_add(kept_for),
-            ..IndexProgress::default()
-        })?;
+    let now_ms = shared.time.wall_ms();
+    let away =
+        |stopped_ms: &u64| u128::from(now_ms.saturating_sub(*stopped_ms)) > RESUME.as_millis();
+    if let Some(stopped_ms) = kept_ms.filter(away) {
+        ask_since(shared, store, stopped_ms)?;
     }
     if let Some(progress) = store.index_progress()? {
         let status = IndexStatus {
@@ -528,6 +525,25 @@ pub(crate) fn begin(
         shared.facts.set(|facts| facts.index = Some(status));
     }
     Ok(())
+}
+
+/// What is listed since then is to be asked for, unless more is.
+fn ask_since(shared: &Shared, store: &dyn Store, since_ms: u64) -> Result<(), StoreError> {
+    let known = store.index_progress()?;
+    if known.as_ref().is_some_and(|progress| !progress.done) {
+        return Ok(());
+    }
+    let versions = VERSIONS.iter().map(|version| version.retention_secs);
+    let kept_for = match shared.config.rules().retention {
+        Some(retention) => retention.as_secs(),
+        None => versions.min().unwrap_or(0),
+    };
+    store.keep_index_progress(&IndexProgress {
+        may_sign: true,
+        held: known.is_none_or(|progress| progress.held),
+        since: (since_ms / 1000).saturating_add(kept_for),
+        ..IndexProgress::default()
+    })
 }
 
 /// One batch of a page.

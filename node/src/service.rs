@@ -377,6 +377,7 @@ impl Service {
             let reply = this.commit(&batch, &offered)?;
             metrics.stored_bytes.inc_by(len);
             taken.keep();
+            this.shared.silence.end(this.clock.wall_ms());
             Ok(reply)
         })
         .await

@@ -1,11 +1,13 @@
 //! What the parts of a running node share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_net::ConnectionCounter;
 use ashlar_proto::OperatorId;
+use ashlar_proto::times::RESUME;
 use ashlar_service::metrics::gauge;
 use tokio::sync::Notify;
 
@@ -38,8 +40,47 @@ pub(crate) struct Shared {
     pub(crate) disks: Vec<Lane>,
     /// A signature was not to be had.
     pub(crate) signer_failed: Notify,
+    pub(crate) silence: Silence,
     pub(crate) time: Arc<dyn TimeSource>,
     pub(crate) started: Instant,
+}
+
+/// How long nobody has sent batches.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    /// When the last one was stored, or the node started.
+    heard_ms: AtomicU64,
+    /// Since when nobody did, the last time that it was for too long, until [`Silence::taken`].
+    since_ms: AtomicU64,
+    pub(crate) ended: Notify,
+}
+
+impl Silence {
+    const NONE: u64 = u64::MAX;
+
+    fn from(now_ms: u64) -> Self {
+        Self {
+            heard_ms: AtomicU64::new(now_ms),
+            since_ms: AtomicU64::new(Self::NONE),
+            ended: Notify::new(),
+        }
+    }
+
+    /// A batch was stored. Dispersers repeat a batch for [`RESUME`]: whoever heard of none for longer may have been cut off, and has missed
+    /// some for good.
+    pub(crate) fn end(&self, now_ms: u64) {
+        let before = self.heard_ms.swap(now_ms, Ordering::Relaxed);
+        if u128::from(now_ms.saturating_sub(before)) > RESUME.as_millis() {
+            self.since_ms.fetch_min(before, Ordering::Relaxed);
+            self.ended.notify_one();
+        }
+    }
+
+    /// Since when there was one that nobody has asked about yet.
+    pub(crate) fn taken(&self) -> Option<u64> {
+        let since = self.since_ms.swap(Self::NONE, Ordering::Relaxed);
+        (since != Self::NONE).then_some(since)
+    }
 }
 
 /// Name and version of this program, for people.
@@ -80,6 +121,7 @@ impl Shared {
             callers: OnceLock::new(),
             counting: Mutex::default(),
             signer_failed: Notify::new(),
+            silence: Silence::from(time.wall_ms()),
             time,
             started: Instant::now(),
         }

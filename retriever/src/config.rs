@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use ashlar_fetch::plan::PlanConfig;
 
+use crate::http::Server;
+
 /// Where a payload is to be looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,10 +55,10 @@ impl std::str::FromStr for Source {
 /// columns on their way; `audits` of them run at once. So the worst case is `memory` (or four times the largest blob,
 /// if that is more) plus `audits × (audit_in_flight + 4 R)`. What operators are asked for and have not sent yet is at most
 /// `in_flight` bytes, all fetches together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RetrieverConfig {
-    /// Base URLs of relays (dispersers), in the order in which they are asked.
-    pub relays: Vec<String>,
+    /// Relays (dispersers), in the order in which they are asked.
+    pub relays: Vec<Server>,
     /// Largest payload that is fetched, bytes. Default 16 MiB.
     pub max_payload: u64,
     /// A fetch ends after this time, whatever is missing. Decoding, which needs no network, is not counted. Default 120 s.

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::{RetrieverConfig, Source};
 use crate::error::{RetrieveError, RetrieveErrorKind as Kind};
-use crate::http::{self, Authorities, BaseUrl, HttpError};
+use crate::http::{self, Authorities, HttpError, Server};
 use crate::relay::{RelayError, allowance, download};
 use crate::report::{AuditReport, Report, RetrievalPath};
 use crate::scores::{OperatorScore, Scores};
@@ -41,7 +41,6 @@ pub struct Retriever {
 
 struct Inner {
     config: RetrieverConfig,
-    relays: Vec<BaseUrl>,
     http: reqwest::Client,
     operators: Option<Operators>,
     memory: KibBudget,
@@ -103,7 +102,7 @@ impl Retriever {
     ///
     /// # Errors
     ///
-    /// A relay URL that is none, or TLS that cannot be set up for one that is `https`.
+    /// TLS that cannot be set up for a relay that is `https`.
     pub fn new(
         config: RetrieverConfig,
         stake: Arc<dyn StakeSource>,
@@ -122,17 +121,11 @@ impl Retriever {
     }
 
     fn build(config: RetrieverConfig, operators: Option<Operators>) -> Result<Self, HttpError> {
-        let relays: Vec<BaseUrl> = config
-            .relays
-            .iter()
-            .map(|url| BaseUrl::parse(url))
-            .collect::<Result<_, _>>()?;
-        let https = relays.iter().any(BaseUrl::is_https);
+        let https = config.relays.iter().any(Server::is_https);
         let http = http::client(Authorities::needed(https), config.connect_timeout)?;
         let http = http::build(http.read_timeout(config.relay_silence))?;
         Ok(Self {
             inner: Arc::new(Inner {
-                relays,
                 http,
                 operators,
                 memory: KibBudget::new(config.memory),
@@ -261,7 +254,7 @@ impl Inner {
         let begin = Instant::now();
         let header = fetch.cert.blob_header();
         let mut last = None;
-        for relay in &self.relays {
+        for relay in &self.config.relays {
             let wanted = allowance(
                 self.config.relay_timeout,
                 header.payload_len,
@@ -293,7 +286,7 @@ impl Inner {
     async fn ask_relay(
         &self,
         fetch: &mut Fetch<'_>,
-        relay: &BaseUrl,
+        relay: &Server,
         until: Instant,
     ) -> Result<Result<Vec<u8>, RelayError>, Kind> {
         let header = fetch.cert.blob_header().clone();

@@ -7,7 +7,7 @@ use ashlar_proto::BlobKey;
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
-use crate::http::{BaseUrl, chain};
+use crate::http::{Server, chain};
 use crate::verify::VerifyError;
 
 /// Why a relay did not help.
@@ -55,7 +55,7 @@ pub enum RelayError {
 /// [`RelayError`], never [`RelayError::Wrong`].
 pub async fn download(
     http: &reqwest::Client,
-    relay: &BaseUrl,
+    relay: &Server,
     key: &BlobKey,
     payload_len: u64,
     deadline: Instant,
@@ -74,7 +74,7 @@ pub async fn download(
         }
     };
     let url = relay.join(&format!("v1/blobs/{key}"));
-    let mut answer = timeout_at(deadline, http.get(url).send())
+    let mut answer = timeout_at(deadline, relay.send(http.get(url)))
         .await
         .map_err(|_| late(()))?
         .map_err(broken)?;

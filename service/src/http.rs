@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ashlar_crypto::Coded;
 use ashlar_proto::api::Problem;
-use reqwest::{RequestBuilder, Response, Url, header};
+use reqwest::{Response, header};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -16,6 +16,10 @@ use thiserror::Error;
 
 use crate::Backoff;
 use crate::problem::{self, MAX_PROBLEM_BYTES};
+
+pub use server::{LocalApi, Server};
+
+mod server;
 
 /// Why a URL or a client is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
@@ -51,63 +55,6 @@ pub enum HttpError {
         /// What the HTTP library says.
         reason: String,
     },
-}
-
-/// A checked base URL: `http` or `https`, with a host, without query and fragment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseUrl(Url);
-
-impl BaseUrl {
-    /// Checks a URL as people write it; a path in front of the API is allowed (`https://host/ashlar`).
-    ///
-    /// # Errors
-    ///
-    /// [`HttpError::Url`].
-    pub fn parse(text: &str) -> Result<Self, HttpError> {
-        let refuse = |reason: &str| HttpError::Url {
-            url: text.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let mut url = Url::parse(text.trim()).map_err(|error| refuse(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(refuse("the scheme must be http or https"));
-        }
-        if !url.has_host() {
-            return Err(refuse("there is no host"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(refuse(
-                "credentials do not belong into a URL: it is printed and logged",
-            ));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(refuse("a base URL has no query and no fragment"));
-        }
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
-        Ok(Self(url))
-    }
-
-    /// This URL with a path behind it; `path` starts without a slash.
-    #[must_use]
-    pub fn join(&self, path: &str) -> Url {
-        let mut url = self.0.clone();
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}/{path}"));
-        url
-    }
-
-    /// Whether TLS is needed.
-    #[must_use]
-    pub fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
-    }
-}
-
-impl std::fmt::Display for BaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.as_str().trim_end_matches('/'))
-    }
 }
 
 /// Whose certificates a server may show.
@@ -246,22 +193,19 @@ pub enum Broken {
     TooLong(usize),
 }
 
-/// One attempt: from the connection to the last byte of the answer within `limit`. Of a success at most `max` bytes are read; an
+/// One attempt: from the connection to the last byte of the answer within `limit`. `sent` is the request on its way. Of a success at most `max` bytes are read; an
 /// error answer is cut, for its status says enough.
 ///
 /// # Errors
 ///
 /// [`Broken`].
 pub async fn exchange(
-    request: RequestBuilder,
+    sent: impl Future<Output = reqwest::Result<Response>>,
     max: usize,
     limit: Duration,
 ) -> Result<Answer, Broken> {
     let once = async {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| broken(&error.without_url()))?;
+        let response = sent.await.map_err(|error| broken(&error.without_url()))?;
         read(response, max).await
     };
     let late = |_| Err(Broken::Timeout(limit));

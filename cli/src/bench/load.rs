@@ -13,7 +13,7 @@ use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, commit_rows};
 use ashlar_proto::api::PUT_BLOB_TYPE;
 use ashlar_proto::wire::PutBlob;
 use ashlar_proto::{Account, DEFAULT_VERSION, HARD_MAX_PAYLOAD, QuorumId};
-use ashlar_service::http::{self, Authorities, BaseUrl};
+use ashlar_service::http::{self, Authorities, Server};
 use clap::Args;
 use reqwest::{Url, header};
 use serde::Serialize;
@@ -276,7 +276,7 @@ impl Poster {
             .post(self.url.clone())
             .header(header::CONTENT_TYPE, self.kind)
             .body(self.payloads.body(n));
-        match http::exchange(request, MAX_ANSWER, PATIENCE).await {
+        match http::exchange(request.send(), MAX_ANSWER, PATIENCE).await {
             Ok(answer) if answer.status == 200 => Ok(due.elapsed()),
             Ok(answer) if answer.is_success() => Err("load.not_certified_in_time".to_owned()),
             Ok(answer) => Err(answer.problem().code),
@@ -342,7 +342,7 @@ fn panicked(_: tokio::task::JoinError) -> Result<Duration, String> {
 pub async fn run(ui: Ui, args: LoadArgs) -> CliResult {
     let url = args.disperser.resolve()?;
     let failed = |error: http::HttpError| CliError::coded(Exit::Usage, "cannot post", &error);
-    let base = BaseUrl::parse(&url).map_err(failed)?;
+    let base = Server::at(&url).map_err(failed)?;
     let http = http::client(Authorities::needed(base.is_https()), CONNECTING);
     let http = http.and_then(http::build).map_err(failed)?;
     let seed = getrandom::u64().map_err(|error| {

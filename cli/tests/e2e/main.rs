@@ -15,6 +15,7 @@ mod crowd;
 mod custody;
 mod demo;
 mod devnet;
+mod embedded;
 mod evil_disperser;
 mod faults;
 mod gateway;

@@ -244,6 +244,26 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
     });
     browser.wait_for("#operators", |text| text.matches("100 % of").count() == 8);
 
+    // Nobody has signed so far for what was posted.
+    assert_eq!(browser.text("#accounts-card"), "");
+    let account = devnet.file.account.clone();
+    let [key, password] = [&account.key, &account.password_file].map(|path| path.to_str().unwrap());
+    let signed = ["--account", key, "--password-file", password];
+    devnet.put_with("signed", &payload(8, 200_000), &signed);
+    let address = account.address.to_string();
+    browser.wait_for("#accounts", |text| text.contains(&address[..10]));
+    let used = &activity()["accounts"][0];
+    assert_eq!(used["account"], address);
+    assert_eq!(
+        [
+            &used["blobs"],
+            &used["rows"],
+            &used["bytes"],
+            &used["charged"]
+        ],
+        [&1.into(), &2.into(), &200_000.into(), &Value::from("0")]
+    );
+
     // A node: what it holds, and why it did not sign what a disperser spoiled.
     let table = evil::table(&devnet);
     let mut sealed = Batch::honest(&table, &payload(7, 200_000), u64::MAX).seal();

@@ -29,17 +29,17 @@ fn the_guide_shows_the_code_that_runs() {
     let mut made = String::new();
     let mut rest = guide.as_str();
     let mut parts = 0;
-    while let Some((before, after)) = rest.split_once("<!-- client/examples/") {
-        let (name, after) = after.split_once(" -->\n```rust\n").unwrap();
+    while let Some((before, after)) = rest.split_once(" -->\n```rust\n") {
+        let (_, name) = before.rsplit_once("<!-- ").unwrap();
         let (file, part_name) = name.split_once(": ").unwrap();
         let (_, after) = after.split_once("```\n").unwrap();
-        let code = part(&format!("client/examples/{file}"), part_name);
-        made += &format!("{before}<!-- client/examples/{name} -->\n```rust\n{code}```\n");
+        let code = part(file, part_name);
+        made += &format!("{before} -->\n```rust\n{code}```\n");
         rest = after;
         parts += 1;
     }
     made += rest;
-    assert_eq!(parts, 4);
+    assert_eq!(parts, 5);
     if std::env::var_os("ASHLAR_BLESS").is_some() {
         std::fs::write(&path, made).unwrap();
     } else {

@@ -7,10 +7,10 @@ use ashlar_crypto::Coded;
 use ashlar_proto::auth::Voucher;
 use ashlar_proto::{Account, Stake};
 use ashlar_service::Backoff;
+use ashlar_stake::PaymentSource;
 use tokio::time::Instant;
 
 use super::book::AccountRecord;
-use super::terms::Terms;
 use crate::compute::blocking;
 use crate::durable::Durable;
 use crate::health;
@@ -41,7 +41,7 @@ pub struct When {
 #[derive(Clone)]
 pub(crate) struct Redeemer {
     pub(crate) durable: Durable,
-    pub(crate) terms: Arc<Terms>,
+    pub(crate) payment: Arc<dyn PaymentSource>,
     pub(crate) when: When,
 }
 
@@ -126,8 +126,8 @@ impl Redeemer {
             format!("the voucher of {account} cannot be redeemed [{code}]: {error}")
         };
         let terms = self
-            .terms
-            .of(disperser_id, account, LOOK)
+            .payment
+            .terms(disperser_id, account)
             .map_err(|error| failed(error.code(), &error))?;
         let more = signed.cumulative.saturating_sub(terms.redeemed);
         let worth_it = self.when.above > Stake::ZERO && more >= self.when.above;
@@ -142,8 +142,7 @@ impl Redeemer {
                 disperser_id,
                 cumulative: signed.cumulative,
             };
-            self.terms
-                .source()
+            self.payment
                 .redeem(voucher, signed.signature)
                 .map_err(|error| failed(error.code(), &error))?;
             tracing::info!(%account, cumulative = %signed.cumulative, %more, "voucher redeemed");

@@ -6,6 +6,7 @@ use ashlar_crypto::Blame;
 use ashlar_proto::Stake;
 
 use super::*;
+use crate::accounts::book::Charge;
 use crate::dispersal::{Failure, FailureKind};
 use crate::encoder::EncodedBlob;
 use crate::matrix::BatchPosition;
@@ -179,4 +180,34 @@ fn a_sample_has_the_times_since_the_last_one() {
         .map(|sample| (sample.median_ms, sample.p95_ms))
         .collect();
     assert_eq!(times, [(None, None), (Some(51), Some(96)), (None, None)]);
+}
+
+#[test]
+fn accounts_are_counted_and_the_quietest_is_forgotten() {
+    let activity = Activity::default();
+    let posts = |account: u16, amount: Option<u64>, at_ms| {
+        let mut record = blob(&[1; 100], 1);
+        record.account.0[..2].copy_from_slice(&account.to_be_bytes());
+        record.charge = amount.map(|amount| Charge {
+            amount: Stake::from(amount),
+            day: 0,
+        });
+        record.submitted_at_ms = at_ms;
+        activity.accepted(&record);
+    };
+    posts(1, Some(5), 1000);
+    posts(2, None, 1001);
+    posts(1, Some(7), 1002);
+    let [first, second] = &activity.accounts()[..] else {
+        panic!("two accounts have posted")
+    };
+    assert_eq!((first.blobs, first.rows, first.bytes), (2, 2, 200));
+    assert_eq!((first.charged, first.last_ms), (Stake::from(12u64), 1002));
+    assert_eq!((second.blobs, second.charged), (1, Stake::ZERO));
+
+    (3..1026).for_each(|account| posts(account, None, 2000));
+    assert_eq!(activity.lock().accounts.len(), ACCOUNTS);
+    let shown = activity.accounts();
+    assert_eq!((shown.len(), &shown[0]), (ACCOUNTS_SHOWN, first));
+    assert!(!activity.lock().accounts.contains_key(&second.account));
 }

@@ -10,7 +10,6 @@ use axum::extract::{Path, State};
 
 use super::gate::{account_record, disperser_id};
 use super::{ApiState, internal_error};
-use crate::accounts::terms::FRESH;
 use crate::compute::blocking;
 
 /// Whom this disperser serves, and what it asks.
@@ -58,11 +57,8 @@ pub(crate) async fn account(
         let now_ms = engine.durable.clock.wall_ms();
         // Without the ledger, or without us in its table, the rest is still true.
         let id = engine.disperser_id().ok().flatten();
-        let terms = engine
-            .terms
-            .as_ref()
-            .zip(id)
-            .and_then(|(terms, id)| terms.of(id, account, FRESH).ok());
+        let payment = engine.payment.as_ref().zip(id);
+        let terms = payment.and_then(|(payment, id)| payment.terms(id, account).ok());
         Ok(record.view(account, terms.as_ref(), now_ms))
     };
     let view: Result<AccountView, ApiError> = blocking(work).await.ok_or_else(internal_error)?;

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use super::{ApiState, internal_error};
-use crate::activity::{BatchActivity, OperatorActivity, Sample};
+use crate::activity::{AccountActivity, BatchActivity, OperatorActivity, Sample};
 use crate::compute::blocking;
 use crate::engine::Engine;
 
@@ -63,6 +63,8 @@ pub(crate) struct Activity {
     operators: Vec<OperatorActivity>,
     /// How many the table has.
     operator_count: u64,
+    /// Accounts that have signed for blobs since the start: those with the most rows, at most 32.
+    accounts: Vec<AccountActivity>,
     /// The counters of the last ten minutes, one sample every 5 s, oldest first.
     samples: Vec<Sample>,
 }
@@ -103,13 +105,14 @@ impl Activity {
             batches: client.activity.batches(),
             operators: operators.unwrap_or_default(),
             operator_count: table.map_or(0, |table| table.operators().len() as u64),
+            accounts: client.activity.accounts(),
             samples: client.activity.samples(),
         }
     }
 }
 
 /// What the disperser does, and did in the last minutes: batches with their stages, operators with their signing rates, throughput and
-/// latency. For people who look at it: it is made anew once a second at most, and names no client.
+/// latency, and what accounts use. For people who look at it: it is made anew once a second at most.
 #[utoipa::path(
     get,
     path = "/v1/activity",

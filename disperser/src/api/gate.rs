@@ -2,9 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use ashlar_crypto::Coded;
 use ashlar_proto::api::{AccountMode, BlobState};
 use ashlar_proto::auth::header::{
     AUTHORIZATION_HEADER, AuthError, Authorized, SignedAuthorization, SignedVoucher, VOUCHER_HEADER,
@@ -16,7 +14,6 @@ use axum::http::{HeaderMap, header};
 
 use super::{ApiState, internal_error};
 use crate::accounts::book::{Charging, PayError, Size};
-use crate::accounts::terms::{ASK_AGAIN, FRESH, TermsError};
 use crate::compute::blocking;
 use crate::engine::Engine;
 use crate::record::{BlobRecord, Party};
@@ -86,14 +83,8 @@ fn check(
             if known(engine, authorized.submission())?.is_none() {
                 let record = account_record(engine, account)?;
                 let least = accounts.least_price();
-                let check = |age| {
-                    let terms = terms(state, engine, disperser_id, account, age)?;
-                    Ok::<_, ApiError>(record.check(&terms, least))
-                };
-                let checked = match check(FRESH)? {
-                    Err(PayError::Funds { .. }) => check(ASK_AGAIN)?,
-                    checked => checked,
-                };
+                let terms = terms(state, engine, disperser_id, account)?;
+                let checked = record.check(&terms, least);
                 checked.map_err(|error| unpaid(&error))?;
             }
         }
@@ -138,14 +129,7 @@ impl Gate {
             AccountMode::AllowList => return Ok(Some(charging)),
             AccountMode::Paid => {}
         }
-        let ask = |age| terms(state, engine, self.disperser_id, self.account(), age);
-        charging.terms = Some(ask(FRESH)?);
-        // What is decided counts when the blob is written; here it shows whether newer terms are worth asking for.
-        let now_ms = engine.durable.clock.wall_ms();
-        let would = account_record(engine, self.account())?.charge(size, &charging, now_ms);
-        if let Err(PayError::Funds { .. }) = would {
-            charging.terms = Some(ask(ASK_AGAIN)?);
-        }
+        charging.terms = Some(terms(state, engine, self.disperser_id, self.account())?);
         Ok(Some(charging))
     }
 }
@@ -203,18 +187,17 @@ pub(super) fn disperser_id(state: &ApiState, engine: &Engine) -> Result<u32, Api
     id.ok_or_else(|| state.busy("service.not_registered", why))
 }
 
-/// What an account has, as of `age` ago at most. Blocks.
+/// What an account has on the ledger. Blocks.
 pub(super) fn terms(
     state: &ApiState,
     engine: &Engine,
     disperser_id: u32,
     account: Account,
-    age: Duration,
 ) -> Result<AccountTerms, ApiError> {
     // A disperser that asks to be paid does not start without one.
-    let terms = engine.terms.as_ref().ok_or_else(internal_error)?;
-    let asked = terms.of(disperser_id, account, age);
-    asked.map_err(|error: TermsError| state.busy(error.code(), &error))
+    let payment = engine.payment.as_ref().ok_or_else(internal_error)?;
+    let asked = payment.terms(disperser_id, account);
+    asked.map_err(|error| state.busy("payment.unavailable", error))
 }
 
 /// Why a signature is refused, as its caller hears it.

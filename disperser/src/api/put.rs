@@ -340,6 +340,9 @@ fn accept(
         .map_err(|error| no_room(state, &error))?;
     if new {
         tracing::debug!(id = %record.id, bytes = record.payload_len, "blob accepted");
+        if gate.is_some() {
+            engine.operators_client.activity.accepted(&record);
+        }
         engine.queue.push([QueuedBlob::from(&record)]);
     }
     Ok(record)

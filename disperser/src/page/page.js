@@ -1,6 +1,6 @@
 // The disperser's page.
 
-import { Plot, bytes, bytesParts, count, duration, find, follow, h, id, percent, put, share, table, tile, word } from "./shared.js";
+import { Plot, bytes, bytesParts, count, duration, find, follow, h, id, percent, put, share, table, tile, tokens, word } from "./shared.js";
 
 /// What the plots show.
 const SPAN_MS = 600000;
@@ -134,6 +134,13 @@ function showOperators({ operators, operator_count }) {
   put(find("operators-more"), operator_count > operators.length ? `${count(operators.length)} of ${count(operator_count)}: those in trouble, then those with the most stake` : "");
 }
 
+function showAccounts({ accounts, now_ms }) {
+  find("accounts-card").hidden = accounts.length === 0;
+  const row = (of) => [id(of.account), count(of.blobs), count(of.rows), bytes(of.bytes), tokens(of.charged), `${duration(now_ms - of.last_ms)} ago`];
+  table(find("accounts"), "Accounts", ["Account", ["Blobs", "right"], ["Rows", "right"], ["Payload", "right tight"], ["Charged", "right tight"], ["Last blob", "right tight"]],
+    accounts.map(row));
+}
+
 follow({ activity: "v1/activity" }, "makes no batches", ({ activity }) => {
   if (!activity) return;
   const number = activity.disperser_id === null ? "" : `Disperser ${activity.disperser_id} · `;
@@ -143,4 +150,5 @@ follow({ activity: "v1/activity" }, "makes no batches", ({ activity }) => {
   showPlots(activity);
   showBatches(activity);
   showOperators(activity);
+  showAccounts(activity);
 });

@@ -145,7 +145,7 @@ impl LedgerClient {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(body);
         }
-        exchange(request, config.max_answer, limit).await
+        exchange(request.send(), config.max_answer, limit).await
     }
 }
 

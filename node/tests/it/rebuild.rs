@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::common::caller::{ME, until};
 use crate::common::faulty::Disk;
 use crate::common::ledger::Ledger;
+use crate::common::time::TestTime;
 use crate::common::{Batch, HEAD, Recipe, config};
 use crate::repair::{Operators, start};
 use ashlar_crypto::bls::{Signature, aggregate_signatures};
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_crypto::{Blame, RowChallenge, combine_cells};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
-use ashlar_node::clock::SystemTimeSource;
+use ashlar_node::clock::{SystemTimeSource, TimeSource};
 use ashlar_node::health::Status;
 use ashlar_node::status::IndexStatus;
 use ashlar_node::store::{IndexProgress, Store};
@@ -72,10 +73,11 @@ async fn restart(
     rate: u64,
     ledger: Option<&Arc<Ledger>>,
 ) {
-    restart_after(operators, folder, disk, rate, ledger, Duration::ZERO).await;
+    let time = Arc::new(SystemTimeSource::default());
+    restart_after(operators, folder, disk, rate, ledger, Duration::ZERO, time).await;
 }
 
-/// The same after it was stopped for so long.
+/// The same after it was stopped for so long, by these clocks.
 async fn restart_after(
     operators: &mut Operators,
     folder: &std::path::Path,
@@ -83,13 +85,13 @@ async fn restart_after(
     rate: u64,
     ledger: Option<&Arc<Ledger>>,
     away: Duration,
+    time: Arc<dyn TimeSource>,
 ) {
     let mut config = config(&folder.join("again"));
     config.custody.poll_secs = 1;
     config.tasks.repair_bytes_per_sec = rate;
     let world = &operators.world;
     let stake = Arc::clone(&world.stake) as _;
-    let time = Arc::new(SystemTimeSource::default());
     let opening = Node::listen(config, world.keys(ME), stake, time)
         .await
         .unwrap();
@@ -186,7 +188,17 @@ async fn who_was_away_for_long_takes_its_part_of_what_it_missed() {
     // A disperser sends again what was missed in a short time.
     for (away, taken) in [(RESUME / 2, 0), (RESUME * 2, 1)] {
         let disk = Some(Arc::clone(&operators.disks[ME]));
-        restart_after(&mut operators, folder.path(), disk, 64 << 20, None, away).await;
+        let time = Arc::new(SystemTimeSource::default());
+        restart_after(
+            &mut operators,
+            folder.path(),
+            disk,
+            64 << 20,
+            None,
+            away,
+            time,
+        )
+        .await;
         // It signs at once.
         let caller = operators.caller();
         let chunks = operators.world.chunks(ME, &[0]);
@@ -202,6 +214,45 @@ async fn who_was_away_for_long_takes_its_part_of_what_it_missed() {
     }
     let report = operators.me().scrub().await.unwrap();
     assert_eq!((report.batches, report.corrupt), (4, 0), "{report:?}");
+    operators.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_cut_off_for_long_takes_its_part_of_what_it_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut operators = start(folder.path(), None).await;
+    certify(&operators, &operators.batch(1), &[0, 1, 2, 3]).await;
+    let missed = operators.batch(2);
+    certify(&operators, &missed, &OTHERS).await;
+    // It runs since a while ago, and heard of nothing.
+    let (away, time) = (RESUME + Duration::from_secs(60), Arc::new(TestTime::new()));
+    time.set_wrong(-(away.as_millis() as i64));
+    let disk = Some(Arc::clone(&operators.disks[ME]));
+    restart_after(
+        &mut operators,
+        folder.path(),
+        disk,
+        64 << 20,
+        None,
+        away,
+        Arc::clone(&time) as _,
+    )
+    .await;
+    time.pass(away);
+    assert_eq!(index(operators.me()), IndexStatus::default());
+
+    let (caller, chunks) = (operators.caller(), operators.world.chunks(ME, &[0]));
+    let store = async |number| caller.store(&operators.batch(number), &chunks).await;
+    until("the clock to be right", || async {
+        store(10).await.is_ok()
+    })
+    .await;
+    let status = indexed(&operators).await;
+    assert_eq!((status.promises, status.taken), (0, 1), "{status:?}");
+    operators.serves(&missed).await;
+    // Nobody was silent since.
+    store(11).await.unwrap();
+    assert_eq!(index(operators.me()).listed, status.listed);
     operators.stop().await;
 }
 

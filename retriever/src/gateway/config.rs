@@ -7,7 +7,7 @@ use std::time::Duration;
 use ashlar_proto::{CertificatePolicy, Domain, HARD_MAX_PAYLOAD, Limits, MaxAge, RequiredQuorums};
 use ashlar_service::config::{OptionalAddress, at_least, start_at};
 use ashlar_service::content::Pace;
-use ashlar_service::http::BaseUrl;
+use ashlar_service::http::Server;
 use ashlar_service::listener::{self, BodyLimits};
 use ashlar_stake::TableSource;
 
@@ -131,7 +131,7 @@ impl GatewayConfig {
         }
         for url in &self.fetch.dispersers {
             let invalid = |error| ConfigError::invalid("fetch.dispersers", url, format!("{error}"));
-            BaseUrl::parse(url).map_err(invalid)?;
+            Server::at(url).map_err(invalid)?;
         }
         let (fetch, serve) = (&self.fetch, &self.serve);
         let payload = ("fetch.max_payload", fetch.max_payload);
@@ -159,10 +159,10 @@ impl GatewayConfig {
         }
     }
 
-    pub(super) fn retriever(&self) -> RetrieverConfig {
+    pub(super) fn retriever(&self, relays: Vec<Server>) -> RetrieverConfig {
         let fetch = &self.fetch;
         RetrieverConfig {
-            relays: fetch.dispersers.clone(),
+            relays,
             max_payload: fetch.max_payload,
             deadline: self.deadline(),
             memory: fetch.memory_bytes,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ashlar_crypto::Coded;
 use ashlar_fetch::Network;
 use ashlar_proto::times;
-use ashlar_service::http::{self, Authorities, BaseUrl, HttpError};
+use ashlar_service::http::{self, Authorities, HttpError, Server};
 use ashlar_service::listener::{BindError, Listeners};
 use ashlar_service::{Health, OnEnd, Running, Supervisor};
 use ashlar_stake::StakeSource;
@@ -47,11 +47,12 @@ impl Gateway {
         listeners.serve(&supervisor, apps, config.listener());
 
         let dispersers = config.fetch.dispersers.iter();
-        let dispersers = dispersers.map(|url| BaseUrl::parse(url));
+        let dispersers = dispersers.map(|url| Server::at(url));
         let dispersers = dispersers.collect::<Result<Vec<_>, _>>()?;
-        let authorities = Authorities::needed(dispersers.iter().any(BaseUrl::is_https));
+        let authorities = Authorities::needed(dispersers.iter().any(Server::is_https));
         let http = http::build(http::client(authorities, Duration::from_secs(3))?)?;
-        let retriever = Retriever::new(config.retriever(), Arc::clone(&stake), network)?;
+        let retrieval = config.retriever(dispersers.clone());
+        let retriever = Retriever::new(retrieval, Arc::clone(&stake), network)?;
         let (folder, kept, measured) = (
             config.paths.cache.clone(),
             config.cache.clone(),

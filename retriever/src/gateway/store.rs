@@ -10,7 +10,7 @@ use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
 use ashlar_proto::{
     BlobHeader, BlobId, BlobKey, Certificate, Submission, VerifiedCertificate, verify_certificate,
 };
-use ashlar_service::http::{BaseUrl, exchange};
+use ashlar_service::http::{Server, exchange};
 use ashlar_service::{ApiError, Health};
 use ashlar_stake::{StakeSource, trusted_table};
 use bytes::Bytes;
@@ -47,7 +47,7 @@ pub(super) struct Payloads {
     health: Arc<Health>,
     stake: Arc<dyn StakeSource>,
     http: reqwest::Client,
-    dispersers: Vec<BaseUrl>,
+    dispersers: Vec<Server>,
     cache: Cache,
     memory: Budget,
     places: Semaphore,
@@ -74,7 +74,7 @@ impl Payloads {
         retriever: Retriever,
         stake: Arc<dyn StakeSource>,
         http: reqwest::Client,
-        dispersers: Vec<BaseUrl>,
+        dispersers: Vec<Server>,
         cache: Cache,
         (health, metrics): (Arc<Health>, Arc<Metrics>),
     ) -> Self {
@@ -286,8 +286,12 @@ impl Payloads {
         let mut of_id = None;
         for disperser in &self.dispersers {
             let url = disperser.join(&format!("v1/blobs/{name}/certificate"));
-            let answer =
-                exchange(self.http.get(url), MAX_CERTIFICATE_BYTES, CERTIFICATE_TIME).await;
+            let answer = exchange(
+                disperser.send(self.http.get(url)),
+                MAX_CERTIFICATE_BYTES,
+                CERTIFICATE_TIME,
+            )
+            .await;
             let found = match answer {
                 Ok(answer) if answer.is_success() => {
                     let checked = self.check(answer.body.clone()).await;

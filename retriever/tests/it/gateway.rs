@@ -402,7 +402,7 @@ async fn sixteen_mebibytes_come_past_a_third_of_hostile_operators() {
         .insert(key.to_string(), payload.clone());
     let begin = Instant::now();
     let relays = ashlar_retriever::RetrieverConfig {
-        relays: vec![url],
+        relays: vec![ashlar_retriever::http::Server::at(&url).unwrap()],
         ..Default::default()
     };
     let retriever = ashlar_retriever::Retriever::new(relays, world.stake_source(), world.network());

@@ -57,6 +57,13 @@ export function bytesParts(number) {
 }
 export const bytes = (number) => bytesParts(number).join(" ");
 
+/** An amount in base units, as whole tokens of eighteen decimals: 1,234.5 */
+export function tokens(text) {
+  const fraction = text.padStart(19, "0").slice(-18).replace(/0+$/, "");
+  const whole = BigInt(text.padStart(19, "0").slice(0, -18)).toLocaleString("en");
+  return fraction ? `${whole}.${fraction}` : whole;
+}
+
 /** 340 ms, 1.2 s, 3 min, 2 h, 5 d */
 export function duration(ms) {
   const seconds = Math.max(0, ms) / 1000;
