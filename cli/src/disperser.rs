@@ -1,5 +1,7 @@
 //! `ashlar disperser`: set up a disperser and run it.
 
+mod own;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,12 +31,13 @@ const CONFIG: &str = "disperser.toml";
 const EXAMPLES: &str = "\
 Examples:
   ashlar disperser init --dir /var/lib/ashlar-disperser --table operators.toml
+  ashlar disperser init --dir own --own --key rollup.json      a rollup becomes its own disperser, step by step
   ashlar disperser run --config /var/lib/ashlar-disperser/disperser.toml
   ashlar disperser status --disperser http://127.0.0.1:7500
   ashlar disperser clock accept                      after a long stop: this machine's clock is right
 
 Anybody with a registered network key can be a disperser, a rollup for itself too. `init` makes the key, writes a
-configuration, and prints what the operator table needs to know.";
+configuration, and prints what the operator table needs to know; with --own it registers on the ledger, too.";
 
 /// Options of `ashlar disperser`.
 #[derive(Debug, Args)]
@@ -49,7 +52,7 @@ pub struct DisperserArgs {
 #[derive(Debug, Subcommand)]
 pub enum DisperserCommand {
     /// Make a key and a configuration, and print the entry for the operator table
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Run a disperser until SIGTERM or Ctrl-C; a second signal ends it at once
     Run(RunArgs),
     /// Show how a running disperser is
@@ -106,6 +109,9 @@ pub struct InitArgs {
     /// A file whose first line is the password for the key [default: ask]
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub own: own::OwnArgs,
 }
 
 /// Options of `ashlar disperser run`.
@@ -184,20 +190,29 @@ struct InitOut {
     network_key: String,
 }
 
+/// A new configuration.
+fn configuration(args: &InitArgs, tables: TableSource) -> CliResult<DisperserConfig> {
+    let mut config = DisperserConfig::default();
+    config.listen.http = args.http;
+    config.batch.profile = args.profile;
+    config.operators = tables;
+    if let Some(path) = &args.password_file {
+        config.paths.password_file = files::absolute(path)?;
+    }
+    Ok(config)
+}
+
 fn init(ui: Ui, args: &InitArgs) -> CliResult {
+    if args.own.is_wanted() {
+        return own::init(ui, args);
+    }
     files::create_folder(&args.dir)?;
     let config_path = args.dir.join(CONFIG);
     let key_path = args.dir.join("network.json");
     for path in [&config_path, &key_path] {
         files::refuse_existing(path)?;
     }
-    let mut config = DisperserConfig::default();
-    config.listen.http = args.http;
-    config.batch.profile = args.profile;
-    config.operators = args.table.required()?;
-    if let Some(path) = &args.password_file {
-        config.paths.password_file = files::absolute(path)?;
-    }
+    let config = configuration(args, args.table.required()?)?;
     let password = files::password(
         args.password_file.as_deref(),
         "Password for the disperser's new key",

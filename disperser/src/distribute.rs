@@ -60,6 +60,10 @@ impl OperatorClient {
         }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The slots of one operator, over all batches: one that hangs holds up itself only.
     fn slots(&self, operator: &OperatorId) -> Arc<Semaphore> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

@@ -121,6 +121,8 @@ pub(crate) struct Engine {
     pub(crate) owners: Arc<Owners>,
     /// Batches that operators have missed.
     pub(crate) late: Late,
+    /// The database knows which sequence numbers were used: batches are made.
+    pub(crate) sequence_known: CancellationToken,
     /// All blobs that a restart found are in the queue, or have an owner.
     pub(crate) resumed: CancellationToken,
     pub(crate) memory: MemoryBudget,
@@ -156,6 +158,7 @@ impl Engine {
             queue: EncodeQueue::new(ClaimLimiter::new(backoff), metrics.encode_queue.clone()),
             owners: Arc::default(),
             late: Late::default(),
+            sequence_known: CancellationToken::new(),
             resumed: CancellationToken::new(),
             memory: MemoryBudget::new(config.encode.memory_bytes),
             wake_batcher: Notify::new(),

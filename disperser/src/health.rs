@@ -10,6 +10,8 @@ pub const DISK_SPACE: Cause = Cause::halts("disk_space");
 pub const OPERATOR_TABLE: Cause = Cause::degrades("operator_table");
 /// This disperser is not in the newest operator table.
 pub const NOT_REGISTERED: Cause = Cause::halts("not_registered");
+/// The database is new, and too few operators say which sequence numbers were used before it: no batch is made.
+pub const SEQUENCE_UNKNOWN: Cause = Cause::halts("sequence_unknown");
 /// The last batch of the default quorums found too few signatures.
 pub const DISPERSAL: Cause = Cause::degrades("dispersal");
 /// The wall clock differs from what vouches for it: nothing expires, and mostly no batch is made.

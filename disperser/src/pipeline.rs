@@ -109,7 +109,11 @@ impl Engine {
         let epoch = Instant::now();
         batches.spawn(Arc::clone(&self).resume(Arc::clone(&slots)));
         while !self.stop.is_cancelled() {
-            let is_free = |lane: &Lane| making.available_permits() > 0 && slots.is_free(lane);
+            let is_free = |lane: &Lane| {
+                self.sequence_known.is_cancelled()
+                    && making.available_permits() > 0
+                    && slots.is_free(lane)
+            };
             let comes = !encoded.is_empty() || !self.queue.is_idle();
             let is_idle = |lane: &Lane, waiting: &mut dyn Iterator<Item = &(Party, _)>| {
                 !comes && slots.is_idle(lane, waiting.map(|(sender, _)| *sender))

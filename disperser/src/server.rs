@@ -274,6 +274,11 @@ async fn launch(
         OnEnd::Stop,
         Arc::clone(&engine).run_batcher(encoded),
     );
+    supervisor.spawn(
+        "sequence",
+        OnEnd::Normal,
+        Arc::clone(&engine).run_sequence(),
+    );
     supervisor.spawn("encoder", OnEnd::Stop, Arc::clone(&engine).run_encoder());
     supervisor.spawn("reclaim", OnEnd::Stop, Arc::clone(&engine).run_reclaim());
     supervisor.spawn("late", OnEnd::Stop, Arc::clone(&engine).run_late());

@@ -18,7 +18,8 @@
 //! is higher. So a new database, or one restored from an older copy, goes on above every number used before. To repeat
 //! a number, the clock would have to go back to the same millisecond, and the random bits would have to be equal: one
 //! chance in a million. The same holds for two dispersers with one key, which nobody should run. Within one database
-//! numbers rise whatever the clock does.
+//! numbers rise whatever the clock does. A new database does not begin by the clock alone: before its first batch
+//! [operators say](Store::learn_sequence) what they have seen, and it goes on an hour of numbers above it.
 
 mod accounts;
 
@@ -44,9 +45,14 @@ const META_FORMAT: &[u8] = b"format";
 const META_OWNER: &[u8] = b"owner";
 const META_SEQUENCE: &[u8] = b"next_sequence";
 const META_TIME: &[u8] = b"accepted_ms";
+/// There as long as the database is new, and does not know what was used before it.
+const META_UNKNOWN: &[u8] = b"sequence_unknown";
 
 /// Low bits of a sequence number that are chance.
 const CHANCE_BITS: u32 = 20;
+/// Numbers left out behind the highest one that operators know, for those that they do not: as many as there are in 68 minutes. A clock
+/// that was further ahead would not have been believed.
+const GAP: u64 = 1 << 32;
 
 const EXPIRE_BLOB: u8 = 0;
 const EXPIRE_BATCH: u8 = 1;
@@ -85,6 +91,7 @@ impl Store {
                         META_SEQUENCE.to_vec(),
                         0u64.to_be_bytes().to_vec(),
                     ),
+                    Op::Put(Table::Meta, META_UNKNOWN.to_vec(), Vec::new()),
                 ],
                 true,
             )?,
@@ -151,6 +158,36 @@ impl Store {
     pub fn least_sequence(&self) -> Result<Sequence, StoreError> {
         let what = "the sequence counter";
         number(what, self.meta(META_SEQUENCE, what)?).map(Sequence)
+    }
+
+    /// Whether it is known which numbers were used before this database.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn knows_sequence(&self) -> Result<bool, StoreError> {
+        Ok(self.kv.get(Table::Meta, META_UNKNOWN)?.is_none())
+    }
+
+    /// Goes on above the highest number that operators know of this disperser, if they know one. Synced.
+    ///
+    /// # Errors
+    /// The database fails, or there are no numbers above it.
+    pub fn learn_sequence(&self, highest: Option<Sequence>) -> Result<(), StoreError> {
+        let _one_at_a_time = self
+            .composing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let what = "the highest sequence number that operators know";
+        let above = match highest {
+            None => 0,
+            Some(highest) => (highest.0.checked_add(GAP)).ok_or(StoreError::Corrupt { what })?,
+        };
+        let least = self.least_sequence()?.0.max(above).to_be_bytes();
+        let ops = vec![
+            Op::Put(Table::Meta, META_SEQUENCE.to_vec(), least.to_vec()),
+            Op::Delete(Table::Meta, META_UNKNOWN.to_vec()),
+        ];
+        Ok(self.kv.write(ops, true)?)
     }
 
     /// The last time that [`keep_time`](Self::keep_time) wrote, milliseconds since 1970.

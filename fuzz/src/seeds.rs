@@ -20,8 +20,8 @@ use ashlar_node::protection::ProtectionFile;
 use ashlar_node::store::Floor;
 use ashlar_proto::api::{BatchStatus, BlobState, Problem, SignedQuorum, StatusError};
 use ashlar_proto::wire::{
-    BatchList, CertifiedBatch, Chunks, Combined, Dialed, ErrorReply, Pong, PutBlob, Response,
-    Slices, Stored,
+    BatchList, CertifiedBatch, Chunks, Combined, Dialed, ErrorReply, Latest, Pong, PutBlob,
+    Response, Slices, Stored,
 };
 use ashlar_proto::{
     Account, Block, HeadKeySuccession, Network, OperatorIndex, Sequence, Stake, Submission,
@@ -128,8 +128,12 @@ fn messages(seeds: &mut Seeds) {
     let runs = samples::runs();
     let [certificate, _] = samples::certificates();
     let (batch_header, _) = samples::batch();
-    let responses: [Response; 9] = [
+    let responses: [Response; 10] = [
         Response::Kept,
+        Response::Latest(Some(Latest {
+            batch_header: batch_header.clone(),
+            disperser_signature: samples::disperser_signature(),
+        })),
         Response::BatchList(BatchList {
             batches: vec![CertifiedBatch {
                 certificate,

@@ -497,7 +497,8 @@ pub(crate) async fn read_answer(
         | (Request::DialMe, Response::Dialed(_))
         | (Request::KeepCertificate(_), Response::Kept)
         | (Request::ListBatches(_), Response::BatchList(_))
-        | (Request::GetCombined(_), Response::Combined(_)) => response.bulk_len()?,
+        | (Request::GetCombined(_), Response::Combined(_))
+        | (Request::GetLatest(_), Response::Latest(_)) => response.bulk_len()?,
         _ => {
             return Err(Violation::WrongAnswer {
                 got: response.kind(),

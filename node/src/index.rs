@@ -25,8 +25,8 @@ use ashlar_crypto::Coded;
 use ashlar_fetch::Fault;
 use ashlar_proto::wire::{BatchPlace, CertifiedBatch, ListBatches, Request, Response};
 use ashlar_proto::{
-    Block, Certificate, CertificateError, Domain, OperatorEntry, OperatorId, Sequence, Stake,
-    VERSIONS, needed_stake, times::RESUME,
+    Block, Certificate, CertificateError, Domain, OperatorEntry, OperatorId, Sequence, VERSIONS,
+    times::RESUME,
 };
 use ashlar_service::Backoff;
 use ashlar_service::metrics::Code;
@@ -279,16 +279,8 @@ impl Lister {
             .iter()
             .filter(|peer| peer.operator_id != me);
         let all = others.all(|peer| done(&peer.operator_id));
-        let least = VERSIONS.iter().map(|version| version.confirmation_percent);
-        let least = least.min().unwrap_or(0);
-        let enough = table.quorums().all(|quorum| {
-            let heard = table.operators().iter();
-            let heard = heard.filter(|peer| done(&peer.operator_id));
-            let heard: Stake = heard.map(|peer| peer.stake(quorum)).sum();
-            let total = table.total(quorum).unwrap_or_default();
-            // More than those can have who did not sign.
-            total.is_zero() || heard > total.saturating_sub(needed_stake(total, least))
-        });
+        let mut quorums = table.quorums();
+        let enough = quorums.all(|quorum| table.meets_every_certificate(quorum, done));
         (enough || all, all)
     }
 

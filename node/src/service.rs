@@ -303,6 +303,7 @@ impl Service {
             Request::GetCombined(wanted) => self.get_combined(wanted, &bulk).await,
             Request::KeepCertificate(message) => self.keep_certificate(peer, *message).await,
             Request::ListBatches(wanted) => self.list_batches(wanted, &bulk).await,
+            Request::GetLatest(wanted) => self.latest(wanted, &bulk).await,
             Request::Ping(ping) => {
                 let mut versions = self.rules.versions.clone();
                 versions.sort_unstable();

@@ -32,7 +32,8 @@ pub use answer::AnswerLimit;
 pub use convert::cut_text;
 pub use error::WireError;
 pub use index::{
-    BatchList, BatchPlace, CertifiedBatch, Combined, GetCombined, KeepCertificate, ListBatches,
+    BatchList, BatchPlace, CertifiedBatch, Combined, GetCombined, GetLatest, KeepCertificate,
+    Latest, ListBatches,
 };
 pub use layout::{BulkView, Layout};
 pub use put::PutBlob;
@@ -103,6 +104,8 @@ pub enum Request {
     ListBatches(ListBatches),
     /// Send combined columns of a batch.
     GetCombined(GetCombined),
+    /// Say which batch of a disperser has the highest number.
+    GetLatest(GetLatest),
 }
 
 /// An answer, checked for its form; whether it is true is for the asker to find out.
@@ -124,6 +127,8 @@ pub enum Response {
     BatchList(BatchList),
     /// To [`Request::GetCombined`].
     Combined(Combined),
+    /// To [`Request::GetLatest`]; `None` if there is none.
+    Latest(Option<Latest>),
     /// To any request.
     Error(ErrorReply),
 }

@@ -13,7 +13,7 @@ use ashlar_proto::table::{
 };
 use ashlar_proto::{
     Block, Domain, MAX_TABLE_OPERATORS, OperatorId, OperatorIndex, QuorumId, QuorumSigned, Stake,
-    TableRoot, TableScope,
+    TableRoot, TableScope, VERSIONS, needed_stake,
 };
 
 use crate::{PossessionCache, Registration, TableError};
@@ -232,6 +232,21 @@ impl OperatorTable {
     /// Total stake of a quorum; `None` if nobody has stake in it.
     pub fn total(&self, quorum: QuorumId) -> Option<Stake> {
         self.header.total(quorum)
+    }
+
+    /// Whether one of these operators has signed each certificate of a quorum: they have more stake than those can have who did not.
+    pub fn meets_every_certificate(
+        &self,
+        quorum: QuorumId,
+        is_one: impl Fn(&OperatorId) -> bool,
+    ) -> bool {
+        let least = VERSIONS.iter().map(|version| version.confirmation_percent);
+        let total = self.total(quorum).unwrap_or_default();
+        let these = self.operators.iter();
+        let these = these.filter(|operator| is_one(&operator.operator_id));
+        let stake: Stake = these.map(|operator| operator.stake(quorum)).sum();
+        let needed = needed_stake(total, least.min().unwrap_or(0));
+        total.is_zero() || stake > total.saturating_sub(needed)
     }
 
     /// The stakes of an operator with their shares of the quorums, for people; none past the end.

@@ -25,6 +25,7 @@ mod kills;
 mod liars;
 mod many_payloads;
 mod node_upkeep;
+mod own_disperser;
 mod pace;
 mod page;
 mod paid;

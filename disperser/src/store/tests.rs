@@ -209,6 +209,37 @@ fn an_older_copy_and_a_new_disk_use_no_number_twice() {
 }
 
 #[test]
+fn a_new_database_has_to_learn_which_numbers_were_used() {
+    let kv = MemoryKv::new();
+    let store = open(&kv);
+    assert_eq!(store.knows_sequence(), Ok(false));
+    // As often as it is opened.
+    kv.cut_power();
+    let store = open(&kv);
+    assert_eq!(store.knows_sequence(), Ok(false));
+    // A number of tomorrow: this machine's clock was ahead.
+    let highest = sequence_at(&open(&MemoryKv::new()), NOW + 86_400_000);
+    store.learn_sequence(Some(highest)).unwrap();
+    kv.cut_power();
+    let store = open(&kv);
+    assert_eq!(store.knows_sequence(), Ok(true));
+    assert_eq!(sequence_at(&store, NOW), Sequence(highest.0 + GAP));
+
+    // Never down again, and a clock that is right needs no help.
+    store.learn_sequence(None).unwrap();
+    assert_eq!(sequence_at(&store, NOW), Sequence(highest.0 + GAP + 1));
+    let store = open(&MemoryKv::new());
+    store.learn_sequence(None).unwrap();
+    assert_eq!(sequence_at(&store, NOW).0 >> CHANCE_BITS, NOW);
+
+    // There is nothing above.
+    let store = open(&MemoryKv::new());
+    let error = store.learn_sequence(Some(Sequence(u64::MAX - 7)));
+    assert_eq!(error.unwrap_err().code(), "store.corrupt");
+    assert_eq!(store.knows_sequence(), Ok(false));
+}
+
+#[test]
 fn concurrent_compositions_take_different_numbers() {
     let kv = MemoryKv::new();
     let store = open(&kv);

@@ -579,7 +579,7 @@ async fn over_rocksdb_everything_is_there_after_a_restart() {
 async fn a_crash_at_any_write_loses_nothing() {
     for writes in 0..12 {
         let world = World::new(&[(Temper::Honest, 1), (Temper::Honest, 1)]);
-        let running = world.start(config()).await; // its own writes are done
+        let running = world.started(config()).await; // its own writes are done
         world.kv.fail_after(Some(writes));
         let answer = running.post("", vec![writes as u8; 1000]).await;
         let accepted = answer.status() == 202;
@@ -617,7 +617,7 @@ async fn a_crash_at_any_write_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_for_a_while_delays_and_loses_nothing() {
     let world = World::new(&[(Temper::Honest, 1), (Temper::Honest, 1)]);
-    let running = world.start(config()).await;
+    let running = world.started(config()).await;
     world.kv.fail_writes(1);
     let told = problem(running.post("", b"payload".to_vec()).await).await;
     assert_eq!((told.status, told.code.as_str()), (503, "intake.store"));

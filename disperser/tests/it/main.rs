@@ -14,4 +14,5 @@ mod door;
 mod http;
 mod lost;
 mod relay;
+mod sequence;
 mod support;

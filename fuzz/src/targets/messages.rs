@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use ashlar_proto::api::{BlobStatus, Problem};
 use ashlar_proto::auth::header::{MAX_HEADER_BYTES, SignedAuthorization, SignedVoucher};
 use ashlar_proto::wire::{
-    GetChunks, GetCombined, GetSlices, KeepCertificate, ListBatches, Ping, PutBlob, Request,
-    Response, SignBatch, StoreBatch,
+    GetChunks, GetCombined, GetLatest, GetSlices, KeepCertificate, ListBatches, Ping, PutBlob,
+    Request, Response, SignBatch, StoreBatch,
 };
 use ashlar_proto::{
     BatchHeader, BlobHeader, Certificate, CertificatePolicy, MaxAge, RequiredQuorums, TrustedTable,
@@ -141,12 +141,12 @@ pub(crate) fn frame(data: &[u8]) {
 }
 
 /// One request of each kind.
-pub(crate) fn requests() -> &'static [Request; 9] {
-    static REQUESTS: OnceLock<[Request; 9]> = OnceLock::new();
+pub(crate) fn requests() -> &'static [Request; 10] {
+    static REQUESTS: OnceLock<[Request; 10]> = OnceLock::new();
     REQUESTS.get_or_init(make_requests)
 }
 
-fn make_requests() -> [Request; 9] {
+fn make_requests() -> [Request; 10] {
     let (batch_header, blob_headers) = samples::batch();
     let runs = samples::runs();
     let blob = blob_headers[0].blob_key();
@@ -183,6 +183,7 @@ fn make_requests() -> [Request; 9] {
             chunk_proofs: samples::chunk_proofs(),
         }),
         Request::Ping(Ping { nonce: 7 }),
+        Request::GetLatest(GetLatest { disperser_id: 3 }),
     ]
 }
 

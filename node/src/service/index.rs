@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use ashlar_crypto::identity::NetworkPublicKey;
 use ashlar_net::{BulkReader, Reply};
-use ashlar_proto::wire::{BatchList, BatchPlace, KeepCertificate, ListBatches, Response, limits};
+use ashlar_proto::wire::{
+    BatchList, BatchPlace, GetLatest, KeepCertificate, Latest, ListBatches, Response, limits,
+};
 use ashlar_proto::{
-    CertificateError, CertificatePolicy, MaxAge, RequiredQuorums, TrustedTable,
+    CertificateError, CertificatePolicy, Domain, MaxAge, RequiredQuorums, Sequence, TrustedTable,
     VerifiedCertificate, verify_certificate,
 };
 use ashlar_stake::OperatorTable;
 
 use super::{Service, ServiceError};
 use crate::shared::blocking;
-use crate::store::{SequenceId, Store, StoreError};
+use crate::store::{SequenceId, SignedHeader, Store, StoreError};
 
 /// Checks a certificate of an index with the table of its reference block, for which the caller vouches. Its age does not matter:
 /// what is not owed any more is left out by its window.
@@ -75,6 +77,56 @@ impl Service {
         drop(memory);
         Ok(Response::BatchList(list).into())
     }
+
+    pub(super) async fn latest(
+        self: Arc<Self>,
+        wanted: GetLatest,
+        bulk: &BulkReader,
+    ) -> Result<Reply, ServiceError> {
+        // A database that is not rebuilt yet does not know.
+        self.may_sign()?;
+        let load = &self.shared.config.load;
+        let place = load.read_memory() / u64::from(load.max_reads);
+        let memory = bulk.reserve(place, self.patience()).await;
+        let memory = memory.map_err(|error| self.overload(error, "reads"))?;
+        let (domain, id) = (self.stake.domain(), wanted.disperser_id);
+        let found = blocking(move || latest(self.store.as_ref(), domain, id)).await?;
+        drop(memory);
+        let found = found.map(|offered| Latest {
+            batch_header: offered.header,
+            disperser_signature: offered.signature,
+        });
+        Ok(Response::Latest(found).into())
+    }
+}
+
+/// The batch of a disperser with the highest number. Records lie in the order of their numbers and are listed forwards alone, so the
+/// range of numbers is halved: 64 looks at most, however many there are.
+fn latest(
+    store: &dyn Store,
+    domain: Domain,
+    disperser_id: u32,
+) -> Result<Option<SignedHeader>, StoreError> {
+    let mut best = None;
+    let (mut low, mut high) = (0, u64::MAX);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let after = SequenceId {
+            domain,
+            disperser_id,
+            sequence: Sequence(middle),
+        };
+        let next = store.promises(Some(&after), 1)?.into_iter().next();
+        match next.filter(|(at, _)| (at.domain, at.disperser_id) == (domain, disperser_id)) {
+            Some((at, record)) => {
+                low = at.sequence.0;
+                // One that cannot be read is repaired by the scrub; its number is no secret, but nobody has to believe it.
+                best = record.ok().map(|record| record.offered).or(best);
+            }
+            None => high = middle,
+        }
+    }
+    Ok(best)
 }
 
 /// The page of the index behind a place.

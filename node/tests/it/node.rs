@@ -19,7 +19,7 @@ use ashlar_node::health::Status;
 use ashlar_node::store::Store;
 use ashlar_node::{Database, Node, NodeConfig, RunningNode};
 use ashlar_proto::ChunkIndex;
-use ashlar_proto::wire::{GetChunks, Ping, Request, Response};
+use ashlar_proto::wire::{GetChunks, GetLatest, Ping, Request, Response};
 
 async fn start_on(world: &World, config: NodeConfig, disk: &Arc<Disk>) -> RunningNode {
     let disk = Arc::clone(disk);
@@ -298,6 +298,45 @@ async fn says_hello() {
     };
     assert_eq!((pong.nonce, pong.versions), (7, vec![1, 2, 3]));
     assert!(pong.software.starts_with("ashlar-node/"));
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disperser_learns_which_of_its_batches_is_the_latest() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let node = start(&world, config(folder.path())).await;
+    let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
+    let mine = world.chunks(ME, &[0]);
+    let latest = async |disperser_id| {
+        let request = Request::GetLatest(GetLatest { disperser_id });
+        match caller.ask(request, vec![]).await.unwrap().response {
+            Response::Latest(latest) => latest,
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut of = 0;
+    // In no order, and up to the end of all numbers.
+    let mut highest = 0;
+    for (byte, sequence) in (1..).zip([1 << 40, 3, (1 << 40) + 1, u64::MAX - 1, 9]) {
+        let batch = Recipe::small(sequence, byte).build();
+        of = batch.header.disperser_id;
+        let before = latest(of).await;
+        let known = before.map(|latest| latest.batch_header.sequence.0);
+        assert_eq!(known.unwrap_or(0), highest);
+        caller.store(&batch, &mine).await.unwrap();
+        highest = highest.max(sequence);
+        let latest = latest(of).await.unwrap();
+        assert_eq!(latest.batch_header.sequence.0, highest);
+        let (key, signature) = (world.disperser.public(), latest.disperser_signature);
+        latest
+            .batch_header
+            .verify_disperser(&key, &signature)
+            .unwrap();
+    }
+    // Those of others are others'.
+    assert_eq!(latest(of + 1).await, None);
+    assert_eq!(latest(of.wrapping_sub(1)).await, None);
     node.shutdown().await;
 }
 

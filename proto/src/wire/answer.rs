@@ -111,6 +111,7 @@ impl Request {
             | Self::SignBatch(_)
             | Self::Ping(_)
             | Self::KeepCertificate(_)
+            | Self::GetLatest(_)
             | Self::DialMe => AnswerLimit::SMALL,
             Self::ListBatches(_) => AnswerLimit::new(PAGE, 0),
             Self::GetCombined(m) => m.answer_limit(),

@@ -7,8 +7,11 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{
-    Chunks, Dialed, ErrorReply, GetChunks, GetSlices, Ping, Pong, Request, Response, SignBatch,
-    Slices, StoreBatch, Stored, WireError, error::at_most, limits, pb, scan,
+    Chunks, Dialed, ErrorReply, GetChunks, GetLatest, GetSlices, Ping, Pong, Request, Response,
+    SignBatch, Slices, StoreBatch, Stored, WireError,
+    error::at_most,
+    index::{latest_from, latest_to},
+    limits, pb, scan,
 };
 use crate::{
     BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, HeaderError, params::version,
@@ -187,6 +190,9 @@ impl Request {
             Self::KeepCertificate(m) => pb::request::Kind::KeepCertificate((&**m).into()),
             Self::ListBatches(m) => pb::request::Kind::ListBatches(m.into()),
             Self::GetCombined(m) => pb::request::Kind::GetCombined(m.into()),
+            Self::GetLatest(m) => pb::request::Kind::GetLatest(pb::GetLatest {
+                disperser_id: m.disperser_id,
+            }),
         };
         pb::Request { kind: Some(kind) }.encode_to_vec()
     }
@@ -216,6 +222,7 @@ impl Request {
             Self::KeepCertificate(_) => "keep_certificate",
             Self::ListBatches(_) => "list_batches",
             Self::GetCombined(_) => "get_combined",
+            Self::GetLatest(_) => "get_latest",
         }
     }
 
@@ -257,6 +264,9 @@ impl TryFrom<pb::Request> for Request {
             pb::request::Kind::KeepCertificate(m) => Self::KeepCertificate(Box::new(m.try_into()?)),
             pb::request::Kind::ListBatches(m) => Self::ListBatches(m.try_into()?),
             pb::request::Kind::GetCombined(m) => Self::GetCombined(m.try_into()?),
+            pb::request::Kind::GetLatest(m) => Self::GetLatest(GetLatest {
+                disperser_id: m.disperser_id,
+            }),
         })
     }
 }
@@ -291,6 +301,7 @@ impl Response {
             Self::Kept => pb::response::Kind::Kept(pb::Kept {}),
             Self::BatchList(m) => pb::response::Kind::BatchList(m.into()),
             Self::Combined(m) => pb::response::Kind::Combined(m.into()),
+            Self::Latest(m) => pb::response::Kind::Latest(latest_to(m.as_ref())),
             Self::Error(m) => pb::response::Kind::Error(m.into()),
         };
         pb::Response { kind: Some(kind) }.encode_to_vec()
@@ -320,6 +331,7 @@ impl Response {
             Self::Kept => "kept",
             Self::BatchList(_) => "batch_list",
             Self::Combined(_) => "combined",
+            Self::Latest(_) => "latest",
             Self::Error(_) => "error",
         }
     }
@@ -381,6 +393,7 @@ impl TryFrom<pb::Response> for Response {
             pb::response::Kind::Kept(_) => Self::Kept,
             pb::response::Kind::BatchList(m) => Self::BatchList(m.try_into()?),
             pb::response::Kind::Combined(m) => Self::Combined(m.try_into()?),
+            pb::response::Kind::Latest(m) => Self::Latest(latest_from(&m)?),
             pb::response::Kind::Error(m) => Self::Error(m.try_into()?),
         })
     }

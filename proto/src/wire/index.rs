@@ -1,4 +1,4 @@
-//! The index of batches, and what makes a batch's proofs anew: for operators that lost a disk.
+//! The index of batches, and what makes a batch's proofs anew: for operators and dispersers that lost a disk.
 
 use bytes::Bytes;
 
@@ -56,6 +56,22 @@ pub struct BatchList {
     pub batches: Vec<CertifiedBatch>,
     /// Where the next page begins; `None` if this is the last.
     pub next: Option<BatchPlace>,
+}
+
+/// Disperser to operator: which of its batches has the highest number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GetLatest {
+    /// Whose.
+    pub disperser_id: u32,
+}
+
+/// The batch of a disperser with the highest number that the operator has promised to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Latest {
+    /// The batch.
+    pub batch_header: BatchHeader,
+    /// The disperser's signature of its digest, unchecked.
+    pub disperser_signature: NetworkSignature,
 }
 
 /// Operator to operator: combined columns of a batch.
@@ -178,6 +194,31 @@ impl TryFrom<pb::BatchList> for BatchList {
             next: m.next.as_ref().map(place_from).transpose()?,
         })
     }
+}
+
+pub(super) fn latest_to(latest: Option<&Latest>) -> pb::Latest {
+    let both = latest.map(|m| {
+        let signature = Bytes::copy_from_slice(&m.disperser_signature.0);
+        (m.batch_header.abi_encode().into(), signature)
+    });
+    let (batch_header, disperser_signature) = both.unwrap_or_default();
+    pb::Latest {
+        batch_header,
+        disperser_signature,
+    }
+}
+
+pub(super) fn latest_from(m: &pb::Latest) -> Result<Option<Latest>, WireError> {
+    if m.batch_header.is_empty() && m.disperser_signature.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Latest {
+        batch_header: BatchHeader::abi_decode(&m.batch_header)?,
+        disperser_signature: NetworkSignature(array(
+            "disperser signature",
+            &m.disperser_signature,
+        )?),
+    }))
 }
 
 impl From<&GetCombined> for pb::GetCombined {

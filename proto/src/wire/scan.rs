@@ -110,6 +110,11 @@ const CERTIFIED_BATCH: &[Field] = &[
     one(2, "disperser signature", Holds::Bytes(64)),
 ];
 
+const DISPERSED_BATCH: &[Field] = &[
+    BATCH_HEADER,
+    one(2, "disperser signature", Holds::Bytes(64)),
+];
+
 const INDICES_OF_BATCH: &[Field] = &[
     one(1, "batch digest", Holds::Bytes(32)),
     many(2, "runs", MAX_RUNS, Holds::Message(RUN)),
@@ -143,13 +148,11 @@ const REQUEST: &[Field] = &[
         Holds::Message(INDICES_OF_BATCH),
     ),
     one(8, "request to be dialed", Holds::Message(&[])),
+    one(9, "batch to sign", Holds::Message(DISPERSED_BATCH)),
     one(
-        9,
-        "batch to sign",
-        Holds::Message(&[
-            BATCH_HEADER,
-            one(2, "disperser signature", Holds::Bytes(64)),
-        ]),
+        10,
+        "request for the latest batch",
+        Holds::Message(&[one(1, "disperser", Holds::Number)]),
     ),
 ];
 
@@ -206,6 +209,7 @@ const RESPONSE: &[Field] = &[
         "dialed",
         Holds::Message(&[one(1, "address", Holds::Bytes(limits::MAX_SHORT_TEXT))]),
     ),
+    one(9, "latest batch", Holds::Message(DISPERSED_BATCH)),
     one(
         15,
         "error",

@@ -112,6 +112,10 @@ fn requests() -> Vec<Request> {
             batch_digest: BatchDigest([8; 32]),
             indices: runs(),
         }),
+        Request::GetLatest(GetLatest { disperser_id: 0 }),
+        Request::GetLatest(GetLatest {
+            disperser_id: u32::MAX,
+        }),
     ]
 }
 
@@ -140,6 +144,11 @@ fn responses() -> Vec<Response> {
             next: None,
         }),
         Response::Combined(combined()),
+        Response::Latest(None),
+        Response::Latest(Some(Latest {
+            batch_header: store_batch().batch_header,
+            disperser_signature: NetworkSignature([6; 64]),
+        })),
         Response::Error(ErrorReply::new("store.not_a_disperser", Blame::Caller, "no").with(1, 2)),
         Response::Error(ErrorReply::new("store.disk_full", Blame::Us, "full")),
         Response::Error(ErrorReply::new("x.y", Blame::Peer, "")),

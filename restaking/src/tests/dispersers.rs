@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use alloy_primitives::B256;
 use ashlar_crypto::Coded;
 use ashlar_crypto::identity::NetworkSignature;
-use ashlar_proto::Account;
+use ashlar_proto::table::dispersers_tree;
+use ashlar_proto::{Account, TableAccess as _, TableScope};
+use ashlar_stake::OperatorTable;
 
 use super::super::testing::*;
 use super::super::*;
@@ -377,4 +379,69 @@ pub(super) fn refusals() -> BTreeSet<&'static str> {
         )
     });
     met
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_types,
+    reason = "what it costs is printed, and nothing depends on it"
+)]
+fn of_thousands_of_dispersers_a_registration_changes_one_leaf() {
+    use std::time::Instant;
+    const MANY: usize = 4000;
+    let mut lab = lab();
+    let service = lab.state.services.edit(&1).unwrap();
+    service.dispersers.max = MAX_DISPERSERS;
+    lab.pass(1);
+    let actions: Vec<_> = (1..=MANY + 1).map(|key| register(&lab, key, 500)).collect();
+    let sender = account(WHO);
+    let apply = |lab: &mut Lab, action: &Action| {
+        let action = action.clone();
+        let transaction = Transaction { sender, action };
+        lab.state.apply(lab.block, &transaction).unwrap();
+    };
+    let begun = Instant::now();
+    actions[..MANY]
+        .iter()
+        .for_each(|action| apply(&mut lab, action));
+    let registering = begun.elapsed() / MANY as u32;
+    lab.pass(1);
+    let begun = Instant::now();
+    let before = lab.state.table_at(1, lab.block.saturating_sub(1)).unwrap();
+    let making = begun.elapsed();
+    assert_eq!(before.dispersers().len(), MANY);
+
+    apply(&mut lab, &actions[MANY]);
+    lab.pass(1);
+    let after = lab.state.table_at(1, lab.block.saturating_sub(1)).unwrap();
+    assert_eq!(after.dispersers()[..MANY], *before.dispersers());
+    assert_ne!(after.root(), before.root());
+    assert_eq!(
+        after.header().operators_root,
+        before.header().operators_root
+    );
+    // Of the hashes beside the first leaf, only that of the half with the new one is another.
+    let paths = [&before, &after].map(|table| dispersers_tree(table.dispersers()).path(0).unwrap());
+    let changed = paths[0].iter().zip(&paths[1]).filter(|(a, b)| a != b);
+    assert_eq!((paths[1].len(), changed.count()), (12, 1));
+
+    // What a follower does with its content, and a node with each request.
+    let scope = TableScope {
+        domain: after.domain(),
+        reference_block: after.reference_block(),
+        versions: vec![1],
+    };
+    let (operators, dispersers) = (after.operators().to_vec(), after.dispersers().to_vec());
+    let begun = Instant::now();
+    let loaded = OperatorTable::new(scope, operators, dispersers).unwrap();
+    let loading = begun.elapsed();
+    assert_eq!(loaded.root(), after.root());
+    let begun = Instant::now();
+    for id in 0..=MANY as u32 {
+        assert_eq!(std::hint::black_box(loaded.disperser(id)).unwrap().id, id);
+    }
+    let finding = begun.elapsed() / (MANY as u32 + 1);
+    eprintln!(
+        "{MANY} dispersers: a registration {registering:?}, a table {making:?}, loaded in {loading:?}, a look {finding:?}"
+    );
 }

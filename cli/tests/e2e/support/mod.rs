@@ -246,7 +246,8 @@ impl Devnet {
         self.end(pid, Signal::SIGTERM);
     }
 
-    fn kill(&mut self, pid: u32) {
+    /// SIGKILL to a process, and its end.
+    pub fn kill(&mut self, pid: u32) {
         self.end(pid, Signal::SIGKILL);
     }
 
@@ -326,6 +327,16 @@ impl Devnet {
         has_password: bool,
         base: &str,
     ) -> u32 {
+        let pid = self.spawn(command, dir, config, has_password);
+        let url = format!("{base}/v1/health");
+        wait_for("a restarted process to be ready", || {
+            http_get(&url).is_some_and(|(status, _)| status == 200)
+        });
+        pid
+    }
+
+    /// The same without a wait.
+    pub fn spawn(&mut self, command: &[&str], dir: &Path, config: &str, has_password: bool) -> u32 {
         let log = std::fs::File::options()
             .append(true)
             .create(true)
@@ -347,10 +358,6 @@ impl Devnet {
             .unwrap();
         let pid = child.id();
         self.restarted.push(child);
-        let url = format!("{base}/v1/health");
-        wait_for("a restarted process to be ready", || {
-            http_get(&url).is_some_and(|(status, _)| status == 200)
-        });
         pid
     }
 

@@ -14,13 +14,13 @@ use ashlar_crypto::{
     Setup, commit_rows, verify_chunks,
 };
 use ashlar_disperser::clock::{WallClock, system_clock};
-use ashlar_disperser::kv::{Kv, MemoryKv};
+use ashlar_disperser::kv::{Kv, MemoryKv, Table};
 use ashlar_disperser::{Disperser, DisperserConfig, RunningDisperser, Sources};
 use ashlar_net::{BulkReader, Handler, NetLimits, Reply, Server};
 use ashlar_proto::TableAccess;
 use ashlar_proto::api::{BlobState, BlobStatus, Problem};
 use ashlar_proto::table::DisperserEntry;
-use ashlar_proto::wire::{ErrorReply, PutBlob, Request, Response, StoreBatch, Stored};
+use ashlar_proto::wire::{ErrorReply, Latest, PutBlob, Request, Response, StoreBatch, Stored};
 use ashlar_proto::{
     Account, BatchDigest, BlobId, Block, Domain, OperatorIndex, Sequence, Stake, version,
 };
@@ -48,6 +48,16 @@ pub enum Temper {
     Dead,
 }
 
+/// What an operator says when the disperser asks for its own latest batch.
+#[derive(Debug, Clone)]
+pub enum Says {
+    Truth,
+    /// This, whatever it has.
+    Latest(Option<Box<Latest>>),
+    /// It refuses.
+    Nothing,
+}
+
 pub struct Operator {
     pub bls: SecretKey,
     network: NetworkKey,
@@ -57,6 +67,9 @@ pub struct Operator {
     pub seen: Mutex<HashMap<Sequence, BatchDigest>>,
     /// The disperser's signature of each of these digests.
     signed: Mutex<HashMap<BatchDigest, NetworkSignature>>,
+    /// The disperser's batch with the highest number that came, and what it says when it is asked for it.
+    pub newest: Mutex<Option<Latest>>,
+    pub says: Mutex<Says>,
     /// Whether a sequence number ever came with two digests, or a digest with two signatures.
     pub betrayed: AtomicBool,
 }
@@ -64,6 +77,18 @@ pub struct Operator {
 impl Operator {
     pub fn set(&self, temper: Temper) {
         *self.temper.lock().unwrap() = temper;
+    }
+
+    fn came(&self, batch: Latest) {
+        let mut newest = self.newest.lock().unwrap();
+        let before = newest.as_ref().map(|newest| newest.batch_header.sequence);
+        if before < Some(batch.batch_header.sequence) {
+            *newest = Some(batch);
+        }
+    }
+
+    pub fn say(&self, says: Says) {
+        *self.says.lock().unwrap() = says;
     }
 
     pub fn requests(&self) -> HashMap<Sequence, BatchDigest> {
@@ -160,6 +185,16 @@ impl Handler for Door {
     ) -> BoxFuture<'_, Reply> {
         let operator = Arc::clone(&self.0);
         Box::pin(async move {
+            if let Request::GetLatest(_) = request {
+                let latest = match operator.says.lock().unwrap().clone() {
+                    Says::Truth => operator.newest.lock().unwrap().clone(),
+                    Says::Latest(latest) => latest.map(|latest| *latest),
+                    Says::Nothing => {
+                        return ErrorReply::new("test.silent", Blame::Us, "not now").into();
+                    }
+                };
+                return Response::Latest(latest).into();
+            }
             let Request::StoreBatch(store) = request else {
                 return ErrorReply::new("test.unknown", Blame::Caller, "not here").into();
             };
@@ -172,6 +207,10 @@ impl Handler for Door {
             if let Err(error) = store.batch_header.verify_disperser(&peer, &signature) {
                 return ErrorReply::new(error.code(), Blame::Caller, error).into();
             }
+            operator.came(Latest {
+                batch_header: store.batch_header.clone(),
+                disperser_signature: signature,
+            });
             let signed = operator.signed.lock().unwrap().insert(digest, signature);
             if signed.is_some_and(|before| before != signature) {
                 operator.betrayed.store(true, Ordering::SeqCst);
@@ -301,6 +340,8 @@ impl World {
                 table: OnceLock::new(),
                 seen: Mutex::default(),
                 signed: Mutex::default(),
+                newest: Mutex::default(),
+                says: Mutex::new(Says::Truth),
                 betrayed: AtomicBool::new(false),
             });
             let address = if *temper == Temper::Dead {
@@ -403,6 +444,17 @@ impl World {
                 .await
                 .unwrap(),
         )
+    }
+
+    /// The same, once it knows which numbers it has used: all that a start writes is written.
+    pub async fn started(&self, config: DisperserConfig) -> Running {
+        let running = self.start(config).await;
+        until("the sequence is known", async || {
+            let unknown = self.kv.get(Table::Meta, b"sequence_unknown");
+            unknown.unwrap().is_none()
+        })
+        .await;
+        running
     }
 
     /// The tables; nobody pays.
