@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ashlar_crypto::identity::NetworkPublicKey;
+use ashlar_crypto::identity::{NetworkKey, NetworkPublicKey};
 use ashlar_crypto::keystore::Cost;
 use ashlar_disperser::DisperserConfig;
 use ashlar_ledger::types::{DisperserView, ServiceDetail};
@@ -140,7 +140,7 @@ pub(super) fn init(ui: Ui, args: &InitArgs) -> CliResult {
     // Refused before there is anything.
     let ledger = Ledger::new(&config)?;
     let key_path = args.dir.join("network.json");
-    let key = network_key(ui, args, &config_path, &key_path)?;
+    let (key, opened) = network_key(ui, args, &config_path, &key_path)?;
     if !config_path.exists() {
         write(&config_path, &config)?;
         ui.note(format!("wrote {}", config_path.display()));
@@ -153,7 +153,7 @@ pub(super) fn init(ui: Ui, args: &InitArgs) -> CliResult {
             (view.id, view.record.bond)
         }
         None => {
-            register(ui, args, &ledger, &rollup, &config, &key_path)?;
+            register(ui, args, &ledger, &rollup, opened)?;
             let found = ledger.find(&ledger.service()?, &key, &rollup, &at)?;
             let view = found.ok_or_else(|| not_there(&key))?;
             (view.id, view.record.bond)
@@ -257,10 +257,15 @@ fn there(args: &InitArgs, path: &Path, rollup: &Rollup) -> CliResult<DisperserCo
     Ok(config)
 }
 
-/// The key of the folder: made if there is none yet, and nothing was made with it.
-fn network_key(ui: Ui, args: &InitArgs, config: &Path, path: &Path) -> CliResult<NetworkPublicKey> {
+/// The public key of the folder: made if there is none yet, and nothing was made with it. With the key itself if it is new.
+fn network_key(
+    ui: Ui,
+    args: &InitArgs,
+    config: &Path,
+    path: &Path,
+) -> CliResult<(NetworkPublicKey, Option<NetworkKey>)> {
     if path.exists() {
-        return keys::network_public(path);
+        return Ok((keys::network_public(path)?, None));
     }
     // The key is always written first.
     if config.exists() {
@@ -280,7 +285,18 @@ fn network_key(ui: Ui, args: &InitArgs, config: &Path, path: &Path) -> CliResult
     let password = files::password(args.password_file.as_deref(), what, true)?;
     let (key, _) = keys::new_network(path, &password, Cost::Standard)?;
     ui.note(format!("wrote {}", path.display()));
-    Ok(key.public())
+    Ok((key.public(), Some(key)))
+}
+
+/// The key of an earlier walk.
+fn open_key(args: &InitArgs) -> CliResult<NetworkKey> {
+    let paths = load(&args.dir.join(CONFIG))?.paths;
+    let password = files::password_or_configured(
+        args.password_file.as_deref(),
+        &paths.password_file,
+        "Password of the disperser's key",
+    )?;
+    keys::open_network(&paths.network_key, &password)
 }
 
 impl<'a> Ledger<'a> {
@@ -365,8 +381,7 @@ fn register(
     args: &InitArgs,
     ledger: &Ledger<'_>,
     rollup: &Rollup,
-    config: &DisperserConfig,
-    key_path: &Path,
+    key: Option<NetworkKey>,
 ) -> CliResult {
     let detail = ledger.service()?;
     let terms = detail.service.dispersers;
@@ -388,13 +403,7 @@ fn register(
         )
         .next("run it again and answer with yes, or give --yes; another bond with --bond"));
     }
-    let password = files::password_or_configured(
-        args.password_file.as_deref(),
-        &config.paths.password_file,
-        "Password of the disperser's key",
-    )?;
-    let key = keys::open_network(key_path, &password)?;
-    drop(password);
+    let key = key.map_or_else(|| open_key(args), Ok)?;
     let statement = DisperserStatement {
         domain: ledger.network.domain(u64::from(ledger.service)),
         account: rollup.account,
