@@ -54,7 +54,6 @@ pub struct OwnArgs {
     #[arg(
         long,
         value_name = "FILE",
-        requires = "own",
         env = "ASHLAR_ACCOUNT_KEY",
         hide_env_values = true
     )]
@@ -63,7 +62,6 @@ pub struct OwnArgs {
     #[arg(
         long,
         value_name = "FILE",
-        requires = "own",
         env = "ASHLAR_ACCOUNT_PASSWORD_FILE",
         hide_env_values = true
     )]
