@@ -189,7 +189,11 @@ impl Engine {
         operator: &OperatorEntry,
         disperser_id: u32,
     ) -> Result<Option<Sequence>, AskError> {
-        let request = Request::GetLatest(GetLatest { disperser_id });
+        let domain = table.domain();
+        let request = Request::GetLatest(GetLatest {
+            domain,
+            disperser_id,
+        });
         let client = self.operators_client.client();
         let peer = Peer::from(operator);
         let asked = client.request(&peer, request, Vec::new(), PATIENCE);
@@ -198,7 +202,7 @@ impl Engine {
             return Ok(None);
         };
         let (header, signature) = (&latest.batch_header, &latest.disperser_signature);
-        let is_ours = header.domain == table.domain()
+        let is_ours = header.domain == domain
             && header.disperser_id == disperser_id
             && header
                 .verify_disperser(&self.key.public(), signature)

@@ -82,11 +82,11 @@ fn every_message_and_every_transaction_is_in_the_corpus() {
     let requests: BTreeSet<&str> = of("wire_request")
         .filter_map(|input| Some(Request::decode(input).ok()?.kind()))
         .collect();
-    assert_eq!(requests.len(), 9, "{requests:?}");
+    assert_eq!(requests.len(), 10, "{requests:?}");
     let responses: BTreeSet<&str> = of("wire_response")
         .filter_map(|input| Some(Response::decode(input).ok()?.kind()))
         .collect();
-    assert_eq!(responses.len(), 9, "{responses:?}");
+    assert_eq!(responses.len(), 10, "{responses:?}");
     let actions: BTreeSet<&str> = of("ledger_transaction")
         .filter_map(|input| serde_json::from_slice::<Transaction>(&input).ok())
         .map(|transaction| transaction.action.name())

@@ -211,7 +211,7 @@ impl Service {
         peer: &NetworkPublicKey,
         header: &BatchHeader,
     ) -> Result<(), ServiceError> {
-        check_domain(header, self.stake.domain())?;
+        check_domain(header.domain, self.stake.domain())?;
         let refused = match self.check_sender(peer, header) {
             Ok(()) => return Ok(()),
             Err(refused) => refused,

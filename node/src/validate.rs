@@ -136,7 +136,7 @@ impl UnverifiedBatch {
     /// # Errors
     /// The first check that fails.
     pub fn check_sender(self, newest: &OperatorTable) -> Result<AuthenticBatch, ValidateError> {
-        check_domain(&self.header, newest.domain())?;
+        check_domain(self.header.domain, newest.domain())?;
         check_disperser(&self.peer, &self.header, newest)?;
         self.header
             .verify_disperser(&self.peer, &self.disperser_signature)
@@ -235,18 +235,15 @@ impl AuthenticBatch {
     }
 }
 
-/// The batch is of this service.
+/// A batch or a question is of this service.
 ///
 /// # Errors
 /// [`ValidateError::OtherDomain`].
-pub fn check_domain(header: &BatchHeader, expected: Domain) -> Result<(), ValidateError> {
-    if header.domain == expected {
-        return Ok(());
+pub fn check_domain(got: Domain, expected: Domain) -> Result<(), ValidateError> {
+    match got == expected {
+        true => Ok(()),
+        false => Err(ValidateError::OtherDomain { got, expected }),
     }
-    Err(ValidateError::OtherDomain {
-        got: header.domain,
-        expected,
-    })
 }
 
 /// The sender is the disperser that the header names.

@@ -227,13 +227,11 @@ fn the_pages_show_an_idle_a_busy_and_a_degraded_network() {
             metrics.contains(&format!("ashlar_disperser_{name}_total {}\n", now[key]))
         })
     });
-    let now = activity();
-    let newest = &now["batches"][0];
-    let (digest, first) = (
-        newest["digest"].as_str().unwrap(),
-        &rows(&browser, "#batches")[0],
-    );
-    assert!(first.contains(&digest[..10]), "{first}: {newest}");
+    wait_for("the newest batch", || {
+        let now = activity();
+        let digest = now["batches"][0]["digest"].as_str().unwrap();
+        rows(&browser, "#batches")[0].contains(&digest[..10])
+    });
     let signers = |operator: &Value| operator["missed"] == 0 && operator["signs"] == true;
     wait_for("all operators to have signed", || {
         activity()["operators"]

@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use crate::support::evil::{self, Batch, Sender};
 use crate::support::random::payload;
-use crate::support::{Devnet, Outcome, wait_for};
+use crate::support::{Devnet, Outcome, http_get, wait_for};
 
 const FIRST: ServiceId = 1;
 const SECOND: ServiceId = 2;
@@ -273,9 +273,9 @@ impl Stage {
         let files = ["disperser.toml", "network.json", "password"];
         let from = self.devnet.file.disperser.dir.clone();
         let dir = copy(&self.devnet, &from, "second-disperser", &files, &moved);
-        let url = self.disperser.clone();
+        // It makes no batch before the operator's node of this service is the one that its table names.
         self.devnet
-            .restart(&["disperser", "run"], &dir, "disperser.toml", true, &url);
+            .spawn(&["disperser", "run"], &dir, "disperser.toml", true);
     }
 
     fn move_address(&self) {
@@ -298,6 +298,11 @@ impl Stage {
         wait_for("the table with the new address", || {
             self.table(SECOND).operators()[0].address == self.node
         });
+        let health = format!("{}/v1/health", self.disperser);
+        wait_for(
+            "the second disperser to learn that its numbers are unused",
+            || http_get(&health).is_some_and(|(status, _)| status == 200),
+        );
     }
 
     /// A batch that the service's disperser sends and the operator's node of this service signs, as a certificate.

@@ -10,8 +10,8 @@ use ashlar_proto::wire::{
     Request, Response, SignBatch, StoreBatch,
 };
 use ashlar_proto::{
-    BatchHeader, BlobHeader, Certificate, CertificatePolicy, MaxAge, RequiredQuorums, TrustedTable,
-    verify_certificate, verify_portable,
+    BatchHeader, BlobHeader, Certificate, CertificatePolicy, Domain, MaxAge, RequiredQuorums,
+    TrustedTable, verify_certificate, verify_portable,
 };
 use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
@@ -183,7 +183,10 @@ fn make_requests() -> [Request; 10] {
             chunk_proofs: samples::chunk_proofs(),
         }),
         Request::Ping(Ping { nonce: 7 }),
-        Request::GetLatest(GetLatest { disperser_id: 3 }),
+        Request::GetLatest(GetLatest {
+            domain: Domain([4; 32]),
+            disperser_id: 3,
+        }),
     ]
 }
 

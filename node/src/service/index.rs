@@ -8,7 +8,7 @@ use ashlar_proto::wire::{
     BatchList, BatchPlace, GetLatest, KeepCertificate, Latest, ListBatches, Response, limits,
 };
 use ashlar_proto::{
-    CertificateError, CertificatePolicy, Domain, MaxAge, RequiredQuorums, Sequence, TrustedTable,
+    CertificateError, CertificatePolicy, MaxAge, RequiredQuorums, Sequence, TrustedTable,
     VerifiedCertificate, verify_certificate,
 };
 use ashlar_stake::OperatorTable;
@@ -16,6 +16,7 @@ use ashlar_stake::OperatorTable;
 use super::{Service, ServiceError};
 use crate::shared::blocking;
 use crate::store::{SequenceId, SignedHeader, Store, StoreError};
+use crate::validate::check_domain;
 
 /// Checks a certificate of an index with the table of its reference block, for which the caller vouches. Its age does not matter:
 /// what is not owed any more is left out by its window.
@@ -83,14 +84,14 @@ impl Service {
         wanted: GetLatest,
         bulk: &BulkReader,
     ) -> Result<Reply, ServiceError> {
+        check_domain(wanted.domain, self.stake.domain())?;
         // A database that is not rebuilt yet does not know.
         self.may_sign()?;
         let load = &self.shared.config.load;
         let place = load.read_memory() / u64::from(load.max_reads);
         let memory = bulk.reserve(place, self.patience()).await;
         let memory = memory.map_err(|error| self.overload(error, "reads"))?;
-        let (domain, id) = (self.stake.domain(), wanted.disperser_id);
-        let found = blocking(move || latest(self.store.as_ref(), domain, id)).await?;
+        let found = blocking(move || latest(self.store.as_ref(), &wanted)).await?;
         drop(memory);
         let found = found.map(|offered| Latest {
             batch_header: offered.header,
@@ -102,11 +103,8 @@ impl Service {
 
 /// The batch of a disperser with the highest number. Records lie in the order of their numbers and are listed forwards alone, so the
 /// range of numbers is halved: 64 looks at most, however many there are.
-fn latest(
-    store: &dyn Store,
-    domain: Domain,
-    disperser_id: u32,
-) -> Result<Option<SignedHeader>, StoreError> {
+fn latest(store: &dyn Store, of: &GetLatest) -> Result<Option<SignedHeader>, StoreError> {
+    let (domain, disperser_id) = (of.domain, of.disperser_id);
     let mut best = None;
     let (mut low, mut high) = (0, u64::MAX);
     while low < high {

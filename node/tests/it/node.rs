@@ -9,7 +9,7 @@ use crate::common::caller::{
 };
 use crate::common::faulty::{Disk, Fault};
 use crate::common::time::TestTime;
-use crate::common::{Batch, HEAD, Recipe, World, config};
+use crate::common::{Batch, HEAD, Recipe, World, config, domain};
 use ashlar_crypto::identity::NetworkKey;
 use ashlar_crypto::kzg::{CommitmentBytes, decode_commitments, decode_proofs};
 use ashlar_crypto::{Blame, ChunkColumn, RowChallenge, Setup, verify_chunks};
@@ -18,8 +18,8 @@ use ashlar_node::clock::SystemTimeSource;
 use ashlar_node::health::Status;
 use ashlar_node::store::Store;
 use ashlar_node::{Database, Node, NodeConfig, RunningNode};
-use ashlar_proto::ChunkIndex;
 use ashlar_proto::wire::{GetChunks, GetLatest, Ping, Request, Response};
+use ashlar_proto::{ChunkIndex, Domain};
 
 async fn start_on(world: &World, config: NodeConfig, disk: &Arc<Disk>) -> RunningNode {
     let disk = Arc::clone(disk);
@@ -309,7 +309,10 @@ async fn a_disperser_learns_which_of_its_batches_is_the_latest() {
     let caller = Caller::new(&world.disperser, node.quic_addr(), &world);
     let mine = world.chunks(ME, &[0]);
     let latest = async |disperser_id| {
-        let request = Request::GetLatest(GetLatest { disperser_id });
+        let request = Request::GetLatest(GetLatest {
+            domain: domain(),
+            disperser_id,
+        });
         match caller.ask(request, vec![]).await.unwrap().response {
             Response::Latest(latest) => latest,
             other => panic!("{other:?}"),
@@ -337,6 +340,15 @@ async fn a_disperser_learns_which_of_its_batches_is_the_latest() {
     // Those of others are others'.
     assert_eq!(latest(of + 1).await, None);
     assert_eq!(latest(of.wrapping_sub(1)).await, None);
+    let elsewhere = Request::GetLatest(GetLatest {
+        domain: Domain([0xee; 32]),
+        disperser_id: of,
+    });
+    let refused = caller.ask(elsewhere, vec![]).await.unwrap_err();
+    assert!(
+        format!("{refused:?}").contains("validate.other_domain"),
+        "{refused:?}"
+    );
     node.shutdown().await;
 }
 

@@ -14,7 +14,8 @@ use super::{
     limits, pb, scan,
 };
 use crate::{
-    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, HeaderError, params::version,
+    BatchDigest, BatchHeader, BlobHeader, BlobKey, ChunkRanges, Domain, HeaderError,
+    params::version,
 };
 
 pub(super) fn array<const N: usize>(
@@ -191,6 +192,7 @@ impl Request {
             Self::ListBatches(m) => pb::request::Kind::ListBatches(m.into()),
             Self::GetCombined(m) => pb::request::Kind::GetCombined(m.into()),
             Self::GetLatest(m) => pb::request::Kind::GetLatest(pb::GetLatest {
+                domain: Bytes::copy_from_slice(&m.domain.0),
                 disperser_id: m.disperser_id,
             }),
         };
@@ -265,6 +267,7 @@ impl TryFrom<pb::Request> for Request {
             pb::request::Kind::ListBatches(m) => Self::ListBatches(m.try_into()?),
             pb::request::Kind::GetCombined(m) => Self::GetCombined(m.try_into()?),
             pb::request::Kind::GetLatest(m) => Self::GetLatest(GetLatest {
+                domain: Domain(array("domain", &m.domain)?),
                 disperser_id: m.disperser_id,
             }),
         })

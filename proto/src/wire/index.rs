@@ -7,7 +7,7 @@ use super::convert::{
 };
 use super::{WireError, pb};
 use crate::certificate::CertificateDecodeError;
-use crate::{BatchDigest, BatchHeader, Certificate, ChunkRanges};
+use crate::{BatchDigest, BatchHeader, Certificate, ChunkRanges, Domain};
 use ashlar_crypto::{identity::NetworkSignature, kzg::ProofBytes};
 
 /// Disperser to an operator that signed: keep this with the batch.
@@ -61,6 +61,8 @@ pub struct BatchList {
 /// Disperser to operator: which of its batches has the highest number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GetLatest {
+    /// The service. An operator of several has a node for each.
+    pub domain: Domain,
     /// Whose.
     pub disperser_id: u32,
 }

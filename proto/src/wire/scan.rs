@@ -152,7 +152,10 @@ const REQUEST: &[Field] = &[
     one(
         10,
         "request for the latest batch",
-        Holds::Message(&[one(1, "disperser", Holds::Number)]),
+        Holds::Message(&[
+            one(1, "domain", Holds::Bytes(32)),
+            one(2, "disperser", Holds::Number),
+        ]),
     ),
 ];
 

@@ -60,7 +60,7 @@ fn varints_are_read_as_prost_reads_them() {
 #[test]
 fn what_is_not_in_the_protocol_is_refused() {
     // A kind that this version does not know, and a field.
-    assert_eq!(code(Request::decode(wrapped(10, b""))), "wire.unknown_kind");
+    assert_eq!(code(Request::decode(wrapped(11, b""))), "wire.unknown_kind");
     let mut ping = Vec::new();
     put(&mut ping, 2, b"");
     assert_eq!(
