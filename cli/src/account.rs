@@ -147,10 +147,8 @@ pub fn run(ui: Ui, args: AccountArgs) -> CliResult {
         if connection.ledger.is_none() {
             connection.ledger = devnet.ledger.map(|ledger| ledger.url);
         }
-        if who.key.is_none() {
-            who.key = Some(devnet.account.key);
-            who.password_file = who.password_file.or(Some(devnet.account.password_file));
-        }
+        (who.key, who.password_file) =
+            keys::or_of_devnet(who.key, who.password_file, Some(devnet.account));
     }
     let connection = Connection::new(&connection)?;
     let (service, disperser) = (who.service, who.disperser_id);
@@ -257,11 +255,7 @@ fn new(ui: Ui, out: &Path, password_file: Option<&Path>) -> CliResult {
 
 impl Who {
     fn key(&self) -> CliResult<&Path> {
-        self.key.as_deref().ok_or_else(|| {
-            CliError::usage("no account was named").next(
-                "--key FILE names a keystore; make one with: ashlar account new --out account.json",
-            )
-        })
+        self.key.as_deref().ok_or_else(keys::no_account)
     }
 
     fn detail(&self, connection: &Connection, account: Account) -> CliResult<PaymentAccountDetail> {

@@ -13,9 +13,31 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::devnet::layout::AccountEntry;
 use crate::error::{CliError, CliResult, Exit};
 use crate::files::{self, Access};
 use crate::ui::Ui;
+
+/// What an account's key defaults to: a devnet's own, where there is one.
+pub fn or_of_devnet(
+    key: Option<PathBuf>,
+    password_file: Option<PathBuf>,
+    devnet: Option<AccountEntry>,
+) -> (Option<PathBuf>, Option<PathBuf>) {
+    match devnet {
+        Some(devnet) if key.is_none() => {
+            let password_file = password_file.unwrap_or(devnet.password_file);
+            (Some(devnet.key), Some(password_file))
+        }
+        _ => (key, password_file),
+    }
+}
+
+/// No account's key is named, and there is none by default.
+pub fn no_account() -> CliError {
+    CliError::usage("no account was named")
+        .next("--key FILE names a keystore; make one with: ashlar account new --out account.json")
+}
 
 /// No keystore is larger.
 pub const KEYSTORE_LIMIT: u64 = 64 * 1024;

@@ -22,7 +22,7 @@ use crate::config::{ConfigError, DisperserConfig};
 use crate::distribute::OperatorClient;
 use crate::durable::Durable;
 use crate::engine::{Engine, number_of, report_kernel};
-use crate::health::{Health, HealthReport};
+use crate::health::Health;
 use crate::intake::OpenLimits;
 use crate::kv::{Kv, KvError, RocksKv, RocksOptions};
 use crate::metrics::Metrics;
@@ -69,7 +69,7 @@ impl Disperser {
     }
 
     /// Starts a disperser inside of this process, a rollup's own one, with its database in `config.paths.data`. It listens nowhere,
-    /// whatever `config.listen` says: its API is [`Embedded::api`]. This returns when the database is open.
+    /// whatever `config.listen` says: its API is [`Running::api`]. This returns when the database is open.
     ///
     /// # Errors
     /// What keeps it from running.
@@ -91,11 +91,7 @@ impl Disperser {
             serve,
         )
         .await?;
-        Ok(Embedded {
-            supervisor,
-            patience,
-            api,
-        })
+        Ok(Running::embedded(api, supervisor, patience))
     }
 
     /// Opens the database in `config.paths.data` of a disperser that is stopped, for a person who has looked at the clock:
@@ -299,37 +295,8 @@ async fn launch(
     Ok((supervisor, patience))
 }
 
-/// A disperser inside of this process. Dropping it without [`shutdown`](Self::shutdown) stops it as a crash would: nothing accepted
-/// is lost.
-#[derive(Debug)]
-pub struct Embedded {
-    supervisor: Supervisor,
-    patience: Duration,
-    api: Router,
-}
-
-impl Embedded {
-    /// Its API, pages and metrics, for the SDK's builder (`embedded`), and to be nested in a server of the rollup's.
-    pub fn api(&self) -> Router {
-        self.api.clone()
-    }
-
-    /// As `GET /v1/health` says it.
-    pub fn health(&self) -> HealthReport {
-        self.supervisor.health().report()
-    }
-
-    /// Waits until a part ends that the disperser cannot live without, and says why it did.
-    pub async fn failed(&self) -> String {
-        self.supervisor.failed().await
-    }
-
-    /// Stops it. Batches under way are left for the next start.
-    pub async fn shutdown(self) {
-        self.supervisor.health().stopping();
-        self.supervisor.shutdown(self.patience).await;
-    }
-}
+/// A disperser inside of this process, with its [`api`](Running::api).
+pub type Embedded = Running<Router>;
 
 /// A disperser at work. Dropping it without [`shutdown`](Running::shutdown) stops it as a crash would: nothing accepted is lost. A
 /// shutdown ends streams, finishes writes under way, and leaves batches under way for the next start.

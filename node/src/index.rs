@@ -14,7 +14,7 @@
 //! peers with more than the rest of the stake have one of them among them. Until so many have given their whole index nothing is
 //! signed, unless floors cover what was signed before.
 //!
-//! A disperser sends a batch for [`RESUME`] after it made it. A node that was stopped or cut off for longer has promised nothing
+//! A disperser sends a batch for [`RESUME`](ashlar_proto::times::RESUME) after it made it. A node that was stopped or cut off for longer has promised nothing
 //! meanwhile: it signs at once, and takes its part of what is listed since. It is nobody's duty, and one more who has it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,7 +26,6 @@ use ashlar_fetch::Fault;
 use ashlar_proto::wire::{BatchPlace, CertifiedBatch, ListBatches, Request, Response};
 use ashlar_proto::{
     Block, Certificate, CertificateError, Domain, OperatorEntry, OperatorId, Sequence, VERSIONS,
-    times::RESUME,
 };
 use ashlar_service::Backoff;
 use ashlar_service::metrics::Code;
@@ -42,7 +41,7 @@ use crate::health;
 use crate::repair::Healer;
 use crate::scrub::is_owed;
 use crate::service::check_certified;
-use crate::shared::{Shared, blocking};
+use crate::shared::{Shared, blocking, misses_batches};
 use crate::store::{
     Floor, IndexProgress, ListedPeer, SequenceId, SignedHeader, SignedRecord, Store, StoreError,
     WindowId, retention_end,
@@ -510,9 +509,7 @@ pub(crate) fn begin(
     kept_ms: Option<u64>,
 ) -> Result<(), StoreError> {
     let now_ms = shared.time.wall_ms();
-    let away =
-        |stopped_ms: &u64| u128::from(now_ms.saturating_sub(*stopped_ms)) > RESUME.as_millis();
-    if let Some(stopped_ms) = kept_ms.filter(away) {
+    if let Some(stopped_ms) = kept_ms.filter(|stopped_ms| misses_batches(*stopped_ms, now_ms)) {
         ask_since(shared, store, stopped_ms)?;
     }
     if let Some(progress) = store.index_progress()? {

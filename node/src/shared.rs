@@ -45,6 +45,11 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
 }
 
+/// Dispersers repeat a batch for [`RESUME`]: who is away for longer misses some for good.
+pub(crate) fn misses_batches(from_ms: u64, to_ms: u64) -> bool {
+    Duration::from_millis(to_ms.saturating_sub(from_ms)) > RESUME
+}
+
 /// How long nobody has sent batches.
 #[derive(Debug)]
 pub(crate) struct Silence {
@@ -66,11 +71,10 @@ impl Silence {
         }
     }
 
-    /// A batch was stored. Dispersers repeat a batch for [`RESUME`]: whoever heard of none for longer may have been cut off, and has missed
-    /// some for good.
+    /// A batch was stored. Whoever heard of none for long may have been cut off.
     pub(crate) fn end(&self, now_ms: u64) {
         let before = self.heard_ms.swap(now_ms, Ordering::Relaxed);
-        if u128::from(now_ms.saturating_sub(before)) > RESUME.as_millis() {
+        if misses_batches(before, now_ms) {
             self.since_ms.fetch_min(before, Ordering::Relaxed);
             self.ended.notify_one();
         }

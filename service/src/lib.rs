@@ -38,5 +38,5 @@ pub use backoff::Backoff;
 pub use config::ConfigError;
 pub use health::{Cause, Health, HealthReport};
 pub use problem::ApiError;
-pub use running::Running;
+pub use running::{Addresses, Running};
 pub use supervise::{OnEnd, Supervisor};

@@ -3,13 +3,22 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
+
 use crate::{HealthReport, Supervisor};
 
-/// A daemon at work. Dropping it without [`shutdown`](Self::shutdown) stops it as a crash would.
+/// Where a daemon listens.
 #[derive(Debug)]
-pub struct Running {
-    http_addr: SocketAddr,
-    health_addr: Option<SocketAddr>,
+pub struct Addresses {
+    http: SocketAddr,
+    health: Option<SocketAddr>,
+}
+
+/// A daemon at work. Dropping it without [`shutdown`](Self::shutdown) stops it as a crash would.
+/// `A` is where it is asked: at its addresses, or, inside of this process, by the API itself.
+#[derive(Debug)]
+pub struct Running<A = Addresses> {
+    asked: A,
     supervisor: Supervisor,
     patience: Duration,
 }
@@ -23,8 +32,10 @@ impl Running {
         patience: Duration,
     ) -> Self {
         Self {
-            http_addr,
-            health_addr,
+            asked: Addresses {
+                http: http_addr,
+                health: health_addr,
+            },
             supervisor,
             patience,
         }
@@ -32,14 +43,32 @@ impl Running {
 
     /// Where HTTP listens.
     pub fn http_addr(&self) -> SocketAddr {
-        self.http_addr
+        self.asked.http
     }
 
     /// Where health answers on its own, if it does.
     pub fn health_addr(&self) -> Option<SocketAddr> {
-        self.health_addr
+        self.asked.health
+    }
+}
+
+impl Running<Router> {
+    /// One that listens nowhere, and whose tasks have so long to stop.
+    pub fn embedded(api: Router, supervisor: Supervisor, patience: Duration) -> Self {
+        Self {
+            asked: api,
+            supervisor,
+            patience,
+        }
     }
 
+    /// Its API, pages and metrics, for clients in this process ([`LocalApi`](crate::http::LocalApi)), and to be nested in a server of theirs.
+    pub fn api(&self) -> Router {
+        self.asked.clone()
+    }
+}
+
+impl<A> Running<A> {
     /// As `GET /v1/health` says it.
     pub fn health(&self) -> HealthReport {
         self.supervisor.health().report()

@@ -190,19 +190,10 @@ pub(super) fn init(ui: Ui, args: &InitArgs) -> CliResult {
 
 impl Rollup {
     fn new(own: &OwnArgs) -> CliResult<Self> {
-        let (key, password_file) = match (&own.key, devnet_here()?) {
-            (Some(key), _) => (key.clone(), own.account_password_file.clone()),
-            (None, Some(devnet)) => {
-                let account = devnet.account;
-                let named = own.account_password_file.clone();
-                (account.key, Some(named.unwrap_or(account.password_file)))
-            }
-            (None, None) => {
-                return Err(CliError::usage("no account was named").next(
-                    "--key FILE names a keystore; make one with: ashlar account new --out account.json",
-                ));
-            }
-        };
+        let devnet = devnet_here()?.map(|devnet| devnet.account);
+        let named = (own.key.clone(), own.account_password_file.clone());
+        let (key, password_file) = keys::or_of_devnet(named.0, named.1, devnet);
+        let key = key.ok_or_else(keys::no_account)?;
         Ok(Self {
             account: keys::account(&key)?,
             key,
