@@ -170,7 +170,8 @@ impl Dispersers {
     }
 
     /// What was posted before with this payload, these options and this salt, at the first disperser that has it, unless it failed
-    /// there. Each is asked once, all at the same time; those that rest are left in peace. Nothing is posted.
+    /// there. Each is asked once, all at the same time, and has
+    /// [`connect_timeout`](DispersersConfig::connect_timeout) to answer; those that rest are left in peace. Nothing is posted.
     ///
     /// # Errors
     ///
@@ -186,7 +187,7 @@ impl Dispersers {
         let raw = Prepared::raw(payload.clone(), &options, max).await?;
         let id = raw.submission.id();
         let ask = &Ask::status(id.into());
-        let until = begin + self.inner.config.request_timeout;
+        let until = begin + self.inner.config.connect_timeout;
         let asked = self.inner.rested().into_iter().filter_map(|index| {
             let server = self.inner.servers.get(index)?;
             Some(async move {

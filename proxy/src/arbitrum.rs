@@ -165,7 +165,7 @@ impl Api {
     async fn store(&self, message: Bytes) -> Result<Value, Wrong> {
         let done = async {
             self.core.may_write()?;
-            let _place = self.core.place().await?;
+            let _place = self.core.place_to_put().await?;
             self.core.put(message).await
         };
         let done = done.await;
@@ -197,7 +197,7 @@ impl Api {
         let done = async {
             match Commitment::read(&named)? {
                 Commitment::Certificate(certificate) => {
-                    let _place = self.core.place().await?;
+                    let _place = self.core.place_to_get().await?;
                     Ok(self.core.get(certificate, None).await?.payload)
                 }
                 Commitment::Keccak(_) => Err(Failure::Request {

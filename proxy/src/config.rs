@@ -196,7 +196,7 @@ ashlar_service::config! {
 
     /// What callers get.
     pub struct Serve {
-        /// Payloads that are being posted or read at a time. Others wait for a place.
+        /// Payloads that are being posted at a time, and as many that are being read. Others wait for a place.
         pub places: usize = 16, within 1..=1024;
         /// Longest wait for a place, in seconds. Then: 429.
         pub wait_secs: u64 = 10, within 0..=600;

@@ -51,7 +51,8 @@ pub(crate) struct Core {
     pub(crate) stores: AllStores,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
-    places: Semaphore,
+    puts: Semaphore,
+    gets: Semaphore,
     failures: AtomicU32,
 }
 
@@ -64,7 +65,8 @@ impl Core {
         (health, metrics): (Arc<Health>, Arc<Metrics>),
     ) -> Self {
         Self {
-            places: Semaphore::new(config.serve.places),
+            puts: Semaphore::new(config.serve.places),
+            gets: Semaphore::new(config.serve.places),
             failures: AtomicU32::new(0),
             config,
             da,
@@ -75,10 +77,19 @@ impl Core {
         }
     }
 
-    /// A place for a request, which holds at most one payload of each kind.
-    pub(crate) async fn place(&self) -> Result<SemaphorePermit<'_>, Failure> {
+    /// A place for a post. A reader never waits for posts: they take long where the layer is in trouble.
+    pub(crate) async fn place_to_put(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        self.place(&self.puts).await
+    }
+
+    /// A place for a read.
+    pub(crate) async fn place_to_get(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        self.place(&self.gets).await
+    }
+
+    async fn place<'a>(&self, places: &'a Semaphore) -> Result<SemaphorePermit<'a>, Failure> {
         let patience = Duration::from_secs(self.config.serve.wait_secs);
-        match timeout(patience, self.places.acquire()).await {
+        match timeout(patience, places.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(Failure::Busy),
         }

@@ -81,7 +81,7 @@ impl Api {
         body: Body,
     ) -> Result<VerifiedCertificate, Refused> {
         self.core.may_write()?;
-        let _place = self.core.place().await?;
+        let _place = self.core.place_to_put().await?;
         let max = self.core.config.put.max_payload;
         let payload = self.body(sender, headers, body, max).await?;
         Ok(self.core.put(payload).await?)
@@ -103,7 +103,7 @@ impl Api {
             let (code, reason) = ("proxy.put_by_certificate", reason.to_owned());
             return Err(Failure::Request { code, reason }.into());
         };
-        let _place = self.core.place().await?;
+        let _place = self.core.place_to_put().await?;
         let max = self.core.config.put.max_payload;
         let payload = self.body(sender, headers, body, max).await?;
         Ok(self.core.put_keccak(&hash, payload).await?)
@@ -129,7 +129,7 @@ impl Api {
         problem(status, failure).into_response()
     }
 
-    /// What a reader is told. `keccak`: it asked for a hash; of a certificate it is never told that there is nothing.
+    /// What a reader is told. Only of a hash it can be that there is nothing.
     fn get_failed(&self, failure: &Failure) -> Response {
         let status = match failure {
             Failure::Invalid { rule, code, reason } => return self.invalid(*rule, code, reason),
@@ -360,11 +360,11 @@ pub(crate) async fn get(
         match named? {
             Commitment::Keccak(hash) => {
                 name = "keccak";
-                let _place = core.place().await?;
+                let _place = core.place_to_get().await?;
                 core.get_keccak(&hash).await
             }
             Commitment::Certificate(certificate) => {
-                let _place = core.place().await?;
+                let _place = core.place_to_get().await?;
                 let found = core
                     .get(certificate, query.l1_inclusion_block_number)
                     .await?;

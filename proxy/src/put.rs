@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use ashlar_client::{Certified, VerifiedCertificate};
+use ashlar_client::{Certified, Submitted, VerifiedCertificate};
 use ashlar_crypto::sha256;
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -66,11 +66,7 @@ impl Core {
         let [today, yesterday] = salts.await?;
         let (young, old) =
             futures::join!(self.find(&payload, today), self.find(&payload, yesterday));
-        let least = self.config.put.min_left_secs.saturating_mul(1000);
-        let lasts =
-            |found: &Certified| found.certificate.held_until_ms() >= now.saturating_add(least);
-        // One of today has long enough by its period, whatever clocks say.
-        let certified = match young.or(old.filter(lasts)) {
+        let certified = match self.found(young, old, now).await {
             Some(found) => {
                 self.metrics.found_again.inc();
                 found
@@ -85,14 +81,37 @@ impl Core {
         Ok(certificate)
     }
 
-    /// What was posted with this salt, once it is certified. Whatever keeps it from being found, the payload is then posted, under the same
-    /// name if it is today's.
-    async fn find(&self, payload: &Bytes, salt: u64) -> Option<Certified> {
+    /// What was posted with this salt. Whatever keeps it from being found, the payload is then posted, under the same name if it is today's.
+    async fn find(&self, payload: &Bytes, salt: u64) -> Option<Submitted> {
         let found = self.da.find(payload.clone(), self.options(salt)).await;
-        let submitted = found.ok().flatten()?;
-        let waited = self.da.wait(&submitted).await;
-        let failed = waited.as_ref().err();
-        if let Some(error) = failed {
+        found.ok().flatten()
+    }
+
+    /// The certificate of what was found, if it is of use.
+    async fn found(
+        &self,
+        young: Option<Submitted>,
+        old: Option<Submitted>,
+        now: u64,
+    ) -> Option<Certified> {
+        // One of today has long enough by its period, whatever clocks say.
+        if let Some(young) = young
+            && let Some(certified) = self.certified(&young).await
+        {
+            return Some(certified);
+        }
+        // One of yesterday that is still under way is not waited for until the end: the payload can be posted anew.
+        let old = old?;
+        let patience = self.config.put_deadline() / 4;
+        let certified = timeout(patience, self.certified(&old)).await.ok()??;
+        let least = self.config.put.min_left_secs.saturating_mul(1000);
+        let lasts = certified.certificate.held_until_ms() >= now.saturating_add(least);
+        lasts.then_some(certified)
+    }
+
+    async fn certified(&self, submitted: &Submitted) -> Option<Certified> {
+        let waited = self.da.wait(submitted).await;
+        if let Err(error) = &waited {
             tracing::info!(id = %submitted.id, %error, "found, and not certified");
         }
         waited.ok()

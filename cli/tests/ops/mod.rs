@@ -56,7 +56,7 @@ fn declared(source: &str) -> (String, BTreeMap<String, bool>) {
 /// Each has a unit and a dashboard.
 const DAEMONS: [&str; 6] = ["node", "signer", "disperser", "gateway", "proxy", "ledger"];
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "node/src/metrics.rs",
     "node/src/signer/server/metrics.rs",
     "disperser/src/metrics.rs",

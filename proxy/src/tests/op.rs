@@ -95,13 +95,15 @@ async fn too_much_at_a_time_is_not_the_layers_failure() {
         config.serve.places = 1;
         config.serve.wait_secs = 0;
     });
-    let place = world.core.place().await.unwrap();
+    let place = world.core.place_to_put().await.unwrap();
     let answer = world.put(b"some").await;
     assert_eq!(
         (answer.status, &answer.json()["code"]),
         (429, &"proxy.busy".into())
     );
     assert_eq!(answer.headers["retry-after"], "1");
+    // Readers have places of their own.
+    assert_eq!(world.get(&[1, 0xa5, 1, 0]).await.status, 200);
     drop(place);
     world.put(b"some").await.ok();
 }
