@@ -139,9 +139,17 @@ impl Core {
             }
             spoilt = other;
         }
-        let failure = match self.da.get(certificate).await {
-            Ok(found) => return Ok((found.payload.into(), "network", spoilt)),
-            Err(error) => Failure::of_get(&error),
+        // Operators that are silent leave time for the fallback.
+        let patience = match fallback.is_some() && !is_over {
+            true => self.config.get_deadline() / 2,
+            false => self.config.get_deadline(),
+        };
+        let failure = match timeout(patience, self.da.get(certificate)).await {
+            Ok(Ok(found)) => return Ok((found.payload.into(), "network", spoilt)),
+            Ok(Err(error)) => Failure::of_get(&error),
+            Err(_) => Failure::Deadline {
+                secs: patience.as_secs(),
+            },
         };
         if is_over || matches!(failure, Failure::Invalid { .. }) {
             return Err(failure);

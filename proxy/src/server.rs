@@ -159,30 +159,33 @@ impl Proxy {
         let core = Arc::new(Core::new(config, layer.da, layer.stake, stores, shared));
         listeners.serve(&supervisor, apps(core, layer.memory, arbitrum), limits);
         if let Some(stake) = stake {
-            let stop = supervisor.stop_token();
-            supervisor.spawn(
-                "operator_table",
-                OnEnd::Degrade,
-                watch(stake, Arc::clone(&health), stop),
-            );
+            // Before it says that it is ready.
+            look(&stake, &health).await;
+            let watched = watch(stake, Arc::clone(&health), supervisor.stop_token());
+            supervisor.spawn("operator_table", OnEnd::Degrade, watched);
         }
         health.opened();
         Ok(Running::new(http_addr, health_addr, supervisor, STOP))
     }
 }
 
+/// Looks at the operator table.
+async fn look(stake: &Arc<dyn StakeSource>, health: &Health) {
+    let stake = Arc::clone(stake);
+    let looked = crate::core::blocking(move || stake.head().and_then(|_| stake.health())).await;
+    let why = match looked {
+        Ok(looked) => looked.err().map(|error| error.to_string()),
+        Err(failure) => Some(failure.to_string()),
+    };
+    health.set(health::OPERATOR_TABLE, why);
+}
+
 /// Looks at the operator table until the proxy stops.
 async fn watch(stake: Arc<dyn StakeSource>, health: Arc<Health>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let stake = Arc::clone(&stake);
-        let look = move || stake.head().and_then(|_| stake.health());
-        let why = match crate::core::blocking(look).await {
-            Ok(looked) => looked.err().map(|error| error.to_string()),
-            Err(failure) => Some(failure.to_string()),
-        };
-        health.set(health::OPERATOR_TABLE, why);
         stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5)))
             .await;
+        look(&stake, &health).await;
     }
 }
 

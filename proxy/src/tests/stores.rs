@@ -52,6 +52,19 @@ async fn a_fallback_gives_what_operators_no_longer_have() {
 }
 
 #[tokio::test]
+async fn operators_that_are_silent_leave_time_for_the_fallback() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::with(|config| {
+        config.store.fallback = folder.path().display().to_string();
+        config.get.deadline_secs = 2;
+    });
+    let commitment = world.put(b"some").await.ok();
+    let silence = std::time::Duration::from_secs(60);
+    world.network.set(|switches| switches.get_latency = silence);
+    assert_eq!(world.get(&commitment).await.ok(), "some");
+}
+
+#[tokio::test]
 async fn what_a_reader_fetched_is_kept_for_the_next() {
     let (cache, fallback) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let writer = World::new();
