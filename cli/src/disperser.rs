@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ashlar_crypto::NetworkKey;
 use ashlar_crypto::keystore::Cost;
 use ashlar_disperser::clock::system_clock;
 use ashlar_disperser::config::{Accounts, Profile};
@@ -178,7 +179,7 @@ fn write(path: &Path, config: &DisperserConfig) -> CliResult {
     daemon::write_config(path, config.to_toml(), could_not)
 }
 
-fn load(path: &Path) -> CliResult<DisperserConfig> {
+pub(crate) fn load(path: &Path) -> CliResult<DisperserConfig> {
     daemon::config(path, DisperserConfig::load, "ashlar disperser init")
 }
 
@@ -245,16 +246,8 @@ fn init(ui: Ui, args: &InitArgs) -> CliResult {
 async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     let mut stop = Stop::listen(args.process.exit_with_parent)?;
     let config = load(&args.config)?;
-    let password = files::password_or_configured(
-        args.process.password_file.as_deref(),
-        &config.paths.password_file,
-        "Password of the disperser's key",
-    )?;
-    let key = keys::open_network(&config.paths.network_key, &password)?;
-    drop(password);
-    let stake = follow_table(&config.operators, &config.paths.heads)?;
-    let payment = payments(&config)?;
-    let disperser = Disperser::start(config, key, Sources { stake, payment })
+    let (key, sources) = connected(&config, args.process.password_file.as_deref())?;
+    let disperser = Disperser::start(config, key, sources)
         .await
         .map_err(|error| CliError::coded(Exit::Failure, "the disperser could not start", &error))?;
     let http = disperser.http_addr();
@@ -265,6 +258,23 @@ async fn run_disperser(ui: Ui, args: RunArgs) -> CliResult {
     let broken = daemon::asked_or_broken(&mut stop, disperser.failed()).await;
     daemon::stop_within_deadline("disperser", disperser.shutdown()).await?;
     daemon::ended_well("disperser", broken)
+}
+
+/// A disperser's key, and what it follows.
+pub(crate) fn connected(
+    config: &DisperserConfig,
+    password_file: Option<&Path>,
+) -> CliResult<(NetworkKey, Sources)> {
+    let password = files::password_or_configured(
+        password_file,
+        &config.paths.password_file,
+        "Password of the disperser's key",
+    )?;
+    let key = keys::open_network(&config.paths.network_key, &password)?;
+    drop(password);
+    let stake = follow_table(&config.operators, &config.paths.heads)?;
+    let payment = payments(config)?;
+    Ok((key, Sources { stake, payment }))
 }
 
 /// What accounts have, if they are to pay: out of the ledger that the tables come from.

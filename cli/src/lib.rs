@@ -1,4 +1,4 @@
-//! The `ashlar` command: devnet, put, get, cert, node, signer, disperser, gateway, keys, operators, account, stake, bench, demo.
+//! The `ashlar` command: devnet, put, get, cert, node, signer, disperser, gateway, proxy, keys, operators, account, stake, bench, demo.
 //!
 //! One file for each command group holds its options and what it does. Data goes to standard output, everything else
 //! to standard error; `--json` makes both machine-readable. Exit codes are those of [`error::Exit`].
@@ -20,6 +20,7 @@ pub mod http;
 pub mod keys;
 pub mod node;
 pub mod operators;
+pub mod proxy;
 pub mod put;
 pub mod reader;
 pub mod reference;
@@ -102,6 +103,8 @@ pub enum Command {
     Disperser(disperser::DisperserArgs),
     /// Set up and run a gateway, which fetches payloads for others and keeps them
     Gateway(gateway::GatewayArgs),
+    /// Run a proxy, the sidecar of a rollup: OP Stack Alt-DA and Arbitrum
+    Proxy(proxy::ProxyArgs),
     /// Make keys and look at them
     Keys(keys::KeysArgs),
     /// Look at the operator table
@@ -124,6 +127,7 @@ impl Command {
             Self::Signer(args) => matches!(args.command, signer::SignerCommand::Run(_)),
             Self::Disperser(args) => matches!(args.command, disperser::DisperserCommand::Run(_)),
             Self::Gateway(args) => matches!(args.command, gateway::GatewayCommand::Run(_)),
+            Self::Proxy(args) => matches!(args.command, proxy::ProxyCommand::Run(_)),
             Self::Stake(args) => matches!(args.command, stake::StakeCommand::Serve(_)),
             _ => false,
         }
@@ -202,6 +206,7 @@ fn run(cli: Cli, ui: Ui) -> CliResult {
         Command::Signer(args) => signer::run(ui, args),
         Command::Disperser(args) => disperser::run(ui, args),
         Command::Gateway(args) => gateway::run(ui, args),
+        Command::Proxy(args) => proxy::run(ui, args),
         Command::Keys(args) => keys::run(ui, args),
         Command::Operators(args) => operators::run(ui, args),
         Command::Account(args) => account::run(ui, args),

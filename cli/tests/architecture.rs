@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 17] = [
+const CRATES: [&str; 18] = [
     "crypto",
     "crypto/derive",
     "proto",
@@ -20,6 +20,7 @@ const CRATES: [&str; 17] = [
     "disperser",
     "retriever",
     "client",
+    "proxy",
     "ledger",
     "cli",
     "bench",
@@ -74,6 +75,16 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "retriever",
             "testing",
         ],
+        // Over the SDK: no database, and no disperser unless whoever starts it hands one over.
+        "proxy" => &[
+            "crypto",
+            "proto",
+            "stake",
+            "service",
+            "retriever",
+            "client",
+            "testing",
+        ],
         "bench" => &["crypto", "proto"],
         // Targets for what all of them read.
         "fuzz" => &[
@@ -99,6 +110,7 @@ fn allowed(name: &str) -> &'static [&'static str] {
             "disperser",
             "retriever",
             "client",
+            "proxy",
             "ledger",
             "bench",
             "testing",

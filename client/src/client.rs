@@ -142,12 +142,17 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// As [`Dispersers::new`]; [`ClientError::NoTable`] if operators are to be asked and the policy trusts a root alone.
+    /// As [`Dispersers::new`], but for a client that only reads, from operators: it needs no disperser. [`ClientError::NoTable`] if
+    /// operators are to be asked and the policy trusts a root alone.
     pub fn build(self) -> Result<Client, ClientError> {
-        let dispersers = Dispersers::new(DispersersConfig {
+        let config = DispersersConfig {
             domain: Some(self.policy.trust().domain()),
             ..self.dispersers
-        })?;
+        };
+        let dispersers = match self.network {
+            Some(_) => Dispersers::or_none(config)?,
+            None => Dispersers::new(config)?,
+        };
         let mut retrieval = self.retrieval;
         let servers = dispersers.inner.servers.iter().cloned();
         retrieval.relays = servers.chain(retrieval.relays).collect();
@@ -193,6 +198,10 @@ impl DaClient for Client {
 
     fn wait<'a>(&'a self, submitted: &'a Submitted) -> Answer<'a, Certified> {
         Box::pin(self.wait_with(submitted, |_| {}))
+    }
+
+    fn find(&self, payload: Bytes, options: PutOptions) -> Answer<'_, Option<Submitted>> {
+        Box::pin(self.dispersers.find(payload, options))
     }
 
     fn status(&self, name: BlobName) -> Answer<'_, BlobStatus> {

@@ -36,6 +36,11 @@ pub trait DaClient: Send + Sync {
         })
     }
 
+    /// What was posted before with this payload, these options and this salt, if a disperser has it and it has not failed. Nothing is
+    /// posted, and nothing is paid. [`wait`](DaClient::wait) then gives its certificate. A disperser that does not answer at once is
+    /// passed over.
+    fn find(&self, payload: Bytes, options: PutOptions) -> Answer<'_, Option<Submitted>>;
+
     /// Where a blob is on its way.
     fn status(&self, name: BlobName) -> Answer<'_, BlobStatus>;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ashlar_proto::api::BlobStatus;
+use ashlar_proto::api::{BlobState, BlobStatus};
 use ashlar_proto::certificate::MAX_CERTIFICATE_BYTES;
 use ashlar_proto::{BlobId, BlobKey, Stake, Submission};
 use ashlar_service::http::{self, Authorities, Server};
@@ -92,15 +92,21 @@ impl Dispersers {
     ///
     /// [`ClientError::NoDisperser`]; a URL that is none; TLS that cannot be set up for one that is `https`.
     pub fn new(config: DispersersConfig) -> Result<Self, ClientError> {
+        let pool = Self::or_none(config)?;
+        match pool.inner.servers.is_empty() {
+            true => Err(ClientError::NoDisperser),
+            false => Ok(pool),
+        }
+    }
+
+    /// A pool that may be empty: nothing can be posted there.
+    pub(crate) fn or_none(config: DispersersConfig) -> Result<Self, ClientError> {
         let embedded = config.embedded.clone().map(Server::local).map(Ok);
         let others = config.urls.iter().map(|url| Server::at(url));
         let servers: Vec<_> = embedded
             .into_iter()
             .chain(others)
             .collect::<Result<_, _>>()?;
-        if servers.is_empty() {
-            return Err(ClientError::NoDisperser);
-        }
         let https = servers.iter().any(Server::is_https);
         let http = http::client(Authorities::needed(https), config.connect_timeout)?;
         let http = http::build(http.read_timeout(config.event_silence))?;
@@ -163,6 +169,50 @@ impl Dispersers {
         self.inner.post(prepared).await
     }
 
+    /// What was posted before with this payload, these options and this salt, at the first disperser that has it, unless it failed
+    /// there. Each is asked once, all at the same time, and has
+    /// [`connect_timeout`](DispersersConfig::connect_timeout) to answer; those that rest are left in peace. Nothing is posted.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: the payload or options do not fit. A disperser that does not answer is passed over.
+    pub async fn find(
+        &self,
+        payload: Bytes,
+        options: PutOptions,
+    ) -> Result<Option<Submitted>, ClientError> {
+        let (max, options) = (self.inner.config.max_payload, self.inner.named(options)?);
+        let begin = Instant::now();
+        // Without commitments: most often there is nothing to find, and the name needs none.
+        let raw = Prepared::raw(payload.clone(), &options, max).await?;
+        let id = raw.submission.id();
+        let ask = &Ask::status(id.into());
+        let until = begin + self.inner.config.connect_timeout;
+        let asked = self.inner.rested().into_iter().filter_map(|index| {
+            let server = self.inner.servers.get(index)?;
+            Some(async move {
+                let call = self.inner.call(server, ask);
+                let answer = call.once(&self.inner.http, 1, until).await;
+                (index, answer.and_then(|answer| read_status(&answer.body)))
+            })
+        });
+        for (index, answer) in futures::future::join_all(asked).await {
+            match answer {
+                Ok(status) if status.id == id && status.state != BlobState::Failed => {
+                    let prepared = Prepared::committed(payload, &options, max).await?;
+                    let (url, took) = (self.inner.url(index), begin.elapsed());
+                    let found = prepared.accepted(url, status, took, Vec::new(), Stake::ZERO);
+                    return Ok(Some(found));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(disperser = self.inner.url(index), %error, "nothing found");
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// The status of a blob, at the first disperser that knows it.
     ///
     /// # Errors
@@ -212,6 +262,18 @@ impl Inner {
     pub(crate) fn note(&self, index: usize, fault: Fault, code: &'static str) {
         let now = std::time::Instant::now();
         self.health().failed(index, fault, code, now, random());
+    }
+
+    /// Those that do not rest.
+    fn rested(&self) -> Vec<usize> {
+        let (health, now) = (self.health(), std::time::Instant::now());
+        let rests = |index: &usize| {
+            let one = health.all().get(*index);
+            one.and_then(|one| one.rests_until) > Some(now)
+        };
+        (0..self.servers.len())
+            .filter(|index| !rests(index))
+            .collect()
     }
 
     /// The best disperser of which this is not true.

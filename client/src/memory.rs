@@ -389,6 +389,27 @@ impl DaClient for MemoryClient {
         })
     }
 
+    fn find(&self, payload: Bytes, options: PutOptions) -> Answer<'_, Option<Submitted>> {
+        Box::pin(async move {
+            let options = config::named(options, self.account.as_ref())?;
+            let prepared = Prepared::committed(payload, &options, MAX_PAYLOAD).await?;
+            let id = prepared.submission.id();
+            let Ok(status) = self.status(id.into()).await else {
+                return Ok(None);
+            };
+            let there = status.state != BlobState::Failed;
+            Ok(there.then(|| {
+                prepared.accepted(
+                    NAME.to_owned(),
+                    status,
+                    Duration::ZERO,
+                    Vec::new(),
+                    Stake::ZERO,
+                )
+            }))
+        })
+    }
+
     fn status(&self, name: BlobName) -> Answer<'_, BlobStatus> {
         Box::pin(async move {
             let mut state = self.network.state();

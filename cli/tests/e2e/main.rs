@@ -31,6 +31,7 @@ mod page;
 mod paid;
 mod power;
 mod promises;
+mod proxy;
 mod rebuild;
 mod rollup;
 mod round_trip;

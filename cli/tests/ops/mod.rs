@@ -54,13 +54,14 @@ fn declared(source: &str) -> (String, BTreeMap<String, bool>) {
 }
 
 /// Each has a unit and a dashboard.
-const DAEMONS: [&str; 5] = ["node", "signer", "disperser", "gateway", "ledger"];
+const DAEMONS: [&str; 6] = ["node", "signer", "disperser", "gateway", "proxy", "ledger"];
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "node/src/metrics.rs",
     "node/src/signer/server/metrics.rs",
     "disperser/src/metrics.rs",
     "retriever/src/gateway/metrics.rs",
+    "proxy/src/metrics.rs",
     "ledger/src/service/metrics.rs",
 ];
 
@@ -111,6 +112,7 @@ fn check_keys(text: &str) {
         "node/signer.example.toml",
         "disperser/disperser.example.toml",
         "retriever/gateway.example.toml",
+        "proxy/proxy.example.toml",
         "ledger/ledger.example.toml",
     ]
     .map(|example| read(example).parse::<toml::Table>().unwrap());
@@ -131,6 +133,7 @@ fn causes() -> BTreeSet<String> {
         "node/src/health.rs",
         "disperser/src/health.rs",
         "retriever/src/gateway/health.rs",
+        "proxy/src/health.rs",
         "ledger/src/service/health.rs",
     ];
     let mut causes = BTreeSet::new();

@@ -536,3 +536,35 @@ async fn a_certificate_for_another_blob_is_refused() {
     };
     assert_eq!(field, "payload length");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_posted_before_is_found_without_posting_it() {
+    let world = crate::support::world();
+    let (first, first_url) = crate::support::start_in(&world, Orders::default()).await;
+    let (second, second_url) = crate::support::start_in(&world, Orders::default()).await;
+    let urls = [
+        "http://127.0.0.1:1".to_owned(),
+        first_url,
+        second_url.clone(),
+    ];
+    let data = noise(50_000, 9);
+    // It is at the second one alone.
+    let only = Dispersers::new(config(&second_url)).unwrap();
+    let posted = only.put(data.clone(), salted()).await.unwrap();
+    let config = DispersersConfig {
+        urls: urls.to_vec(),
+        ..config(&second_url)
+    };
+    let pool = Dispersers::new(config).unwrap();
+    let found = pool.find(data.clone().into(), salted()).await.unwrap();
+    let found = found.unwrap();
+    assert_eq!((found.id, &found.disperser), (posted.id, &second_url));
+    assert!(found.price.is_zero());
+    let asked = policy(table(&world));
+    let certified = pool.wait_checked(&found, &asked, LONG, |_| {}).await;
+    assert_eq!(certified.unwrap().disperser, second_url);
+    let another = noise(50_000, 10);
+    assert!(pool.find(another.into(), salted()).await.unwrap().is_none());
+    let posts = |disperser: &Disperser| disperser.posts.load(Ordering::SeqCst);
+    assert_eq!((posts(&first), posts(&second)), (0, 1));
+}
