@@ -237,25 +237,47 @@ fn versions_are_named_in_one_place() {
     }
 }
 
-/// A rollup that links the SDK, or tests over its twin in memory, compiles no database, and no disperser unless it embeds one.
-#[test]
-fn the_sdk_needs_no_database() {
+/// Names of all packages that are compiled for this one, with its default features.
+fn needed_by(package: &str) -> BTreeSet<String> {
     let tree = std::process::Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--offline",
-            "--locked",
-            "--package",
-            "ashlar-client",
-        ])
+        .args(["tree", "--offline", "--locked", "--package", package])
         .args(["--edges", "normal,build", "--prefix", "none"])
         .current_dir(root())
         .output()
         .unwrap();
-    let packages = String::from_utf8(tree.stdout).unwrap();
-    assert!(packages.contains("ashlar-retriever"), "{packages}");
+    let lines = String::from_utf8(tree.stdout).unwrap();
+    let names = lines.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+/// A rollup that links the SDK, or tests over its twin in memory, compiles no database, and no disperser unless it embeds one.
+#[test]
+fn the_sdk_needs_no_database() {
+    let packages = needed_by("ashlar-client");
+    assert!(packages.contains("ashlar-retriever"), "{packages:?}");
     for daemon in ["rocksdb", "ashlar-disperser", "ashlar-node"] {
-        assert!(!packages.contains(daemon), "{daemon} in {packages}");
+        assert!(!packages.contains(daemon), "{daemon} in {packages:?}");
+    }
+}
+
+/// Whoever wants KZG alone compiles no thread pool, no formats and nothing that keystores and accounts are made of.
+#[test]
+fn kzg_alone_needs_little() {
+    let packages = needed_by("ashlar-kzg");
+    assert!(packages.contains("blst"), "{packages:?}");
+    for other in [
+        "rayon",
+        "serde",
+        "serde_json",
+        "utoipa",
+        "scrypt",
+        "pbkdf2",
+        "aes",
+        "ring",
+        "k256",
+        "tokio",
+    ] {
+        assert!(!packages.contains(other), "{other} in {packages:?}");
     }
 }
 

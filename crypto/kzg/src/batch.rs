@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::bisection::Bisection;
 use crate::curve::G1Affine;
-use crate::field::{Scalar, first_non_canonical, from_raw, integer, raw_to_be};
+use crate::field::{Fr, first_non_canonical, from_raw, integer, raw_to_be};
 use crate::hash::{Hash, hash_to_scalar, random_weights};
 use crate::multiproof::{self, WeightedProof, WeightedValues};
 use crate::rows::add_weighted_rows;
@@ -18,22 +18,22 @@ use crate::{
 
 /// γ, the challenge that combines the rows of a batch into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowChallenge(Scalar);
+pub struct RowChallenge(Fr);
 
 impl RowChallenge {
     /// Derives γ from the batch digest, which binds every commitment and every slice.
     pub fn new(batch_digest: &Hash) -> Self {
-        Self(hash_to_scalar("ashlar/row-challenge/1", batch_digest))
+        Self(hash_to_scalar("ashlar/row-challenge/1", batch_digest).0)
     }
 }
 
 /// f_γ = Σ γ^i row_i over the rows of a batch, built as the rows pass by; 128 KiB, however many rows the batch has.
 #[derive(Clone)]
 pub struct AggregatedRow {
-    challenge: Scalar,
-    next: Scalar,
+    challenge: Fr,
+    next: Fr,
     rows: usize,
-    sums: Vec<Scalar>,
+    sums: Vec<Fr>,
 }
 
 impl AggregatedRow {
@@ -41,9 +41,9 @@ impl AggregatedRow {
     pub fn new(challenge: RowChallenge) -> Self {
         Self {
             challenge: challenge.0,
-            next: Scalar::one(),
+            next: Fr::one(),
             rows: 0,
-            sums: vec![Scalar::zero(); ELEMENTS_PER_ROW],
+            sums: vec![Fr::zero(); ELEMENTS_PER_ROW],
         }
     }
 
@@ -136,7 +136,7 @@ pub enum ChunkError {
 struct Combined<'a> {
     index: u32,
     /// Σ γ^i v_i, in raw form.
-    values: Vec<Scalar>,
+    values: Vec<Fr>,
     proof: &'a Proof,
 }
 
@@ -274,7 +274,7 @@ pub fn find_bad_chunks(
         }
     }
     let points = points(commitments);
-    let check = |commitments: &[G1Affine], weights: &[Scalar], part: &[&Combined<'_>]| {
+    let check = |commitments: &[G1Affine], weights: &[Fr], part: &[&Combined<'_>]| {
         holds(setup, code, commitments, weights, part, &seed)
     };
     if !check(&points, &powers, &good) {
@@ -282,7 +282,7 @@ pub fn find_bad_chunks(
         let weights: Vec<_> = powers.iter().map(integer).collect();
         let row = [kernel::msm(&points, &weights)];
         let mut search = Bisection::new(&good, |_, _| false, good.len());
-        while let Some(one) = search.next(|_| false, |part| check(&row, &[Scalar::one()], part)) {
+        while let Some(one) = search.next(|_| false, |part| check(&row, &[Fr::one()], part)) {
             bad.push(one.index);
         }
     }
@@ -327,7 +327,7 @@ fn check_shape(code: Code, rows: usize, column: &ChunkColumn<'_>) -> Result<(), 
 /// Σ γ^i v_i of a column of the right shape.
 fn combine<'a>(
     code: Code,
-    powers: &[Scalar],
+    powers: &[Fr],
     column: &'a ChunkColumn<'_>,
 ) -> Result<Combined<'a>, ChunkError> {
     Ok(Combined {
@@ -339,10 +339,10 @@ fn combine<'a>(
 
 fn combine_values(
     code: Code,
-    powers: &[Scalar],
+    powers: &[Fr],
     index: u32,
     pieces: &[&[u8]],
-) -> Result<Vec<Scalar>, ChunkError> {
+) -> Result<Vec<Fr>, ChunkError> {
     for (piece, bytes) in pieces.iter().enumerate() {
         if let Some(element) = first_non_canonical(bytes) {
             return Err(ChunkError::NonCanonical {
@@ -356,14 +356,14 @@ fn combine_values(
         .iter()
         .flat_map(|piece| piece.chunks_exact(code.cell_bytes()));
     let terms: Vec<_> = cells.zip(powers.iter().copied()).collect();
-    let mut values = vec![Scalar::zero(); code.cell_len()];
+    let mut values = vec![Fr::zero(); code.cell_len()];
     kernel::active().add_weighted(&mut values, &terms);
     Ok(values)
 }
 
 /// 1, γ, γ², …
-fn powers(challenge: Scalar, count: usize) -> Vec<Scalar> {
-    std::iter::successors(Some(Scalar::one()), |power| Some(*power * challenge))
+fn powers(challenge: Fr, count: usize) -> Vec<Fr> {
+    std::iter::successors(Some(Fr::one()), |power| Some(*power * challenge))
         .take(count)
         .collect()
 }
@@ -380,7 +380,7 @@ fn holds(
     setup: &Setup,
     code: Code,
     commitments: &[G1Affine],
-    weights: &[Scalar],
+    weights: &[Fr],
     columns: &[&Combined<'_>],
     seed: &[u8; 32],
 ) -> bool {
@@ -388,7 +388,7 @@ fn holds(
         return true;
     }
     let column_weights = random_weights("ashlar/chunk-weights/1", seed, columns.len());
-    let total: Scalar = column_weights.iter().sum();
+    let total: Fr = column_weights.iter().sum();
     let commitment_weights: Vec<_> = weights.iter().map(|weight| *weight * total).collect();
     let values: Vec<_> = columns
         .iter()

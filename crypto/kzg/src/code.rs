@@ -8,13 +8,14 @@ use crate::parallel::*;
 use ark_ff::Field;
 use thiserror::Error;
 
-use crate::field::Scalar;
+use crate::field::Fr;
 use crate::kernel::{self, Kernel, bit_reverse, root_of_unity};
 use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Coded, ELEMENTS_PER_ROW, Rows};
 
 mod recovery;
 
 pub use crate::kernel::MAX_BLOWUP;
+pub(crate) use recovery::recover_extended;
 pub use recovery::{RecoverError, recover, recover_slices};
 
 /// Longest cell: the setup has 65 powers in G2, and the check of a proof needs the one of `cell_len`.
@@ -95,13 +96,13 @@ impl Code {
     }
 
     /// The shift h of coset `index`: its elements are the l-th roots of unity times h, bit-reversed.
-    pub(crate) fn coset_shift(&self, index: u32) -> Scalar {
+    pub(crate) fn coset_shift(&self, index: u32) -> Fr {
         let position = bit_reverse(index as usize, self.chunks().trailing_zeros());
         root_of_unity(self.elements()).pow([position as u64])
     }
 
     /// 1/h of [`Code::coset_shift`].
-    pub(crate) fn coset_unshift(&self, index: u32) -> Scalar {
+    pub(crate) fn coset_unshift(&self, index: u32) -> Fr {
         let position = bit_reverse(index as usize, self.chunks().trailing_zeros());
         // A root of unity: its inverse is another one, and nothing is inverted.
         root_of_unity(self.elements()).pow([(self.elements() - position) as u64])

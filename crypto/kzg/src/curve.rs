@@ -120,6 +120,18 @@ pub(crate) fn g1_from_raw(bytes: &[u8; G1_RAW_BYTES]) -> Result<G1Affine, PointE
     Ok(g1_from_blst((&point).into()))
 }
 
+/// A compressed G1 point of the curve, uncompressed.
+pub(crate) fn g1_to_raw(bytes: &[u8; POINT_BYTES]) -> Result<[u8; G1_RAW_BYTES], PointError> {
+    let point = BlstG1::uncompress(bytes).map_err(point_error)?;
+    Ok(point.serialize())
+}
+
+/// A compressed G2 point of the curve, uncompressed.
+pub(crate) fn g2_to_raw(bytes: &[u8; G1_RAW_BYTES]) -> Result<[u8; G2_RAW_BYTES], PointError> {
+    let point = BlstG2::uncompress(bytes).map_err(point_error)?;
+    Ok(point.serialize())
+}
+
 /// Decodes an uncompressed G2 point and finds it on the curve.
 pub(crate) fn g2_from_raw(bytes: &[u8; G2_RAW_BYTES]) -> Result<G2Affine, PointError> {
     let point = BlstG2::deserialize(bytes).map_err(point_error)?;

@@ -11,22 +11,40 @@
 //! Malformed input (a wrong length, an element that is not below the group order, a point that is not in the group, …)
 //! is an [`EipError`]; well-formed input that proves nothing is `Ok(false)`. Inputs are slices of any length, so that
 //! callers can pass what came from the network as it is.
+//!
+//! What is `C_KZG_BADARGS` in `c-kzg` is here a case of its own:
+//!
+//! | `c-kzg` | here |
+//! |---|---|
+//! | `InvalidBytesLength` | [`EipError::Length`] |
+//! | `InvalidKzgCommitment`, `InvalidKzgProof`, bad points | [`EipError::Point`] |
+//! | `MismatchLength` | [`EipError::Count`] |
+//! | bad field elements | [`EipError::NonCanonical`] |
+//! | bad cell indices | [`EipError::Index`], [`EipError::Order`] |
+//! | too few cells | [`EipError::Recover`] |
+//! | `InvalidTrustedSetup`, `LoadingTrustedSetupFailed` | [`SetupError`] of [`load_trusted_setup`] |
 
 mod cells;
+mod precompile;
 mod proofs;
 
 use thiserror::Error;
 
 use crate::code::RecoverError;
 use crate::curve::{self, G1Affine};
-use crate::field::{Scalar, first_non_canonical, scalar_from_be};
+use crate::field::{Fr, first_non_canonical, fr_from_be};
 use crate::kzg::PointError;
-use crate::{Coded, kernel};
+use crate::{Coded, Setup, SetupError, kernel};
 
+pub use crate::setup::trusted_setup_to_bytes;
 pub use cells::{
     BYTES_PER_CELL, CELLS_PER_EXT_BLOB, Cell, compute_cells, compute_cells_and_kzg_proofs,
-    compute_verify_cell_kzg_proof_batch_challenge, recover_cells_and_kzg_proofs,
+    compute_verify_cell_kzg_proof_batch_challenge, recover_cells, recover_cells_and_kzg_proofs,
     verify_cell_kzg_proof_batch,
+};
+pub use precompile::{
+    POINT_EVALUATION_INPUT_BYTES, POINT_EVALUATION_OUTPUT_BYTES, VERSIONED_HASH_VERSION_KZG,
+    kzg_commitment_to_versioned_hash, point_evaluation, point_evaluation_input,
 };
 pub use proofs::{
     blob_to_kzg_commitment, compute_blob_kzg_proof, compute_challenge, compute_kzg_proof,
@@ -103,12 +121,29 @@ pub enum EipError {
     /// Too few cells to recover from.
     #[error("{0}")]
     Recover(#[from] RecoverError),
+    /// The versioned hash is that of another commitment.
+    #[error("the versioned hash is not that of the commitment")]
+    VersionedHash,
+    /// The proof is well-formed and proves something else.
+    #[error("the proof does not prove this value at this point")]
+    Proof,
     /// More cells than needed were given, and they are not those of one polynomial.
     #[error("cell {index} does not belong to the polynomial that the others determine")]
     Inconsistent {
         /// The first such cell.
         index: u64,
     },
+}
+
+/// Reads the trusted setup that Ethereum's clients share: the text file `trusted_setup.txt` of c-kzg, or the JSON document
+/// `trusted_setup_4096.json` of the consensus specifications. It is checked as [`Setup::from_bytes`] does, which takes some tenths of a
+/// second; the setup of the ceremony itself is in [`Setup::ethereum`] already.
+///
+/// # Errors
+///
+/// [`SetupError::Text`] or [`SetupError::Count`] for another form, and those of [`Setup::from_bytes`].
+pub fn load_trusted_setup(text: &str) -> Result<Setup, SetupError> {
+    Setup::from_bytes(&trusted_setup_to_bytes(text)?)
 }
 
 /// Checks a length and that all elements are canonical.
@@ -130,13 +165,17 @@ fn elements<'a>(
     }
 }
 
-fn scalar(what: &'static str, bytes: &[u8]) -> Result<Scalar, EipError> {
+fn blob_elements(bytes: &[u8]) -> Result<&[u8], EipError> {
+    elements("blob", bytes, BYTES_PER_BLOB)
+}
+
+fn scalar(what: &'static str, bytes: &[u8]) -> Result<Fr, EipError> {
     let array = bytes.try_into().map_err(|_| EipError::Length {
         what,
         expected: 32,
         got: bytes.len(),
     })?;
-    scalar_from_be(&array).map_err(|_| EipError::NonCanonical { what, index: 0 })
+    fr_from_be(&array).map_err(|_| EipError::NonCanonical { what, index: 0 })
 }
 
 fn point(what: &'static str, bytes: &[u8]) -> Result<G1Affine, EipError> {

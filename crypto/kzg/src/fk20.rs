@@ -18,7 +18,7 @@ use ark_ff::{PrimeField, Zero};
 
 use crate::code::MAX_CELL_LEN;
 use crate::curve::{G1Affine, G1Projective};
-use crate::field::Scalar;
+use crate::field::Fr;
 use crate::kernel::{self, FixedBases, Kernel, PerKernel};
 use crate::tables::table_bytes;
 use crate::{Code, ELEMENTS_PER_ROW};
@@ -73,7 +73,7 @@ pub(crate) fn prove(
     tables: &Fk20Tables,
     monomial: &[G1Affine],
     code: Code,
-    coefficients: &[Scalar],
+    coefficients: &[Fr],
 ) -> Vec<G1Affine> {
     kernel::checked(
         "prove",
@@ -89,12 +89,12 @@ fn prove_over(
     kernel: &dyn Kernel,
     bases: &dyn FixedBases,
     code: Code,
-    coefficients: &[Scalar],
+    coefficients: &[Fr],
 ) -> Vec<G1Affine> {
     let cell_len = code.cell_len();
     let blocks = ELEMENTS_PER_ROW / cell_len;
     // The inverse transform over the group below does not divide by its size; the scalars do it here.
-    let scale = kernel::invert(&Scalar::from(2 * blocks as u64));
+    let scale = kernel::invert(&Fr::from(2 * blocks as u64));
     let columns: Vec<_> = (0..cell_len)
         .into_par_iter()
         .map(|residue| {
@@ -105,7 +105,7 @@ fn prove_over(
                 .skip(1)
                 .map(|value| *value * scale)
                 .collect();
-            values.resize(2 * blocks, Scalar::zero());
+            values.resize(2 * blocks, Fr::zero());
             kernel.fft(&mut values);
             values
         })

@@ -4,9 +4,10 @@
 //! is hashed for the protocol has a domain tag in front (docs/protocol.md, section 5), so that a digest for one purpose
 //! is never one for another.
 
-use ark_bls12_381::Fr as Scalar;
 use ark_ff::PrimeField;
 use sha2::{Digest, Sha256};
+
+use crate::field::{Fr, Scalar};
 
 /// A SHA-256 digest.
 pub type Hash = [u8; 32];
@@ -81,17 +82,21 @@ pub fn expand_xmd(msg: &[u8], dst: &[u8], len: usize) -> Vec<u8> {
 ///
 /// 512 bits over a modulus of 255 leave a bias below 2⁻²⁵⁶.
 pub fn hash_to_scalar(tag: &str, data: &[u8]) -> Scalar {
-    Scalar::from_be_bytes_mod_order(&expand_xmd(data, tag.as_bytes(), 64))
+    Scalar(Fr::from_be_bytes_mod_order(&expand_xmd(
+        data,
+        tag.as_bytes(),
+        64,
+    )))
 }
 
 /// Random weights of 128 bits from a seed that the prover did not know: a false statement passes a weighted check
 /// with probability 2⁻¹²⁸.
-pub(crate) fn random_weights(tag: &str, seed: &[u8; 32], count: usize) -> Vec<Scalar> {
+pub(crate) fn random_weights(tag: &str, seed: &[u8; 32], count: usize) -> Vec<Fr> {
     (0..count as u64)
         .map(|index| {
             let digest = sha256(&[tag.as_bytes(), seed, &index.to_be_bytes()]);
             let half = std::array::from_fn(|at| digest[at]);
-            Scalar::from(u128::from_be_bytes(half))
+            Fr::from(u128::from_be_bytes(half))
         })
         .collect()
 }

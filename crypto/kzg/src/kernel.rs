@@ -24,7 +24,7 @@ mod sha256;
 use crate::parallel::*;
 
 use crate::curve::{self, G1Affine, POINT_BYTES, PointError};
-use crate::field::Scalar;
+use crate::field::Fr;
 
 pub use fft::MAX_BLOWUP;
 pub(crate) use fft::{bit_reverse, invert, root_of_unity};
@@ -51,25 +51,25 @@ pub(crate) trait Kernel: Send + Sync {
     }
 
     /// Coefficients in order → evaluations on the roots of unity in bit-reversed order.
-    fn fft(&self, values: &mut [Scalar]);
+    fn fft(&self, values: &mut [Fr]);
 
     /// The inverse of [`Kernel::fft`].
-    fn inverse_fft(&self, values: &mut [Scalar]);
+    fn inverse_fft(&self, values: &mut [Fr]);
 
     /// [`Kernel::fft`] of several columns side by side: entry i of column j is `values[i * columns + j]`.
-    fn fft_columns(&self, values: &mut [Scalar], columns: usize);
+    fn fft_columns(&self, values: &mut [Fr], columns: usize);
 
     /// The inverse of [`Kernel::fft_columns`], times the length of a column.
-    fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize);
+    fn inverse_fft_columns(&self, values: &mut [Fr], columns: usize);
 
     /// [`Kernel::fft`] of rows of `size`, one behind the other.
-    fn fft_rows(&self, values: &mut [Scalar], size: usize);
+    fn fft_rows(&self, values: &mut [Fr], size: usize);
 
     /// The inverse of [`Kernel::fft_rows`], times the length of a row.
-    fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize);
+    fn inverse_fft_rows(&self, values: &mut [Fr], size: usize);
 
     /// `values[i] *= factors[i]`, values in raw form or not.
-    fn multiply(&self, values: &mut [Scalar], factors: &[Scalar]);
+    fn multiply(&self, values: &mut [Fr], factors: &[Fr]);
 
     /// Extends a row: `row` holds 4096 canonical elements, evaluations on the 4096th roots of unity in bit-reversed
     /// order; `parity` gets the rest of the evaluations on the `4096 × blowup`-th roots, also bit-reversed.
@@ -77,7 +77,7 @@ pub(crate) trait Kernel: Send + Sync {
 
     /// `sums[i] += Σ weight · elements[i]` over the terms; the elements are canonical bytes, of at least as many as there are
     /// sums, and the sums are in raw form ([`crate::field::raw_from_be`]).
-    fn add_weighted(&self, sums: &mut [Scalar], terms: &[(&[u8], Scalar)]);
+    fn add_weighted(&self, sums: &mut [Fr], terms: &[(&[u8], Fr)]);
 
     /// Decodes compressed points: each is a point of the group, infinity included, or says why not.
     fn decompress(&self, encodings: &[[u8; POINT_BYTES]]) -> Vec<Result<G1Affine, PointError>>;

@@ -4,7 +4,7 @@ use crate::parallel::*;
 use ark_ff::{Field, Zero};
 
 use crate::curve::{self, G1Affine};
-use crate::field::{Scalar, from_raw, integer};
+use crate::field::{Fr, from_raw, integer};
 use crate::kernel;
 use crate::{Code, Setup};
 
@@ -12,14 +12,14 @@ use crate::{Code, Setup};
 pub(crate) struct WeightedProof<'a> {
     pub(crate) index: u32,
     pub(crate) proof: &'a G1Affine,
-    pub(crate) weight: Scalar,
+    pub(crate) weight: Fr,
 }
 
 /// The values claimed on a coset, in raw form, with their weight in the check.
 pub(crate) struct WeightedValues<'a> {
     pub(crate) index: u32,
-    pub(crate) values: &'a [Scalar],
-    pub(crate) weight: Scalar,
+    pub(crate) values: &'a [Fr],
+    pub(crate) weight: Fr,
 }
 
 /// Cosets interpolated at a time: a multiple of what a kernel has lanes, 128 KiB of values.
@@ -31,7 +31,7 @@ pub(crate) fn check(
     setup: &Setup,
     code: Code,
     commitments: &[G1Affine],
-    commitment_weights: &[Scalar],
+    commitment_weights: &[Fr],
     values: &[WeightedValues<'_>],
     proofs: &[WeightedProof<'_>],
 ) -> bool {
@@ -40,11 +40,9 @@ pub(crate) fn check(
         .par_chunks(COSETS)
         .map(|part| interpolate(code, part))
         .collect();
-    let interpolation = parts
-        .iter()
-        .fold(vec![Scalar::zero(); cell_len], |sums, part| {
-            sums.iter().zip(part).map(|(sum, own)| *sum + own).collect()
-        });
+    let interpolation = parts.iter().fold(vec![Fr::zero(); cell_len], |sums, part| {
+        sums.iter().zip(part).map(|(sum, own)| *sum + own).collect()
+    });
 
     let points: Vec<_> = proofs.iter().map(|proof| *proof.proof).collect();
     let weights: Vec<_> = proofs.iter().map(|proof| integer(&proof.weight)).collect();
@@ -72,25 +70,25 @@ pub(crate) fn check(
 
 /// Σ ρ I as coefficients, in raw form: inverse transforms of all cosets side by side, then from each its weight and its
 /// shift to the power of the coefficient's position.
-fn interpolate(code: Code, cosets: &[WeightedValues<'_>]) -> Vec<Scalar> {
+fn interpolate(code: Code, cosets: &[WeightedValues<'_>]) -> Vec<Fr> {
     const LANES: usize = 8;
     let kernel = kernel::active();
     let columns = cosets.len().next_multiple_of(LANES);
-    let mut table = vec![Scalar::zero(); code.cell_len() * columns];
+    let mut table = vec![Fr::zero(); code.cell_len() * columns];
     for (column, coset) in cosets.iter().enumerate() {
         for (row, value) in table.chunks_exact_mut(columns).zip(coset.values) {
             row[column] = *value;
         }
     }
     kernel.inverse_fft_columns(&mut table, columns);
-    let scale = kernel::invert(&Scalar::from(code.cell_len() as u64));
+    let scale = kernel::invert(&Fr::from(code.cell_len() as u64));
     let mut factors: Vec<_> = cosets.iter().map(|coset| coset.weight * scale).collect();
     let mut unshifts: Vec<_> = cosets
         .iter()
         .map(|coset| code.coset_unshift(coset.index))
         .collect();
-    factors.resize(columns, Scalar::zero());
-    unshifts.resize(columns, Scalar::zero());
+    factors.resize(columns, Fr::zero());
+    unshifts.resize(columns, Fr::zero());
     let rows = table.chunks_exact_mut(columns);
     rows.map(|row| {
         kernel.multiply(row, &factors);

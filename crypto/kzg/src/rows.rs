@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::parallel::*;
 
-use crate::field::{Scalar, first_non_canonical};
+use crate::field::{Fr, first_non_canonical};
 use crate::kernel;
 use crate::payload::{pack31, unpack31};
 use crate::{BYTES_PER_ELEMENT, BYTES_PER_ROW, Encoding, PayloadError, rows_for};
@@ -130,7 +130,7 @@ impl fmt::Debug for Rows {
 }
 
 /// `sums += Σ weight · row`, the sums in raw form; parallel over the elements.
-pub(crate) fn add_weighted_rows(sums: &mut [Scalar], rows: &[(&[u8], Scalar)]) {
+pub(crate) fn add_weighted_rows(sums: &mut [Fr], rows: &[(&[u8], Fr)]) {
     const BLOCK: usize = 256;
     sums.par_chunks_mut(BLOCK)
         .enumerate()

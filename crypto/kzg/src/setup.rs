@@ -9,6 +9,8 @@
 //! The file: the 8 bytes `ASHLKZG1`; 4096 points [L_i(τ)]₁ over the 4096th roots of unity in their natural order; 4096
 //! points [τ^i]₁; 65 points [τ^i]₂. A G1 point is x | y, a G2 point x₁ | x₀ | y₁ | y₀, coordinates 48 bytes big-endian.
 
+mod text;
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,9 +22,10 @@ use ark_poly_commit::kzg10::VerifierKey;
 use thiserror::Error;
 
 use crate::curve::{self, G1_RAW_BYTES, G1Affine, G2_RAW_BYTES, G2Affine, PointError};
-use crate::field::{Scalar, integer};
+use crate::field::{Fr, integer};
 use crate::fk20::{self, Fk20Tables};
 use crate::hash::{Hash, random_weights, sha256};
+use crate::hex_bytes::HexError;
 use crate::kernel::{self, FixedBases, Integer, Kernel, PerKernel, bit_reverse};
 use crate::tables::table_bytes;
 use crate::{Code, Coded, ELEMENTS_PER_ROW};
@@ -47,7 +50,7 @@ const ETHEREUM_SHA256: Hash = [
 const TABLE_PAYS: usize = 24;
 
 /// Why bytes are not a setup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Coded)]
 #[coded(prefix = "setup", blame = Us)]
 pub enum SetupError {
     /// The file has another length.
@@ -72,6 +75,33 @@ pub enum SetupError {
         #[source]
         error: PointError,
     },
+    /// The text is neither of the two forms.
+    #[error("neither a trusted_setup.txt nor a trusted_setup_4096.json: {problem}")]
+    Text {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A part has another number of points.
+    #[error("the {part} part has {expected} points, not {got}")]
+    Count {
+        /// `lagrange`, `monomial` or `g2`.
+        part: &'static str,
+        /// Points that it must have.
+        expected: usize,
+        /// Points that it has.
+        got: usize,
+    },
+    /// A point is no hex of the right length.
+    #[error("point {index} of the {part} part: {error}")]
+    Hex {
+        /// `lagrange`, `monomial` or `g2`.
+        part: &'static str,
+        /// Position in the part.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        error: HexError,
+    },
     /// The first powers are not the generators of the groups.
     #[error("the setup does not start with the generators of G1 and G2")]
     Generator,
@@ -84,6 +114,28 @@ pub enum SetupError {
     /// The two forms of the G1 powers do not belong together.
     #[error("the lagrange part is not the monomial part in the basis of the roots of unity")]
     Lagrange,
+}
+
+/// The file of [`Setup::from_bytes`] from a trusted setup in the forms of [`load_trusted_setup`](crate::eip::load_trusted_setup).
+///
+/// # Errors
+///
+/// [`SetupError::Text`], [`SetupError::Count`], [`SetupError::Point`]. Whether the points are a setup is not looked at.
+pub fn trusted_setup_to_bytes(text: &str) -> Result<Vec<u8>, SetupError> {
+    let parts = text::read(text)?;
+    let mut file = MAGIC.to_vec();
+    for (part, points) in [("lagrange", &parts.lagrange), ("monomial", &parts.monomial)] {
+        for (index, point) in points.iter().enumerate() {
+            let raw = curve::g1_to_raw(&text::bytes(part, index, point)?);
+            file.extend(raw.map_err(|error| SetupError::Point { part, index, error })?);
+        }
+    }
+    let part = "g2";
+    for (index, point) in parts.g2.iter().enumerate() {
+        let raw = curve::g2_to_raw(&text::bytes(part, index, point)?);
+        file.extend(raw.map_err(|error| SetupError::Point { part, index, error })?);
+    }
+    Ok(file)
 }
 
 /// A checked setup with its tables, which are made when first needed.
@@ -184,7 +236,7 @@ impl Setup {
         }
         // Σ ρ_i [L_i(τ)] commits to the polynomial with the values ρ_i; so does its other form.
         let domain =
-            Radix2EvaluationDomain::<Scalar>::new(ELEMENTS_PER_ROW).ok_or(SetupError::Lagrange)?;
+            Radix2EvaluationDomain::<Fr>::new(ELEMENTS_PER_ROW).ok_or(SetupError::Lagrange)?;
         let coefficients: Vec<_> = domain.ifft(&weights).iter().map(integer).collect();
         let (values, coefficients) = join(
             || kernel::msm(lagrange_in_order, &integers),
@@ -212,7 +264,7 @@ impl Setup {
     }
 
     /// The proofs of all cells of the polynomial with these 4096 coefficients, checked to be on the curve.
-    pub(crate) fn prove_cells(&self, code: Code, coefficients: &[Scalar]) -> Vec<G1Affine> {
+    pub(crate) fn prove_cells(&self, code: Code, coefficients: &[Fr]) -> Vec<G1Affine> {
         fk20::prove(&self.fk20, &self.monomial, code, coefficients)
     }
 

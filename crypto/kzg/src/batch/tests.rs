@@ -130,7 +130,7 @@ fn absorbing_in_pieces_is_absorbing_at_once() {
     assert_eq!(at_once.rows(), 3);
     assert_eq!(at_once.sums, in_pieces.sums);
     // And it is the sum of the definition.
-    let first: Scalar = (0..3)
+    let first: Fr = (0..3)
         .map(|row| {
             crate::testing::scalars(&whole.row(row).unwrap()[..32])[0]
                 * challenge.0.pow([row as u64])

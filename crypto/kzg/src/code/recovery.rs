@@ -7,7 +7,7 @@ use ark_ff::{Field, One, Zero};
 use ark_poly::univariate::DensePolynomial;
 use thiserror::Error;
 
-use crate::field::{Scalar, first_non_canonical, raw_from_be, raw_to_be};
+use crate::field::{Fr, first_non_canonical, raw_from_be, raw_to_be};
 use crate::kernel;
 use crate::{BYTES_PER_ROW, Code, Coded, ELEMENTS_PER_ROW, Rows, Slices};
 
@@ -101,6 +101,18 @@ pub fn recover_slices(
     }))
 }
 
+/// The whole extension of one row into `extended`, from cells of it.
+pub(crate) fn recover_extended(
+    code: Code,
+    cells: &[(u32, &[u8])],
+    extended: &mut [u8],
+) -> Result<(), RecoverError> {
+    let used = select(code, 1, cells)?;
+    let plan = Plan::new(code, &indices(&used), Wanted::All);
+    plan.recover(&cells_of_row(code, &used, 0), extended);
+    Ok(())
+}
+
 fn indices(slices: &[(u32, &[u8])]) -> Vec<u32> {
     slices.iter().map(|(index, _)| *index).collect()
 }
@@ -172,11 +184,11 @@ struct Plan {
     /// Indices of the known cells, as many as are needed, ascending.
     known: Vec<u32>,
     /// h^−i of each known coset, cell by cell.
-    unshift: Vec<Scalar>,
+    unshift: Vec<Fr>,
     /// A, m + 1 coefficients.
-    vanishing: Vec<Scalar>,
+    vanishing: Vec<Fr>,
     /// 1 / A'(z_k) for each known cell.
-    weights: Vec<Scalar>,
+    weights: Vec<Fr>,
     method: Method,
 }
 
@@ -207,30 +219,30 @@ enum Wanted {
 /// (The formal derivative of erasure decoders over additive FFTs: Lin, Chung, Han, FOCS 2014.)
 struct Derivative {
     /// For each element of a known cell: V(z) h^−i, divided by the lengths of the two inverse transforms.
-    before: Vec<Scalar>,
+    before: Vec<Fr>,
     /// i, for each coefficient of each of the l polynomials.
-    degrees: Vec<Scalar>,
+    degrees: Vec<Fr>,
     /// Unknown cells that are wanted.
     wanted: Vec<u32>,
     /// For each of their elements: h^i / (z V'(z)).
-    after: Vec<Scalar>,
+    after: Vec<Fr>,
 }
 
 struct MissingCell {
     index: u32,
     /// One Lagrange coefficient for each known cell.
-    weights: Vec<Scalar>,
+    weights: Vec<Fr>,
     /// h^i of its coset.
-    shift: Vec<Scalar>,
+    shift: Vec<Fr>,
 }
 
 /// With A(Y) = Π (Y − z_k) and u_k = f(z_k) / A'(z_k): f is the polynomial part of A(Y) · Σ_i s_i Y^(−1−i), where
 /// s_i = Σ_k u_k z_k^i. The s_i are one transform of size c, the product with A is one of size 2m.
 struct Transform {
     /// c / A'(z_k) for each known cell; c, because the inverse transform divides by it.
-    weights: Vec<Scalar>,
+    weights: Vec<Fr>,
     /// Transform of A_1 … A_m, of size 2m.
-    vanishing: Vec<Scalar>,
+    vanishing: Vec<Fr>,
 }
 
 impl Plan {
@@ -293,7 +305,7 @@ impl Plan {
             .iter()
             .zip(0u64..)
             .skip(1)
-            .map(|(coefficient, i)| *coefficient * Scalar::from(i))
+            .map(|(coefficient, i)| *coefficient * Fr::from(i))
             .collect();
         let derivative = plan.on_domain(&derivative);
         plan.weights = known
@@ -318,7 +330,7 @@ impl Plan {
             .map(|index| coset_point(code, *index))
             .collect();
         let vanishing = vanishing(&points);
-        let degrees: Vec<_> = (0..code.chunks()).map(Scalar::from).collect();
+        let degrees: Vec<_> = (0..code.chunks()).map(Fr::from).collect();
         // Y · V'.
         let derivative: Vec<_> = vanishing
             .iter()
@@ -326,7 +338,7 @@ impl Plan {
             .map(|(coefficient, degree)| *coefficient * degree)
             .collect();
         let (values, derivative) = (self.on_domain(&vanishing), self.on_domain(&derivative));
-        let scale = kernel::invert(&Scalar::from((cell_len * chunks) as u64));
+        let scale = kernel::invert(&Fr::from((cell_len * chunks) as u64));
         let before = self.known.iter().flat_map(|index| {
             let factor = values[*index as usize] * scale;
             let unshift = kernel::invert(&code.coset_shift(*index));
@@ -349,14 +361,14 @@ impl Plan {
     }
 
     /// Values on all c-th roots of unity, bit-reversed like the cells.
-    fn on_domain(&self, coefficients: &[Scalar]) -> Vec<Scalar> {
+    fn on_domain(&self, coefficients: &[Fr]) -> Vec<Fr> {
         let mut values = coefficients.to_vec();
-        values.resize(self.code.chunks() as usize, Scalar::zero());
+        values.resize(self.code.chunks() as usize, Fr::zero());
         kernel::active().fft(&mut values);
         values
     }
 
-    fn direct(&self, missing: &[u32], points: &[Scalar]) -> Vec<MissingCell> {
+    fn direct(&self, missing: &[u32], points: &[Fr]) -> Vec<MissingCell> {
         let values = self.on_domain(&self.vanishing);
         let cell = |index: &u32| {
             let point = coset_point(self.code, *index);
@@ -376,10 +388,10 @@ impl Plan {
     }
 
     fn transform(&self) -> Transform {
-        let scale = Scalar::from(u64::from(self.code.chunks()));
+        let scale = Fr::from(u64::from(self.code.chunks()));
         let weights = self.weights.iter().map(|weight| *weight * scale).collect();
         let mut vanishing = self.vanishing[1..].to_vec();
-        vanishing.resize(2 * self.code.needed() as usize, Scalar::zero());
+        vanishing.resize(2 * self.code.needed() as usize, Fr::zero());
         kernel::active().fft(&mut vanishing);
         Transform { weights, vanishing }
     }
@@ -417,7 +429,7 @@ impl Plan {
         kernel.inverse_fft_rows(&mut known, cell_len);
         kernel.multiply(&mut known, &derivative.before);
         let cell = |index: u32| index as usize * cell_len..(index as usize + 1) * cell_len;
-        let mut values = vec![Scalar::zero(); self.code.elements()];
+        let mut values = vec![Fr::zero(); self.code.elements()];
         for (index, known) in self.known.iter().zip(known.chunks_exact(cell_len)) {
             values[cell(*index)].copy_from_slice(known);
         }
@@ -461,7 +473,7 @@ impl Plan {
     }
 
     /// f modulo X^l − z of every known cell: l coefficients each, in raw form.
-    fn remainders(&self, cells: &[&[u8]]) -> Vec<Scalar> {
+    fn remainders(&self, cells: &[&[u8]]) -> Vec<Fr> {
         let kernel = kernel::active();
         let cell_len = self.code.cell_len();
         let mut remainders: Vec<_> = cells
@@ -478,9 +490,9 @@ impl Plan {
         remainders
     }
 
-    fn missing_cell(&self, cell: &MissingCell, remainders: &[Scalar], to: &mut [u8]) {
+    fn missing_cell(&self, cell: &MissingCell, remainders: &[Fr], to: &mut [u8]) {
         let cell_len = self.code.cell_len();
-        let mut values = vec![Scalar::zero(); cell_len];
+        let mut values = vec![Fr::zero(); cell_len];
         for (remainder, weight) in remainders.chunks_exact(cell_len).zip(&cell.weights) {
             for (value, coefficient) in values.iter_mut().zip(remainder) {
                 *value += *coefficient * weight;
@@ -493,25 +505,25 @@ impl Plan {
         write(&values, to);
     }
 
-    fn transform_row(&self, transform: &Transform, remainders: Vec<Scalar>, row: &mut [u8]) {
+    fn transform_row(&self, transform: &Transform, remainders: Vec<Fr>, row: &mut [u8]) {
         let kernel = kernel::active();
         let (cell_len, m, chunks) = (
             self.code.cell_len(),
             self.code.needed() as usize,
             self.code.chunks() as usize,
         );
-        let mut coefficients = vec![Scalar::zero(); ELEMENTS_PER_ROW];
-        let mut sums = vec![Scalar::zero(); chunks];
-        let mut product = vec![Scalar::zero(); 2 * m];
+        let mut coefficients = vec![Fr::zero(); ELEMENTS_PER_ROW];
+        let mut sums = vec![Fr::zero(); chunks];
+        let mut product = vec![Fr::zero(); 2 * m];
         for residue in 0..cell_len {
-            sums.fill(Scalar::zero());
+            sums.fill(Fr::zero());
             let values = remainders.iter().skip(residue).step_by(cell_len);
             for ((index, weight), value) in self.known.iter().zip(&transform.weights).zip(values) {
                 sums[*index as usize] = *value * weight;
             }
             kernel.inverse_fft(&mut sums);
             // s_i is at −i; the product wants s_(m−1) … s_0.
-            product.fill(Scalar::zero());
+            product.fill(Fr::zero());
             for (at, to) in product.iter_mut().take(m).enumerate() {
                 *to = sums[(chunks + at + 1 - m) % chunks];
             }
@@ -535,34 +547,30 @@ impl Plan {
     }
 }
 
-fn write(values: &[Scalar], to: &mut [u8]) {
+fn write(values: &[Fr], to: &mut [u8]) {
     for (bytes, value) in to.as_chunks_mut().0.iter_mut().zip(values) {
         *bytes = raw_to_be(value);
     }
 }
 
-fn powers(base: Scalar, count: usize) -> impl Iterator<Item = Scalar> {
-    std::iter::successors(Some(Scalar::one()), move |power| Some(*power * base)).take(count)
+fn powers(base: Fr, count: usize) -> impl Iterator<Item = Fr> {
+    std::iter::successors(Some(Fr::one()), move |power| Some(*power * base)).take(count)
 }
 
 /// z = h^l of a coset.
-fn coset_point(code: Code, index: u32) -> Scalar {
+fn coset_point(code: Code, index: u32) -> Fr {
     code.coset_shift(index).pow([code.cell_len() as u64])
 }
 
 /// Coefficients of Π (Y − point), by a tree of products.
-fn vanishing(points: &[Scalar]) -> Vec<Scalar> {
+fn vanishing(points: &[Fr]) -> Vec<Fr> {
     const NAIVE: usize = 32;
     if points.len() <= NAIVE {
-        let mut product = vec![Scalar::one()];
+        let mut product = vec![Fr::one()];
         for point in points {
-            product.push(Scalar::zero());
+            product.push(Fr::zero());
             for i in (0..product.len()).rev() {
-                let below = if i > 0 {
-                    product[i - 1]
-                } else {
-                    Scalar::zero()
-                };
+                let below = if i > 0 { product[i - 1] } else { Fr::zero() };
                 product[i] = below - product[i] * point;
             }
         }

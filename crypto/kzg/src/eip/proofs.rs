@@ -3,10 +3,10 @@
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{One, PrimeField, Zero};
 
-use super::{Bytes32, Bytes48, EipError, elements, point, same_count, scalar};
+use super::{Bytes32, Bytes48, EipError, blob_elements, point, same_count, scalar};
 use crate::curve::{self, G1Affine};
 use crate::field::integer;
-use crate::field::{Scalar, scalar_to_be};
+use crate::field::{Fr, fr_to_be};
 use crate::hash::sha256;
 use crate::kernel;
 use crate::kzg::{coefficients, commit_row};
@@ -14,10 +14,6 @@ use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW, Setup};
 
 const CHALLENGE_DOMAIN: &[u8; 16] = b"FSBLOBVERIFY_V1_";
 const BATCH_DOMAIN: &[u8; 16] = b"RCKZGBATCH___V1_";
-
-fn blob_elements(bytes: &[u8]) -> Result<&[u8], EipError> {
-    elements("blob", bytes, BYTES_PER_ROW)
-}
 
 /// The commitment to a blob.
 ///
@@ -43,12 +39,12 @@ pub fn compute_kzg_proof(
 ) -> Result<(Bytes48, Bytes32), EipError> {
     let blob = blob_elements(blob)?;
     let (proof, y) = open(setup, blob, scalar("z", z)?);
-    Ok((curve::compress(&proof), scalar_to_be(&y)))
+    Ok((curve::compress(&proof), fr_to_be(&y)))
 }
 
 /// Quotient and remainder by X − z in one pass over the coefficients, which needs no case for z in the domain.
-fn divide(coefficients: &mut [Scalar], z: Scalar) -> Scalar {
-    let mut carry = Scalar::zero();
+fn divide(coefficients: &mut [Fr], z: Fr) -> Fr {
+    let mut carry = Fr::zero();
     for coefficient in coefficients.iter_mut().rev() {
         let value = *coefficient + carry * z;
         *coefficient = std::mem::replace(&mut carry, value);
@@ -56,7 +52,7 @@ fn divide(coefficients: &mut [Scalar], z: Scalar) -> Scalar {
     carry
 }
 
-fn open(setup: &Setup, blob: &[u8], z: Scalar) -> (G1Affine, Scalar) {
+fn open(setup: &Setup, blob: &[u8], z: Fr) -> (G1Affine, Fr) {
     let kernel = kernel::active();
     let mut quotient = coefficients(blob);
     let y = divide(&mut quotient, z);
@@ -68,11 +64,11 @@ fn open(setup: &Setup, blob: &[u8], z: Scalar) -> (G1Affine, Scalar) {
     (proof, y)
 }
 
-fn evaluate(blob: &[u8], z: Scalar) -> Scalar {
+fn evaluate(blob: &[u8], z: Fr) -> Fr {
     coefficients(blob)
         .iter()
         .rev()
-        .fold(Scalar::zero(), |value, coefficient| value * z + coefficient)
+        .fold(Fr::zero(), |value, coefficient| value * z + coefficient)
 }
 
 /// Whether the proof shows that the commitment's polynomial has the value y at z.
@@ -93,26 +89,26 @@ pub fn verify_kzg_proof(
         y: scalar("y", y)?,
         proof: point("proof", proof)?,
     };
-    Ok(verify(setup, &[claim], Scalar::one()))
+    Ok(verify(setup, &[claim], Fr::one()))
 }
 
 /// That a polynomial has the value y at z.
 struct Claim {
     commitment: G1Affine,
-    z: Scalar,
-    y: Scalar,
+    z: Fr,
+    y: Fr,
     proof: G1Affine,
 }
 
 /// Checks claims together, weighted with the powers of `challenge`:
 /// `e(Σ r^i (C_i − y_i [1]₁ + z_i π_i), [1]₂) = e(Σ r^i π_i, [τ]₂)`.
-fn verify(setup: &Setup, claims: &[Claim], challenge: Scalar) -> bool {
+fn verify(setup: &Setup, claims: &[Claim], challenge: Fr) -> bool {
     let weights: Vec<_> =
-        std::iter::successors(Some(Scalar::one()), |weight| Some(*weight * challenge))
+        std::iter::successors(Some(Fr::one()), |weight| Some(*weight * challenge))
             .take(claims.len())
             .collect();
     let (mut points, mut scalars) = (Vec::new(), Vec::new());
-    let mut value = Scalar::zero();
+    let mut value = Fr::zero();
     for (claim, weight) in claims.iter().zip(&weights) {
         points.extend([claim.commitment, claim.proof]);
         scalars.extend([integer(weight), integer(&(claim.z * weight))]);
@@ -142,12 +138,12 @@ pub fn compute_challenge(blob: &[u8], commitment: &[u8]) -> Result<Bytes32, EipE
             });
         }
     }
-    Ok(scalar_to_be(&challenge(blob, commitment)))
+    Ok(fr_to_be(&challenge(blob, commitment)))
 }
 
-fn challenge(blob: &[u8], commitment: &[u8]) -> Scalar {
+fn challenge(blob: &[u8], commitment: &[u8]) -> Fr {
     let degree = (ELEMENTS_PER_ROW as u128).to_be_bytes();
-    Scalar::from_be_bytes_mod_order(&sha256(&[CHALLENGE_DOMAIN, &degree, blob, commitment]))
+    Fr::from_be_bytes_mod_order(&sha256(&[CHALLENGE_DOMAIN, &degree, blob, commitment]))
 }
 
 /// The proof that a blob belongs to a commitment. The commitment is not recomputed.
@@ -180,7 +176,7 @@ pub fn verify_blob_kzg_proof(
     Ok(verify(
         setup,
         &[blob_claim(blob, commitment, proof)?],
-        Scalar::one(),
+        Fr::one(),
     ))
 }
 
@@ -216,8 +212,8 @@ pub fn verify_blob_kzg_proof_batch<B: AsRef<[u8]>, C: AsRef<[u8]>, P: AsRef<[u8]
     for ((blob, commitment), proof) in blobs.iter().zip(commitments).zip(proofs) {
         let claim = blob_claim(blob.as_ref(), commitment.as_ref(), proof.as_ref())?;
         transcript.extend_from_slice(commitment.as_ref());
-        transcript.extend_from_slice(&scalar_to_be(&claim.z));
-        transcript.extend_from_slice(&scalar_to_be(&claim.y));
+        transcript.extend_from_slice(&fr_to_be(&claim.z));
+        transcript.extend_from_slice(&fr_to_be(&claim.y));
         transcript.extend_from_slice(proof.as_ref());
         claims.push(claim);
     }
@@ -227,6 +223,6 @@ pub fn verify_blob_kzg_proof_batch<B: AsRef<[u8]>, C: AsRef<[u8]>, P: AsRef<[u8]
     Ok(verify(
         setup,
         &claims,
-        Scalar::from_be_bytes_mod_order(&sha256(&[&transcript])),
+        Fr::from_be_bytes_mod_order(&sha256(&[&transcript])),
     ))
 }

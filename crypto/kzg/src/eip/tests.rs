@@ -178,3 +178,75 @@ fn commitment_indices_are_checked() {
         })
     );
 }
+
+#[test]
+fn cells_are_recovered_without_proofs() {
+    let cells = compute_cells(random_rows("recover cells", 1).as_bytes()).unwrap();
+    let indices: Vec<u64> = (0..128).step_by(2).collect();
+    let given: Vec<_> = cells.iter().step_by(2).collect();
+    assert!(recover_cells(&indices, &given).unwrap() == cells);
+    assert_eq!(
+        recover_cells(&indices[1..], &given[1..]).unwrap_err(),
+        RecoverError::TooFew {
+            needed: 64,
+            got: 63
+        }
+        .into()
+    );
+}
+
+#[test]
+fn the_precompile_takes_what_is_proven() {
+    let setup = Setup::ethereum();
+    let blob = random_rows("precompile", 1);
+    let commitment = blob_to_kzg_commitment(setup, blob.as_bytes()).unwrap();
+    let z = crate::kzg::element_point(5).unwrap();
+    let (proof, y) = compute_kzg_proof(setup, blob.as_bytes(), &z).unwrap();
+    let input = point_evaluation_input(&commitment, &z, &y, &proof);
+
+    // As EIP-4844 writes it.
+    let output = point_evaluation(setup, &input).unwrap();
+    assert_eq!(
+        hex::encode(output),
+        "000000000000000000000000000000000000000000000000000000000000100073eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001"
+    );
+
+    let refused = |at: usize, by: u8| {
+        let mut input = input;
+        input[at] ^= by;
+        point_evaluation(setup, &input).unwrap_err()
+    };
+    assert_eq!(refused(0, 1), EipError::VersionedHash);
+    assert_eq!(refused(31, 1), EipError::VersionedHash);
+    assert_eq!(refused(63, 1), EipError::Proof);
+    assert_eq!(refused(95, 1), EipError::Proof);
+    assert_eq!(
+        refused(64, 0x80),
+        EipError::NonCanonical {
+            what: "y",
+            index: 0
+        }
+    );
+    assert_eq!(refused(100, 1), EipError::VersionedHash);
+    assert_eq!(refused(144, 0x20), EipError::Proof);
+    assert!(matches!(
+        refused(144, 0x80),
+        EipError::Point { what: "proof", .. }
+    ));
+    for got in [0, 31, 191] {
+        let error = point_evaluation(setup, &input[..got]).unwrap_err();
+        assert!(matches!(error, EipError::Length { expected: 192, got: n, .. } if n == got));
+    }
+    assert!(point_evaluation(setup, &[&input[..], &[0]].concat()).is_err());
+}
+
+/// The infinite commitment's, of EIP-4844's tests.
+#[test]
+fn a_versioned_hash() {
+    let mut infinity = [0; 48];
+    infinity[0] = 0xc0;
+    assert_eq!(
+        hex::encode(kzg_commitment_to_versioned_hash(&infinity)),
+        "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
+    );
+}

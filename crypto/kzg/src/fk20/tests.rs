@@ -27,8 +27,8 @@ fn other_cell_lengths_give_the_proofs_of_the_definition() {
 #[test]
 fn a_constant_has_proofs_at_infinity() {
     use ark_ec::AffineRepr;
-    let mut coefficients = vec![Scalar::zero(); ELEMENTS_PER_ROW];
-    coefficients[0] = Scalar::from(5u64);
+    let mut coefficients = vec![Fr::zero(); ELEMENTS_PER_ROW];
+    coefficients[0] = Fr::from(5u64);
     let proofs = Setup::ethereum().prove_cells(Code::new(2, 128).unwrap(), &coefficients);
     assert!(proofs.iter().all(AffineRepr::is_zero));
 }

@@ -19,7 +19,7 @@ use super::fft::{bit_reverse, invert, root_of_unity};
 use super::msm::Entries;
 use super::points::Points;
 use crate::curve::G1Affine;
-use crate::field::Scalar;
+use crate::field::Fr;
 
 /// λ = z² − 1, z the parameter of the curve: a cube root of one modulo r, 128 bits.
 const LAMBDA: u128 = 0xac45_a401_0001_a402_0000_0000_ffff_ffff;
@@ -195,12 +195,7 @@ impl Products {
     /// A butterfly has inputs x_0, x_1, … and the results Σ x_j (w·ζ^t)^j, which split like an ordinary transform: the sum
     /// over the odd j is the same, but for its sign, at t and t + R/2; that over the even j which are no multiple of four, at t and
     /// t + R/4; and so on. So there are 2^s products of level s, t < 2^s, each of the x_j with j an odd multiple of R / 2^(s+1).
-    fn of(
-        bits: u32,
-        count: usize,
-        sharing: usize,
-        factors: impl Fn(usize) -> (Scalar, Scalar),
-    ) -> Self {
+    fn of(bits: u32, count: usize, sharing: usize, factors: impl Fn(usize) -> (Fr, Fr)) -> Self {
         let radix = 1usize << bits;
         let inputs = count / sharing * (radix - 1);
         // Set, place in the table and digit.

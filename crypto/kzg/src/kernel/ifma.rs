@@ -23,7 +23,7 @@ use super::points::FixedBases;
 use super::portable::Portable;
 use super::{Integer, Kernel, g1_fft, msm};
 use crate::curve::{G1Affine, POINT_BYTES, PointError};
-use crate::field::Scalar;
+use crate::field::Fr;
 
 /// The kernel over these lanes.
 pub(super) struct Ifma<L>(PhantomData<L>);
@@ -48,16 +48,16 @@ impl<L: Lanes> Kernel for Ifma<L> {
         L::detected()
     }
 
-    fn fft(&self, values: &mut [Scalar]) {
+    fn fft(&self, values: &mut [Fr]) {
         // Short transforms, a small part of any time.
         Portable.fft(values);
     }
 
-    fn inverse_fft(&self, values: &mut [Scalar]) {
+    fn inverse_fft(&self, values: &mut [Fr]) {
         Portable.inverse_fft(values);
     }
 
-    fn fft_columns(&self, values: &mut [Scalar], columns: usize) {
+    fn fft_columns(&self, values: &mut [Fr], columns: usize) {
         if in_lanes(values.len(), columns) {
             scalars::transform_columns::<L>(values, columns, false);
         } else {
@@ -65,7 +65,7 @@ impl<L: Lanes> Kernel for Ifma<L> {
         }
     }
 
-    fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize) {
+    fn inverse_fft_columns(&self, values: &mut [Fr], columns: usize) {
         if in_lanes(values.len(), columns) {
             scalars::transform_columns::<L>(values, columns, true);
         } else {
@@ -73,7 +73,7 @@ impl<L: Lanes> Kernel for Ifma<L> {
         }
     }
 
-    fn fft_rows(&self, values: &mut [Scalar], size: usize) {
+    fn fft_rows(&self, values: &mut [Fr], size: usize) {
         let rest = if size >> scalars::MAX_LEVELS > 1 {
             values
         } else {
@@ -82,7 +82,7 @@ impl<L: Lanes> Kernel for Ifma<L> {
         Portable.fft_rows(rest, size);
     }
 
-    fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize) {
+    fn inverse_fft_rows(&self, values: &mut [Fr], size: usize) {
         let rest = if size >> scalars::MAX_LEVELS > 1 {
             values
         } else {
@@ -91,7 +91,7 @@ impl<L: Lanes> Kernel for Ifma<L> {
         Portable.inverse_fft_rows(rest, size);
     }
 
-    fn multiply(&self, values: &mut [Scalar], factors: &[Scalar]) {
+    fn multiply(&self, values: &mut [Fr], factors: &[Fr]) {
         scalars::multiply::<L>(values, factors);
     }
 
@@ -99,7 +99,7 @@ impl<L: Lanes> Kernel for Ifma<L> {
         scalars::extend::<L>(blowup, row, parity);
     }
 
-    fn add_weighted(&self, sums: &mut [Scalar], terms: &[(&[u8], Scalar)]) {
+    fn add_weighted(&self, sums: &mut [Fr], terms: &[(&[u8], Fr)]) {
         weighted::add_weighted::<L>(sums, terms);
     }
 

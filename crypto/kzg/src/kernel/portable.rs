@@ -5,7 +5,7 @@ use super::points::FixedBases;
 use super::scalar_fft::{self, Element};
 use super::{Integer, Kernel, fft, g1_fft, msm};
 use crate::curve::{self, G1Affine, POINT_BYTES, PointError};
-use crate::field::{Scalar, raw_from_be, raw_to_be};
+use crate::field::{Fr, raw_from_be, raw_to_be};
 use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
 
 pub(super) struct Portable;
@@ -15,11 +15,11 @@ impl Kernel for Portable {
         "portable"
     }
 
-    fn fft(&self, values: &mut [Scalar]) {
+    fn fft(&self, values: &mut [Fr]) {
         scalar_fft::fft_columns(values, 1);
     }
 
-    fn inverse_fft(&self, values: &mut [Scalar]) {
+    fn inverse_fft(&self, values: &mut [Fr]) {
         scalar_fft::inverse_fft_columns(values, 1);
         let scale = fft::twiddles(values.len().trailing_zeros()).size_inverse;
         for value in values {
@@ -27,27 +27,27 @@ impl Kernel for Portable {
         }
     }
 
-    fn fft_columns(&self, values: &mut [Scalar], columns: usize) {
+    fn fft_columns(&self, values: &mut [Fr], columns: usize) {
         scalar_fft::fft_columns(values, columns);
     }
 
-    fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize) {
+    fn inverse_fft_columns(&self, values: &mut [Fr], columns: usize) {
         scalar_fft::inverse_fft_columns(values, columns);
     }
 
-    fn fft_rows(&self, values: &mut [Scalar], size: usize) {
+    fn fft_rows(&self, values: &mut [Fr], size: usize) {
         for row in values.chunks_exact_mut(size.max(1)) {
             scalar_fft::fft_columns(row, 1);
         }
     }
 
-    fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize) {
+    fn inverse_fft_rows(&self, values: &mut [Fr], size: usize) {
         for row in values.chunks_exact_mut(size.max(1)) {
             scalar_fft::inverse_fft_columns(row, 1);
         }
     }
 
-    fn multiply(&self, values: &mut [Scalar], factors: &[Scalar]) {
+    fn multiply(&self, values: &mut [Fr], factors: &[Fr]) {
         for (value, factor) in values.iter_mut().zip(factors) {
             *value *= factor;
         }
@@ -73,7 +73,7 @@ impl Kernel for Portable {
         }
     }
 
-    fn add_weighted(&self, sums: &mut [Scalar], terms: &[(&[u8], Scalar)]) {
+    fn add_weighted(&self, sums: &mut [Fr], terms: &[(&[u8], Fr)]) {
         for (elements, weight) in terms {
             for (sum, element) in sums.iter_mut().zip(elements.as_chunks().0) {
                 *sum += raw_from_be(element) * weight;

@@ -11,21 +11,21 @@ use ark_ff::BigInt;
 use blst::{blst_fr, blst_fr_add, blst_fr_mul, blst_fr_sub};
 
 use super::fft::{BLOWUPS, MAX_LOG, twiddles};
-use crate::field::Scalar;
+use crate::field::Fr;
 
 /// An element of the scalar field in Montgomery form with R = 2²⁵⁶, below the modulus: the limbs that arkworks has too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Element(blst_fr);
 
-impl From<&Scalar> for Element {
-    fn from(scalar: &Scalar) -> Self {
+impl From<&Fr> for Element {
+    fn from(scalar: &Fr) -> Self {
         Self(blst_fr { l: scalar.0.0 })
     }
 }
 
-impl From<&Element> for Scalar {
+impl From<&Element> for Fr {
     fn from(element: &Element) -> Self {
-        Scalar::new_unchecked(BigInt(element.0.l))
+        Fr::new_unchecked(BigInt(element.0.l))
     }
 }
 
@@ -65,7 +65,7 @@ fn roots(log: u32) -> &'static (Vec<Element>, Vec<Element>) {
     static TABLES: [OnceLock<(Vec<Element>, Vec<Element>)>; MAX_LOG as usize + 1] =
         [const { OnceLock::new() }; MAX_LOG as usize + 1];
     TABLES[log as usize].get_or_init(|| {
-        let of = |scalars: &[Scalar]| scalars.iter().map(Element::from).collect();
+        let of = |scalars: &[Fr]| scalars.iter().map(Element::from).collect();
         let table = twiddles(log);
         (of(&table.forward), of(&table.inverse))
     })
@@ -76,7 +76,7 @@ pub(super) fn block_shifts(blowup: usize) -> &'static [Vec<Element>] {
     static TABLES: [OnceLock<Vec<Vec<Element>>>; BLOWUPS] = [const { OnceLock::new() }; BLOWUPS];
     let log = blowup.trailing_zeros();
     TABLES[log as usize].get_or_init(|| {
-        let of = |scalars: &Vec<Scalar>| scalars.iter().map(Element::from).collect();
+        let of = |scalars: &Vec<Fr>| scalars.iter().map(Element::from).collect();
         super::fft::block_shifts(1 << log).iter().map(of).collect()
     })
 }
@@ -163,7 +163,7 @@ pub(super) fn inverse_fft_unscaled(values: &mut [Element]) {
 }
 
 /// A transform of scalars, taken over into elements and back.
-fn over(values: &mut [Scalar], transform: impl FnOnce(&mut [Element])) {
+fn over(values: &mut [Fr], transform: impl FnOnce(&mut [Element])) {
     let mut elements: Vec<Element> = values.iter().map(Element::from).collect();
     transform(&mut elements);
     for (value, element) in values.iter_mut().zip(&elements) {
@@ -172,12 +172,12 @@ fn over(values: &mut [Scalar], transform: impl FnOnce(&mut [Element])) {
 }
 
 /// Ordered columns side by side to bit-reversed evaluations.
-pub(super) fn fft_columns(values: &mut [Scalar], columns: usize) {
+pub(super) fn fft_columns(values: &mut [Fr], columns: usize) {
     over(values, |elements| forward(elements, columns));
 }
 
 /// The inverse of [`fft_columns`], times the length of a column.
-pub(super) fn inverse_fft_columns(values: &mut [Scalar], columns: usize) {
+pub(super) fn inverse_fft_columns(values: &mut [Fr], columns: usize) {
     over(values, |elements| backward(elements, columns));
 }
 

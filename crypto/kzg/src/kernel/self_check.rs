@@ -8,7 +8,7 @@ use super::forged::{Relation, encodings, unfold};
 use super::portable::Portable;
 use super::{Integer, Kernel};
 use crate::curve::G1Affine;
-use crate::field::Scalar;
+use crate::field::Fr;
 use crate::{BYTES_PER_ROW, Coded, ELEMENTS_PER_ROW};
 
 /// A kernel computed something else than the portable one: a fault of the processor, or a bug.
@@ -103,7 +103,7 @@ fn scalars(kernel: &dyn Kernel) -> Result<(), KernelDisagreement> {
         kernel.extend(2, &row, &mut parity);
         parity
     })?;
-    let mut values: Vec<Scalar> = row
+    let mut values: Vec<Fr> = row
         .as_chunks()
         .0
         .iter()
@@ -111,8 +111,8 @@ fn scalars(kernel: &dyn Kernel) -> Result<(), KernelDisagreement> {
         .map(crate::field::raw_from_be)
         .collect();
     // The largest, and nothing.
-    (values[0], values[1], values[9]) = (-Scalar::ONE, Scalar::ZERO, -Scalar::ONE);
-    let over = |operation, work: &dyn Fn(&dyn Kernel, &mut Vec<Scalar>)| {
+    (values[0], values[1], values[9]) = (-Fr::ONE, Fr::ZERO, -Fr::ONE);
+    let over = |operation, work: &dyn Fn(&dyn Kernel, &mut Vec<Fr>)| {
         compare(kernel, operation, |kernel| {
             let mut values = values.clone();
             work(kernel, &mut values);

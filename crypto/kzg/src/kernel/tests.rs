@@ -23,14 +23,14 @@ fn random_points(count: usize) -> Vec<G1Affine> {
         .collect()
 }
 
-fn integers(scalars: &[Scalar]) -> Vec<Integer> {
+fn integers(scalars: &[Fr]) -> Vec<Integer> {
     scalars
         .iter()
         .map(|scalar| scalar.into_bigint().0)
         .collect()
 }
 
-fn naive_msm(points: &[G1Affine], scalars: &[Scalar]) -> G1Affine {
+fn naive_msm(points: &[G1Affine], scalars: &[Fr]) -> G1Affine {
     points
         .iter()
         .zip(scalars)
@@ -40,7 +40,7 @@ fn naive_msm(points: &[G1Affine], scalars: &[Scalar]) -> G1Affine {
 }
 
 /// Evaluation at each root of unity, one after the other, in bit-reversed order.
-fn naive_fft(coefficients: &[Scalar]) -> Vec<Scalar> {
+fn naive_fft(coefficients: &[Fr]) -> Vec<Fr> {
     let size = coefficients.len();
     (0..size)
         .map(|position| {
@@ -49,23 +49,17 @@ fn naive_fft(coefficients: &[Scalar]) -> Vec<Scalar> {
             coefficients
                 .iter()
                 .rev()
-                .fold(Scalar::zero(), |value, coefficient| {
-                    value * point + coefficient
-                })
+                .fold(Fr::zero(), |value, coefficient| value * point + coefficient)
         })
         .collect()
 }
 
 /// Scalars that break bucket methods: zero, one, the largest, single bits, all ones in a window.
-fn awkward_scalars() -> Vec<Scalar> {
-    let two = Scalar::from(2u64);
-    let mut scalars = vec![Scalar::zero(), Scalar::one(), -Scalar::one(), -two, two];
+fn awkward_scalars() -> Vec<Fr> {
+    let two = Fr::from(2u64);
+    let mut scalars = vec![Fr::zero(), Fr::one(), -Fr::one(), -two, two];
     scalars.extend((0..255).step_by(7).map(|bit| two.pow([bit])));
-    scalars.extend(
-        (1..255)
-            .step_by(11)
-            .map(|bits| two.pow([bits]) - Scalar::one()),
-    );
+    scalars.extend((1..255).step_by(11).map(|bits| two.pow([bits]) - Fr::one()));
     scalars.extend(random_scalars("awkward", 20));
     scalars
 }
@@ -99,7 +93,7 @@ fn ffts_agree_with_arkworks_at_full_size() {
             let coefficients = random_scalars("arkworks", 1 << log);
             let mut values = coefficients.clone();
             kernel.fft(&mut values);
-            let in_order = Radix2EvaluationDomain::<Scalar>::new(1 << log)
+            let in_order = Radix2EvaluationDomain::<Fr>::new(1 << log)
                 .unwrap()
                 .fft(&coefficients);
             assert!((0..1 << log).all(|i| values[i] == in_order[bit_reverse(i, log)]));
@@ -147,7 +141,7 @@ fn awkward_scalars_and_points() {
         let same = vec![first; 9];
         assert_eq!(
             kernel.msm(&same, &[[1, 0, 0, 0]; 9]),
-            naive_msm(&same, &[Scalar::one(); 9])
+            naive_msm(&same, &[Fr::one(); 9])
         );
         assert!(kernel.msm(&[first, -first], &[[5, 0, 0, 0]; 2]).is_zero());
         assert!(kernel.msm(&points, &vec![[0; 4]; points.len()]).is_zero());
@@ -263,7 +257,7 @@ fn group_ffts_are_inverted() {
             let back = kernel.g1_inverse_fft(kernel.g1_fft(&points, size));
             let scaled: Vec<_> = points
                 .iter()
-                .map(|point| (*point * Scalar::from(size as u64)).into_affine())
+                .map(|point| (*point * Fr::from(size as u64)).into_affine())
                 .collect();
             assert_eq!(back, scaled);
         }
@@ -286,9 +280,9 @@ fn all_kernels_agree() {
 fn rows_are_extended() {
     let random: Vec<u8> = random_scalars("row", ELEMENTS_PER_ROW)
         .iter()
-        .flat_map(crate::field::scalar_to_be)
+        .flat_map(crate::field::fr_to_be)
         .collect();
-    let largest = crate::field::scalar_to_be(&-Scalar::one()).repeat(ELEMENTS_PER_ROW);
+    let largest = crate::field::fr_to_be(&-Fr::one()).repeat(ELEMENTS_PER_ROW);
     for kernel in all() {
         for blowup in [1, 2, 4, 8] {
             let mut parity = vec![1; BYTES_PER_ROW * (blowup - 1)];
@@ -308,20 +302,17 @@ fn rows_are_extended() {
 #[test]
 fn weighted_elements_are_added() {
     let (sums, elements) = (random_scalars("sums", 70), random_scalars("elements", 70));
-    let bytes: Vec<u8> = elements
-        .iter()
-        .flat_map(crate::field::scalar_to_be)
-        .collect();
+    let bytes: Vec<u8> = elements.iter().flat_map(crate::field::fr_to_be).collect();
     for kernel in all() {
         for weight in [
-            Scalar::zero(),
-            Scalar::one(),
+            Fr::zero(),
+            Fr::one(),
             random_scalar("weight", 0),
-            -Scalar::one(),
+            -Fr::one(),
         ] {
             let mut raw: Vec<_> = sums
                 .iter()
-                .map(|sum| crate::field::raw_from_be(&crate::field::scalar_to_be(sum)))
+                .map(|sum| crate::field::raw_from_be(&crate::field::fr_to_be(sum)))
                 .collect();
             kernel.add_weighted(&mut raw, &[(&bytes, weight)]);
             for ((raw, sum), element) in raw.iter().zip(&sums).zip(&elements) {
@@ -352,14 +343,14 @@ fn many_transforms_at_a_time() {
                     row
                 })
                 .collect();
-            let turned = |rows: &[Scalar]| -> Vec<Scalar> {
+            let turned = |rows: &[Fr]| -> Vec<Fr> {
                 (0..size * count)
                     .map(|at| rows[at % count * size + at / count])
                     .collect()
             };
             let scaled: Vec<_> = rows
                 .iter()
-                .map(|value| *value * Scalar::from(size as u64))
+                .map(|value| *value * Fr::from(size as u64))
                 .collect();
             let context = (kernel.name(), size, count);
             let mut values = rows.clone();
@@ -383,8 +374,8 @@ fn products() {
             let mut values = random_scalars("values", count);
             let mut factors = random_scalars("factors", count);
             if count > 1 {
-                (values[0], factors[0]) = (-Scalar::one(), -Scalar::one());
-                factors[1] = Scalar::zero();
+                (values[0], factors[0]) = (-Fr::one(), -Fr::one());
+                factors[1] = Fr::zero();
             }
             let expected: Vec<_> = values.iter().zip(&factors).map(|(a, b)| *a * b).collect();
             kernel.multiply(&mut values, &factors);

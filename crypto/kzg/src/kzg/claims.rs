@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{Commitment, CommitmentBytes, PointError, decode_commitments};
 use crate::bisection::Bisection;
 use crate::curve::G1Affine;
-use crate::field::{Scalar, integer};
+use crate::field::{Fr, integer};
 use crate::hash::random_weights;
 use crate::kernel;
 use crate::parallel::*;
@@ -129,7 +129,7 @@ struct Statement<'a> {
     row: usize,
     bytes: &'a [u8],
     point: G1Affine,
-    weight: Scalar,
+    weight: Fr,
 }
 
 fn holds(setup: &Setup, statements: &[Statement<'_>]) -> bool {
@@ -137,7 +137,7 @@ fn holds(setup: &Setup, statements: &[Statement<'_>]) -> bool {
         .iter()
         .map(|statement| (statement.bytes, statement.weight))
         .collect();
-    let mut sums = vec![Scalar::zero(); ELEMENTS_PER_ROW];
+    let mut sums = vec![Fr::zero(); ELEMENTS_PER_ROW];
     add_weighted_rows(&mut sums, &rows);
     let (committed, claimed) = join(
         // In raw form the limbs are the number itself.

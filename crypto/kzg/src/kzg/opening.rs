@@ -13,9 +13,7 @@ use ark_poly_commit::kzg10::{
 use thiserror::Error;
 
 use super::{Commitment, PointError, Proof, ProofBytes};
-use crate::field::{
-    Scalar, first_non_canonical, from_raw, raw_from_be, scalar_from_be, scalar_to_be,
-};
+use crate::field::{Fr, first_non_canonical, fr_from_be, fr_to_be, from_raw, raw_from_be};
 use crate::kernel::{self, bit_reverse, root_of_unity};
 use crate::{BYTES_PER_ROW, Code, Coded, ELEMENTS_PER_ROW, Setup, curve};
 
@@ -73,7 +71,7 @@ pub enum KzgError {
     Library(String),
 }
 
-type Scheme = KZG10<Bls12_381, DensePolynomial<Scalar>>;
+type Scheme = KZG10<Bls12_381, DensePolynomial<Fr>>;
 
 /// The point z at which element `index` of a row is the value of the row's polynomial: the 4096th root of unity with the
 /// bit-reversed exponent, big-endian. The EVM's precompile 0x0A gets it.
@@ -82,7 +80,7 @@ type Scheme = KZG10<Bls12_381, DensePolynomial<Scalar>>;
 ///
 /// [`KzgError::Index`] from 4096 on.
 pub fn element_point(index: u32) -> Result<[u8; 32], KzgError> {
-    point_of(index).map(|point| scalar_to_be(&point))
+    point_of(index).map(|point| fr_to_be(&point))
 }
 
 /// The point at which element `index` of a row's extension is the value of the row's polynomial, big-endian; the first
@@ -93,12 +91,10 @@ pub fn extended_point(code: Code, index: u32) -> Option<[u8; 32]> {
         return None;
     }
     let exponent = bit_reverse(index as usize, elements.trailing_zeros());
-    Some(scalar_to_be(
-        &root_of_unity(elements).pow([exponent as u64]),
-    ))
+    Some(fr_to_be(&root_of_unity(elements).pow([exponent as u64])))
 }
 
-fn point_of(index: u32) -> Result<Scalar, KzgError> {
+fn point_of(index: u32) -> Result<Fr, KzgError> {
     if index as usize >= ELEMENTS_PER_ROW {
         return Err(KzgError::Index { index });
     }
@@ -163,11 +159,11 @@ pub fn verify_at(
     verify(setup, commitment, read("point", z)?, y, proof)
 }
 
-fn read(what: &'static str, bytes: &[u8; 32]) -> Result<Scalar, KzgError> {
-    scalar_from_be(bytes).map_err(|_| KzgError::NonCanonicalScalar { what })
+fn read(what: &'static str, bytes: &[u8; 32]) -> Result<Fr, KzgError> {
+    fr_from_be(bytes).map_err(|_| KzgError::NonCanonicalScalar { what })
 }
 
-fn open(setup: &Setup, row: &[u8], z: Scalar) -> Result<([u8; 32], ProofBytes), KzgError> {
+fn open(setup: &Setup, row: &[u8], z: Fr) -> Result<([u8; 32], ProofBytes), KzgError> {
     if row.len() != BYTES_PER_ROW {
         return Err(KzgError::RowLength { got: row.len() });
     }
@@ -182,13 +178,13 @@ fn open(setup: &Setup, row: &[u8], z: Scalar) -> Result<([u8; 32], ProofBytes), 
     let proof = Scheme::open(&powers, &polynomial, z, &Randomness::empty())
         .map_err(|error| KzgError::Library(error.to_string()))?;
     Ok((
-        scalar_to_be(&polynomial.evaluate(&z)),
+        fr_to_be(&polynomial.evaluate(&z)),
         ProofBytes(curve::compress(&proof.w)),
     ))
 }
 
 /// Coefficients of the polynomial of a row of canonical elements.
-pub(crate) fn coefficients(row: &[u8]) -> Vec<Scalar> {
+pub(crate) fn coefficients(row: &[u8]) -> Vec<Fr> {
     let mut coefficients: Vec<_> = row
         .as_chunks()
         .0
@@ -202,7 +198,7 @@ pub(crate) fn coefficients(row: &[u8]) -> Vec<Scalar> {
 fn verify(
     setup: &Setup,
     commitment: &Commitment,
-    z: Scalar,
+    z: Fr,
     y: &[u8; 32],
     proof: &ProofBytes,
 ) -> Result<(), KzgError> {

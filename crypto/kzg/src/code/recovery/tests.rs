@@ -121,7 +121,7 @@ fn a_product_tree_vanishes_where_it_should() {
             coeffs: vanishing(&points),
         };
         assert_eq!(polynomial.coeffs.len(), count + 1);
-        assert_eq!(polynomial.coeffs[count], Scalar::one());
+        assert_eq!(polynomial.coeffs[count], Fr::one());
         assert!(
             points
                 .iter()

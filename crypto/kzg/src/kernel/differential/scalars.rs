@@ -1,10 +1,10 @@
 //! Products and transforms of scalars.
 
 use super::{Choices, Disagreement, compare, twin};
-use crate::field::{Scalar, scalar_to_be};
+use crate::field::{Fr, fr_to_be};
 use crate::{BYTES_PER_ROW, ELEMENTS_PER_ROW};
 
-fn list(choices: &mut Choices<'_>, count: usize) -> Vec<Scalar> {
+fn list(choices: &mut Choices<'_>, count: usize) -> Vec<Fr> {
     (0..count).map(|_| choices.scalar()).collect()
 }
 
@@ -25,7 +25,7 @@ pub(super) fn products(choices: &mut Choices<'_>) -> Result<u64, Disagreement> {
             std::mem::swap(&mut values, &mut factors);
             // Something must not become nothing for good.
             for value in &mut values {
-                *value += Scalar::from(3u64);
+                *value += Fr::from(3u64);
             }
         }
         (after, values, factors)
@@ -51,16 +51,15 @@ pub(super) fn transforms(choices: &mut Choices<'_>) -> Result<u64, Disagreement>
         _ => 8 * (1 + choices.below(3)),
     };
     let values = list(choices, size * count);
-    let over = |choices: &mut Choices<'_>,
-                name: &str,
-                work: &dyn Fn(&dyn super::Kernel, &mut Vec<Scalar>)| {
-        compare(choices, format!("{name}, {count} of {size}"), |kernel| {
-            let mut values = values.clone();
-            work(kernel, &mut values);
-            values
-        })
-        .map(drop)
-    };
+    let over =
+        |choices: &mut Choices<'_>, name: &str, work: &dyn Fn(&dyn super::Kernel, &mut Vec<Fr>)| {
+            compare(choices, format!("{name}, {count} of {size}"), |kernel| {
+                let mut values = values.clone();
+                work(kernel, &mut values);
+                values
+            })
+            .map(drop)
+        };
     match choices.below(8) {
         0 => over(choices, "fft", &|kernel, values| {
             values
@@ -92,10 +91,10 @@ pub(super) fn transforms(choices: &mut Choices<'_>) -> Result<u64, Disagreement>
             };
             let elements: Vec<u8> = list(choices, values.len() + terms)
                 .iter()
-                .flat_map(scalar_to_be)
+                .flat_map(fr_to_be)
                 .collect();
             // The largest sums come from the largest of both.
-            let largest = scalar_to_be(&-Scalar::from(1u64)).repeat(values.len());
+            let largest = fr_to_be(&-Fr::from(1u64)).repeat(values.len());
             let terms: Vec<_> = (0..terms)
                 .map(|at| {
                     let weight = choices.scalar();
@@ -147,7 +146,7 @@ pub(super) fn row(choices: &mut Choices<'_>) -> Vec<u8> {
             }
         }
         0 => {
-            let element = scalar_to_be(&choices.scalar());
+            let element = fr_to_be(&choices.scalar());
             for _ in 0..1 + choices.below(64) {
                 elements[choices.below(ELEMENTS_PER_ROW)] = element;
             }
@@ -160,8 +159,8 @@ pub(super) fn row(choices: &mut Choices<'_>) -> Vec<u8> {
                 elements[choices.below(ELEMENTS_PER_ROW)] = element;
             }
         }
-        2 => elements.fill(scalar_to_be(&choices.scalar())),
-        _ => elements.fill_with(|| scalar_to_be(&choices.scalar())),
+        2 => elements.fill(fr_to_be(&choices.scalar())),
+        _ => elements.fill_with(|| fr_to_be(&choices.scalar())),
     }
     elements.concat()
 }

@@ -11,8 +11,8 @@ use crate::testing::random_scalar;
 
 #[test]
 fn lambda_is_the_eigenvalue_of_the_endomorphism() {
-    let lambda = Scalar::from(LAMBDA);
-    assert_eq!(lambda * lambda + lambda + Scalar::one(), Scalar::zero());
+    let lambda = Fr::from(LAMBDA);
+    assert_eq!(lambda * lambda + lambda + Fr::one(), Fr::zero());
     let point = G1Projective::generator().into_affine();
     let mut image = [Batched::import(&point)];
     Batched::endomorphism(&mut image);
@@ -20,11 +20,11 @@ fn lambda_is_the_eigenvalue_of_the_endomorphism() {
 }
 
 /// The digits with their places, and the number that they are.
-fn digits(number: u128) -> (Vec<(usize, i32)>, Scalar) {
+fn digits(number: u128) -> (Vec<(usize, i32)>, Fr) {
     let mut digits = Vec::new();
     sparse_digits(number, |place, digit| digits.push((place, digit)));
-    let value = digits.iter().fold(Scalar::zero(), |value, (place, digit)| {
-        let size = Scalar::from(digit.unsigned_abs()) * Scalar::from(2u64).pow([*place as u64]);
+    let value = digits.iter().fold(Fr::zero(), |value, (place, digit)| {
+        let size = Fr::from(digit.unsigned_abs()) * Fr::from(2u64).pow([*place as u64]);
         if *digit < 0 {
             value - size
         } else {
@@ -40,13 +40,13 @@ proptest! {
         let scalar = random_scalar("split", seed);
         let (low, high) = split(&scalar.into_bigint().0);
         prop_assert!(low < LAMBDA);
-        prop_assert_eq!(Scalar::from(low) + Scalar::from(LAMBDA) * Scalar::from(high), scalar);
+        prop_assert_eq!(Fr::from(low) + Fr::from(LAMBDA) * Fr::from(high), scalar);
     }
 
     #[test]
     fn digits_are_odd_and_far_apart(number in 0..=LAMBDA + 1) {
         let (digits, value) = digits(number);
-        prop_assert_eq!(value, Scalar::from(number));
+        prop_assert_eq!(value, Fr::from(number));
         for (_, digit) in &digits {
             prop_assert!(digit % 2 != 0 && digit.unsigned_abs() < 1 << (WIDTH - 1));
         }
@@ -59,20 +59,17 @@ proptest! {
 #[test]
 fn edge_scalars() {
     for scalar in [
-        Scalar::zero(),
-        Scalar::one(),
-        -Scalar::one(),
-        Scalar::from(LAMBDA),
-        Scalar::from(LAMBDA - 1),
+        Fr::zero(),
+        Fr::one(),
+        -Fr::one(),
+        Fr::from(LAMBDA),
+        Fr::from(LAMBDA - 1),
     ] {
         let (low, high) = split(&scalar.into_bigint().0);
-        assert_eq!(
-            Scalar::from(low) + Scalar::from(LAMBDA) * Scalar::from(high),
-            scalar
-        );
+        assert_eq!(Fr::from(low) + Fr::from(LAMBDA) * Fr::from(high), scalar);
     }
     for number in [0, 1, 15, 16, 17, 31, 1 << 127, LAMBDA, LAMBDA + 1] {
-        assert_eq!(digits(number).1, Scalar::from(number));
+        assert_eq!(digits(number).1, Fr::from(number));
     }
 }
 
@@ -93,23 +90,23 @@ fn transforms_are_those_of_the_definition() {
         let (len, size) = (1usize << log, 1usize << (log + more));
         let coefficients: Vec<_> = (0..len)
             .map(|at| match at % 5 {
-                0 => Scalar::from(7u64),
-                1 => Scalar::zero(),
-                2 => -Scalar::from(7u64),
+                0 => Fr::from(7u64),
+                1 => Fr::zero(),
+                2 => -Fr::from(7u64),
                 _ => random_scalar("transform", at),
             })
             .collect();
         let generator = G1Projective::generator();
-        let times = |factors: &[Scalar]| {
+        let times = |factors: &[Fr]| {
             let points: Vec<_> = factors.iter().map(|factor| generator * factor).collect();
             G1Projective::normalize_batch(&points)
         };
-        let evaluate = |root: Scalar, at: usize| {
+        let evaluate = |root: Fr, at: usize| {
             let x = root.pow([at as u64]);
             coefficients
                 .iter()
                 .rev()
-                .fold(Scalar::zero(), |value, c| value * x + c)
+                .fold(Fr::zero(), |value, c| value * x + c)
         };
         let root = root_of_unity(size);
         let expected: Vec<_> = (0..size)

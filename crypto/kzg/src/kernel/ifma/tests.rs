@@ -76,7 +76,7 @@ proptest! {
         Wide::double(&mut doubled, times, &mut Default::default());
         let expected: Vec<_> = points
             .iter()
-            .map(|point| (*point * Scalar::from(1u64 << times)).into_affine())
+            .map(|point| (*point * Fr::from(1u64 << times)).into_affine())
             .collect();
         prop_assert_eq!(exported(&doubled), expected);
     }

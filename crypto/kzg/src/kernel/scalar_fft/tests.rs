@@ -3,10 +3,10 @@ use crate::testing::random_scalars;
 
 /// The same transforms in arkworks' arithmetic, every root multiplied by.
 mod twin {
-    use super::{Scalar, twiddles};
+    use super::{Fr, twiddles};
 
     /// Ordered columns to bit-reversed evaluations.
-    pub(super) fn fft_columns(values: &mut [Scalar], columns: usize) {
+    pub(super) fn fft_columns(values: &mut [Fr], columns: usize) {
         let size = values.len() / columns;
         let roots = &twiddles(size.trailing_zeros()).forward;
         let mut half = size / 2;
@@ -27,7 +27,7 @@ mod twin {
     }
 
     /// The inverse, times the length of a column.
-    pub(super) fn inverse_fft_columns(values: &mut [Scalar], columns: usize) {
+    pub(super) fn inverse_fft_columns(values: &mut [Fr], columns: usize) {
         let size = values.len() / columns;
         let roots = &twiddles(size.trailing_zeros()).inverse;
         let mut half = 1;
@@ -65,7 +65,7 @@ fn transforms_are_those_of_the_twin() {
 
 #[test]
 fn edges_of_the_field() {
-    let (zero, one) = (Scalar::from(0u64), Scalar::from(1u64));
+    let (zero, one) = (Fr::from(0u64), Fr::from(1u64));
     for values in [
         [zero; 8],
         [one; 8],
@@ -77,6 +77,6 @@ fn edges_of_the_field() {
         twin::fft_columns(&mut expected, 1);
         assert_eq!(got, expected);
         inverse_fft_columns(&mut got, 1);
-        assert_eq!(got, values.map(|value| value * Scalar::from(8u64)));
+        assert_eq!(got, values.map(|value| value * Fr::from(8u64)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::curve::{G1Affine, POINT_BYTES, PointError};
-use crate::field::Scalar;
+use crate::field::Fr;
 use crate::kernel::{FixedBases, Integer};
 
 /// The portable kernel, but for one multiplication by one.
@@ -12,31 +12,31 @@ impl Kernel for Faulty {
     fn name(&self) -> &'static str {
         "faulty"
     }
-    fn fft(&self, values: &mut [Scalar]) {
+    fn fft(&self, values: &mut [Fr]) {
         Portable.fft(values);
     }
-    fn inverse_fft(&self, values: &mut [Scalar]) {
+    fn inverse_fft(&self, values: &mut [Fr]) {
         Portable.inverse_fft(values);
     }
-    fn fft_columns(&self, values: &mut [Scalar], columns: usize) {
+    fn fft_columns(&self, values: &mut [Fr], columns: usize) {
         Portable.fft_columns(values, columns);
     }
-    fn inverse_fft_columns(&self, values: &mut [Scalar], columns: usize) {
+    fn inverse_fft_columns(&self, values: &mut [Fr], columns: usize) {
         Portable.inverse_fft_columns(values, columns);
     }
-    fn fft_rows(&self, values: &mut [Scalar], size: usize) {
+    fn fft_rows(&self, values: &mut [Fr], size: usize) {
         Portable.fft_rows(values, size);
     }
-    fn inverse_fft_rows(&self, values: &mut [Scalar], size: usize) {
+    fn inverse_fft_rows(&self, values: &mut [Fr], size: usize) {
         Portable.inverse_fft_rows(values, size);
     }
-    fn multiply(&self, values: &mut [Scalar], factors: &[Scalar]) {
+    fn multiply(&self, values: &mut [Fr], factors: &[Fr]) {
         Portable.multiply(values, factors);
     }
     fn extend(&self, blowup: usize, row: &[u8], parity: &mut [u8]) {
         Portable.extend(blowup, row, parity);
     }
-    fn add_weighted(&self, sums: &mut [Scalar], terms: &[(&[u8], Scalar)]) {
+    fn add_weighted(&self, sums: &mut [Fr], terms: &[(&[u8], Fr)]) {
         Portable.add_weighted(sums, terms);
     }
     fn decompress(&self, encodings: &[[u8; POINT_BYTES]]) -> Vec<Result<G1Affine, PointError>> {
