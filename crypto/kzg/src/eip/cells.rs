@@ -129,6 +129,7 @@ pub fn verify_cell_kzg_proof_batch<C: AsRef<[u8]>, D: AsRef<[u8]>, P: AsRef<[u8]
         });
         weight *= challenge;
     }
+    let terms: Vec<_> = terms.into_iter().collect();
     let sums: Vec<_> = terms
         .par_iter()
         .map(|(index, terms)| {
