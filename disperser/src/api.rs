@@ -13,6 +13,7 @@ use std::fmt::Display;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use ashlar_proto::api::AccountMode;
 use ashlar_service::ApiError;
 use ashlar_service::api::{Daemon, internal};
 use ashlar_service::capacity::Capacity;
@@ -28,6 +29,7 @@ use crate::engine::Engine;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::relay::SliceRelay;
+use crate::sender_rate::SenderRate;
 
 /// What people see.
 const PAGE: Page = Page {
@@ -51,6 +53,7 @@ pub(crate) struct ApiState {
     serving: Capacity,
     slices: SliceRelay,
     waiters: Capacity,
+    sender_rate: Option<SenderRate>,
     activity: activity::LastAnswer,
 }
 
@@ -70,6 +73,13 @@ impl ApiState {
             serving: capacity("serving", config.relay.memory_bytes),
             slices,
             waiters: capacity("waiters", config.accept.max_waiters as u64),
+            sender_rate: match config.accounts.mode {
+                AccountMode::Open | AccountMode::AllowList => {
+                    let accept = &config.accept;
+                    SenderRate::new(accept.sender_rows_per_sec, accept.sender_burst_rows)
+                }
+                AccountMode::Paid => None,
+            },
             activity: activity::LastAnswer::default(),
             config,
             health,

@@ -86,6 +86,11 @@ ashlar_service::config! {
         pub max_open_blobs: usize = 8192, within 1..;
         /// Most payload bytes of those blobs. They lie on disk. Shared in the same way.
         pub max_open_bytes: u64 = 4 << 30;
+        /// Rows (128 KiB before coding) a second that one network, /24 or /48, may post, or one account of an allow-list. 0: as many as
+        /// there is room for. Above: 429. Where accounts pay, their reservations and deposits say it.
+        pub sender_rows_per_sec: u32 = 0;
+        /// Rows that it may post at once, if it posted less before.
+        pub sender_burst_rows: u32 = 1024, within 1..;
         /// Memory for request bodies, taken as their bytes arrive. Each network that sends some has its part of it (else 429), and
         /// what others leave free. Above: 503.
         pub body_memory_bytes: u64 = 256 << 20;
@@ -375,6 +380,11 @@ impl DisperserConfig {
                 ),
             ),
             ("accept.max_open_bytes", accept.max_open_bytes, payload),
+            (
+                "accept.sender_burst_rows",
+                accept.sender_burst_rows.into(),
+                ("the rows of accept.max_payload", rows.into()),
+            ),
             (
                 "accept.body_memory_bytes",
                 accept.body_memory_bytes,

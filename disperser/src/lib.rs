@@ -47,6 +47,7 @@ pub mod record;
 pub mod registry;
 mod relay;
 mod resume;
+mod sender_rate;
 mod sequence;
 mod server;
 mod slots;

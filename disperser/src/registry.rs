@@ -454,6 +454,17 @@ pub enum AcceptError {
         /// When there will be room.
         retry_after_secs: u64,
     },
+    /// The sender posts faster than one may.
+    #[error(
+        "your network, or this account, may post {rows_per_sec} rows (of 128 KiB) a second; wait, or post less"
+    )]
+    #[coded(blame = Caller)]
+    Rate {
+        /// What it may post.
+        rows_per_sec: u32,
+        /// When there is room for this blob.
+        retry_after_secs: u64,
+    },
     /// The same blob was just posted by somebody else, and does not reach the disk.
     #[error("the same blob is just being written; try again later")]
     Twin,

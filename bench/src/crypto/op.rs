@@ -28,8 +28,12 @@ pub enum Op {
     EncodeBatch64MibV1,
     /// The same for one blob of 16 MiB whose commitments the disperser computes.
     Encode16MibV1WithCommit,
-    /// The 512 proofs of a batch from its aggregated row.
+    /// The 512 proofs of a batch of protocol version 1 from its aggregated row.
     ProveBatchV1,
+    /// The 4096 proofs of a batch of version 2.
+    ProveBatchV2,
+    /// The 2048 proofs of a batch of version 3.
+    ProveBatchV3,
     /// A node's check of the 64 MiB batch with 1/8 of the stake, 48 chunks: headers, commitments' roots, slices' hashes
     /// and range proofs, decoding of commitments and proofs, one pairing check.
     CheckBatch64MibShare8,
@@ -39,7 +43,7 @@ pub enum Op {
 
 impl Op {
     /// All of them, in the order in which they run.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::CommitRow,
         Self::CellsAndProofs7594,
         Self::ExtendX2,
@@ -48,6 +52,8 @@ impl Op {
         Self::RecoverCells64,
         Self::RecoverCellsAndProofs64,
         Self::ProveBatchV1,
+        Self::ProveBatchV2,
+        Self::ProveBatchV3,
         Self::Encode16MibV1WithCommit,
         Self::EncodeBatch64MibV1,
         Self::CheckBatch64MibShare8,
@@ -67,6 +73,8 @@ impl Op {
             Self::EncodeBatch64MibV1 => "encode_batch_64mib_v1",
             Self::Encode16MibV1WithCommit => "encode_16mib_v1_with_commit",
             Self::ProveBatchV1 => "prove_batch_v1",
+            Self::ProveBatchV2 => "prove_batch_v2",
+            Self::ProveBatchV3 => "prove_batch_v3",
             Self::CheckBatch64MibShare8 => "check_batch_64mib_share_8",
             Self::CheckBatch64MibShare100 => "check_batch_64mib_share_100",
         }

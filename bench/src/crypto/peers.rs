@@ -77,6 +77,8 @@ impl Peers {
             Op::EncodeBatch64MibV1
             | Op::Encode16MibV1WithCommit
             | Op::ProveBatchV1
+            | Op::ProveBatchV2
+            | Op::ProveBatchV3
             | Op::CheckBatch64MibShare8
             | Op::CheckBatch64MibShare100 => Vec::new(),
         };

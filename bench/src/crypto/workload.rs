@@ -236,7 +236,9 @@ impl Workload {
                 Ok(Candidate::new(OURS, run)
                     .output(move || run().map(|(cells, proofs)| flat(&cells, &proofs))))
             }
-            Op::ProveBatchV1 => self.prove_batch(),
+            Op::ProveBatchV1 => self.prove_batch(1),
+            Op::ProveBatchV2 => self.prove_batch(2),
+            Op::ProveBatchV3 => self.prove_batch(3),
             Op::EncodeBatch64MibV1 => Ok(self.encode(self.batch()?)),
             Op::Encode16MibV1WithCommit => Ok(self.encode(self.blob()?)),
             Op::CheckBatch64MibShare8 => Ok(self.check(&self.sent()?[0])),
@@ -257,27 +259,30 @@ impl Workload {
             .output(move || verdicts(&[(output(&row.cells)?, true), (output(&bad)?, false)])))
     }
 
-    fn prove_batch(&self) -> Result<Candidate<'_>, BenchError> {
+    fn prove_batch(&self, version: u16) -> Result<Candidate<'_>, BenchError> {
+        let code = ashlar_proto::version(version).map_err(failed)?.code;
+        self.workers.install(|| self.setup.prepare(code));
         let rows = Rows::from_bytes(self.row()?.blob.to_vec()).map_err(failed)?;
         let challenge = RowChallenge::new(&self.fresh());
         let mut aggregated = AggregatedRow::new(challenge);
         aggregated.absorb(&rows);
-        let run = move || Ok(prove_chunks(self.setup, self.version.code, &aggregated));
+        let run = move || Ok(prove_chunks(self.setup, code, &aggregated));
         let output = run.clone();
         Ok(Candidate::new(OURS, run).output(move || {
             let proofs = output()?;
-            self.all_proofs_hold(&rows, challenge, &proofs)?;
+            self.all_proofs_hold(code, &rows, challenge, &proofs)?;
             Ok(proofs.iter().flat_map(|proof| proof.0).collect())
         }))
     }
 
     fn all_proofs_hold(
         &self,
+        code: Code,
         rows: &Rows,
         challenge: RowChallenge,
         proofs: &[ProofBytes],
     ) -> Result<(), BenchError> {
-        let slices = Slices::extend(self.version.code, rows);
+        let slices = Slices::extend(code, rows);
         let commitment =
             Commitment::try_from(CommitmentBytes(self.row()?.commitment)).map_err(failed)?;
         let proofs =
@@ -292,12 +297,12 @@ impl Workload {
                 proof,
             })
             .collect();
-        if columns.len() != self.version.code.chunks() as usize {
+        if columns.len() != code.chunks() as usize {
             return Err(failed("another number of proofs than chunks"));
         }
         verify_chunks(
             self.setup,
-            self.version.code,
+            code,
             challenge,
             &[commitment],
             &columns,

@@ -14,9 +14,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
-use crate::support::Devnet;
 use crate::support::load::{self, Arrivals, Pace};
 use crate::support::random::payload;
+use crate::support::{Devnet, wait_for};
 
 /// How many of each, and how long all of it lasts.
 struct Crowd {
@@ -144,9 +144,16 @@ fn stand(crowd: &Crowd) -> (Pace, Pace, Duration) {
     // Who has nearly all of quorum 1 has 3 % of quorum 0.
     let (first, second) = ("30,20,15,10,10,7,5,3", "1,1,1,1,1,1,1,1000");
     let mut devnet = Devnet::start_with(&["--stakes", first, "--stakes", second]);
+    devnet.kill_disperser();
+    let file = devnet.file.disperser.dir.join("disperser.toml");
+    let mut config = DisperserConfig::load(&file).unwrap();
+    // What the honest client posts, and at once no more than one of the largest blobs.
+    config.accept.sender_rows_per_sec = RATE as u32;
+    config.accept.sender_burst_rows = 133;
+    std::fs::write(&file, config.to_toml().unwrap()).unwrap();
+    devnet.restart_disperser();
     let url = &devnet.file.disperser_url;
     let to: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
-    let config = DisperserConfig::load(&devnet.file.disperser.dir.join("disperser.toml")).unwrap();
     let honest = |devnet: &Devnet, seed: u64, posts: usize| {
         let bodies = load::bodies(seed << 32, posts, PAYLOAD);
         load::run(devnet, &bodies, PAYLOAD, Arrivals::Rate(RATE))
@@ -158,7 +165,7 @@ fn stand(crowd: &Crowd) -> (Pace, Pace, Duration) {
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let within = runtime.enter();
-    let (mut tasks, counts) = (JoinSet::new(), Arc::default());
+    let (mut tasks, counts) = (JoinSet::new(), Arc::<[AtomicU64; 2]>::default());
     idle(&mut tasks, to, crowd.idle);
     uploads(&mut tasks, to, crowd.uploads);
     let pace = Duration::from_secs_f64(1.0 / RATE);
@@ -166,7 +173,9 @@ fn stand(crowd: &Crowd) -> (Pace, Pace, Duration) {
     flood(&mut tasks, to, dead, pace, &Arc::default());
     let greedy = (Ipv4Addr::new(127, 0, 210, 1), "POST /v1/blobs");
     flood(&mut tasks, to, greedy, pace / 10, &counts);
-    std::thread::sleep(Duration::from_secs(3));
+    wait_for("the greedy one to be refused", || {
+        counts[1].load(Ordering::Relaxed) > 0
+    });
     let (send, mut health) = tokio::sync::mpsc::unbounded_channel();
     let watching = tokio::spawn(watch(to, send));
     let beside = honest(&devnet, 3, crowd.posts);

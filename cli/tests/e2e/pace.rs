@@ -140,9 +140,17 @@ fn how_many_bytes_a_second_pass() {
         disk / 1e6,
         disk / to_disk / 1e6
     );
-    let half = sustained.megabytes() * 1e6 / 2.0;
-    let rate = half / SMALL as f64;
-    let count = (rate * 30.0) as usize;
-    let what = format!("half of that, {rate:.0} blobs of {SMALL} bytes a second");
-    post(&devnet, &what, &mut random, count, Arrivals::Rate(rate));
+    half(&devnet, &mut random, LARGE, &sustained);
+    let bodies = load::bodies(random.next(), 3000, SMALL);
+    let sustained = load::run(&devnet, &bodies, SMALL, Arrivals::UnderWay(128));
+    println!("sustained, {SMALL} bytes each, 128 under way: {sustained}");
+    half(&devnet, &mut random, SMALL, &sustained);
+}
+
+/// Half of what passes of blobs of this length, for half a minute.
+fn half(devnet: &Devnet, random: &mut Random, len: usize, sustained: &load::Pace) {
+    let rate = sustained.megabytes() * 1e6 / 2.0 / len as f64;
+    let bodies = load::bodies(random.next(), (rate * 30.0) as usize, len);
+    let pace = load::run(devnet, &bodies, len, Arrivals::Rate(rate));
+    println!("half of that, {rate:.1} blobs of {len} bytes a second: {pace}");
 }

@@ -165,6 +165,15 @@ pub(crate) async fn post_blob(
         .registry
         .check_room(&party, account.as_ref(), expected)
         .map_err(|error| no_room(&state, &error))?;
+    if let Some(rate) = &state.sender_rate {
+        // Without a length it may be as long as any.
+        let most = state.config.accept.max_payload;
+        let bytes = declared.unwrap_or(most).clamp(1, most);
+        let rows = rows_for(Encoding::Packed31, bytes);
+        let rows = rows.map_err(|error| ApiError::coded(400, &error))?;
+        rate.take(party, rows)
+            .map_err(|error| no_room(&state, &error))?;
+    }
     // A caller that wants to wait and cannot is told so before the blob is taken in.
     let waiter = match query.wait {
         Some(Wait::Certified) => Some(state.waiters.take(sender, 1).await?),
@@ -354,9 +363,10 @@ fn no_room(state: &ApiState, error: &AcceptError) -> ApiError {
         AcceptError::Full { retry_after_secs } => {
             ApiError::coded(503, error).retry_after(retry_after_secs)
         }
-        AcceptError::Share { retry_after_secs } => {
-            ApiError::coded(429, error).retry_after(retry_after_secs)
-        }
+        AcceptError::Share { retry_after_secs }
+        | AcceptError::Rate {
+            retry_after_secs, ..
+        } => ApiError::coded(429, error).retry_after(retry_after_secs),
         AcceptError::Pay(ref error) => gate::unpaid(error),
         AcceptError::Twin => state.busy(error.code(), error),
         AcceptError::Store(ref error) => {

@@ -28,10 +28,8 @@ impl Default for RocksOptions {
     }
 }
 
-/// Values from this size on are kept in files of their own (BlobDB): compactions move keys, not payloads.
-const BLOB_FILE_FROM: u64 = 16 << 10;
 /// Payloads from this size on go to the value log: what is smaller is written twice, with one sync instead of two.
-const VALUE_LOG_FROM: usize = 256 << 10;
+const VALUE_LOG_FROM: usize = 16 << 10;
 /// Folder of the value log, within that of the database.
 const VALUES: &str = "values";
 /// Payloads that end within the same time go together.
@@ -68,8 +66,7 @@ impl RocksKv {
         db.set_keep_log_file_num(4);
         db.set_max_open_files(512);
         db.set_paranoid_checks(true);
-        let families =
-            Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), family(table)));
+        let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), family()));
         let db = DB::open_cf_descriptors(&db, path, families).map_err(|e| fail(e.to_string()))?;
         let values =
             ValueLog::open(&path.join(VALUES), |_| true).map_err(|e| fail(e.to_string()))?;
@@ -114,14 +111,9 @@ fn write_failed(error: impl std::fmt::Display) -> KvError {
     }
 }
 
-fn family(table: Table) -> Options {
+fn family() -> Options {
     let mut options = Options::default();
     options.set_compression_type(DBCompressionType::None);
-    if table == Table::Payloads {
-        options.set_enable_blob_files(true);
-        options.set_min_blob_size(BLOB_FILE_FROM);
-        options.set_enable_blob_gc(true);
-    }
     options
 }
 

@@ -30,7 +30,7 @@ fn column_family_names_are_pinned() {
 fn rocks_keeps_what_it_was_given() {
     let folder = tempfile::tempdir().unwrap();
     let payload = vec![7; 3 << 20]; // goes to the value log
-    let middle = vec![8; 100 << 10]; // goes to a blob file
+    let middle = vec![8; 10 << 10]; // stays in the database
     {
         let kv = RocksKv::open(folder.path(), RocksOptions::default()).unwrap();
         kv.write(

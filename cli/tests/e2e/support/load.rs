@@ -75,7 +75,7 @@ pub enum Arrivals {
 }
 
 /// Posts and callers under way at most.
-const CALLERS: usize = 64;
+const CALLERS: usize = 512;
 
 /// What came of a load.
 pub struct Pace {
