@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 18] = [
+const CRATES: [&str; 19] = [
     "crypto",
     "crypto/derive",
     "crypto/kzg",
