@@ -44,7 +44,7 @@ fuzz: deps ## all fuzz targets for 30 seconds each; FOR=60 for so many, TARGETS=
 	@FOR=$(FOR) scripts/fuzz.sh $(TARGETS)
 
 fuzz-kernels: ## all kernels against each other, with counts; FOR=60 for so many seconds
-	cargo run --release --locked -p ashlar-crypto --features differential --example fuzz_kernels -- $(if $(FOR),--seconds $(FOR))
+	cargo run --release --locked -p ashlar-kzg --features differential,rayon --example fuzz_kernels -- $(if $(FOR),--seconds $(FOR))
 
 fuzz-mutants: ## plants known faults in the kernels and shows that each is found
 	@scripts/fuzz-mutants.sh

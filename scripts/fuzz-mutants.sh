@@ -10,8 +10,8 @@ root=$PWD
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 copy=$CARGO_TARGET_DIR/mutants
 # Half as optimised, which halves the time: a fault is a fault.
-run=(cargo build --release --locked --quiet -p ashlar-crypto --features differential --example fuzz_kernels
-  --config profile.release.package.ashlar-crypto.opt-level=1)
+run=(cargo build --release --locked --quiet -p ashlar-kzg --features differential,rayon --example fuzz_kernels
+  --config profile.release.package.ashlar-kzg.opt-level=1)
 
 names=("$@")
 if [ ${#names[@]} -eq 0 ]; then

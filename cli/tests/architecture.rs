@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const CRATES: [&str; 18] = [
     "crypto",
     "crypto/derive",
+    "crypto/kzg",
     "proto",
     "stake",
     "restaking",
@@ -32,7 +33,8 @@ const CRATES: [&str; 18] = [
 fn allowed(name: &str) -> &'static [&'static str] {
     match name {
         "crypto/derive" => &[],
-        "crypto" => &["derive"],
+        "crypto/kzg" => &["derive"],
+        "crypto" => &["kzg"],
         "proto" => &["crypto"],
         "testing" => &["crypto", "proto", "stake"],
         // Nothing but tests stands on it: `crates_import_only_what_lies_below_them` looks at those, too.
@@ -247,34 +249,56 @@ fn versions_are_named_in_one_place() {
     }
 }
 
-/// A rollup that links the SDK, or tests over its twin in memory, compiles no database, and no disperser unless it embeds one.
-#[test]
-fn the_sdk_needs_no_database() {
+/// Names of all packages that are compiled for this one, with its default features.
+fn needed_by(package: &str) -> BTreeSet<String> {
     let tree = std::process::Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--offline",
-            "--locked",
-            "--package",
-            "ashlar-client",
-        ])
+        .args(["tree", "--offline", "--locked", "--package", package])
         .args(["--edges", "normal,build", "--prefix", "none"])
         .current_dir(root())
         .output()
         .unwrap();
-    let packages = String::from_utf8(tree.stdout).unwrap();
-    assert!(packages.contains("ashlar-retriever"), "{packages}");
+    let lines = String::from_utf8(tree.stdout).unwrap();
+    let names = lines.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+/// A rollup that links the SDK, or tests over its twin in memory, compiles no database, and no disperser unless it embeds one.
+#[test]
+fn the_sdk_needs_no_database() {
+    let packages = needed_by("ashlar-client");
+    assert!(packages.contains("ashlar-retriever"), "{packages:?}");
     for daemon in ["rocksdb", "ashlar-disperser", "ashlar-node"] {
-        assert!(!packages.contains(daemon), "{daemon} in {packages}");
+        assert!(!packages.contains(daemon), "{daemon} in {packages:?}");
     }
 }
 
-/// `unsafe` lives in one room, the kernels of crypto; a file there that opens the door says so with an `allow`.
+/// Whoever wants KZG alone compiles no thread pool, no formats and nothing that keystores and accounts are made of.
+#[test]
+fn kzg_alone_needs_little() {
+    let packages = needed_by("ashlar-kzg");
+    assert!(packages.contains("blst"), "{packages:?}");
+    for other in [
+        "rayon",
+        "serde",
+        "serde_json",
+        "utoipa",
+        "scrypt",
+        "pbkdf2",
+        "aes",
+        "ring",
+        "k256",
+        "tokio",
+    ] {
+        assert!(!packages.contains(other), "{other} in {packages:?}");
+    }
+}
+
+/// `unsafe` lives in one room, the kernels of crypto/kzg; a file there that opens the door says so with an `allow`.
 #[test]
 fn unsafe_stays_in_its_room() {
     for name in CRATES {
         for path in sources(name) {
-            let room = root().join("crypto/src/kernel");
+            let room = root().join("crypto/kzg/src/kernel");
             // The lint denies it; only a file that says so may have it.
             if std::fs::read_to_string(&path)
                 .unwrap()

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ashlar_crypto::bls::{SecretKey, Signature, aggregate_signatures};
-use ashlar_crypto::{Blame, Coded, NetworkKey, Rows, Slices, rows_for};
+use ashlar_crypto::{Blame, Coded, MerkleTree, NetworkKey, Rows, Slices, rows_for};
 use ashlar_proto::api::{
     AccountMode, AccountView, BlobState, BlobStatus, Problem, StageTimes, StatusError, price,
 };
@@ -269,7 +269,7 @@ impl MemoryNetwork {
             // A payload of at most 16 MiB.
             rows: rows.count() as u32,
             commitments_root: commitments_root(&commitments(&rows)),
-            chunk_root: Slices::extend(parameters.code, &rows).tree().root(),
+            chunk_root: MerkleTree::from_slices(&Slices::extend(parameters.code, &rows)).root(),
             quorums: submission.quorums.clone(),
             account: submission.account,
             salt: submission.salt ^ u64::from(kind == Certificates::OtherBlob),

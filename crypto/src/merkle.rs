@@ -13,9 +13,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::Coded;
-use crate::hash::{Hash, sha256};
-use crate::kernel;
+use crate::hash::{Hash, sha256, sha256_each};
+use crate::{Coded, Slices};
 
 /// Why a Merkle proof was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Coded)]
@@ -59,7 +58,7 @@ const LEAVES_A_TASK: usize = 16;
 pub fn leaf_hashes<L: AsRef<[u8]> + Sync>(leaves: &[L]) -> Vec<Hash> {
     leaves
         .par_chunks(LEAVES_A_TASK)
-        .flat_map_iter(|some| kernel::hash_each(0x00, some))
+        .flat_map_iter(|some| sha256_each(0x00, some))
         .collect()
 }
 
@@ -99,6 +98,12 @@ impl MerkleTree {
             levels.push(above);
         }
         Self { levels }
+    }
+
+    /// The tree whose leaves are a blob's slices; its root is the blob header's `chunk_root`.
+    pub fn from_slices(slices: &Slices) -> Self {
+        let slices: Vec<&[u8]> = slices.iter().collect();
+        Self::from_leaf_hashes(leaf_hashes(&slices))
     }
 
     /// The root; of a tree without leaves `H("")`, as the RFC defines it.

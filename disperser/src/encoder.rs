@@ -188,7 +188,7 @@ pub fn check_claims<'a>(
 fn extend(input: &EncodeInput, rows: &Rows) -> Result<(Slices, MerkleTree), EncodeError> {
     let version = ashlar_proto::version(input.record.version).map_err(HeaderError::from)?;
     let slices = Slices::extend(version.code, rows);
-    let tree = slices.tree();
+    let tree = MerkleTree::from_slices(&slices);
     Ok((slices, tree))
 }
 

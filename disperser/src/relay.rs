@@ -76,7 +76,7 @@ impl SliceRelay {
             let payload = store.payload(&id)?.ok_or(RelayError::Gone)?;
             let rows = Rows::from_payload(&payload, header.encoding)?;
             let slices = Slices::extend(version.code, &rows);
-            let tree = slices.tree();
+            let tree = MerkleTree::from_slices(&slices);
             if tree.root() != header.chunk_root {
                 let (got, expected) = (tree.root(), header.chunk_root);
                 return Err(RelayError::Changed { got, expected });

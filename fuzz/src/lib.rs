@@ -35,8 +35,8 @@ impl Target {
     }
 }
 
-/// All targets but `kernels`: that needs a feature of `ashlar-crypto`, with which everything would be compiled twice. libFuzzer has it,
-/// and the tests of `ashlar-crypto` run the same rounds.
+/// All targets but `kernels`: that needs a feature of `ashlar-kzg`, with which everything would be compiled twice. libFuzzer has it,
+/// and the tests of `ashlar-kzg` run the same rounds.
 pub fn targets() -> &'static [Target] {
     targets::TARGETS
 }

@@ -34,7 +34,7 @@ use ashlar_stake::{FileFormat, TableFile, TableRecord};
 use serde::Serialize;
 
 use crate::samples::{self, table};
-use crate::targets::requests;
+use crate::targets::{FUNCTIONS, requests};
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -93,6 +93,30 @@ fn crypto(seeds: &mut Seeds) {
     seeds.add("rows", "packed", [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 5]);
     seeds.add("merkle", "range", [9, 2, 3, 1, 1, 0, 1, 0, 0]);
     let all: Vec<u8> = (0..64).flat_map(|index| [index, 0, 0]).collect();
+    for function in 0..FUNCTIONS {
+        for blob in 0..3 {
+            seeds.add("eip", format!("{function}_of_{blob}"), [function, blob]);
+        }
+        let changes = [1, 0x60, 0, 5, 1, 0, 0, 3, 0, 1, 0x45, 0, 9];
+        let input = [&[function, 0], &changes[..]].concat();
+        seeds.add("eip", format!("{function}_changed"), input);
+    }
+    for (name, input) in [
+        ("three_blobs", &[5, 0, 3, 0, 0, 0, 0, 1, 0, 0, 0, 2][..]),
+        (
+            "four_cells",
+            &[7, 0, 4, 0, 3, 0, 0, 0, 0, 1, 9, 0, 0, 0, 0, 2, 5, 0],
+        ),
+        ("the_second_half", &[8, 0, 0, 1, 2, 0, 64]),
+        ("every_second", &[8, 0, 0, 2, 2]),
+        ("all", &[8, 1, 0, 1, 66]),
+        (
+            "more_than_needed_and_one_wrong",
+            &[8, 0, 0, 1, 10, 0, 70, 1, 0x60, 0, 9],
+        ),
+    ] {
+        seeds.add("eip", name, input);
+    }
     seeds.add("recover", "all", [&[1, 7], all.as_slice()].concat());
     let key = NetworkKey::from_seed([1; 32]);
     let keystore = encrypt(

@@ -18,7 +18,7 @@ const CHANGES: u64 = 2000;
 /// No target takes longer than this for them. Those that do elliptic curves see fewer.
 const TIME: Duration = Duration::from_millis(1500);
 
-/// It is run by the tests of `ashlar-crypto`, from seeds.
+/// It is run by the tests of `ashlar-kzg`, from seeds.
 const KERNELS: &str = "kernels";
 
 /// The corpus in git, by target, then by name.

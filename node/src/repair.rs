@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use ashlar_crypto::kzg::{decode_commitments, decode_proofs};
 use ashlar_crypto::{
-    AggregatedRow, ChunkColumn, ChunkError, Code, Coded, Commitment, CommitmentBytes, RecoverError,
-    RowChallenge, Rows, Setup, Slices, combine_commitments, prove_chunks, recover, verify_chunks,
+    AggregatedRow, ChunkColumn, ChunkError, Code, Coded, Commitment, CommitmentBytes, MerkleTree,
+    RecoverError, RowChallenge, Rows, Setup, Slices, combine_commitments, prove_chunks, recover,
+    verify_chunks,
 };
 use ashlar_fetch::Network;
 use ashlar_fetch::chunks::ChunksTask;
@@ -664,7 +665,7 @@ fn enough(needed: u32, gathered: Gathered<Bytes>) -> Result<Gathered<Bytes>, Hea
 
 /// This operator's part of a blob's slices; `None` if they are not those of its chunk root.
 fn cut(header: BlobHeader, slices: &Slices, own: &ChunkRanges) -> Option<BlobRecord> {
-    let tree = slices.tree();
+    let tree = MerkleTree::from_slices(slices);
     if tree.root() != header.chunk_root {
         return None;
     }

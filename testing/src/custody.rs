@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use ashlar_crypto::bls::{SecretKey, aggregate_signatures};
-use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
+use ashlar_crypto::{CommitmentBytes, Encoding, MerkleTree, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
     Account, Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, Sequence,
     TableAccess, batch_tree, commitments_root, operator_id, version,
@@ -38,7 +38,7 @@ impl Blob {
             payload_len: payload.len() as u64,
             rows: rows.count() as u32,
             commitments_root: commitments_root(&commitments),
-            chunk_root: slices.tree().root(),
+            chunk_root: MerkleTree::from_slices(&slices).root(),
             quorums: vec![0],
             account: Account([1; 20]),
             salt,

@@ -108,7 +108,7 @@ fn encode_blob(
 ) -> EncodedBlob {
     let commitments: Vec<_> = commitments.iter().map(Commitment::to_bytes).collect();
     let slices = Slices::extend(version.code, rows);
-    let tree = slices.tree();
+    let tree = MerkleTree::from_slices(&slices);
     let header = BlobHeader {
         version: version.id,
         encoding: Encoding::Packed31,

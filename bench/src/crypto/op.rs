@@ -18,9 +18,10 @@ pub enum Op {
     ExtendX8,
     /// `verify_cell_kzg_proof_batch` of EIP-7594 over all 128 cells of one row.
     VerifyCells128,
-    /// All 128 cells of a row from 64 of them, picked at random; no proofs.
+    /// All 128 cells of a row from 64 of them, picked at random; no proofs. The peers have no such function. One is put together
+    /// from the crates that `rust_eth_kzg` is made of, as it recovers before it proves.
     RecoverCells64,
-    /// `recover_cells_and_kzg_proofs` of EIP-7594 from the same 64 cells: the peers have no recovery without proofs.
+    /// `recover_cells_and_kzg_proofs` of EIP-7594 from the same 64 cells.
     RecoverCellsAndProofs64,
     /// A disperser's work on a batch of 64 MiB in four blobs that come with their commitments: pack, check the
     /// commitments in bulk, extend, hash, make headers, aggregate, prove all 512 chunks.

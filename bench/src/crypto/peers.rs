@@ -73,8 +73,8 @@ impl Peers {
                     eth_kzg::recover(self.eth_kzg(), inputs),
                 ]
             }
-            Op::RecoverCells64
-            | Op::EncodeBatch64MibV1
+            Op::RecoverCells64 => vec![eth_kzg::recover_cells(inputs)],
+            Op::EncodeBatch64MibV1
             | Op::Encode16MibV1WithCommit
             | Op::ProveBatchV1
             | Op::ProveBatchV2

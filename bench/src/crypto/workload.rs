@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use ashlar_crypto::{
     AggregatedRow, BYTES_PER_ROW, ChunkColumn, Code, Commitment, CommitmentBytes, Encoding,
-    ProofBytes, RowChallenge, Rows, Setup, Slices, commit_rows, eip, prove_chunks, recover_slices,
-    verify_chunks,
+    ProofBytes, RowChallenge, Rows, Setup, Slices, commit_rows, eip, prove_chunks, verify_chunks,
 };
 use ashlar_proto::ProtocolVersion;
 use rayon::ThreadPool;
@@ -220,7 +219,14 @@ impl Workload {
                 Ok(Candidate::new(OURS, run).output(move || Ok(output()?.into_bytes())))
             }
             Op::VerifyCells128 => self.verify_cells(),
-            Op::RecoverCells64 => self.recover_cells(),
+            Op::RecoverCells64 => {
+                let row = self.row()?;
+                let run = move || eip::recover_cells(&row.kept, &row.kept_cells()).map_err(failed);
+                Ok(Candidate::new(OURS, run).output(move || match run()? {
+                    cells if cells == row.cells => Ok(cells.concat()),
+                    _ => Err(failed("the cells recovered are not those of the row")),
+                }))
+            }
             Op::RecoverCellsAndProofs64 => {
                 let row = self.row()?;
                 let run = move || {
@@ -251,26 +257,6 @@ impl Workload {
         let output = verify.clone();
         Ok(Candidate::new(OURS, move || verify(&row.cells))
             .output(move || verdicts(&[(output(&row.cells)?, true), (output(&bad)?, false)])))
-    }
-
-    fn recover_cells(&self) -> Result<Candidate<'_>, BenchError> {
-        let row = self.row()?;
-        let code = self.eip_code()?;
-        let kept: Vec<_> = row
-            .kept
-            .iter()
-            .zip(row.kept_cells())
-            .map(|(index, cell)| (*index as u32, &cell[..]))
-            .collect();
-        let run = move || {
-            let slices = recover_slices(code, 1, &kept).map_err(failed)?;
-            Ok(slices.into_bytes().as_chunks().0.to_vec())
-        };
-        let output = run.clone();
-        Ok(Candidate::new(OURS, run).output(move || match output()? {
-            cells if cells == row.cells => Ok(cells.concat()),
-            _ => Err(failed("the cells recovered are not those of the row")),
-        }))
     }
 
     fn prove_batch(&self, version: u16) -> Result<Candidate<'_>, BenchError> {

@@ -125,7 +125,7 @@ impl Stage {
             chunks: evil::assignment(&table, &[0])
                 .chunks(OperatorIndex(table_index))
                 .to_vec(),
-            tree: slices.tree(),
+            tree: MerkleTree::from_slices(&slices),
             slices: slices.iter().map(<[u8]>::to_vec).collect(),
             asked: asked.clone(),
         };

@@ -18,7 +18,7 @@ const PAYLOAD: usize = 120_000;
 /// Different payloads; blobs with the same one differ in their salt. Their commitments are made before the clock starts.
 const PAYLOADS: u64 = 64;
 /// Posts and reads under way at most.
-const CALLERS: usize = 48;
+const CALLERS: usize = 256;
 /// One blob in so many is rebuilt from operators, the others are read from the disperser.
 const FROM_OPERATORS: u64 = 50;
 /// Time between two looks at memory and disk.
@@ -282,9 +282,9 @@ fn five_minutes_under_heavy_load() {
     let soak = Soak {
         length: Duration::from_secs(300),
         rate: 60.0,
-        warm_up: Duration::from_secs(120),
+        warm_up: Duration::from_secs(150),
         retention_secs: None,
-        disk: 40_000_000_000,
+        disk: 45_000_000_000,
     };
     soak.run("five_minutes_under_heavy_load");
 }

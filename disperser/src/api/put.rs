@@ -107,7 +107,7 @@ pub(crate) struct PutHeaders {
         (status = 415, description = "Unknown content type"),
         (status = 422, description = "The blob failed for a fault of its own (with wait=certified)"),
         (status = 502, description = "Too few operators signed (with wait=certified)"),
-        (status = 429, description = "This network sent false commitments, it or the account has its share, or the reservation is used up for now (reservation.exceeded); see Retry-After"),
+        (status = 429, description = "This network sent false commitments, it or the account has its share or posts more rows a second than one may, or the reservation is used up for now (reservation.exceeded); see Retry-After"),
     ),
     tag = "blobs"
 )]

@@ -66,8 +66,7 @@ impl RocksKv {
         db.set_keep_log_file_num(4);
         db.set_max_open_files(512);
         db.set_paranoid_checks(true);
-        let families =
-            Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), family()));
+        let families = Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), family()));
         let db = DB::open_cf_descriptors(&db, path, families).map_err(|e| fail(e.to_string()))?;
         let values =
             ValueLog::open(&path.join(VALUES), |_| true).map_err(|e| fail(e.to_string()))?;

@@ -4,8 +4,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::OnceLock;
 
-use ashlar_crypto::differential::{Area, Choices, round};
 use ashlar_fuzz::{Target, memory, targets};
+use ashlar_kzg::differential::{Area, Choices, round};
 
 struct Counting;
 

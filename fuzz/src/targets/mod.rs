@@ -1,6 +1,7 @@
 //! What each target does with an input. It fails by a panic.
 
 mod crypto;
+mod eip;
 mod files;
 mod messages;
 mod restaking;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::Target;
 
+pub(crate) use eip::FUNCTIONS;
 pub(crate) use messages::requests;
 
 /// All of them.
@@ -23,6 +25,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("points", crypto::points),
     Target::new("merkle", crypto::merkle),
     Target::new("recover", crypto::slices),
+    Target::new("eip", eip::beside_peers),
     Target::new("keystore", crypto::keystore),
     Target::new("certificate", messages::certificate),
     Target::new("headers", messages::headers),

@@ -62,9 +62,10 @@ impl CustodyAnswer {
         let element = position.element;
         let chunk = position.chunk(version);
         let slices = Slices::extend(version.code, rows);
-        let (Some(bytes), Some(path)) =
-            (slices.slice(chunk.0), slices.tree().path(chunk.0 as usize))
-        else {
+        let (Some(bytes), Some(path)) = (
+            slices.slice(chunk.0),
+            MerkleTree::from_slices(&slices).path(chunk.0 as usize),
+        ) else {
             return Err(CustodyError::NotAssigned { element });
         };
         let answer = Self::Slice {

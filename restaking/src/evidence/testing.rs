@@ -104,7 +104,9 @@ impl World {
     pub(super) fn slice(&self, chunk: u32) -> CustodyAnswer {
         CustodyAnswer::Slice {
             bytes: self.slices.slice(chunk).unwrap().to_vec(),
-            path: self.slices.tree().path(chunk as usize).unwrap(),
+            path: MerkleTree::from_slices(&self.slices)
+                .path(chunk as usize)
+                .unwrap(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use ashlar_crypto::MerkleTree;
 use ashlar_proto::{BlobHeader, Certificate, version};
 use ashlar_testing::bls_key;
 use ashlar_testing::custody::{self, Blob};
@@ -50,7 +51,9 @@ pub(crate) fn slice_of(chunk: u32) -> CustodyAnswer {
     let slices = &content().slices;
     CustodyAnswer::Slice {
         bytes: slices.slice(chunk).unwrap().to_vec(),
-        path: slices.tree().path(chunk as usize).unwrap(),
+        path: MerkleTree::from_slices(slices)
+            .path(chunk as usize)
+            .unwrap(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The worked example of "Custody challenges".
 
 use ashlar_crypto::bls::aggregate_signatures;
-use ashlar_crypto::{CommitmentBytes, Encoding, Rows, Setup, Slices, commit_rows};
+use ashlar_crypto::{CommitmentBytes, Encoding, MerkleTree, Rows, Setup, Slices, commit_rows};
 use ashlar_proto::{
     Attestation, BatchHeader, Bitmap, BlobHeader, Certificate, OperatorIndex, Sequence, batch_tree,
     commitments_root, version,
@@ -59,8 +59,7 @@ fn certificate(ledger: &Ledger) -> Certificate {
         payload_len: 100_000,
         rows: rows.count() as u32,
         commitments_root: commitments_root(&commitments),
-        chunk_root: Slices::extend(version(1).unwrap().code, &rows)
-            .tree()
+        chunk_root: MerkleTree::from_slices(&Slices::extend(version(1).unwrap().code, &rows))
             .root(),
         quorums: vec![0],
         account: BOB,

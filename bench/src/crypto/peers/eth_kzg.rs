@@ -1,7 +1,10 @@
 //! `rust_eth_kzg`, over blstrs and blst. Width 8 is what its documentation recommends for proving; its commitment
 //! uses no table. Without blst's feature `no-threads` the commitment would take every core.
 
-use ashlar_crypto::eip;
+use ashlar_crypto::{ELEMENTS_PER_ROW, eip};
+use ekzg_erasure_codes::{BlockErasureIndices, ReedSolomon};
+use ekzg_multi_open::recover_evaluations_in_domain_order;
+use ekzg_serialization::{deserialize_cells, serialize_cells};
 use rust_eth_kzg::{DASContext, TrustedSetup, UsePrecomp};
 
 use crate::crypto::BenchError;
@@ -9,6 +12,7 @@ use crate::crypto::inputs::RowInputs;
 use crate::crypto::measure::Candidate;
 
 const PLAIN: &str = "rust_eth_kzg";
+const PARTS: &str = "rust_eth_kzg/parts";
 const NAME: &str = "rust_eth_kzg/width-8";
 
 fn failed(error: rust_eth_kzg::Error) -> BenchError {
@@ -86,4 +90,36 @@ pub(super) fn recover<'a>(context: &'a DASContext, inputs: &'a RowInputs) -> Can
         let (cells, proofs) = run()?;
         Ok(flat(&cells, &proofs))
     })
+}
+
+/// As its `recover_cells_and_kzg_proofs` does up to the proofs, by the crates that it is made of.
+pub(super) fn recover_cells(inputs: &RowInputs) -> Candidate<'_> {
+    let count = eip::CELLS_PER_EXT_BLOB;
+    let elements = 2 * ELEMENTS_PER_ROW;
+    let code = ReedSolomon::new(ELEMENTS_PER_ROW, 2, count);
+    let run = move || {
+        let wrong = |what: String| BenchError::failed(PARTS, what);
+        let indices = inputs.kept.iter().map(|index| *index as usize).collect();
+        let cells =
+            deserialize_cells(inputs.kept_cells()).map_err(|error| wrong(format!("{error:?}")))?;
+        let (known, values) = recover_evaluations_in_domain_order(elements, indices, cells)
+            .ok_or_else(|| wrong("cells in no order".into()))?;
+        let missing = (0..count).filter(|index| !known.contains(index)).collect();
+        let codeword = code
+            .recover_polynomial_coefficient(values, BlockErasureIndices(missing))
+            .and_then(|polynomial| code.encode(polynomial))
+            .map_err(|error| wrong(format!("{error:?}")))?;
+        let bits = elements.trailing_zeros();
+        let in_order: Vec<_> = (0..elements)
+            .map(|index| codeword[super::bit_reverse(index, bits)])
+            .collect();
+        let cells: Vec<_> = in_order
+            .chunks_exact(elements / count)
+            .map(<[_]>::to_vec)
+            .collect();
+        Ok(serialize_cells(&cells))
+    };
+    let run = std::sync::Arc::new(run);
+    let output = std::sync::Arc::clone(&run);
+    Candidate::new(PARTS, move || run()).output(move || Ok(flat(&output()?, &[])))
 }

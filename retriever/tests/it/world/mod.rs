@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ashlar_crypto::bls::{SecretKey, Signature, aggregate_signatures};
-use ashlar_crypto::field::{scalar_from_be, scalar_to_be};
 use ashlar_crypto::{
     AggregatedRow, Blame, CommitmentBytes, Encoding, Hash, MerkleTree, NetworkKey,
     NetworkPublicKey, ProofBytes, RowChallenge, Rows, Scalar, Setup, Slices, commit_rows,
@@ -524,9 +523,9 @@ fn trade(batch: &Batch, column: &mut [Vec<u8>]) {
     );
     let gamma = hash_to_scalar("ashlar/row-challenge/1", batch.header.digest().as_bytes());
     let change = |piece: &mut Vec<u8>, by: Scalar, add: bool| {
-        let old = scalar_from_be(piece[..32].try_into().unwrap()).unwrap();
+        let old = Scalar::from_be_bytes(piece[..32].try_into().unwrap()).unwrap();
         let new = if add { old + by } else { old - by };
-        piece[..32].copy_from_slice(&scalar_to_be(&new));
+        piece[..32].copy_from_slice(&new.to_be_bytes());
     };
     change(&mut column[0], gamma, false);
     change(&mut column[1], Scalar::from(1u64), true);

@@ -1,0 +1,9 @@
+//! The public conformance vectors, over the portable kernel.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/eip_vectors.rs"]
+mod cases;
+
+fn choose_kernel() {
+    ashlar_kzg::use_kernel("portable").unwrap();
+}

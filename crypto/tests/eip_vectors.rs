@@ -1,9 +1,0 @@
-//! The public conformance vectors, over the portable kernel.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "support/eip_vectors.rs"]
-mod cases;
-
-fn choose_kernel() {
-    ashlar_crypto::use_kernel("portable").unwrap();
-}
