@@ -16,7 +16,7 @@ use ashlar_service::ApiError;
 use ashlar_service::listener::Sender;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::{Extension, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -303,16 +303,16 @@ pub(crate) async fn call(
 ) -> Result<Json<Value>, ApiError> {
     if let Some(secret) = &arbitrum.secret {
         let token = headers.get(header::AUTHORIZATION);
-        let now = now_ms().unwrap_or(0) / 1000;
-        let signed = token.is_some_and(|token| secret.has_signed(token.as_bytes(), now));
-        if !signed {
+        let signed = |token: &HeaderValue| {
+            now_ms().is_ok_and(|now| secret.has_signed(token.as_bytes(), now / 1000))
+        };
+        if !token.is_some_and(signed) {
             let detail =
                 "the call is not signed with the secret of arbitrum.jwt_secret, or not now";
             return Err(ApiError::new(401, "arbitrum.jwt", detail));
         }
     }
-    // Messages come in hexadecimal.
-    let max = 2 * api.core.config.put.max_payload + (1 << 20);
+    let max = api.core.config.max_body();
     let body = api.body(sender, &headers, body, max).await?;
     let call: Call = match serde_json::from_slice(&body) {
         Ok(call) => call,

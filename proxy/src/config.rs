@@ -282,6 +282,11 @@ impl ProxyConfig {
         }
     }
 
+    /// Most bytes of a body: a payload in hexadecimal, as Arbitrum sends it, and what JSON adds.
+    pub(crate) fn max_body(&self) -> u64 {
+        2 * self.put.max_payload + (1 << 20)
+    }
+
     pub(crate) fn put_deadline(&self) -> Duration {
         Duration::from_secs(self.put.deadline_secs)
     }

@@ -183,13 +183,21 @@ impl Core {
         done
     }
 
-    /// Writes; a failure is noted, and is nobody's end.
-    pub(crate) async fn keep(&self, store: &Objects, key: &[u8; 32], payload: &Bytes, heals: bool) {
-        let written = store.write(key, payload.clone()).await;
-        if self.noted(store, written).is_ok() && heals {
+    /// Writes, and takes note of it. `heals`: what was there before was not right.
+    pub(crate) async fn keep(
+        &self,
+        store: &Objects,
+        key: &[u8; 32],
+        payload: Bytes,
+        heals: bool,
+    ) -> Result<(), StoreError> {
+        let written = store.write(key, payload).await;
+        self.noted(store, written)?;
+        if heals {
             let label = Store { store: store.name };
             self.metrics.healed.get_or_create(&label).inc();
         }
+        Ok(())
     }
 
     fn keccak_store(&self) -> Result<&Objects, Failure> {
@@ -218,14 +226,8 @@ impl Core {
             Err(Failure::Later { code, .. }) => code == "store.damaged",
             Err(failure) => return Err(failure),
         };
-        let written = store.write(hash, payload).await;
-        let written = self.noted(store, written);
-        written.map_err(|error| Failure::later(&error))?;
-        if damaged {
-            let label = Store { store: store.name };
-            self.metrics.healed.get_or_create(&label).inc();
-        }
-        Ok(())
+        let kept = self.keep(store, hash, payload, damaged).await;
+        kept.map_err(|error| Failure::later(&error))
     }
 
     /// The payload of a hash.

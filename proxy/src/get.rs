@@ -113,12 +113,14 @@ impl Core {
         let key = certificate.blob_key().0;
         let (payload, from, spoilt_fallback) = self.fetched(certificate).await?;
         if let Some(cache) = &stores.cache {
-            self.keep(cache, &key, &payload, spoilt).await;
+            // A failure is noted, and is nobody's end.
+            let _ = self.keep(cache, &key, payload.clone(), spoilt).await;
         }
         if let Some(fallback) = stores.fallback.as_ref().filter(|_| from == "network")
             && (spoilt_fallback || !fallback.has(&key, payload.len() as u64).await)
         {
-            self.keep(fallback, &key, &payload, spoilt_fallback).await;
+            let kept = self.keep(fallback, &key, payload.clone(), spoilt_fallback);
+            let _ = kept.await;
         }
         Ok(self.read_from(from, payload))
     }

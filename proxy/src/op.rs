@@ -45,7 +45,7 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         let config = &core.config;
-        let most = BodyLimits::memory(2 * config.put.max_payload + (1 << 20));
+        let most = BodyLimits::memory(config.max_body());
         let memory = most.saturating_mul(config.serve.places as u64);
         Self {
             uploads: Capacity::new("uploads", memory, 1),

@@ -122,7 +122,8 @@ impl Core {
         let stores = [&self.stores.cache, &self.stores.fallback];
         let key = certificate.blob_key().0;
         let kept = stores.into_iter().flatten();
-        let kept = kept.map(|store| self.keep(store, &key, payload, false));
+        // A failure is noted, and is nobody's end.
+        let kept = kept.map(|store| self.keep(store, &key, payload.clone(), false));
         futures::future::join_all(kept).await;
     }
 }

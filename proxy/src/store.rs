@@ -79,14 +79,11 @@ impl Objects {
             reason,
         };
         let (store, root): (Arc<dyn ObjectStore>, Path) = match location.split_once("://") {
-            None => (
-                Arc::new(folder(FsPath::new(location)).map_err(failed)?),
-                Path::default(),
-            ),
-            Some(("file", path)) => (
-                Arc::new(folder(FsPath::new(path)).map_err(failed)?),
-                Path::default(),
-            ),
+            None | Some(("file", _)) => {
+                let path = location.strip_prefix("file://").unwrap_or(location);
+                let store = folder(FsPath::new(path)).map_err(failed)?;
+                (Arc::new(store), Path::default())
+            }
             Some(("memory", _)) => (Arc::new(InMemory::new()), Path::default()),
             Some(_) => {
                 let url = location
