@@ -2,8 +2,6 @@
 
 use ashlar_service::health::Cause;
 
-/// The operator table cannot be read, or not the newest one: new certificates may not be checked.
-pub(crate) const OPERATOR_TABLE: Cause = Cause::degrades("operator_table");
 /// The last posts have all failed: the rollup's data does not get out.
 pub(crate) const POSTING: Cause = Cause::degrades("posting");
 /// A store cannot be read or written. What it is for is missing: keccak commitments, or payloads past the retention.

@@ -11,14 +11,13 @@ use ashlar_client::{
 use ashlar_crypto::Coded;
 use ashlar_service::api::Daemon;
 use ashlar_service::listener::{Apps, BindError, Listeners};
-use ashlar_service::{ConfigError, Health, OnEnd, Running, Supervisor};
+use ashlar_service::{ConfigError, Health, OnEnd, Running, Supervisor, table};
 use ashlar_stake::StakeSource;
 use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::post;
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,10 +26,10 @@ use crate::arbitrum::{self, Arbitrum};
 use crate::config::{Mode, ProxyConfig};
 use crate::core::{AllStores, Core};
 use crate::failure::Failure;
+use crate::memstore;
 use crate::metrics::Metrics;
 use crate::op::{self, Api};
 use crate::store::StoreError;
-use crate::{health, memstore};
 
 /// A proxy at work.
 pub type RunningProxy = Running;
@@ -160,32 +159,12 @@ impl Proxy {
         listeners.serve(&supervisor, apps(core, layer.memory, arbitrum), limits);
         if let Some(stake) = stake {
             // Before it says that it is ready.
-            look(&stake, &health).await;
-            let watched = watch(stake, Arc::clone(&health), supervisor.stop_token());
+            table::look(&stake, &health).await;
+            let watched = table::watch(stake, Arc::clone(&health), supervisor.stop_token());
             supervisor.spawn("operator_table", OnEnd::Degrade, watched);
         }
         health.opened();
         Ok(Running::new(http_addr, health_addr, supervisor, STOP))
-    }
-}
-
-/// Looks at the operator table.
-async fn look(stake: &Arc<dyn StakeSource>, health: &Health) {
-    let stake = Arc::clone(stake);
-    let looked = crate::core::blocking(move || stake.head().and_then(|_| stake.health())).await;
-    let why = match looked {
-        Ok(looked) => looked.err().map(|error| error.to_string()),
-        Err(failure) => Some(failure.to_string()),
-    };
-    health.set(health::OPERATOR_TABLE, why);
-}
-
-/// Looks at the operator table until the proxy stops.
-async fn watch(stake: Arc<dyn StakeSource>, health: Arc<Health>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5)))
-            .await;
-        look(&stake, &health).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every daemon shares, so that a new one is a page of code.
 //!
 //! * [`supervise`]: tasks that say what their end means; none ends in silence. [`running`]: a daemon at work.
+//!   [`table`]: whether the operator table can be read.
 //! * [`health`]: opening, ready, or degraded and why.
 //! * [`config`](mod@config): a TOML file whose keys are documented once, beside their fields.
 //! * [`listener`]: HTTP with its limits; health in places of its own. [`capacity`]: what callers share, each network its part.
@@ -32,6 +33,7 @@ pub mod problem;
 pub mod running;
 pub mod signals;
 pub mod supervise;
+pub mod table;
 pub mod value_log;
 
 pub use backoff::Backoff;

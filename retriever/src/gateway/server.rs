@@ -8,7 +8,7 @@ use ashlar_fetch::Network;
 use ashlar_proto::times;
 use ashlar_service::http::{self, Authorities, HttpError, Server};
 use ashlar_service::listener::{BindError, Listeners};
-use ashlar_service::{Health, OnEnd, Running, Supervisor};
+use ashlar_service::{Health, OnEnd, Running, Supervisor, table};
 use ashlar_stake::StakeSource;
 
 use super::api::{self, ApiState};
@@ -70,11 +70,17 @@ impl Gateway {
             reason: error.to_string(),
         })?;
         let shared = (Arc::clone(&health), metrics);
+        let (watched, said, stop) = (
+            Arc::clone(&stake),
+            Arc::clone(&health),
+            supervisor.stop_token(),
+        );
+        supervisor.spawn("table", OnEnd::Stop, async move {
+            table::look(&watched, &said).await;
+            table::watch(watched, said, stop).await;
+        });
         let payloads = Payloads::new(config, retriever, stake, http, dispersers, cache, shared);
-        let payloads = Arc::new(payloads);
-        let stop = supervisor.stop_token();
-        supervisor.spawn("table", OnEnd::Stop, Arc::clone(&payloads).watch(stop));
-        state.open(payloads);
+        state.open(Arc::new(payloads));
         health.opened();
         tracing::info!(%http_addr, "gateway is open");
         Ok(Running::new(

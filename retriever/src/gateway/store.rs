@@ -362,22 +362,6 @@ impl Payloads {
             }
         }
     }
-
-    /// Looks at the operator table until the gateway stops.
-    pub(super) async fn watch(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) {
-        while !stop.is_cancelled() {
-            let stake = Arc::clone(&self.stake);
-            let look = move || stake.head().and_then(|_| stake.health());
-            let why = match tokio::task::spawn_blocking(look).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(error) => Some(error.to_string()),
-            };
-            self.health.set(health::OPERATOR_TABLE, why);
-            stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5)))
-                .await;
-        }
-    }
 }
 
 fn blob(entry: Entry, memory: &Reservation) -> Arc<Blob> {
